@@ -1,0 +1,1 @@
+"""Everything that computes: raw recordings in, a trained and evaluated model out."""

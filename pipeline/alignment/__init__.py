@@ -1,0 +1,1 @@
+"""Clock models and windows on the session clock."""

@@ -1,0 +1,1 @@
+"""From annotators to soft labels."""

@@ -1,0 +1,1 @@
+"""One file per dataset: where its recordings, clocks and annotations are."""

@@ -1,0 +1,84 @@
+"""What a dataset must offer: where its recordings, clocks and annotations are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recording of one modality, as the dataset lists it.
+
+    Attributes
+    ----------
+    session, subject, modality : str
+        Whose recording of what; a session is what shares one clock.
+    path : str
+        Relative to the dataset's root, with forward slashes.
+    item : str or None
+        Key inside a file that holds several recordings (a row of a table).
+    declared_rate_hz : float or None
+        Sampling rate the dataset's own papers state, checked against the header.
+    """
+
+    session: str
+    subject: str
+    modality: str
+    path: str
+    item: str | None = None
+    declared_rate_hz: float | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All a dataset says of itself.
+
+    Attributes
+    ----------
+    entries : list of Entry
+        Recordings, also those whose file turns out to be missing or unreadable.
+    trials, pulses, annotations : polars.DataFrame
+        Tables `Trials`, `Pulses` and `Annotations` of ``pipeline.contracts``. A dataset
+        without trials (windows may lie anywhere) or pulses leaves the table empty.
+    problems : list of (where, what, remedy)
+        What could not be listed at all: misnamed files, rows that make no sense.
+    """
+
+    entries: list[Entry]
+    trials: pl.DataFrame
+    pulses: pl.DataFrame
+    annotations: pl.DataFrame
+    problems: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Dataset(Protocol):
+    """One dataset, in one file.
+
+    Attributes
+    ----------
+    name : str
+        The name in ``params.yaml``.
+    modalities : tuple of str
+        What it can offer.
+    classes : tuple of str
+        Emotion classes, in the order used everywhere.
+    clock : str
+        ``"pulses"`` if recordings of a session are aligned by pulses, ``"shared"`` if they
+        already share one clock (one container, or cut together).
+    preset : dict
+        What ``consilience use`` changes of the default parameters for it.
+    """
+
+    name: ClassVar[str]
+    modalities: ClassVar[tuple[str, ...]]
+    classes: ClassVar[tuple[str, ...]]
+    clock: ClassVar[str]
+    preset: ClassVar[dict[str, Any]]
+
+    def list(self, root: Path) -> Listing:
+        """List the dataset. Raises ConsilienceError if `root` is no such dataset."""
+        ...

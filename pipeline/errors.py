@@ -1,0 +1,25 @@
+"""Errors that a user can act on: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class ConsilienceError(Exception):
+    """A mistake in the input or the parameters, told in one line.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong.
+    where : str
+        File, channel, row or parameter it is wrong in.
+    remedy : str
+        What to do about it.
+    """
+
+    def __init__(self, what: str, where: str, remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        super().__init__(f"{where}: {what}" + (f" ({remedy})" if remedy else ""))
+
+
+class RecordingError(ConsilienceError):
+    """One recording cannot be used: it is quarantined and the others go on."""

@@ -1,0 +1,1 @@
+"""One file per sensor: reader, cleaning, quality, features, encoder and corruptions."""

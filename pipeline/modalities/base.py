@@ -1,0 +1,161 @@
+"""What a sensor must offer to take part: the modality Protocol and the shapes it speaks in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+class ModalityParams(BaseModel):
+    """Parameters of one modality; a key the modality does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of a recording before its samples are read.
+
+    Attributes
+    ----------
+    rate_hz : float or None
+        Nominal sampling or frame rate; None for a table without a time axis.
+    n_channels : int
+        Channels of the signal (1 for a video).
+    duration_s : float or None
+        Seconds on the recording's own clock.
+    start_time : str or None
+        ISO 8601 time stamp of the first sample, if the header has one.
+    """
+
+    rate_hz: float | None
+    n_channels: int
+    duration_s: float | None
+    start_time: str | None = None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A recording as read.
+
+    Attributes
+    ----------
+    values : ndarray
+        Samples along the first axis; units are the modality's (volts, full scale 1, grey 0-255).
+    times_s : ndarray of float64, shape (n_samples,)
+        Time stamps on the recording's own clock, in seconds; first sample at 0 unless the
+        container says otherwise.
+    channels : tuple of str
+        Channel names (or ``("grey",)``).
+    pulses_s : ndarray of float64, shape (n_pulses,)
+        Synchronisation pulses seen in this recording, on the same clock.
+    """
+
+    values: NDArray[Any]
+    times_s: NDArray[np.float64]
+    channels: tuple[str, ...]
+    pulses_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True)
+class Features:
+    """Feature frames of a recording.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_frames, n_features)
+        NaN rows are frames without a valid observation.
+    times_s : ndarray of float64, shape (n_frames,)
+        Centre of each frame on the recording's own clock, increasing.
+    names : tuple of str
+        One per feature.
+    quality : dict of str to float
+        Measures with units in their names; ``"quality"`` sums them up in ``[0, 1]``.
+    """
+
+    values: NDArray[np.float32]
+    times_s: NDArray[np.float64]
+    names: tuple[str, ...]
+    quality: dict[str, float]
+
+
+class Modality(Protocol):
+    """One sensor, in one file: reader, cleaning, quality, features, corruptions, encoder.
+
+    Attributes
+    ----------
+    name : str
+        The key in ``params.yaml``.
+    suffixes : tuple of str
+        File name endings it reads, lower case with the dot.
+    Params : type of ModalityParams
+        Its parameters with their defaults.
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    Params: ClassVar[type[ModalityParams]]
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read the header only. Raises RecordingError if the file cannot be this modality's."""
+        ...
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the bytes this recording consists of."""
+        ...
+
+    def read(self, path: Path, item: str | None, params: Any) -> Signal:
+        """Read the samples and find the synchronisation pulses. Raises RecordingError."""
+        ...
+
+    def features(self, signal: Signal, params: Any) -> Features:
+        """Clean the signal, judge its quality, return feature frames. Raises RecordingError."""
+        ...
+
+    def corrupt(
+        self, signal: Signal, severity: int, params: Any, rng: np.random.Generator
+    ) -> Signal:
+        """Return the signal with noise of severity 1 (mild) to 5 (hardly usable)."""
+        ...
+
+    def frame_rate_hz(self, params: Any) -> float | None:
+        """Return the frames a second of a window, or None for one frame a window."""
+        ...
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return the network that turns prepared windows into ``width`` numbers."""
+        ...
+
+
+class Encoder(nn.Module):
+    """Turns windows of one modality into vectors, in a fixed and a learned step.
+
+    The fixed step runs once per data set, the learned one in every epoch.
+    """
+
+    def prepare(self, windows: Tensor) -> Tensor:
+        """Turn windows into the learned step's input; without parameters.
+
+        Parameters
+        ----------
+        windows : Tensor of float32, shape (n_windows, n_frames, n_features)
+            NaN rows are missing frames.
+
+        Returns
+        -------
+        Tensor of float32, shape (n_windows, ...)
+            Finite wherever a window has a valid frame.
+        """
+        raise NotImplementedError
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Encode prepared windows, shape (batch, ...), as (batch, width)."""
+        raise NotImplementedError

@@ -1,0 +1,72 @@
+"""Recordings side by side: joblib processes, one numerical thread each, with progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import joblib
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def workers() -> int:
+    """Return how many processes to use: ``CONSILIENCE_WORKERS``, or one per core.
+
+    It changes speed only, never an output, and so is no parameter.
+    """
+    return int(os.environ.get("CONSILIENCE_WORKERS", 0)) or len(os.sched_getaffinity(0))
+
+
+def parallel_map(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str
+) -> list[Result]:
+    """Apply a function to every item and show progress on standard error.
+
+    Numerical libraries get one thread each, so that results do not depend on
+    the number of workers.
+
+    Parameters
+    ----------
+    function : callable
+        A module-level function or a `functools.partial` of one.
+    items : sequence
+        Its arguments.
+    title : str
+        What the progress line says.
+
+    Returns
+    -------
+    list
+        Results in the order of `items`.
+    """
+    n_workers = min(workers(), len(items)) or 1
+    jobs = (joblib.delayed(function)(item) for item in items)
+    results: list[Result] = []
+    with (
+        threadpool_limits(1),
+        joblib.parallel_config("loky", inner_max_num_threads=1, n_jobs=n_workers),
+        _progress() as progress,
+    ):
+        task = progress.add_task(title, total=len(items))
+        for result in joblib.Parallel(return_as="generator")(jobs):
+            results.append(result)
+            progress.advance(task)
+    return results
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )

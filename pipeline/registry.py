@@ -1,0 +1,45 @@
+"""Finds modalities, datasets and methods by name: a file here, or another package's entry point."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from typing import Any
+
+from pipeline.errors import ConsilienceError
+
+SINGULAR = {"modalities": "modality", "datasets": "dataset", "methods": "method"}
+
+
+def names(kind: str) -> list[str]:
+    """Return the known names of a kind: ``"modalities"``, ``"datasets"`` or ``"methods"``."""
+    package = importlib.import_module(f"pipeline.{kind}")
+    files = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"base"}
+    others = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
+    return sorted(files | others)
+
+
+def find(kind: str, name: str) -> Any:
+    """Return the modality, dataset or method called `name`.
+
+    A file ``pipeline/<kind>/<name>.py`` defines it as a module-level ``modality``,
+    ``dataset`` or ``method``; another package offers one under the entry-point
+    group ``consilience.<kind>``.
+
+    Raises
+    ------
+    ConsilienceError
+        If there is none of that name; the message lists those there are.
+    """
+    for entry in entry_points(group=f"consilience.{kind}", name=name):
+        return entry.load()
+    known = names(kind)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise ConsilienceError(
+            f"there is no {SINGULAR[kind]} '{name}'", "params.yaml", f"{hint}known: {', '.join(known)}"
+        )
+    return getattr(importlib.import_module(f"pipeline.{kind}.{name}"), SINGULAR[kind])

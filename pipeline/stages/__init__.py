@@ -1,0 +1,1 @@
+"""Entry points of the DVC stages: each parses, calls and writes."""

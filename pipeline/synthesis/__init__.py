@@ -1,0 +1,1 @@
+"""The demonstration corpus: simulated people, real file formats."""

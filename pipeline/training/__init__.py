@@ -1,0 +1,1 @@
+"""Splits, data and the training loop shared by every method."""
