@@ -1,0 +1,232 @@
+"""Typed parameters: every number that changes an output, in ``params.yaml``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline import registry
+from pipeline.errors import ConsilienceError
+
+PARAMS_FILE = Path("params.yaml")
+METHODS = ("concat", "late_fusion", "hybrid", "coherence_transfer")
+
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A block of ``params.yaml``; a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetParams(Section):
+    """Which recordings to use."""
+
+    name: str = "demo"
+    root: str = "data/raw/demo"
+    synthetic: list[str] = ["demo"]  # corpora to synthesize, and to score against their truth
+    on_problem: Literal["quarantine", "fail"] = "quarantine"
+
+
+class SynthesisParams(Section):
+    """Size and difficulty of the demonstration corpus."""
+
+    subjects: int = Field(8, ge=1)
+    sessions: int = Field(2, ge=1)
+    trials: int = Field(6, ge=1)
+    trial_s: float = Field(7.5, gt=0)
+    missing_fraction: float = Field(0.1, ge=0, lt=1)
+    max_offset_s: float = Field(2.0, ge=0)
+    max_drift_ppm: float = Field(300.0, ge=0)
+
+
+class AlignmentParams(Section):
+    """How clocks are matched, and when a recording counts as aligned."""
+
+    max_offset_s: float = Field(5.0, gt=0)
+    max_drift_ppm: float = Field(500.0, gt=0)
+    match_tolerance_ms: float = Field(60.0, gt=0)
+    tolerance_ms: float = Field(20.0, gt=0)
+    min_anchors: int = Field(3, ge=2)
+
+
+class AnnotationParams(Section):
+    """How annotations become labels."""
+
+    reaction_lag_s: float = Field(2.0, ge=0)
+
+
+class WindowParams(Section):
+    """Windows on the session clock; ``length_s: null`` takes each trial as one window."""
+
+    length_s: float | None = Field(4.0, gt=0)
+    hop_s: float = Field(2.0, gt=0)
+    max_length_s: float = Field(6.0, gt=0)
+    min_coverage: float = Field(0.5, gt=0, le=1)
+
+
+class SplitParams(Section):
+    """Subject-independent folds."""
+
+    folds: int = Field(4, ge=2)
+    validation_subjects: int = Field(2, ge=1)
+
+
+class TrainingParams(Section):
+    """Budget and augmentations, the same for every method."""
+
+
+class RobustnessParams(Section):
+    """What the evaluation varies."""
+
+
+class Params(Section):
+    """All of ``params.yaml``; `modalities` and `methods` hold each plug-in's own model."""
+
+    dataset: DatasetParams
+    synthesis: SynthesisParams
+    modalities: dict[str, Any] = Field(min_length=1)
+    alignment: AlignmentParams
+    annotation: AnnotationParams
+    windows: WindowParams
+    splits: SplitParams
+    training: TrainingParams
+    methods: dict[str, Any] = Field(min_length=1)
+    robustness: RobustnessParams
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and check the parameters.
+
+    Raises
+    ------
+    ConsilienceError
+        If the file is missing or not YAML, a key is unknown or misspelt, a
+        parameter is missing or a value is out of its range.
+    """
+    if not path.is_file():
+        raise ConsilienceError("there are no parameters", str(path), "run 'consilience use demo'")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise ConsilienceError(f"not valid YAML: {line}", str(path)) from None
+    return parse(content, str(path))
+
+
+def parse(content: Any, where: str = "params.yaml") -> Params:
+    """Check parameters given as nested dicts; see `load`.
+
+    A plug-in's parameters have defaults for ``consilience use`` to write out,
+    yet the file must state every one: no number that changes an output is hidden.
+    """
+    params = _typed(content, where)
+    missing = list(_unstated(params, ()))
+    if missing:
+        raise ConsilienceError(
+            f"parameter {missing[0]} is missing",
+            where,
+            "state it; 'consilience use' writes them all",
+        )
+    return params
+
+
+def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
+    """Return the complete parameters for a dataset: the defaults under its own preset.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a registered dataset.
+    root : str or None
+        Where its recordings are; None for the demonstration corpus's own place.
+
+    Raises
+    ------
+    ConsilienceError
+        If there is no such dataset, or `root` is needed and not given.
+    """
+    source = registry.find("datasets", dataset)
+    synthetic = [dataset] if dataset == "demo" and root is None else []
+    if root is None and not synthetic:
+        raise ConsilienceError(
+            f"where is the dataset '{dataset}'?", "consilience use", f"use {dataset} --root FOLDER"
+        )
+    content: dict[str, Any] = {
+        "dataset": {"name": dataset, "root": root or f"data/raw/{dataset}", "synthetic": synthetic},
+        "synthesis": {},
+        "modalities": {name: {} for name in source.modalities},
+        "alignment": {},
+        "annotation": {},
+        "windows": {},
+        "splits": {},
+        "training": {},
+        "methods": {name: {} for name in METHODS},
+        "robustness": {},
+    }
+    for section, values in source.preset.items():
+        content[section] = {**content[section], **values}
+    return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
+
+
+def _typed(content: Any, where: str) -> Params:
+    if not isinstance(content, dict):
+        raise ConsilienceError("not a mapping of sections", where, "run 'consilience use demo'")
+    plugins = {
+        kind: {
+            name: _validated(registry.find(kind, name).Params, fields or {}, where, (kind, name))
+            for name, fields in content[kind].items()
+        }
+        for kind in ("modalities", "methods")
+        if isinstance(content.get(kind), dict)
+    }
+    return _validated(Params, {**content, **plugins}, where, ())
+
+
+def _validated(
+    model: type[AnyModel], content: Any, where: str, section: tuple[str, ...]
+) -> AnyModel:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConsilienceError(_explain(error, model, section), where) from None
+
+
+def _unstated(model: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if name not in model.model_fields_set:
+            yield ".".join((*path, name))
+        elif isinstance(value, BaseModel):
+            yield from _unstated(value, (*path, name))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(item, BaseModel):
+                    yield from _unstated(item, (*path, name, key))
+
+
+def _explain(error: ValidationError, model: type[BaseModel], section: tuple[str, ...]) -> str:
+    first = error.errors()[0]
+    place = ".".join((*section, *(str(part) for part in first["loc"])))
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+        return f"unknown parameter {place}; {hint}"
+    if first["type"] == "missing":
+        return f"parameter {place} is missing"
+    return f"parameter {place} = {first['input']!r}: {first['msg']}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return list(model.model_fields)
