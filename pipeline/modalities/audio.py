@@ -1,0 +1,434 @@
+"""Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
+
+The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
+the window-corrected autocorrelation (Boersma 1993). Synchronisation clicks are found as
+isolated impulses in the high band and cut out before anything is measured.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import av
+import librosa
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import scipy.signal
+import soundfile
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.errors import RecordingError
+from pipeline.files import content_hash
+from pipeline.modalities.base import Features, Header, ModalityParams, Signal
+from pipeline.model.encoders import FunctionalsEncoder
+
+Array = NDArray[np.float32]
+
+FORMATS = {
+    ".wav": ("WAV", "WAVEX", "RF64"),
+    ".flac": ("FLAC",),
+    ".mp3": ("MP3", "MPEG"),
+}
+CONTAINERS = {
+    ".mp4": "mov",
+    ".mov": "mov",
+    ".avi": "avi",
+    ".flv": "flv",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".mkv": "matroska",
+}
+FULL_SCALE = 0.999  # of 16-bit sound, as a fraction
+SILENCE_DB = -90.0
+
+
+class AudioParams(ModalityParams):
+    """Parameters of the voice."""
+
+    rate_hz: float = Field(16000.0, gt=0)
+    window_s: float = Field(0.032, gt=0)
+    hop_s: float = Field(0.02, gt=0)
+    mel_bands: int = Field(26, ge=1)
+    cepstra: int = Field(13, ge=1)
+    pitch_min_hz: float = Field(60.0, gt=0)
+    pitch_max_hz: float = Field(600.0, gt=0)
+    pitch_window_s: float = Field(0.05, gt=0)
+    voicing_threshold: float = Field(0.5, gt=0, lt=1)
+    click_band_hz: float = Field(4000.0, gt=0)
+    click_ratio: float = Field(8.0, gt=1)
+    click_s: float = Field(0.004, gt=0)
+    noise_snr_db: tuple[float, float, float, float, float] = (20.0, 10.0, 5.0, 0.0, -5.0)
+
+
+class Audio:
+    """The voice modality."""
+
+    name: ClassVar[str] = "audio"
+    suffixes: ClassVar[tuple[str, ...]] = (*FORMATS, *CONTAINERS)
+    Params: ClassVar[type[ModalityParams]] = AudioParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read rate, channels and duration from the header.
+
+        Raises
+        ------
+        RecordingError
+            If the file is no sound, is empty, or holds less than its header says.
+        """
+        _refuse_empty(path)
+        if path.suffix.lower() in CONTAINERS:
+            return _probe_container(path)
+        return _probe_file(path)
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the file."""
+        return content_hash(path)
+
+    def read(self, path: Path, item: str | None, params: AudioParams) -> Signal:
+        """Read the sound, mono and resampled, and find its synchronisation clicks.
+
+        Returns
+        -------
+        Signal
+            ``values`` float32, shape (n_samples,), full scale 1.
+        """
+        _refuse_empty(path)
+        if path.suffix.lower() in CONTAINERS:
+            sound, rate_hz, start_s = _decode_container(path)
+        else:
+            sound, rate_hz = _decode_file(path)
+            start_s = 0.0
+        if not np.isfinite(sound).all():
+            raise RecordingError(
+                "the sound has NaN or infinite samples", str(path), "export it again"
+            )
+        mono = sound.mean(axis=0, dtype=np.float32)
+        pulses_s = start_s + clicks(mono, rate_hz, params)
+        if rate_hz != params.rate_hz:
+            mono = librosa.resample(
+                mono, orig_sr=rate_hz, target_sr=params.rate_hz, res_type="soxr_hq"
+            )
+        times_s = start_s + np.arange(mono.size) / params.rate_hz
+        return Signal(mono, times_s, ("mono",), pulses_s)
+
+    def features(self, signal: Signal, params: AudioParams) -> Features:
+        """Cut the clicks out, and measure spectrum and prosody frame by frame.
+
+        Raises
+        ------
+        RecordingError
+            If the sound is flat or shorter than one window.
+        """
+        sound = np.asarray(signal.values, np.float32)
+        if not np.isfinite(sound).all():
+            raise RecordingError(
+                "the sound has NaN or infinite samples", "audio", "export it again"
+            )
+        if sound.size < params.pitch_window_s * params.rate_hz:
+            raise RecordingError(
+                f"{sound.size} samples are shorter than one window", "audio", "record for longer"
+            )
+        if np.ptp(sound) == 0:
+            raise RecordingError(
+                "the sound is flat", "audio", "check that the microphone was connected"
+            )
+        start_s = float(signal.times_s[0])
+        clean = cut_clicks(sound - sound.mean(), signal.pulses_s - start_s, params)
+        columns = describe(clean, params)
+        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
+        return Features(values, times_s, tuple(columns), _quality(sound, columns))
+
+    def corrupt(
+        self, signal: Signal, severity: int, params: AudioParams, rng: np.random.Generator
+    ) -> Signal:
+        """Add pink noise at the severity's signal-to-noise ratio."""
+        sound = np.asarray(signal.values, np.float32)
+        noise = pink_noise(sound.size, rng)
+        gain = np.sqrt(np.var(sound) / 10 ** (params.noise_snr_db[severity - 1] / 10))
+        return Signal(
+            sound + np.float32(gain) * noise, signal.times_s, signal.channels, signal.pulses_s
+        )
+
+    def frame_rate_hz(self, params: AudioParams) -> float:
+        """Return the frames a second."""
+        return 1 / params.hop_s
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+        """Return functionals over time and a small network."""
+        return FunctionalsEncoder(n_features, width, dropout)
+
+
+def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
+    """Measure every feature on one frame grid, frame ``i`` centred at ``i * hop_s``.
+
+    Parameters
+    ----------
+    sound : ndarray of float32, shape (n_samples,)
+        Without offset, full scale 1.
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (n_frames,)
+    """
+    frames = _frames(sound, params.window_s, params)
+    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
+    spectrum = scipy.fft.rfft(frames * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
+    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
+    mel = 10 * np.log10(power @ _mel(params).T)
+    cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
+    pitch, strength = pitch_track(sound, params)
+    return {
+        **{f"mel_{i:02d}_db": column for i, column in enumerate(mel.T)},
+        **{f"mfcc_{i:02d}": column for i, column in enumerate(cepstra.T)},
+        **_spectral(power, mel, params),
+        "loudness_db": 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10))),
+        "zero_crossings_hz": (np.diff(np.signbit(frames), axis=1).mean(axis=1) * params.rate_hz),
+        "pitch_semitones": pitch,
+        "voicing": strength,
+    }
+
+
+def _spectral(power: Array, mel: Array, params: AudioParams) -> dict[str, Array]:
+    hz = np.linspace(0, params.rate_hz / 2, power.shape[1], dtype=np.float32)
+    total = power.sum(axis=1)
+    centroid = power @ hz / total
+    spread = np.sqrt(np.maximum(power @ hz**2 / total - centroid**2, 0))
+    cumulative = np.cumsum(power, axis=1)
+    rolloff = hz[(cumulative < 0.85 * total[:, None]).sum(axis=1)]
+    flatness = 10 * (np.log10(power).mean(axis=1) - np.log10(power.mean(axis=1)))
+    flux = np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1)
+    low, high = power[:, hz < 1000].sum(axis=1), power[:, hz >= 1000].sum(axis=1)
+    return {
+        "centroid_khz": centroid / 1000,
+        "spread_khz": spread / 1000,
+        "rolloff_khz": rolloff / 1000,
+        "flatness_db": flatness,
+        "flux_db": flux,
+        "alpha_ratio_db": 10 * np.log10(low / high),
+    }
+
+
+def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
+    """Track pitch by the window-corrected autocorrelation (Boersma 1993).
+
+    Returns
+    -------
+    pitch : ndarray of float32, shape (n_frames,)
+        Semitones above 55 Hz; interpolated where unvoiced, 0 if nothing is voiced.
+    strength : ndarray of float32, shape (n_frames,)
+        Height of the peak, 0 to 1: harmonic part of the power.
+    """
+    frames = _frames(sound, params.pitch_window_s, params)
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    size = frames.shape[1]
+    window = scipy.signal.windows.hann(size, sym=False).astype(np.float32)
+    shortest = int(params.rate_hz / params.pitch_max_hz)
+    longest = min(int(params.rate_hz / params.pitch_min_hz), size - 2)
+    correlation = _autocorrelation(frames * window)[:, : longest + 2]
+    correlation /= _autocorrelation(window[None])[:, : longest + 2]
+    correlation /= np.maximum(correlation[:, :1], 1e-12)
+    lags = np.arange(shortest, longest + 1)
+    cost = 0.01 * np.log2(lags / shortest).astype(np.float32)
+    peak = np.argmax(correlation[:, shortest : longest + 1] - cost, axis=1) + shortest
+    rows = np.arange(len(peak))
+    before, height, after = (correlation[rows, peak + step] for step in (-1, 0, 1))
+    bend = before - 2 * height + after
+    shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.where(bend < -1e-6, bend, -1), 0)
+    pitch = 12 * np.log2(params.rate_hz / (peak + np.clip(shift, -0.5, 0.5)) / 55)
+    strength = np.clip(height, 0, 1)
+    loud = frames.var(axis=1)
+    voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
+    if not voiced.any():
+        return np.zeros(len(peak), np.float32), strength.astype(np.float32)
+    smooth = scipy.ndimage.median_filter(pitch[voiced], 5, mode="nearest")
+    return np.interp(rows, rows[voiced], smooth).astype(np.float32), strength.astype(np.float32)
+
+
+def _autocorrelation(frames: Array) -> Array:
+    size = scipy.fft.next_fast_len(2 * frames.shape[1], real=True)
+    spectrum = scipy.fft.rfft(frames, size, axis=1)
+    result: Array = scipy.fft.irfft(spectrum.real**2 + spectrum.imag**2, size, axis=1)
+    return result
+
+
+def _frames(sound: Array, length_s: float, params: AudioParams) -> Array:
+    """Cut overlapping frames centred on multiples of the hop, mirroring the ends."""
+    size = 2 * round(length_s * params.rate_hz / 2)
+    hop = round(params.hop_s * params.rate_hz)
+    padded = np.pad(sound, size // 2, mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+
+
+@lru_cache
+def _mel(params: AudioParams) -> Array:
+    size = 2 * round(params.window_s * params.rate_hz / 2)
+    bank: Array = librosa.filters.mel(sr=params.rate_hz, n_fft=size, n_mels=params.mel_bands)
+    return bank / bank.sum(axis=1, keepdims=True)
+
+
+def clicks(sound: Array, rate_hz: float, params: AudioParams) -> NDArray[np.float64]:
+    """Find short broadband clicks.
+
+    A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
+    square of its surroundings of 20 ms, itself left out.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_clicks,)
+        Seconds from the first sample.
+    """
+    if sound.size < 0.1 * rate_hz:
+        return np.empty(0)
+    band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
+    high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
+    inner, outer = (2 * round(length_s * rate_hz / 2) + 1 for length_s in (params.click_s, 0.02))
+    around = scipy.ndimage.uniform_filter1d(high, outer, mode="reflect") * outer
+    around -= scipy.ndimage.uniform_filter1d(high, inner, mode="reflect") * inner
+    floor = np.maximum(around / (outer - inner), 1e-10)
+    peaks, _ = scipy.signal.find_peaks(high / floor, params.click_ratio**2, distance=outer)
+    return peaks / rate_hz
+
+
+def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: AudioParams) -> Array:
+    """Replace the clicks by a straight line from their left to their right."""
+    keep = np.ones(sound.size, bool)
+    half = round(params.click_s * params.rate_hz / 2)
+    for centre in np.rint(pulses_s * params.rate_hz).astype(int):
+        keep[max(centre - half, 0) : centre + half + 1] = False
+    index = np.arange(sound.size)
+    return (
+        np.interp(index, index[keep], sound[keep]).astype(np.float32) if not keep.all() else sound
+    )
+
+
+def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
+    """Return noise of unit variance whose power falls by 3 dB an octave."""
+    spectrum = scipy.fft.rfft(rng.standard_normal(n_samples, np.float32))
+    spectrum /= np.sqrt(np.maximum(np.arange(spectrum.size, dtype=np.float32), 1))
+    noise: Array = scipy.fft.irfft(spectrum, n_samples)
+    return noise / noise.std()
+
+
+def _quality(sound: Array, columns: dict[str, Array]) -> dict[str, float]:
+    peak = float(np.abs(sound).max())
+    clipped = float(np.mean(np.abs(sound) >= max(FULL_SCALE * peak, 1e-9))) if peak > 0.5 else 0.0
+    loudness = columns["loudness_db"]
+    floor, top = np.percentile(loudness, [5, 95])
+    snr_db = float(top - floor)
+    silent = float(np.mean(loudness < top - 40))
+    quality = min(max((snr_db - 5) / 25, 0), 1) * max(1 - 20 * clipped, 0)
+    return {
+        "clipped_fraction": clipped,
+        "snr_db": snr_db,
+        "offset": float(sound.mean()),
+        "silent_fraction": silent,
+        "quality": float(quality),
+    }
+
+
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+
+
+def _probe_file(path: Path) -> Header:
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(
+            f"not a readable sound file: {error.error_string}", str(path), "copy or export it again"
+        ) from None
+    expected = FORMATS[path.suffix.lower()]
+    if info.format not in expected:
+        raise RecordingError(
+            f"the content is {info.format}, not {expected[0]}",
+            str(path),
+            "correct the file's ending",
+        )
+    if info.frames == 0:
+        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
+    if "should be" in info.extra_info:
+        raise RecordingError(
+            "the file is cut off: it is shorter than its header says",
+            str(path),
+            "copy it again from the recorder",
+        )
+    return Header(float(info.samplerate), info.channels, info.frames / info.samplerate)
+
+
+def _decode_file(path: Path) -> tuple[Array, float]:
+    header = _probe_file(path)
+    try:
+        sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(
+            f"the sound breaks off: {error.error_string}", str(path), "copy it again"
+        ) from None
+    if len(sound) < round((header.duration_s or 0) * rate_hz):
+        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
+    return sound.T, float(rate_hz)
+
+
+def _open_container(path: Path) -> Any:
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise RecordingError(
+            f"not a readable media file: {error.strerror or error}", str(path), "copy it again"
+        ) from None
+    expected = CONTAINERS[path.suffix.lower()]
+    if expected not in container.format.name.split(","):
+        container.close()
+        raise RecordingError(
+            f"the content is {container.format.name}, not {expected}",
+            str(path),
+            "correct the file's ending",
+        )
+    if not container.streams.audio:
+        container.close()
+        raise RecordingError("there is no sound track", str(path), "export it with sound")
+    return container
+
+
+def _probe_container(path: Path) -> Header:
+    with _open_container(path) as container:
+        stream = container.streams.audio[0]
+        duration_s = None
+        if stream.duration is not None:
+            duration_s = float(stream.duration * stream.time_base)
+        elif container.duration is not None:
+            duration_s = container.duration / av.time_base
+        return Header(float(stream.rate), stream.channels, duration_s)
+
+
+def _decode_container(path: Path) -> tuple[Array, float, float]:
+    """Decode the first sound track; its start counts from the container's own."""
+    blocks: list[NDArray[Any]] = []
+    start_s = None
+    with _open_container(path) as container:
+        origin_s = (container.start_time or 0) / av.time_base
+        stream = container.streams.audio[0]
+        rate_hz = float(stream.rate)
+        resampler = av.AudioResampler(format="fltp", layout="mono")
+        try:
+            for frame in container.decode(stream):
+                if start_s is None:
+                    start_s = (frame.time or 0.0) - origin_s
+                blocks += [part.to_ndarray() for part in resampler.resample(frame)]
+            blocks += [part.to_ndarray() for part in resampler.resample(None)]
+        except av.FFmpegError as error:
+            raise RecordingError(
+                f"the sound track breaks off: {error.strerror}", str(path), "copy it again"
+            ) from None
+    if not blocks:
+        raise RecordingError("the sound track has no samples", str(path), "export it again")
+    return np.concatenate(blocks, axis=1, dtype=np.float32), rate_hz, start_s or 0.0
+
+
+modality = Audio()
