@@ -23,3 +23,8 @@ class ConsilienceError(Exception):
 
 class RecordingError(ConsilienceError):
     """One recording cannot be used: it is quarantined and the others go on."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong and what to do, for a table that names the recording itself."""
+        return self.what + (f" ({self.remedy})" if self.remedy else "")

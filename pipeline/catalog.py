@@ -1,0 +1,202 @@
+"""The catalog: what a dataset lists, checked file by file before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import registry
+from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
+from pipeline.datasets.base import Dataset, Entry
+from pipeline.errors import ConsilienceError, RecordingError
+from pipeline.modalities.base import Header, Modality
+from pipeline.parallel import parallel_map
+
+RATE_TOLERANCE = 0.01  # relative: clocks differ by 1e-3 at the most, wrong headers by far more
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Checked tables of a dataset: recordings of each modality, and what belongs to sessions."""
+
+    recordings: dict[str, pl.DataFrame]
+    trials: pl.DataFrame
+    pulses: pl.DataFrame
+    annotations: pl.DataFrame
+    problems: pl.DataFrame
+
+    def summary(self) -> dict[str, Any]:
+        """Count subjects, sessions, hours, recordings by status, and problems."""
+        everything = pl.concat(self.recordings.values())
+        usable = everything.filter(pl.col("status") == "ok")
+        return {
+            "subjects": usable["subject"].n_unique(),
+            "sessions": usable["session"].n_unique(),
+            "problems": self.problems.height,
+            "modalities": {
+                modality: {
+                    "recordings": table.height,
+                    **{
+                        status: table.filter(pl.col("status") == status).height
+                        for status in ("ok", "quarantined", "missing")
+                    },
+                    "hours": round(
+                        float(table.filter(pl.col("status") == "ok")["duration_s"].sum()) / 3600, 4
+                    ),
+                }
+                for modality, table in self.recordings.items()
+            },
+        }
+
+
+def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Catalog:
+    """List a dataset and check every recording's file.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The adapter that knows the layout.
+    root : Path
+        The dataset's folder.
+    modalities : iterable of str
+        Those the parameters name, in order.
+
+    Returns
+    -------
+    Catalog
+        A bad recording has status ``quarantined`` or ``missing`` and its reason.
+
+    Raises
+    ------
+    ConsilienceError
+        If the folder is not there, the dataset does not offer a modality, or not a
+        single recording of a modality is listed.
+    """
+    if not root.is_dir():
+        raise ConsilienceError(
+            f"the root of dataset '{dataset.name}' is no folder", str(root), "set dataset.root"
+        )
+    listing = dataset.list(root)
+    problems = list(listing.problems)
+    recordings: dict[str, pl.DataFrame] = {}
+    for name in modalities:
+        entries = sorted(
+            (entry for entry in listing.entries if entry.modality == name),
+            key=lambda entry: (entry.session, entry.path, entry.item or ""),
+        )
+        if not entries:
+            raise ConsilienceError(
+                f"dataset '{dataset.name}' lists no recording of modality '{name}'",
+                str(root),
+                f"it offers: {', '.join(dataset.modalities)}",
+            )
+        check = partial(_check, root=root, modality=registry.find("modalities", name))
+        rows = _mark_duplicates(parallel_map(check, entries, f"catalog {name}"))
+        recordings[name] = frame_of(rows, Recordings)
+        problems += [
+            (str(row["path"]), str(row["reason"]), f"left out: {row['status']}")
+            for row in rows
+            if row["status"] != "ok"
+        ]
+    sessions = {entry.session for entry in listing.entries}
+    trials, pulses, annotations = (
+        _of_sessions(table, schema.__name__.lower(), sessions, problems)
+        for table, schema in (
+            (listing.trials, Trials),
+            (listing.pulses, Pulses),
+            (listing.annotations, Annotations),
+        )
+    )
+    table = frame_of(
+        [{"where": where, "what": what, "remedy": remedy} for where, what, remedy in problems],
+        Problems,
+    )
+    return Catalog(recordings, trials, pulses, annotations, table)
+
+
+def _check(entry: Entry, root: Path, modality: Modality) -> dict[str, object]:
+    """Return the catalog row of one entry; whatever its file does ends as a reason."""
+    row: dict[str, object] = {
+        "recording": f"{entry.session}_{entry.modality}",
+        "session": entry.session,
+        "subject": entry.subject,
+        "modality": entry.modality,
+        "path": entry.path,
+        "item": entry.item,
+    }
+    path = root / entry.path
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise RecordingError("the path leads out of the dataset", entry.path)
+        if not path.is_file():
+            return {**row, "status": "missing", "reason": "listed, but there is no such file"}
+        header = _probe(path, entry, modality)
+        row["content_hash"] = modality.identity(path, entry.item)
+    except RecordingError as error:
+        return {**row, "status": "quarantined", "reason": error.reason}
+    except Exception as error:  # a reader's own failure belongs to its recording
+        return {**row, "status": "quarantined", "reason": unreadable(error)}
+    return {**row, **vars(header), "status": "ok", "reason": None}
+
+
+def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
+    if path.suffix.lower() not in modality.suffixes:
+        raise RecordingError(
+            f"{path.suffix or 'no extension'} is no {modality.name} format",
+            entry.path,
+            f"expected {', '.join(modality.suffixes)}",
+        )
+    if path.stat().st_size == 0:
+        raise RecordingError("the file is empty", entry.path, "record or copy it again")
+    header = modality.probe(path, entry.item)
+    declared = entry.declared_rate_hz
+    rate = header.rate_hz
+    if declared and rate and abs(rate - declared) > RATE_TOLERANCE * declared:
+        raise RecordingError(
+            f"the header says {rate:g} Hz, the dataset {declared:g} Hz",
+            entry.path,
+            "correct whichever is wrong",
+        )
+    return header
+
+
+def unreadable(error: Exception) -> str:
+    """Return one line for a failure that the reader's library did not foresee."""
+    text = " ".join(str(error).split())
+    return f"cannot be read: {type(error).__name__}: {text}"[:300]
+
+
+def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Keep the first usable recording of a session, and of the same bytes, in order of path."""
+    by_name: dict[object, object] = {}
+    by_bytes: dict[object, object] = {}
+    ids: dict[object, int] = {}
+    marked = []
+    for row in rows:
+        twin = by_name.get(row["recording"]) or by_bytes.get(row.get("content_hash"))
+        if row["status"] == "ok" and twin:
+            row = {**row, "status": "quarantined", "reason": f"duplicate of {twin}"}
+        elif row["status"] == "ok":
+            by_name[row["recording"]] = by_bytes[row["content_hash"]] = row["path"]
+        name = row["recording"]
+        ids[name] = ids.get(name, 0) + 1
+        suffix = f"~{ids[name]}" if ids[name] > 1 else ""
+        marked.append({**row, "recording": f"{name}{suffix}"})
+    return marked
+
+
+def _of_sessions(
+    table: pl.DataFrame, name: str, sessions: set[str], problems: list[tuple[str, str, str]]
+) -> pl.DataFrame:
+    """Drop rows that name no recorded session, telling how many."""
+    known = pl.col("session").is_in(sorted(sessions))
+    for session, count in table.filter(~known).group_by("session").len().sort("session").rows():
+        problems.append(
+            (name, f"{count} rows name session '{session}', which no recording has", "left out")
+        )
+    return table.filter(known)

@@ -1,0 +1,235 @@
+"""Ingest: recordings to feature frames, one by one, each computed once for the same content.
+
+Results are kept in a store under a key of everything they depend on, and the stage's output
+is put together from it by links. So a run processes only recordings that are new or changed,
+and ends with the bytes a run from nothing would have written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipeline import registry
+from pipeline.catalog import unreadable
+from pipeline.contracts import Ingested, Quality, frame_of, write_table
+from pipeline.errors import ConsilienceError, RecordingError
+from pipeline.files import text_hash, write_arrays, write_json
+from pipeline.modalities.base import SEVERITIES, Features, Modality, ModalityParams, Signal
+from pipeline.parallel import parallel_map
+from pipeline.seeds import generator
+
+VARIANTS = ("clean", *(f"noise_{severity}" for severity in SEVERITIES))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ingesting one recording gave, as kept in the store beside its arrays."""
+
+    recording: str
+    key: str
+    new: bool
+    status: str
+    reason: str | None = None
+    names: tuple[str, ...] = ()
+    n_frames: int = 0
+    duration_s: float | None = None
+    quality: dict[str, float | None] | None = None
+
+
+def ingest(
+    table: pl.DataFrame, root: Path, name: str, settings: ModalityParams, store: Path, output: Path
+) -> list[Result]:
+    """Ingest every usable recording of one modality into a folder.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        `Recordings` of the modality.
+    root : Path
+        Root of the dataset.
+    name : str
+        The modality.
+    settings : ModalityParams
+        Its parameters.
+    store : Path
+        Folder of results by key, kept between runs.
+    output : Path
+        Folder to fill: ``<recording>.npz``, ``recordings.parquet``, ``quality.parquet``,
+        ``features.json``.
+
+    Returns
+    -------
+    list of Result
+        One per usable recording, in the catalog's order.
+
+    Raises
+    ------
+    ConsilienceError
+        If no recording could be ingested, or recordings differ in their features.
+    """
+    usable = table.filter(pl.col("status") == "ok")
+    work = partial(
+        _ingest_one,
+        root=root,
+        name=name,
+        settings=settings,
+        store=store,
+        fingerprint=_fingerprint(registry.find("modalities", name), settings),
+    )
+    results = parallel_map(work, list(usable.iter_rows(named=True)), f"ingest {name}")
+    _write(table, results, store, output, name)
+    return results
+
+
+def _fingerprint(modality: Modality, settings: ModalityParams) -> str:
+    """Hash what a result depends on besides the recording: code, parameters, libraries."""
+    requirements = metadata.requires("consilience") or []
+    names = sorted({re.split(r"[^\w.-]", line)[0] for line in requirements if "extra" not in line})
+    versions = [f"{library} {metadata.version(library)}" for library in names]
+    sources = [
+        inspect.getsource(inspect.getmodule(part))  # type: ignore[arg-type]
+        for part in (type(modality), Modality, ingest)
+    ]
+    return text_hash(settings.model_dump_json(), *sources, *versions)
+
+
+def _ingest_one(
+    row: dict[str, Any],
+    root: Path,
+    name: str,
+    settings: ModalityParams,
+    store: Path,
+    fingerprint: str,
+) -> Result:
+    key = text_hash(row["recording"], row["content_hash"], fingerprint)
+    card = store / f"{key}.json"
+    if card.is_file():
+        return Result(row["recording"], key, False, **json.loads(card.read_text()))
+    outcome: dict[str, Any]
+    try:
+        arrays, outcome = _compute(row, root, name, settings)
+        write_arrays(store / f"{key}.npz", arrays)
+    except RecordingError as error:
+        outcome = {"status": "quarantined", "reason": error.reason}
+    except Exception as error:  # a library's own failure belongs to its recording
+        outcome = {"status": "quarantined", "reason": unreadable(error)}
+    write_json(card, outcome)  # last: a card means that the arrays are complete
+    return Result(row["recording"], key, True, **outcome)
+
+
+def _compute(
+    row: dict[str, Any], root: Path, name: str, settings: ModalityParams
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    modality: Modality = registry.find("modalities", name)
+    path = root / row["path"]
+    if modality.identity(path, row["item"]) != row["content_hash"]:
+        raise RecordingError("the file changed while the pipeline ran", row["path"])
+    signal = modality.read(path, row["item"], settings)
+    clean = modality.features(signal, settings)
+    arrays: dict[str, NDArray[Any]] = {
+        "times_s": clean.times_s,
+        "pulses_s": signal.pulses_s,
+        "clean": clean.values,
+    }
+    for severity in SEVERITIES:
+        rng = generator("noise", row["recording"], severity)
+        noisy = modality.corrupt(signal, severity, settings, rng)
+        arrays[f"noise_{severity}"] = _noisy_features(modality, noisy, settings, clean)
+    outcome = {
+        "status": "ok",
+        "names": clean.names,
+        "n_frames": len(clean.times_s),
+        "duration_s": _duration_s(signal),
+        "quality": clean.quality,
+    }
+    return arrays, outcome
+
+
+def _noisy_features(
+    modality: Modality, noisy: Signal, settings: ModalityParams, clean: Features
+) -> NDArray[np.float32]:
+    """Return features on the clean frames' grid; all NaN if the noise leaves nothing usable."""
+    try:
+        return modality.features(noisy, settings).values
+    except RecordingError:
+        return np.full_like(clean.values, np.nan)
+
+
+def _duration_s(signal: Signal) -> float | None:
+    times = signal.times_s
+    if len(times) < 2:
+        return None
+    return float(times[-1] - times[0] + np.median(np.diff(times)))
+
+
+def _write(
+    table: pl.DataFrame, results: list[Result], store: Path, output: Path, name: str
+) -> None:
+    by_recording = {result.recording: result for result in results}
+    good = [result for result in results if result.status == "ok"]
+    if not good:
+        raise ConsilienceError(
+            f"none of {table.height} recordings could be ingested",
+            f"modality {name}",
+            "the reasons are in the catalog and above",
+        )
+    for result in good:
+        if tuple(result.names) != tuple(good[0].names):
+            raise ConsilienceError(
+                f"{len(result.names)} features where {good[0].recording} has {len(good[0].names)}",
+                result.recording,
+                "set the modality's parameters so that all recordings yield the same",
+            )
+        link_or_copy(store / f"{result.key}.npz", output / f"{result.recording}.npz")
+    rows = [
+        _ingested_row(row, by_recording.get(row["recording"]))
+        for row in table.iter_rows(named=True)
+    ]
+    measures = [
+        {
+            "recording": result.recording,
+            "measure": measure,
+            "value": math.nan if value is None else float(value),
+        }
+        for result in good
+        for measure, value in sorted((result.quality or {}).items())
+    ]
+    write_table(output / "recordings.parquet", frame_of(rows, Ingested), Ingested)
+    write_table(output / "quality.parquet", frame_of(measures, Quality), Quality)
+    write_json(output / "features.json", {"names": list(good[0].names)})
+
+
+def _ingested_row(row: dict[str, Any], result: Result | None) -> dict[str, object]:
+    status, reason = (result.status, result.reason) if result else (row["status"], row["reason"])
+    return {
+        "recording": row["recording"],
+        "session": row["session"],
+        "subject": row["subject"],
+        "status": status,
+        "reason": reason,
+        "n_frames": result.n_frames if result else 0,
+        "duration_s": result.duration_s if result else None,
+        "quality": (result.quality or {}).get("quality") if result else None,
+    }
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name; copy where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

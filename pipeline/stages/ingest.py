@@ -1,0 +1,55 @@
+"""Stage ``ingest``: ``python -m pipeline.stages.ingest MODALITY``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import params, stages
+from pipeline.contracts import Recordings, read_table
+from pipeline.errors import ConsilienceError
+from pipeline.files import atomic_folder
+from pipeline.ingestion import Result, ingest
+
+CATALOG = Path("data/catalog/recordings")
+STORE = Path("data/.store")
+OUTPUT = Path("data/signals")
+
+
+def main(modality: str) -> None:
+    """Ingest one modality of the catalog."""
+    settings = params.load()
+    table = read_table(CATALOG / f"{modality}.parquet", Recordings)
+    with atomic_folder(OUTPUT / modality) as folder:
+        results = ingest(
+            table,
+            Path(settings.dataset.root),
+            modality,
+            settings.modalities[modality],
+            STORE / modality,
+            folder,
+        )
+        _tell(modality, results)
+        bad = [result for result in results if result.status != "ok"]
+        if bad and settings.dataset.on_problem == "fail":
+            raise ConsilienceError(
+                f"{len(bad)} recordings cannot be used",
+                f"modality {modality}",
+                "mend them, or set dataset.on_problem to quarantine",
+            )
+
+
+def _tell(modality: str, results: list[Result]) -> None:
+    new = [result for result in results if result.new]
+    bad = [result for result in results if result.status != "ok"]
+    print(
+        f"ingest {modality}: {len(results)} recordings, {len(new)} processed, "
+        f"{len(results) - len(new)} reused, {len(bad)} quarantined"
+    )
+    for result in new:
+        print(f"  processed {result.recording}")
+    for result in bad:
+        print(f"  quarantined {result.recording}: {result.reason}")
+
+
+if __name__ == "__main__":
+    stages.run(main)
