@@ -1,0 +1,78 @@
+"""How hard the demonstration corpus is: every knob, in one place.
+
+A modality does not see the subject's state itself. What it expresses of valence, in one trial, is
+``expressiveness * (weight * valence + noise)``, with the noise drawn once per trial, and next to
+nothing when the trial is masked; arousal alike. So every modality errs on whole trials of its own,
+and only several of them together come close to the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLASSES = ("happy", "angry", "sad", "calm")
+QUADRANTS = {"happy": (1, 1), "angry": (-1, 1), "sad": (-1, -1), "calm": (1, -1)}
+MAGNITUDE = (0.4, 1.0)  # of valence and arousal in a trial, uniform
+WANDER = 0.15  # standard deviation of the slow change within a session
+
+
+@dataclass(frozen=True)
+class Share:
+    """What part of the state one modality carries.
+
+    Attributes
+    ----------
+    valence, arousal : float
+        Weight of each dimension in what is expressed.
+    noise : float
+        Standard deviation, per trial, of what is expressed but not felt.
+    masked : float
+        Fraction of the trials in which hardly anything is expressed.
+    """
+
+    valence: float
+    arousal: float
+    noise: float
+    masked: float
+
+
+SHARES = {
+    "eeg": Share(valence=0.7, arousal=0.7, noise=0.5, masked=0.1),
+    "audio": Share(valence=0.45, arousal=1.0, noise=0.45, masked=0.1),
+    "video": Share(valence=1.0, arousal=0.45, noise=0.45, masked=0.1),
+}
+MASKED_REMAINDER = 0.15  # part of the expression that a masked trial keeps
+EXPRESSIVENESS = (0.75, 1.25)  # factor of each subject and modality, uniform
+
+
+@dataclass(frozen=True)
+class Rater:
+    """A simulated annotator.
+
+    Attributes
+    ----------
+    lag_s : float
+        Reaction time of the continuous traces.
+    bias : tuple of float
+        Added to valence and to arousal.
+    noise : float
+        Standard deviation of the slow error of a trace, and of the error on which a
+        trial's class is judged.
+    lapse : float
+        Fraction of the trials with a class named at random.
+    """
+
+    lag_s: float
+    bias: tuple[float, float]
+    noise: float
+    lapse: float
+
+
+RATERS = {
+    "rater-1": Rater(lag_s=1.6, bias=(0.08, -0.05), noise=0.20, lapse=0.02),
+    "rater-2": Rater(lag_s=2.0, bias=(-0.05, 0.10), noise=0.25, lapse=0.04),
+    "rater-3": Rater(lag_s=2.3, bias=(0.02, 0.05), noise=0.30, lapse=0.05),
+    "rater-4": Rater(lag_s=2.8, bias=(-0.12, -0.10), noise=0.35, lapse=0.10),
+    "self": Rater(lag_s=0.0, bias=(0.05, 0.0), noise=0.25, lapse=0.05),
+}
+SKIPPED = 0.05  # fraction of the trials a rater leaves unlabelled
