@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.seeds import generator
 from pipeline.synthesis.plan import RATES_HZ, Floats, Session, random_wave
 
-Image = NDArray[Any]  # blue-green-red in 0-255, shape (240, 320, 3)
+Image = NDArray[Any]  # blue-green-red in 0-255, shape (240, 320, 3), unless said otherwise
 
 RATE_HZ = int(RATES_HZ["video"])
 WIDTH, HEIGHT = 320, 240
@@ -23,6 +23,8 @@ HEAD = np.array([54.0, 72.0])  # half-axes of the face
 FLASH_S = 0.08  # a light on the wall flashes at every pulse
 FLASH_GREY = 45
 NOISE_GREY = 2.0
+N_GRAINS = 6  # patterns of noise, in turn
+STAGE = (slice(12, 238), slice(72, 248))  # rows and columns that the head may reach
 DROPPED = 0.06  # fraction of the frames a faulty camera loses
 SUBPIXEL = 4  # binary digits of the drawing functions' fixed-point coordinates
 
@@ -101,7 +103,7 @@ def write_face(session: Session, path: Path) -> list[str]:
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"preset": "ultrafast", "crf": "22", "flags": "+bitexact"}
         for index in kept:
-            frame = av.VideoFrame.from_ndarray(painter.frame(motion, index), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(painter.frame(motion, index), format="yuv420p")
             frame.pts = int(index)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -187,30 +189,38 @@ class _Painter:
         self._person = person
         self._room = _room(rng)
         self._head, self._mask = _head(person)
-        self._noise = [
-            rng.normal(0, NOISE_GREY, (HEIGHT, WIDTH, 3)).astype(np.float32) for _ in range(6)
-        ]
-        self._across = np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None]
+        grain = rng.normal(0, NOISE_GREY, (N_GRAINS, HEIGHT, WIDTH))
+        self._grains = grain.astype(np.float32)
+        self._across = np.linspace(-1, 1, WIDTH, dtype=np.float32)
         self._lips = person.skin * (0.62, 0.55, 0.78)
 
     def frame(self, motion: Motion, index: int) -> Image:
-        """Return frame `index` as blue-green-red, shape (240, 320, 3)."""
+        """Return frame `index` as planar YUV 4:2:0, shape (360, 320)."""
         head = self._head.copy()
         self._brows(head, motion, index)
         self._eyes(head, motion, index)
         self._mouth(head, motion, index)
         head = cv2.GaussianBlur(head, (3, 3), 0.7)
+        picture = self._room.copy()
+        self._place(head, picture, motion, index)
+        frame = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+        luma = frame[:HEIGHT] * (motion.light[index] + motion.side_light[index] * self._across)
+        luma += self._grains[index % N_GRAINS]
+        luma += FLASH_GREY * motion.flash[index]
+        frame[:HEIGHT] = np.clip(luma, 0, 255)
+        return frame
+
+    def _place(self, head: Image, picture: Image, motion: Motion, index: int) -> None:
+        """Turn, scale and shift the head, and lay it over the picture."""
         pose = cv2.getRotationMatrix2D(
             (CENTRE[0], CENTRE[1]), motion.turn_deg[index], motion.scale[index]
         )
-        pose[:, 2] += motion.shift_x[index], motion.shift_y[index]
-        head = cv2.warpAffine(head, pose, (WIDTH, HEIGHT)).astype(np.float32)
-        mask = cv2.warpAffine(self._mask, pose, (WIDTH, HEIGHT))[..., None]
-        picture: Image = self._room + (head - self._room) * mask
-        picture *= motion.light[index] * (1 + motion.side_light[index] * self._across)
-        picture += self._noise[index % len(self._noise)]
-        picture += FLASH_GREY * motion.flash[index]
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        rows, columns = STAGE
+        pose[:, 2] += motion.shift_x[index] - columns.start, motion.shift_y[index] - rows.start
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        behind = cv2.warpAffine(self._mask, pose, size, borderValue=(255, 255, 255))
+        behind = cv2.multiply(behind, picture[STAGE], scale=1 / 255)
+        picture[STAGE] = cv2.add(behind, cv2.warpAffine(head, pose, size))
 
     def _brows(self, head: Image, motion: Motion, index: int) -> None:
         person = self._person
@@ -256,11 +266,11 @@ def _room(rng: np.random.Generator) -> Image:
     room = np.ascontiguousarray(np.clip(room, 0, 255).astype(np.uint8))
     cloth = rng.uniform(40, 110, 3)
     cv2.ellipse(room, (160, 262), (105, 62), 0, 0, 360, cloth.tolist(), -1, cv2.LINE_AA)
-    return room.astype(np.float32)
+    return room
 
 
 def _head(person: Person) -> tuple[Image, Image]:
-    """Return the head without brows, eyes and mouth, and its outline as a mask in [0, 1]."""
+    """Return the head without brows, eyes and mouth, black around, and a mask: 255 around it."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
     u, v = x - CENTRE[0], y - CENTRE[1]
     half_x, half_y = person.head
@@ -288,9 +298,11 @@ def _head(person: Person) -> tuple[Image, Image]:
     head[hair & (v < 20)] = person.hair
     face = (inside < 1) & ~(hairline & hair)
     head[face] = skin[face]
-    mask = ((inside < 1) | (hair & (v < 20)) | neck).astype(np.float32)
-    drawn = cv2.GaussianBlur(head.astype(np.uint8), (5, 5), 1.0)
-    return drawn, cv2.GaussianBlur(mask, (5, 5), 1.0)
+    outline = ((inside < 1) | (hair & (v < 20)) | neck).astype(np.float64)
+    soft = cv2.GaussianBlur(outline, (5, 5), 1.0)[..., None]
+    drawn = cv2.GaussianBlur(head, (5, 5), 1.0) * soft
+    around = np.repeat(255 * (1 - soft), 3, axis=2)
+    return np.clip(drawn, 0, 255).astype(np.uint8), around.astype(np.uint8)
 
 
 def _points(x: Floats | list[float], y: Floats | list[float]) -> NDArray[np.int32]:

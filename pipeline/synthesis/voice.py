@@ -11,7 +11,7 @@ import soundfile
 from scipy.signal import fftconvolve, sosfilt
 
 from pipeline.seeds import generator
-from pipeline.synthesis.plan import RATES_HZ, Floats, Session, random_wave
+from pipeline.synthesis.plan import RATES_HZ, Floats, Session
 
 RATE_HZ = int(RATES_HZ["audio"])
 FORMANTS_HZ = np.array(
@@ -187,8 +187,7 @@ def _in_room(session: Session, sound: Floats) -> Floats:
     response[0] = 1
     reverberant = fftconvolve(sound, response)[: len(sound)]
     noise = sosfilt([[1, 0, 0, 1, -0.95, 0]], rng.normal(size=len(sound)))
-    swell = 1 + 0.3 * random_wave("demo", session.name, "room")(np.arange(len(sound)) / RATE_HZ)
-    return reverberant + rng.uniform(3e-4, 1.5e-3) * np.maximum(swell, 0.1) * noise
+    return reverberant + rng.uniform(3e-4, 1.5e-3) * noise
 
 
 def _effect(change: tuple[float, float], valence: float, arousal: float) -> float:
