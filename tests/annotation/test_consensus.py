@@ -1,0 +1,105 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.alignment.windows import Window
+from pipeline.annotation.consensus import Consensus, consensus, observers
+from pipeline.contracts import Annotations, frame_of
+from pipeline.errors import ConsilienceError
+
+CLASSES = ("calm", "happy", "sad")
+WINDOW = Window("s", "t", 0.0, 4.0)
+
+
+def says(annotator: str, target: str, start: float, end: float, what: str | float) -> dict:
+    kind = "label" if isinstance(what, str) else "value"
+    row = {"session": "s", "annotator": annotator, "target": target, "label": None, "value": None}
+    return {**row, "start_s": start, "end_s": end, kind: what}
+
+
+def agree(rows: list[dict], windows: list[Window] | None = None, **options: float) -> Consensus:
+    table = observers(frame_of(rows, Annotations))
+    lag = options.get("lag_s", 0.0)
+    return consensus(table, windows or [WINDOW], 1, CLASSES, lag)[0]
+
+
+def test_votes_become_a_distribution() -> None:
+    rows = [says(name, "emotion", 0, 8, "happy") for name in ("a", "b", "c")]
+    rows.append(says("d", "emotion", 0, 8, "sad"))
+    found = agree(rows)
+    assert found.class_probability == [0, 0.75, 0.25]
+    assert found.agreement == pytest.approx(3 / 6)
+    assert found.n_annotators == 4
+    assert found.valence is None
+
+
+def test_a_vote_counts_by_its_overlap_with_the_window() -> None:
+    rows = [says("a", "emotion", -5, 1, "calm"), says("a", "emotion", 1, 9, "sad")]
+    found = agree(rows)
+    assert found.class_probability == [0.25, 0, 0.75]
+    assert found.agreement is None
+
+
+def test_observers_weigh_the_same_however_often_they_speak() -> None:
+    rows = [says("a", "emotion", start, start + 0.5, "calm") for start in np.arange(0, 4, 0.5)]
+    rows.append(says("b", "emotion", 0, 4, "sad"))
+    assert agree(rows).class_probability == [0.5, 0, 0.5]
+
+
+def test_a_trace_is_shifted_by_the_reaction_lag_and_a_judgement_is_not() -> None:
+    times = np.arange(0, 10, 0.25)
+    trace = [says("a", "valence", t, t + 0.25, 1.0 if t >= 2 else -1.0) for t in times]
+    assert agree(trace).valence == pytest.approx(0)
+    assert agree(trace, lag_s=2.0).valence == pytest.approx(1)
+    judgement = [says("a", "valence", 0, 4, 0.5)]
+    assert agree(judgement, lag_s=2.0).valence == 0.5
+    late = agree([says("a", "arousal", 4, 8, 0.5)], lag_s=2.0)
+    assert late.arousal is None
+
+
+def test_the_subjects_own_report_is_kept_apart() -> None:
+    rows = [says("self", "emotion", 0, 4, "sad"), says("self-2", "valence", 0, 4, 1.0)]
+    found = agree([*rows, says("a", "emotion", 0, 4, "calm")])
+    assert found.class_probability == [1, 0, 0]
+    assert found.valence is None
+    assert found.n_annotators == 1
+
+
+def test_nothing_said_is_no_label() -> None:
+    found = agree([says("a", "emotion", 10, 12, "calm")])
+    assert found == Consensus(None, None, None, None, 0)
+    assert agree([]) == found
+
+
+def test_a_class_the_dataset_does_not_have_is_told() -> None:
+    with pytest.raises(ConsilienceError, match="session s: annotator 'a' names the class 'sd'"):
+        agree([says("a", "emotion", 0, 4, "sd")])
+
+
+statements = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.sampled_from(CLASSES), st.floats(-2, 5), st.floats(0.01, 5)
+    ),
+    max_size=12,
+)
+
+
+@given(statements=statements, seed=st.integers(0, 1000))
+def test_distributions_sum_to_one_and_ignore_the_order_of_rows(
+    statements: list[tuple[str, str, float, float]], seed: int
+) -> None:
+    rows = [says(who, "emotion", start, start + d, what) for who, what, start, d in statements]
+    found = agree(rows)
+    if found.class_probability is not None:
+        assert sum(found.class_probability) == pytest.approx(1)
+    assert found.agreement is None or 0 <= found.agreement <= 1
+    assert (found.agreement is not None) == (found.n_annotators > 1)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    again = agree([rows[i] for i in order])
+    assert again.n_annotators == found.n_annotators
+    np.testing.assert_allclose(again.class_probability or [], found.class_probability or [])
+    assert pl.Series([again.agreement]).fill_null(-1)[0] == pytest.approx(
+        -1 if found.agreement is None else found.agreement
+    )
