@@ -1,0 +1,118 @@
+"""Stage ``label``: ``python -m pipeline.stages.label``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import polars as pl
+
+from pipeline import params, registry, stages
+from pipeline.alignment.clock import Clock
+from pipeline.alignment.windows import Window, lay_windows
+from pipeline.annotation.consensus import LABELLED, SELF_REPORT, consensus, observers
+from pipeline.contracts import (
+    Alignment,
+    Annotations,
+    Labels,
+    Recordings,
+    Trials,
+    frame_of,
+    read_table,
+    write_table,
+)
+from pipeline.files import atomic_folder, write_json
+from pipeline.params import Params
+
+CATALOG = Path("data/catalog")
+ALIGNMENT = Path("data/alignment/alignment.parquet")
+OUTPUT = Path("data/labels")
+
+
+def main() -> None:
+    """Lay windows over the sessions and label them."""
+    settings = params.load()
+    classes = registry.find("datasets", settings.dataset.name).classes
+    annotations = read_table(CATALOG / "annotations.parquet", Annotations)
+    table = build_labels(annotations, classes, settings)
+    with atomic_folder(OUTPUT) as folder:
+        write_table(folder / "labels.parquet", table, Labels)
+        write_json(folder / "summary.json", _summary(table, annotations, classes))
+    print(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
+
+
+def build_labels(
+    annotations: pl.DataFrame, classes: tuple[str, ...], settings: Params
+) -> pl.DataFrame:
+    """Return table `Labels` of all windows of all sessions with an aligned recording."""
+    trials = read_table(CATALOG / "trials.parquet", Trials)
+    subjects, recorded_s = _sessions()
+    trials = trials.filter(pl.col("session").is_in(list(subjects)))
+    by_session: dict[str, list[Window]] = {}
+    for window in lay_windows(trials, recorded_s, settings.windows):
+        by_session.setdefault(window.session, []).append(window)
+    for session in sorted(set(subjects) - set(by_session)):
+        print(f"label: session {session} has no trial as long as a window")
+    said = observers(annotations).partition_by("session", as_dict=True, maintain_order=True)
+    nothing = annotations.clear()
+    rows: list[dict[str, object]] = []
+    for session, own in by_session.items():
+        labels = consensus(
+            said.get((session,), nothing),
+            own,
+            trials.filter(pl.col("session") == session).height,
+            classes,
+            settings.annotation.reaction_lag_s,
+        )
+        rows += [
+            {
+                "window": window.name,
+                "session": session,
+                "subject": subjects[session],
+                "trial": window.trial,
+                "start_s": window.start_s,
+                "end_s": window.end_s,
+                **vars(label),
+            }
+            for window, label in zip(own, labels, strict=True)
+        ]
+    return frame_of(rows, Labels)
+
+
+def _sessions() -> tuple[dict[str, str], dict[str, float]]:
+    """Return the subjects of sessions with a clock, and when their longest recordings end.
+
+    The end is infinite if no recording of the session has a time axis.
+    """
+    subjects: dict[str, str] = {}
+    ends_s: dict[str, float] = {}
+    aligned = read_table(ALIGNMENT, Alignment).filter(pl.col("status") == "aligned")
+    for (modality,), part in aligned.group_by("modality", maintain_order=True):
+        catalog = read_table(CATALOG / "recordings" / f"{modality}.parquet", Recordings)
+        known = part.join(catalog.select("recording", "subject", "duration_s"), on="recording")
+        for session, subject, offset_s, drift_ppm, duration_s in known.select(
+            "session", "subject", "offset_s", "drift_ppm", "duration_s"
+        ).iter_rows():
+            subjects[session] = subject
+            if duration_s is not None:
+                end_s = Clock(offset_s, drift_ppm).to_session(duration_s)
+                ends_s[session] = max(end_s, ends_s.get(session, 0.0))
+    return subjects, {session: ends_s.get(session, math.inf) for session in subjects}
+
+
+def _summary(
+    table: pl.DataFrame, annotations: pl.DataFrame, classes: tuple[str, ...]
+) -> dict[str, object]:
+    likeliest = table["class_probability"].drop_nulls().list.arg_max()
+    return {
+        "windows": table.height,
+        "labelled": table.filter(LABELLED).height,
+        "classes": {name: int((likeliest == index).sum()) for index, name in enumerate(classes)},
+        "mean_agreement": table["agreement"].mean(),
+        "annotators": annotations["annotator"].n_unique(),
+        "self_reports": int(annotations["annotator"].str.starts_with(SELF_REPORT).sum()),
+    }
+
+
+if __name__ == "__main__":
+    stages.run(main)

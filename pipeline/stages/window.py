@@ -1,0 +1,191 @@
+"""Stage ``window``: ``python -m pipeline.stages.window``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from pipeline import params, registry, stages
+from pipeline.alignment.clock import Clock
+from pipeline.alignment.windows import Grid, Window, coverage, cut, frames_per_window
+from pipeline.annotation.consensus import LABELLED
+from pipeline.contracts import (
+    Alignment,
+    Ingested,
+    Labels,
+    Splits,
+    read_table,
+    write_table,
+)
+from pipeline.errors import ConsilienceError
+from pipeline.files import atomic_folder, write_json
+from pipeline.ingestion import VARIANTS
+from pipeline.params import Params
+from pipeline.training.splits import split
+
+SIGNALS = Path("data/signals")
+ALIGNMENT = Path("data/alignment/alignment.parquet")
+LABELS = Path("data/labels/labels.parquet")
+OUTPUT = Path("data/windows")
+
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An aligned recording, and the rows of the index its windows are."""
+
+    path: Path
+    clock: Clock
+    quality: float
+    rows: Rows
+
+
+def main() -> None:
+    """Cut every aligned recording into labelled windows and split them by subject."""
+    settings = params.load()
+    labels = read_table(LABELS, Labels).filter(LABELLED).sort("session", "start_s", "trial")
+    modalities = list(settings.modalities)
+    grids = {name: _grid(name, settings) for name in modalities}
+    features = {name: _features(name) for name in modalities}
+    covered = np.stack([_cover(name, labels, grids[name]) for name in modalities], axis=1)
+    usable = (covered >= settings.windows.min_coverage).any(axis=1)
+    index, covered = labels.filter(pl.Series(usable)), covered[usable]
+    available = covered >= settings.windows.min_coverage
+    if not index.height:
+        raise ConsilienceError(
+            "no window has both a label and an aligned recording",
+            str(LABELS),
+            "see data/alignment and data/labels for what was left out, and why",
+        )
+    with atomic_folder(OUTPUT) as folder:
+        quality = np.zeros(available.shape, dtype=np.float32)
+        for column, name in enumerate(modalities):
+            quality[:, column] = _fill(
+                folder / name, name, index, grids[name], len(features[name]), available[:, column]
+            )
+        np.save(folder / "availability.npy", available)
+        np.save(folder / "coverage.npy", covered.astype(np.float32))
+        np.save(folder / "quality.npy", quality)
+        write_table(folder / "index.parquet", index, Labels)
+        write_table(folder / "splits.parquet", split(index["subject"], settings.splits), Splits)
+        write_json(folder / "meta.json", _meta(settings, grids, features))
+    _tell(labels.height, available, modalities)
+
+
+def _grid(name: str, settings: Params) -> Grid:
+    rate_hz = registry.find("modalities", name).frame_rate_hz(settings.modalities[name])
+    return Grid(rate_hz, frames_per_window(rate_hz, settings.windows))
+
+
+def _features(name: str) -> list[str]:
+    names: list[str] = json.loads((SIGNALS / name / "features.json").read_text())["names"]
+    return names
+
+
+def _sources(name: str, index: pl.DataFrame) -> list[Source]:
+    """Return the modality's aligned recordings whose sessions have windows."""
+    rows = {
+        str(session): part["row"].to_numpy().astype(np.intp)
+        for (session,), part in index.with_row_index("row").group_by("session")
+    }
+    ingested = read_table(SIGNALS / name / "recordings.parquet", Ingested)
+    aligned = read_table(ALIGNMENT, Alignment).filter(
+        (pl.col("modality") == name) & (pl.col("status") == "aligned")
+    )
+    known = aligned.join(ingested.select("recording", "quality"), on="recording")
+    return [
+        Source(
+            SIGNALS / name / f"{recording}.npz",
+            Clock(offset_s, drift_ppm),
+            np.nan if quality is None else quality,
+            rows[session],
+        )
+        for recording, session, offset_s, drift_ppm, quality in known.select(
+            "recording", "session", "offset_s", "drift_ppm", "quality"
+        )
+        .sort("recording")
+        .iter_rows()
+        if session in rows
+    ]
+
+
+def _windows(index: pl.DataFrame) -> list[Window]:
+    return [
+        Window(*row) for row in index.select("session", "trial", "start_s", "end_s").iter_rows()
+    ]
+
+
+def _cover(name: str, index: pl.DataFrame, grid: Grid) -> NDArray[np.float64]:
+    """Return the share of every window that the modality's clean features cover."""
+    windows = _windows(index)
+    covered = np.zeros(len(windows))
+    for source in _sources(name, index):
+        own = [windows[row] for row in source.rows]
+        with np.load(source.path, allow_pickle=False) as arrays:
+            pieces = cut(arrays["clean"], arrays["times_s"], source.clock, own, grid)
+        covered[source.rows] = coverage(pieces, own, grid)
+    return covered
+
+
+def _fill(
+    folder: Path,
+    name: str,
+    index: pl.DataFrame,
+    grid: Grid,
+    n_features: int,
+    available: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Write a modality's windows, one array per variant, and return their quality."""
+    folder.mkdir()
+    windows = _windows(index)
+    shape = (len(windows), grid.n_frames, n_features)
+    outputs = {
+        variant: open_memmap(folder / f"{variant}.npy", "w+", dtype=np.float32, shape=shape)
+        for variant in VARIANTS
+    }
+    quality = np.zeros(len(windows), dtype=np.float32)
+    written = np.zeros(len(windows), dtype=bool)
+    for source in _sources(name, index):
+        rows = source.rows[available[source.rows]]
+        own = [windows[row] for row in rows]
+        with np.load(source.path, allow_pickle=False) as arrays:
+            for variant, output in outputs.items():
+                output[rows] = cut(arrays[variant], arrays["times_s"], source.clock, own, grid)
+        quality[rows] = source.quality
+        written[rows] = True
+    for output in outputs.values():
+        output[~written] = np.nan
+        output.flush()
+    return quality
+
+
+def _meta(
+    settings: Params, grids: dict[str, Grid], features: dict[str, list[str]]
+) -> dict[str, object]:
+    return {
+        "dataset": settings.dataset.name,
+        "modalities": list(grids),
+        "classes": list(registry.find("datasets", settings.dataset.name).classes),
+        "features": features,
+        "frame_rate_hz": {name: grid.rate_hz for name, grid in grids.items()},
+        "length_s": settings.windows.length_s,
+    }
+
+
+def _tell(n_labelled: int, available: NDArray[np.bool_], modalities: list[str]) -> None:
+    counts = ", ".join(
+        f"{name} in {count}" for name, count in zip(modalities, available.sum(axis=0), strict=True)
+    )
+    print(f"window: {len(available)} of {n_labelled} labelled windows have a recording: {counts}")
+
+
+if __name__ == "__main__":
+    stages.run(main)
