@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline import registry
 from pipeline.errors import ConsilienceError
 
 PARAMS_FILE = Path("params.yaml")
 METHODS = ("concat", "late_fusion", "hybrid", "coherence_transfer")
+HEADING = """\
+# Every number that changes an output. 'consilience use DATASET --root FOLDER' writes it anew for
+# another dataset; 'dvc exp run -S section.name=value' tries a value once.
+"""
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -28,62 +35,89 @@ class Section(BaseModel):
 class DatasetParams(Section):
     """Which recordings to use."""
 
-    name: str = "demo"
-    root: str = "data/raw/demo"
-    synthetic: list[str] = ["demo"]  # corpora to synthesize, and to score against their truth
-    on_problem: Literal["quarantine", "fail"] = "quarantine"
+    name: str = Field("demo", description="'consilience names' lists the known ones")
+    root: str = Field("data/raw/demo", description="folder of the recordings")
+    synthetic: list[str] = Field(
+        ["demo"], description="corpora to synthesize, and to score against their ground truth"
+    )
+    on_problem: Literal["quarantine", "fail"] = Field(
+        "quarantine", description="or fail: stop at the first stage that finds a bad recording"
+    )
 
 
 class SynthesisParams(Section):
     """Size and difficulty of the demonstration corpus."""
 
-    subjects: int = Field(8, ge=1)
-    sessions: int = Field(2, ge=1)
-    trials: int = Field(6, ge=1)
-    trial_s: float = Field(7.5, gt=0)
-    missing_fraction: float = Field(0.1, ge=0, lt=1)
-    max_offset_s: float = Field(2.0, ge=0)
-    max_drift_ppm: float = Field(300.0, ge=0)
+    subjects: int = Field(8, ge=1, description="simulated people")
+    sessions: int = Field(2, ge=1, description="of each subject")
+    trials: int = Field(8, ge=1, description="emotional episodes of a session")
+    trial_s: float = Field(6.0, ge=1, description="length of a trial")
+    missing_fraction: float = Field(0.1, ge=0, le=0.3, description="recordings never made")
+    faulty_fraction: float = Field(0.1, ge=0, le=0.3, description="recordings with a fault")
+    max_offset_s: float = Field(2.0, ge=0, description="of a device's clock, either way")
+    max_drift_ppm: float = Field(300.0, ge=0, description="of a device's clock, either way")
 
 
 class AlignmentParams(Section):
     """How clocks are matched, and when a recording counts as aligned."""
 
-    max_offset_s: float = Field(5.0, gt=0)
-    max_drift_ppm: float = Field(500.0, gt=0)
-    match_tolerance_ms: float = Field(60.0, gt=0)
-    tolerance_ms: float = Field(20.0, gt=0)
-    min_anchors: int = Field(3, ge=2)
+    max_offset_s: float = Field(5.0, gt=0, description="largest offset between two clocks")
+    max_drift_ppm: float = Field(500.0, gt=0, description="largest drift between two clocks")
+    match_tolerance_ms: float = Field(
+        60.0, gt=0, description="a pulse this near to a scheduled one can be it"
+    )
+    tolerance_ms: float = Field(20.0, gt=0, description="aligned up to this RMS residual")
+    min_anchors: int = Field(
+        3, ge=2, description="fewer matched pulses leave a recording unaligned"
+    )
 
 
 class AnnotationParams(Section):
     """How annotations become labels."""
 
-    reaction_lag_s: float = Field(2.0, ge=0)
+    reaction_lag_s: float = Field(2.0, ge=0, description="annotators' traces are moved back by it")
 
 
 class WindowParams(Section):
     """Windows on the session clock; ``length_s: null`` takes each trial as one window."""
 
-    length_s: float | None = Field(4.0, gt=0)
+    length_s: float | None = Field(4.0, gt=0, description="null: one window per trial")
     hop_s: float = Field(2.0, gt=0)
-    max_length_s: float = Field(6.0, gt=0)
-    min_coverage: float = Field(0.5, gt=0, le=1)
+    max_length_s: float = Field(6.0, gt=0, description="a longer trial is cut, if length_s is null")
+    min_coverage: float = Field(
+        0.5, gt=0, le=1, description="share of a window a sensor must cover to count as available"
+    )
 
 
 class SplitParams(Section):
     """Subject-independent folds."""
 
-    folds: int = Field(4, ge=2)
-    validation_subjects: int = Field(2, ge=1)
+    folds: int = Field(8, ge=2, description="every subject is in one fold's test set")
+    validation_subjects: int = Field(2, ge=1, description="of each fold, for early stopping")
 
 
 class TrainingParams(Section):
     """Budget and augmentations, the same for every method."""
 
+    seeds: list[int] = Field([0, 1, 2], min_length=1)
+    epochs: int = Field(60, ge=1)
+    patience: int = Field(20, ge=1)  # epochs without improvement after which training may stop
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    width: int = Field(64, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    modality_dropout: float = Field(0.3, ge=0, lt=1)
+    noise: float = Field(1.0, ge=0)  # largest, in standard deviations of the features
+    feature_dropout: float = Field(0.1, ge=0, lt=1)
+    cpu_threads: int = Field(2, ge=1)  # can change the last bits of a result
+
 
 class RobustnessParams(Section):
-    """What the evaluation varies."""
+    """How the evaluation measures."""
+
+    bootstrap: int = Field(2000, ge=100)  # resamples of the subjects behind every interval
+    calibration_bins: int = Field(15, ge=2)
 
 
 class Params(Section):
@@ -173,6 +207,39 @@ def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
     for section, values in source.preset.items():
         content[section] = {**content[section], **values}
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
+
+
+def document(content: dict[str, Any]) -> str:
+    """Return complete parameters as YAML, each with its description as a comment."""
+    params = _typed(content, "defaults")
+    yaml_writer = YAML()
+    yaml_writer.width = 1000
+    text = io.StringIO()
+    yaml_writer.dump(_commented(params), text)
+    return HEADING + text.getvalue()
+
+
+def _commented(model: BaseModel) -> CommentedMap:
+    described = CommentedMap()
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            described[name] = _commented(value)
+        elif isinstance(value, dict):
+            described[name] = CommentedMap({key: _commented(item) for key, item in value.items()})
+        else:
+            described[name] = _flow_style(value)
+            if field.description:
+                described.yaml_add_eol_comment(field.description, name)
+    return described
+
+
+def _flow_style(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    sequence = CommentedSeq(value)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
 def _typed(content: Any, where: str) -> Params:

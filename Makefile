@@ -1,0 +1,34 @@
+# The lock file names exact versions; both targets and CI install them and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lock clean
+
+demo: .venv/installed
+	$(BIN)/dvc repro
+	$(BIN)/consilience summary
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not benchmark"
+
+# librosa compiles its mel code once per installation; better here than in the first stage.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c "from pipeline.modalities.audio import warm_up; warm_up()"
+	touch $@
+
+# A new lock is a deliberate act: it installs what pyproject.toml allows today.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet torch==2.13.0
+	.venv-lock/bin/pip install --quiet setuptools wheel ".[prefect,dev]"
+	.venv-lock/bin/pip freeze --all --exclude consilience --exclude pip | sed 's/+cpu$$//' > requirements.lock
+	rm -rf .venv-lock
+
+clean:
+	rm -rf .venv data/.store

@@ -1,0 +1,61 @@
+"""The command line: ``consilience …``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline import params, registry
+from pipeline.errors import ConsilienceError
+from pipeline.files import write_bytes
+
+app = typer.Typer(
+    help="From raw EEG, voice and face recordings to a model that knows what to trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def use(
+    dataset: Annotated[
+        str, typer.Argument(help="Name of a dataset; 'consilience names' lists them.")
+    ],
+    root: Annotated[str | None, typer.Option(help="Folder of its recordings.")] = None,
+) -> None:
+    """Write params.yaml anew for a dataset, with every parameter at its default."""
+    write_bytes(params.PARAMS_FILE, params.document(params.defaults(dataset, root)).encode())
+    typer.echo(f"{params.PARAMS_FILE} now describes '{dataset}'; 'dvc repro' runs it")
+
+
+@app.command()
+def names() -> None:
+    """List the datasets, modalities and methods there are."""
+    for kind in ("datasets", "modalities", "methods"):
+        typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
+
+
+@app.command()
+def summary() -> None:
+    """Show the evaluation's short table and where the report is."""
+    from pipeline.robustness.summary import short_table
+
+    metrics, report = Path("data/evaluation/metrics.json"), Path("data/report/report.html")
+    if not metrics.is_file():
+        raise ConsilienceError("nothing was evaluated yet", str(metrics), "run 'dvc repro'")
+    Console().print(short_table(json.loads(metrics.read_text())))
+    typer.echo(f"report: {report.resolve()}")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 1."""
+    try:
+        app()
+    except ConsilienceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
