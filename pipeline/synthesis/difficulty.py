@@ -69,10 +69,10 @@ class Rater:
 
 
 RATERS = {
-    "rater-1": Rater(lag_s=1.6, bias=(0.08, -0.05), noise=0.20, lapse=0.02),
-    "rater-2": Rater(lag_s=2.0, bias=(-0.05, 0.10), noise=0.25, lapse=0.04),
-    "rater-3": Rater(lag_s=2.3, bias=(0.02, 0.05), noise=0.30, lapse=0.05),
-    "rater-4": Rater(lag_s=2.8, bias=(-0.12, -0.10), noise=0.35, lapse=0.10),
-    "self": Rater(lag_s=0.0, bias=(0.05, 0.0), noise=0.25, lapse=0.05),
+    "rater-1": Rater(lag_s=1.6, bias=(0.10, -0.05), noise=0.30, lapse=0.06),
+    "rater-2": Rater(lag_s=2.0, bias=(-0.05, 0.12), noise=0.35, lapse=0.10),
+    "rater-3": Rater(lag_s=2.3, bias=(0.02, 0.08), noise=0.40, lapse=0.14),
+    "rater-4": Rater(lag_s=2.8, bias=(-0.15, -0.12), noise=0.45, lapse=0.20),
+    "self": Rater(lag_s=0.0, bias=(0.05, 0.0), noise=0.30, lapse=0.05),
 }
 SKIPPED = 0.05  # fraction of the trials a rater leaves unlabelled

@@ -195,7 +195,7 @@ def _session(subject: str, number: int, params: SynthesisParams) -> Session:
         trials.append(Trial(f"{name}_t{index:02}", time_s, end_s, emotion, valence, arousal))
         time_s = end_s
     closing, time_s = _burst(rng, time_s + 0.1)
-    missing, faulty = _mishaps(rng, params)
+    missing, faulty = _mishaps(name, params)
     return Session(
         subject=subject,
         name=name,
@@ -224,8 +224,9 @@ def _emotions(subject: str, number: int, params: SynthesisParams) -> list[str]:
     return dealt[first:last]
 
 
-def _mishaps(rng: np.random.Generator, params: SynthesisParams) -> tuple[str | None, str | None]:
+def _mishaps(name: str, params: SynthesisParams) -> tuple[str | None, str | None]:
     """Choose at most one modality that is missing and another that is faulty."""
+    rng = generator("demo", name, "failures")
     first, second = rng.permutation(list(FILES))[:2]
     per_session = len(FILES) * np.array([params.missing_fraction, params.faulty_fraction])
     missing, faulty = rng.random(2) < per_session
