@@ -1,0 +1,117 @@
+"""The flow: every stage of ``dvc.yaml`` as one Prefect task, independent ones side by side.
+
+Run it with ``python -m flows.pipeline``; no server is needed. DVC decides what is stale, so
+Prefect caches nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import Counter
+from time import monotonic
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import TerminationSignal
+from prefect.states import Completed, Failed, State
+
+from flows.dvc import Graph, reproduce, stage_graph
+from pipeline.errors import ConsilienceError
+from pipeline.parallel import workers
+
+NOT_RUN = "not run"
+
+
+def _without_empty_traceback(record: logging.LogRecord) -> bool:
+    """Keep Prefect from telling a failure twice, once with ``NoneType: None`` below it."""
+    return record.exc_info != (None, None, None)
+
+
+logging.getLogger("prefect.task_runs").addFilter(_without_empty_traceback)
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+async def run_stage(stage: str, n_workers: int, timeout_s: float | None) -> State[Any]:
+    """Bring one stage up to date and log its output line by line."""
+    outcome = await reproduce(stage, n_workers, timeout_s, get_run_logger().info)
+    if outcome.state == "failed":
+        return Failed(message=outcome.reason)
+    return Completed(name=outcome.state.capitalize())
+
+
+@flow(name="pipeline", persist_result=False)
+async def pipeline(stage_timeout_s: float | None = None) -> State[Any]:
+    """Run every stage of the DVC project in the working directory.
+
+    Parameters
+    ----------
+    stage_timeout_s : float, optional
+        A stage that takes longer fails, and all its processes are ended.
+    """
+    try:
+        graph = await stage_graph()
+    except ConsilienceError as error:
+        return Failed(message=str(error))
+    rows = {stage: {"stage": stage, "state": NOT_RUN, "seconds": 0.0} for stage in graph}
+    try:
+        failures = await _run_all(graph, rows, stage_timeout_s)
+    finally:
+        await acreate_table_artifact(
+            list(rows.values()), key="stages", description="Stages of the last run"
+        )
+    if failures:
+        return Failed(message="\n".join(failures))
+    counts = Counter(row["state"] for row in rows.values())
+    return Completed(message=", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
+
+
+async def _run_all(
+    graph: Graph, rows: dict[str, dict[str, Any]], stage_timeout_s: float | None
+) -> list[str]:
+    """Start every stage once its upstream stages are done; return what failed and why."""
+    running: dict[str, asyncio.Task[State[Any] | None]] = {}
+    failures = []
+
+    async def follow(stage: str) -> State[Any] | None:
+        upstream = [await running[name] for name in graph[stage]]
+        if not all(state is not None and state.is_completed() for state in upstream):
+            return None
+        began = monotonic()
+        call = run_stage(
+            stage, _share(stage, graph), stage_timeout_s, wait_for=upstream, return_state=True
+        )
+        # Prefect's types do not know of coroutines that return a state.
+        state: State[Any] = await call  # type: ignore[misc]
+        rows[stage]["seconds"] = round(monotonic() - began, 1)
+        rows[stage]["state"] = str(state.name).lower()
+        if not state.is_completed():
+            failures.append(f"{stage}: {state.message}")
+        return state
+
+    async with asyncio.TaskGroup() as group:
+        for stage in graph:
+            running[stage] = group.create_task(follow(stage))
+    return failures
+
+
+def _share(stage: str, graph: Graph) -> int:
+    """Return a stage's share of the workers: stages with the same upstream run side by side."""
+    side_by_side = sum(set(upstream) == set(graph[stage]) for upstream in graph.values())
+    return max(1, workers() // side_by_side)
+
+
+def main() -> None:
+    """Run the flow here and now, with a server that lives as long as it does."""
+    try:
+        state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
+    except (KeyboardInterrupt, TerminationSignal):
+        sys.exit("stopped, and with it every process of the stages")
+    sys.exit(not state.is_completed())
+
+
+if __name__ == "__main__":
+    main()
