@@ -1,0 +1,534 @@
+"""Face: video files, as appearance and motion of brows, eyes and mouth, head pose and light.
+
+Frames keep the container's time stamps. A Haar cascade (Viola and Jones 2001) looks for the face
+every few frames; boxes are smoothed and interpolated in between, and the crop is registered to
+the recording's own mean face by phase correlation. Appearance is measured on crops normalised
+for light, as low-frequency cosine coefficients of each region, left and right sides averaged.
+Synchronisation flashes are jumps of brightness, of the picture or of a patch of it, that go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import av
+import cv2
+import numpy as np
+import scipy.ndimage
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.errors import RecordingError
+from pipeline.files import content_hash
+from pipeline.modalities.base import Features, Header, ModalityParams, Signal
+from pipeline.model.encoders import FunctionalsEncoder
+
+Array = NDArray[np.float32]
+Times = NDArray[np.float64]
+Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
+
+CONTAINERS = {
+    ".mp4": "mov",
+    ".mov": "mov",
+    ".avi": "avi",
+    ".flv": "flv",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".mkv": "matroska",
+}
+CROP = 64  # pixels of the square face crop
+BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are looked for
+# Rows and columns (of one half of the face) in the crop, and cosine orders down and across.
+REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
+    "brow": (slice(10, 26), slice(6, 32), (4, 3)),
+    "eye": (slice(20, 34), slice(6, 32), (4, 3)),
+    "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
+}
+CHUNK = 256  # crops described at a time, to bound memory
+
+
+class VideoParams(ModalityParams):
+    """Parameters of the face."""
+
+    frame_rate_hz: float = Field(25.0, gt=0)
+    width: int = Field(240, ge=64, le=320)
+    detection_width: int = Field(160, ge=64, le=320)
+    detection_every: int = Field(12, ge=1)  # frames
+    detection_neighbours: int = Field(3, ge=1)
+    min_face: float = Field(0.15, gt=0, lt=1)  # of the picture's width
+    hold_s: float = Field(1.0, ge=0)  # a box is held that long past a detection
+    flash_grey: float = Field(15.0, gt=0)
+    flash_ratio: float = Field(10.0, gt=1)
+    flash_max_s: float = Field(0.5, gt=0)
+    noise_grey: tuple[float, float, float, float, float] = (5.0, 9.0, 14.0, 20.0, 28.0)
+    blur_fraction: tuple[float, float, float, float, float] = (0.002, 0.004, 0.006, 0.008, 0.01)
+    brightness: tuple[float, float, float, float, float] = (0.9, 0.8, 0.65, 0.5, 0.4)
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """Where the face is in every frame; NaN where it is not known.
+
+    Attributes
+    ----------
+    boxes : ndarray of float64, shape (n_frames, 3)
+        Centre x, centre y and side length of the square face box, in pixels.
+    found_fraction : float
+        Part of the inspected frames in which a face was detected.
+    """
+
+    boxes: NDArray[np.float64]
+    found_fraction: float
+
+
+class Video:
+    """The face modality."""
+
+    name: ClassVar[str] = "video"
+    suffixes: ClassVar[tuple[str, ...]] = tuple(CONTAINERS)
+    Params: ClassVar[type[ModalityParams]] = VideoParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read frame rate, duration and date from the container.
+
+        Raises
+        ------
+        RecordingError
+            If the file is empty, is no video of its ending's format, or has no picture.
+        """
+        with _open(path) as container:
+            stream = container.streams.video[0]
+            return Header(
+                rate_hz=float(stream.average_rate or stream.guessed_rate or 0) or None,
+                n_channels=1,
+                duration_s=_declared_s(container),
+                start_time=container.metadata.get("creation_time"),
+            )
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the file."""
+        return content_hash(path)
+
+    def read(self, path: Path, item: str | None, params: VideoParams) -> Signal:
+        """Decode the picture to grey, upright, at the working width, and find its flashes.
+
+        Returns
+        -------
+        Signal
+            ``values`` uint8, shape (n_frames, height, width), grey 0-255.
+
+        Raises
+        ------
+        RecordingError
+            If there is no frame, decoding fails, or the file is shorter than its header says.
+        """
+        pictures: list[NDArray[np.uint8]] = []
+        stamps: list[float] = []
+        with _open(path) as container:
+            start_s = (container.start_time or 0) / av.time_base
+            declared_s = _declared_s(container)
+            try:
+                for time_s, picture in _decode(container, params.width):
+                    if not stamps or time_s > stamps[-1]:
+                        pictures.append(picture)
+                        stamps.append(time_s)
+            except av.FFmpegError as error:
+                raise RecordingError(
+                    f"the video breaks off: {error.strerror}", str(path), "copy it again"
+                ) from None
+        if len(stamps) < 2:
+            raise RecordingError(
+                f"{len(stamps)} frames are no video", str(path), "copy it again from the recorder"
+            )
+        _refuse_cut_off(path, stamps, declared_s)
+        if len({picture.shape for picture in pictures}) > 1:
+            raise RecordingError("the picture changes its shape", str(path), "export it again")
+        frames, times_s = np.stack(pictures), np.array(stamps) - start_s
+        return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
+
+    def features(self, signal: Signal, params: VideoParams) -> Features:
+        """Find the face and describe it, frame by frame.
+
+        Raises
+        ------
+        RecordingError
+            If the picture never changes or no face is found in it.
+        """
+        frames, times_s = signal.values, signal.times_s
+        if (frames[:: params.detection_every] == frames[0]).all():
+            raise RecordingError(
+                "the picture never changes", "video", "check that the camera was connected"
+            )
+        track = track_face(frames, times_s, params)
+        crops, boxes = align_crops(frames, track.boxes)
+        columns: dict[str, NDArray[Any]] = {**describe(crops, times_s), **_head(boxes, times_s)}
+        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        unknown = np.isnan(boxes[:, 0])
+        unknown[1:] |= unknown[:-1]  # motion needs the frame before, too
+        values[unknown] = np.nan
+        quality = _quality(frames, times_s, crops, track)
+        return Features(values, times_s, tuple(columns), quality)
+
+    def corrupt(
+        self, signal: Signal, severity: int, params: VideoParams, rng: np.random.Generator
+    ) -> Signal:
+        """Make the pictures blurred, dark and noisy, as a poor sensor in poor light does."""
+        height, width = signal.values.shape[1:]
+        level = severity - 1
+        # One field of noise, seen through a window that jumps, costs a tenth of fresh noise.
+        field = rng.normal(0, params.noise_grey[level], (2 * height, 2 * width)).astype(np.int16)
+        jumps = rng.integers(0, (height, width), (len(signal.values), 2))
+        sigma = params.blur_fraction[level] * width
+        frames = np.empty_like(signal.values)
+        for index, (row, column) in enumerate(jumps):
+            picture = cv2.GaussianBlur(signal.values[index], (0, 0), sigma)
+            picture = cv2.convertScaleAbs(picture, alpha=params.brightness[level])
+            grain = field[row : row + height, column : column + width]
+            cv2.add(picture, grain, dst=frames[index], dtype=cv2.CV_8U)
+        return Signal(frames, signal.times_s, signal.channels, signal.pulses_s)
+
+    def frame_rate_hz(self, params: VideoParams) -> float:
+        """Return the frames a second."""
+        return params.frame_rate_hz
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+        """Return functionals over time and a small network."""
+        return FunctionalsEncoder(n_features, width, dropout)
+
+
+def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
+    """Find flashes of light, of the whole picture or of a patch.
+
+    A flash is a rise of a patch's brightness from one frame to the next, far above the patch's
+    usual change, that is gone within `flash_max_s`. It began between the last dark and the first
+    bright frame, so the middle of the two is its time; where frames are lost just before it, that
+    is too uncertain and it is left out.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_flashes,)
+        Seconds on the clock of `times_s`.
+    """
+    light = np.array([_patches(frame) for frame in frames])
+    rise = np.diff(light, axis=0)
+    usual = 1.4826 * np.median(np.abs(rise), axis=0) + 0.5
+    sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
+    period_s = float(np.median(np.diff(times_s)))
+    found: list[float] = []
+    for before in np.flatnonzero(sudden.any(axis=1)):
+        first = before + 1
+        until = np.searchsorted(times_s, times_s[first] + params.flash_max_s, side="right")
+        half = 0.5 * (light[before] + light[first])
+        gone = (light[first + 1 : until] < half).any(axis=0)
+        uncertain = times_s[first] - times_s[before] > 1.5 * period_s
+        soon = bool(found) and times_s[first] - found[-1] < params.flash_max_s / 2
+        if (gone & sudden[before]).any() and not uncertain and not soon:
+            found.append(0.5 * (times_s[before] + times_s[first]))
+    return np.array(found)
+
+
+def _patches(frame: Frames) -> Array:
+    small = cv2.resize(
+        frame, (4 * BLOCK_COLUMNS, 4 * BLOCK_ROWS), interpolation=cv2.INTER_AREA
+    ).astype(np.float32)
+    patches: Array = small.reshape(BLOCK_ROWS, 4, BLOCK_COLUMNS, 4).mean(axis=(1, 3)).ravel()
+    return patches
+
+
+def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack:
+    """Detect the face now and then, and fill in between.
+
+    Raises
+    ------
+    RecordingError
+        If there is no face in any frame looked at.
+    """
+    keys = np.arange(0, len(frames), params.detection_every)
+    boxes = np.full((len(keys), 3), np.nan)
+    last = None
+    for row, key in enumerate(keys):
+        last = _detect(frames[key], last, params)
+        if last is not None:
+            boxes[row] = last
+    found = ~np.isnan(boxes[:, 0])
+    if not found.any():
+        raise RecordingError(
+            "no face is found in any frame", "video", "point the camera at the face, add light"
+        )
+    smooth = scipy.ndimage.median_filter(boxes[found], (5, 1), mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
+    seen_s = times_s[keys[found]]
+    between = np.stack([np.interp(times_s, seen_s, column) for column in smooth.T], axis=1)
+    after = np.searchsorted(seen_s, times_s).clip(max=len(seen_s) - 1)
+    before = (after - 1).clip(min=0)
+    away_s = np.minimum(np.abs(seen_s[after] - times_s), np.abs(times_s - seen_s[before]))
+    between[away_s > params.hold_s] = np.nan
+    return FaceTrack(between, float(found.mean()))
+
+
+def _detect(
+    frame: Frames, last: tuple[float, float, float] | None, params: VideoParams
+) -> tuple[float, float, float] | None:
+    """Return centre and side of the surest face, near the last one if there is one."""
+    scale = params.detection_width / frame.shape[1]
+    size = (params.detection_width, round(frame.shape[0] * scale))
+    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    left = top = 0
+    smallest, largest = round(params.min_face * size[0]), min(size)
+    if last is not None:
+        x, y, side = (scale * value for value in last)
+        left, top = max(int(x - side), 0), max(int(y - side), 0)
+        small = small[top : int(y + side) + 1, left : int(x + side) + 1]
+        smallest, largest = int(0.75 * side), int(1.35 * side) + 1
+    found, neighbours = _cascade().detectMultiScale2(
+        cv2.equalizeHist(small),
+        1.1,
+        params.detection_neighbours,
+        minSize=(smallest, smallest),
+        maxSize=(largest, largest),
+    )
+    if len(found) == 0:
+        return None
+    x, y, width, height = (float(value) for value in found[int(np.argmax(neighbours))])
+    return (left + x + width / 2) / scale, (top + y + height / 2) / scale, width / scale
+
+
+@lru_cache
+def _cascade() -> Any:
+    cv2.setNumThreads(1)  # recordings run side by side already
+    folder = Path(cv2.__file__).parent / "data"
+    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+
+
+def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
+    """Cut the face out of every frame and register it to the recording's mean face.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (n_frames, height, width)
+    boxes : ndarray of float64, shape (n_frames, 3)
+        Centre x, centre y, side; NaN where there is no face.
+
+    Returns
+    -------
+    crops : ndarray of uint8, shape (n_frames, 64, 64)
+        Black where there is no face.
+    boxes : ndarray of float64, shape (n_frames, 3)
+        The boxes moved to where the registration found the face.
+    """
+    crops = np.zeros((len(frames), CROP, CROP), np.uint8)
+    boxes = boxes.copy()
+    known = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    for index in known:
+        crops[index] = _crop(frames[index], boxes[index])
+    window = cv2.createHanningWindow((CROP, CROP), cv2.CV_32F)
+    template = crops[known].mean(axis=0, dtype=np.float64).astype(np.float32)
+    for index in known:
+        (x, y), _ = cv2.phaseCorrelate(template, crops[index].astype(np.float32), window)
+        if max(abs(x), abs(y)) < CROP / 8:
+            boxes[index, :2] += np.array([x, y]) * boxes[index, 2] / CROP
+            crops[index] = _crop(frames[index], boxes[index])
+    return crops, boxes
+
+
+def _crop(frame: Frames, box: NDArray[np.float64]) -> Frames:
+    x, y, side = box
+    scale = CROP / side
+    place = np.array(
+        [[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]], np.float64
+    )
+    crop: Any = cv2.warpAffine(
+        frame, place, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, np.uint8)
+
+
+def describe(crops: Frames, times_s: Times) -> dict[str, Array]:
+    """Describe face crops: appearance, edges and motion of each region, and light.
+
+    Parameters
+    ----------
+    crops : ndarray of uint8, shape (n_frames, 64, 64)
+    times_s : ndarray of float64, shape (n_frames,)
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (n_frames,)
+        Motion is per second; light is in grey levels.
+    """
+    names, basis, masks = _basis()
+    seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
+    parts = []
+    last = crops[:1]
+    for start in range(0, len(crops), CHUNK):
+        block = crops[start : start + CHUNK]
+        parts.append(_describe_block(block, last, basis, masks))
+        last = block[-1:]
+    values = np.concatenate(parts)
+    n_regions = len(REGIONS)
+    motion = slice(len(names) + 2 * n_regions, len(names) + 3 * n_regions)
+    values[:, motion] /= seconds[:, None]
+    all_names = [
+        *names,
+        *(f"{region}_{what}" for what in ("edges_x", "edges_y", "motion") for region in REGIONS),
+        *("light_grey", "contrast_grey", "side_light_grey"),
+    ]
+    return dict(zip(all_names, values.T, strict=True))
+
+
+def _describe_block(crops: Frames, last: Frames, basis: Array, masks: Array) -> Array:
+    grey = crops.astype(np.float32)
+    flat = grey.reshape(len(grey), -1)
+    mean, contrast = flat.mean(axis=1), flat.std(axis=1)
+    half = CROP // 2
+    side = grey[:, :, half:].mean(axis=(1, 2)) - grey[:, :, :half].mean(axis=(1, 2))
+    faces = _even_light(np.concatenate([last.astype(np.float32), grey]))
+    motion = np.abs(np.diff(faces, axis=0)).reshape(len(grey), -1) @ masks
+    faces = faces[1:]
+    edges_x = np.abs(np.diff(faces, axis=2, append=faces[:, :, -1:])).reshape(len(grey), -1)
+    edges_y = np.abs(np.diff(faces, axis=1, append=faces[:, -1:])).reshape(len(grey), -1)
+    return np.concatenate(
+        [
+            faces.reshape(len(grey), -1) @ basis,
+            edges_x @ masks,
+            edges_y @ masks,
+            motion,
+            np.stack([mean, contrast, side], axis=1),
+        ],
+        axis=1,
+    )
+
+
+def _even_light(grey: Array) -> Array:
+    """Take out the plane of light and scale each crop to unit variance."""
+    ramp = np.linspace(-1, 1, CROP, dtype=np.float32)
+    centred = grey - grey.mean(axis=(1, 2), keepdims=True)
+    power = np.float32(np.mean(ramp**2))
+    across = (centred.mean(axis=1) @ ramp) / CROP / power
+    down = (centred.mean(axis=2) @ ramp) / CROP / power
+    flat = centred - across[:, None, None] * ramp - down[:, None, None] * ramp[:, None]
+    return flat / (flat.std(axis=(1, 2), keepdims=True) + 1)
+
+
+@lru_cache
+def _basis() -> tuple[list[str], Array, Array]:
+    """Return names and weights, (4096, n), of the cosine coefficients, and the regions' masks."""
+    names, weights, masks = [], [], []
+    for region, (rows, columns, (n_down, n_across)) in REGIONS.items():
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        mask = np.zeros((CROP, CROP))
+        mask[rows, columns] = 1 / (2 * height * width)
+        masks.append(mask + mask[:, ::-1])
+        for down in range(n_down):
+            for across in range(n_across):
+                if down == across == 0:
+                    continue
+                weight = np.zeros((CROP, CROP))
+                weight[rows, columns] = np.outer(_cosine(down, height), _cosine(across, width))
+                weights.append((weight + weight[:, ::-1]) / 2)
+                names.append(f"{region}_dct_{down}{across}")
+    return names, _columns(weights), _columns(masks)
+
+
+def _cosine(order: int, length: int) -> NDArray[np.float64]:
+    """Return the orthonormal cosine of an order (DCT-II), divided by the root of its length."""
+    wave = np.cos(np.pi * order * (np.arange(length) + 0.5) / length)
+    return wave / length * (np.sqrt(2) if order else 1)
+
+
+def _columns(pictures: list[NDArray[np.float64]]) -> Array:
+    return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
+
+
+def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.float64]]:
+    """Return where the head is, in its own sizes from its usual place, and how fast it moves."""
+    x, y, side = (boxes - [*np.nanmedian(boxes[:, :2], axis=0), 0]).T / np.nanmedian(boxes[:, 2])
+    seconds = np.diff(times_s)
+    step = np.hypot(np.diff(x), np.diff(y)) / seconds
+    speed = np.concatenate([step[:1], step])
+    return {"head_x": x, "head_y": y, "head_size": side, "head_speed": speed}
+
+
+def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) -> dict[str, float]:
+    steps_s = np.diff(times_s)
+    lost = float(np.sum(np.rint(steps_s / np.median(steps_s)) - 1))
+    dropped = lost / (lost + len(frames))
+    duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
+    known = crops[~np.isnan(track.boxes[:, 0])][::12]
+    contrast = float(np.mean([crop.std() for crop in known]))
+    sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in known]))
+    quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
+    return {
+        "face_fraction": track.found_fraction,
+        "dropped_fraction": dropped,
+        "duplicate_fraction": duplicate,
+        "sharpness_grey": sharpness,
+        "contrast_grey": contrast,
+        "brightness_grey": float(np.mean([frame.mean() for frame in frames[::12]])),
+        "quality": float(quality),
+    }
+
+
+def _open(path: Path) -> Any:
+    if path.stat().st_size == 0:
+        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise RecordingError(
+            f"not a readable video: {error.strerror or error}", str(path), "copy it again"
+        ) from None
+    expected = CONTAINERS[path.suffix.lower()]
+    if expected not in container.format.name.split(","):
+        container.close()
+        raise RecordingError(
+            f"the content is {container.format.name}, not {expected}",
+            str(path),
+            "correct the file's ending",
+        )
+    if not container.streams.video:
+        container.close()
+        raise RecordingError("there is no picture", str(path), "export it with its video")
+    return container
+
+
+def _declared_s(container: Any) -> float | None:
+    stream = container.streams.video[0]
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration is not None else None
+
+
+def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
+    """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
+    for frame in container.decode(video=0):
+        if frame.time is None:
+            continue
+        turned = frame.rotation % 180 != 0
+        shown = frame.height if turned else frame.width
+        scale = min(width / shown, 1.0)
+        grey = frame.reformat(
+            width=round(scale * frame.width),
+            height=round(scale * frame.height),
+            format="gray",
+            interpolation="AREA",
+        ).to_ndarray()
+        yield frame.time, np.ascontiguousarray(np.rot90(grey, round(frame.rotation / 90)))
+
+
+def _refuse_cut_off(path: Path, stamps: list[float], declared_s: float | None) -> None:
+    covered_s = stamps[-1] - stamps[0] + float(np.median(np.diff(stamps)))
+    if declared_s is not None and covered_s < declared_s - max(0.5, 0.02 * declared_s):
+        raise RecordingError(
+            f"the file is cut off: {covered_s:.1f} s of {declared_s:.1f} s",
+            str(path),
+            "copy it again from the recorder",
+        )
+
+
+modality = Video()
