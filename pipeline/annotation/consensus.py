@@ -43,33 +43,29 @@ class Consensus:
     n_annotators: int
 
 
-def observers(annotations: pl.DataFrame) -> pl.DataFrame:
-    """Return what others say: an annotator whose name begins with ``self`` is the subject."""
-    return annotations.filter(~pl.col("annotator").str.starts_with(SELF_REPORT))
-
-
-def consensus(
+def label_windows(
     annotations: pl.DataFrame,
     windows: Sequence[Window],
-    n_trials: int,
+    trials: pl.DataFrame,
     classes: Sequence[str],
     reaction_lag_s: float,
 ) -> list[Consensus]:
-    """Turn the annotations of one session into labels of its windows.
+    """Turn what observers said into labels of windows.
 
     Each observer says of a window the mean of what they said in it, weighted by overlap;
     each observer has the same weight. An observer with more statements of one kind than the
     session has trials was following it as it went on, and is `reaction_lag_s` late; a judgement
-    of a whole trial is not.
+    of a whole trial is not. An annotator whose name begins with ``self`` is the subject and no
+    observer.
 
     Parameters
     ----------
     annotations : polars.DataFrame
-        Rows of table `Annotations` of one session; see `observers`.
+        Table `Annotations`.
     windows : sequence of Window
-        Windows of that session.
-    n_trials : int
-        Trials of that session.
+        Windows of any sessions.
+    trials : polars.DataFrame
+        Table `Trials`.
     classes : sequence of str
         The dataset's emotion classes, in order.
     reaction_lag_s : float
@@ -85,31 +81,56 @@ def consensus(
     ConsilienceError
         If an annotation names a class the dataset does not have.
     """
+    observed = annotations.filter(~pl.col("annotator").str.starts_with(SELF_REPORT))
+    by_session = observed.partition_by("session", as_dict=True, maintain_order=True)
+    n_trials = dict(trials.group_by("session").len().iter_rows())
+    rows: dict[str, list[int]] = {}
+    for row, window in enumerate(windows):
+        rows.setdefault(window.session, []).append(row)
+    labels = [Consensus(None, None, None, None, 0)] * len(windows)
+    for session, own in rows.items():
+        said = by_session.get((session,))
+        if said is not None:
+            lag = (n_trials.get(session, 1), reaction_lag_s)
+            found = _label_session(said, [windows[row] for row in own], classes, *lag)
+            for row, label in zip(own, found, strict=True):
+                labels[row] = label
+    return labels
+
+
+def _label_session(
+    said: pl.DataFrame,
+    windows: Sequence[Window],
+    classes: Sequence[str],
+    n_trials: int,
+    reaction_lag_s: float,
+) -> list[Consensus]:
     votes: list[Floats] = []
     values: dict[str, list[Floats]] = {"valence": [], "arousal": []}
-    said = np.zeros((annotations["annotator"].n_unique(), len(windows)), dtype=bool)
-    by_observer = annotations.partition_by("annotator", maintain_order=True)
-    for row, by_one in enumerate(sorted(by_observer, key=lambda part: str(part["annotator"][0]))):
+    spoke = np.zeros(len(windows), dtype=np.intp)
+    for _, by_one in sorted(said.partition_by("annotator", as_dict=True).items()):
+        heard = np.zeros(len(windows), dtype=bool)
         for (target,), statements in by_one.group_by("target", maintain_order=True):
-            lag_s = reaction_lag_s if statements.height > max(1, n_trials) else 0.0
+            lag_s = reaction_lag_s if statements.height > n_trials else 0.0
             overlap = _overlap_s(statements, windows, lag_s)
-            said[row] |= overlap.sum(axis=1) > 0
+            heard |= overlap.sum(axis=1) > 0
             if target == "emotion":
                 votes.append(_weighted_mean(overlap, _one_hot(statements, classes)))
             else:
                 scores = statements["value"].to_numpy()[:, None]
                 values[str(target)].append(_weighted_mean(overlap, scores)[:, 0])
+        spoke += heard
     probability, agreement = _pool(votes, len(windows), len(classes))
     valence, arousal = (_mean(values[name], len(windows)) for name in ("valence", "arousal"))
     return [
         Consensus(
-            probability[i].tolist() if np.isfinite(probability[i]).all() else None,
-            _or_none(valence[i]),
-            _or_none(arousal[i]),
-            _or_none(agreement[i]),
-            int(said[:, i].sum()),
+            probability[row].tolist() if np.isfinite(probability[row]).all() else None,
+            _or_none(valence[row]),
+            _or_none(arousal[row]),
+            _or_none(agreement[row]),
+            int(spoke[row]),
         )
-        for i in range(len(windows))
+        for row in range(len(windows))
     ]
 
 

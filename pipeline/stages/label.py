@@ -9,8 +9,8 @@ import polars as pl
 
 from pipeline import params, registry, stages
 from pipeline.alignment.clock import Clock
-from pipeline.alignment.windows import Window, lay_windows
-from pipeline.annotation.consensus import LABELLED, SELF_REPORT, consensus, observers
+from pipeline.alignment.windows import lay_windows
+from pipeline.annotation.consensus import LABELLED, SELF_REPORT, label_windows
 from pipeline.contracts import (
     Alignment,
     Annotations,
@@ -48,34 +48,23 @@ def build_labels(
     trials = read_table(CATALOG / "trials.parquet", Trials)
     subjects, recorded_s = _sessions()
     trials = trials.filter(pl.col("session").is_in(list(subjects)))
-    by_session: dict[str, list[Window]] = {}
-    for window in lay_windows(trials, recorded_s, settings.windows):
-        by_session.setdefault(window.session, []).append(window)
-    for session in sorted(set(subjects) - set(by_session)):
+    windows = lay_windows(trials, recorded_s, settings.windows)
+    for session in sorted(set(subjects) - {window.session for window in windows}):
         print(f"label: session {session} has no trial as long as a window")
-    said = observers(annotations).partition_by("session", as_dict=True, maintain_order=True)
-    nothing = annotations.clear()
-    rows: list[dict[str, object]] = []
-    for session, own in by_session.items():
-        labels = consensus(
-            said.get((session,), nothing),
-            own,
-            trials.filter(pl.col("session") == session).height,
-            classes,
-            settings.annotation.reaction_lag_s,
-        )
-        rows += [
-            {
-                "window": window.name,
-                "session": session,
-                "subject": subjects[session],
-                "trial": window.trial,
-                "start_s": window.start_s,
-                "end_s": window.end_s,
-                **vars(label),
-            }
-            for window, label in zip(own, labels, strict=True)
-        ]
+    lag_s = settings.annotation.reaction_lag_s
+    labels = label_windows(annotations, windows, trials, classes, lag_s)
+    rows: list[dict[str, object]] = [
+        {
+            "window": window.name,
+            "session": window.session,
+            "subject": subjects[window.session],
+            "trial": window.trial,
+            "start_s": window.start_s,
+            "end_s": window.end_s,
+            **vars(label),
+        }
+        for window, label in zip(windows, labels, strict=True)
+    ]
     return frame_of(rows, Labels)
 
 

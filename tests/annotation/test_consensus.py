@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.alignment.windows import Window
-from pipeline.annotation.consensus import Consensus, consensus, observers
-from pipeline.contracts import Annotations, frame_of
+from pipeline.annotation.consensus import Consensus, label_windows
+from pipeline.contracts import Annotations, Trials, frame_of
 from pipeline.errors import ConsilienceError
 
 CLASSES = ("calm", "happy", "sad")
 WINDOW = Window("s", "t", 0.0, 4.0)
+TRIALS = frame_of([{"session": "s", "trial": "t", "start_s": 0.0, "end_s": 4.0}], Trials)
 
 
 def says(annotator: str, target: str, start: float, end: float, what: str | float) -> dict:
@@ -19,10 +20,9 @@ def says(annotator: str, target: str, start: float, end: float, what: str | floa
     return {**row, "start_s": start, "end_s": end, kind: what}
 
 
-def agree(rows: list[dict], windows: list[Window] | None = None, **options: float) -> Consensus:
-    table = observers(frame_of(rows, Annotations))
-    lag = options.get("lag_s", 0.0)
-    return consensus(table, windows or [WINDOW], 1, CLASSES, lag)[0]
+def agree(rows: list[dict], lag_s: float = 0.0) -> Consensus:
+    labels = label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, lag_s)
+    return labels[0]
 
 
 def test_votes_become_a_distribution() -> None:
@@ -65,6 +65,16 @@ def test_the_subjects_own_report_is_kept_apart() -> None:
     assert found.class_probability == [1, 0, 0]
     assert found.valence is None
     assert found.n_annotators == 1
+
+
+def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
+    rows = [
+        says("a", "emotion", 0, 9, "sad"),
+        {**says("a", "emotion", 0, 9, "calm"), "session": "r"},
+    ]
+    windows = [Window("s", "t", 0.0, 4.0), Window("r", "t", 0.0, 4.0), Window("s", "t", 4.0, 8.0)]
+    labels = label_windows(frame_of(rows, Annotations), windows, TRIALS, CLASSES, 0.0)
+    assert [label.class_probability for label in labels] == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_nothing_said_is_no_label() -> None:

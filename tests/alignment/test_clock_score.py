@@ -1,0 +1,41 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock_score import ClockPair, between_ms, score_clocks, summarise
+
+TRUE = Clock(1.0, 100.0)
+
+
+def pair(modality: str, session: str = "s", offset_s: float = 0.0, ppm: float = 0.0) -> ClockPair:
+    found = Clock(TRUE.offset_s + offset_s, TRUE.drift_ppm + ppm)
+    return ClockPair(session, modality, found, TRUE, 100.0)
+
+
+def test_error_is_evaluated_over_the_whole_recording() -> None:
+    error = pair("eeg", offset_s=0.002, ppm=100).error_ms()
+    assert error[0] == pytest.approx(2)
+    assert error[-1] == pytest.approx(12)
+    assert summarise(error)["median"] == pytest.approx(7)
+
+
+def test_equal_errors_leave_modalities_in_step() -> None:
+    pairs = [pair("eeg", offset_s=0.01), pair("audio", offset_s=0.01)]
+    np.testing.assert_allclose(between_ms(pairs, "eeg", "audio"), 0, atol=1e-9)
+    pairs[1] = pair("audio", offset_s=-0.01)
+    np.testing.assert_allclose(between_ms(pairs, "eeg", "audio"), -20, rtol=1e-3)
+
+
+def test_summary_names_every_pair_and_counts_samples() -> None:
+    pairs = [pair("eeg", offset_s=0.004), pair("video"), pair("video", "other", offset_s=0.02)]
+    scores: dict[str, Any] = score_clocks(pairs, {"video": 25.0})
+    assert list(scores["between_ms"]) == ["eeg-video"]
+    assert scores["between_ms"]["eeg-video"]["median"] == pytest.approx(4, rel=1e-3)
+    assert scores["error_samples"] == {"video": {"median": 0.25, "p95": 0.5, "max": 0.5}}
+
+
+def test_modalities_never_recorded_together_have_no_difference() -> None:
+    scores = score_clocks([pair("eeg"), pair("audio", "other")], {})
+    assert scores["between_ms"] == {"eeg-audio": {"median": None, "p95": None, "max": None}}

@@ -1,0 +1,63 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.alignment.windows import Window
+from pipeline.annotation.consensus import Consensus
+from pipeline.annotation.label_score import (
+    State,
+    accuracy,
+    concordance,
+    true_states,
+    value_concordance,
+)
+
+
+def label(probability: list[float] | None, valence: float | None = None) -> Consensus:
+    return Consensus(probability, valence, None, None, 1)
+
+
+def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
+    truth = pl.DataFrame(
+        {
+            "session": "s",
+            "time_s": [0.0, 1.0, 2.0, 3.0],
+            "valence": [0.0, 1.0, 2.0, 9.0],
+            "arousal": 0.5,
+            "emotion": ["sad", "calm", "calm", "sad"],
+        }
+    )
+    windows = [Window("s", "t", 0.0, 3.0), Window("s", "t", 9.0, 12.0), Window("r", "t", 0.0, 3.0)]
+    assert true_states(truth, windows) == [State("calm", 1.0, 0.5), None, None]
+
+
+def test_accuracy_counts_windows_with_label_and_truth_only() -> None:
+    sad = State("sad", 0, 0)
+    labels = [label([0.2, 0.8]), label([0.6, 0.4]), label(None), label([1, 0])]
+    assert accuracy(labels, [sad, sad, sad, None], ("calm", "sad")) == 0.5
+    assert accuracy(labels, [None] * 4, ("calm", "sad")) is None
+
+
+def test_concordance_punishes_bias_and_scale() -> None:
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    assert concordance(x, x) == 1
+    assert concordance(x, -x + 3) == -1
+    assert concordance(x, x + 1) == pytest.approx(2 * 1.25 / (2.5 + 1), abs=1e-4)
+    assert concordance(x[:1], x[:1]) is None
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=20))
+def test_concordance_is_symmetric_and_bounded(pairs: list[tuple[float, float]]) -> None:
+    x, y = np.array(pairs).T
+    found = concordance(x, y)
+    assert found is not None
+    assert abs(found) <= 1 + 1e-9
+    assert found == concordance(y, x)
+
+
+def test_values_nobody_gave_are_left_out() -> None:
+    states: list[State | None] = [State("sad", float(i), 0.0) for i in range(4)]
+    labels = [label(None, 0.0), label(None, 1.0), label(None, None), label(None, 3.0)]
+    assert value_concordance(labels, states) == {"valence": 1.0, "arousal": None}
