@@ -1,8 +1,10 @@
 """Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
 
 The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
-the window-corrected autocorrelation (Boersma 1993). Synchronisation clicks are found as
-isolated impulses in the high band and cut out before anything is measured.
+the window-corrected autocorrelation (Boersma 1993). In silence, features of the voice go on at
+the local mean of the speech around, so that statistics over a window are those of its speech.
+Synchronisation clicks are found as isolated impulses in the high band and cut out before
+anything is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import scipy.ndimage
 import scipy.signal
 import soundfile
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
@@ -42,8 +44,9 @@ CONTAINERS = {
     ".mpeg": "mpeg",
     ".mkv": "matroska",
 }
-FULL_SCALE = 0.999  # of 16-bit sound, as a fraction
-SILENCE_DB = -90.0
+MISSING_S = 0.25  # between what a container says and what its sound track holds
+SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
+SILENCE_DB = -90.0  # frames are told apart down to here
 
 
 class AudioParams(ModalityParams):
@@ -59,9 +62,22 @@ class AudioParams(ModalityParams):
     pitch_window_s: float = Field(0.05, gt=0)
     voicing_threshold: float = Field(0.5, gt=0, lt=1)
     click_band_hz: float = Field(4000.0, gt=0)
-    click_ratio: float = Field(8.0, gt=1)
+    click_ratio: float = Field(12.0, gt=1)
     click_s: float = Field(0.004, gt=0)
+    smoothing_frames: int = Field(3, ge=1)
+    speech_range_db: float = Field(35.0, gt=0)
+    hold_s: float = Field(0.5, gt=0)
     noise_snr_db: tuple[float, float, float, float, float] = (20.0, 10.0, 5.0, 0.0, -5.0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AudioParams:
+        if abs(self.hop_s * self.rate_hz - round(self.hop_s * self.rate_hz)) > 1e-6:
+            raise ValueError("hop_s must be a whole number of samples at rate_hz")
+        if self.cepstra > self.mel_bands:
+            raise ValueError("cepstra must not exceed mel_bands")
+        if not self.pitch_min_hz < self.pitch_max_hz < self.rate_hz / 4:
+            raise ValueError("pitch_min_hz < pitch_max_hz < rate_hz / 4 must hold")
+        return self
 
 
 class Audio:
@@ -128,14 +144,12 @@ class Audio:
             raise RecordingError(
                 "the sound has NaN or infinite samples", "audio", "export it again"
             )
-        if sound.size < params.pitch_window_s * params.rate_hz:
+        if sound.size <= max(params.pitch_window_s, params.window_s) * params.rate_hz:
             raise RecordingError(
                 f"{sound.size} samples are shorter than one window", "audio", "record for longer"
             )
-        if np.ptp(sound) == 0:
-            raise RecordingError(
-                "the sound is flat", "audio", "check that the microphone was connected"
-            )
+        if np.ptp(sound) < SILENT:
+            raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
         start_s = float(signal.times_s[0])
         clean = cut_clicks(sound - sound.mean(), signal.pulses_s - start_s, params)
         columns = describe(clean, params)
@@ -182,16 +196,51 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     power += np.float32(10 ** (SILENCE_DB / 10 - 2))
     mel = 10 * np.log10(power @ _mel(params).T)
     cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
-    pitch, strength = pitch_track(sound, params)
-    return {
+    pitch, voicing = pitch_track(sound, params)
+    voice = {
         **{f"mel_{i:02d}_db": column for i, column in enumerate(mel.T)},
         **{f"mfcc_{i:02d}": column for i, column in enumerate(cepstra.T)},
         **_spectral(power, mel, params),
-        "loudness_db": 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10))),
-        "zero_crossings_hz": (np.diff(np.signbit(frames), axis=1).mean(axis=1) * params.rate_hz),
+        "zero_crossings": np.diff(np.signbit(frames), axis=1).mean(axis=1),
         "pitch_semitones": pitch,
-        "voicing": strength,
     }
+    loudness = 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10)))
+    speech = loudness > np.percentile(loudness, 95) - params.speech_range_db
+    smooth = _smooth(np.stack([*voice.values(), loudness, voicing], axis=1), params)
+    steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
+    held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
+    names = [*voice, "loudness_db", "voicing"]
+    stepping = [f"{name}_step" for name in names[params.mel_bands :]]
+    values = np.hstack([held, smooth[:, -2:], speech[:, None]]).astype(np.float32)
+    return dict(zip([*voice, *stepping, *names[-2:], "speech"], values.T, strict=True))
+
+
+def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
+    """Replace what is not speech by a Gaussian-weighted mean of the speech around.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_frames, n_features)
+    speech : ndarray of bool, shape (n_frames,)
+        With at least one frame of speech.
+    width : float
+        Standard deviation of the Gaussian in frames; far from any speech, the mean of the
+        whole recording's speech takes over.
+    """
+    faint = 1e-3
+    inside = np.where(speech[:, None], values, 0)
+    total = scipy.ndimage.gaussian_filter1d(inside, width, axis=0, mode="constant")
+    weight = scipy.ndimage.gaussian_filter1d(speech.astype(np.float32), width, mode="constant")
+    around = (total + faint * values[speech].mean(axis=0)) / (weight + faint)[:, None]
+    result: Array = np.where(speech[:, None], values, around)
+    return result
+
+
+def _smooth(values: Array, params: AudioParams) -> Array:
+    result: Array = scipy.ndimage.uniform_filter1d(
+        values, params.smoothing_frames, axis=0, mode="nearest"
+    )
+    return result
 
 
 def _spectral(power: Array, mel: Array, params: AudioParams) -> dict[str, Array]:
@@ -276,14 +325,14 @@ def clicks(sound: Array, rate_hz: float, params: AudioParams) -> NDArray[np.floa
     """Find short broadband clicks.
 
     A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
-    square of its surroundings of 20 ms, itself left out.
+    square of the 20 ms around it, itself left out, and that of the whole sound.
 
     Returns
     -------
     ndarray of float64, shape (n_clicks,)
         Seconds from the first sample.
     """
-    if sound.size < 0.1 * rate_hz:
+    if sound.size < 0.1 * rate_hz or params.click_band_hz >= 0.45 * rate_hz:
         return np.empty(0)
     band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
     high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
@@ -291,20 +340,21 @@ def clicks(sound: Array, rate_hz: float, params: AudioParams) -> NDArray[np.floa
     around = scipy.ndimage.uniform_filter1d(high, outer, mode="reflect") * outer
     around -= scipy.ndimage.uniform_filter1d(high, inner, mode="reflect") * inner
     floor = np.maximum(around / (outer - inner), 1e-10)
-    peaks, _ = scipy.signal.find_peaks(high / floor, params.click_ratio**2, distance=outer)
+    ratio = np.where(high > np.var(sound), high / floor, 0)
+    peaks, _ = scipy.signal.find_peaks(ratio, params.click_ratio**2, distance=outer)
     return peaks / rate_hz
 
 
 def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: AudioParams) -> Array:
     """Replace the clicks by a straight line from their left to their right."""
     keep = np.ones(sound.size, bool)
-    half = round(params.click_s * params.rate_hz / 2)
-    for centre in np.rint(pulses_s * params.rate_hz).astype(int):
-        keep[max(centre - half, 0) : centre + half + 1] = False
+    before, after = round(0.001 * params.rate_hz), round(params.click_s * params.rate_hz)
+    for onset in np.rint(pulses_s * params.rate_hz).astype(int):
+        keep[max(onset - before, 0) : onset + after + 1] = False
+    if keep.all() or not keep.any():
+        return sound
     index = np.arange(sound.size)
-    return (
-        np.interp(index, index[keep], sound[keep]).astype(np.float32) if not keep.all() else sound
-    )
+    return np.interp(index, index[keep], sound[keep]).astype(np.float32)
 
 
 def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
@@ -316,20 +366,23 @@ def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
 
 
 def _quality(sound: Array, columns: dict[str, Array]) -> dict[str, float]:
-    peak = float(np.abs(sound).max())
-    clipped = float(np.mean(np.abs(sound) >= max(FULL_SCALE * peak, 1e-9))) if peak > 0.5 else 0.0
-    loudness = columns["loudness_db"]
-    floor, top = np.percentile(loudness, [5, 95])
-    snr_db = float(top - floor)
-    silent = float(np.mean(loudness < top - 40))
-    quality = min(max((snr_db - 5) / 25, 0), 1) * max(1 - 20 * clipped, 0)
+    """Judge a recording: 1 from 30 dB between speech and pauses on, 0 at 5 dB or less."""
+    clipped = _clipped_fraction(sound)
+    quiet, loud = np.percentile(columns["loudness_db"], [5, 95])
+    snr_db = float(loud - quiet)
     return {
         "clipped_fraction": clipped,
         "snr_db": snr_db,
         "offset": float(sound.mean()),
-        "silent_fraction": silent,
-        "quality": float(quality),
+        "silent_fraction": float(1 - columns["speech"].mean()),
+        "quality": float(np.clip((snr_db - 5) / 25, 0, 1) * max(1 - 20 * clipped, 0)),
     }
+
+
+def _clipped_fraction(sound: Array) -> float:
+    """Return the share of samples that stay at the sound's own extremes."""
+    extreme = (sound >= 0.999 * sound.max()) | (sound <= 0.999 * sound.min())
+    return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
 
 
 def _refuse_empty(path: Path) -> None:
@@ -399,12 +452,13 @@ def _open_container(path: Path) -> Any:
 def _probe_container(path: Path) -> Header:
     with _open_container(path) as container:
         stream = container.streams.audio[0]
-        duration_s = None
-        if stream.duration is not None:
-            duration_s = float(stream.duration * stream.time_base)
-        elif container.duration is not None:
-            duration_s = container.duration / av.time_base
-        return Header(float(stream.rate), stream.channels, duration_s)
+        return Header(float(stream.rate), stream.channels, _duration_s(container, stream))
+
+
+def _duration_s(container: Any, stream: Any) -> float | None:
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration is not None else None
 
 
 def _decode_container(path: Path) -> tuple[Array, float, float]:
@@ -414,7 +468,7 @@ def _decode_container(path: Path) -> tuple[Array, float, float]:
     with _open_container(path) as container:
         origin_s = (container.start_time or 0) / av.time_base
         stream = container.streams.audio[0]
-        rate_hz = float(stream.rate)
+        rate_hz, duration_s = float(stream.rate), _duration_s(container, stream)
         resampler = av.AudioResampler(format="fltp", layout="mono")
         try:
             for frame in container.decode(stream):
@@ -428,7 +482,14 @@ def _decode_container(path: Path) -> tuple[Array, float, float]:
             ) from None
     if not blocks:
         raise RecordingError("the sound track has no samples", str(path), "export it again")
-    return np.concatenate(blocks, axis=1, dtype=np.float32), rate_hz, start_s or 0.0
+    sound = np.concatenate(blocks, axis=1, dtype=np.float32)
+    if duration_s and sound.shape[1] / rate_hz < duration_s - MISSING_S:
+        raise RecordingError(
+            f"the sound track breaks off before its {duration_s:.2f} s are over",
+            str(path),
+            "copy it again from the recorder",
+        )
+    return sound, rate_hz, start_s or 0.0
 
 
 modality = Audio()

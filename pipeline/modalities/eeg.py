@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash, text_hash
@@ -46,8 +46,9 @@ class EegParams(ModalityParams):
 
     channels: tuple[str, ...] = Field(
         (
-            *("Fp1", "Fp2", "F7", "F3", "F4", "F8", "T7", "C3"),
-            *("C4", "T8", "P7", "P3", "P4", "P8", "O1", "O2"),
+            *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8"),
+            *("T7", "C3", "Cz", "C4", "T8"),
+            *("P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
         ),
         min_length=1,
     )
@@ -58,6 +59,18 @@ class EegParams(ModalityParams):
     bad_z: float = Field(5.0, gt=0)
     max_bad_fraction: float = Field(0.5, gt=0, lt=1)
     noise_snr_db: tuple[float, float, float, float, float] = (20.0, 10.0, 5.0, 0.0, -5.0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EegParams:
+        if any(not 0 < low < high for low, high in self.bands_hz.values()):
+            raise ValueError("each of bands_hz must be two rising frequencies above 0")
+        if len({name.casefold() for name in self.channels}) < len(self.channels):
+            raise ValueError("channels must not name one twice")
+        known = {name.casefold() for name in _montage().ch_names}
+        unknown = [name for name in self.channels if name.casefold() not in known]
+        if unknown:
+            raise ValueError(f"channels are no 10-20 names: {', '.join(unknown)}")
+        return self
 
 
 class Eeg:
@@ -164,14 +177,11 @@ class Eeg:
         return FunctionalsEncoder(n_features, width, dropout)
 
 
-def rising_edges(line: Array) -> Array:
-    """Return where a trigger line crosses half its height upwards, in fractions of samples."""
-    rest, top = np.median(line), np.max(line, initial=-np.inf)
-    if line.size < 2 or not top > rest:
-        return np.empty(0)
-    half = (rest + top) / 2
-    before = np.flatnonzero((line[:-1] <= half) & (line[1:] > half))
-    return before + (half - line[before]) / (line[before + 1] - line[before])
+def rising_edges(line: Array) -> NDArray[np.intp]:
+    """Return the first samples at which a trigger line stands above half its height."""
+    rest, top = np.median(line), np.max(line)
+    high = line > (rest + top) / 2
+    return np.flatnonzero(high[1:] & ~high[:-1]) + 1
 
 
 def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:
@@ -296,16 +306,23 @@ def _quality(
     finite = np.isfinite(values).all(axis=0)
     hum = _hum_ratio_db(values[:, finite], rate_hz, params.mains_hz)
     flat = float(flat_fraction(values, rate_hz)[finite].mean()) if finite.any() else 1.0
-    extreme = np.maximum(np.abs(values[:, finite]).max(axis=0), FLAT_V)
-    clipped = float((np.abs(values[:, finite]) >= extreme).mean()) if finite.any() else 0.0
+    clipped = float(_clipped_fraction(values[:, finite]).mean()) if finite.any() else 1.0
     return {
         "bad_channel_fraction": bad_fraction,
         "nan_fraction": float(np.isnan(values).mean()),
         "flat_fraction": flat,
         "clipped_fraction": clipped,
         "line_noise_db": hum,
-        "quality": float((1 - bad_fraction) * (1 - flat) * np.clip(1.5 - hum / 40, 0.2, 1)),
+        "quality": float((1 - bad_fraction) * (1 - clipped) * np.clip(1.5 - hum / 40, 0.2, 1)),
     }
+
+
+def _clipped_fraction(values: Array) -> Array:
+    """Return the share of samples that stay at a channel's own extremes, shape (n_channels,)."""
+    extreme = (values == values.max(axis=0)) | (values == values.min(axis=0))
+    stays = extreme[1:] & extreme[:-1] & (np.ptp(values, axis=0) > FLAT_V)
+    share: Array = stays.mean(axis=0)
+    return share
 
 
 def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
