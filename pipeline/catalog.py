@@ -13,7 +13,7 @@ import polars as pl
 from pipeline import registry
 from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
 from pipeline.datasets.base import Dataset, Entry
-from pipeline.errors import ConsilienceError, RecordingError
+from pipeline.errors import ConsilienceError, RecordingError, unreadable
 from pipeline.modalities.base import Header, Modality
 from pipeline.parallel import parallel_map
 
@@ -163,12 +163,6 @@ def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
             "correct whichever is wrong",
         )
     return header
-
-
-def unreadable(error: Exception) -> str:
-    """Return one line for a failure that the reader's library did not foresee."""
-    text = " ".join(str(error).split())
-    return f"cannot be read: {type(error).__name__}: {text}"[:300]
 
 
 def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:

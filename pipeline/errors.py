@@ -28,3 +28,9 @@ class RecordingError(ConsilienceError):
     def reason(self) -> str:
         """What is wrong and what to do, for a table that names the recording itself."""
         return self.what + (f" ({self.remedy})" if self.remedy else "")
+
+
+def unreadable(error: Exception) -> str:
+    """Return one line for a failure that the reader's library did not foresee."""
+    text = " ".join(str(error).split())
+    return f"cannot be read: {type(error).__name__}: {text}"[:300]

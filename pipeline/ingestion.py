@@ -24,15 +24,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipeline import registry
-from pipeline.catalog import unreadable
 from pipeline.contracts import Ingested, Quality, frame_of, write_table
-from pipeline.errors import ConsilienceError, RecordingError
+from pipeline.errors import ConsilienceError, RecordingError, unreadable
 from pipeline.files import text_hash, write_arrays, write_json
 from pipeline.modalities.base import SEVERITIES, Features, Modality, ModalityParams, Signal
 from pipeline.parallel import parallel_map
 from pipeline.seeds import generator
-
-VARIANTS = ("clean", *(f"noise_{severity}" for severity in SEVERITIES))
 
 
 @dataclass(frozen=True)

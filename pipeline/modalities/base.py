@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 SEVERITIES = (1, 2, 3, 4, 5)
+VARIANTS = ("clean", *(f"noise_{severity}" for severity in SEVERITIES))
 
 
 class ModalityParams(BaseModel):
