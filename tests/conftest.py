@@ -1,0 +1,108 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import params
+
+ROOT = Path(__file__).parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+SMALL: dict[str, dict[str, Any]] = {
+    "synthesis": {
+        "subjects": 4,
+        "sessions": 1,
+        "trials": 4,
+        "missing_fraction": 0.0,
+        "faulty_fraction": 0.0,
+    },
+    "splits": {"folds": 2, "validation_subjects": 1},
+    "training": {"epochs": 3, "seeds": [0]},
+}
+
+
+@dataclass
+class Project:
+    """A copy of the project in a repository of its own, where DVC really runs."""
+
+    folder: Path
+
+    def configure(self, dataset: str = "demo", root: str | None = None, **sections: Any) -> None:
+        """Write params.yaml: a dataset's defaults, small enough for a test, with changes."""
+        content = params.defaults(dataset, root)
+        for section, values in [*SMALL.items(), *sections.items()]:
+            content[section] = {**content[section], **values}
+        (self.folder / "params.yaml").write_text(params.document(content))
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment in the project's folder."""
+        program = Path(sys.executable).parent / command[0]
+        environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [str(program), *command[1:]],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return done
+
+    def repro(self, *targets: str, check: bool = True) -> str:
+        """Run ``dvc repro`` and return all it printed."""
+        done = self.run("dvc", "repro", *targets, check=check)
+        return done.stdout + done.stderr
+
+    def files(self, folder: str) -> dict[str, bytes]:
+        """Return the content of every file below a folder."""
+        base = self.folder / folder
+        return {
+            path.relative_to(base).as_posix(): path.read_bytes()
+            for path in sorted(base.rglob("*"))
+            if path.is_file() and path.name != ".gitignore"
+        }
+
+
+def copy_project(folder: Path) -> Project:
+    for name in ("pipeline", "flows"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", "data/.gitignore", "data/score/README.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    project = Project(folder)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    project.run("dvc", "init", "-q")
+    shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
+    return project
+
+
+@pytest.fixture
+def tmp_project(tmp_path: Path) -> Project:
+    """Give a fresh copy of the project with an empty DVC cache."""
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """Make projects that outlive one test, for fixtures of wider scope."""
+    return lambda: copy_project(tmp_path_factory.mktemp("project") / "project")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Give the folder of real recordings, or skip."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the real recordings are not beside this checkout (../shared/data)")
+    return REAL_DATA

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import build_catalog
+from pipeline.contracts import Annotations
+from pipeline.datasets.ravdess import dataset
+from pipeline.errors import ConsilienceError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def listed(root: Path) -> set[tuple[str, str]]:
+    return {(entry.modality, entry.path) for entry in dataset.list(root).entries}
+
+
+def test_all_three_official_kinds_are_read(tmp_path):
+    touch(
+        tmp_path,
+        "Actor_01/03-01-06-02-01-01-01.wav",
+        "Actor_02/02-01-05-01-01-01-02.mp4",
+        "Actor_03/01-01-04-01-01-01-03.mp4",
+    )
+    assert listed(tmp_path) == {
+        ("audio", "Actor_01/03-01-06-02-01-01-01.wav"),
+        ("video", "Actor_02/02-01-05-01-01-01-02.mp4"),
+        ("audio", "Actor_03/01-01-04-01-01-01-03.mp4"),
+        ("video", "Actor_03/01-01-04-01-01-01-03.mp4"),
+    }
+
+
+def test_a_file_of_its_own_goes_before_the_full_one(tmp_path):
+    touch(tmp_path, "a/03-01-06-02-01-01-01.wav", "a/01-01-06-02-01-01-01.mp4")
+    assert listed(tmp_path) == {
+        ("audio", "a/03-01-06-02-01-01-01.wav"),
+        ("video", "a/01-01-06-02-01-01-01.mp4"),
+    }
+
+
+def test_song_is_left_out_and_odd_names_are_told(tmp_path):
+    touch(tmp_path, "a/03-02-06-02-01-01-01.wav", "a/03-01-06-02-01-01-01.wav", "a/notes.wav")
+    listing = dataset.list(tmp_path)
+    assert [entry.path for entry in listing.entries] == ["a/03-01-06-02-01-01-01.wav"]
+    assert listing.problems == [("a/notes.wav", "not a RAVDESS file name", "rename or remove it")]
+
+
+def test_the_intended_emotion_and_the_actor_come_from_the_name(tmp_path):
+    touch(tmp_path, "a/03-01-06-02-01-02-17.wav")
+    listing = dataset.list(tmp_path)
+    assert listing.entries[0].subject == "Actor_17"
+    assert Annotations.validate(listing.annotations)["label"].to_list() == ["fearful"]
+
+
+def test_a_folder_without_clips_says_what_is_expected(tmp_path):
+    with pytest.raises(ConsilienceError, match="03-01-06-02-01-01-17"):
+        dataset.list(tmp_path)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_the_real_corpus(real_data):
+    root = real_data / "ravdess"
+    catalog = build_catalog(dataset, root, ["audio", "face_au"])
+    counts = catalog.summary()["modalities"]
+    assert counts["face_au"]["ok"] == 1080
+    # Nine clips are there once more at 48 kHz, and two files of actor 07 hold the same bytes.
+    assert (counts["audio"]["ok"], counts["audio"]["quarantined"]) == (1079, 10)
+    assert catalog.annotations["session"].n_unique() == 1080

@@ -1,0 +1,104 @@
+"""Ingest is incremental, and nobody can tell from its bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import build_catalog
+from pipeline.datasets.ravdess import dataset
+from pipeline.errors import ConsilienceError
+from pipeline.ingestion import ingest
+from pipeline.modalities.face_au import modality
+
+UNITS = [
+    f"AU{number:02d}_r" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
+]
+UNITS += [f"{unit[:-1]}c" for unit in UNITS[:-1]] + ["AU28_c", "AU45_c"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return Corpus(tmp_path)
+
+
+class Corpus:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, folder / "raw"
+        self.root.mkdir()
+        self.rows = {
+            f"01-0{emotion}-01-01-01-0{actor}": "0.5" for emotion in (1, 2) for actor in (1, 2)
+        }
+
+    def ingest(self, output: str, store: str = "store", **changes: object):
+        lines = [",".join(["clip", *UNITS])]
+        lines += [",".join([clip, *[value] * len(UNITS)]) for clip, value in self.rows.items()]
+        (self.root / "openface_au35_clipmean.csv").write_text("\n".join(lines) + "\n")
+        table = build_catalog(dataset, self.root, ["face_au"]).recordings["face_au"]
+        settings = modality.Params(**changes)
+        (self.folder / output).mkdir()
+        results = ingest(
+            table, self.root, "face_au", settings, self.folder / store, self.folder / output
+        )
+        return {result.recording for result in results if result.new}
+
+    def bytes(self, output: str) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (self.folder / output).iterdir()}
+
+
+def test_a_second_run_processes_nothing_and_writes_the_same(corpus):
+    assert len(corpus.ingest("first")) == 4
+    assert corpus.ingest("second") == set()
+    assert corpus.bytes("first") == corpus.bytes("second")
+
+
+def test_an_added_recording_is_the_only_one_processed(corpus):
+    corpus.ingest("before")
+    corpus.rows["01-03-01-01-01-02"] = "0.75"
+    assert corpus.ingest("after") == {"01-03-01-01-01-02_face_au"}
+    corpus.ingest("from_nothing", store="empty")
+    assert corpus.bytes("after") == corpus.bytes("from_nothing")
+
+
+def test_a_removed_recording_leaves_nothing_behind(corpus):
+    corpus.ingest("before")
+    del corpus.rows["01-02-01-01-01-01"]
+    assert corpus.ingest("after") == set()
+    corpus.ingest("from_nothing", store="empty")
+    assert corpus.bytes("after") == corpus.bytes("from_nothing")
+    assert "01-02-01-01-01-01_face_au.npz" not in corpus.bytes("after")
+
+
+def test_a_changed_recording_is_processed_again(corpus):
+    corpus.ingest("before")
+    corpus.rows["01-02-01-01-01-01"] = "0.25"
+    assert corpus.ingest("after") == {"01-02-01-01-01-01_face_au"}
+
+
+def test_changed_parameters_redo_all(corpus):
+    corpus.ingest("before")
+    assert len(corpus.ingest("after", noise_fraction=[0.1, 0.2, 0.3, 0.4, 0.5])) == 4
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_no_byte(corpus, monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
+    corpus.ingest("one", store="store_one")
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
+    corpus.ingest("two", store="store_two")
+    assert corpus.bytes("one") == corpus.bytes("two")
+
+
+def test_a_bad_recording_is_quarantined_once_and_for_all_runs(corpus):
+    corpus.rows["01-02-01-01-01-01"] = "nan"
+    corpus.ingest("first")
+    corpus.ingest("second")
+    assert corpus.bytes("first") == corpus.bytes("second")
+    assert "01-02-01-01-01-01_face_au.npz" not in corpus.bytes("first")
+
+
+def test_nothing_usable_is_an_error(corpus):
+    corpus.rows = dict.fromkeys(corpus.rows, "words")
+    with pytest.raises(ConsilienceError, match="none of 4 recordings"):
+        corpus.ingest("output")
