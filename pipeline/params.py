@@ -110,7 +110,7 @@ class TrainingParams(Section):
     modality_dropout: float = Field(0.3, ge=0, lt=1)
     noise: float = Field(1.0, ge=0)  # largest, in standard deviations of the features
     feature_dropout: float = Field(0.1, ge=0, lt=1)
-    cpu_threads: int = Field(2, ge=1)  # can change the last bits of a result
+    cpu_threads: int = Field(1, ge=1)  # can change the last bits of a result
 
 
 class RobustnessParams(Section):
@@ -214,32 +214,29 @@ def document(content: dict[str, Any]) -> str:
     params = _typed(content, "defaults")
     yaml_writer = YAML()
     yaml_writer.width = 1000
+    yaml_writer.representer.add_representer(
+        type(None), lambda yaml, _: yaml.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     text = io.StringIO()
     yaml_writer.dump(_commented(params), text)
     return HEADING + text.getvalue()
 
 
-def _commented(model: BaseModel) -> CommentedMap:
-    described = CommentedMap()
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            described[name] = _commented(value)
-        elif isinstance(value, dict):
-            described[name] = CommentedMap({key: _commented(item) for key, item in value.items()})
-        else:
-            described[name] = _flow_style(value)
+def _commented(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        described = CommentedMap()
+        for name, field in type(value).model_fields.items():
+            described[name] = _commented(getattr(value, name))
             if field.description:
                 described.yaml_add_eol_comment(field.description, name)
-    return described
-
-
-def _flow_style(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        return value
-    sequence = CommentedSeq(value)
-    sequence.fa.set_flow_style()
-    return sequence
+        return described
+    if isinstance(value, dict):
+        return CommentedMap({key: _commented(item) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        sequence = CommentedSeq(value)
+        sequence.fa.set_flow_style()
+        return sequence
+    return value
 
 
 def _typed(content: Any, where: str) -> Params:
