@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 CLASSES = ("happy", "angry", "sad", "calm")
 QUADRANTS = {"happy": (1, 1), "angry": (-1, 1), "sad": (-1, -1), "calm": (1, -1)}
-MAGNITUDE = (0.4, 1.0)  # of valence and arousal in a trial, uniform
+MAGNITUDE = (0.5, 1.0)  # of valence and arousal in a trial, uniform
 WANDER = 0.15  # standard deviation of the slow change within a session
 
 
@@ -37,9 +37,9 @@ class Share:
 
 
 SHARES = {
-    "eeg": Share(valence=0.7, arousal=0.7, noise=0.5, masked=0.1),
-    "audio": Share(valence=0.45, arousal=1.0, noise=0.45, masked=0.1),
-    "video": Share(valence=1.0, arousal=0.45, noise=0.45, masked=0.1),
+    "eeg": Share(valence=0.8, arousal=0.8, noise=0.4, masked=0.1),
+    "audio": Share(valence=0.5, arousal=1.0, noise=0.38, masked=0.1),
+    "video": Share(valence=1.0, arousal=0.55, noise=0.36, masked=0.1),
 }
 MASKED_REMAINDER = 0.15  # part of the expression that a masked trial keeps
 EXPRESSIVENESS = (0.75, 1.25)  # factor of each subject and modality, uniform
@@ -71,8 +71,8 @@ class Rater:
 RATERS = {
     "rater-1": Rater(lag_s=1.6, bias=(0.10, -0.05), noise=0.30, lapse=0.06),
     "rater-2": Rater(lag_s=2.0, bias=(-0.05, 0.12), noise=0.35, lapse=0.10),
-    "rater-3": Rater(lag_s=2.3, bias=(0.02, 0.08), noise=0.40, lapse=0.14),
-    "rater-4": Rater(lag_s=2.8, bias=(-0.15, -0.12), noise=0.45, lapse=0.20),
+    "rater-3": Rater(lag_s=2.3, bias=(0.02, 0.08), noise=0.40, lapse=0.12),
+    "rater-4": Rater(lag_s=2.8, bias=(-0.15, -0.12), noise=0.45, lapse=0.16),
     "self": Rater(lag_s=0.0, bias=(0.05, 0.0), noise=0.30, lapse=0.05),
 }
 SKIPPED = 0.05  # fraction of the trials a rater leaves unlabelled

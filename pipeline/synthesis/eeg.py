@@ -44,12 +44,12 @@ BANDS_HZ = {
 # of valence and of arousal: frontal alpha asymmetry follows valence, alpha falls and beta rises
 # with arousal, frontal midline theta rises with both.
 RHYTHMS = {
-    ("frontal left", "alpha"): (5.0, -0.45, -0.25),
-    ("frontal right", "alpha"): (5.0, 0.45, -0.25),
-    ("occipital left", "alpha"): (9.0, 0.0, -0.35),
-    ("occipital right", "alpha"): (9.0, 0.0, -0.35),
-    ("central left", "beta"): (3.5, -0.15, 0.35),
-    ("central right", "beta"): (3.5, 0.15, 0.35),
+    ("frontal left", "alpha"): (7.0, -0.60, -0.30),
+    ("frontal right", "alpha"): (7.0, 0.60, -0.30),
+    ("occipital left", "alpha"): (9.0, 0.0, -0.45),
+    ("occipital right", "alpha"): (9.0, 0.0, -0.45),
+    ("central left", "beta"): (3.5, -0.15, 0.40),
+    ("central right", "beta"): (3.5, 0.15, 0.40),
     ("frontal midline", "theta"): (4.0, 0.25, 0.15),
 }
 
