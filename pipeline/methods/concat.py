@@ -1,0 +1,51 @@
+"""Concatenation: one head over all encodings side by side, zeros for the missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
+from pipeline.model.fusion import N_AFFECT, encode, split_affect
+
+
+class ConcatParams(MethodParams):
+    """It has none of its own."""
+
+
+class Concat(Method):
+    """A small network over the concatenated encodings and the availability flags."""
+
+    Params = ConcatParams
+
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        n_classes: int,
+        width: int,
+        dropout: float,
+        params: Any,
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.n_classes = n_classes
+        self.head = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear((width + 1) * len(encoders), width),
+            nn.GELU(),
+            nn.Linear(width, n_classes + 2 * N_AFFECT),
+        )
+
+    def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Read windows from (inputs, available)."""
+        inputs, available = given
+        encodings = encode(self.encoders, inputs, available)
+        output = self.head(torch.cat([*encodings, available], -1))
+        logits, affect = output.tensor_split([self.n_classes], -1)
+        return plain_reading(logits, split_affect(affect), available)
+
+
+method = Concat
