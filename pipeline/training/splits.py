@@ -41,7 +41,7 @@ def split(subjects: Iterable[str], params: SplitParams) -> pl.DataFrame:
     if len(dealt) < max(params.folds, n_test + params.validation_subjects + 1):
         raise ConsilienceError(
             f"{len(dealt)} subjects with usable windows are too few for {params.folds} folds "
-            f"with {params.validation_subjects} validation subjects each",
+            f"that each keep {params.validation_subjects} for validation",
             "params.yaml: splits",
             "set fewer folds or validation_subjects, or add subjects",
         )

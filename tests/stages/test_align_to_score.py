@@ -1,0 +1,317 @@
+"""Stages align, label, window and score on a small hand-made project."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline import params, registry
+from pipeline.alignment.clock import Clock
+from pipeline.contracts import (
+    Alignment,
+    Annotations,
+    Ingested,
+    Labels,
+    Pulses,
+    Recordings,
+    Splits,
+    Trials,
+    frame_of,
+    read_table,
+    write_table,
+)
+from pipeline.errors import ConsilienceError
+from pipeline.files import write_arrays, write_json
+from pipeline.modalities.base import VARIANTS
+from pipeline.stages import align, label, score, window
+
+RATES_HZ = {"fast": 20.0, "slow": 5.0, "table": None}
+CLASSES = ("joy", "anger")
+SESSIONS = ("a_1", "b_1", "c_1", "d_1", "e_1")
+END_S = 30.0
+NO_PULSES = "b_1_fast"
+QUARANTINED = "c_1_slow"
+
+
+def clock_of(session: str, modality: str) -> Clock:
+    seed = int(hashlib.sha256(f"{session}{modality}".encode()).hexdigest()[:6], 16)
+    rng = np.random.default_rng(seed)
+    return Clock(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
+
+
+def state_at(times_s: np.ndarray) -> np.ndarray:
+    """Return a slow state on the session clock; above zero is joy."""
+    return np.sin(2 * np.pi * times_s / 20)
+
+
+def project(root: Path, modalities: tuple[str, ...]) -> None:
+    catalog = root / "data/catalog"
+    rng = np.random.default_rng(0)
+    pulses = np.sort(rng.uniform(1, END_S - 1, 15))
+    for modality in modalities:
+        rows = [catalog_row(session, modality) for session in SESSIONS]
+        write_table(
+            catalog / f"recordings/{modality}.parquet", frame_of(rows, Recordings), Recordings
+        )
+        ingest(root / "data/signals" / modality, modality, pulses)
+    trial_rows = [
+        {"session": s, "trial": f"t{i}", "start_s": 10.0 * i + 2, "end_s": 10.0 * i + 10}
+        for s in SESSIONS
+        for i in range(2)
+    ]
+    pulse_rows = [{"session": s, "time_s": t} for s in SESSIONS for t in pulses]
+    for name, rows, schema in (
+        ("trials", trial_rows, Trials),
+        ("pulses", pulse_rows, Pulses),
+        ("annotations", annotation_rows(), Annotations),
+    ):
+        write_table(catalog / f"{name}.parquet", frame_of(rows, schema), schema)  # type: ignore[arg-type]
+
+
+def catalog_row(session: str, modality: str) -> dict[str, Any]:
+    rate = RATES_HZ[modality]
+    nothing = dict.fromkeys(("item", "start_time", "content_hash", "reason"))
+    return {
+        "recording": f"{session}_{modality}",
+        "session": session,
+        "subject": session[0],
+        "modality": modality,
+        "path": "none",
+        "rate_hz": rate,
+        "n_channels": 1,
+        "duration_s": float(clock_of(session, modality).to_native(END_S)) if rate else None,
+        "status": "ok",
+        **nothing,
+    }
+
+
+def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
+    rows = []
+    for session in SESSIONS:
+        recording, rate = f"{session}_{modality}", RATES_HZ[modality]
+        clock = clock_of(session, modality)
+        times = np.arange(0.5 / rate, clock.to_native(END_S), 1 / rate) if rate else np.zeros(1)
+        felt = state_at(clock.to_session(times)).astype(np.float32)
+        values = np.stack([felt, np.ones_like(felt)], axis=1)
+        arrays = {variant: values * (i + 1) for i, variant in enumerate(VARIANTS)}
+        seen = np.empty(0) if recording == NO_PULSES or not rate else clock.to_native(pulses)
+        ok = recording != QUARANTINED
+        if ok:
+            write_arrays(
+                folder / f"{recording}.npz", {"times_s": times, "pulses_s": seen, **arrays}
+            )
+        rows.append(
+            {
+                "recording": recording,
+                "session": session,
+                "subject": session[0],
+                "status": "ok" if ok else "quarantined",
+                "reason": None if ok else "flat",
+                "n_frames": len(times) if ok else 0,
+                "duration_s": catalog_row(session, modality)["duration_s"],
+                "quality": 0.9 if ok else None,
+            }
+        )
+    write_table(folder / "recordings.parquet", frame_of(rows, Ingested), Ingested)
+    write_json(folder / "features.json", {"names": ["felt", "one"]})
+
+
+def annotation_rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for session in SESSIONS:
+        for time in np.arange(0, END_S + 2, 0.25):
+            said = {"target": "valence", "label": None, "value": float(state_at(time - 1.875))}
+            rows.append({"start_s": time, "end_s": time + 0.25, **said})
+        for start, name in ((2.0, "joy"), (12.0, "anger")):
+            said = {"target": "emotion", "label": name, "value": None}
+            rows.append({"start_s": start, "end_s": start + 8, **said})
+        for row in rows[-130:]:
+            row.setdefault("session", session)
+    return [{"annotator": "rater", **row} for row in rows]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    def find(kind: str, name: str) -> Any:
+        if kind == "datasets":
+            return SimpleNamespace(classes=CLASSES, clock="pulses")
+        return SimpleNamespace(frame_rate_hz=lambda _: RATES_HZ[name])
+
+    def stages(name: str = "project", modalities: tuple[str, ...] = ("fast", "slow")) -> Path:
+        root = tmp_path / name
+        if not root.exists():
+            project(root, modalities)
+        settings = params.Params.model_construct(
+            dataset=params.DatasetParams(),
+            modalities=dict.fromkeys(modalities),
+            alignment=params.AlignmentParams(),
+            annotation=params.AnnotationParams(),
+            windows=params.WindowParams(),
+            splits=params.SplitParams(folds=2, validation_subjects=1),
+        )
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(params, "load", lambda: settings)
+        align.main()
+        label.main()
+        window.main()
+        return root
+
+    monkeypatch.setattr(registry, "find", find)
+    return stages
+
+
+def test_a_recording_without_pulses_is_unaligned_and_masked(run: Callable[..., Path]) -> None:
+    root = run()
+    table = read_table(root / "data/alignment/alignment.parquet", Alignment)
+    assert QUARANTINED not in table["recording"]
+    unaligned = table.filter(pl.col("status") != "aligned")
+    assert unaligned["recording"].to_list() == [NO_PULSES]
+    assert "no synchronisation pulse" in unaligned["reason"][0]
+    summary = json.loads((root / "data/alignment/summary.json").read_text())
+    assert (summary["aligned"], summary["unaligned"]) == (8, 1)
+    index = read_table(root / "data/windows/index.parquet", Labels)
+    available = np.load(root / "data/windows/availability.npy")
+    masked = [(index["session"] == "b_1").to_numpy(), (index["session"] == "c_1").to_numpy()]
+    np.testing.assert_array_equal(available[:, 0], ~masked[0])
+    np.testing.assert_array_equal(available[:, 1], ~masked[1])
+    fast = np.load(root / "data/windows/fast/noise_3.npy", mmap_mode="r")
+    assert np.isnan(fast[masked[0]]).all()
+
+
+def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> None:
+    root = run()
+    index = read_table(root / "data/windows/index.parquet", Labels)
+    available = np.load(root / "data/windows/availability.npy")
+    assert index.height == 30
+    for column, (name, rate) in enumerate((("fast", 20.0), ("slow", 5.0))):
+        times = index["start_s"].to_numpy()[:, None] + (np.arange(int(4 * rate)) + 0.5) / rate
+        for factor, variant in enumerate(VARIANTS, start=1):
+            array = np.load(root / f"data/windows/{name}/{variant}.npy", mmap_mode="r")
+            assert array.dtype == np.float32
+            assert array.shape == (30, int(4 * rate), 2)
+            seen = array[available[:, column], :, 0] / factor
+            np.testing.assert_allclose(seen, state_at(times)[available[:, column]], atol=0.005)
+    quality = np.load(root / "data/windows/quality.npy")
+    np.testing.assert_allclose(quality, np.where(available, 0.9, 0), atol=1e-6)
+    meta = json.loads((root / "data/windows/meta.json").read_text())
+    assert meta["modalities"] == ["fast", "slow"]
+    assert meta["classes"] == list(CLASSES)
+    assert meta["frame_rate_hz"] == {"fast": 20.0, "slow": 5.0}
+    splits = read_table(root / "data/windows/splits.parquet", Splits)
+    assert set(splits["subject"]) == set("abcde")
+
+
+def test_labels_are_the_consensus_at_the_windows_time(run: Callable[..., Path]) -> None:
+    root = run()
+    labels = read_table(root / "data/labels/labels.parquet", Labels)
+    classes = dict(zip(labels["trial"], labels["class_probability"].to_list(), strict=True))
+    assert classes == {"t0": [1, 0], "t1": [0, 1]}
+    for start, valence in labels.select("start_s", "valence").iter_rows():
+        true = state_at(np.linspace(start, start + 4, 200)).mean()
+        assert valence == pytest.approx(true, abs=0.01)
+    summary = json.loads((root / "data/labels/summary.json").read_text())
+    assert summary["classes"] == {"joy": 15, "anger": 15}
+
+
+def test_dropping_a_modality_does_not_move_the_others(run: Callable[..., Path]) -> None:
+    both, alone = run(), run("alone", ("fast",))
+    first = pl.read_parquet(both / "data/windows/index.parquet")
+    second = pl.read_parquet(alone / "data/windows/index.parquet")
+    rows = first["window"].is_in(second["window"].to_list()).to_numpy()
+    assert first.filter(rows).equals(second)
+    np.testing.assert_array_equal(
+        np.load(both / "data/windows/fast/clean.npy")[rows],
+        np.load(alone / "data/windows/fast/clean.npy"),
+    )
+
+
+def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
+    def bytes_of(root: Path) -> dict[str, bytes]:
+        folders = ("alignment", "labels", "windows")
+        files = [p for name in folders for p in (root / "data" / name).rglob("*") if p.is_file()]
+        return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+    first = bytes_of(run())
+    assert len(first) == 2 + 2 + 2 * 6 + 6
+    assert bytes_of(run()) == first
+    assert bytes_of(run("elsewhere")) == first
+
+
+def test_a_table_speaks_for_sessions_without_trials(
+    run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path / "tables", ("fast", "table"))
+    write_table(tmp_path / "tables/data/catalog/trials.parquet", frame_of([], Trials), Trials)
+    find = registry.find
+    monkeypatch.setattr(
+        registry,
+        "find",
+        lambda kind, name: (
+            SimpleNamespace(classes=CLASSES, clock="shared")
+            if kind == "datasets"
+            else find(kind, name)
+        ),
+    )
+    root = run("tables", ("fast", "table"))
+    index = read_table(root / "data/windows/index.parquet", Labels)
+    assert set(index["trial"]) == {"whole"}
+    assert np.load(root / "data/windows/table/clean.npy").shape == (index.height, 1, 2)
+    assert np.load(root / "data/windows/availability.npy")[:, 1].all()
+    alignment = read_table(root / "data/alignment/alignment.parquet", Alignment)
+    assert set(alignment["method"]) == {"shared clock"}
+    assert set(alignment["offset_s"]) == {0.0}
+
+
+def test_nothing_to_window_is_told(run: Callable[..., Path], tmp_path: Path) -> None:
+    project(tmp_path / "silent", ("fast",))
+    table = frame_of([], Annotations)
+    write_table(tmp_path / "silent/data/catalog/annotations.parquet", table, Annotations)
+    with pytest.raises(ConsilienceError, match="no window has both a label and"):
+        run("silent", ("fast",))
+    assert not (tmp_path / "silent/data/windows").exists()
+
+
+def test_score_compares_with_the_truth(run: Callable[..., Path]) -> None:
+    root = run()
+    truth = root / "data/truth/demo"
+    truth.mkdir(parents=True)
+    clocks = [(f"{s}_{m}", clock_of(s, m)) for s in SESSIONS for m in ("fast", "slow")]
+    off = {"a_1_fast": 0.01}
+    pl.DataFrame(
+        [(name, clock.offset_s + off.get(name, 0), clock.drift_ppm) for name, clock in clocks],
+        ["recording", "offset_s", "drift_ppm"],
+        orient="row",
+    ).write_csv(truth / "clocks.csv")
+    times = np.arange(0, END_S, 0.1)
+    felt = state_at(times)
+    pl.concat(
+        pl.DataFrame(
+            {
+                "session": session,
+                "time_s": times,
+                "valence": felt,
+                "arousal": felt,
+                "emotion": np.where(times < 12, "joy", "anger"),
+            }
+        )
+        for session in SESSIONS
+    ).write_csv(truth / "state.csv")
+    score.main("demo")
+    found = json.loads((root / "data/score/demo/alignment.json").read_text())
+    assert (found["recordings"], found["scored"]) == (9, 8)
+    assert found["error_ms"]["slow"]["max"] < 0.1
+    assert found["error_ms"]["fast"]["max"] == pytest.approx(10, abs=0.1)
+    labels = json.loads((root / "data/score/demo/labels.json").read_text())
+    assert labels["accuracy"] == 1
+    assert labels["ccc"]["valence"] > 0.99
+    assert labels["ccc_without_lag_correction"]["valence"] < 0.95
+    plot = pl.read_csv(root / "data/score/demo/alignment.csv")
+    assert plot.filter(pl.col("recording") == NO_PULSES)["error_ms"].to_list() == [None]
+    with pytest.raises(ConsilienceError, match="the pipeline ran on 'demo', not on 'other'"):
+        score.main("other")
