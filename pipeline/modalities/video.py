@@ -20,6 +20,7 @@ import av
 import cv2
 import numpy as np
 import scipy.ndimage
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -49,25 +50,31 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
-CHUNK = 256  # crops described at a time, to bound memory
+CHUNK = 64  # crops described at a time: as much as fits a core's cache
 
 
 class VideoParams(ModalityParams):
     """Parameters of the face."""
 
-    frame_rate_hz: float = Field(25.0, gt=0)
-    width: int = Field(240, ge=64, le=320)
-    detection_width: int = Field(160, ge=64, le=320)
-    detection_every: int = Field(12, ge=1)  # frames
-    detection_neighbours: int = Field(3, ge=1)
-    min_face: float = Field(0.15, gt=0, lt=1)  # of the picture's width
-    hold_s: float = Field(1.0, ge=0)  # a box is held that long past a detection
-    flash_grey: float = Field(15.0, gt=0)
-    flash_ratio: float = Field(10.0, gt=1)
-    flash_max_s: float = Field(0.5, gt=0)
-    noise_grey: tuple[float, float, float, float, float] = (5.0, 9.0, 14.0, 20.0, 28.0)
-    blur_fraction: tuple[float, float, float, float, float] = (0.002, 0.004, 0.006, 0.008, 0.01)
-    brightness: tuple[float, float, float, float, float] = (0.9, 0.8, 0.65, 0.5, 0.4)
+    frame_rate_hz: float = Field(25.0, gt=0, description="of a window; recordings keep their own")
+    width: int = Field(240, ge=64, le=320, description="pixels of the picture worked on")
+    detection_width: int = Field(160, ge=64, le=320, description="pixels a face is looked for in")
+    detection_every: int = Field(12, ge=1, description="frames from one look to the next")
+    detection_neighbours: int = Field(3, ge=1, description="more: fewer false faces, more missed")
+    min_face: float = Field(0.15, gt=0, lt=1, description="of the picture's width")
+    hold_s: float = Field(1.0, ge=0, description="a face not seen for longer is unknown")
+    flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
+    flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
+    flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
+    noise_grey: tuple[float, float, float, float, float] = Field(
+        (5.0, 8.0, 12.0, 16.0, 22.0), description="sensor noise at severities 1 to 5"
+    )
+    blur_fraction: tuple[float, float, float, float, float] = Field(
+        (0.002, 0.004, 0.006, 0.008, 0.01), description="radius of the blur, of the width"
+    )
+    brightness: tuple[float, float, float, float, float] = Field(
+        (0.9, 0.8, 0.7, 0.6, 0.5), description="of what it was"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,8 @@ class Video:
         with _open(path) as container:
             stream = container.streams.video[0]
             return Header(
-                rate_hz=float(stream.average_rate or stream.guessed_rate or 0) or None,
+                # The average rate would count dropped frames as a slower camera.
+                rate_hz=float(stream.guessed_rate or stream.average_rate or 0) or None,
                 n_channels=1,
                 duration_s=_declared_s(container),
                 start_time=container.metadata.get("creation_time"),
@@ -160,7 +168,7 @@ class Video:
             If the picture never changes or no face is found in it.
         """
         frames, times_s = signal.values, signal.times_s
-        if (frames[:: params.detection_every] == frames[0]).all():
+        if (frames == frames[0]).all():
             raise RecordingError(
                 "the picture never changes", "video", "check that the camera was connected"
             )
@@ -287,7 +295,7 @@ def _detect(
         smallest, largest = int(0.75 * side), int(1.35 * side) + 1
     found, neighbours = _cascade().detectMultiScale2(
         cv2.equalizeHist(small),
-        1.1,
+        1.15,
         params.detection_neighbours,
         minSize=(smallest, smallest),
         maxSize=(largest, largest),
@@ -506,18 +514,14 @@ def _declared_s(container: Any) -> float | None:
 
 def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
+    reformatter = VideoReformatter()  # one for all frames is three times faster than one each
     for frame in container.decode(video=0):
         if frame.time is None:
             continue
-        turned = frame.rotation % 180 != 0
-        shown = frame.height if turned else frame.width
+        shown = frame.height if frame.rotation % 180 else frame.width
         scale = min(width / shown, 1.0)
-        grey = frame.reformat(
-            width=round(scale * frame.width),
-            height=round(scale * frame.height),
-            format="gray",
-            interpolation="AREA",
-        ).to_ndarray()
+        size = round(scale * frame.width), round(scale * frame.height)
+        grey = reformatter.reformat(frame, *size, "gray", interpolation="AREA").to_ndarray()
         yield frame.time, np.ascontiguousarray(np.rot90(grey, round(frame.rotation / 90)))
 
 
