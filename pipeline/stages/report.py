@@ -1,0 +1,26 @@
+"""Stage ``report``: ``python -m pipeline.stages.report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import params, stages
+from pipeline.files import write_bytes
+
+DATA = Path("data")
+OUTPUT = Path("data/report/report.html")
+
+
+def main() -> None:
+    """Write the page from all that the other stages have written."""
+    from pipeline.reporting.page import render
+    from pipeline.reporting.results import load_results
+
+    settings = params.load()
+    results = load_results(DATA, settings.dataset.synthetic)
+    write_bytes(OUTPUT, render(results).encode())
+    print(f"report: open {OUTPUT.resolve()}")
+
+
+if __name__ == "__main__":
+    stages.run(main)

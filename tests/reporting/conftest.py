@@ -1,0 +1,215 @@
+"""Results of two runs that never were: three sensors with clocks of their own, and two without."""
+
+from collections.abc import Callable
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.contracts import (
+    Alignment,
+    Ingested,
+    Labels,
+    Problems,
+    Recordings,
+    Splits,
+    frame_of,
+    write_table,
+)
+from pipeline.files import write_json
+from pipeline.seeds import generator
+
+METHODS = ("concat", "late_fusion", "coherence_transfer")
+SUBJECTS = [f"sub-{number:02}" for number in range(1, 7)]
+
+
+def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) -> list[str]:
+    """Write catalog, ingest tables and alignment; return the sessions."""
+    sessions = [f"{s}_ses-{n + 1}" for s in SUBJECTS for n in range(n_sessions)]
+    alignment: list[dict[str, object]] = []
+    for modality in modalities:
+        rng = generator("recordings", modality)
+        catalog, ingested = [], []
+        for session in sessions:
+            name = f"{session}_{modality}"
+            fate = rng.choice(["ok", "missing", "spoilt"], p=[0.84, 0.08, 0.08])
+            common = {"recording": name, "session": session, "subject": session.split("_")[0]}
+            catalog.append(
+                common
+                | {"modality": modality, "path": f"{name}.bin", "rate_hz": 100.0, "n_channels": 1}
+                | {"duration_s": 45.0, "status": "missing" if fate == "missing" else "ok"}
+                | {"reason": "no such file" if fate == "missing" else None}
+            )
+            ingested.append(
+                common
+                | {"status": {"spoilt": "quarantined"}.get(fate, fate), "n_frames": 450}
+                | {"reason": "the signal is <flat>" if fate == "spoilt" else None}
+                | {"quality": rng.beta(8, 2) if fate == "ok" else None}
+            )
+            if fate == "ok":
+                pulses = clock == "pulses"
+                alignment.append(
+                    {"recording": name, "session": session, "modality": modality, "method": clock}
+                    | {"n_anchors": 12 if pulses else 0, "status": "aligned"}
+                    | {"offset_s": rng.uniform(-2, 2) if pulses else 0.0}
+                    | {"drift_ppm": rng.uniform(-300, 300) if pulses else 0.0}
+                    | {"residual_ms": rng.lognormal(0, 1) if pulses else None}
+                )
+        write_table(
+            data / "catalog" / "recordings" / f"{modality}.parquet",
+            frame_of(catalog, Recordings),
+            Recordings,
+        )
+        write_table(
+            data / "signals" / modality / "recordings.parquet",
+            frame_of(ingested, Ingested),
+            Ingested,
+        )
+    write_table(data / "alignment" / "alignment.parquet", frame_of(alignment, Alignment), Alignment)
+    problems: list[dict[str, object]] = [
+        {"where": "annotations.csv", "what": "names <no> session", "remedy": "mend it"}
+    ]
+    write_table(data / "catalog" / "problems.parquet", frame_of(problems, Problems), Problems)
+    return sessions
+
+
+def _windows(data: Path, sessions: list[str], classes: list[str], n_windows: int) -> None:
+    """Write labels, folds and the default method's readings."""
+    rng = generator("windows")
+    labels, readings = [], []
+    for session, number in product(sessions, range(n_windows)):
+        probability = rng.dirichlet(np.full(len(classes), 0.4))
+        actual = classes[int(probability.argmax())]
+        predicted = actual if rng.random() < 0.65 else str(rng.choice(classes))
+        where = {"window": f"{session}_{number}", "session": session}
+        where |= {"subject": session.split("_")[0], "trial": f"t{number // 4}"}
+        times = {"start_s": 2.0 * number, "end_s": 2.0 * number + 4}
+        labels.append(
+            {**where, **times, "class_probability": probability.tolist()}
+            | {"agreement": rng.uniform(-0.2, 1), "n_annotators": 3}
+        )
+        readings.append(
+            {**where, **times, "actual": actual, "predicted": predicted}
+            | {"confidence": rng.uniform(0.4, 1), "vacuity": rng.beta(2, 4)}
+            | {"coherence": rng.beta(5, 2)}
+        )
+    write_table(data / "labels" / "labels.parquet", frame_of(labels, Labels), Labels)
+    (data / "evaluation").mkdir()
+    pl.DataFrame(readings).write_parquet(data / "evaluation" / "windows.parquet")
+    roles: list[dict[str, object]] = [
+        {"fold": fold, "subject": subject, "role": ("test", "validation", "train")[min(2, gap)]}
+        for fold in range(3)
+        for number, subject in enumerate(SUBJECTS)
+        for gap in [(number - fold) % 3]
+    ]
+    write_table(data / "windows" / "splits.parquet", frame_of(roles, Splits), Splits)
+
+
+def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
+    """Write metrics, curves and histories; the default method leads concat by `lead`."""
+    plots = data / "evaluation" / "plots"
+    plots.mkdir(parents=True)
+    metrics: dict[str, dict[str, float]] = {}
+    subsets: list[dict[str, Any]] = []
+    noise: list[dict[str, Any]] = []
+    bins: list[dict[str, Any]] = []
+    for method in METHODS:
+        base = 0.6 + lead * (method == "coherence_transfer") - 0.05 * (method == "late_fusion")
+        full = tuple(modalities)
+        accuracy = {
+            subset: base - 0.11 * (len(full) - len(subset)) - 0.01 * full.index(subset[0])
+            for size in range(len(full), 0, -1)
+            for subset in combinations(full, size)
+        }
+        subsets += [
+            {"method": method, "subset": "+".join(subset), "n_modalities": len(subset)}
+            | {"balanced_accuracy": value, "low": value - 0.05, "high": value + 0.06}
+            for subset, value in accuracy.items()
+        ]
+        for modality, severity in product(modalities, range(6)):
+            value = base - 0.02 * severity * (1 + 0.4 * modalities.index(modality))
+            noise.append(
+                {"method": method, "modality": modality, "severity": severity}
+                | {"balanced_accuracy": value, "low": value - 0.05, "high": value + 0.05}
+            )
+        bins += [
+            {"method": method, "confidence": c, "accuracy": c**1.3, "predictions": int(100 * c)}
+            for c in np.arange(0.35, 1, 0.1)
+        ]
+        figures = {"all": base, "noise": base - 0.08, "grid": base - 0.1}
+        figures |= {
+            f"without_{name}": accuracy[tuple(other for other in full if other != name)]
+            for name in full
+        }
+        bounds = {f"{name}_low": value - 0.05 for name, value in figures.items()}
+        bounds |= {f"{name}_high": value + 0.05 for name, value in figures.items()}
+        metrics[method] = figures | bounds | {"ece": 0.1 - base / 10}
+        folder = data / "models" / method
+        folder.mkdir(parents=True)
+        pl.DataFrame(
+            [
+                {"fold": fold, "seed": seed, "epoch": epoch}
+                | {"train_loss": 1.4 * 0.95**epoch + 0.02 * fold}
+                | {"validation_loss": 0.7 + 0.7 * 0.9**epoch + 0.05 * seed + 0.003 * epoch}
+                for fold, seed, epoch in product(range(3), range(3), range(40))
+            ]
+        ).write_csv(folder / "history.csv")
+    for rival in METHODS[:2]:
+        name = f"all_over_{rival}"
+        gap = metrics["coherence_transfer"]["all"] - metrics[rival]["all"]
+        metrics["coherence_transfer"] |= {
+            name: gap,
+            f"{name}_low": gap - 0.02,
+            f"{name}_high": gap + 0.02,
+        }
+    write_json(data / "evaluation" / "metrics.json", metrics)
+    tables = {"subsets": subsets, "noise": noise, "reliability": bins}
+    for name, rows in tables.items():
+        pl.DataFrame(rows).write_csv(plots / f"{name}.csv")
+
+
+def _score(data: Path, modalities: list[str]) -> None:
+    error = {"median": 0.4, "p95": 1.2, "max": 3.0}
+    pairs = ["-".join(pair) for pair in combinations(modalities, 2)]
+    write_json(
+        data / "score" / "demo" / "alignment.json",
+        {
+            "error_ms": dict.fromkeys(modalities, error),
+            "between_ms": dict.fromkeys(pairs, error),
+        },
+    )
+    write_json(
+        data / "score" / "demo" / "labels.json",
+        {
+            "windows": 200,
+            "accuracy": 0.912,
+            "ccc": {"valence": 0.8, "arousal": None},
+            "ccc_without_lag_correction": {"valence": 0.6, "arousal": None},
+        },
+    )
+
+
+@pytest.fixture
+def run_of_sensors(tmp_path: Path) -> Callable[..., Path]:
+    """Write the results of a run: three sensors and a truth, or two that share a clock."""
+
+    def write(n_modalities: int = 3, lead: float = 0.05) -> Path:
+        data = tmp_path / "data"
+        three = n_modalities == 3
+        modalities = ["eeg", "audio", "video"] if three else ["audio", "face_au"]
+        classes = ["happy", "angry", "sad", "calm"]
+        sessions = _recordings(
+            data, modalities, 2 if three else 30, "pulses" if three else "shared clock"
+        )
+        _windows(data, sessions, classes, 20 if three else 1)
+        meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
+        write_json(data / "windows" / "meta.json", meta)
+        _evaluation(data, modalities, lead)
+        if three:
+            _score(data, modalities)
+        return data
+
+    return write
