@@ -46,6 +46,7 @@ CONTAINERS = {
 }
 MISSING_S = 0.25  # between what a container says and what its sound track holds
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
+OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
 
 
@@ -283,14 +284,15 @@ def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
     correlation /= _autocorrelation(window[None])[:, : longest + 2]
     correlation /= np.maximum(correlation[:, :1], 1e-12)
     lags = np.arange(shortest, longest + 1)
-    cost = 0.01 * np.log2(lags / shortest).astype(np.float32)
-    peak = np.argmax(correlation[:, shortest : longest + 1] - cost, axis=1) + shortest
+    candidates = correlation[:, lags] - OCTAVE_COST * np.log2(lags / shortest).astype(np.float32)
+    summit = correlation[:, lags] >= np.maximum(correlation[:, lags - 1], correlation[:, lags + 1])
+    peak = np.argmax(np.where(summit, candidates, -1), axis=1) + shortest
     rows = np.arange(len(peak))
     before, height, after = (correlation[rows, peak + step] for step in (-1, 0, 1))
     bend = before - 2 * height + after
     shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.where(bend < -1e-6, bend, -1), 0)
     pitch = 12 * np.log2(params.rate_hz / (peak + np.clip(shift, -0.5, 0.5)) / 55)
-    strength = np.clip(height, 0, 1)
+    strength = np.where(summit.any(axis=1), np.clip(height, 0, 1), 0)
     loud = frames.var(axis=1)
     voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
     if not voiced.any():

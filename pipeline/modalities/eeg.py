@@ -118,11 +118,12 @@ class Eeg:
         try:
             values = raw.get_data(picks=list(names), verbose="error").T
             triggers = [name for name in raw.ch_names if TRIGGERS.match(name)]
-            edges = [rising_edges(line) for line in raw.get_data(picks=triggers, verbose="error")]
+            lines = [raw.get_data(picks=[name], verbose="error")[0] for name in triggers]
         except (ValueError, OSError, RuntimeError) as error:
             raise RecordingError(f"the samples are unreadable: {error}", str(path)) from None
         rate_hz = float(raw.info["sfreq"])
-        pulses_s = np.unique(np.concatenate([np.empty(0), *edges])) / rate_hz
+        edges = np.concatenate([np.empty(0), *map(rising_edges, lines)])
+        pulses_s = np.unique(edges) / rate_hz
         times_s = np.arange(len(values)) / rate_hz
         return Signal(np.ascontiguousarray(values), times_s, tuple(names.values()), pulses_s)
 

@@ -1,0 +1,308 @@
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.errors import RecordingError
+from pipeline.modalities.audio import (
+    AudioParams,
+    clicks,
+    cut_clicks,
+    hold,
+    modality,
+    pink_noise,
+    pitch_track,
+)
+from pipeline.modalities.base import Signal
+from pipeline.seeds import generator
+
+PARAMS = AudioParams()
+RATE_HZ = 16000
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def voice(pitch_hz: float = 150.0, duration_s: float = 2.0, rate_hz: int = RATE_HZ) -> np.ndarray:
+    """Return half a second of harmonics up to 4 kHz, half of quiet, and so on."""
+    times = np.arange(int(duration_s * rate_hz)) / rate_hz
+    harmonics = np.arange(1, int(4000 / pitch_hz) + 1)[:, None]
+    buzz = 0.1 * (np.sin(2 * np.pi * pitch_hz * harmonics * times) / harmonics).sum(axis=0)
+    noise = 1e-3 * generator("voice").standard_normal(times.size)
+    return np.where(times % 1 < 0.5, buzz, 0) + noise
+
+
+def signal_of(sound: np.ndarray, pulses_s: np.ndarray | None = None) -> Signal:
+    pulses = np.empty(0) if pulses_s is None else pulses_s
+    return Signal(sound.astype(np.float32), np.arange(sound.size) / RATE_HZ, ("mono",), pulses)
+
+
+def write_wav(path: Path, sound: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
+    soundfile.write(path, sound, rate_hz, subtype="FLOAT")
+    return path
+
+
+def click(since_s: np.ndarray) -> np.ndarray:
+    after_s = np.maximum(since_s, 0)
+    return (since_s >= 0) * np.cos(2 * np.pi * 5000 * after_s) * np.exp(-after_s / 5e-4)
+
+
+def test_names_and_frames_agree_with_the_rate() -> None:
+    features = modality.features(signal_of(voice()), PARAMS)
+    assert features.values.shape == (101, len(features.names))
+    assert features.values.dtype == np.float32
+    assert np.isfinite(features.values).all()
+    assert len(set(features.names)) == len(features.names)
+    assert np.allclose(np.diff(features.times_s), 1 / modality.frame_rate_hz(PARAMS))
+    assert 0 < features.quality["quality"] <= 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(70, 450))
+def test_pitch_is_found_to_half_a_semitone(pitch_hz: float) -> None:
+    semitones, strength = pitch_track(voice(pitch_hz).astype(np.float32), PARAMS)
+    inside = slice(5, 20)
+    assert np.abs(semitones[inside] - 12 * np.log2(pitch_hz / 55)).max() < 0.5
+    assert strength[inside].min() > 0.8
+
+
+def test_noise_is_not_voiced() -> None:
+    noise = generator("unvoiced").standard_normal(RATE_HZ).astype(np.float32)
+    assert np.median(pitch_track(noise, PARAMS)[1]) < PARAMS.voicing_threshold
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0.1, 1.9), min_size=1, max_size=6))
+def test_clicks_in_speech_are_found_to_a_millisecond(times_s: list[float]) -> None:
+    spaced = np.array([t for i, t in enumerate(sorted(times_s)) if i == 0 or t > times_s[0] + i])
+    sound = voice()
+    for time_s in spaced:
+        sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
+    found = clicks(sound.astype(np.float32), RATE_HZ, PARAMS)
+    for time_s in spaced:
+        assert np.abs(found - time_s).min() < 1e-3
+    assert len(found) <= len(spaced) + 2
+
+
+def test_speech_without_clicks_gives_none() -> None:
+    sound = voice() * np.hanning(int(2.0 * RATE_HZ))
+    assert clicks(sound.astype(np.float32), RATE_HZ, PARAMS).size <= 1
+
+
+def test_a_click_hardly_disturbs_the_features() -> None:
+    pulses_s = np.array([0.8, 1.7])
+    clean = voice()
+    clicked = clean.copy()
+    for time_s in pulses_s:
+        clicked += 0.4 * click(np.arange(clean.size) / RATE_HZ - time_s)
+    first, second, uncut = (
+        modality.features(signal, PARAMS).values
+        for signal in (
+            signal_of(clean, pulses_s),
+            signal_of(clicked, pulses_s),
+            signal_of(clicked),
+        )
+    )
+    assert np.abs(first - second).mean() < 0.1 * np.abs(first - uncut).mean()
+
+
+def test_cutting_joins_both_sides_by_a_line() -> None:
+    ramp = np.linspace(0, 1, RATE_HZ, dtype=np.float32)
+    spoilt = ramp.copy()
+    spoilt[8000:8010] = 5
+    assert np.allclose(cut_clicks(spoilt, np.array([0.5]), PARAMS), ramp, atol=1e-5)
+
+
+def test_silence_takes_the_mean_of_the_speech_around() -> None:
+    values = np.array([[1.0], [1.0], [99.0], [3.0], [3.0]], np.float32)
+    speech = np.array([True, True, False, True, True])
+    held = hold(values, speech, 1.0)
+    assert held[2, 0] == pytest.approx(2.0, abs=1e-3)
+    assert np.array_equal(held[speech], values[speech])
+
+
+def test_far_from_speech_the_mean_of_the_recording_takes_over() -> None:
+    values = np.full((500, 1), 7.0, np.float32)
+    values[:10] = 2.0
+    held = hold(values, np.arange(500) < 10, 5.0)
+    assert held[-1, 0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_noise_has_the_stated_level_and_leaves_the_pulses(severity: int) -> None:
+    signal = signal_of(voice(), np.array([0.7]))
+    noisy = modality.corrupt(signal, severity, PARAMS, generator("noise"))
+    added = noisy.values - signal.values
+    snr_db = 10 * np.log10(np.var(signal.values) / np.var(added))
+    assert snr_db == pytest.approx(PARAMS.noise_snr_db[severity - 1], abs=0.1)
+    assert np.array_equal(noisy.pulses_s, signal.pulses_s)
+    shape = modality.features(noisy, PARAMS).values.shape
+    assert shape == modality.features(signal, PARAMS).values.shape
+
+
+def test_pink_noise_falls_by_three_decibels_an_octave() -> None:
+    power = np.abs(np.fft.rfft(pink_noise(2**17, generator("pink")))) ** 2
+    low, high = power[1000:2000].mean(), power[8000:16000].mean()
+    assert 10 * np.log10(low / high) == pytest.approx(9, abs=0.5)
+
+
+def test_clipping_lowers_the_quality() -> None:
+    sound = voice()
+    clipped = np.clip(6 * sound, -0.5, 0.5)
+    good, bad = (modality.features(signal_of(x), PARAMS).quality for x in (sound, clipped))
+    assert bad["clipped_fraction"] > 0.1 > good["clipped_fraction"]
+    assert bad["quality"] < good["quality"]
+
+
+def test_stereo_of_another_rate_is_mixed_and_resampled(tmp_path: Path) -> None:
+    sound = voice(rate_hz=44100)
+    path = write_wav(tmp_path / "a.wav", np.stack([sound, sound], axis=1), 44100)
+    header = modality.probe(path, None)
+    signal = modality.read(path, None, PARAMS)
+    assert (header.rate_hz, header.n_channels, header.duration_s) == (44100, 2, 2.0)
+    assert signal.values.shape == (2 * RATE_HZ,)
+    semitones, _ = pitch_track(signal.values, PARAMS)
+    assert semitones[10] == pytest.approx(12 * np.log2(150 / 55), abs=0.2)
+
+
+def test_a_sound_track_is_read_from_a_container(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    write_track(path, voice())
+    signal = modality.read(path, None, PARAMS)
+    assert np.abs(signal.values - voice()).max() < 1e-3
+    assert modality.probe(path, None).n_channels == 1
+
+
+def write_track(path: Path, sound: np.ndarray) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+        samples = np.round(sound * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = RATE_HZ
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def no_samples(path: Path) -> None:
+    soundfile.write(path, np.empty(0), RATE_HZ)
+
+
+def cut_off(path: Path) -> None:
+    soundfile.write(path, voice(), RATE_HZ)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def text(path: Path) -> None:
+    path.write_text("no sound at all, just words\n" * 20)
+
+
+def other_format(path: Path) -> None:
+    soundfile.write(path, voice(), RATE_HZ, format="AIFF")
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "said"),
+    [
+        (empty, ".wav", "empty"),
+        (empty, ".mp4", "empty"),
+        (no_samples, ".wav", "no samples"),
+        (cut_off, ".wav", "cut off"),
+        (cut_off, ".flac", "breaks off"),
+        (text, ".wav", "not a readable sound file"),
+        (text, ".mp4", "not a readable media file"),
+        (other_format, ".wav", "AIFF"),
+        (other_format, ".mp4", "aiff"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_path: Path) -> None:
+    target = tmp_path / f"voice{suffix}"
+    made = target if make is not other_format else tmp_path / "voice.aiff"
+    make(made)
+    made.rename(target)
+    with pytest.raises(RecordingError, match=said) as caught:
+        modality.read(target, None, PARAMS)
+    assert "\n" not in str(caught.value)
+    assert str(target) in str(caught.value)
+
+
+def test_a_truncated_sound_track_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    write_track(path, voice(duration_s=10))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RecordingError):
+        modality.read(path, None, PARAMS)
+
+
+def test_nan_samples_are_refused(tmp_path: Path) -> None:
+    sound = voice()
+    sound[100] = np.nan
+    with pytest.raises(RecordingError, match="NaN"):
+        modality.read(write_wav(tmp_path / "a.wav", sound), None, PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("sound", "said"),
+    [
+        (np.zeros(RATE_HZ), "silent"),
+        (np.full(RATE_HZ, 0.3), "silent"),
+        (np.ones(10), "shorter"),
+        (np.full(RATE_HZ, np.nan), "NaN"),
+    ],
+)
+def test_unusable_sounds_are_refused(sound: np.ndarray, said: str) -> None:
+    with pytest.raises(RecordingError, match=said):
+        modality.features(signal_of(sound), PARAMS)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"hop_s": 0.01001}, {"cepstra": 99}, {"pitch_min_hz": 900}, {"melbands": 3}]
+)
+def test_inconsistent_parameters_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        AudioParams(**wrong)
+
+
+REAL = {
+    "RAVDESS FLAC": "ravdess/Actor_03/03-01-05-02-01-01-03.flac",
+    "RAVDESS WAV": "ravdess/original_48k/03-01-03-01-01-01-02.wav",
+    "RAVDESS stereo WAV": "ravdess/original_48k/03-01-02-01-01-02-01.wav",
+    "CREMA-D FLV": "crema_d/1001_DFA_ANG_XX.flv",
+    "CREMA-D MP3": "crema_d/1002_DFA_SAD_XX.mp3",
+    "GRID MPEG": "grid/bbaf2n.mpg",
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_real_recordings_give_sane_features(name: str) -> None:
+    path = DATA / REAL[name]
+    header = modality.probe(path, None)
+    signal = modality.read(path, None, PARAMS)
+    features = modality.features(signal, PARAMS)
+    columns = dict(zip(features.names, features.values.T, strict=True))
+    voiced = (columns["voicing"] > 0.6) & (columns["speech"] > 0)
+    pitch_hz = 55 * 2 ** (columns["pitch_semitones"][voiced] / 12)
+    assert header.duration_s == pytest.approx(signal.times_s[-1], abs=0.06)
+    assert np.isfinite(features.values).all()
+    assert 0.1 < columns["speech"].mean() <= 1
+    assert voiced.sum() > 10
+    assert 70 < np.median(pitch_hz) < 500
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_a_resampled_copy_gives_nearly_the_same_features() -> None:
+    name = "03-01-03-01-01-01-02"
+    copies = (DATA / f"ravdess/original_48k/{name}.wav", DATA / f"ravdess/Actor_02/{name}.flac")
+    first, second = (modality.features(modality.read(p, None, PARAMS), PARAMS) for p in copies)
+    n_frames = min(len(first.values), len(second.values))
+    spread = second.values.std(axis=0) + 1e-6
+    off = np.abs(first.values[:n_frames] - second.values[:n_frames]).mean(axis=0) / spread
+    assert np.median(off) < 0.1

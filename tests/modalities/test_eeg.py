@@ -1,0 +1,336 @@
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+from edfio import Edf, EdfSignal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline.errors import RecordingError
+from pipeline.modalities.base import Signal
+from pipeline.modalities.eeg import EegParams, bad_channels, band_power, modality, rising_edges
+from pipeline.seeds import generator
+
+PARAMS = EegParams()
+EMOTIV = EegParams(
+    channels=(
+        *("AF3", "F7", "F3", "FC5", "T7", "P7", "O1"),
+        *("O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
+    )
+)
+RATE_HZ = 250
+BANDS = list(PARAMS.bands_hz)
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def brain(duration_s: float = 8.0, alpha_uv: float = 10.0) -> np.ndarray:
+    """Return (n_samples, n_channels) volts: pink background, shared alpha, mains hum."""
+    rng = generator("brain")
+    n_samples, n_channels = int(duration_s * RATE_HZ), len(PARAMS.channels)
+    times = np.arange(n_samples) / RATE_HZ
+    spectrum = np.fft.rfft(rng.standard_normal((n_channels, n_samples)))
+    pink = np.fft.irfft(spectrum / np.sqrt(np.arange(1, spectrum.shape[1] + 1)), n_samples)
+    pink *= 8 / pink.std(axis=1, keepdims=True)
+    alpha = alpha_uv * rng.normal(0, 1, (n_channels, 1)) * np.sin(2 * np.pi * 10 * times)
+    hum = 3 * np.sin(2 * np.pi * 50 * times)
+    return 1e-6 * (pink + alpha + hum).T
+
+
+def signal_of(values: np.ndarray, names: tuple[str, ...] = PARAMS.channels) -> Signal:
+    return Signal(values, np.arange(len(values)) / RATE_HZ, names)
+
+
+def write_edf(path: Path, values: np.ndarray, names: list[str], **others: np.ndarray) -> Path:
+    signals = [
+        EdfSignal(
+            column * 1e6, RATE_HZ, label=name, physical_dimension="uV", physical_range=(-500, 500)
+        )
+        for name, column in zip(names, values.T, strict=True)
+    ]
+    signals += [
+        EdfSignal(line, RATE_HZ, label=name, physical_range=(0, 255), digital_range=(0, 255))
+        for name, line in others.items()
+    ]
+    Edf(signals, data_record_duration=1).write(path)
+    return path
+
+
+def test_edf_is_read_in_volts_without_other_channels(tmp_path: Path) -> None:
+    trigger = np.zeros(2000)
+    for first in (100, 777, 1500):
+        trigger[first : first + 5] = 1
+    names = [f"EEG {name.upper()}-REF" for name in PARAMS.channels]
+    path = write_edf(
+        tmp_path / "a.edf", brain(), names, TRIG=trigger, COUNTER=np.arange(2000) % 128.0
+    )
+    header = modality.probe(path, None)
+    signal = modality.read(path, None, PARAMS)
+    assert (header.rate_hz, header.n_channels, header.duration_s) == (RATE_HZ, 19, 8.0)
+    assert signal.channels == PARAMS.channels
+    assert np.abs(signal.values - brain()).max() < 1e-7
+    assert (signal.pulses_s * RATE_HZ).tolist() == [100, 777, 1500]
+
+
+@pytest.mark.parametrize("suffix", [".fif", ".vhdr"])
+def test_other_formats_of_mne_are_read(tmp_path: Path, suffix: str) -> None:
+    info = mne.create_info(list(PARAMS.channels), RATE_HZ, "eeg")
+    raw = mne.io.RawArray(brain().T, info, verbose="error")
+    path = tmp_path / f"a_raw{suffix}"
+    if suffix == ".fif":
+        raw.save(path, verbose="error")
+    else:
+        write_brainvision(path, brain())
+    signal = modality.read(path, None, PARAMS)
+    assert np.abs(signal.values - brain()).max() < 1e-7
+    assert len(modality.identity(path, None)) == 64
+
+
+def write_brainvision(path: Path, values: np.ndarray) -> None:
+    channels = "\n".join(f"Ch{i}={name},,1,µV" for i, name in enumerate(PARAMS.channels, 1))
+    path.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nCodepage=UTF-8\n"
+        f"DataFile={path.stem}.eeg\nDataFormat=BINARY\nDataOrientation=MULTIPLEXED\n"
+        f"NumberOfChannels={values.shape[1]}\nSamplingInterval={1e6 / RATE_HZ}\n"
+        f"[Binary Infos]\nBinaryFormat=IEEE_FLOAT_32\n[Channel Infos]\n{channels}\n",
+        encoding="utf-8",
+    )
+    (values * 1e6).astype("<f4").tofile(path.with_suffix(".eeg"))
+
+
+def test_identity_follows_the_data_of_brainvision(tmp_path: Path) -> None:
+    path = tmp_path / "a.vhdr"
+    write_brainvision(path, brain())
+    before = modality.identity(path, None)
+    write_brainvision(path, 2 * brain())
+    assert modality.identity(path, None) != before
+
+
+def test_features_have_one_column_per_channel_and_band() -> None:
+    features = modality.features(signal_of(brain()), PARAMS)
+    assert features.values.shape == (29, 19 * 5)
+    assert features.names[:2] == ("Fp1_delta_log10_uv2", "Fp1_theta_log10_uv2")
+    assert np.isfinite(features.values).all()
+    assert np.allclose(features.times_s - features.times_s[0], np.arange(29) / 4, atol=1 / RATE_HZ)
+    assert features.times_s[0] == pytest.approx(0.5, abs=0.01)
+    assert features.quality["quality"] == pytest.approx(1, abs=0.2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(BANDS[1:]), st.floats(0.1, 0.9), st.floats(1, 50))
+def test_a_sine_has_its_power_in_its_band(band: str, where: float, amplitude_uv: float) -> None:
+    low, high = PARAMS.bands_hz[band]
+    hz = low + 1.5 + where * (high - low - 3)
+    sine = amplitude_uv * np.sin(2 * np.pi * hz * np.arange(1000) / RATE_HZ)
+    power, _ = band_power(sine[None], RATE_HZ, PARAMS)
+    assert power[:, 0, BANDS.index(band)] == pytest.approx(amplitude_uv**2 / 2, rel=0.05)
+
+
+def test_more_alpha_shows_in_alpha_alone() -> None:
+    weak, strong = (
+        modality.features(signal_of(brain(alpha_uv=a)), PARAMS).values.mean(axis=0).reshape(19, 5)
+        for a in (2.0, 20.0)
+    )
+    change = np.median(strong - weak, axis=0)
+    assert change[BANDS.index("alpha")] > 1
+    assert abs(change[BANDS.index("beta")]) < 0.1
+
+
+def test_the_order_of_channels_in_the_file_does_not_matter() -> None:
+    order = generator("order").permutation(19)
+    names = tuple(PARAMS.channels[i] for i in order)
+    first = modality.features(signal_of(brain()), PARAMS)
+    second = modality.features(signal_of(brain()[:, order], names), PARAMS)
+    assert np.allclose(first.values, second.values, atol=1e-4)
+
+
+def test_hum_is_removed() -> None:
+    values = brain()
+    hum = 30e-6 * np.sin(2 * np.pi * 50 * np.arange(len(values)) / RATE_HZ)
+    some = values + hum[:, None] * generator("hum").uniform(0.5, 1.5, 19)
+    first = modality.features(signal_of(values), PARAMS)
+    second = modality.features(signal_of(some), PARAMS)
+    inner = slice(4, -4)
+    assert np.abs(first.values[inner] - second.values[inner]).mean() < 0.05
+    assert second.quality["line_noise_db"] > first.quality["line_noise_db"] + 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda x: np.zeros_like(x), "flat"),
+        (lambda x: np.where(np.arange(len(x)) == 700, np.nan, x), "NaN"),
+        (lambda x: x + 3e-4 * generator(1).standard_normal(len(x)), "unusual"),
+        (lambda x: 0.01 * x, "unusual"),
+    ],
+)
+def test_a_bad_channel_is_found_and_interpolated(spoil, reason: str) -> None:
+    values = brain()
+    good = modality.features(signal_of(values), PARAMS).values
+    values[:, 9] = spoil(values[:, 9])
+    bads = bad_channels(values, RATE_HZ, PARAMS)
+    assert list(bads) == [9]
+    assert bads[9].startswith(reason)
+    features = modality.features(signal_of(values), PARAMS)
+    others = np.ones(19, bool)
+    others[9] = False
+    difference = np.abs(features.values - good).reshape(-1, 19, 5)
+    assert np.isfinite(features.values).all()
+    assert difference[:, others].mean() < 0.1
+    assert features.quality["bad_channel_fraction"] == pytest.approx(1 / 19)
+
+
+def test_good_channels_are_not_called_bad() -> None:
+    assert bad_channels(brain(), RATE_HZ, PARAMS) == {}
+
+
+def test_a_missing_channel_is_interpolated_and_told() -> None:
+    features = modality.features(signal_of(brain()[:, 1:], PARAMS.channels[1:]), PARAMS)
+    assert features.values.shape[1] == 19 * 5
+    assert np.isfinite(features.values).all()
+    assert features.quality["bad_channel_fraction"] == pytest.approx(1 / 19)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan, 1e-3])
+def test_dead_channels_are_named(fill: float) -> None:
+    with pytest.raises(RecordingError, match=r"19 of 19 channels are unusable: Fp1 (flat|NaN)"):
+        modality.features(signal_of(np.full((2000, 19), fill)), PARAMS)
+
+
+def test_another_montage_teaches_the_parameter() -> None:
+    names = ("PO7", "PO8", "CP1", "CP2", "FT9")
+    with pytest.raises(RecordingError, match=r"has PO7, .*modalities\.eeg\.channels"):
+        modality.features(signal_of(brain()[:, :5], names), PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("values", "rate_hz", "said"),
+    [
+        (np.empty((0, 19)), RATE_HZ, "0 samples"),
+        (np.zeros((100, 19)), RATE_HZ, "too short"),
+        (brain(), 50, "too few for bands"),
+    ],
+)
+def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, said: str) -> None:
+    signal = Signal(values, np.arange(len(values)) / rate_hz, PARAMS.channels)
+    with pytest.raises(RecordingError, match=said):
+        modality.features(signal, PARAMS)
+
+
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_noise_has_the_stated_level_and_leaves_the_pulses(severity: int) -> None:
+    values = brain() + 4e-3  # an electrode's offset must not count as signal
+    signal = Signal(values, np.arange(len(values)) / RATE_HZ, PARAMS.channels, np.array([1.0]))
+    noisy = modality.corrupt(signal, severity, PARAMS, generator("noise"))
+    added = (noisy.values - values).var(axis=0)
+    snr_db = 10 * np.log10(np.median(values.var(axis=0)) / added)
+    assert snr_db == pytest.approx(PARAMS.noise_snr_db[severity - 1], abs=2)
+    assert np.array_equal(noisy.pulses_s, signal.pulses_s)
+    assert modality.features(noisy, PARAMS).values.shape == (29, 95)
+
+
+def test_noise_does_not_wake_a_dead_channel() -> None:
+    values = brain()
+    values[:, 3] = 0
+    noisy = modality.corrupt(signal_of(values), 5, PARAMS, generator("noise"))
+    assert not noisy.values[:, 3].any()
+
+
+@given(st.lists(st.integers(2, 20), min_size=1, max_size=20), st.integers(1, 255))
+def test_every_trigger_has_its_rising_edge(gaps: list[int], code: int) -> None:
+    firsts = np.cumsum([gap + 20 for gap in gaps])
+    line = np.zeros(firsts[-1] + 30)
+    for first in firsts:
+        line[first : first + 5] = code
+    assert rising_edges(line).tolist() == firsts.tolist()
+
+
+def test_a_quiet_trigger_line_has_no_edge() -> None:
+    assert rising_edges(np.ones(100)).size == 0
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    write_edf(path, brain(), list(PARAMS.channels))
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def text(path: Path) -> None:
+    path.write_text("onset,duration\n" * 100)
+
+
+def short_header(path: Path) -> None:
+    write_edf(path, brain(), list(PARAMS.channels))
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def no_records(path: Path) -> None:
+    write_edf(path, brain(), list(PARAMS.channels))
+    content = bytearray(path.read_bytes())
+    content[236:244] = b"0       "
+    path.write_bytes(content)
+
+
+def absurd_rate(path: Path) -> None:
+    write_edf(path, brain(), list(PARAMS.channels))
+    content = bytearray(path.read_bytes())
+    content[244:252] = b"0.0001  "
+    path.write_bytes(content)
+
+
+def no_eeg(path: Path) -> None:
+    write_edf(path, brain()[:, :2], ["ECG", "RESP"])
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "said"),
+    [
+        (empty, ".edf", "empty"),
+        (truncated, ".edf", "truncated"),
+        (text, ".edf", "not a readable EDF"),
+        (short_header, ".edf", "not a readable EDF"),
+        (no_records, ".edf", "no samples"),
+        (absurd_rate, ".edf", "samples a second"),
+        (no_eeg, ".edf", "no channel has a 10-20 name; there are ECG, RESP"),
+        (text, ".fif", "not a readable EEG file"),
+        (text, ".vhdr", "not a readable EEG file"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a_raw{suffix}"
+    make(path)
+    with pytest.raises(RecordingError, match=said) as caught:
+        modality.probe(path, None)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"bands_hz": {"alpha": (13, 8)}}, {"channels": ("Cz", "cz")}, {"channels": ("Q9",)}, {"z": 1}],
+)
+def test_inconsistent_parameters_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        EegParams(**wrong)
+
+
+@pytest.mark.parametrize("subject", [1, 9, 17])
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_dasps_gives_sane_features(subject: int) -> None:
+    path = DATA / "dasps" / f"S{subject:02}.edf"
+    header = modality.probe(path, None)
+    signal = modality.read(path, None, EMOTIV)
+    features = modality.features(signal, EMOTIV)
+    power = features.values.reshape(-1, 14, 5)
+    assert (header.rate_hz, header.n_channels) == (128, 14)
+    assert header.start_time is not None
+    assert header.start_time.startswith("2017")
+    assert signal.channels == EMOTIV.channels
+    assert np.isfinite(power).all()
+    assert -2 < np.median(power) < 3
+    assert np.median(power[:, :, 0] - power[:, :, 4]) > 0.3  # 1/f: more delta than gamma

@@ -1,0 +1,107 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import RecordingError
+from pipeline.modalities.base import Signal
+from pipeline.modalities.face_au import FaceAuParams, modality
+from pipeline.seeds import generator
+
+PARAMS = FaceAuParams()
+TABLE = """clip,AU01_r,AU12_r,AU12_c
+a,0.5,4.0,1.0
+b,0.0,,0.2
+c,0.1,high,0.3
+d,0.1,nan,0.3
+e,0.1,0.2
+"""
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "units.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_a_row_is_a_recording_of_one_frame(table: Path) -> None:
+    header = modality.probe(table, "a")
+    features = modality.features(modality.read(table, "a", PARAMS), PARAMS)
+    assert (header.rate_hz, header.duration_s, header.n_channels) == (None, None, 3)
+    assert features.names == ("AU01_r", "AU12_r", "AU12_c")
+    assert features.values.tolist() == [[0.5, 4.0, 1.0]]
+    assert features.times_s.tolist() == [0.0]
+    assert features.quality["quality"] == 1
+
+
+def test_identity_is_the_rows_own(table: Path) -> None:
+    before = modality.identity(table, "a"), modality.identity(table, "b")
+    table.write_text(TABLE.replace("b,0.0", "b,0.9"))
+    os.utime(table, ns=(1, 1))
+    after = modality.identity(table, "a"), modality.identity(table, "b")
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("b", "AU12_r.*missing"),
+        ("c", "AU12_r.*'high' is no number"),
+        ("d", "AU12_r.*'nan' is no number"),
+        ("e", "AU12_c.*missing"),
+        ("z", "no row 'z'"),
+        (None, "no row"),
+    ],
+)
+def test_bad_rows_are_refused_by_column(table: Path, item: str | None, said: str) -> None:
+    with pytest.raises(RecordingError, match=said):
+        modality.probe(table, item)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "no table of action units"), (b"a,b\n1,2\n", "'clip'"), (b"\xff\xfe\x00", "CSV")],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=said):
+        modality.read(path, "a", PARAMS)
+
+
+def test_values_out_of_range_lower_the_quality() -> None:
+    signal = Signal(np.array([[7.0, 0.5]]), np.zeros(1), ("AU01_r", "AU01_c"))
+    assert modality.features(signal, PARAMS).quality["quality"] == 0.5
+
+
+@given(st.integers(1, 5), st.integers(0, 50))
+def test_noise_stays_within_the_units_range(severity: int, seed: int) -> None:
+    signal = Signal(np.array([[0.0, 5.0, 1.0]]), np.zeros(1), ("AU01_r", "AU02_r", "AU02_c"))
+    noisy = modality.corrupt(signal, severity, PARAMS, generator(seed)).values[0]
+    assert (noisy >= 0).all()
+    assert (noisy <= [5, 5, 1]).all()
+
+
+def test_noise_grows_with_severity() -> None:
+    signal = Signal(np.full((1, 400), 2.5), np.zeros(1), ("AU01_r",) * 400)
+    spread = [
+        np.std(modality.corrupt(signal, severity, PARAMS, generator(1)).values)
+        for severity in range(1, 6)
+    ]
+    assert spread == sorted(spread)
+    assert spread[0] == pytest.approx(5 * PARAMS.noise_fraction[0], rel=0.15)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_the_ravdess_table_has_35_units_a_clip() -> None:
+    path = DATA / "ravdess" / "openface_au35_clipmean.csv"
+    features = modality.features(modality.read(path, "01-05-02-01-01-03", PARAMS), PARAMS)
+    assert features.values.shape == (1, 35)
+    assert features.quality["quality"] == 1
