@@ -2,7 +2,7 @@
 
 Frames keep the container's time stamps. A Haar cascade (Viola and Jones 2001) looks for the face
 every few frames; boxes are smoothed and interpolated in between, and the crop is registered to
-the recording's own mean face by phase correlation. Appearance is measured on crops normalised
+the recording's own mean face by cross-correlation. Appearance is measured on crops normalised
 for light, as low-frequency cosine coefficients of each region, left and right sides averaged.
 Synchronisation flashes are jumps of brightness, of the picture or of a patch of it, that go back.
 """
@@ -43,6 +43,7 @@ CONTAINERS = {
     ".mkv": "matroska",
 }
 CROP = 64  # pixels of the square face crop
+REACH = 6  # pixels of the crop that registration may move it
 BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are looked for
 # Rows and columns (of one half of the face) in the crop, and cosine orders down and across.
 REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
@@ -334,14 +335,33 @@ def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDA
     known = np.flatnonzero(~np.isnan(boxes[:, 0]))
     for index in known:
         crops[index] = _crop(frames[index], boxes[index])
-    window = cv2.createHanningWindow((CROP, CROP), cv2.CV_32F)
-    template = crops[known].mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean_face = crops[known].mean(axis=0, dtype=np.float64).astype(np.float32)
     for index in known:
-        (x, y), _ = cv2.phaseCorrelate(template, crops[index].astype(np.float32), window)
-        if max(abs(x), abs(y)) < CROP / 8:
-            boxes[index, :2] += np.array([x, y]) * boxes[index, 2] / CROP
-            crops[index] = _crop(frames[index], boxes[index])
+        boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
+        crops[index] = _crop(frames[index], boxes[index])
     return crops, boxes
+
+
+def _displacement(crop: Frames, mean_face: Array) -> NDArray[np.float64]:
+    """Return how far right and down of the mean face this one is, in pixels of the crop.
+
+    It is the peak of the normalised cross-correlation, refined by parabolas; 0 where the peak
+    lies on the border, which is no match.
+    """
+    inner = mean_face[REACH:-REACH, REACH:-REACH]
+    likeness = cv2.matchTemplate(crop.astype(np.float32), inner, cv2.TM_CCOEFF_NORMED)
+    _, _, _, (x, y) = cv2.minMaxLoc(likeness)
+    if not (0 < x < 2 * REACH and 0 < y < 2 * REACH):
+        return np.zeros(2)
+    across, down = likeness[y, x - 1 : x + 2], likeness[y - 1 : y + 2, x]
+    return np.array([x - REACH + _summit(across), y - REACH + _summit(down)])
+
+
+def _summit(three: NDArray[Any]) -> float:
+    """Return where the parabola through three values is highest, from the middle one."""
+    before, at, after = (float(value) for value in three)
+    bend = before - 2 * at + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def _crop(frame: Frames, box: NDArray[np.float64]) -> Frames:
@@ -420,7 +440,7 @@ def _even_light(grey: Array) -> Array:
     across = (centred.mean(axis=1) @ ramp) / CROP / power
     down = (centred.mean(axis=2) @ ramp) / CROP / power
     flat = centred - across[:, None, None] * ramp - down[:, None, None] * ramp[:, None]
-    return flat / (flat.std(axis=(1, 2), keepdims=True) + 1)
+    return flat / np.maximum(flat.std(axis=(1, 2), keepdims=True), 1)
 
 
 @lru_cache

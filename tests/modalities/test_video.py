@@ -1,0 +1,281 @@
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.errors import RecordingError
+from pipeline.modalities.base import SEVERITIES, Signal
+from pipeline.modalities.video import (
+    VideoParams,
+    align_crops,
+    describe,
+    flashes,
+    modality,
+    track_face,
+)
+from pipeline.params import SynthesisParams
+from pipeline.seeds import generator
+from pipeline.synthesis.face import write_face
+from pipeline.synthesis.plan import Session, sessions
+
+PARAMS = VideoParams()
+RATE_HZ = 25
+Frames = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    plan = SynthesisParams(
+        subjects=2, sessions=1, trials=1, trial_s=2, missing_fraction=0, faulty_fraction=0
+    )
+    return sessions(plan)[0]
+
+
+@pytest.fixture(scope="module")
+def face(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "face.mp4"
+    write_face(session, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def signal(face: Path) -> Signal:
+    return modality.read(face, None, PARAMS)
+
+
+def write_video(
+    path: Path, frames: Frames, stamps: Iterable[int], time_base: Fraction = Fraction(1, RATE_HZ)
+) -> Path:
+    """Write grey frames, shape (n, height, width), at time stamps counted in `time_base`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=RATE_HZ)
+        stream.height, stream.width = frames.shape[1:]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = time_base
+        for picture, stamp in zip(frames, stamps, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+            frame.pts, frame.time_base = stamp, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def wall(n_frames: int, height: int = 96, width: int = 128) -> Frames:
+    """Return frames of a slightly noisy grey wall."""
+    noise = generator("wall").normal(120, 2, (n_frames, height, width))
+    return noise.astype(np.uint8)
+
+
+def test_features_are_named_finite_and_on_the_frames(signal: Signal) -> None:
+    features = modality.features(signal, PARAMS)
+    assert features.values.shape == (len(signal.times_s), len(features.names))
+    assert features.values.dtype == np.float32
+    assert np.isfinite(features.values).all()
+    assert len(set(features.names)) == len(features.names) <= 80
+    assert features.quality["face_fraction"] == 1
+    assert features.quality["dropped_fraction"] == 0
+    assert 0.9 < features.quality["quality"] <= 1
+
+
+def test_the_header_says_what_reading_finds(face: Path, signal: Signal) -> None:
+    header = modality.probe(face, None)
+    assert header.rate_hz == RATE_HZ
+    assert header.duration_s == pytest.approx(signal.times_s[-1] + 1 / RATE_HZ)
+
+
+def test_every_flash_is_found_within_half_a_frame(session: Session, signal: Signal) -> None:
+    expected = session.clocks["video"].native_s(session.pulses_s)
+    assert len(signal.pulses_s) == len(expected)
+    assert np.abs(signal.pulses_s - expected).max() <= 0.5 / RATE_HZ + 1e-3
+
+
+def test_a_flash_of_a_patch_counts_and_a_lasting_change_does_not() -> None:
+    frames, times_s = wall(100), np.arange(100) / RATE_HZ
+    frames[40:42, 8:40, 8:40] += 60
+    frames[70:] += 60
+    assert flashes(frames, times_s, PARAMS) == pytest.approx([39.5 / RATE_HZ])
+
+
+def test_a_flash_whose_start_was_lost_is_left_out() -> None:
+    frames, kept = wall(100), np.delete(np.arange(100), slice(38, 41))
+    frames[40:42] += 60
+    assert flashes(frames[kept], kept / RATE_HZ, PARAMS).size == 0
+
+
+def test_dropped_frames_stay_gaps_in_time(tmp_path: Path) -> None:
+    kept = np.delete(np.arange(60), slice(20, 30))
+    path = write_video(tmp_path / "gap.mp4", wall(60)[kept], kept.tolist())
+    times_s = modality.read(path, None, PARAMS).times_s
+    assert times_s == pytest.approx(kept / RATE_HZ)
+    assert modality.probe(path, None).rate_hz == RATE_HZ  # not lowered by the gap
+
+
+def test_dropped_and_repeated_frames_lower_the_quality(signal: Signal) -> None:
+    kept = np.delete(np.arange(len(signal.times_s)), slice(50, 75))
+    gappy = replace(signal, values=signal.values[kept], times_s=signal.times_s[kept])
+    dropped = modality.features(gappy, PARAMS).quality
+    assert dropped["dropped_fraction"] == pytest.approx(25 / len(signal.times_s))
+    frozen = signal.values.copy()
+    frozen[50:76] = frozen[50]
+    repeated = modality.features(replace(signal, values=frozen), PARAMS).quality
+    assert repeated["duplicate_fraction"] == pytest.approx(25 / (len(frozen) - 1))
+    whole = modality.features(signal, PARAMS).quality
+    assert max(dropped["quality"], repeated["quality"]) < whole["quality"]
+
+
+def test_uneven_time_stamps_are_kept(tmp_path: Path) -> None:
+    stamps_ms = np.cumsum(generator("jitter").integers(20, 60, 50))
+    stamps_ms -= stamps_ms[0]
+    path = write_video(tmp_path / "jitter.mkv", wall(50), stamps_ms.tolist(), Fraction(1, 1000))
+    assert modality.read(path, None, PARAMS).times_s == pytest.approx(stamps_ms / 1000)
+
+
+def test_pictures_are_no_wider_than_the_working_width(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "wide.avi", wall(4, 240, 640), range(4))
+    signal = modality.read(path, None, PARAMS)
+    assert signal.values.shape == (4, 90, 240)
+    assert signal.values.dtype == np.uint8
+
+
+def test_light_does_not_change_appearance(signal: Signal) -> None:
+    track = track_face(signal.values, signal.times_s, PARAMS)
+    crops, _ = align_crops(signal.values, track.boxes)
+    bright = describe(crops, signal.times_s)
+    dark = describe((0.6 * crops).astype(np.uint8), signal.times_s)
+    for name in bright:
+        change = np.abs(bright[name] - dark[name]).mean() / bright[name].std()
+        assert ("grey" in name) == (change > 0.5) or "side" in name, name
+
+
+def test_registration_takes_jitter_out_of_the_boxes(signal: Signal) -> None:
+    boxes = track_face(signal.values, signal.times_s, PARAMS).boxes
+    jitter = generator("jitter").uniform(-2, 2, (len(boxes), 2))
+    shaken = boxes.copy()
+    shaken[:, :2] += jitter
+    _, steady = align_crops(signal.values, boxes)
+    _, found = align_crops(signal.values, shaken)
+    assert (found - steady)[:, :2].std() < jitter.std() / 3
+
+
+def test_a_face_out_of_sight_is_unknown_and_comes_back(signal: Signal) -> None:
+    hidden = signal.values.copy()
+    gone = (signal.times_s > 3) & (signal.times_s < 6.5)
+    hidden[gone] = wall(int(gone.sum()), *signal.values.shape[1:])
+    features = modality.features(replace(signal, values=hidden), PARAMS)
+    known = np.isfinite(features.values).all(axis=1)
+    assert (np.isnan(features.values).all(axis=1) == ~known).all()
+    away = (signal.times_s > 4.6) & (signal.times_s < 5)
+    assert not known[away].any()
+    assert known[signal.times_s < 3].all()
+    assert known[signal.times_s > 7].all()
+    assert features.quality["face_fraction"] < 0.9
+
+
+def test_noise_grows_with_severity_and_hangs_on_its_generator_alone(signal: Signal) -> None:
+    short = replace(signal, values=signal.values[:30], times_s=signal.times_s[:30])
+    harm = []
+    for severity in SEVERITIES:
+        noisy = modality.corrupt(short, severity, PARAMS, generator(severity))
+        again = modality.corrupt(short, severity, PARAMS, generator(severity))
+        assert np.array_equal(noisy.values, again.values)
+        assert np.array_equal(noisy.times_s, short.times_s)
+        harm.append(np.abs(noisy.values.astype(float) - short.values).mean())
+    assert np.all(np.diff(harm) > 0)
+
+
+def test_mild_noise_leaves_the_face_visible(signal: Signal) -> None:
+    noisy = modality.corrupt(signal, 2, PARAMS, generator("noise"))
+    features = modality.features(noisy, PARAMS)
+    assert features.values.shape[0] == len(signal.times_s)
+    assert features.quality["face_fraction"] > 0.9
+
+
+def test_no_face_at_all_is_told() -> None:
+    frames = Signal(wall(60), np.arange(60) / RATE_HZ, ("grey",))
+    with pytest.raises(RecordingError, match="no face is found"):
+        modality.features(frames, PARAMS)
+
+
+def test_a_still_picture_is_told() -> None:
+    frames = Signal(wall(1).repeat(60, axis=0), np.arange(60) / RATE_HZ, ("grey",))
+    with pytest.raises(RecordingError, match="never changes"):
+        modality.features(frames, PARAMS)
+
+
+def sound_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 16000), np.float32), format="fltp", layout="mono"
+        )
+        frame.rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def no_frames(path: Path) -> None:
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=RATE_HZ)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        container.start_encoding()
+
+
+def cut_off_avi(path: Path) -> None:
+    write_video(path, wall(200), range(200))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+HOSTILE = {
+    "empty.mp4": (lambda path: path.write_bytes(b""), "empty"),
+    "random.mp4": (lambda path: path.write_bytes(generator("x").bytes(9999)), "not a readable"),
+    "words.avi": (lambda path: path.write_text("no video " * 500), "not a readable"),
+    "sound.mp4": (sound_only, "no picture"),
+    "zero.avi": (no_frames, "0 frames|not a readable"),
+    "half.avi": (cut_off_avi, "cut off|breaks off"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    make, reason = HOSTILE[name]
+    make(tmp_path / name)
+    with pytest.raises(RecordingError, match=reason) as error:
+        modality.read(tmp_path / name, None, PARAMS)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_mp4_is_refused(face: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.mp4"
+    path.write_bytes(face.read_bytes()[: face.stat().st_size // 2])
+    with pytest.raises(RecordingError, match=r"half\.mp4"):
+        modality.read(path, None, PARAMS)
+
+
+def test_a_wrong_ending_is_told_with_the_content(face: Path, tmp_path: Path) -> None:
+    path = tmp_path / "face.avi"
+    path.write_bytes(face.read_bytes())
+    with pytest.raises(RecordingError, match="not avi"):
+        modality.probe(path, None)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("pattern", ["grid/*.mpg", "crema_d/*.flv"])
+def test_real_faces_are_found_all_along(real_data: Path, pattern: str) -> None:
+    paths = sorted(real_data.glob(pattern))
+    assert paths
+    for path in paths:
+        header = modality.probe(path, None)
+        signal = modality.read(path, None, PARAMS)
+        features = modality.features(signal, PARAMS)
+        assert (np.diff(signal.times_s) > 0).all()
+        lasted_s = signal.times_s[-1] - signal.times_s[0] + 1 / header.rate_hz
+        assert lasted_s == pytest.approx(header.duration_s, abs=0.05)
+        assert features.quality["face_fraction"] >= 0.9
+        assert np.isfinite(features.values).all(axis=1).mean() >= 0.9
+        assert signal.pulses_s.size == 0
