@@ -38,8 +38,8 @@ class Share:
 
 SHARES = {
     "eeg": Share(valence=0.8, arousal=0.8, noise=0.4, masked=0.1),
-    "audio": Share(valence=0.5, arousal=1.0, noise=0.38, masked=0.1),
-    "video": Share(valence=1.0, arousal=0.55, noise=0.36, masked=0.1),
+    "audio": Share(valence=0.4, arousal=1.0, noise=0.33, masked=0.1),
+    "video": Share(valence=1.0, arousal=0.4, noise=0.33, masked=0.1),
 }
 MASKED_REMAINDER = 0.15  # part of the expression that a masked trial keeps
 EXPRESSIVENESS = (0.75, 1.25)  # factor of each subject and modality, uniform
