@@ -18,6 +18,7 @@ from pipeline.reporting.results import FATES
 # Okabe and Ito's palette, which the colour-blind can tell apart (jfly.uni-koeln.de/color).
 ACCENT = "#d55e00"
 PALETTE = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MORE = ("#8c6d31", "#6a4fa3")
 GREY = "#85898f"
 FAINT = "rgba(133, 137, 143, 0.25)"
 FATE_COLOURS = dict(zip(FATES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
@@ -40,7 +41,7 @@ def method_colours(methods: Sequence[str], default: str) -> Colours:
 
 def plain_colours(names: Sequence[str]) -> Colours:
     """Give every name a colour of its own."""
-    return dict(zip(names, cycle((*PALETTE, ACCENT)), strict=False))
+    return dict(zip(names, cycle((*PALETTE, ACCENT, *MORE)), strict=False))
 
 
 def _figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
@@ -508,9 +509,12 @@ def folds(splits: pl.DataFrame) -> go.Figure:
 
 
 def training(history: pl.DataFrame) -> go.Figure:
-    """Show a method's losses over the epochs: median and quartiles of folds and seeds."""
+    """Show a method's losses over the epochs: median and quartiles of folds and seeds.
+
+    They sum different terms and so have an axis each.
+    """
     traces: list[Any] = []
-    for column, colour in (("train_loss", GREY), ("validation_loss", ACCENT)):
+    for column, axis, colour in (("train_loss", "y2", GREY), ("validation_loss", "y", ACCENT)):
         curve = (
             history.group_by("epoch")
             .agg(
@@ -521,18 +525,27 @@ def training(history: pl.DataFrame) -> go.Figure:
             .sort("epoch")
         )
         epochs = curve["epoch"].to_list()
-        traces.append(_band(epochs, curve["low"].to_list(), curve["high"].to_list(), colour))
-        traces.append(
-            go.Scatter(
-                x=epochs,
-                y=curve["middle"].to_list(),
-                mode="lines",
-                line={"color": colour, "width": 2},
-                name=said(column),
-                hovertemplate="%{y:.3f}",
-            )
+        band = _band(epochs, curve["low"].to_list(), curve["high"].to_list(), colour)
+        line = go.Scatter(
+            x=epochs,
+            y=curve["middle"].to_list(),
+            mode="lines",
+            line={"color": colour, "width": 2},
+            name=said(column),
+            hovertemplate="%{y:.3f}",
         )
+        traces += [trace.update(yaxis=axis) for trace in (band, line)]
     figure = _figure(traces, 240)
     figure.update_xaxes(title_text="epoch")
-    figure.update_yaxes(title_text="loss")
-    return figure
+    figure.update_yaxes(title_text="validation loss", color=ACCENT)
+    return figure.update_layout(
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "title": {"text": "training loss", "standoff": 8},
+            "showgrid": False,
+            "zeroline": False,
+            "automargin": True,
+            "fixedrange": True,
+        }
+    )

@@ -41,6 +41,7 @@ dt { color: var(--soft); font-size: .8rem; } dd { margin: 0; font-size: 1.15rem;
 .grid { display: grid; gap: 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
 .grid > * { min-width: 0; }
+summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .5rem 0 1rem; padding: 0;
   list-style: none; font-size: .9rem; color: var(--soft); }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 50%;
@@ -160,10 +161,7 @@ def _recordings(results: Results) -> str:
         _legend(FATE_COLOURS),
         _grid(matrices),
         _titled("Quality", _plot("quality", figures.quality(results.fates, colours))),
-        _titled(
-            "Left out, and why",
-            f'<div class="scroll">{tables.problem_table(results.problems)}</div>',
-        ),
+        _titled("Left out, and why", tables.problem_table(results.problems)),
     )
 
 
@@ -222,8 +220,8 @@ def _training(results: Results) -> str:
     ]
     return _section(
         "Training",
-        "Median and quartiles over folds and seeds still in training.",
-        _legend({"training loss": figures.GREY, "validation loss": figures.ACCENT}),
+        "Median and quartiles over the folds and seeds still in training. The training loss "
+        "holds every term of a method and the augmentations, hence an axis of its own.",
         _grid(plots),
     )
 

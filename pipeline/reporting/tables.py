@@ -11,6 +11,7 @@ from pipeline.reporting.figures import said
 from pipeline.reporting.results import Results
 
 INTERVAL = "95&nbsp;% interval"
+OPEN_ROWS = 12  # a longer list of problems is folded
 
 Figures = dict[str, float]
 
@@ -42,9 +43,10 @@ def _lead(own: Figures, rival: str) -> str:
         stand = "behind"
     else:
         stand = "not distinguishable from"
+    points = f"{lead:+.1f} points, {INTERVAL} {low:+.1f} to {high:+.1f}".replace("-", "−")
     return (
         f"With every sensor at hand it is <strong>{stand}</strong> the best of the others, "
-        f"{escape(said(rival))} ({lead:+.1f} points, {INTERVAL} {low:+.1f} to {high:+.1f})."
+        f"{escape(said(rival))} ({points})."
     )
 
 
@@ -109,9 +111,12 @@ def problem_table(problems: pl.DataFrame) -> str:
         f"<tr><td>{escape(where)}</td><td>{escape(what)}</td><td>{escape(remedy)}</td></tr>"
         for where, what, remedy in problems.select("where", "what", "remedy").iter_rows()
     )
+    shown = " open" if problems.height <= OPEN_ROWS else ""
     return (
-        '<table class="words"><thead><tr><th>where</th><th>what</th><th>outcome or remedy</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
+        f"<details{shown}><summary>{problems.height} entries</summary>"
+        '<div class="scroll"><table class="words"><thead><tr>'
+        "<th>where</th><th>what</th><th>outcome or remedy</th></tr>"
+        f"</thead><tbody>{rows}</tbody></table></div></details>"
     )
 
 
