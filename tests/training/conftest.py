@@ -1,0 +1,70 @@
+"""A small folder of windows in which the class shows in each modality."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.contracts import Labels, Splits, write_table
+
+SUBJECTS, PER_SUBJECT, FRAMES = 6, 12, 5
+SENSORS = {"audio": 4, "face_au": 3}
+CLASSES = ["calm", "angry", "happy"]
+
+
+@pytest.fixture
+def windows_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "windows"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    n = SUBJECTS * PER_SUBJECT
+    truth = np.arange(n) % len(CLASSES)
+    available = np.ones((n, 2), bool)
+    available[::7, 0] = False
+    available[3::7, 1] = False
+    for m, (sensor, size) in enumerate(SENSORS.items()):
+        frames = FRAMES if sensor == "audio" else 1
+        clean = rng.normal(size=(n, frames, size)).astype(np.float32)
+        clean[..., 0] += 2 * truth[:, None]
+        clean[~available[:, m]] = np.nan
+        (folder / sensor).mkdir()
+        np.save(folder / sensor / "clean.npy", clean)
+        for severity in range(1, 6):
+            noisy = clean + severity * rng.normal(size=clean.shape).astype(np.float32)
+            np.save(folder / sensor / f"noise_{severity}.npy", noisy)
+    np.save(folder / "availability.npy", available)
+    index = pl.DataFrame(
+        {
+            "window": [f"w{i}" for i in range(n)],
+            "session": [f"s{i // PER_SUBJECT}" for i in range(n)],
+            "subject": [f"p{i // PER_SUBJECT}" for i in range(n)],
+            "trial": [f"t{i}" for i in range(n)],
+            "start_s": np.arange(n, dtype=float),
+            "end_s": np.arange(n, dtype=float) + 1,
+            "class_probability": (0.1 / 3 + 0.9 * np.eye(3)[truth]).tolist(),
+            "valence": truth - 1.0,
+            "arousal": pl.Series([None] * n, dtype=pl.Float64),
+            "agreement": pl.Series([None] * n, dtype=pl.Float64),
+            "n_annotators": [1] * n,
+        }
+    )
+    write_table(folder / "index.parquet", index, Labels)
+    roles = ["test", "test", "validation", "train", "train", "train"]
+    rows = [
+        {"fold": fold, "subject": f"p{(s + 2 * fold) % SUBJECTS}", "role": role}
+        for fold in range(3)
+        for s, role in enumerate(roles)
+    ]
+    write_table(folder / "splits.parquet", pl.DataFrame(rows), Splits)
+    meta = {
+        "dataset": "small",
+        "modalities": list(SENSORS),
+        "classes": CLASSES,
+        "features": {name: [f"f{i}" for i in range(size)] for name, size in SENSORS.items()},
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder

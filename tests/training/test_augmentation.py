@@ -1,0 +1,49 @@
+import numpy as np
+import torch
+
+from pipeline.training.augmentation import Augmentation, Run
+
+
+def make(runs: list[Run], epoch: int = 1) -> Augmentation:
+    return Augmentation(runs, epoch, modality_dropout=0.6, noise=1.0, feature_dropout=0.2)
+
+
+def draw(augmentation: Augmentation, n_runs: int) -> tuple[torch.Tensor, ...]:
+    members = [np.arange(10)] * n_runs
+    present = torch.ones(n_runs, 20, 3)
+    order = augmentation.order(members, 20)
+    available = augmentation.available(present)
+    windows = augmentation.corrupt(torch.ones(n_runs, 20, 4), available[..., 0])
+    return order, available, windows
+
+
+def test_a_run_draws_the_same_whatever_runs_beside_it() -> None:
+    alone = draw(make([Run(2, 7)]), 1)
+    beside = draw(make([Run(0, 7), Run(2, 7)]), 2)
+    for one, both in zip(alone, beside, strict=True):
+        assert torch.equal(one[0], both[1])
+        assert not torch.equal(one[0], both[0])
+
+
+def test_epochs_differ() -> None:
+    assert not torch.equal(draw(make([Run(0, 0)], 1), 1)[2], draw(make([Run(0, 0)], 2), 1)[2])
+
+
+def test_an_epoch_visits_every_window() -> None:
+    order = make([Run(0, 0)]).order([np.array([3, 5, 9])], 7)
+    assert set(order[0].tolist()) == {3, 5, 9}
+
+
+def test_a_recorded_modality_is_always_left_and_none_invented() -> None:
+    present = (torch.rand(1, 500, 3, generator=torch.Generator().manual_seed(0)) > 0.4).float()
+    available = make([Run(0, 0)]).available(present)
+    assert (available <= present).all()
+    assert torch.equal(available.sum(-1) > 0, present.sum(-1) > 0)
+    assert (available.sum(-1) < present.sum(-1)).any()
+
+
+def test_hidden_windows_are_zero() -> None:
+    available = torch.tensor([[1.0, 0.0]])
+    windows = make([Run(0, 0)]).corrupt(torch.ones(1, 2, 50), available)
+    assert (windows[0, 1] == 0).all()
+    assert (windows[0, 0] != 0).any()

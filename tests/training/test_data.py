@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pipeline.errors import ConsilienceError
+from pipeline.training import data
+from pipeline.training.loop import encoders_for
+
+
+def prepared(corpus: data.Corpus) -> dict[str, torch.Tensor]:
+    encoders = encoders_for(corpus.features, 4, 0.0)
+    return {name: data.prepare(corpus, encoders, name) for name in corpus.modalities}
+
+
+def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
+    corpus = data.load(windows_folder)
+    for fold in corpus.folds:
+        parts = [corpus.members(fold, role) for role in ("train", "validation", "test")]
+        assert sorted(np.concatenate(parts)) == list(range(len(corpus.index)))
+        subjects = [set(corpus.index["subject"].to_numpy()[rows]) for rows in parts]
+        assert not subjects[0] & subjects[1] | subjects[0] & subjects[2] | subjects[1] & subjects[2]
+
+
+def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) -> None:
+    corpus = data.load(windows_folder)
+    values, rows = prepared(corpus), [corpus.members(0, "train")]
+    before = data.fit_scaler(corpus, values, rows)
+    others = np.setdiff1d(np.arange(len(corpus.index)), rows[0])
+    for part in values.values():
+        part[others] = 1e6
+    after = data.fit_scaler(corpus, values, rows)
+    for name, tensor in before.tensors().items():
+        assert_close(tensor, after.tensors()[name], rtol=0, atol=0)
+
+
+def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) -> None:
+    corpus = data.load(windows_folder)
+    values, rows = prepared(corpus), corpus.members(0, "train")
+    scaler = data.fit_scaler(corpus, values, [rows])
+    index = torch.from_numpy(rows)[None]
+    available = torch.from_numpy(corpus.available).float()[index]
+    face = scaler.inputs(values, index, available)["face_au"][0]
+    there = available[0, :, 1] > 0
+    assert (face[~there] == 0).all()
+    assert not there.all()
+    assert_close(face[there].mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    assert_close(face[there].std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_missing_and_foreign_windows_are_told(windows_folder: Path) -> None:
+    corpus = data.load(windows_folder)
+    with pytest.raises(ConsilienceError, match="missing"):
+        corpus.windows("audio", "noise_9")
+    np.save(windows_folder / "audio" / "clean.npy", np.zeros((3, 5, 4), np.float32))
+    with pytest.raises(ConsilienceError, match="3 windows, but the index has 72"):
+        corpus.windows("audio")

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pipeline import registry
+from pipeline.contracts import Scores, read_table, write_table
+from pipeline.errors import ConsilienceError
+from pipeline.params import TrainingParams
+from pipeline.robustness import evaluation, protocol, statistics
+from pipeline.training import data, loop
+
+BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
+
+
+def train(folder: Path, method: str = "hybrid", budget: TrainingParams = BUDGET) -> loop.Fitted:
+    params = registry.find("methods", method).Params()
+    checkpoint = folder.parent / "checkpoint"
+    return loop.fit(method, params, budget, data.load(folder), checkpoint)
+
+
+def assert_equal(first: loop.Fitted, second: loop.Fitted) -> None:
+    for name, weight in first.stack.state_dict().items():
+        assert_close(weight, second.stack.state_dict()[name], rtol=0, atol=0)
+    assert first.history.equals(second.history)
+    assert first.best_epochs == second.best_epochs
+
+
+def test_a_rerun_is_identical(windows_folder: Path) -> None:
+    assert_equal(train(windows_folder), train(windows_folder))
+
+
+@pytest.mark.parametrize("method", ["hybrid", "coherence_transfer"])
+def test_an_interrupted_training_ends_the_same(
+    windows_folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    whole = train(windows_folder, method)
+    monkeypatch.setattr(loop, "CHECKPOINT_EPOCHS", 3)
+    validate = loop._Trainer.validate
+
+    def interrupted(trainer: loop._Trainer) -> None:
+        if trainer.epoch == 5:
+            raise KeyboardInterrupt
+        validate(trainer)
+
+    monkeypatch.setattr(loop._Trainer, "validate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(windows_folder, method)
+    monkeypatch.setattr(loop._Trainer, "validate", validate)
+    visited: list[int] = []
+    train_epoch = loop._Trainer.train_epoch
+
+    def counted(trainer: loop._Trainer) -> None:
+        train_epoch(trainer)
+        visited.append(trainer.epoch)
+
+    monkeypatch.setattr(loop._Trainer, "train_epoch", counted)
+    assert_equal(train(windows_folder, method), whole)
+    assert visited[0] == 4
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(windows_folder: Path) -> None:
+    budget = BUDGET.model_copy(update={"epochs": 60, "patience": 3, "learning_rate": 0.1})
+    fitted = train(windows_folder, "concat", budget)
+    best = fitted.history.group_by("fold", "seed", maintain_order=True).agg(
+        pl.col("epoch").sort_by("validation_loss").first()
+    )
+    assert best["epoch"].to_list() == fitted.best_epochs
+    assert fitted.history["epoch"].max() < 60
+
+
+def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
+    windows_folder: Path, tmp_path: Path
+) -> None:
+    corpus = data.load(windows_folder)
+    fitted = train(windows_folder)
+    card = {
+        "method": "hybrid",
+        "classes": corpus.classes,
+        "features": corpus.features,
+        "params": {"unimodal": 1.0},
+        "training": BUDGET.model_dump(),
+        "runs": [run._asdict() for run in fitted.runs],
+    }
+    loop.save_model(tmp_path / "model", fitted, card)
+    encoders = loop.encoders_for(corpus.features, 8, 0.0)
+    prepared = {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
+    example = {m: variants["clean"][:1] for m, variants in prepared.items()}
+    stack, scaler, runs, _ = loop.load_model(tmp_path / "model", example)
+    full = protocol.conditions(corpus.modalities)[0]
+    before = protocol.read(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, full)
+    after = protocol.read(stack, scaler, runs, corpus, prepared, full)
+    np.testing.assert_array_equal(before.logits, after.logits)
+    assert np.isnan(after.logits[0, corpus.members(runs[0].fold, "train")]).all()
+    with pytest.raises(ConsilienceError, match="trained for audio, face_au"):
+        loop.load_model(tmp_path / "model", {"audio": example["audio"]})
+
+
+def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path) -> None:
+    first = train(windows_folder)
+    corpus = data.load(windows_folder)
+    audio = np.array(corpus.windows("audio"))
+    audio[corpus.members(0, "test")] = 50.0
+    np.save(windows_folder / "audio" / "clean.npy", audio)
+    second = train(windows_folder)
+    of_fold = [n for n, run in enumerate(first.runs) if run.fold == 0]
+    others = [n for n, run in enumerate(first.runs) if run.fold != 0]
+    changed = False
+    for name, weight in first.stack.state_dict().items():
+        again = second.stack.state_dict()[name]
+        assert_close(weight[of_fold], again[of_fold], rtol=0, atol=0)
+        changed |= not torch.equal(weight[others], again[others])
+    assert changed
+
+
+def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
+    corpus, fitted = data.load(windows_folder), train(windows_folder)
+    encoders = loop.encoders_for(corpus.features, 8, 0.0)
+    asked = protocol.conditions(corpus.modalities)
+    prepared = {
+        m: {c.variant(m): data.prepare(corpus, encoders, m, c.variant(m)) for c in asked}
+        for m in corpus.modalities
+    }
+    readings = {
+        c: protocol.read(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, c)
+        for c in asked
+    }
+    evaluated = evaluation.evaluate(readings, fitted.runs, corpus, True, 10)
+    table = evaluation.score_table("hybrid", evaluated, fitted.runs, corpus)
+    assert table.height == len(asked) * 2 * 6 * 9
+    write_table(tmp_path / "scores.parquet", table, Scores)
+    assert read_table(tmp_path / "scores.parquet", Scores).equals(table)
+    found = evaluation.resampled(evaluated, statistics.subject_weights(6, 100))
+    figures = evaluation.summary(found, asked, corpus.modalities)
+    assert figures["all"][0] > 0.6
+    assert figures["noise_audio"][0] < figures["all"][0]
+    assert "valence_ccc" in figures
+    assert "arousal_ccc" not in figures
+    windows = evaluation.window_table(evaluated.tested[asked[0]], corpus)
+    assert windows.height == len(corpus.index)
+    assert (windows["predicted"] == windows["actual"]).mean() > 0.6
