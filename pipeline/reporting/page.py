@@ -47,7 +47,9 @@ summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 50%;
   margin-right: .4em; vertical-align: -.05em; }
 @media (max-width: 40rem) { body { padding: 1.25rem 1rem 3rem; } p.lead { font-size: 1.08rem; }
-  th, td { padding-right: .7rem; } table { font-size: .88rem; } }
+  th, td { padding-right: .45rem; } table { font-size: .86rem; }
+  thead th { font-size: .7rem; } tbody th { white-space: normal; } td small { font-size: .66rem; }
+}
 """
 
 DRAW = """
