@@ -100,9 +100,9 @@ class TrainingParams(Section):
     """Budget and augmentations, the same for every method."""
 
     seeds: list[int] = Field([0, 1, 2], min_length=1)
-    epochs: int = Field(60, ge=1)
-    patience: int = Field(20, ge=1)  # epochs without improvement after which training may stop
-    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(16, ge=1)
+    patience: int = Field(8, ge=1)  # epochs without improvement after which training may stop
+    batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     width: int = Field(64, ge=1)

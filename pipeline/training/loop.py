@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,15 @@ def encoders_for(
 ) -> dict[str, Encoder]:
     """Return a fresh encoder for every modality, in the order given."""
     return {
-        name: registry.find("modalities", name).encoder(len(names), width, dropout)
+        name: _modality(name).encoder(len(names), width, dropout)
         for name, names in features.items()
     }
+
+
+@lru_cache
+def _modality(name: str) -> Any:
+    """Return a modality, found once: every run of a stack asks for it."""
+    return registry.find("modalities", name)
 
 
 def build_stack(
@@ -90,8 +97,8 @@ def build_stack(
     example : mapping of str to Tensor, shape (1, ...)
         A prepared window of each modality, from which layers learn their input's width.
     """
-    networks = []
     kind = registry.find("methods", method)
+    networks = []
     available = torch.ones(1, len(features))
     for run in runs:
         torch.manual_seed(seed_from("weights", *run))
