@@ -25,7 +25,7 @@ from pipeline.contracts import (
 )
 from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_folder, write_json
-from pipeline.ingestion import VARIANTS
+from pipeline.modalities.base import VARIANTS
 from pipeline.params import Params
 from pipeline.training.splits import split
 
