@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ PLUGINS = {
     "window": {"pipeline/datasets", "pipeline/modalities"},
     "train": {"pipeline/methods", "pipeline/modalities"},
     "evaluate": {"pipeline/methods", "pipeline/modalities"},
+    "score": {"pipeline/datasets"},
 }
 
 
@@ -99,6 +101,13 @@ def test_every_parameter_dependency_exists(stage):
         if rest and not rest[0].startswith("${"):
             annotation = Params.model_fields[section].annotation
             assert rest[0] in annotation.model_fields
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_parameter_section_a_stage_reads_is_a_dependency(stage):
+    source = (ROOT / f"pipeline/stages/{stage}.py").read_text()
+    read = set(re.findall(r"\b(?:settings|params)\.(\w+)", source)) & set(Params.model_fields)
+    assert read <= {name.split(".")[0] for name in STAGES[stage].get("params", [])}
 
 
 def test_every_parameter_section_is_some_stages_dependency():
