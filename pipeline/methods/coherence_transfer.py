@@ -43,7 +43,7 @@ class CoherenceTransferParams(MethodParams):
     guidance: Literal["coherence", "off"] = "coherence"  # weight of a window in the transfer
     evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
     label_trust: Literal["auto", "on", "off"] = "auto"  # auto: if annotators disagree enough
-    trust_from: float = Field(0.15, ge=0, le=1)  # mean disagreement from which auto means on
+    trust_from: float = Field(0.25, ge=0, le=1)  # mean disagreement from which auto means on
     discount: bool = True  # of the confidence of incoherent windows, fitted after training
 
 

@@ -34,6 +34,7 @@ def fit(
     logits: NDArray[np.float64],
     coherence: NDArray[np.float64],
     target: NDArray[np.float64],
+    weight: NDArray[np.float64],
     discounted: bool,
 ) -> tuple[float, float]:
     """Return the temperature and discount of least cross-entropy on a grid.
@@ -42,7 +43,7 @@ def fit(
     ----------
     logits, target : ndarray, shape (n, K)
         Predictions and soft labels of validation windows, all finite.
-    coherence : ndarray, shape (n,)
+    coherence, weight : ndarray, shape (n,)
     discounted : bool
         Whether the discount is searched; otherwise it is 0.
 
@@ -54,7 +55,11 @@ def fit(
     if not len(logits):
         return 1.0, 0.0
     tried = [
-        (_loss(scale(logits, coherence, temperature, discount), target), temperature, discount)
+        (
+            _loss(scale(logits, coherence, temperature, discount), target, weight),
+            temperature,
+            discount,
+        )
         for discount in (DISCOUNTS if discounted else DISCOUNTS[:1])
         for temperature in TEMPERATURES
     ]
@@ -62,5 +67,8 @@ def fit(
     return float(temperature), float(discount)
 
 
-def _loss(logits: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    return float(-(target * log_softmax(logits, -1)).sum(-1).mean())
+def _loss(
+    logits: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
+) -> float:
+    loss = -(target * log_softmax(logits, -1)).sum(-1)
+    return float((loss * weight).sum() / weight.sum())

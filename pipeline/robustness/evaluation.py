@@ -69,7 +69,8 @@ def evaluate(
 ) -> Evaluated:
     """Calibrate each run on its validation windows and score it on its test windows.
 
-    The calibration sees every condition: complete, incomplete and noisy windows alike.
+    The calibration sees every condition; complete clean windows count as much as all the
+    incomplete and noisy ones together.
     Windows of which a condition leaves no modality are not scored under it.
 
     Parameters
@@ -126,14 +127,18 @@ def _calibrate(
 ) -> tuple[float, float]:
     rows = corpus.members(run.fold, "validation")
     rows = rows[np.isfinite(corpus.target[rows]).all(1)]
-    parts = []
-    for condition, reading in readings.items():
-        seen = rows[_something_left(condition, corpus)[rows]]
-        parts.append((reading.logits[number, seen], reading.coherence[number, seen], seen))
-    logits = np.concatenate([part[0] for part in parts])
-    coherence = np.concatenate([part[1] for part in parts])
-    target = corpus.target[np.concatenate([part[2] for part in parts])].astype(np.float64)
-    return calibration.fit(logits, coherence, target, discounted)
+    seen = [rows[_something_left(condition, corpus)[rows]] for condition in readings]
+    complete = Condition("subset", corpus.modalities)
+    shares = [1.0 if c == complete else 1 / (len(readings) - 1) for c in readings]
+    return calibration.fit(
+        np.concatenate([r.logits[number, s] for r, s in zip(readings.values(), seen, strict=True)]),
+        np.concatenate(
+            [r.coherence[number, s] for r, s in zip(readings.values(), seen, strict=True)]
+        ),
+        corpus.target[np.concatenate(seen)].astype(np.float64),
+        np.repeat(shares, [len(s) for s in seen]),
+        discounted,
+    )
 
 
 def _something_left(condition: Condition, corpus: Corpus) -> NDArray[np.bool_]:

@@ -39,6 +39,7 @@ from pipeline.training.data import Corpus, Scaler, fit_scaler, prepare
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit
 CHECKPOINT_EPOCHS = 10  # changes no result
+SELECTION_TEMPERATURES = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 HISTORY = ("fold", "seed", "epoch", "train_loss", "validation_loss", "validation_balanced_accuracy")
 
 
@@ -215,7 +216,7 @@ class _Trainer:
         return self.epoch >= self.training.epochs or bool(np.all(waited > self.training.patience))
 
     def train_epoch(self) -> None:
-        """Visit every training window of every run once; runs with fewer repeat some."""
+        """Visit every training window of every run; runs and corpora with few repeat some."""
         training, self.epoch = self.training, self.epoch + 1
         torch.manual_seed(seed_from("dropout", self.epoch))
         augmentation = Augmentation(
@@ -225,7 +226,8 @@ class _Trainer:
             training.noise,
             training.feature_dropout,
         )
-        steps = math.ceil(max(map(len, self.train_rows)) / training.batch_size)
+        visited = math.ceil(max(map(len, self.train_rows)) / training.batch_size)
+        steps = max(visited, training.epoch_steps)
         order = self.fabric.to_device(
             augmentation.order(self.train_rows, steps * training.batch_size)
         )
@@ -275,8 +277,8 @@ class _Trainer:
     def validate(self) -> None:
         """Score each run on its validation subjects and keep the weights of its best epoch.
 
-        The score is the mean loss with all modalities and with each one alone, so that no
-        epoch is chosen for its reading of complete windows only.
+        The score is the mean `selection_loss` with all modalities and with each one alone, so
+        that no epoch is chosen for its reading of complete windows only.
         """
         self.module.eval()
         size = max(map(len, self.validation_rows))
@@ -307,12 +309,8 @@ class _Trainer:
         for run, rows in enumerate(self.validation_rows):
             own = slice(len(rows))
             target, logits = self.target[index[run, own]], reading.logits[run, own].float()
-            loss = cross_entropy(logits, target) + gaussian_nll(
-                reading.affect_mean[run, own].float(),
-                reading.affect_log_variance[run, own].float(),
-                affect[run, own],
-            )
-            losses.append(float(loss))
+            mean = reading.affect_mean[run, own].float()
+            losses.append(selection_loss(logits, target, mean, affect[run, own]))
             accuracies.append(_balanced_accuracy(logits, target))
         return np.array(losses), np.array(accuracies)
 
@@ -366,6 +364,17 @@ class _Trainer:
         self.best_loss = np.array(told["best_loss"], np.float64)
         self.best_epoch = np.array(told["best_epoch"], np.int64)
         self.history = told["history"]
+
+
+def selection_loss(logits: Tensor, target: Tensor, mean: Tensor, affect: Tensor) -> float:
+    """Return by what epochs are compared: how well they tell windows apart, however boldly.
+
+    Confidence is calibrated after the training, so it must not choose the epoch: the
+    cross-entropy is taken at the temperature that suits it best, the affect's error without
+    its variance.
+    """
+    suited = min(float(cross_entropy(logits / t, target)) for t in SELECTION_TEMPERATURES)
+    return suited + float(gaussian_nll(mean, torch.zeros_like(mean), affect))
 
 
 def _disagreement(corpus: Corpus, rows: NDArray[np.int64]) -> float:

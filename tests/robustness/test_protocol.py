@@ -29,7 +29,9 @@ def test_calibration_undoes_overconfidence_and_moves_no_decision() -> None:
     honest = rng.normal(size=(4000, 3))
     target = np.eye(3)[[rng.choice(3, p=p) for p in softmax(honest, -1)]]
     coherence = rng.uniform(size=4000)
-    temperature, discount = calibration.fit(4 * honest, coherence, target, discounted=True)
+    temperature, discount = calibration.fit(
+        4 * honest, coherence, target, np.ones(4000), discounted=True
+    )
     assert 3.4 < temperature < 4.6
     assert discount < 0.15
     scaled = calibration.scale(4 * honest, coherence, temperature, 0.6)
@@ -42,9 +44,10 @@ def test_discount_is_found_where_incoherence_means_error() -> None:
     logits = rng.normal(size=(4000, 3)) * 3
     honest = softmax(logits * (1 - 0.7 * (1 - coherence))[:, None], -1)
     target = np.eye(3)[[rng.choice(3, p=p) for p in honest]]
-    _, discount = calibration.fit(logits, coherence, target, discounted=True)
+    everyone = np.ones(4000)
+    _, discount = calibration.fit(logits, coherence, target, everyone, discounted=True)
     assert 0.5 <= discount <= 0.9
-    assert calibration.fit(logits, coherence, target, discounted=False)[1] == 0
+    assert calibration.fit(logits, coherence, target, everyone, discounted=False)[1] == 0
 
 
 def test_intervals_narrow_with_more_subjects_and_hold_the_estimate() -> None:
