@@ -542,6 +542,7 @@ def training(history: pl.DataFrame) -> go.Figure:
         yaxis2={
             "overlaying": "y",
             "side": "right",
+            "tickmode": "auto",
             "title": {"text": "training loss", "standoff": 8},
             "showgrid": False,
             "zeroline": False,

@@ -24,6 +24,7 @@ h1 { font-size: 1.1rem; font-weight: 600; margin: 0 0 .75rem; letter-spacing: .0
 h1 span { color: var(--soft); font-weight: 400; }
 h2 { font-size: 1.35rem; line-height: 1.25; margin: 3.5rem 0 .5rem; }
 h3 { font-size: .95rem; font-weight: 600; margin: 0 0 .25rem; }
+section > div { margin-top: 1.5rem; }
 p { max-width: 44rem; margin: .5rem 0 1rem; }
 p.lead { font-size: 1.2rem; line-height: 1.45; max-width: 52rem; }
 .note { color: var(--soft); font-size: .9rem; }
