@@ -78,8 +78,11 @@ def _prepared(corpus: Corpus, asked: list[Condition]) -> dict[str, dict[str, Ten
 
 
 def _prepare(corpus: Corpus, wanted: tuple[str, str]) -> Tensor:
+    import torch
+
     from pipeline.training import data, loop
 
+    torch.set_num_threads(1)  # as in a worker process: the last bits must not depend on workers
     encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
     return data.prepare(corpus, encoders, *wanted)
 
@@ -186,7 +189,7 @@ def _print(figures: dict[str, dict[str, Any]], corpus: Corpus) -> None:
         caption=f"chance {chance:.3f}; noise: mean over sensors and five severities; grid: mean "
         "over every subset and noise; ECE: calibration error, all sensors",
     )
-    table.add_column("method")
+    table.add_column("method", no_wrap=True)
     for name in shown:
         table.add_column(columns[name], justify="right")
     for method, own in figures.items():
