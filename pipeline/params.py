@@ -102,7 +102,7 @@ class TrainingParams(Section):
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     epochs: int = Field(20, ge=1)
     patience: int = Field(8, ge=1)  # epochs without improvement after which training may stop
-    epoch_steps: int = Field(4, ge=1)  # least steps of an epoch, however few windows there are
+    epoch_steps: int = Field(2, ge=1)  # least steps of an epoch, however few windows there are
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
