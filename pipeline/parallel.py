@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from threadpoolctl import threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+LOG_EVERY_S = 10.0  # a line this often where no progress bar can be drawn
 
 
 def workers() -> int:
@@ -55,9 +58,13 @@ def parallel_map(
         _progress() as progress,
     ):
         task = progress.add_task(title, total=len(items))
+        told_s = time.monotonic()
         for result in joblib.Parallel(return_as="generator")(jobs):
             results.append(result)
             progress.advance(task)
+            if progress.disable and time.monotonic() - told_s > LOG_EVERY_S:
+                print(f"{title}: {len(results)} of {len(items)}", file=sys.stderr, flush=True)
+                told_s = time.monotonic()
     return results
 
 

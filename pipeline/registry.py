@@ -40,6 +40,8 @@ def find(kind: str, name: str) -> Any:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise ConsilienceError(
-            f"there is no {SINGULAR[kind]} '{name}'", "params.yaml", f"{hint}known: {', '.join(known)}"
+            f"there is no {SINGULAR[kind]} '{name}'",
+            "params.yaml",
+            f"{hint}known: {', '.join(known)}",
         )
     return getattr(importlib.import_module(f"pipeline.{kind}.{name}"), SINGULAR[kind])
