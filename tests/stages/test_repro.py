@@ -1,0 +1,91 @@
+"""The whole way through DVC on a small corpus, and what it costs to change something."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def reproduced(make_project):
+    project = make_project()
+    project.configure()
+    project.log = project.repro()
+    return project
+
+
+def metrics(project):
+    return json.loads((project.folder / "data/evaluation/metrics.json").read_text())
+
+
+def test_every_stage_runs_in_the_order_of_the_graph(reproduced):
+    order = ["synthesize@demo", "catalog", "ingest@eeg", "align", "label", "window"]
+    order += ["train@coherence_transfer", "evaluate", "report"]
+    places = [reproduced.log.index(f"Running stage '{stage}'") for stage in order]
+    assert places == sorted(places)
+
+
+def test_the_report_and_the_table_are_there(reproduced):
+    assert "<html" in (reproduced.folder / "data/report/report.html").read_text()
+    shown = reproduced.run("consilience", "summary").stdout
+    assert "coherence transfer" in " ".join(shown.split())
+    assert "report.html" in shown
+
+
+def test_metrics_are_shown_by_dvc(reproduced):
+    shown = json.loads(reproduced.run("dvc", "metrics", "show", "--json").stdout)
+    files = shown[""]["data"]
+    assert 0 <= files["data/evaluation/metrics.json"]["data"]["coherence_transfer"]["all"] <= 1
+    assert files["data/score/demo/alignment.json"]["data"]["error_ms"]["eeg"]["median"] < 10
+
+
+def test_plots_are_drawn_by_dvc(reproduced):
+    drawn = reproduced.run("dvc", "plots", "show", "-o", "dvc_plots").stdout
+    assert drawn.strip().endswith("index.html")
+
+
+def test_a_second_run_reruns_nothing(reproduced):
+    assert "Running stage" not in reproduced.repro()
+
+
+def test_a_parameter_reruns_only_what_depends_on_it(reproduced):
+    shown = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=50").stdout
+    ran = {line.split("'")[1] for line in shown.splitlines() if line.startswith("Running stage")}
+    assert ran == {"evaluate", "report"}
+
+
+def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
+    other = make_project()
+    other.configure()
+    other.repro("evaluate")
+    for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
+        assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
+
+
+def test_an_added_recording_is_the_only_one_processed(reproduced, tmp_project):
+    project, root = tmp_project, "data/raw/mine"
+    shutil.copytree(reproduced.folder / "data/raw/demo", project.folder / root)
+    late = next((project.folder / root).rglob("*.flac"))
+    aside = project.folder / "late.flac"
+    project.configure(root=root)
+
+    late.rename(aside)
+    before = project.repro("window")
+    assert "listed, but there is no such file" in before
+
+    aside.rename(late)
+    after = project.repro("window")
+    processed = [line for line in after.splitlines() if line.strip().startswith("processed ")]
+    session = "_".join(late.relative_to(project.folder / root).parts[:2])
+    assert processed == [f"  processed {session}_audio"]
+    assert "Stage 'ingest@eeg' didn't change, skipping" in after
+
+    incremental = {name: project.files(f"data/{name}") for name in ("signals", "windows")}
+    shutil.rmtree(project.folder / "data/.store")
+    project.repro("window", "--force")
+    assert incremental == {name: project.files(f"data/{name}") for name in ("signals", "windows")}
