@@ -179,15 +179,15 @@ def _write_plots(
 
 
 def _print(figures: dict[str, dict[str, Any]], corpus: Corpus) -> None:
-    columns = {"all": "all sensors"}
-    columns |= {f"without_{name}": f"without {name}" for name in corpus.modalities}
+    columns = {"all": "all"}
+    columns |= {f"without_{name}": f"−{name}" for name in corpus.modalities}
     columns |= {"noise": "noise", "grid": "grid", "ece": "ECE"}
     shown = [name for name in columns if name in next(iter(figures.values()))]
     chance = 1 / len(corpus.classes)
     table = Table(
         title="Balanced accuracy on unseen subjects",
-        caption=f"chance {chance:.3f}; noise: mean over sensors and five severities; grid: mean "
-        "over every subset and noise; ECE: calibration error, all sensors",
+        caption=f"chance {chance:.3f}; −x: all sensors but x; noise: mean over sensors "
+        "and severities; grid: mean over every subset and noise; ECE: calibration error",
     )
     table.add_column("method", no_wrap=True)
     for name in shown:
