@@ -13,6 +13,7 @@ from rich.console import Console
 from pipeline import params, registry
 from pipeline.errors import ConsilienceError
 from pipeline.files import write_bytes
+from pipeline.robustness.summary import short_table
 
 app = typer.Typer(
     help="From raw EEG, voice and face recordings to a model that knows what to trust.",
@@ -43,13 +44,12 @@ def names() -> None:
 @app.command()
 def summary() -> None:
     """Show the evaluation's short table and where the report is."""
-    from pipeline.robustness.summary import short_table
-
-    metrics, report = Path("data/evaluation/metrics.json"), Path("data/report/report.html")
+    metrics, windows = Path("data/evaluation/metrics.json"), Path("data/windows/meta.json")
     if not metrics.is_file():
         raise ConsilienceError("nothing was evaluated yet", str(metrics), "run 'dvc repro'")
-    Console().print(short_table(json.loads(metrics.read_text())))
-    typer.echo(f"report: {report.resolve()}")
+    classes = json.loads(windows.read_text())["classes"]
+    Console().print(short_table(json.loads(metrics.read_text()), len(classes), params.METHODS[-1]))
+    typer.echo(f"report: {Path('data/report/report.html').resolve()}")
 
 
 def main() -> None:

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 from rich.console import Console
-from rich.table import Table
 
 from pipeline.contracts import Scores, write_table
 from pipeline.files import atomic_folder, atomic_path, write_json
 from pipeline.params import Params, load
+from pipeline.robustness.summary import short_table
 from pipeline.stages import run
 
 if TYPE_CHECKING:
@@ -55,15 +54,16 @@ def evaluate(params: Params) -> None:
         curves.append(_curve(method, found["balanced_accuracy"], asked))
 
     default = OURS if OURS in done else next(iter(done))
+    metrics = _metrics(figures, default)
     with atomic_folder(EVALUATION) as folder:
-        write_json(folder / "metrics.json", _metrics(figures, default))
+        write_json(folder / "metrics.json", metrics)
         write_json(folder / "calibration.json", {m: item.calibration for m, item in done.items()})
         write_table(folder / "scores.parquet", pl.concat(scores), Scores)
         reading = evaluation.window_table(done[default].tested[asked[0]], corpus)
         with atomic_path(folder / "windows.parquet") as path:
             reading.write_parquet(path)
         _write_plots(folder / "plots", pl.concat(curves), done, reading)
-    _print(figures, corpus)
+    Console().print(short_table(metrics, len(corpus.classes), default))
 
 
 def _prepared(corpus: Corpus, asked: list[Condition]) -> dict[str, dict[str, Tensor]]:
@@ -176,27 +176,6 @@ def _write_plots(
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as path:
             table.write_csv(path, float_precision=6)
-
-
-def _print(figures: dict[str, dict[str, Any]], corpus: Corpus) -> None:
-    columns = {"all": "all"}
-    columns |= {f"without_{name}": f"−{name}" for name in corpus.modalities}
-    columns |= {"noise": "noise", "grid": "grid", "ece": "ECE"}
-    shown = [name for name in columns if name in next(iter(figures.values()))]
-    chance = 1 / len(corpus.classes)
-    table = Table(
-        title="Balanced accuracy on unseen subjects",
-        caption=f"chance {chance:.3f}; −x: all sensors but x; noise: mean over sensors "
-        "and severities; grid: mean over every subset and noise; ECE: calibration error",
-    )
-    table.add_column("method", no_wrap=True)
-    for name in shown:
-        table.add_column(columns[name], justify="right")
-    for method, own in figures.items():
-        values = [f"{float(np.asarray(own[name])[0]):.3f}" for name in shown]
-        style = "bold" if method == OURS else ""
-        table.add_row(method.replace("_", " "), *values, style=style)
-    Console().print(table)
 
 
 if __name__ == "__main__":
