@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.nn.functional import dropout
+from torch.overrides import TorchFunctionMode
+
+from pipeline.seeds import generator
 
 
 class Stack(nn.Module):
@@ -20,6 +25,12 @@ class Stack(nn.Module):
     ----------
     networks : sequence of Module
         One per run, all built alike; their parameters are copied.
+
+    Attributes
+    ----------
+    generators : sequence of numpy.random.Generator
+        One per run, from which its dropout is drawn; to be replaced for other draws. Networks
+        may use no other randomness.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -32,6 +43,7 @@ class Stack(nn.Module):
                 for name, value in weights.items()
             }
         )
+        self.generators = [generator("dropout", run) for run in range(len(networks))]
         self._call = (calls[0],)  # a tuple hides it: its own parameters are not trained
 
     def forward(self, function: str, stacked: Any, *shared: Any) -> Any:
@@ -53,11 +65,37 @@ class Stack(nn.Module):
         """
         call = self._call[0].train(self.training)
 
-        def one(weights: dict[str, Any], own: Any) -> Any:
-            return functional_call(call, weights, (function, own, *shared))
+        def one(weights: dict[str, Any], own: Any, run: Tensor) -> Any:
+            with _Dropout(self.generators, run):
+                return functional_call(call, weights, (function, own, *shared))
 
         weights = {name.replace("/", "."): value for name, value in self.weights.items()}
-        return torch.vmap(one, randomness="different")(weights, stacked)
+        runs = torch.arange(len(self.generators), device=next(iter(weights.values())).device)
+        return torch.vmap(one, randomness="error")(weights, stacked, runs)
+
+
+class _Dropout(TorchFunctionMode):
+    """Draws dropout for every run from its own generator, whatever runs beside it and wherever."""
+
+    def __init__(self, generators: Sequence[np.random.Generator], run: Tensor) -> None:
+        super().__init__()
+        self._generators, self._run = generators, run
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        called = self._dropped if function is dropout else function
+        return called(*args, **(kwargs or {}))
+
+    def _dropped(
+        self, values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> Tensor:
+        if not training or p == 0:
+            return values
+        shape = tuple(values.shape)  # of one run: this is called inside vmap
+        kept = np.stack([draw.random(shape, np.float32) >= p for draw in self._generators])
+        own = torch.from_numpy(kept).to(values.device).index_select(0, self._run[None])[0]
+        return torch.where(own, values / (1 - p), 0.0)
 
 
 class _Call(nn.Module):

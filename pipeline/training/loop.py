@@ -1,7 +1,8 @@
 """The training loop every method shares: all folds and seeds of a method as one stack.
 
-Lightning Fabric places the stack (CPU, CUDA with mixed precision). An interrupted training goes
-on from its last checkpoint to the same result.
+Lightning Fabric places it on one device, or in shares on several, with mixed precision on CUDA.
+An interrupted training goes on from its last checkpoint to the same result, and may do so on
+another number of devices.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ from pipeline.modalities.base import Encoder
 from pipeline.model.losses import cross_entropy, gaussian_nll
 from pipeline.model.stack import Stack
 from pipeline.params import TrainingParams
-from pipeline.seeds import seed_from
+from pipeline.seeds import generator, seed_from
 from pipeline.training.augmentation import Augmentation, Run
 from pipeline.training.data import Corpus, Scaler, fit_scaler, prepare
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit
+CHECKPOINT = "state.safetensors"
 CHECKPOINT_EPOCHS = 10  # changes no result
 SELECTION_TEMPERATURES = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 HISTORY = ("fold", "seed", "epoch", "train_loss", "validation_loss", "validation_balanced_accuracy")
@@ -128,43 +130,73 @@ def fit(
     corpus : Corpus
         The windows.
     checkpoint : Path
-        Folder for the state of an unfinished training; removed at the end by the caller.
+        Folder for the state of the training, from which it goes on if it was interrupted; the
+        caller removes it when it has kept what `fit` returns.
     """
-    from lightning_fabric import Fabric  # slow to import
+    from pipeline.training import devices  # slow to import
 
-    torch.set_num_threads(training.cpu_threads)
-    cuda = torch.cuda.is_available()
-    fabric = Fabric(accelerator="cuda" if cuda else "cpu", devices=1, precision=_precision(cuda))
     runs = [Run(fold, seed) for fold in corpus.folds for seed in training.seeds]
+    share = partial(
+        _train,
+        method=method,
+        params=params,
+        training=training,
+        corpus=corpus,
+        runs=runs,
+        checkpoint=checkpoint / CHECKPOINT,
+    )
+    devices.launch(share, len(runs))
+    state = load_file(checkpoint / CHECKPOINT)
+    stack = _untrained(method, params, training, corpus, runs)
+    stack.load_state_dict(_part(state, "best/"))
+    scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
+    return Fitted(
+        stack.eval(), scaler, runs, state["best_epoch"].tolist(), _history(runs, state["history"])
+    )
+
+
+def _untrained(
+    method: str, params: Any, training: TrainingParams, corpus: Corpus, runs: list[Run]
+) -> Stack:
     encoders = encoders_for(corpus.features, training.width, training.dropout)
-    prepared = {name: prepare(corpus, encoders, name) for name in corpus.modalities}
-    scaler = fit_scaler(corpus, prepared, [corpus.members(run.fold, "train") for run in runs])
-    example = {name: values[:1] for name, values in prepared.items()}
-    stack = build_stack(
+    example = {
+        name: encoder.prepare(torch.from_numpy(np.array(corpus.windows(name)[:1]))).nan_to_num()
+        for name, encoder in encoders.items()
+    }
+    return build_stack(
         method, params, training, runs, corpus.features, len(corpus.classes), example
     )
-    trainer = _Trainer(fabric, stack, runs, corpus, prepared, scaler, training)
+
+
+def _train(
+    fabric: Any,
+    method: str,
+    params: Any,
+    training: TrainingParams,
+    corpus: Corpus,
+    runs: list[Run],
+    checkpoint: Path,
+) -> None:
+    """Train this process's share of the runs; leave the state of all of them in a file."""
+    torch.set_num_threads(training.cpu_threads)
+    own = runs[fabric.global_rank :: fabric.world_size]
+    stack = _untrained(method, params, training, corpus, own)
+    trainer = _Trainer(fabric, stack, own, corpus, training)
     trainer.resume(checkpoint)
-    with _progress() as progress:
+    with _progress(fabric.is_global_zero) as progress:
         task = progress.add_task(f"train {method}", total=training.epochs)
         progress.update(task, completed=trainer.epoch)
-        while not trainer.done:
+        while not trainer.done():
             trainer.train_epoch()
             trainer.validate()
             progress.update(task, completed=trainer.epoch)
             if trainer.epoch % CHECKPOINT_EPOCHS == 0:
                 trainer.save(checkpoint)
-    return trainer.fitted()
-
-
-def _precision(cuda: bool) -> Any:
-    if not cuda:
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    trainer.save(checkpoint)
 
 
 class _Trainer:
-    """State of a training: weights, best weights, optimiser, consensus, history."""
+    """State of a share of the runs: weights, best weights, optimiser, consensus, history."""
 
     def __init__(
         self,
@@ -172,18 +204,21 @@ class _Trainer:
         stack: Stack,
         runs: list[Run],
         corpus: Corpus,
-        prepared: Mapping[str, Tensor],
-        scaler: Scaler,
         training: TrainingParams,
     ) -> None:
-        self.fabric, self.runs, self.training = fabric, runs, training
-        self.scaler, self.stack = scaler, stack
+        self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
         self.train_rows = [corpus.members(run.fold, "train") for run in runs]
         self.validation_rows = [corpus.members(run.fold, "validation") for run in runs]
+        # The longest of all folds, not of this share: what a run sees depends on no other.
+        self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
+        encoders = encoders_for(corpus.features, training.width, training.dropout)
+        prepared = {name: prepare(corpus, encoders, name) for name in corpus.modalities}
+        self.scaler = fit_scaler(corpus, prepared, self.train_rows)
         to_device = fabric.to_device
         self.prepared = {name: to_device(values) for name, values in prepared.items()}
         self.device_scaler = Scaler.from_tensors(
-            {name: to_device(value) for name, value in scaler.tensors().items()}, tuple(prepared)
+            {name: to_device(value) for name, value in self.scaler.tensors().items()},
+            tuple(prepared),
         )
         self.present = to_device(torch.from_numpy(corpus.available).float())
         self.target = to_device(torch.from_numpy(corpus.target))
@@ -205,20 +240,24 @@ class _Trainer:
         self.best = {name: value.detach().clone() for name, value in stack.state_dict().items()}
         self.best_loss = np.full(len(runs), np.inf)
         self.best_epoch = np.zeros(len(runs), np.int64)
+        self.history: list[NDArray[np.float64]] = []  # an epoch's values, shape (R, 3)
         self.epoch = 0
-        self.history: list[dict[str, float]] = []
         self._train_loss = np.zeros(len(runs))
 
-    @property
     def done(self) -> bool:
-        """Whether the budget is spent or no run has improved for `patience` epochs."""
-        waited = self.epoch - self.best_epoch
-        return self.epoch >= self.training.epochs or bool(np.all(waited > self.training.patience))
+        """Whether the budget is spent or no run of any process improved for `patience` epochs."""
+        if self.epoch >= self.training.epochs:
+            return True
+        hopeful = np.sum(self.epoch - self.best_epoch <= self.training.patience)
+        hopeful_anywhere = self.fabric.all_reduce(
+            self.fabric.to_device(torch.tensor(float(hopeful))), reduce_op="sum"
+        )
+        return not hopeful_anywhere
 
     def train_epoch(self) -> None:
         """Visit every training window of every run; runs and corpora with few repeat some."""
         training, self.epoch = self.training, self.epoch + 1
-        torch.manual_seed(seed_from("dropout", self.epoch))
+        self.stack.generators = [generator("dropout", *run, self.epoch) for run in self.runs]
         augmentation = Augmentation(
             self.runs,
             self.epoch,
@@ -226,7 +265,7 @@ class _Trainer:
             training.noise,
             training.feature_dropout,
         )
-        visited = math.ceil(max(map(len, self.train_rows)) / training.batch_size)
+        visited = math.ceil(self.longest / training.batch_size)
         steps = max(visited, training.epoch_steps)
         order = self.fabric.to_device(
             augmentation.order(self.train_rows, steps * training.batch_size)
@@ -290,9 +329,7 @@ class _Trainer:
         outcomes = [self._validation(index, self.fabric.to_device(kept)) for kept in masks]
         loss = np.mean([loss for loss, _ in outcomes], axis=0)
         accuracy = outcomes[0][1]
-        for run, (fold, seed) in enumerate(self.runs):
-            values = (self.epoch, self._train_loss[run], loss[run], accuracy[run])
-            self.history.append(dict(zip(HISTORY, (fold, seed, *values), strict=True)))
+        self.history.append(np.stack([self._train_loss, loss, accuracy], axis=1))
         better = np.flatnonzero(loss < self.best_loss)
         self.best_loss[better], self.best_epoch[better] = loss[better], self.epoch
         for name, value in self.stack.state_dict().items():
@@ -314,56 +351,70 @@ class _Trainer:
             accuracies.append(_balanced_accuracy(logits, target))
         return np.array(losses), np.array(accuracies)
 
-    def fitted(self) -> Fitted:
-        """Return the best weights of every run, on the CPU."""
-        self.stack.load_state_dict(self.best)
-        self.stack.cpu().eval()
-        history = pl.DataFrame(self.history, schema_overrides=dict.fromkeys(HISTORY[:3], pl.Int64))
-        best = [int(epoch) for epoch in self.best_epoch]
-        return Fitted(self.stack, self.scaler, self.runs, best, history.sort(HISTORY[:3]))
+    def save(self, path: Path) -> None:
+        """Write the state of all processes' runs as tensors: nothing of it can execute code."""
+        own = {name: value.detach().cpu() for name, value in self._state().items()}
+        ranks = range(self.fabric.world_size)
+        shares = [self.fabric.broadcast(own, src=rank) for rank in ranks]
+        n_runs = sum(len(share["best_epoch"]) for share in shares)
+        whole = {name: value.new_empty(n_runs, *value.shape[1:]) for name, value in own.items()}
+        for rank, share in zip(ranks, shares, strict=True):
+            for name, value in share.items():
+                whole[name][rank :: len(ranks)] = value
+        if self.fabric.is_global_zero:
+            write_bytes(path, save(whole))
 
-    def save(self, folder: Path) -> None:
-        """Write the state as tensors and JSON: nothing of it can execute code."""
+    def _state(self) -> dict[str, Tensor]:
+        """Return all that a training is, each tensor with the runs along its first axis."""
+        n_runs = len(self.runs)
         tensors = {f"now/{name}": value for name, value in self.stack.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        tensors |= {f"scaler/{name}": value for name, value in self.scaler.tensors().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items()}
+            for key, value in state.items():  # the step is one number for all
+                own = value if value.ndim else value.expand(n_runs)
+                tensors[f"optimizer/{number}/{key}"] = own
         tensors["consensus"] = self.consensus
-        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        write_bytes(folder / "state.safetensors", save(plain))
-        write_json(
-            folder / "state.json",
-            {
-                "epoch": self.epoch,
-                "best_loss": list(self.best_loss),
-                "best_epoch": list(self.best_epoch),
-                "history": self.history,
-            },
-        )
+        tensors["best_loss"] = torch.from_numpy(self.best_loss)
+        tensors["best_epoch"] = torch.from_numpy(self.best_epoch)
+        tensors["history"] = torch.from_numpy(np.stack(self.history, axis=1))
+        return tensors
 
-    def resume(self, folder: Path) -> None:
-        """Take up the state a checkpoint holds, if there is one."""
-        if not (folder / "state.json").is_file():
+    def resume(self, path: Path) -> None:
+        """Take up these runs' part of a checkpoint, if there is one."""
+        if not path.is_file():
             return
-        told = json.loads((folder / "state.json").read_text())
-        tensors = load_file(folder / "state.safetensors")
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            size = len(prefix)
-            return {name[size:]: v for name, v in tensors.items() if name.startswith(prefix)}
-
-        self.stack.load_state_dict(part("now/"))
-        self.best = {name: self.fabric.to_device(v) for name, v in part("best/").items()}
+        own = slice(self.fabric.global_rank, None, self.fabric.world_size)
+        tensors = {name: value[own].clone() for name, value in load_file(path).items()}
+        self.stack.load_state_dict(_part(tensors, "now/"))
+        self.best = {
+            name: self.fabric.to_device(value) for name, value in _part(tensors, "best/").items()
+        }
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in part("optimizer/").items():
+        for name, value in _part(tensors, "optimizer/").items():
             number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = value
+            state.setdefault(int(number), {})[key] = value[0] if key == "step" else value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.consensus = self.fabric.to_device(tensors["consensus"])
-        self.epoch = told["epoch"]
-        self.best_loss = np.array(told["best_loss"], np.float64)
-        self.best_epoch = np.array(told["best_epoch"], np.int64)
-        self.history = told["history"]
+        self.best_loss = tensors["best_loss"].numpy()
+        self.best_epoch = tensors["best_epoch"].numpy()
+        self.history = list(tensors["history"].numpy().swapaxes(0, 1))
+        self.epoch = len(self.history)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+
+
+def _history(runs: list[Run], values: Tensor) -> pl.DataFrame:
+    """Return a row per run and epoch from the values, shape (R, epochs, 3)."""
+    rows = [
+        (*run, epoch, *told)
+        for run, of_run in zip(runs, values.tolist(), strict=True)
+        for epoch, told in enumerate(of_run, start=1)
+    ]
+    schema = dict.fromkeys(HISTORY[:3], pl.Int64) | dict.fromkeys(HISTORY[3:], pl.Float64)
+    return pl.DataFrame(rows, schema, orient="row").sort(HISTORY[:3])
 
 
 def selection_loss(logits: Tensor, target: Tensor, mean: Tensor, affect: Tensor) -> float:
@@ -392,7 +443,7 @@ def _balanced_accuracy(logits: Tensor, target: Tensor) -> float:
     return float(np.mean(recalls)) if recalls else math.nan
 
 
-def _progress() -> Progress:
+def _progress(shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -400,7 +451,7 @@ def _progress() -> Progress:
         TextColumn("epochs"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=not (shown and sys.stderr.isatty()),
     )
 
 

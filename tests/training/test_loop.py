@@ -1,9 +1,11 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from torch.testing import assert_close
 
 from pipeline import registry
@@ -11,7 +13,7 @@ from pipeline.contracts import Scores, read_table, write_table
 from pipeline.errors import ConsilienceError
 from pipeline.params import TrainingParams
 from pipeline.robustness import evaluation, protocol, statistics
-from pipeline.training import data, loop
+from pipeline.training import data, devices, loop
 
 BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
 
@@ -19,7 +21,9 @@ BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning
 def train(folder: Path, method: str = "hybrid", budget: TrainingParams = BUDGET) -> loop.Fitted:
     params = registry.find("methods", method).Params()
     checkpoint = folder.parent / "checkpoint"
-    return loop.fit(method, params, budget, data.load(folder), checkpoint)
+    fitted = loop.fit(method, params, budget, data.load(folder), checkpoint)
+    shutil.rmtree(checkpoint)
+    return fitted
 
 
 def assert_equal(first: loop.Fitted, second: loop.Fitted) -> None:
@@ -33,12 +37,8 @@ def test_a_rerun_is_identical(windows_folder: Path) -> None:
     assert_equal(train(windows_folder), train(windows_folder))
 
 
-@pytest.mark.parametrize("method", ["hybrid", "coherence_transfer"])
-def test_an_interrupted_training_ends_the_same(
-    windows_folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    whole = train(windows_folder, method)
-    monkeypatch.setattr(loop, "CHECKPOINT_EPOCHS", 3)
+def interrupt(folder: Path, method: str) -> None:
+    """Train up to epoch 5, with a checkpoint of epoch 3."""
     validate = loop._Trainer.validate
 
     def interrupted(trainer: loop._Trainer) -> None:
@@ -46,10 +46,19 @@ def test_an_interrupted_training_ends_the_same(
             raise KeyboardInterrupt
         validate(trainer)
 
-    monkeypatch.setattr(loop._Trainer, "validate", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(windows_folder, method)
-    monkeypatch.setattr(loop._Trainer, "validate", validate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "CHECKPOINT_EPOCHS", 3)
+        patch.setattr(loop._Trainer, "validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, method)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "coherence_transfer"])
+def test_an_interrupted_training_ends_the_same(
+    windows_folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    whole = train(windows_folder, method)
+    interrupt(windows_folder, method)
     visited: list[int] = []
     train_epoch = loop._Trainer.train_epoch
 
@@ -60,6 +69,53 @@ def test_an_interrupted_training_ends_the_same(
     monkeypatch.setattr(loop._Trainer, "train_epoch", counted)
     assert_equal(train(windows_folder, method), whole)
     assert visited[0] == 4
+
+
+def assert_close_to(first: loop.Fitted, second: loop.Fitted) -> None:
+    """Equal but for last bits: a vector instruction may round otherwise than a scalar one."""
+    for name, weight in first.stack.state_dict().items():
+        assert_close(weight, second.stack.state_dict()[name], rtol=1e-4, atol=1e-5)
+    assert_frame_equal(first.history, second.history, rel_tol=1e-4, abs_tol=1e-5)
+    assert first.best_epochs == second.best_epochs
+
+
+@pytest.mark.slow
+def test_two_devices_train_three_runs_as_one_does_and_stop_when_it_does(
+    windows_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = BUDGET.model_copy(
+        update={"seeds": [0], "epochs": 40, "patience": 2, "learning_rate": 0.03}
+    )
+    one = train(windows_folder, "concat", budget)
+    assert one.history["epoch"].max() < 40
+    monkeypatch.setenv(devices.VARIABLE, "2")
+    assert_close_to(train(windows_folder, "concat", budget), one)
+
+
+@pytest.mark.slow
+def test_two_devices_take_up_the_checkpoint_of_one(
+    windows_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(windows_folder)
+    interrupt(windows_folder, "hybrid")
+    monkeypatch.setenv(devices.VARIABLE, "2")
+    assert_close_to(train(windows_folder), whole)
+
+
+def test_a_run_is_the_same_whatever_runs_beside_it(windows_folder: Path) -> None:
+    both = train(windows_folder)
+    alone = train(windows_folder, budget=BUDGET.model_copy(update={"seeds": [1]}))
+    for name, weight in alone.stack.state_dict().items():
+        assert_close(weight, both.stack.state_dict()[name][1::2])
+
+
+@pytest.mark.parametrize("number", ["0", "two", "-1", "1.5"])
+def test_a_senseless_number_of_devices_is_told(
+    windows_folder: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    monkeypatch.setenv(devices.VARIABLE, number)
+    with pytest.raises(ConsilienceError, match=f"'{number}' is no number of devices"):
+        train(windows_folder)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(windows_folder: Path) -> None:
