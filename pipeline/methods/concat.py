@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
-from pipeline.model.fusion import N_AFFECT, encode, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
 
 
 class ConcatParams(MethodParams):
@@ -32,12 +32,8 @@ class Concat(Method):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.n_classes = n_classes
-        self.head = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear((width + 1) * len(encoders), width),
-            nn.GELU(),
-            nn.Linear(width, n_classes + 2 * N_AFFECT),
-        )
+        n_inputs = (width + 1) * len(encoders)
+        self.head = head(n_inputs, width, n_classes + 2 * N_AFFECT, dropout)
 
     def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Read windows from (inputs, available)."""

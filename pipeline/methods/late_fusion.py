@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
-from pipeline.model.fusion import N_AFFECT, encode, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
 from pipeline.model.losses import cross_entropy, gaussian_nll
 from pipeline.model.opinions import (
     EPSILON,
@@ -43,12 +43,13 @@ class LateFusion(Method):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.n_classes = n_classes
-        self.heads = nn.ModuleList([nn.Linear(width, n_classes + 2 * N_AFFECT) for _ in encoders])
+        outputs = n_classes + 2 * N_AFFECT
+        self.heads = nn.ModuleList([head(width, width, outputs, dropout) for _ in encoders])
 
     def _alone(self, inputs: Mapping[str, Tensor], available: Tensor) -> Tensor:
         encodings = encode(self.encoders, inputs, available)
-        heads = [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)]
-        return torch.stack(heads, 1)
+        said = [own(encoding) for own, encoding in zip(self.heads, encodings, strict=True)]
+        return torch.stack(said, 1)
 
     def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Read windows from (inputs, available)."""

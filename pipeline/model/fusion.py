@@ -24,6 +24,16 @@ def encode(
     ]
 
 
+def head(n_inputs: int, width: int, n_outputs: int, dropout: float) -> nn.Sequential:
+    """Return the head that every method reads encodings with, of one modality or of all.
+
+    A linear head without dropout overfits a few hundred windows.
+    """
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(n_inputs, width), nn.GELU(), nn.Linear(width, n_outputs)
+    )
+
+
 class Opinions(NamedTuple):
     """What a `SummedNetwork` says.
 
@@ -47,7 +57,7 @@ class Opinions(NamedTuple):
 
 
 class SummedNetwork(nn.Module):
-    """Unimodal logits plus those of a joint head: ``sum_m a_m W_m h_m + joint(a_1 h_1, ...)``.
+    """Unimodal logits plus those of a joint head: ``sum_m a_m head_m(h_m) + joint(a_1 h_1, ...)``.
 
     The joint head counts only where at least two modalities are available: a single one is
     read by its own head alone, exactly as if it had been the only sensor.
@@ -60,19 +70,14 @@ class SummedNetwork(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.n_classes = n_classes
         outputs = n_classes + 2 * N_AFFECT
-        self.heads = nn.ModuleList([nn.Linear(width, outputs) for _ in encoders])
-        self.joint = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear((width + 1) * len(encoders), width),
-            nn.GELU(),
-            nn.Linear(width, outputs),
-        )
+        self.heads = nn.ModuleList([head(width, width, outputs, dropout) for _ in encoders])
+        self.joint = head((width + 1) * len(encoders), width, outputs, dropout)
 
     def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> Opinions:
         """Read windows: inputs (B, ...) per modality, available (B, M)."""
         encodings = encode(self.encoders, inputs, available)
-        heads = [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)]
-        alone = torch.where(available[..., None] > 0, torch.stack(heads, 1), 0.0)
+        said = [own(encoding) for own, encoding in zip(self.heads, encodings, strict=True)]
+        alone = torch.where(available[..., None] > 0, torch.stack(said, 1), 0.0)
         joint = self.joint(torch.cat([*encodings, available], -1))
         several = (available.sum(-1, keepdim=True) > 1).to(joint.dtype)
         classes = self.n_classes

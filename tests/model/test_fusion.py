@@ -1,0 +1,35 @@
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from pipeline.model.fusion import SummedNetwork
+
+CLASSES, WIDTH, WINDOWS = 4, 8, 6
+SENSORS = ("eeg", "audio", "video")
+
+
+def network() -> SummedNetwork:
+    torch.manual_seed(0)
+    return SummedNetwork({name: nn.Identity() for name in SENSORS}, CLASSES, WIDTH, 0.5)
+
+
+def windows() -> dict[str, Tensor]:
+    return {name: torch.randn(WINDOWS, WIDTH) for name in SENSORS}
+
+
+def test_a_single_modality_is_read_by_its_own_head_alone() -> None:
+    said = network().eval()(windows(), torch.tensor([0.0, 1, 0]).expand(WINDOWS, 3))
+    assert_close(said.logits, said.unimodal[:, 1], rtol=0, atol=0)
+    assert (said.unimodal[:, [0, 2]] == 0).all()
+
+
+def test_with_several_the_joint_head_has_its_say() -> None:
+    said = network().eval()(windows(), torch.ones(WINDOWS, 3))
+    assert not torch.allclose(said.logits, said.unimodal.sum(1))
+
+
+def test_every_head_is_regularised_in_training_only() -> None:
+    model, given, available = network(), windows(), torch.ones(WINDOWS, 3)
+    first, second = model(given, available), model(given, available)
+    assert ((first.unimodal != second.unimodal).any(-1).float().mean(0) > 0.5).all()
+    assert_close(model.eval()(given, available).logits, model(given, available).logits)
