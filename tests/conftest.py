@@ -82,9 +82,12 @@ def copy_project(folder: Path) -> Project:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
     project = Project(folder)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "init", "-q"], cwd=folder, check=True)
     project.run("dvc", "init", "-q")
     shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
+    subprocess.run([*git, "add", "."], cwd=folder, check=True)
+    subprocess.run([*git, "commit", "-qm", "Begin"], cwd=folder, check=True)
     return project
 
 
