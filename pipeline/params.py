@@ -101,23 +101,29 @@ class TrainingParams(Section):
 
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     epochs: int = Field(20, ge=1)
-    patience: int = Field(8, ge=1)  # epochs without improvement after which training may stop
-    epoch_steps: int = Field(2, ge=1)  # least steps of an epoch, however few windows there are
+    patience: int = Field(
+        8, ge=1, description="epochs without improvement after which training may stop"
+    )
+    epoch_steps: int = Field(
+        2, ge=1, description="least steps of an epoch, however few windows there are"
+    )
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     width: int = Field(64, ge=1)
     dropout: float = Field(0.4, ge=0, lt=1)
     modality_dropout: float = Field(0.3, ge=0, lt=1)
-    noise: float = Field(1.0, ge=0)  # largest, in standard deviations of the features
+    noise: float = Field(1.0, ge=0, description="largest, in standard deviations of the features")
     feature_dropout: float = Field(0.2, ge=0, lt=1)
-    cpu_threads: int = Field(1, ge=1)  # can change the last bits of a result
+    cpu_threads: int = Field(1, ge=1, description="can change the last bits of a result")
 
 
 class RobustnessParams(Section):
     """How the evaluation measures."""
 
-    bootstrap: int = Field(2000, ge=100)  # resamples of the subjects behind every interval
+    bootstrap: int = Field(
+        2000, ge=100, description="resamples of the subjects behind every interval"
+    )
     calibration_bins: int = Field(15, ge=2)
 
 

@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pipeline import params
 
 ROOT = Path(__file__).parent.parent
+# Speed is a benchmark's affair: on a busy machine a deadline would fail for no fault of the code.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
+
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 SMALL: dict[str, dict[str, Any]] = {
