@@ -173,7 +173,8 @@ def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path
 
 
 def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
-    corpus, fitted = data.load(windows_folder), train(windows_folder)
+    longer = BUDGET.model_copy(update={"epochs": 4 * BUDGET.epochs})
+    corpus, fitted = data.load(windows_folder), train(windows_folder, budget=longer)
     encoders = loop.encoders_for(corpus.features, 8, 0.0)
     asked = protocol.conditions(corpus.modalities)
     prepared = {
