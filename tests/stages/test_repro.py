@@ -53,7 +53,7 @@ def test_a_second_run_reruns_nothing(reproduced):
 
 
 def test_a_parameter_reruns_only_what_depends_on_it(reproduced):
-    shown = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=50").stdout
+    shown = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=150").stdout
     ran = {line.split("'")[1] for line in shown.splitlines() if line.startswith("Running stage")}
     assert ran == {"evaluate", "report"}
 
