@@ -52,10 +52,13 @@ def test_a_second_run_reruns_nothing(reproduced):
     assert "Running stage" not in reproduced.repro()
 
 
-def test_a_parameter_reruns_only_what_depends_on_it(reproduced):
+def test_a_parameter_reruns_only_what_depends_on_it_and_back_is_cached(reproduced):
     shown = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=150").stdout
     ran = {line.split("'")[1] for line in shown.splitlines() if line.startswith("Running stage")}
     assert ran == {"evaluate", "report"}
+
+    reproduced.configure()
+    assert "Stage 'evaluate' is cached" in reproduced.repro()
 
 
 def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
