@@ -6,7 +6,8 @@ Shapes: B windows, M modalities in the corpus's order, K classes, A affect targe
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,8 @@ class Batch(NamedTuple):
         Standardised valence and arousal; NaN where unknown.
     consensus : Tensor, shape (B, K)
         Moving average of the opinions this run returned for these windows so far.
+    swapped : Tensor of float, shape (B, M)
+        1 where augmentation let a modality show another window of the batch.
     disagreement : Tensor, scalar
         Mean share of the annotators' votes that the leading class lacks, over this run's
         training windows with several annotators; 0 if there are none.
@@ -55,6 +58,7 @@ class Batch(NamedTuple):
     target: Tensor
     affect: Tensor
     consensus: Tensor
+    swapped: Tensor
     disagreement: Tensor
 
 
@@ -85,17 +89,63 @@ class Reading(NamedTuple):
 class Method(nn.Module):
     """One way of fusing modalities.
 
-    A subclass gives `Params`, `read`, where it needs one `loss`, and a constructor
-    ``(encoders, n_classes, width, dropout, params)``: one encoder a modality in the corpus's
-    order, K, the numbers in an encoding, the dropout probability and an instance of `Params`.
-    It must ignore what it is given of a modality that is not available.
+    A subclass gives `Params`, `observe`, where it needs them `loss`, `decide` and parameters of
+    its own in `calibration`. It must ignore what it is given of a modality that is not available.
+
+    A window is read in two steps. `observe` is the trained network; `decide` makes the reading of
+    what was observed, and is all that `calibration` has a part in. Once the network is trained,
+    the parameters of `calibration`, and no others, are fitted on corrupted windows of the
+    validation subjects.
+
+    Parameters
+    ----------
+    encoders : mapping of str to Module
+        One a modality, in the corpus's order.
+    n_classes : int
+    width : int
+        Numbers in an encoding.
+    dropout : float
+    params : MethodParams
+        An instance of `Params`.
     """
 
     Params: ClassVar[type[MethodParams]] = MethodParams
 
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        n_classes: int,
+        width: int,
+        dropout: float,
+        params: Any,
+    ) -> None:
+        super().__init__()
+        self.n_classes, self.width, self.dropout, self.params = n_classes, width, dropout, params
+        self.encoders = nn.ModuleDict(encoders)
+        self.calibration = nn.ParameterDict({"log_temperature": nn.Parameter(torch.zeros(()))})
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Any:
+        """Return what `decide` needs of (inputs, available), shaped as in `Batch`.
+
+        The default `decide` wants a `Reading` before calibration, whose vacuity is NaN for a
+        method that has none of its own: see `plain_reading`.
+        """
+        raise NotImplementedError
+
+    def decide(self, observed: Any) -> Reading:
+        """Return the calibrated reading: here, all logits divided by one temperature.
+
+        Guo et al. 2017, "On calibration of modern neural networks". A vacuity of NaN becomes
+        the entropy of the prediction, ``H(p) / ln K``.
+        """
+        logits = observed.logits * torch.exp(-self.calibration["log_temperature"])
+        entropy = normalised_entropy(logits.softmax(-1))
+        vacuity = torch.where(observed.vacuity.isfinite(), observed.vacuity, entropy)
+        return observed._replace(logits=logits, vacuity=vacuity)
+
     def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Read windows from (inputs, available), shaped as in `Batch`."""
-        raise NotImplementedError
+        return self.decide(self.observe(given))
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch and opinions (B, K) on its labels.
@@ -112,7 +162,7 @@ class Method(nn.Module):
         opinion : Tensor, shape (B, K)
             Probabilities, detached, that enter the moving consensus.
         """
-        reading = self.read((batch.inputs, batch.available))
+        reading = self.observe((batch.inputs, batch.available))
         return task_loss(reading, batch), reading.logits.detach().softmax(-1)
 
 
@@ -125,9 +175,16 @@ def task_loss(reading: Reading, batch: Batch) -> Tensor:
 def plain_reading(
     logits: Tensor, affect: tuple[Tensor, Tensor], available: Tensor, **more: Tensor
 ) -> Reading:
-    """Return a reading whose vacuity is the entropy of the prediction, ``H(p) / ln K``."""
-    nothing = available.sum(-1) == 0
-    uncertainty = torch.where(nothing, 1.0, normalised_entropy(logits.softmax(-1)))
+    """Return a reading of windows, undecided among the classes where nothing is available.
+
+    What a method does not tell stays NaN.
+    """
+    some = available.amax(-1, keepdim=True) > 0
     unknown = torch.full_like(available, torch.nan)
-    told = {"vacuity": uncertainty, "reliability": unknown, "coherence": unknown[:, 0], **more}
-    return Reading(logits, *affect, **told)
+    told = {
+        "vacuity": unknown[:, 0],
+        "reliability": unknown,
+        "coherence": unknown[:, 0],
+        **more,
+    }
+    return Reading(torch.where(some, logits, 0.0), *affect, **told)

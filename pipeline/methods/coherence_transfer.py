@@ -81,15 +81,14 @@ class CoherenceTransfer(Method):
         dropout: float,
         params: Any,
     ) -> None:
-        super().__init__()
-        self.params = params
-        self.network = SummedNetwork(encoders, n_classes, width, dropout)
+        super().__init__(encoders, n_classes, width, dropout, params)
+        self.network = SummedNetwork(self.encoders, n_classes, width, dropout)
         if params.evidence:
             self.prototypes = Prototypes(len(encoders), n_classes, width)
         if params.transfer:
             self.teacher = copy.deepcopy(self.network)
 
-    def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Read windows from (inputs, available)."""
         inputs, available = given
         said = self.network(inputs, available)

@@ -50,6 +50,7 @@ class Corpus:
     classes: tuple[str, ...]
     dataset: str
     features: dict[str, list[str]]
+    variants: dict[str, tuple[str, ...]]
     index: pl.DataFrame
     splits: pl.DataFrame
     available: NDArray[np.bool_]
@@ -81,6 +82,10 @@ class Corpus:
         of_fold = self.splits.filter(pl.col("fold") == fold, pl.col("role").is_in(roles))
         chosen = self.index["subject"].is_in(of_fold["subject"].to_list())
         return np.flatnonzero(chosen.to_numpy())
+
+    def labels(self, run: object) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the class probabilities (N, K) and affect (N, 2), the same for every run."""
+        return self.target, self.affect
 
     @property
     def folds(self) -> list[int]:
@@ -114,6 +119,7 @@ def load(folder: Path) -> Corpus:
         classes=classes,
         dataset=meta["dataset"],
         features={name: meta["features"][name] for name in meta["modalities"]},
+        variants={name: tuple(meta["variants"][name]) for name in meta["modalities"]},
         index=index,
         splits=splits,
         available=np.load(folder / "availability.npy", allow_pickle=False),
@@ -196,7 +202,10 @@ def mask(values: Tensor, available: Tensor) -> Tensor:
 
 
 def fit_scaler(
-    corpus: Corpus, prepared: Mapping[str, Tensor], members: Sequence[NDArray[np.int64]]
+    corpus: Corpus,
+    prepared: Mapping[str, Tensor],
+    members: Sequence[NDArray[np.int64]],
+    affect: NDArray[np.float32],
 ) -> Scaler:
     """Measure mean and standard deviation over each run's own windows.
 
@@ -206,6 +215,8 @@ def fit_scaler(
     prepared : mapping of str to Tensor, shape (N, ...)
     members : sequence of ndarray, length R
         Positions of each run's training windows.
+    affect : ndarray, shape (R, N, 2)
+        Valence and arousal as each run is told.
     """
     mean: dict[str, Tensor] = {}
     std: dict[str, Tensor] = {}
@@ -214,12 +225,14 @@ def fit_scaler(
         moments = [_moments(part) for part in own]
         mean[name] = torch.stack([m for m, _ in moments])[:, None]
         std[name] = torch.stack([s for _, s in moments])[:, None]
-    affect = [_moments(torch.from_numpy(corpus.affect[rows])) for rows in members]
+    scales = [
+        _moments(torch.from_numpy(own[rows])) for own, rows in zip(affect, members, strict=True)
+    ]
     return Scaler(
         mean,
         std,
-        torch.stack([m for m, _ in affect])[:, None],
-        torch.stack([s for _, s in affect])[:, None],
+        torch.stack([m for m, _ in scales])[:, None],
+        torch.stack([s for _, s in scales])[:, None],
     )
 
 

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -42,6 +42,7 @@ CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit
 CHECKPOINT = "state.safetensors"
 CHECKPOINT_EPOCHS = 10  # changes no result
 SELECTION_TEMPERATURES = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+Labels = Callable[[Run], tuple[NDArray[np.float32], NDArray[np.float32]]]
 HISTORY = ("fold", "seed", "epoch", "train_loss", "validation_loss", "validation_balanced_accuracy")
 
 
@@ -59,6 +60,8 @@ class Fitted:
         The epoch each run's weights are of.
     history : polars.DataFrame
         A row per run and epoch.
+    consensus : ndarray, shape (R, N, K)
+        Moving average of the opinions on the training windows; even for all others.
     """
 
     stack: Stack
@@ -66,6 +69,7 @@ class Fitted:
     runs: list[Run]
     best_epochs: list[int]
     history: pl.DataFrame
+    consensus: NDArray[np.float32]
 
 
 def encoders_for(
@@ -115,7 +119,12 @@ def build_stack(
 
 
 def fit(
-    method: str, params: Any, training: TrainingParams, corpus: Corpus, checkpoint: Path
+    method: str,
+    params: Any,
+    training: TrainingParams,
+    corpus: Corpus,
+    checkpoint: Path,
+    labels: Labels | None = None,
 ) -> Fitted:
     """Train a method on every fold with every seed.
 
@@ -132,6 +141,9 @@ def fit(
     checkpoint : Path
         Folder for the state of the training, from which it goes on if it was interrupted; the
         caller removes it when it has kept what `fit` returns.
+    labels : callable, optional
+        Gives a run the class probabilities (N, K) and affect (N, 2), float32, that its training
+        and validation windows are said to have; the corpus's own if left out.
     """
     from pipeline.training import devices  # slow to import
 
@@ -144,6 +156,7 @@ def fit(
         corpus=corpus,
         runs=runs,
         checkpoint=checkpoint / CHECKPOINT,
+        labels=labels or corpus.labels,
     )
     devices.launch(share, len(runs))
     state = load_file(checkpoint / CHECKPOINT)
@@ -151,7 +164,12 @@ def fit(
     stack.load_state_dict(_part(state, "best/"))
     scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
     return Fitted(
-        stack.eval(), scaler, runs, state["best_epoch"].tolist(), _history(runs, state["history"])
+        stack.eval(),
+        scaler,
+        runs,
+        state["best_epoch"].tolist(),
+        _history(runs, state["history"]),
+        state["consensus"].numpy(),
     )
 
 
@@ -176,12 +194,13 @@ def _train(
     corpus: Corpus,
     runs: list[Run],
     checkpoint: Path,
+    labels: Labels,
 ) -> None:
     """Train this process's share of the runs; leave the state of all of them in a file."""
     torch.set_num_threads(training.cpu_threads)
     own = runs[fabric.global_rank :: fabric.world_size]
     stack = _untrained(method, params, training, corpus, own)
-    trainer = _Trainer(fabric, stack, own, corpus, training)
+    trainer = _Trainer(fabric, stack, own, corpus, training, labels)
     trainer.resume(checkpoint)
     with _progress(fabric.is_global_zero) as progress:
         task = progress.add_task(f"train {method}", total=training.epochs)
@@ -205,6 +224,7 @@ class _Trainer:
         runs: list[Run],
         corpus: Corpus,
         training: TrainingParams,
+        labels: Labels,
     ) -> None:
         self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
         self.train_rows = [corpus.members(run.fold, "train") for run in runs]
@@ -213,7 +233,10 @@ class _Trainer:
         self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
         encoders = encoders_for(corpus.features, training.width, training.dropout)
         prepared = {name: prepare(corpus, encoders, name) for name in corpus.modalities}
-        self.scaler = fit_scaler(corpus, prepared, self.train_rows)
+        said = [labels(run) for run in runs]
+        target = np.stack([classes for classes, _ in said])
+        affect = np.stack([values for _, values in said])
+        self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect)
         to_device = fabric.to_device
         self.prepared = {name: to_device(values) for name, values in prepared.items()}
         self.device_scaler = Scaler.from_tensors(
@@ -221,13 +244,17 @@ class _Trainer:
             tuple(prepared),
         )
         self.present = to_device(torch.from_numpy(corpus.available).float())
-        self.target = to_device(torch.from_numpy(corpus.target))
-        self.affect = to_device(torch.from_numpy(corpus.affect))
+        self.target = to_device(torch.from_numpy(target))
+        self.affect = to_device(torch.from_numpy(affect))
         self.disagreement = to_device(
-            torch.tensor([_disagreement(corpus, rows) for rows in self.train_rows])
+            torch.tensor(
+                [
+                    _disagreement(corpus, own, rows)
+                    for own, rows in zip(target, self.train_rows, strict=True)
+                ]
+            )
         )
-        shape = (len(runs), *corpus.target.shape)
-        self.consensus = to_device(torch.full(shape, 1 / shape[-1]))
+        self.consensus = to_device(torch.full(target.shape, 1 / target.shape[-1]))
         self.module, self.optimizer = fabric.setup(
             stack,
             torch.optim.AdamW(
@@ -264,6 +291,7 @@ class _Trainer:
             training.modality_dropout,
             training.noise,
             training.feature_dropout,
+            training.swap,
         )
         visited = math.ceil(self.longest / training.batch_size)
         steps = max(visited, training.epoch_steps)
@@ -289,8 +317,9 @@ class _Trainer:
         present = self.present[index]
         clean = self.device_scaler.inputs(self.prepared, index, present)
         available = augmentation.available(present)
+        swapped = augmentation.swapped(available)
         inputs = {
-            name: augmentation.corrupt(values, available[..., position])
+            name: augmentation.corrupt(values, available[..., position], swapped[..., position])
             for position, (name, values) in enumerate(clean.items())
         }
         return Batch(
@@ -298,11 +327,10 @@ class _Trainer:
             available=available,
             clean=clean,
             present=present,
-            target=self.target[index],
-            affect=self.device_scaler.affect(self.affect[index]),
-            consensus=self.consensus.gather(
-                1, index[..., None].expand(-1, -1, self.consensus.shape[-1])
-            ),
+            target=_of(self.target, index),
+            affect=self.device_scaler.affect(_of(self.affect, index)),
+            consensus=_of(self.consensus, index),
+            swapped=swapped,
             disagreement=self.disagreement,
         )
 
@@ -341,11 +369,11 @@ class _Trainer:
         available = self.present[index] * kept
         inputs = self.device_scaler.inputs(self.prepared, index, available)
         reading = self.module("read", (inputs, available))
-        affect = self.device_scaler.affect(self.affect[index])
+        affect = self.device_scaler.affect(_of(self.affect, index))
         losses, accuracies = [], []
         for run, rows in enumerate(self.validation_rows):
             own = slice(len(rows))
-            target, logits = self.target[index[run, own]], reading.logits[run, own].float()
+            target, logits = self.target[run, index[run, own]], reading.logits[run, own].float()
             mean = reading.affect_mean[run, own].float()
             losses.append(selection_loss(logits, target, mean, affect[run, own]))
             accuracies.append(_balanced_accuracy(logits, target))
@@ -428,10 +456,15 @@ def selection_loss(logits: Tensor, target: Tensor, mean: Tensor, affect: Tensor)
     return suited + float(gaussian_nll(mean, torch.zeros_like(mean), affect))
 
 
-def _disagreement(corpus: Corpus, rows: NDArray[np.int64]) -> float:
+def _of(values: Tensor, index: Tensor) -> Tensor:
+    """Return each run's own values (R, N, ...) at positions (R, B)."""
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
+
+
+def _disagreement(corpus: Corpus, target: NDArray[np.float32], rows: NDArray[np.int64]) -> float:
     """Return the mean share of the votes the leading class lacks, 0 without several annotators."""
     several = (corpus.index["n_annotators"] > 1).to_numpy()[rows]
-    leading = corpus.target[rows][several].max(-1, initial=0.0)
+    leading = target[rows][several].max(-1, initial=0.0)
     known = leading[np.isfinite(leading)]
     return float(1 - known.mean()) if len(known) else 0.0
 
