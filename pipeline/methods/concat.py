@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
 from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
@@ -21,22 +20,13 @@ class Concat(Method):
 
     Params = ConcatParams
 
-    def __init__(
-        self,
-        encoders: Mapping[str, nn.Module],
-        n_classes: int,
-        width: int,
-        dropout: float,
-        params: Any,
-    ) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
-        self.n_classes = n_classes
-        n_inputs = (width + 1) * len(encoders)
-        self.head = head(n_inputs, width, n_classes + 2 * N_AFFECT, dropout)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        n_inputs = (self.width + 1) * len(self.encoders)
+        self.head = head(n_inputs, self.width, self.n_classes + 2 * N_AFFECT, self.dropout)
 
-    def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
-        """Read windows from (inputs, available)."""
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Return the head's reading."""
         inputs, available = given
         encodings = encode(self.encoders, inputs, available)
         output = self.head(torch.cat([*encodings, available], -1))

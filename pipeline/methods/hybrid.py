@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
 from pipeline.model.fusion import Opinions, SummedNetwork
@@ -30,32 +30,16 @@ class Hybrid(Method):
 
     Params = HybridParams
 
-    def __init__(
-        self,
-        encoders: Mapping[str, nn.Module],
-        n_classes: int,
-        width: int,
-        dropout: float,
-        params: Any,
-    ) -> None:
-        super().__init__()
-        self.network = SummedNetwork(encoders, n_classes, width, dropout)
-        self.params = params
-
-    def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
-        """Read windows from (inputs, available)."""
-        inputs, available = given
-        said = self.network(inputs, available)
-        probability = said.unimodal.softmax(-1)
-        certainty = available * (1 - normalised_entropy(probability))
-        pairs = pairwise_coherence(probability)
-        return plain_reading(
-            said.logits,
-            said.affect,
-            available,
-            reliability=certainty * modality_coherence(pairs, certainty, available),
-            coherence=window_coherence(pairs, available),
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.network = SummedNetwork(
+            dict(self.encoders.items()), self.n_classes, self.width, self.dropout
         )
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Return the network's reading."""
+        inputs, available = given
+        return summed_reading(self.network(inputs, available), available)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Return the fused and the unimodal losses of the augmented windows."""
@@ -64,18 +48,62 @@ class Hybrid(Method):
         return loss, said.logits.detach().softmax(-1)
 
 
+def summed_reading(said: Opinions, available: Tensor) -> Reading:
+    """Return the reading of a `SummedNetwork`, its modalities trusted as they are certain."""
+    return plain_reading(
+        said.logits, said.affect, available, **agreement(said.unimodal.softmax(-1), available)
+    )
+
+
+def agreement(probability: Tensor, available: Tensor) -> dict[str, Tensor]:
+    """Return reliability and coherence of modalities that each predict for themselves.
+
+    Parameters
+    ----------
+    probability : Tensor, shape (B, M, K)
+    available : Tensor, shape (B, M)
+    """
+    certainty = available * (1 - normalised_entropy(probability))
+    pairs = pairwise_coherence(probability)
+    return {
+        "reliability": certainty * modality_coherence(pairs, certainty, available),
+        "coherence": window_coherence(pairs, available),
+    }
+
+
 def summed_loss(
     said: Opinions, available: Tensor, target: Tensor, affect: Tensor, unimodal: float
 ) -> Tensor:
     """Return the task loss of a `SummedNetwork`: fused, plus `unimodal` times each modality's."""
     loss = cross_entropy(said.logits, target) + gaussian_nll(*said.affect, affect)
-    mean, log_variance = said.unimodal_affect
+    alone = unimodal_loss(said.unimodal, said.unimodal_affect, available, target, affect)
+    return loss + unimodal * alone
+
+
+def unimodal_loss(
+    logits: Tensor,
+    spoken: tuple[Tensor, Tensor],
+    available: Tensor,
+    target: Tensor,
+    affect: Tensor,
+) -> Tensor:
+    """Return the sum over modalities of the task loss, each over the windows that have it.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, M, K)
+    spoken : tuple of Tensor, shape (B, M, A)
+        Mean and log variance of affect.
+    available : Tensor, shape (B, M)
+    target : Tensor, shape (B, K)
+    affect : Tensor, shape (B, A)
+    """
+    mean, log_variance = spoken
+    loss = torch.zeros((), device=logits.device)
     for index in range(available.shape[1]):
         weight = available[:, index]
-        loss = loss + unimodal * cross_entropy(said.unimodal[:, index], target, weight)
-        loss = loss + unimodal * gaussian_nll(
-            mean[:, index], log_variance[:, index], affect, weight
-        )
+        loss = loss + cross_entropy(logits[:, index], target, weight)
+        loss = loss + gaussian_nll(mean[:, index], log_variance[:, index], affect, weight)
     return loss
 
 
