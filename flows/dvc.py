@@ -62,7 +62,7 @@ async def stage_graph() -> Graph:
     ConsilienceError
         If DVC cannot read the project.
     """
-    async with _dvc("dag", "--dot", stderr=asyncio.subprocess.PIPE) as process:
+    async with _dvc("dag", "--dot", "dvc.yaml", stderr=asyncio.subprocess.PIPE) as process:
         output, errors = await process.communicate()
     if process.returncode:
         what = errors.decode().strip().partition("\n")[0].removeprefix("ERROR: ")
