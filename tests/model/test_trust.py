@@ -1,0 +1,61 @@
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.testing import assert_close
+
+from pipeline.model.trust import SETTLED, TrustParams, trusted_target
+
+CLASSES = 4
+
+
+def batch(target: torch.Tensor, consensus: torch.Tensor, disagreement: float = 0.0) -> Any:
+    return SimpleNamespace(
+        target=target, consensus=consensus, disagreement=torch.tensor(disagreement)
+    )
+
+
+def random_batch(disagreement: float = 0.0) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    consensus = torch.rand(6, CLASSES, generator=generator).softmax(-1)
+    return batch(torch.eye(CLASSES)[torch.arange(6) % CLASSES], consensus, disagreement)
+
+
+def test_the_target_is_the_mix_that_the_formula_says() -> None:
+    one = random_batch()
+    found = trusted_target(one, 0.5, "on", 0.25).numpy()
+    for row, y, q in zip(found, one.target.numpy(), one.consensus.numpy(), strict=True):
+        trust = q[y.argmax()] / q.max()
+        np.testing.assert_allclose(row, trust * y + (1 - trust) * q, rtol=1e-6)
+
+
+def test_a_contradicted_label_turns_towards_the_consensus() -> None:
+    consensus = torch.tensor([[0.02, 0.94, 0.02, 0.02], [0.94, 0.02, 0.02, 0.02]])
+    target = torch.eye(CLASSES)[:1].expand(2, -1)
+    contradicted, confirmed = trusted_target(batch(target, consensus), 0.5, "on", 0.25)
+    assert contradicted.argmax() == 1
+    assert_close(confirmed, target[1])
+
+
+def test_nothing_changes_before_the_consensus_has_settled_or_when_it_is_off() -> None:
+    one = random_batch(1.0)
+    assert_close(trusted_target(one, SETTLED - 0.01, "on", 0.25), one.target)
+    assert_close(trusted_target(one, 0.9, "off", 0.25), one.target)
+
+
+def test_automatic_trust_waits_for_disagreement() -> None:
+    threshold = TrustParams().trust_from
+    calm, torn = random_batch(threshold - 0.01), random_batch(threshold)
+    assert_close(trusted_target(calm, 0.5, "auto", threshold), calm.target)
+    assert_close(
+        trusted_target(torn, 0.5, "auto", threshold), trusted_target(torn, 0.5, "on", threshold)
+    )
+
+
+def test_a_missing_label_stays_missing() -> None:
+    one = random_batch(1.0)
+    one.target[2] = torch.nan
+    trusted = trusted_target(one, 0.5, "on", 0.25)
+    assert trusted[2].isnan().all()
+    assert trusted[[0, 1, 3, 4, 5]].isfinite().all()
