@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from pipeline.model.opinions import (
     pairwise_coherence,
     window_coherence,
 )
+
+Classify = Callable[..., Tensor]
 
 
 class HybridParams(MethodParams):
@@ -72,11 +75,29 @@ def agreement(probability: Tensor, available: Tensor) -> dict[str, Tensor]:
 
 
 def summed_loss(
-    said: Opinions, available: Tensor, target: Tensor, affect: Tensor, unimodal: float
+    said: Opinions,
+    available: Tensor,
+    target: Tensor,
+    affect: Tensor,
+    unimodal: float,
+    classify: Classify = cross_entropy,
 ) -> Tensor:
-    """Return the task loss of a `SummedNetwork`: fused, plus `unimodal` times each modality's."""
-    loss = cross_entropy(said.logits, target) + gaussian_nll(*said.affect, affect)
-    alone = unimodal_loss(said.unimodal, said.unimodal_affect, available, target, affect)
+    """Return the task loss of a `SummedNetwork`: fused, plus `unimodal` times each modality's.
+
+    Parameters
+    ----------
+    said : Opinions
+    available : Tensor, shape (B, M)
+    target : Tensor, shape (B, K)
+    affect : Tensor, shape (B, A)
+    unimodal : float
+    classify : callable
+        The loss of logits (B, K) under a target (B, K) and a weight (B,), in place of the
+        cross-entropy.
+    """
+    loss = classify(said.logits, target) + gaussian_nll(*said.affect, affect)
+    spoken = said.unimodal_affect
+    alone = unimodal_loss(said.unimodal, spoken, available, target, affect, classify)
     return loss + unimodal * alone
 
 
@@ -86,6 +107,7 @@ def unimodal_loss(
     available: Tensor,
     target: Tensor,
     affect: Tensor,
+    classify: Classify = cross_entropy,
 ) -> Tensor:
     """Return the sum over modalities of the task loss, each over the windows that have it.
 
@@ -97,12 +119,14 @@ def unimodal_loss(
     available : Tensor, shape (B, M)
     target : Tensor, shape (B, K)
     affect : Tensor, shape (B, A)
+    classify : callable
+        As in `summed_loss`.
     """
     mean, log_variance = spoken
     loss = torch.zeros((), device=logits.device)
     for index in range(available.shape[1]):
         weight = available[:, index]
-        loss = loss + cross_entropy(logits[:, index], target, weight)
+        loss = loss + classify(logits[:, index], target, weight)
         loss = loss + gaussian_nll(mean[:, index], log_variance[:, index], affect, weight)
     return loss
 

@@ -5,7 +5,7 @@ With one modality available it *is* the model dedicated to that modality.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -48,8 +48,11 @@ class Experts(Method):
         )
 
     def alone(self, inputs: Mapping[str, Tensor], available: Tensor) -> Alone:
-        """Return the readings of all modalities."""
-        encodings = encode(self.encoders, inputs, available)
+        """Return what the modalities say, each for itself."""
+        return self.spoken(encode(self.encoders, inputs, available), available)
+
+    def spoken(self, encodings: Sequence[Tensor], available: Tensor) -> Alone:
+        """Return what the modalities' heads make of their encodings, each (B, W)."""
         said = [own(encoding) for own, encoding in zip(self.heads, encodings, strict=True)]
         logits, affect = torch.stack(said, 1).tensor_split([self.n_classes], -1)
         return Alone(logits, *split_affect(affect), available)
@@ -75,20 +78,33 @@ class LateFusion(Experts):
 def mixture(said: Alone) -> Reading:
     """Return the mean probability, and mean and variance of the mixture of the affects."""
     weight = said.available[..., None]
-    count = weight.sum(1).clamp(min=1)
-    known = weight.sum(1) > 0
     probability = said.logits.softmax(-1)
-    mixed = (weight * probability).sum(1) / count
-
-    mean = (weight * said.affect_mean).sum(1) / count
-    second = (weight * (said.affect_log_variance.exp() + said.affect_mean.square())).sum(1) / count
-    spread = (second - mean.square()).clamp(min=EPSILON)
+    mixed = (weight * probability).sum(1) / weight.sum(1).clamp(min=1)
+    known = weight.sum(1) > 0
     return plain_reading(
         torch.log(torch.where(known, mixed, 1.0) + EPSILON),
-        (mean, torch.where(known, spread, 1.0).log()),
+        mix_gaussians(said.affect_mean, said.affect_log_variance, said.available),
         said.available,
         **agreement(probability, said.available),
     )
+
+
+def mix_gaussians(mean: Tensor, log_variance: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and log variance (B, A) of an even mixture of the experts (B, E, A) that count.
+
+    Parameters
+    ----------
+    mean, log_variance : Tensor, shape (B, E, A)
+    weight : Tensor, shape (B, E)
+        1 or 0; a standard normal is returned where every expert is off.
+    """
+    count = weight.sum(-1, keepdim=True).clamp(min=1)
+    known = weight.sum(-1, keepdim=True) > 0
+    counted = weight[..., None]
+    mixed = (counted * mean).sum(1) / count
+    second = (counted * (log_variance.exp() + mean.square())).sum(1) / count
+    spread = (second - mixed.square()).clamp(min=EPSILON)
+    return mixed, torch.where(known, spread, 1.0).log()
 
 
 method = LateFusion

@@ -1,0 +1,76 @@
+"""Product of calibrated experts: independently trained models, multiplied as if independent.
+
+``p(y | x_1 ... x_n) ~ prod_m p_m(y | x_m)^(1 / T_m) / p(y)^(n - 1)`` holds for modalities that are
+independent given the class; Hinton 2002, "Training products of experts by minimizing contrastive
+divergence", with one temperature per expert (Guo et al. 2017).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.methods.base import Batch, Reading, plain_reading
+from pipeline.methods.hybrid import agreement
+from pipeline.methods.late_fusion import Alone, Experts, LateFusionParams
+from pipeline.model.losses import cross_entropy
+from pipeline.model.opinions import fuse_gaussians, normalised_entropy
+
+
+class Product(NamedTuple):
+    """What the experts say.
+
+    Attributes
+    ----------
+    alone : Alone
+    prior : Tensor, shape (B, K)
+        Logarithm of the classes' frequencies in training, the same for every window.
+    """
+
+    alone: Alone
+    prior: Tensor
+
+
+class ProductOfExperts(Experts):
+    """Log probabilities, each over its temperature, are summed; the prior is counted once."""
+
+    Params = LateFusionParams
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.log_prior = nn.Parameter(torch.zeros(self.n_classes))
+        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Product:
+        """Return what each modality says for itself, and the prior."""
+        alone = self.alone(*given)
+        return Product(alone, self.log_prior.log_softmax(-1).expand_as(alone.logits[:, 0]))
+
+    def decide(self, observed: Product) -> Reading:
+        """Return the product of the calibrated experts."""
+        alone = observed.alone
+        cooled = torch.exp(-self.calibration["log_temperature"])[:, None]
+        logits = (alone.logits * cooled).log_softmax(-1)
+        count = alone.available.sum(-1, keepdim=True)
+        product = (alone.available[..., None] * logits).sum(1) - (count - 1) * observed.prior
+        reading = plain_reading(
+            product,
+            fuse_gaussians(alone.affect_mean, alone.affect_log_variance, alone.available),
+            alone.available,
+            **agreement(logits.softmax(-1), alone.available),
+        )
+        return reading._replace(vacuity=normalised_entropy(reading.logits.softmax(-1)))
+
+    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return the unimodal losses and that of the prior, which learns how frequent classes are.
+
+        No loss reaches an expert through the product.
+        """
+        loss, opinion = super().loss(batch, progress)
+        prior = self.log_prior.expand_as(batch.target)
+        return loss + cross_entropy(prior, batch.target), opinion
+
+
+method = ProductOfExperts
