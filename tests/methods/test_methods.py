@@ -1,130 +1,203 @@
+"""What every registered method must keep to, whoever wrote it."""
+
+import copy
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from pipeline import registry
 from pipeline.methods.base import Batch, Method
-from pipeline.methods.coherence_transfer import CoherenceTransferParams
-from pipeline.model.encoders import FunctionalsEncoder
+from pipeline.model.stack import Stack
 
-NAMES = ("concat", "late_fusion", "hybrid", "coherence_transfer")
-SENSORS = ("eeg", "audio", "video")
-CLASSES, WIDTH, FEATURES, WINDOWS = 4, 8, 5, 12
+NAMES = registry.names("methods")
+SYMMETRIC = sorted({"late_fusion", "unimodal", "product_of_experts", "qmf", "tmc", "rcml"})
+HYBRIDS = sorted({"hybrid", "hybrid_trust", "kd", "kd_trust", "dkd", "gce", "elr", "self_training"})
+SUPERVISED = sorted(
+    {"concat", "hybrid", "hybrid_trust", "gce", "elr", "co_teaching"}
+    | set(SYMMETRIC) - {"rcml"}  # it has a loss of conflict, which needs no label
+)
+Build = Callable[..., Method]
+Windows = Callable[..., dict[str, Tensor]]
 
-
-def build(name: str, **settings: object) -> Method:
-    torch.manual_seed(0)
-    kind = registry.find("methods", name)
-    encoders = {sensor: FunctionalsEncoder(FEATURES, WIDTH, 0.0) for sensor in SENSORS}
-    for encoder in encoders.values():
-        encoder(torch.zeros(1, FEATURES))
-    network: Method = kind(encoders, CLASSES, WIDTH, 0.0, kind.Params(**settings))
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(0.1 * torch.randn_like(weight))
-    return network.eval()
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 
 
-def windows(seed: int = 1) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {name: torch.randn(WINDOWS, FEATURES, generator=generator) for name in SENSORS}
+@pytest.fixture(params=[*[(name, {}) for name in NAMES], ("tmc", {"pseudo_view": True})], ids=str)
+def network(request: pytest.FixtureRequest, build: Build) -> Method:
+    name, settings = request.param
+    return build(name, **settings)
 
 
-def masks() -> Tensor:
-    rows = [[bool(n & 1), bool(n & 2), bool(n & 4)] for n in range(8)]
-    return torch.tensor((rows * 2)[:WINDOWS]).float()
-
-
-def batch(seed: int = 1, consensus: Tensor | None = None) -> Batch:
-    target = torch.eye(CLASSES)[torch.arange(WINDOWS) % CLASSES]
-    target[3] = torch.nan
-    return Batch(
-        inputs=windows(seed),
-        available=masks(),
-        clean=windows(seed),
-        present=torch.ones(WINDOWS, 3),
-        target=target,
-        affect=torch.full((WINDOWS, 2), 0.5),
-        consensus=torch.full((WINDOWS, CLASSES), 0.25) if consensus is None else consensus,
-        swapped=torch.zeros(WINDOWS, 3),
-        disagreement=torch.tensor(0.0),
-    )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_missing_modality_leaks_nothing(name: str) -> None:
-    network, available = build(name), masks()
-    given, other = windows(1), windows(2)
+@pytest.mark.parametrize("content", [torch.nan, torch.inf, 1e30])
+def test_a_missing_modality_leaks_nothing(
+    network: Method, windows: Windows, masks: Tensor, content: float
+) -> None:
+    given = windows()
     changed = {
-        sensor: torch.where(available[:, m, None] > 0, given[sensor], 1e6 * other[sensor])
-        for m, sensor in enumerate(SENSORS)
+        sensor: torch.where(masks[:, m, None] > 0, values, content)
+        for m, (sensor, values) in enumerate(given.items())
     }
     for before, after in zip(
-        network.read((given, available)), network.read((changed, available)), strict=True
+        network.read((given, masks)), network.read((changed, masks)), strict=True
     ):
         assert_close(before, after, rtol=0, atol=0, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_of_a_missing_modality_enters_the_training(name: str) -> None:
-    network, one = build(name), batch()
+def test_nothing_of_a_missing_modality_enters_the_training(network: Method, batch: Batch) -> None:
     other = {
-        sensor: torch.where(one.available[:, m, None] > 0, values, torch.nan)
-        for m, (sensor, values) in enumerate(one.inputs.items())
+        sensor: torch.where(batch.available[:, m, None] > 0, values, torch.nan)
+        for m, (sensor, values) in enumerate(batch.inputs.items())
     }
-    loss, opinion = network.loss(one, 0.5)
-    again, same = network.loss(one._replace(inputs=other), 0.5)
+    loss, opinion = network.loss(batch, 0.5)
+    again, same = network.loss(batch._replace(inputs=other), 0.5)
     assert_close(loss, again)
     assert_close(opinion, same)
     assert opinion.isfinite().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_windows_are_read_one_by_one(name: str) -> None:
-    network, given, available = build(name), windows(), masks()
-    order = torch.arange(WINDOWS).flip(0)
+def test_what_was_never_recorded_enters_no_loss(network: Method, batch: Batch) -> None:
+    present = torch.maximum(batch.available, torch.tensor([1.0, 0, 0]))
+    clean = {
+        sensor: torch.where(present[:, m, None] > 0, values, torch.nan)
+        for m, (sensor, values) in enumerate(batch.clean.items())
+    }
+    loss, opinion = network.loss(batch._replace(present=present), 0.5)
+    again, same = network.loss(batch._replace(present=present, clean=clean), 0.5)
+    assert_close(loss, again)
+    assert_close(opinion, same)
+
+
+def test_windows_are_read_one_by_one(network: Method, windows: Windows, masks: Tensor) -> None:
+    given = windows()
+    order = torch.arange(len(masks)).flip(0)
     shuffled = {sensor: values[order] for sensor, values in given.items()}
     for before, after in zip(
-        network.read((given, available)), network.read((shuffled, available[order])), strict=True
+        network.read((given, masks)), network.read((shuffled, masks[order])), strict=True
     ):
         assert_close(before[order], after, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_readings_stay_in_their_ranges_and_nothing_means_ignorance(name: str) -> None:
-    available = masks()
-    reading = build(name).read((windows(), available))
-    assert reading.logits.isfinite().all()
-    assert reading.affect_mean.isfinite().all()
-    assert reading.affect_log_variance.isfinite().all()
+def test_readings_stay_in_their_ranges_and_nothing_means_ignorance(
+    network: Method, windows: Windows, masks: Tensor
+) -> None:
+    reading = network.read((windows(), masks))
+    assert reading.logits.shape == (len(masks), 4)
+    assert reading.affect_mean.shape == reading.affect_log_variance.shape == (len(masks), 2)
+    assert reading.reliability.shape == masks.shape
+    for values in (reading.logits, reading.affect_mean, reading.affect_log_variance):
+        assert values.isfinite().all()
     for values in (reading.vacuity, reading.reliability, reading.coherence):
         known = values[values.isfinite()]
         assert ((known >= -1e-6) & (known <= 1 + 1e-6)).all()
-    nothing = available.sum(1) == 0
+    nothing = masks.sum(1) == 0
     assert nothing.any()
-    assert (reading.vacuity[nothing] == 1).all()
+    assert_close(reading.vacuity[nothing], torch.ones(int(nothing.sum())))
+    assert_close(
+        reading.logits[nothing].softmax(-1), torch.full_like(reading.logits[nothing], 0.25)
+    )
     assert (reading.vacuity[~nothing] < 1).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_weight_learns(name: str) -> None:
-    network = build(name)
-    loss, _ = network.loss(batch(), 0.5)
+def test_every_weight_learns_and_none_of_the_calibration(network: Method, batch: Batch) -> None:
+    loss, opinion = network.loss(batch, 0.5)
     loss.backward()
-    for weight_name, weight in network.named_parameters():
-        if weight_name.startswith("calibration."):
-            assert weight.grad is None, weight_name
+    assert loss.isfinite()
+    assert not opinion.requires_grad
+    assert_close(opinion.sum(-1), torch.ones(len(opinion)))
+    for name, weight in network.named_parameters():
+        if name.startswith("calibration."):
+            assert weight.grad is None, name
             continue
-        assert weight.grad is not None, weight_name
-        assert weight.grad.isfinite().all(), weight_name
-        assert weight.grad.abs().sum() > 0, weight_name
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_every_part_of_the_calibration_moves_the_reading(network: Method, windows: Windows) -> None:
+    observed = network.observe((windows(), torch.ones(12, 3)))
+    reading = network.decide(observed)
+    reading.logits.logsumexp(-1).sum().backward()
+    for name, weight in network.calibration.items():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_calibration_of_a_single_modality_keeps_its_choice(
+    network: Method, windows: Windows
+) -> None:
+    alone = torch.tensor([0.0, 1, 0]).expand(12, 3)
+    before = network.read((windows(), alone)).logits.argmax(-1)
+    with torch.no_grad():
+        for weight in network.calibration.values():
+            weight.add_(0.7)
+    assert_close(network.read((windows(), alone)).logits.argmax(-1), before)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.1, 1.0])
+def test_the_loss_is_finite_with_some_labels_or_none(
+    network: Method, batch: Batch, progress: float
+) -> None:
+    several = batch._replace(affect=torch.where(torch.arange(12)[:, None] % 2 > 0, 0.5, torch.nan))
+    loss, _ = network.loss(several, progress)
+    assert loss.isfinite()
+    unlabelled = several._replace(
+        target=torch.full_like(batch.target, torch.nan),
+        affect=torch.full_like(batch.affect, torch.nan),
+    )
+    loss, _ = network.loss(unlabelled, progress)
+    loss.backward()
+    assert loss.isfinite()
+    for name, weight in network.named_parameters():
+        assert weight.grad is None or weight.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_a_window_without_a_label_does_not_influence_the_loss(
+    build: Build, batch: Batch, name: str
+) -> None:
+    network = build(name)
+    row = batch._replace(affect=batch.affect.clone(), available=batch.available.clone())
+    row.affect[3] = torch.nan
+    other = {sensor: values.clone() for sensor, values in row.inputs.items()}
+    for values in other.values():
+        values[3] += 1.0
+    loss, _ = network.loss(row, 0.5)
+    again, _ = network.loss(row._replace(inputs=other), 0.5)
+    assert_close(loss, again)
+
+
+def test_runs_are_stacked(build: Build, batch: Batch) -> None:
+    for name in NAMES:
+        runs = [build(name, seed) for seed in range(2)]
+        given = tuple_map(lambda value: torch.stack([value, value]), batch)
+        stack = Stack(copy.deepcopy(runs)).train()
+        loss, opinion = stack("loss", given, 0.5)
+        loss.sum().backward()
+        reading = stack.eval()("read", (given.inputs, given.available))
+        for run, network in enumerate(runs):
+            own_loss, own_opinion = network.train().loss(batch, 0.5)
+            assert_close(loss[run], own_loss, msg=lambda text, n=name: f"{n}: {text}")
+            assert_close(opinion[run], own_opinion)
+            alone = network.eval().read((batch.inputs, batch.available))
+            for together, single in zip(reading, alone, strict=True):
+                assert_close(together[run], single, equal_nan=True)
+
+
+def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
+    for name in NAMES:
+        stack = Stack([build(name, dropout=0.4) for _ in range(2)]).train()
+        given = tuple_map(lambda value: torch.stack([value, value]), batch)
+        loss, _ = stack("loss", given, 0.5)
+        assert loss[0] != loss[1], name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_training_fits_what_can_be_learned(name: str) -> None:
-    network, one = build(name).train(), batch()
-    one = one._replace(available=torch.ones(WINDOWS, 3))
+def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str) -> None:
+    network, whole = build(name).train(), torch.ones(12, 3)
+    one = batch._replace(available=whole, inputs=batch.clean)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     for step in range(150):
         loss, _ = network.loss(one, step / 150)
@@ -133,74 +206,57 @@ def test_training_fits_what_can_be_learned(name: str) -> None:
         optimizer.step()
     known = one.target.isfinite().all(1)
     read = network.eval().read((one.inputs, one.available))
-    assert (read.logits.argmax(1) == one.target.nan_to_num().argmax(1))[known].all()
-    assert_close(read.affect_mean, one.affect, atol=0.3, rtol=0)
+    right = read.logits.argmax(1) == one.target.nan_to_num().argmax(1)
+    assert right[known].float().mean() > 0.9
+    assert_close(read.affect_mean, one.affect, atol=0.35, rtol=0)
 
 
-def test_one_modality_of_late_fusion_is_a_model_of_its_own() -> None:
-    network, one = build("late_fusion"), batch()
-    only = one._replace(available=torch.tensor([1.0, 0, 0]).expand(WINDOWS, 3))
-    loss, _ = network.loss(only, 0.5)
-    loss.backward()
-    for name, weight in network.named_parameters():
-        touched = weight.grad is not None and bool((weight.grad != 0).any())
-        assert touched == (".eeg." in name or name.startswith("heads.0.")), name
+def rearranged(network: Method, order: list[int]) -> Method:
+    """Return the same network over the sensors in another order."""
+    other = copy.deepcopy(network)
+    for module in other.modules():
+        encoders, heads = getattr(module, "encoders", None), getattr(module, "heads", None)
+        if not isinstance(encoders, nn.ModuleDict):
+            continue
+        names = list(encoders)
+        module.encoders = nn.ModuleDict({names[m]: encoders[names[m]] for m in order})
+        if isinstance(heads, nn.ModuleList):
+            module.heads = nn.ModuleList([heads[m] for m in order])
+        joint = getattr(module, "joint", None)
+        if joint is not None:
+            _rearrange(joint[1], order)
+    temperature = other.calibration["log_temperature"]
+    if temperature.ndim:
+        other.calibration["log_temperature"] = nn.Parameter(temperature.detach()[order])
+    return other
 
 
-def test_the_teacher_learns_nothing_from_the_student() -> None:
-    network, one = build("coherence_transfer"), batch()
-    untaught = one._replace(target=torch.full_like(one.target, torch.nan))
-    untaught = untaught._replace(affect=torch.full_like(one.affect, torch.nan))
-    loss, _ = network.loss(untaught, 0.5)
-    loss.backward()
-    gradients = {
-        name: 0.0 if weight.grad is None else float(weight.grad.abs().sum())
-        for name, weight in network.named_parameters()
-    }
-    assert all(value == 0 for name, value in gradients.items() if name.startswith("teacher."))
-    assert any(value > 0 for name, value in gradients.items() if name.startswith("network."))
+def _rearrange(layer: nn.Linear, order: list[int]) -> None:
+    *blocks, flags = layer.weight.detach().tensor_split([8, 16, 24], 1)
+    layer.weight = nn.Parameter(torch.cat([*(blocks[m] for m in order), flags[:, order]], 1))
 
 
-@pytest.mark.parametrize(
-    "switch",
-    [
-        {"transfer": 0.0},
-        {"evidence": 0.0},
-        {"guidance": "off"},
-        {"label_trust": "on"},
-        {"unimodal": 0.0},
-        {"ramp": 0.0},
-    ],
-    ids=lambda switch: next(iter(switch)),
-)
-def test_every_switch_changes_the_loss(switch: dict[str, object]) -> None:
-    plain, switched = build("coherence_transfer"), build("coherence_transfer", **switch)
-    switched.load_state_dict(plain.state_dict(), strict=False)
-    one = batch(consensus=torch.rand(WINDOWS, CLASSES) + 0.01)
-    progress = 0.25
-    assert not torch.isclose(plain.loss(one, progress)[0], switched.loss(one, progress)[0])
+@pytest.mark.parametrize("name", [*SYMMETRIC, *HYBRIDS])
+def test_the_order_of_the_sensors_does_not_matter(
+    build: Build, windows: Windows, masks: Tensor, name: str
+) -> None:
+    order = [2, 0, 1]
+    network, given = build(name), windows()
+    reading = network.read((given, masks))
+    again = rearranged(network, order).read((given, masks[:, order]))
+    assert_close(again.logits, reading.logits)
+    assert_close(again.vacuity, reading.vacuity)
+    assert_close(again.affect_mean, reading.affect_mean)
+    assert_close(again.coherence, reading.coherence)
+    assert_close(again.reliability, reading.reliability[:, order])
 
 
-def test_trust_turns_a_contradicted_label_towards_the_consensus() -> None:
-    consensus = torch.tensor([[0.02, 0.94, 0.02, 0.02], [0.94, 0.02, 0.02, 0.02]])
-    target = torch.eye(CLASSES)[:1].expand(2, -1)
-    one = batch()._replace(target=target, consensus=consensus)
-    network = build("coherence_transfer", label_trust="on")
-    contradicted, confirmed = network._trusted(one, 0.5)  # type: ignore[operator]
-    assert contradicted.argmax() == 1
-    assert_close(confirmed, target[1])
-    early = network._trusted(one, 0.1)  # type: ignore[operator]
-    assert_close(early, target)
+def tuple_map(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+    def leaves() -> Iterator[object]:
+        for value in batch:
+            if isinstance(value, dict):
+                yield {name: function(item) for name, item in value.items()}
+            else:
+                yield function(value)
 
-
-def test_automatic_trust_waits_for_disagreement() -> None:
-    one = batch(consensus=torch.rand(WINDOWS, CLASSES) + 0.01)
-    network = build("coherence_transfer")
-    threshold = CoherenceTransferParams().trust_from
-    calm = network._trusted(one, 0.5)  # type: ignore[operator]
-    torn = network._trusted(  # type: ignore[operator]
-        one._replace(disagreement=torch.tensor(threshold)), 0.5
-    )
-    known = one.target.isfinite().all(1)
-    assert_close(calm[known], one.target[known])
-    assert not torch.allclose(torn[known], one.target[known])
+    return Batch(*leaves())  # type: ignore[arg-type]
