@@ -14,22 +14,27 @@ from torch import Tensor, nn
 
 from pipeline.methods.base import Batch, Reading, plain_reading
 from pipeline.methods.hybrid import agreement
-from pipeline.methods.late_fusion import Alone, Experts, LateFusionParams
+from pipeline.methods.late_fusion import Experts, LateFusionParams
 from pipeline.model.losses import cross_entropy
 from pipeline.model.opinions import fuse_gaussians, normalised_entropy
 
 
 class Product(NamedTuple):
-    """What the experts say.
+    """What the experts say: the fields of `Alone`, and the prior.
 
     Attributes
     ----------
-    alone : Alone
+    logits : Tensor, shape (B, M, K)
+    affect_mean, affect_log_variance : Tensor, shape (B, M, A)
+    available : Tensor, shape (B, M)
     prior : Tensor, shape (B, K)
         Logarithm of the classes' frequencies in training, the same for every window.
     """
 
-    alone: Alone
+    logits: Tensor
+    affect_mean: Tensor
+    affect_log_variance: Tensor
+    available: Tensor
     prior: Tensor
 
 
@@ -45,21 +50,21 @@ class ProductOfExperts(Experts):
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Product:
         """Return what each modality says for itself, and the prior."""
-        alone = self.alone(*given)
-        return Product(alone, self.log_prior.log_softmax(-1).expand_as(alone.logits[:, 0]))
+        said = self.alone(*given)
+        return Product(*said, self.log_prior.log_softmax(-1).expand_as(said.logits[:, 0]))
 
     def decide(self, observed: Product) -> Reading:
         """Return the product of the calibrated experts."""
-        alone = observed.alone
         cooled = torch.exp(-self.calibration["log_temperature"])[:, None]
-        logits = (alone.logits * cooled).log_softmax(-1)
-        count = alone.available.sum(-1, keepdim=True)
-        product = (alone.available[..., None] * logits).sum(1) - (count - 1) * observed.prior
+        logits = (observed.logits * cooled).log_softmax(-1)
+        available = observed.available
+        count = available.sum(-1, keepdim=True)
+        product = (available[..., None] * logits).sum(1) - (count - 1) * observed.prior
         reading = plain_reading(
             product,
-            fuse_gaussians(alone.affect_mean, alone.affect_log_variance, alone.available),
-            alone.available,
-            **agreement(logits.softmax(-1), alone.available),
+            fuse_gaussians(observed.affect_mean, observed.affect_log_variance, available),
+            available,
+            **agreement(logits.softmax(-1), available),
         )
         return reading._replace(vacuity=normalised_entropy(reading.logits.softmax(-1)))
 

@@ -116,6 +116,19 @@ def test_every_weight_learns_and_none_of_the_calibration(network: Method, batch:
         assert weight.grad.abs().sum() > 0, name
 
 
+def test_what_is_observed_can_be_gathered_over_conditions(
+    network: Method, windows: Windows, masks: Tensor
+) -> None:
+    """A flat tuple of tensors whose first axis are the windows; each is decided alone."""
+    given, half = windows(), slice(6, None)
+    parts = [
+        network.observe(({name: v[own] for name, v in given.items()}, masks[own]))
+        for own in (slice(None, 6), half)
+    ]
+    whole = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
+    assert_close(network.decide(whole).logits, network.read((given, masks)).logits)
+
+
 def test_every_part_of_the_calibration_moves_the_reading(network: Method, windows: Windows) -> None:
     observed = network.observe((windows(), torch.ones(12, 3)))
     reading = network.decide(observed)
