@@ -148,8 +148,8 @@ class Scores(Table):
     seed: int
     fold: int
     subject: str
-    condition: str = pa.Field(isin=["subset", "noise"])
-    modalities: str  # available ones of a subset, or the noisy one, joined by "+"
+    condition: str  # its kind: subset, a corruption, desync, conflict, missing, everything
+    modalities: str  # available ones of a subset, or those it befalls, joined by "+"
     severity: int = pa.Field(ge=0, le=5)
     metric: str
     value: float = pa.Field(nullable=True)

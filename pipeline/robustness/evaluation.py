@@ -1,34 +1,66 @@
-"""From readings to scores: every method, condition, fold and seed, pooled over subjects."""
+"""From readings to scores: every condition, fold and seed of a method, pooled over subjects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from pipeline.contracts import Scores, frame_of
+from pipeline.contracts import Scores
+from pipeline.errors import ConsilienceError
+from pipeline.files import read_arrays, write_bytes, write_json
 from pipeline.methods.base import AFFECT
-from pipeline.robustness import calibration
-from pipeline.robustness.metrics import Array, Sums, measures, pool, subject_sums
-from pipeline.robustness.protocol import Condition, Readings
-from pipeline.robustness.statistics import interval
+from pipeline.robustness.metrics import (
+    Array,
+    Sums,
+    auroc,
+    measures,
+    pool,
+    ranking,
+    subject_sums,
+)
+from pipeline.robustness.protocol import (
+    CONFLICT,
+    DESYNC,
+    EVERYTHING,
+    MISSING,
+    SUBSET,
+    Condition,
+    Readings,
+    show,
+)
 from pipeline.training.augmentation import Run
 from pipeline.training.data import Corpus
+
+ROUNDING = 1e-5  # of a probability in single precision
+FAULT = 5  # severity at which a corrupted sensor counts as faulty
+STORED = ("evaluated.json", "sums.npz")
+
+
+class Reader(Protocol):
+    """Gives the runs' readings under a condition: `protocol.read` with all else filled in."""
+
+    def __call__(self, condition: Condition, roles: Sequence[str] = ...) -> Readings:
+        """Read the windows of subjects with these roles."""
+        ...
 
 
 @dataclass(frozen=True)
 class Tested:
-    """The test windows of one method under one condition; every subject is tested once a seed.
+    """The test windows of one method under one condition.
 
     Attributes
     ----------
     probability : ndarray, shape (Z, N, K)
-        Calibrated, for Z seeds.
+        For Z seeds; NaN where the condition does not apply.
     affect_mean, affect_std : ndarray, shape (Z, N, 2)
     vacuity, coherence : ndarray, shape (Z, N)
     reliability : ndarray, shape (Z, N, M)
@@ -44,72 +76,130 @@ class Tested:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One method under every condition.
+    """One method under every condition, as sums from which any subjects can be resampled.
 
     Attributes
     ----------
-    tested : dict of Condition to Tested
+    conditions : list of Condition
+    modalities, subjects : list of str
+        Subjects sorted by name.
+    seeds : list of int
     sums : dict of str to ndarray, shape (C, Z, S, ...)
-        `metrics.subject_sums` of every condition, seed and test subject.
-    calibration : list of dict
-        Temperature and discount of every run.
+        `metrics.subject_sums` of every condition, seed and subject, and `told`, see there.
+    contests : dict of str to ndarray, shape (Z, S, G, 2)
+        `metrics.ranking` of what a score has to tell apart: see `_contests`.
+    kept : dict of Condition to Tested
+        Window by window, of the conditions asked for; not stored by `save`.
     """
 
-    tested: dict[Condition, Tested]
+    conditions: list[Condition]
+    modalities: list[str]
+    subjects: list[str]
+    seeds: list[int]
     sums: Sums
-    calibration: list[dict[str, float]]
+    contests: Sums
+    kept: dict[Condition, Tested] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write ``sums.npz`` and ``evaluated.json``, all a later comparison needs."""
+        buffer = io.BytesIO()
+        named = {f"sums/{name}": values for name, values in self.sums.items()}
+        named |= {f"contests/{name}": values for name, values in self.contests.items()}
+        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
+        write_bytes(folder / STORED[1], buffer.getvalue())
+        write_json(
+            folder / STORED[0],
+            {
+                "conditions": self.conditions,
+                "modalities": self.modalities,
+                "subjects": self.subjects,
+                "seeds": self.seeds,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Evaluated:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ConsilienceError
+            If a file is missing.
+        """
+        for name in STORED:
+            if not (folder / name).is_file():
+                raise ConsilienceError("the evaluation is missing", str(folder / name))
+        card = json.loads((folder / STORED[0]).read_text())
+        parts: dict[str, Sums] = {"sums": {}, "contests": {}}
+        for name, values in read_arrays(folder / STORED[1]).items():
+            part, _, key = name.partition("/")
+            parts[part][key] = values
+        return cls(
+            [Condition(kind, tuple(names), s) for kind, names, s in card["conditions"]],
+            card["modalities"],
+            card["subjects"],
+            card["seeds"],
+            parts["sums"],
+            parts["contests"],
+        )
 
 
 def evaluate(
-    readings: Mapping[Condition, Readings],
+    read: Reader,
     runs: Sequence[Run],
     corpus: Corpus,
-    discounted: bool,
+    asked: Sequence[Condition],
     n_bins: int,
+    keep: Collection[Condition] = (),
+    ensemble: bool = False,
 ) -> Evaluated:
-    """Calibrate each run on its validation windows and score it on its test windows.
-
-    The calibration sees every condition; complete clean windows count as much as all the
-    incomplete and noisy ones together.
-    Windows of which a condition leaves no modality are not scored under it.
+    """Score the runs of a method on their test windows under every condition.
 
     Parameters
     ----------
-    discounted : bool
-        Whether the method's coherence may discount its confidence.
+    read : callable
+        See `Reader`.
+    runs : sequence of Run
+    corpus : Corpus
+        Labels of its own, whatever the runs were trained on.
+    asked : sequence of Condition
+        The full subset first; the others are compared with it.
+    n_bins : int
+        Of calibration.
+    keep : collection of Condition
+        Those whose readings are kept window by window.
+    ensemble : bool
+        Whether the runs that test a window are averaged as one model; otherwise seed by seed.
     """
-    fitted = [
-        _calibrate(readings, number, run, corpus, discounted) for number, run in enumerate(runs)
-    ]
-    tested = {
-        condition: _test(condition, reading, runs, corpus, fitted)
-        for condition, reading in readings.items()
-    }
+    groups = _groups(runs, ensemble)
     codes, n_subjects = subject_codes(corpus)
-    sums = [
-        [
-            subject_sums(
-                item.probability[seed],
-                item.affect_mean[seed],
-                corpus.target.astype(np.float64),
-                corpus.affect.astype(np.float64),
-                codes,
-                n_subjects,
-                n_bins,
-            )
-            for seed in range(len(item.probability))
-        ]
-        for item in tested.values()
-    ]
+    alone = _alone(read, corpus)
+    tested: dict[Condition, Tested] = {}
+    sums: list[list[Sums]] = []
+    for condition in asked:
+        readings = read(condition)
+        item = _test(readings, groups)
+        bolder = _gather(_bolder(condition, readings, alone, runs, corpus), groups)
+        sums.append([_sums(item, bolder, z, condition, corpus, n_bins) for z in range(len(groups))])
+        if condition in keep or condition == asked[0] or _contested(condition):
+            tested[condition] = item
     stacked = {
         name: np.stack([np.stack([of_seed[name] for of_seed in item]) for item in sums])
         for name in sums[0][0]
     }
-    told = [
-        {"fold": run.fold, "seed": run.seed, "temperature": t, "discount": d}
-        for run, (t, d) in zip(runs, fitted, strict=True)
-    ]
-    return Evaluated(tested, stacked, told)
+    contests = {
+        name: _ranked(entries, codes, n_subjects)
+        for name, entries in _contests(tested, asked[0], corpus).items()
+    }
+    return Evaluated(
+        list(asked),
+        list(corpus.modalities),
+        sorted(corpus.index["subject"].unique().to_list()),
+        [0] if ensemble else sorted({run.seed for run in runs}),
+        stacked,
+        contests,
+        {condition: tested[condition] for condition in keep},
+    )
 
 
 def subject_codes(corpus: Corpus) -> tuple[NDArray[np.int64], int]:
@@ -118,163 +208,265 @@ def subject_codes(corpus: Corpus) -> tuple[NDArray[np.int64], int]:
     return codes, len(names)
 
 
-def _calibrate(
-    readings: Mapping[Condition, Readings],
-    number: int,
-    run: Run,
-    corpus: Corpus,
-    discounted: bool,
-) -> tuple[float, float]:
-    rows = corpus.members(run.fold, "validation")
-    rows = rows[np.isfinite(corpus.target[rows]).all(1)]
-    seen = [rows[_something_left(condition, corpus)[rows]] for condition in readings]
-    complete = Condition("subset", corpus.modalities)
-    shares = [1.0 if c == complete else 1 / (len(readings) - 1) for c in readings]
-    return calibration.fit(
-        np.concatenate([r.logits[number, s] for r, s in zip(readings.values(), seen, strict=True)]),
-        np.concatenate(
-            [r.coherence[number, s] for r, s in zip(readings.values(), seen, strict=True)]
-        ),
-        corpus.target[np.concatenate(seen)].astype(np.float64),
-        np.repeat(shares, [len(s) for s in seen]),
-        discounted,
+def _groups(runs: Sequence[Run], ensemble: bool) -> list[list[int]]:
+    """Return the runs, by number, whose readings of a window are averaged."""
+    if ensemble:
+        return [list(range(len(runs)))]
+    seeds = sorted({run.seed for run in runs})
+    return [[number for number, run in enumerate(runs) if run.seed == seed] for seed in seeds]
+
+
+def _gather(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Array:
+    """Average readings (R, N, ...) over the runs of each group that have them: (Z, N, ...)."""
+    result = []
+    for group in groups:
+        known = np.isfinite(values[group])
+        total = np.where(known, values[group], 0.0).sum(0, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            result.append(total / known.sum(0))
+    return np.stack(result)
+
+
+def _test(readings: Readings, groups: Sequence[Sequence[int]]) -> Tested:
+    told = {name: values for name, values in vars(readings).items() if name != "logits"}
+    probability = softmax(readings.logits.astype(np.float64), -1)
+    return Tested(
+        _gather(probability, groups),
+        **{name: _gather(values, groups) for name, values in told.items()},
     )
 
 
-def _something_left(condition: Condition, corpus: Corpus) -> NDArray[np.bool_]:
-    return np.any(corpus.available & condition.kept(corpus.modalities), axis=1)
+def _alone(read: Reader, corpus: Corpus) -> dict[str, NDArray[Any]]:
+    """Return how certain each run is of each window by one modality alone, each (R, N)."""
+    return {
+        name: softmax(read(Condition(SUBSET, (name,)), ("validation", "test")).logits, -1).max(-1)
+        for name in corpus.modalities
+    }
 
 
-def _test(
+def _bolder(
     condition: Condition,
-    reading: Readings,
+    readings: Readings,
+    alone: Mapping[str, NDArray[Any]],
     runs: Sequence[Run],
     corpus: Corpus,
-    fitted: Sequence[tuple[float, float]],
-) -> Tested:
-    seeds = sorted({run.seed for run in runs})
-    left = _something_left(condition, corpus)
+) -> NDArray[Any]:
+    """Return where the fused reading of a conflict is more certain than its most certain sensor.
 
-    def gathered(values: Array) -> Array:
-        result = np.full((len(seeds), *values.shape[1:]), np.nan)
-        for number, run in enumerate(runs):
-            rows = corpus.members(run.fold, "test")
-            rows = rows[left[rows]]
-            result[seeds.index(run.seed), rows] = values[number, rows]
-        return result
+    Returns
+    -------
+    ndarray, shape (R, N)
+        1 or 0; NaN for all conditions but conflicts.
+    """
+    fused = softmax(readings.logits, -1).max(-1)
+    if condition.kind != CONFLICT:
+        return np.full_like(fused, np.nan)
+    best = np.full_like(fused, -np.inf)
+    for number, run in enumerate(runs):
+        shown = show(condition, corpus, run.fold)
+        for name, certainty in alone.items():
+            rows = shown.rows.get(name, slice(None))
+            best[number] = np.fmax(best[number], certainty[number, rows])
+    return np.where(np.isfinite(fused), fused > best + ROUNDING, np.nan)
 
-    probability = np.stack(
-        [
-            softmax(calibration.scale(logits, coherence, *setting), -1)
-            for logits, coherence, setting in zip(
-                reading.logits, reading.coherence, fitted, strict=True
+
+def _sums(
+    tested: Tested, bolder: Array, z: int, condition: Condition, corpus: Corpus, n_bins: int
+) -> Sums:
+    """Return the sums (S, ...) of one seed.
+
+    ``told`` holds pairs of a number of windows and a total over them, along its last axis: of
+    vacuity, of coherence, of conflicts in which the guilty modality is the least reliable
+    (`_named`), and of those in which the fused reading is the boldest (`_bolder`).
+    """
+    codes, n_subjects = subject_codes(corpus)
+    sums = subject_sums(
+        tested.probability[z],
+        tested.affect_mean[z],
+        corpus.target.astype(np.float64),
+        corpus.affect.astype(np.float64),
+        codes,
+        n_subjects,
+        n_bins,
+    )
+    told = np.zeros((n_subjects, 4, 2))
+    named = _named(tested.reliability[z], condition, corpus)
+    for place, values in enumerate((tested.vacuity[z], tested.coherence[z], named, bolder[z])):
+        known = np.isfinite(values) & np.isfinite(tested.probability[z]).all(1)
+        np.add.at(told[:, place, 0], codes[known], 1)
+        np.add.at(told[:, place, 1], codes[known], values[known])
+    return {**sums, "told": told}
+
+
+def _named(reliability: Array, condition: Condition, corpus: Corpus) -> Array:
+    """Return 1 where the guilty modality has the least reliability of those available, else 0.
+
+    A tie counts in parts. NaN for all conditions but conflicts, and where no reliability is told.
+    """
+    if condition.kind != CONFLICT:
+        return np.full(len(reliability), np.nan)
+    guilty = corpus.modalities.index(condition.modalities[0])
+    shown = np.where(corpus.available, reliability, np.inf)
+    least = shown == shown.min(1, keepdims=True)
+    named = least[:, guilty] / np.maximum(least.sum(1), 1)
+    return np.where(np.isfinite(reliability[:, guilty]), named, np.nan)
+
+
+def _contested(condition: Condition) -> bool:
+    faulty = condition.severity == FAULT and condition.kind not in (DESYNC, MISSING)
+    return faulty or condition.kind in (CONFLICT, EVERYTHING)
+
+
+Entry = tuple[Array, bool, NDArray[np.int64]]
+
+
+def _contests(
+    tested: Mapping[Condition, Tested], full: Condition, corpus: Corpus
+) -> dict[str, list[Entry]]:
+    """Return what scores have to tell apart: lists of (scores (Z, n), positive, rows (n,)).
+
+    ``guilty`` and ``guilty_<m>``: ``1 - reliability`` of the modality that shows somebody else,
+    against that of the other available modalities of the same windows and of all available
+    modalities of the same windows without a conflict. ``faulty`` and ``faulty_<m>``: the same for
+    the modality that is corrupted at the highest severity. ``incoherence``: ``1 - coherence`` of
+    windows with a conflict against the same windows without. ``out_of_distribution``: vacuity of
+    windows with all modalities corrupted against the same windows clean.
+    """
+    clean = tested[full]
+    found: dict[str, list[Entry]] = {}
+    for condition, item in tested.items():
+        rows = np.flatnonzero(np.isfinite(item.probability).all((0, 2)))
+        if condition.kind == EVERYTHING:
+            found.setdefault("out_of_distribution", []).extend(
+                [(item.vacuity[:, rows], True, rows), (clean.vacuity[:, rows], False, rows)]
             )
+        elif _contested(condition):
+            (name,) = condition.modalities
+            kind = "guilty" if condition.kind == CONFLICT else "faulty"
+            entries = _accused(item, clean, name, rows, corpus)
+            found.setdefault(kind, []).extend(entries)
+            found.setdefault(f"{kind}_{name}", []).extend(entries)
+        if condition.kind == CONFLICT:
+            found.setdefault("incoherence", []).extend(
+                [
+                    (1 - item.coherence[:, rows], True, rows),
+                    (1 - clean.coherence[:, rows], False, rows),
+                ]
+            )
+    return found
+
+
+def _accused(
+    item: Tested, clean: Tested, guilty: str, rows: NDArray[np.int64], corpus: Corpus
+) -> list[Entry]:
+    column = corpus.modalities.index(guilty)
+    rows = rows[corpus.available[rows, column] & (corpus.available[rows].sum(1) > 1)]
+    entries: list[Entry] = []
+    for m in range(len(corpus.modalities)):
+        there = rows[corpus.available[rows, m]]
+        entries.append((1 - item.reliability[:, there, m], m == column, there))
+        entries.append((1 - clean.reliability[:, there, m], False, there))
+    return entries
+
+
+def _ranked(entries: Sequence[Entry], codes: NDArray[np.int64], n_subjects: int) -> Array:
+    """Return the `ranking` (Z, S, G, 2) of a contest's scores; windows without one are left out."""
+    scores = np.concatenate([score for score, _, _ in entries], axis=1)
+    positive = np.concatenate([np.full(len(rows), flag) for _, flag, rows in entries])
+    owner = codes[np.concatenate([rows for _, _, rows in entries])]
+    known = np.isfinite(scores)
+    return np.stack(
+        [
+            ranking(of_seed[k], positive[k], owner[k], n_subjects)
+            for of_seed, k in zip(scores, known, strict=True)
         ]
     )
-    return Tested(
-        gathered(probability),
-        gathered(reading.affect_mean),
-        gathered(reading.affect_std),
-        gathered(reading.vacuity),
-        gathered(reading.coherence),
-        gathered(reading.reliability),
-    )
 
 
-def score_table(
-    method: str, evaluated: Evaluated, runs: Sequence[Run], corpus: Corpus
-) -> pl.DataFrame:
+def score_table(method: str, evaluated: Evaluated, corpus: Corpus) -> pl.DataFrame:
     """Return the `Scores` of a method: every metric of every test subject."""
-    found = measures(evaluated.sums)
-    subjects = sorted(corpus.index["subject"].unique().to_list())
-    seeds = sorted({run.seed for run in runs})
     tests = corpus.splits.filter(pl.col("role") == "test")
     fold = dict(tests.select("subject", "fold").iter_rows())
-    rows: list[dict[str, object]] = [
+    seeds, subjects = evaluated.seeds, evaluated.subjects
+    each = pl.DataFrame(
         {
+            "seed": np.repeat(seeds, len(subjects)),
+            "fold": [fold[subject] for subject in subjects] * len(seeds),
+            "subject": subjects * len(seeds),
+        }
+    )
+    parts = []
+    for c, condition in enumerate(evaluated.conditions):
+        where = {
             "method": method,
-            "seed": seed,
-            "fold": fold[subject],
-            "subject": subject,
             "condition": condition.kind,
             "modalities": "+".join(condition.modalities),
             "severity": condition.severity,
-            "metric": metric,
-            "value": _or_none(values[c, z, s]),
         }
-        for metric, values in found.items()
-        for c, condition in enumerate(evaluated.tested)
-        for z, seed in enumerate(seeds)
-        for s, subject in enumerate(subjects)
-    ]
-    return frame_of(rows, Scores)
+        found = _measures({name: values[c] for name, values in evaluated.sums.items()})
+        parts += [
+            each.with_columns(
+                metric=pl.lit(metric),
+                value=pl.Series(values.ravel()).fill_nan(None),
+                **{name: pl.lit(value) for name, value in where.items()},
+            )
+            for metric, values in found.items()
+        ]
+    types = {name: column.dtype.type for name, column in Scores.to_schema().columns.items()}
+    return pl.concat(parts).select(*types).cast(types)
 
 
-def _or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _measures(sums: Sums) -> dict[str, Array]:
+    told = np.moveaxis(sums["told"], -2, 0)
+    with np.errstate(invalid="ignore"):
+        means = dict(
+            zip(
+                ("vacuity", "coherence", "named", "bolder"),
+                told[..., 1] / told[..., 0],
+                strict=True,
+            )
+        )
+    return {**measures(sums), **means}
 
 
-def resampled(evaluated: Evaluated, weights: Array) -> dict[str, Array]:
-    """Return every metric (W, C) of windows pooled over the weighted subjects, mean over seeds.
+@dataclass(frozen=True)
+class Resampled:
+    """Every metric under every condition, of windows pooled over weighted subjects.
+
+    Attributes
+    ----------
+    conditions : list of Condition
+    modalities : list of str
+    scores : dict of str to ndarray, shape (W, C)
+        Mean over seeds, for W weights.
+    contests : dict of str to ndarray, shape (W,)
+        Area under the ROC curve of each of `_contests`.
+    """
+
+    conditions: list[Condition]
+    modalities: list[str]
+    scores: dict[str, Array]
+    contests: dict[str, Array]
+
+
+def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
+    """Pool a method's windows over weighted subjects.
 
     Parameters
     ----------
     weights : ndarray, shape (W, S)
-        `statistics.subject_weights`.
+        `statistics.subject_weights`; the unit matrix gives each subject alone.
     """
-    found = measures(pool(evaluated.sums, weights, axis=2))
-    return {name: values.mean(-1) for name, values in found.items()}
-
-
-def summary(
-    found: Mapping[str, Array], tested: Sequence[Condition], modalities: Sequence[str]
-) -> dict[str, Array]:
-    """Return the figures that sum a method up, each (W,).
-
-    Balanced accuracy with all modalities (``all``), all but one (``without_<m>``), one
-    (``only_<m>``), noise in one (``noise_<m>``, mean over severities) or in any (``noise``), and
-    ``grid``, the mean over all subsets and the modalities' noise; calibration and affect with
-    all modalities.
-    """
-    accuracy = found["balanced_accuracy"]
-    position = {condition: number for number, condition in enumerate(tested)}
-
-    def subset(*names: str) -> Array:
-        return accuracy[:, position[Condition("subset", names)]]
-
-    everything = tuple(modalities)
-    figures = {"all": subset(*everything)}
-    if len(modalities) > 1:
-        for name in modalities:
-            figures[f"without_{name}"] = subset(*(other for other in modalities if other != name))
-        figures |= {f"only_{name}": subset(name) for name in modalities}
-    subsets = [number for condition, number in position.items() if condition.kind == "subset"]
-    noisy = []
-    for name in modalities:
-        of_name = [n for c, n in position.items() if c.kind == "noise" and c.modalities == (name,)]
-        noisy.append(accuracy[:, of_name].mean(1))
-        figures[f"noise_{name}"] = noisy[-1]
-    figures["noise"] = np.mean(noisy, axis=0)
-    figures["grid"] = np.column_stack([accuracy[:, subsets], *noisy]).mean(1)
-    full = position[Condition("subset", everything)]
-    for metric in ("macro_f1", "nll", "ece", "brier"):
-        figures[metric] = found[metric][:, full]
-    for target in AFFECT:
-        for metric in (f"{target}_ccc", f"{target}_rmse"):
-            if np.isfinite(found[metric][0, full]):
-                figures[metric] = found[metric][:, full]
-    return figures
-
-
-def with_intervals(figures: Mapping[str, Array], bounded: Sequence[str]) -> dict[str, float]:
-    """Return each figure's estimate, and ``_low`` and ``_high`` of those named in `bounded`."""
-    result: dict[str, float] = {}
-    for name, values in figures.items():
-        estimate, low, high = interval(values)
-        result[name] = estimate
-        if name in bounded:
-            result[f"{name}_low"], result[f"{name}_high"] = low, high
-    return result
+    columns = []
+    for c in range(len(evaluated.conditions)):  # one at a time, to bound memory
+        pooled = pool({n: values[c] for n, values in evaluated.sums.items()}, weights, axis=1)
+        columns.append({name: values.mean(-1) for name, values in _measures(pooled).items()})
+    scores = {name: np.stack([column[name] for column in columns], 1) for name in columns[0]}
+    contests = {
+        name: auroc(np.tensordot(weights, counts, (1, 1))).mean(-1)
+        for name, counts in evaluated.contests.items()
+    }
+    return Resampled(evaluated.conditions, evaluated.modalities, scores, contests)
 
 
 def window_table(tested: Tested, corpus: Corpus) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from pipeline.stages import run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.robustness.evaluation import Evaluated
+    from pipeline.robustness.evaluation import Evaluated, Resampled
     from pipeline.robustness.protocol import Condition
     from pipeline.training.data import Corpus
 
@@ -26,6 +26,8 @@ WINDOWS = Path("data/windows")
 MODELS = Path("data/models")
 EVALUATION = Path("data/evaluation")
 OURS = "coherence_transfer"
+REFERENCE = "concat"  # of corruption errors
+LEADS = ("all", "grid", "grid_nll", "grid_ece", "grid_aurc")  # told over every other method
 
 
 def main() -> None:
@@ -35,56 +37,38 @@ def main() -> None:
 
 def evaluate(params: Params) -> None:
     """Evaluate every method of the parameters on ``data/windows``."""
-    from pipeline.robustness import evaluation, protocol, statistics
-    from pipeline.training import data
+    from pipeline.robustness import evaluation, figures, protocol, statistics
+    from pipeline.training import data, loop
 
     corpus = data.load(WINDOWS)
-    asked = protocol.conditions(corpus.modalities)
+    asked = protocol.conditions(corpus)
+    encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
+    prepared = protocol.prepare_windows(corpus, encoders, asked)
     weights = statistics.subject_weights(
         evaluation.subject_codes(corpus)[1], params.robustness.bootstrap
     )
-    prepared = _prepared(corpus, asked)
     done: dict[str, Evaluated] = {}
-    scores, figures, curves = [], {}, []
+    scores: list[pl.DataFrame] = []
+    found: dict[str, Resampled] = {}
     for method in params.methods:
-        done[method], table = _one(method, corpus, prepared, asked, params)
-        scores.append(table)
-        found = evaluation.resampled(done[method], weights)
-        figures[method] = evaluation.summary(found, asked, corpus.modalities)
-        curves.append(_curve(method, found["balanced_accuracy"], asked))
+        done[method] = _one(method, corpus, prepared, asked, params)
+        scores.append(evaluation.score_table(method, done[method], corpus))
+        found[method] = evaluation.resampled(done[method], weights)
 
     default = OURS if OURS in done else next(iter(done))
-    metrics = _metrics(figures, default)
+    own = {method: figures.summary(resampled) for method, resampled in found.items()}
+    if REFERENCE in found:
+        for method, resampled in found.items():
+            own[method]["corruption_error"] = figures.corruption_error(resampled, found[REFERENCE])
+    metrics = _metrics(own, default)
     with atomic_folder(EVALUATION) as folder:
         write_json(folder / "metrics.json", metrics)
-        write_json(folder / "calibration.json", {m: item.calibration for m, item in done.items()})
         write_table(folder / "scores.parquet", pl.concat(scores), Scores)
-        reading = evaluation.window_table(done[default].tested[asked[0]], corpus)
+        reading = evaluation.window_table(done[default].kept[asked[0]], corpus)
         with atomic_path(folder / "windows.parquet") as path:
             reading.write_parquet(path)
-        _write_plots(folder / "plots", pl.concat(curves), done, reading)
+        _write_plots(folder / "plots", found, done, reading)
     Console().print(short_table(metrics, len(corpus.classes), default))
-
-
-def _prepared(corpus: Corpus, asked: list[Condition]) -> dict[str, dict[str, Tensor]]:
-    from pipeline.parallel import parallel_map
-
-    wanted = sorted({(name, c.variant(name)) for c in asked for name in corpus.modalities})
-    windows = parallel_map(partial(_prepare, corpus), wanted, "prepare windows")
-    prepared: dict[str, dict[str, Tensor]] = {name: {} for name in corpus.modalities}
-    for (name, variant), values in zip(wanted, windows, strict=True):
-        prepared[name][variant] = values
-    return prepared
-
-
-def _prepare(corpus: Corpus, wanted: tuple[str, str]) -> Tensor:
-    import torch
-
-    from pipeline.training import data, loop
-
-    torch.set_num_threads(1)  # as in a worker process: the last bits must not depend on workers
-    encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
-    return data.prepare(corpus, encoders, *wanted)
 
 
 def _one(
@@ -93,7 +77,7 @@ def _one(
     prepared: dict[str, dict[str, Tensor]],
     asked: list[Condition],
     params: Params,
-) -> tuple[Evaluated, pl.DataFrame]:
+) -> Evaluated:
     import torch
 
     from pipeline.robustness import evaluation, protocol
@@ -102,69 +86,93 @@ def _one(
     example = {name: variants["clean"][:1] for name, variants in prepared.items()}
     stack, scaler, runs, card = loop.load_model(MODELS / method, example)
     torch.set_num_threads(card["training"]["cpu_threads"])
-    readings = {
-        condition: protocol.read(stack, scaler, runs, corpus, prepared, condition)
-        for condition in asked
-    }
-    discounted = bool(card["params"].get("discount", False))
+    read = partial(protocol.read, stack, scaler, runs, corpus, prepared)
     bins = params.robustness.calibration_bins
-    evaluated = evaluation.evaluate(readings, runs, corpus, discounted, bins)
-    return evaluated, evaluation.score_table(method, evaluated, runs, corpus)
+    return evaluation.evaluate(read, runs, corpus, asked, bins, keep=asked[:1])
 
 
 def _metrics(figures: dict[str, dict[str, Any]], default: str) -> dict[str, dict[str, float]]:
-    from pipeline.robustness.evaluation import with_intervals
+    from pipeline.robustness.figures import with_intervals
 
-    result = {}
-    for method, own in figures.items():
-        accuracies = [name for name in own if name.startswith(("all", "without", "only", "noise"))]
-        result[method] = with_intervals(own, [*accuracies, "grid"])
+    result = {method: with_intervals(own, list(own)) for method, own in figures.items()}
     for method, own in figures.items():
         if method != default:
-            lead = {
-                f"{name}_over_{method}": figures[default][name] - own[name]
-                for name in ("all", "grid")
-            }
+            lead = {f"{name}_over_{method}": figures[default][name] - own[name] for name in LEADS}
             result[default] |= with_intervals(lead, list(lead))
     return result
 
 
-def _curve(method: str, accuracy: Any, asked: list[Condition]) -> pl.DataFrame:
+def _curves(found: dict[str, Resampled]) -> pl.DataFrame:
+    """Return balanced accuracy with its interval by method and condition."""
     from pipeline.robustness.statistics import interval
 
     rows = []
-    for number, condition in enumerate(asked):
-        estimate, low, high = interval(accuracy[:, number])
-        rows.append(
-            {
-                "method": method,
-                "condition": condition.kind,
-                "modalities": "+".join(condition.modalities),
-                "n_modalities": len(condition.modalities),
-                "severity": condition.severity,
-                "balanced_accuracy": estimate,
-                "low": low,
-                "high": high,
-            }
-        )
+    for method, resampled in found.items():
+        for number, condition in enumerate(resampled.conditions):
+            estimate, low, high = interval(resampled.scores["balanced_accuracy"][:, number])
+            rows.append(
+                {
+                    "method": method,
+                    "condition": condition.kind,
+                    "modalities": "+".join(condition.modalities),
+                    "n_modalities": len(condition.modalities),
+                    "severity": condition.severity,
+                    "balanced_accuracy": estimate,
+                    "low": low,
+                    "high": high,
+                }
+            )
     return pl.DataFrame(rows)
 
 
+def _noise_curves(curves: pl.DataFrame) -> pl.DataFrame:
+    """Return the curves over the severities of every modality and kind, from severity 0."""
+    full = pl.col("n_modalities") == pl.col("n_modalities").max()
+    clean = curves.filter(pl.col("condition") == "subset").filter(full)
+    whole = ["subset", "conflict", "missing", "everything"]
+    noise = curves.filter(~pl.col("condition").is_in(whole))
+    kinds = noise.select("modalities", "condition").unique(maintain_order=True)
+    clean = clean.drop("modalities", "condition").join(kinds, how="cross").select(noise.columns)
+    return (
+        pl.concat([clean, noise])
+        .drop("n_modalities")
+        .rename({"modalities": "modality", "condition": "kind"})
+        .sort("method", "modality", "kind", "severity", maintain_order=True)
+    )
+
+
+def _kind_table(found: dict[str, Resampled]) -> pl.DataFrame:
+    """Return what `figures.by_kind` says of every method, modality and kind of corruption."""
+    from pipeline.robustness.figures import by_kind
+
+    return pl.DataFrame(
+        [
+            {"method": method, "modality": modality, "kind": kind}
+            | {name: float(values[0]) for name, values in own.items()}
+            for method, resampled in found.items()
+            for (modality, kind), own in by_kind(resampled).items()
+        ]
+    )
+
+
 def _write_plots(
-    folder: Path, curves: pl.DataFrame, done: dict[str, Evaluated], reading: pl.DataFrame
+    folder: Path, found: dict[str, Resampled], done: dict[str, Evaluated], reading: pl.DataFrame
 ) -> None:
     from pipeline.robustness.evaluation import reliability_table
 
-    subsets = curves.filter(pl.col("condition") == "subset").drop("condition", "severity")
-    noise = curves.filter(pl.col("condition") == "noise").drop("condition", "n_modalities")
-    full = subsets.filter(pl.col("n_modalities") == pl.col("n_modalities").max())
-    modalities = noise.select(pl.col("modalities").unique(maintain_order=True))
-    clean = full.drop("modalities", "n_modalities").join(modalities, how="cross")
-    clean = clean.with_columns(severity=pl.lit(0, noise["severity"].dtype)).select(noise.columns)
-    noise = pl.concat([clean, noise]).rename({"modalities": "modality"})
+    curves = _curves(found)
+    of_kind = {
+        kind: curves.filter(pl.col("condition") == kind).drop("condition")
+        for kind in ("subset", "conflict", "missing")
+    }
     tables = {
-        "subsets": subsets.rename({"modalities": "subset"}),
-        "noise": noise.sort("method", "modality", "severity", maintain_order=True),
+        "subsets": of_kind["subset"].drop("severity").rename({"modalities": "subset"}),
+        "noise": _noise_curves(curves),
+        "kinds": _kind_table(found),
+        "conflicts": of_kind["conflict"]
+        .drop("severity", "n_modalities")
+        .rename({"modalities": "modality"}),
+        "missing": of_kind["missing"].drop("modalities", "n_modalities"),
         "reliability": pl.concat(
             [
                 reliability_table(item).insert_column(0, pl.lit(name).alias("method"))

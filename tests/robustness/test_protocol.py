@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,7 +89,7 @@ def test_missing_takes_the_rate_it_says_and_leaves_every_window_one(seed, rate, 
 
 def test_what_is_missing_at_a_low_rate_is_missing_at_every_higher_one() -> None:
     shown = [show(Condition("missing", CORPUS.modalities, s), CORPUS, 0) for s in range(1, 6)]
-    for milder, worse in zip(shown, shown[1:], strict=False):
+    for milder, worse in pairwise(shown):
         assert not (worse.available & ~milder.available).any()
 
 
