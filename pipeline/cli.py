@@ -28,9 +28,14 @@ def use(
         str, typer.Argument(help="Name of a dataset; 'consilience names' lists them.")
     ],
     root: Annotated[str | None, typer.Option(help="Folder of its recordings.")] = None,
+    modalities: Annotated[
+        str, typer.Option(help="Those to use, with commas between; its usual ones if left out.")
+    ] = "",
 ) -> None:
     """Write params.yaml anew for a dataset, with every parameter at its default."""
-    write_bytes(params.PARAMS_FILE, params.document(params.defaults(dataset, root)).encode())
+    chosen = [name.strip() for name in modalities.split(",") if name.strip()]
+    content = params.defaults(dataset, root, chosen)
+    write_bytes(params.PARAMS_FILE, params.document(content).encode())
     typer.echo(f"{params.PARAMS_FILE} now describes '{dataset}'; 'dvc repro' runs it")
 
 

@@ -70,7 +70,8 @@ class Dataset(Protocol):
         ``"pulses"`` if recordings of a session are aligned by pulses, ``"shared"`` if they
         already share one clock (one container, or cut together).
     preset : dict
-        What ``consilience use`` changes of the default parameters for it.
+        What ``consilience use`` changes of the default parameters for it; ``"modalities"`` are
+        those it names, if not all.
     """
 
     name: ClassVar[str]

@@ -4,7 +4,8 @@ Expected below the root, in any folders, under the official names
 ``MM-VV-EE-II-SS-RR-AA`` (modality, vocal channel, emotion, intensity, statement, repetition,
 actor): audio-only ``03-…`` as WAV or FLAC, video-only ``02-…`` and full ``01-…`` as MP4. Beside
 them, ``openface_au35_clipmean.csv`` with OpenFace action units: a row per clip, whose key
-``clip`` is the name less the modality code. Only speech (``VV`` = 01) is listed.
+``clip`` is the name less the modality code; the whole face, or its upper and lower part as two
+sensors. Only speech (``VV`` = 01) is listed.
 
 A clip is its own session, its emotion the intended one: acted, not felt.
 """
@@ -26,6 +27,7 @@ from pipeline.errors import ConsilienceError
 NAME = re.compile(r"(0[123])-((01|02)-(0[1-8])-0[12]-0[12]-0[12]-(\d\d))")
 FULL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
 ACTION_UNITS = "openface_au35_clipmean.csv"
+FACES = ("face_au", "upper_face_au", "lower_face_au")  # modalities that read the same table
 MEDIA = {".wav", ".flac", ".mp4"}
 
 
@@ -33,7 +35,7 @@ class Ravdess:
     """Adapter of the RAVDESS speech clips."""
 
     name: ClassVar[str] = "ravdess"
-    modalities: ClassVar[tuple[str, ...]] = ("audio", "face_au")
+    modalities: ClassVar[tuple[str, ...]] = ("audio", "video", *FACES)
     classes: ClassVar[tuple[str, ...]] = (
         "neutral",
         "calm",
@@ -46,6 +48,7 @@ class Ravdess:
     )
     clock: ClassVar[str] = "shared"
     preset: ClassVar[dict[str, Any]] = {
+        "modalities": {"audio": {}, "face_au": {}},
         "windows": {"length_s": None, "max_length_s": 5.5},
         "splits": {"folds": 6, "validation_subjects": 3},
     }
@@ -114,7 +117,8 @@ def _action_units(root: Path) -> Iterator[Entry]:
             f"not a table with a column 'clip': {error}", ACTION_UNITS, "export it again"
         ) from None
     for clip in clips:
-        yield Entry(clip, f"Actor_{clip[-2:]}", "face_au", ACTION_UNITS, item=clip)
+        for face in FACES:
+            yield Entry(clip, f"Actor_{clip[-2:]}", face, ACTION_UNITS, item=clip)
 
 
 def _intended(entries: list[Entry]) -> pl.DataFrame:

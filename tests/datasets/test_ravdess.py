@@ -62,6 +62,15 @@ def test_a_folder_without_clips_says_what_is_expected(tmp_path):
         dataset.list(tmp_path)
 
 
+def test_the_table_serves_the_whole_face_and_its_two_parts(tmp_path):
+    (tmp_path / "openface_au35_clipmean.csv").write_text("clip,AU01_r\n01-06-02-01-01-17,1\n")
+    found = {entry.modality: entry.item for entry in dataset.list(tmp_path).entries}
+    assert found == dict.fromkeys(
+        ("face_au", "upper_face_au", "lower_face_au"), "01-06-02-01-01-17"
+    )
+    assert {*found, "audio"} <= set(dataset.modalities)
+
+
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_the_real_corpus(real_data):
