@@ -7,16 +7,21 @@ and ends with the bytes a run from nothing would have written.
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import json
 import math
 import os
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from importlib.util import resolve_name
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
@@ -27,7 +32,14 @@ from pipeline import registry
 from pipeline.contracts import Ingested, Quality, frame_of, write_table
 from pipeline.errors import ConsilienceError, RecordingError, unreadable
 from pipeline.files import text_hash, write_arrays, write_json
-from pipeline.modalities.base import SEVERITIES, Features, Modality, ModalityParams, Signal
+from pipeline.modalities.base import (
+    CLEAN,
+    SEVERITIES,
+    Features,
+    Modality,
+    ModalityParams,
+    Signal,
+)
 from pipeline.parallel import parallel_map
 from pipeline.seeds import generator
 
@@ -97,11 +109,45 @@ def _fingerprint(modality: Modality, settings: ModalityParams) -> str:
     requirements = metadata.requires("consilience") or []
     names = sorted({re.split(r"[^\w.-]", line)[0] for line in requirements if "extra" not in line})
     versions = [f"{library} {metadata.version(library)}" for library in names]
-    sources = [
-        inspect.getsource(inspect.getmodule(part))  # type: ignore[arg-type]
-        for part in (type(modality), Modality, ingest)
-    ]
-    return text_hash(settings.model_dump_json(), *sources, *versions)
+    return text_hash(settings.model_dump_json(), *_sources(modality), *versions)
+
+
+def _sources(modality: Modality) -> list[str]:
+    """Return the code behind the features: of this module, the random numbers and the modality.
+
+    A modality's code is that of its class, of the classes it is derived from, and of all that
+    these modules import of their own packages.
+    """
+    bases = [part.__module__ for part in type(modality).__mro__]
+    own = [name for name in bases if name.split(".")[0] not in sys.stdlib_module_names]
+    packages = {name.rpartition(".")[0] for name in own}
+    todo, sources = [__name__, generator.__module__, *own], {}
+    while todo:
+        name = todo.pop()
+        if name not in sources:
+            sources[name] = inspect.getsource(importlib.import_module(name))
+            todo += _imported(sources[name], name.rpartition(".")[0]) & _modules_of(packages)
+    return [sources[name] for name in sorted(sources)]
+
+
+def _imported(source: str, package: str) -> set[str]:
+    """Return what may be modules among the names that the code of one of a package imports."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def _modules_of(packages: set[str]) -> set[str]:
+    """Return the names of all modules directly in some packages."""
+    paths = {name: importlib.import_module(name).__path__ for name in packages if name}
+    return {
+        f"{name}.{module.name}" for name, path in paths.items() for module in iter_modules(path)
+    }
 
 
 def _ingest_one(
@@ -140,12 +186,13 @@ def _compute(
     arrays: dict[str, NDArray[Any]] = {
         "times_s": clean.times_s,
         "pulses_s": signal.pulses_s,
-        "clean": clean.values,
+        CLEAN: clean.values,
     }
-    for severity in SEVERITIES:
-        rng = generator("noise", row["recording"], severity)
-        noisy = modality.corrupt(signal, severity, settings, rng)
-        arrays[f"noise_{severity}"] = _noisy_features(modality, noisy, settings, clean)
+    for kind in settings.corruptions:
+        for severity in SEVERITIES:
+            rng = generator(kind, row["recording"], severity)
+            spoilt = modality.corrupt(signal, kind, severity, settings, rng)
+            arrays[f"{kind}_{severity}"] = _spoilt_features(modality, spoilt, settings, clean)
     outcome = {
         "status": "ok",
         "names": clean.names,
@@ -156,12 +203,12 @@ def _compute(
     return arrays, outcome
 
 
-def _noisy_features(
-    modality: Modality, noisy: Signal, settings: ModalityParams, clean: Features
+def _spoilt_features(
+    modality: Modality, spoilt: Signal, settings: ModalityParams, clean: Features
 ) -> NDArray[np.float32]:
-    """Return features on the clean frames' grid; all NaN if the noise leaves nothing usable."""
+    """Return features on the clean frames' grid; all NaN if nothing usable is left."""
     try:
-        return modality.features(noisy, settings).values
+        return modality.features(spoilt, settings).values
     except RecordingError:
         return np.full_like(clean.values, np.nan)
 

@@ -1,4 +1,7 @@
-"""Finds modalities, datasets and methods by name: a file here, or another package's entry point."""
+"""Finds modalities, datasets and methods by name: a file here, or another package's entry point.
+
+Files whose names begin with an underscore are parts of those beside them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ SINGULAR = {"modalities": "modality", "datasets": "dataset", "methods": "method"
 def names(kind: str) -> list[str]:
     """Return the known names of a kind: ``"modalities"``, ``"datasets"`` or ``"methods"``."""
     package = importlib.import_module(f"pipeline.{kind}")
-    files = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"base"}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    files = {name for name in modules - {"base"} if not name.startswith("_")}
     others = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
     return sorted(files | others)
 

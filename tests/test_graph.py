@@ -24,7 +24,7 @@ PLUMBING = {
 # What a stage loads by name, and what a modality's file brings that the stage does not run.
 PLUGINS = {
     "catalog": {"pipeline/datasets", "pipeline/modalities"},
-    "ingest": {"pipeline/modalities/${item.modality}.py"},
+    "ingest": {"pipeline/modalities"},
     "align": {"pipeline/datasets"},
     "label": {"pipeline/datasets"},
     "window": {"pipeline/datasets", "pipeline/modalities"},

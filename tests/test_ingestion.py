@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+import numpy as np
 import pytest
 
+from pipeline import modalities, registry
 from pipeline.catalog import build_catalog
 from pipeline.datasets.ravdess import dataset
 from pipeline.errors import ConsilienceError
-from pipeline.ingestion import ingest
+from pipeline.files import read_arrays
+from pipeline.ingestion import _sources, ingest
 from pipeline.modalities.face_au import modality
 
 UNITS = [
     f"AU{number:02d}_r" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 ]
 UNITS += [f"{unit[:-1]}c" for unit in UNITS[:-1]] + ["AU28_c", "AU45_c"]
+
+MODULES = ["pipeline.ingestion", "pipeline.seeds"]
+MODULES += [f"pipeline.modalities.{module.name}" for module in iter_modules(modalities.__path__)]
+AUDIO_PARTS = ("_bursts", "_container", "_corrupt_audio")
 
 
 @pytest.fixture
@@ -78,7 +88,38 @@ def test_a_changed_recording_is_processed_again(corpus):
 
 def test_changed_parameters_redo_all(corpus):
     corpus.ingest("before")
-    assert len(corpus.ingest("after", noise_fraction=[0.1, 0.2, 0.3, 0.4, 0.5])) == 4
+    harder = {"noise": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    assert len(corpus.ingest("after", corruptions=harder)) == 4
+
+
+def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus):
+    corpus.ingest("noise")
+    known = {kind: known.severities for kind, known in modality.Params.KNOWN.items()}
+    corpus.ingest("all", corruptions=known)
+    alone, beside = (
+        read_arrays(corpus.folder / name / "01-01-01-01-01-01_face_au.npz")
+        for name in ("noise", "all")
+    )
+    assert set(beside) == {
+        "times_s",
+        "pulses_s",
+        "clean",
+        *modality.Params(corruptions=known).variants,
+    }
+    assert set(alone) == {"times_s", "pulses_s", "clean", *(f"noise_{i}" for i in range(1, 6))}
+    assert all(np.array_equal(beside[name], alone[name]) for name in alone)
+
+
+def test_the_code_of_a_modality_is_all_its_modules_and_no_other():
+    def named(name):
+        sources = _sources(registry.find("modalities", name))
+        return {module for module in MODULES if inspect.getsource(import_module(module)) in sources}
+
+    shared = {"pipeline.ingestion", "pipeline.seeds", "pipeline.modalities.base"}
+    audio = {f"pipeline.modalities.{part}" for part in ("audio", *AUDIO_PARTS)}
+    assert named("audio") == shared | audio
+    faces = {f"pipeline.modalities.{part}" for part in ("face_au", "upper_face_au")}
+    assert named("upper_face_au") == shared | faces
 
 
 @pytest.mark.slow

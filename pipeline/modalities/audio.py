@@ -9,6 +9,8 @@ anything is measured.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +27,17 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
-from pipeline.modalities.base import Features, Header, ModalityParams, Signal
+from pipeline.modalities._container import CONTAINERS, declared_s, open_container
+from pipeline.modalities._corrupt_audio import CORRUPTIONS
+from pipeline.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
 from pipeline.model.encoders import FunctionalsEncoder
 
 Array = NDArray[np.float32]
@@ -34,15 +46,6 @@ FORMATS = {
     ".wav": ("WAV", "WAVEX", "RF64"),
     ".flac": ("FLAC",),
     ".mp3": ("MP3", "MPEG"),
-}
-CONTAINERS = {
-    ".mp4": "mov",
-    ".mov": "mov",
-    ".avi": "avi",
-    ".flv": "flv",
-    ".mpg": "mpeg",
-    ".mpeg": "mpeg",
-    ".mkv": "matroska",
 }
 MISSING_S = 0.25  # between what a container says and what its sound track holds
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
@@ -68,7 +71,8 @@ class AudioParams(ModalityParams):
     smoothing_frames: int = Field(3, ge=1)
     speech_range_db: float = Field(35.0, gt=0)
     hold_s: float = Field(0.5, gt=0)
-    noise_snr_db: tuple[float, float, float, float, float] = (20.0, 10.0, 5.0, 0.0, -5.0)
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
     @model_validator(mode="after")
     def _consistent(self) -> AudioParams:
@@ -159,15 +163,18 @@ class Audio:
         return Features(values, times_s, tuple(columns), _quality(sound, columns))
 
     def corrupt(
-        self, signal: Signal, severity: int, params: AudioParams, rng: np.random.Generator
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: AudioParams,
+        rng: np.random.Generator,
     ) -> Signal:
-        """Add pink noise at the severity's signal-to-noise ratio."""
+        """Spoil the sound as it comes out of the microphone."""
         sound = np.asarray(signal.values, np.float32)
-        noise = pink_noise(sound.size, rng)
-        gain = np.sqrt(np.var(sound) / 10 ** (params.noise_snr_db[severity - 1] / 10))
-        return Signal(
-            sound + np.float32(gain) * noise, signal.times_s, signal.channels, signal.pulses_s
-        )
+        level = params.corruptions[kind][severity - 1]
+        spoilt = CORRUPTIONS[kind].apply(sound, level, params.rate_hz, rng)
+        return replace(signal, values=spoilt)
 
     def frame_rate_hz(self, params: AudioParams) -> float:
         """Return the frames a second."""
@@ -195,7 +202,8 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     spectrum = scipy.fft.rfft(frames * window, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
     power += np.float32(10 ** (SILENCE_DB / 10 - 2))
-    mel = 10 * np.log10(power @ _mel(params).T)
+    bank = _mel(params.rate_hz, frames.shape[1], params.mel_bands)
+    mel = 10 * np.log10(power @ bank.T)
     cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
     pitch, voicing = pitch_track(sound, params)
     voice = {
@@ -317,9 +325,8 @@ def _frames(sound: Array, length_s: float, params: AudioParams) -> Array:
 
 
 @lru_cache
-def _mel(params: AudioParams) -> Array:
-    size = 2 * round(params.window_s * params.rate_hz / 2)
-    bank: Array = librosa.filters.mel(sr=params.rate_hz, n_fft=size, n_mels=params.mel_bands)
+def _mel(rate_hz: float, size: int, n_bands: int) -> Array:
+    bank: Array = librosa.filters.mel(sr=rate_hz, n_fft=size, n_mels=n_bands)
     return bank / bank.sum(axis=1, keepdims=True)
 
 
@@ -357,14 +364,6 @@ def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: AudioParams)
         return sound
     index = np.arange(sound.size)
     return np.interp(index, index[keep], sound[keep]).astype(np.float32)
-
-
-def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
-    """Return noise of unit variance whose power falls by 3 dB an octave."""
-    spectrum = scipy.fft.rfft(rng.standard_normal(n_samples, np.float32))
-    spectrum /= np.sqrt(np.maximum(np.arange(spectrum.size, dtype=np.float32), 1))
-    noise: Array = scipy.fft.irfft(spectrum, n_samples)
-    return noise / noise.std()
 
 
 def _quality(sound: Array, columns: dict[str, Array]) -> dict[str, float]:
@@ -430,47 +429,20 @@ def _decode_file(path: Path) -> tuple[Array, float]:
     return sound.T, float(rate_hz)
 
 
-def _open_container(path: Path) -> Any:
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise RecordingError(
-            f"not a readable media file: {error.strerror or error}", str(path), "copy it again"
-        ) from None
-    expected = CONTAINERS[path.suffix.lower()]
-    if expected not in container.format.name.split(","):
-        container.close()
-        raise RecordingError(
-            f"the content is {container.format.name}, not {expected}",
-            str(path),
-            "correct the file's ending",
-        )
-    if not container.streams.audio:
-        container.close()
-        raise RecordingError("there is no sound track", str(path), "export it with sound")
-    return container
-
-
 def _probe_container(path: Path) -> Header:
-    with _open_container(path) as container:
+    with open_container(path, "audio") as container:
         stream = container.streams.audio[0]
-        return Header(float(stream.rate), stream.channels, _duration_s(container, stream))
-
-
-def _duration_s(container: Any, stream: Any) -> float | None:
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration is not None else None
+        return Header(float(stream.rate), stream.channels, declared_s(container, stream))
 
 
 def _decode_container(path: Path) -> tuple[Array, float, float]:
     """Decode the first sound track; its start counts from the container's own."""
     blocks: list[NDArray[Any]] = []
     start_s = None
-    with _open_container(path) as container:
+    with open_container(path, "audio") as container:
         origin_s = (container.start_time or 0) / av.time_base
         stream = container.streams.audio[0]
-        rate_hz, duration_s = float(stream.rate), _duration_s(container, stream)
+        rate_hz, duration_s = float(stream.rate), declared_s(container, stream)
         resampler = av.AudioResampler(format="fltp", layout="mono")
         try:
             for frame in container.decode(stream):

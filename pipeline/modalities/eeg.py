@@ -8,6 +8,8 @@ to the average. Band power is taken from a Hann window that slides over the clea
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +23,16 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash, text_hash
-from pipeline.modalities.base import Features, Header, ModalityParams, Signal
+from pipeline.modalities._corrupt_eeg import CORRUPTIONS
+from pipeline.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
 from pipeline.model.encoders import FunctionalsEncoder
 
 Array = NDArray[np.float64]
@@ -58,7 +69,8 @@ class EegParams(ModalityParams):
     hop_s: float = Field(0.25, gt=0)
     bad_z: float = Field(5.0, gt=0)
     max_bad_fraction: float = Field(0.5, gt=0, lt=1)
-    noise_snr_db: tuple[float, float, float, float, float] = (20.0, 10.0, 5.0, 0.0, -5.0)
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
     @model_validator(mode="after")
     def _consistent(self) -> EegParams:
@@ -147,27 +159,25 @@ class Eeg:
         return Features(values, signal.times_s[0] + centres_s, names, quality)
 
     def corrupt(
-        self, signal: Signal, severity: int, params: EegParams, rng: np.random.Generator
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: EegParams,
+        rng: np.random.Generator,
     ) -> Signal:
-        """Add pink noise and bursts of muscle-like broadband noise to every working channel.
-
-        The ratio is to the median power of the channels above 1 Hz, so that neither an
-        electrode's offset nor one bad channel decides it.
-        """
+        """Spoil the working channels as they come out of the amplifier."""
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
-        highpass = scipy.signal.butter(2, 1.0, "highpass", fs=rate_hz, output="sos")
         alive = np.isfinite(values).all(axis=0) & (np.ptp(values, axis=0) > FLAT_V)
         if not alive.any():
             return signal
-        variance = np.median(
-            scipy.signal.sosfiltfilt(highpass, values[:, alive], axis=0).var(axis=0)
+        level = params.corruptions[kind][severity - 1]
+        spoilt = values.copy()
+        spoilt[:, alive] = CORRUPTIONS[kind].apply(
+            values[:, alive], level, rate_hz, params.mains_hz, rng
         )
-        gain = np.sqrt(variance / 10 ** (params.noise_snr_db[severity - 1] / 10))
-        noise = _pink_and_muscle(len(values), int(alive.sum()), rate_hz, rng)
-        noisy = values.copy()
-        noisy[:, alive] += gain * noise
-        return Signal(noisy, signal.times_s, signal.channels, signal.pulses_s)
+        return replace(signal, values=spoilt)
 
     def frame_rate_hz(self, params: EegParams) -> float:
         """Return the frames a second."""
@@ -335,25 +345,6 @@ def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
     line = density[away <= 1.0].mean(axis=0)
     beside = np.median(density[(away > 2) & (away < 6)], axis=0)
     return float(np.median(10 * np.log10((line + 1e-20) / (beside + 1e-20))))
-
-
-def _pink_and_muscle(
-    n_samples: int, n_channels: int, rate_hz: float, rng: np.random.Generator
-) -> Array:
-    """Return noise of unit variance a channel: half pink, half bursts above 20 Hz."""
-    white = rng.standard_normal((2, n_channels, n_samples))
-    spectrum = scipy.fft.rfft(white[0])
-    pink = scipy.fft.irfft(
-        spectrum / np.sqrt(np.maximum(np.arange(spectrum.shape[1]), 1)), n_samples
-    )
-    highpass = scipy.signal.butter(2, 20.0, "highpass", fs=rate_hz, output="sos")
-    n_seconds = int(np.ceil(n_samples / rate_hz))
-    bursts = np.repeat(rng.random((n_channels, n_seconds)) < 0.3, round(rate_hz), axis=1)
-    bursts = np.pad(bursts, ((0, 0), (0, n_samples)), mode="edge")[:, :n_samples]
-    muscle = scipy.signal.sosfilt(highpass, white[1]) * (0.1 + bursts)
-    parts = [part / part.std(axis=1, keepdims=True) for part in (pink, muscle)]
-    mixed: Array = ((parts[0] + parts[1]) / np.sqrt(2)).T
-    return mixed
 
 
 def _rate_hz(signal: Signal, params: EegParams) -> float:

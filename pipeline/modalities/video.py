@@ -9,8 +9,8 @@ Synchronisation flashes are jumps of brightness, of the picture or of a patch of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -26,22 +26,23 @@ from pydantic import Field
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
-from pipeline.modalities.base import Features, Header, ModalityParams, Signal
+from pipeline.modalities._container import CONTAINERS, declared_s, open_container
+from pipeline.modalities._corrupt_video import CORRUPTIONS
+from pipeline.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
 from pipeline.model.encoders import FunctionalsEncoder
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]
 Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
 
-CONTAINERS = {
-    ".mp4": "mov",
-    ".mov": "mov",
-    ".avi": "avi",
-    ".flv": "flv",
-    ".mpg": "mpeg",
-    ".mpeg": "mpeg",
-    ".mkv": "matroska",
-}
 CROP = 64  # pixels of the square face crop
 REACH = 6  # pixels of the crop that registration may move it
 STILL_GREY = 0.5  # mean change below which two pictures differ by their coding only
@@ -68,15 +69,8 @@ class VideoParams(ModalityParams):
     flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
     flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
     flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
-    noise_grey: tuple[float, float, float, float, float] = Field(
-        (5.0, 8.0, 12.0, 16.0, 22.0), description="sensor noise at severities 1 to 5"
-    )
-    blur_fraction: tuple[float, float, float, float, float] = Field(
-        (0.002, 0.004, 0.006, 0.008, 0.01), description="radius of the blur, of the width"
-    )
-    brightness: tuple[float, float, float, float, float] = Field(
-        (0.9, 0.8, 0.7, 0.6, 0.5), description="of what it was"
-    )
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
 
 @dataclass(frozen=True)
@@ -110,13 +104,13 @@ class Video:
         RecordingError
             If the file is empty, is no video of its ending's format, or has no picture.
         """
-        with _open(path) as container:
+        with open_container(path, "video") as container:
             stream = container.streams.video[0]
             return Header(
                 # The average rate would count dropped frames as a slower camera.
                 rate_hz=float(stream.guessed_rate or stream.average_rate or 0) or None,
                 n_channels=1,
-                duration_s=_declared_s(container),
+                duration_s=declared_s(container, stream),
                 start_time=container.metadata.get("creation_time"),
             )
 
@@ -139,9 +133,9 @@ class Video:
         """
         pictures: list[NDArray[np.uint8]] = []
         stamps: list[float] = []
-        with _open(path) as container:
+        with open_container(path, "video") as container:
             start_s = (container.start_time or 0) / av.time_base
-            declared_s = _declared_s(container)
+            said_s = declared_s(container, container.streams.video[0])
             try:
                 for time_s, picture in _decode(container, params.width):
                     if not stamps or time_s > stamps[-1]:
@@ -155,7 +149,7 @@ class Video:
             raise RecordingError(
                 f"{len(stamps)} frames are no video", str(path), "copy it again from the recorder"
             )
-        _refuse_cut_off(path, stamps, declared_s)
+        _refuse_cut_off(path, stamps, said_s)
         if len({picture.shape for picture in pictures}) > 1:
             raise RecordingError("the picture changes its shape", str(path), "export it again")
         frames, times_s = np.stack(pictures), np.array(stamps) - start_s
@@ -185,22 +179,20 @@ class Video:
         return Features(values, times_s, tuple(columns), quality)
 
     def corrupt(
-        self, signal: Signal, severity: int, params: VideoParams, rng: np.random.Generator
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: VideoParams,
+        rng: np.random.Generator,
     ) -> Signal:
-        """Make the pictures blurred, dark and noisy, as a poor sensor in poor light does."""
-        height, width = signal.values.shape[1:]
-        level = severity - 1
-        # One field of noise, seen through a window that jumps, costs a tenth of fresh noise.
-        field = rng.normal(0, params.noise_grey[level], (2 * height, 2 * width)).astype(np.int16)
-        jumps = rng.integers(0, (height, width), (len(signal.values), 2))
-        sigma = params.blur_fraction[level] * width
-        frames = np.empty_like(signal.values)
-        for index, (row, column) in enumerate(jumps):
-            picture = cv2.GaussianBlur(signal.values[index], (0, 0), sigma)
-            picture = cv2.convertScaleAbs(picture, alpha=params.brightness[level])
-            grain = field[row : row + height, column : column + width]
-            cv2.add(picture, grain, dst=frames[index], dtype=cv2.CV_8U)
-        return Signal(frames, signal.times_s, signal.channels, signal.pulses_s)
+        """Spoil the pictures; what hides the face goes where the face is in the clean ones."""
+
+        def face() -> NDArray[np.float64]:
+            return track_face(signal.values, signal.times_s, params).boxes
+
+        level = params.corruptions[kind][severity - 1]
+        return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, face, rng))
 
     def frame_rate_hz(self, params: VideoParams) -> float:
         """Return the frames a second."""
@@ -503,36 +495,6 @@ def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) ->
     }
 
 
-def _open(path: Path) -> Any:
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise RecordingError(
-            f"not a readable video: {error.strerror or error}", str(path), "copy it again"
-        ) from None
-    expected = CONTAINERS[path.suffix.lower()]
-    if expected not in container.format.name.split(","):
-        container.close()
-        raise RecordingError(
-            f"the content is {container.format.name}, not {expected}",
-            str(path),
-            "correct the file's ending",
-        )
-    if not container.streams.video:
-        container.close()
-        raise RecordingError("there is no picture", str(path), "export it with its video")
-    return container
-
-
-def _declared_s(container: Any) -> float | None:
-    stream = container.streams.video[0]
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration is not None else None
-
-
 def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
     reformatter = VideoReformatter()  # one for all frames is three times faster than one each
@@ -546,11 +508,11 @@ def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
         yield frame.time, np.ascontiguousarray(np.rot90(grey, round(frame.rotation / 90)))
 
 
-def _refuse_cut_off(path: Path, stamps: list[float], declared_s: float | None) -> None:
+def _refuse_cut_off(path: Path, stamps: list[float], said_s: float | None) -> None:
     covered_s = stamps[-1] - stamps[0] + float(np.median(np.diff(stamps)))
-    if declared_s is not None and covered_s < declared_s - max(0.5, 0.02 * declared_s):
+    if said_s is not None and covered_s < said_s - max(0.5, 0.02 * said_s):
         raise RecordingError(
-            f"the file is cut off: {covered_s:.1f} s of {declared_s:.1f} s",
+            f"the file is cut off: {covered_s:.1f} s of {said_s:.1f} s",
             str(path),
             "copy it again from the recorder",
         )

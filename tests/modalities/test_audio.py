@@ -15,7 +15,6 @@ from pipeline.modalities.audio import (
     cut_clicks,
     hold,
     modality,
-    pink_noise,
     pitch_track,
 )
 from pipeline.modalities.base import Signal
@@ -129,24 +128,6 @@ def test_far_from_speech_the_mean_of_the_recording_takes_over() -> None:
     values[:10] = 2.0
     held = hold(values, np.arange(500) < 10, 5.0)
     assert held[-1, 0] == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_noise_has_the_stated_level_and_leaves_the_pulses(severity: int) -> None:
-    signal = signal_of(voice(), np.array([0.7]))
-    noisy = modality.corrupt(signal, severity, PARAMS, generator("noise"))
-    added = noisy.values - signal.values
-    snr_db = 10 * np.log10(np.var(signal.values) / np.var(added))
-    assert snr_db == pytest.approx(PARAMS.noise_snr_db[severity - 1], abs=0.1)
-    assert np.array_equal(noisy.pulses_s, signal.pulses_s)
-    shape = modality.features(noisy, PARAMS).values.shape
-    assert shape == modality.features(signal, PARAMS).values.shape
-
-
-def test_pink_noise_falls_by_three_decibels_an_octave() -> None:
-    power = np.abs(np.fft.rfft(pink_noise(2**17, generator("pink")))) ** 2
-    low, high = power[1000:2000].mean(), power[8000:16000].mean()
-    assert 10 * np.log10(low / high) == pytest.approx(9, abs=0.5)
 
 
 def test_clipping_lowers_the_quality() -> None:

@@ -218,25 +218,6 @@ def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, said:
         modality.features(signal, PARAMS)
 
 
-@pytest.mark.parametrize("severity", range(1, 6))
-def test_noise_has_the_stated_level_and_leaves_the_pulses(severity: int) -> None:
-    values = brain() + 4e-3  # an electrode's offset must not count as signal
-    signal = Signal(values, np.arange(len(values)) / RATE_HZ, PARAMS.channels, np.array([1.0]))
-    noisy = modality.corrupt(signal, severity, PARAMS, generator("noise"))
-    added = (noisy.values - values).var(axis=0)
-    snr_db = 10 * np.log10(np.median(values.var(axis=0)) / added)
-    assert snr_db == pytest.approx(PARAMS.noise_snr_db[severity - 1], abs=2)
-    assert np.array_equal(noisy.pulses_s, signal.pulses_s)
-    assert modality.features(noisy, PARAMS).values.shape == (29, 95)
-
-
-def test_noise_does_not_wake_a_dead_channel() -> None:
-    values = brain()
-    values[:, 3] = 0
-    noisy = modality.corrupt(signal_of(values), 5, PARAMS, generator("noise"))
-    assert not noisy.values[:, 3].any()
-
-
 @given(st.lists(st.integers(2, 20), min_size=1, max_size=20), st.integers(1, 255))
 def test_every_trigger_has_its_rising_edge(gaps: list[int], code: int) -> None:
     firsts = np.cumsum([gap + 20 for gap in gaps])

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import RecordingError
 from pipeline.modalities.base import Signal
-from pipeline.modalities.face_au import FaceAuParams, modality
+from pipeline.modalities.face_au import CORRUPTIONS, FaceAuParams, modality
+from pipeline.modalities.lower_face_au import modality as lower_face
+from pipeline.modalities.upper_face_au import modality as upper_face
 from pipeline.seeds import generator
 
-PARAMS = FaceAuParams()
+PARAMS = FaceAuParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 TABLE = """clip,AU01_r,AU12_r,AU12_c
 a,0.5,4.0,1.0
 b,0.0,,0.2
@@ -80,22 +82,62 @@ def test_values_out_of_range_lower_the_quality() -> None:
     assert modality.features(signal, PARAMS).quality["quality"] == 0.5
 
 
-@given(st.integers(1, 5), st.integers(0, 50))
-def test_noise_stays_within_the_units_range(severity: int, seed: int) -> None:
+@given(st.sampled_from(list(CORRUPTIONS)), st.integers(1, 5), st.integers(0, 50))
+def test_what_is_spoilt_stays_within_the_units_range(kind: str, severity: int, seed: int) -> None:
     signal = Signal(np.array([[0.0, 5.0, 1.0]]), np.zeros(1), ("AU01_r", "AU02_r", "AU02_c"))
-    noisy = modality.corrupt(signal, severity, PARAMS, generator(seed)).values[0]
+    noisy = modality.corrupt(signal, kind, severity, PARAMS, generator(seed)).values[0]
     assert (noisy >= 0).all()
     assert (noisy <= [5, 5, 1]).all()
 
 
-def test_noise_grows_with_severity() -> None:
-    signal = Signal(np.full((1, 400), 2.5), np.zeros(1), ("AU01_r",) * 400)
-    spread = [
-        np.std(modality.corrupt(signal, severity, PARAMS, generator(1)).values)
-        for severity in range(1, 6)
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_harm_grows_with_severity(kind: str) -> None:
+    units = tuple(f"AU{number:02d}_r" for number in range(1, 40))
+    signal = Signal(np.full((1, len(units)), 2.5), np.zeros(1), units)
+    harm = [
+        np.mean(
+            [
+                np.abs(modality.corrupt(signal, kind, level, PARAMS, generator(i)).values - 2.5)
+                for i in range(20)
+            ]
+        )
+        for level in range(1, 6)
     ]
-    assert spread == sorted(spread)
-    assert spread[0] == pytest.approx(5 * PARAMS.noise_fraction[0], rel=0.15)
+    assert np.all(np.diff(harm) > 0)
+
+
+def test_noise_has_the_stated_level() -> None:
+    signal = Signal(np.full((1, 400), 2.5), np.zeros(1), ("AU01_r",) * 400)
+    noisy = modality.corrupt(signal, "noise", 1, PARAMS, generator(1))
+    assert np.std(noisy.values) == pytest.approx(5 * PARAMS.corruptions["noise"][0], rel=0.15)
+
+
+def test_what_is_hidden_is_hidden_place_by_place() -> None:
+    units = ("AU01_r", "AU02_r", "AU06_r", "AU07_r", "AU09_r", "AU12_r", "AU14_r", "AU25_r")
+    signal = Signal(np.ones((1, 8)), np.zeros(1), units)
+    for seed in range(10):
+        values = modality.corrupt(signal, "occlusion", 2, PARAMS, generator(seed)).values[0]
+        places = values[:2], values[2:4], values[4:5], values[5:7], values[7:]
+        assert (values == 0).sum() == round(0.3 * 8)
+        assert sum(0 < place.mean() < 1 for place in places) <= 1
+
+
+def test_upper_and_lower_face_share_all_units_among_them() -> None:
+    units = [f"AU{number:02d}_{kind}" for number in range(1, 47) for kind in "rc"]
+    upper, lower = ({u for u in units if part.takes(u)} for part in (upper_face, lower_face))
+    assert upper | lower == set(units)
+    assert not upper & lower
+    assert {"AU04_r", "AU06_c", "AU45_r"} <= upper
+    assert {"AU09_r", "AU12_c", "AU28_c"} <= lower
+
+
+def test_a_part_of_the_face_reads_its_own_columns(table: Path) -> None:
+    features = upper_face.features(upper_face.read(table, "a", PARAMS), PARAMS)
+    assert features.names == ("AU01_r",)
+    assert upper_face.identity(table, "a") != lower_face.identity(table, "a")
+    table.write_text("clip,AU12_r\na,1\n")
+    with pytest.raises(RecordingError, match="no column is one of upper_face_au's"):
+        upper_face.probe(table, "a")
 
 
 @pytest.mark.real_data
@@ -105,3 +147,5 @@ def test_the_ravdess_table_has_35_units_a_clip() -> None:
     features = modality.features(modality.read(path, "01-05-02-01-01-03", PARAMS), PARAMS)
     assert features.values.shape == (1, 35)
     assert features.quality["quality"] == 1
+    halves = [part.read(path, "01-05-02-01-01-03", PARAMS) for part in (upper_face, lower_face)]
+    assert [half.values.shape[1] for half in halves] == [14, 21]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import RecordingError
-from pipeline.modalities.base import SEVERITIES, Signal
+from pipeline.modalities.base import Signal
 from pipeline.modalities.video import (
     VideoParams,
     align_crops,
@@ -174,25 +174,6 @@ def test_a_face_out_of_sight_is_unknown_and_comes_back(signal: Signal) -> None:
     assert known[signal.times_s < 3].all()
     assert known[signal.times_s > 7].all()
     assert features.quality["face_fraction"] < 0.9
-
-
-def test_noise_grows_with_severity_and_hangs_on_its_generator_alone(signal: Signal) -> None:
-    short = replace(signal, values=signal.values[:30], times_s=signal.times_s[:30])
-    harm = []
-    for severity in SEVERITIES:
-        noisy = modality.corrupt(short, severity, PARAMS, generator(severity))
-        again = modality.corrupt(short, severity, PARAMS, generator(severity))
-        assert np.array_equal(noisy.values, again.values)
-        assert np.array_equal(noisy.times_s, short.times_s)
-        harm.append(np.abs(noisy.values.astype(float) - short.values).mean())
-    assert np.all(np.diff(harm) > 0)
-
-
-def test_mild_noise_leaves_the_face_visible(signal: Signal) -> None:
-    noisy = modality.corrupt(signal, 2, PARAMS, generator("noise"))
-    features = modality.features(noisy, PARAMS)
-    assert features.values.shape[0] == len(signal.times_s)
-    assert features.quality["face_fraction"] > 0.9
 
 
 def test_no_face_at_all_is_told() -> None:

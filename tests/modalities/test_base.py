@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pipeline import registry
+from pipeline.modalities._bursts import bursts
+from pipeline.modalities.audio import AudioParams
+from pipeline.seeds import generator
+
+MODALITIES = registry.names("modalities")
+
+
+def test_parts_of_modalities_are_no_modalities() -> None:
+    assert MODALITIES == ["audio", "eeg", "face_au", "lower_face_au", "upper_face_au", "video"]
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_every_known_kind_can_be_asked_for_and_noise_is_by_default(name: str) -> None:
+    model = registry.find("modalities", name).Params
+    assert list(model().corruptions) == ["noise"]
+    everything = model(corruptions={kind: c.severities for kind, c in model.KNOWN.items()})
+    assert len(everything.variants) == 5 * len(model.KNOWN)
+    assert everything.variants[:2] == ("noise_1", "noise_2")
+    assert all(kind in model.model_fields["corruptions"].description for kind in model.KNOWN)
+
+
+def test_no_corruption_is_a_choice() -> None:
+    assert AudioParams(corruptions={}).variants == ()
+
+
+@pytest.mark.parametrize(
+    ("corruptions", "said"),
+    [
+        ({"hiss": (1, 2, 3, 4, 5)}, "no kind 'hiss'; known: noise, babble"),
+        ({"noise": (-5, 0, 5, 10, 20)}, "signal-to-noise ratio in dB must go from mild to hard"),
+        ({"reverb": (0.2, 0.2, 0.7, 1.0, 1.5)}, "must go from mild to hard"),
+        ({"packet_loss": (0.1, 0.2, 0.4, 0.8, 1.6)}, "must lie in 0 to 0.95"),
+        ({"noise": (20, 10, 5, 0, float("nan"))}, "must lie in"),
+        ({"noise": (20, 10, 5, 0)}, "Field required"),
+    ],
+)
+def test_a_mistake_is_told(corruptions: dict[str, tuple[float, ...]], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        AudioParams(corruptions=corruptions)
+
+
+@given(st.integers(1, 500), st.floats(0, 0.95), st.integers(0, 20))
+def test_bursts_fill_their_length(n: int, share: float, seed: int) -> None:
+    assert bursts(n, share, 3.0, generator(seed)).shape == (n,)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.65, 0.9])
+def test_bursts_have_the_stated_share_and_length(share: float) -> None:
+    lost = bursts(100_000, share, 4.0, generator("bursts"))
+    assert lost.mean() == pytest.approx(share, abs=0.02)
+    n_bursts = np.sum(lost[1:] & ~lost[:-1])
+    assert lost.sum() / n_bursts == pytest.approx(max(4.0, share / (1 - share)), rel=0.05)
