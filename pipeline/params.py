@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
@@ -24,6 +24,7 @@ HEADING = """\
 """
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Delay = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
@@ -87,6 +88,16 @@ class WindowParams(Section):
     min_coverage: float = Field(
         0.5, gt=0, le=1, description="share of a window a sensor must cover to count as available"
     )
+    desync_s: tuple[Delay, Delay, Delay, Delay, Delay] = Field(
+        (0.1, 0.25, 0.5, 1.0, 2.0), description="by which a clock is wrong at severities 1 to 5"
+    )
+
+    @field_validator("desync_s")
+    @classmethod
+    def _rising(cls, desync_s: tuple[float, ...]) -> tuple[float, ...]:
+        if list(desync_s) != sorted(set(desync_s)):
+            raise ValueError("must rise from severity to severity")
+        return desync_s
 
 
 class SplitParams(Section):
@@ -181,7 +192,9 @@ def parse(content: Any, where: str = "params.yaml") -> Params:
     return params
 
 
-def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
+def defaults(
+    dataset: str, root: str | None = None, modalities: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the complete parameters for a dataset: the defaults under its own preset.
 
     Parameters
@@ -190,11 +203,14 @@ def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
         Name of a registered dataset.
     root : str or None
         Where its recordings are; None for the demonstration corpus's own place.
+    modalities : sequence of str
+        Those to use of the dataset's, in this order; none for its usual ones.
 
     Raises
     ------
     ConsilienceError
-        If there is no such dataset, or `root` is needed and not given.
+        If there is no such dataset, it does not offer a modality, or `root` is needed and not
+        given.
     """
     source = registry.find("datasets", dataset)
     synthetic = [dataset] if dataset == "demo" and root is None else []
@@ -202,10 +218,18 @@ def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
         raise ConsilienceError(
             f"where is the dataset '{dataset}'?", "consilience use", f"use {dataset} --root FOLDER"
         )
+    for name in modalities:
+        if name not in source.modalities:
+            raise ConsilienceError(
+                f"the dataset '{dataset}' does not offer '{name}'",
+                "consilience use",
+                f"it offers {', '.join(source.modalities)}",
+            )
+    preset = {"modalities": {name: {} for name in source.modalities}, **source.preset}
     content: dict[str, Any] = {
         "dataset": {"name": dataset, "root": root or f"data/raw/{dataset}", "synthetic": synthetic},
         "synthesis": {},
-        "modalities": {name: {} for name in source.modalities},
+        "modalities": {},
         "alignment": {},
         "annotation": {},
         "windows": {},
@@ -214,7 +238,9 @@ def defaults(dataset: str, root: str | None = None) -> dict[str, Any]:
         "methods": {name: {} for name in METHODS},
         "robustness": {},
     }
-    for section, values in source.preset.items():
+    if modalities:
+        preset["modalities"] = {name: preset["modalities"].get(name, {}) for name in modalities}
+    for section, values in preset.items():
         content[section] = {**content[section], **values}
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
 

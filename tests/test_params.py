@@ -85,3 +85,24 @@ def test_a_missing_file_says_what_to_do(tmp_path):
 def test_a_dataset_without_a_place_asks_for_one():
     with pytest.raises(ConsilienceError, match="--root"):
         params.defaults("ravdess")
+
+
+def test_a_datasets_usual_modalities_and_others_on_request():
+    assert list(params.defaults("ravdess", "x")["modalities"]) == ["audio", "face_au"]
+    asked = ["lower_face_au", "audio"]
+    assert list(params.defaults("ravdess", "x", asked)["modalities"]) == asked
+    with pytest.raises(ConsilienceError, match=r"'ravdess' does not offer 'eeg'.*upper_face_au"):
+        params.defaults("ravdess", "x", ["eeg"])
+
+
+def test_an_unknown_corruption_is_told_with_those_there_are(content):
+    content["modalities"]["audio"]["corruptions"]["hiss"] = [1, 2, 3, 4, 5]
+    with pytest.raises(ConsilienceError, match=r"audio\.corruptions.*no kind 'hiss'; known: noise"):
+        params.parse(content)
+
+
+@pytest.mark.parametrize("delays", [[0.1, 0.1, 0.5, 1, 2], [0, 0.1, 0.5, 1, 2], [0.1, 0.5, 1, 2]])
+def test_delays_must_rise_from_above_zero(content, delays):
+    content["windows"]["desync_s"] = delays
+    with pytest.raises(ConsilienceError, match=r"windows\.desync_s"):
+        params.parse(content)

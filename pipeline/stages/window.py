@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +27,7 @@ from pipeline.contracts import (
 )
 from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_folder, write_json
-from pipeline.modalities.base import VARIANTS
+from pipeline.modalities.base import CLEAN, SEVERITIES
 from pipeline.params import Params
 from pipeline.training.splits import split
 
@@ -36,6 +38,7 @@ OUTPUT = Path("data/windows")
 
 
 Rows = NDArray[np.intp]
+Arrays = dict[str, np.memmap[Any, np.dtype[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Source:
     rows: Rows
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What a variant is cut from: the features called `array`, the clock wrong by `late_s`."""
+
+    array: str
+    late_s: float = 0.0
+
+
 def main() -> None:
     """Cut every aligned recording into labelled windows and split them by subject."""
     settings = params.load()
@@ -55,6 +66,7 @@ def main() -> None:
     modalities = list(settings.modalities)
     grids = {name: _grid(name, settings) for name in modalities}
     features = {name: _features(name) for name in modalities}
+    cuts = {name: _cuts(name, settings, grids[name]) for name in modalities}
     covered = np.stack([_cover(name, labels, grids[name]) for name in modalities], axis=1)
     usable = (covered >= settings.windows.min_coverage).any(axis=1)
     index, covered = labels.filter(pl.Series(usable)), covered[usable]
@@ -68,15 +80,17 @@ def main() -> None:
     with atomic_folder(OUTPUT) as folder:
         quality = np.zeros(available.shape, dtype=np.float32)
         for column, name in enumerate(modalities):
+            shape = (index.height, grids[name].n_frames, len(features[name]))
+            outputs = _arrays(folder / name, cuts[name], shape)
             quality[:, column] = _fill(
-                folder / name, name, index, grids[name], len(features[name]), available[:, column]
+                outputs, cuts[name], name, index, grids[name], available[:, column]
             )
         np.save(folder / "availability.npy", available)
         np.save(folder / "coverage.npy", covered.astype(np.float32))
         np.save(folder / "quality.npy", quality)
         write_table(folder / "index.parquet", index, Labels)
         write_table(folder / "splits.parquet", split(index["subject"], settings.splits), Splits)
-        write_json(folder / "meta.json", _meta(settings, grids, features))
+        write_json(folder / "meta.json", _meta(settings, grids, features, cuts))
     _tell(labels.height, available, modalities)
 
 
@@ -135,30 +149,48 @@ def _cover(name: str, index: pl.DataFrame, grid: Grid) -> NDArray[np.float64]:
     return covered
 
 
+def _cuts(name: str, settings: Params, grid: Grid) -> dict[str, Cut]:
+    """Return what every variant of a modality is cut from, the clean one first.
+
+    A clock can only be wrong where there is a time axis and a window is not its whole trial.
+    """
+    stored = (CLEAN, *settings.modalities[name].variants)
+    cuts = {variant: Cut(variant) for variant in stored}
+    if grid.rate_hz is not None and settings.windows.length_s is not None:
+        for severity, late_s in zip(SEVERITIES, settings.windows.desync_s, strict=True):
+            cuts[f"desync_{severity}"] = Cut(CLEAN, late_s)
+    return cuts
+
+
+def _arrays(folder: Path, variants: Iterable[str], shape: tuple[int, ...]) -> Arrays:
+    folder.mkdir()
+    return {
+        variant: open_memmap(folder / f"{variant}.npy", "w+", dtype=np.float32, shape=shape)
+        for variant in variants
+    }
+
+
 def _fill(
-    folder: Path,
+    outputs: Arrays,
+    cuts: dict[str, Cut],
     name: str,
     index: pl.DataFrame,
     grid: Grid,
-    n_features: int,
     available: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Write a modality's windows, one array per variant, and return their quality."""
-    folder.mkdir()
+    """Write every variant of a modality's windows, and return their quality."""
     windows = _windows(index)
-    shape = (len(windows), grid.n_frames, n_features)
-    outputs = {
-        variant: open_memmap(folder / f"{variant}.npy", "w+", dtype=np.float32, shape=shape)
-        for variant in VARIANTS
-    }
     quality = np.zeros(len(windows), dtype=np.float32)
     written = np.zeros(len(windows), dtype=bool)
     for source in _sources(name, index):
         rows = source.rows[available[source.rows]]
         own = [windows[row] for row in rows]
         with np.load(source.path, allow_pickle=False) as arrays:
-            for variant, output in outputs.items():
-                output[rows] = cut(arrays[variant], arrays["times_s"], source.clock, own, grid)
+            for variant, part in cuts.items():
+                clock = replace(source.clock, offset_s=source.clock.offset_s + part.late_s)
+                outputs[variant][rows] = cut(
+                    arrays[part.array], arrays["times_s"], clock, own, grid
+                )
         quality[rows] = source.quality
         written[rows] = True
     for output in outputs.values():
@@ -168,13 +200,17 @@ def _fill(
 
 
 def _meta(
-    settings: Params, grids: dict[str, Grid], features: dict[str, list[str]]
+    settings: Params,
+    grids: dict[str, Grid],
+    features: dict[str, list[str]],
+    cuts: dict[str, dict[str, Cut]],
 ) -> dict[str, object]:
     return {
         "dataset": settings.dataset.name,
         "modalities": list(grids),
         "classes": list(registry.find("datasets", settings.dataset.name).classes),
         "features": features,
+        "variants": {name: [v for v in own if v != CLEAN] for name, own in cuts.items()},
         "frame_rate_hz": {name: grid.rate_hz for name, grid in grids.items()},
         "length_s": settings.windows.length_s,
     }

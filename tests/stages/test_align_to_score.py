@@ -28,7 +28,6 @@ from pipeline.contracts import (
 )
 from pipeline.errors import ConsilienceError
 from pipeline.files import write_arrays, write_json
-from pipeline.modalities.base import VARIANTS
 from pipeline.stages import align, label, score, window
 
 RATES_HZ = {"fast": 20.0, "slow": 5.0, "table": None}
@@ -37,6 +36,9 @@ SESSIONS = ("a_1", "b_1", "c_1", "d_1", "e_1")
 END_S = 30.0
 NO_PULSES = "b_1_fast"
 QUARANTINED = "c_1_slow"
+
+
+VARIANTS = ("clean", "noise_1", "noise_2")
 
 
 def clock_of(session: str, modality: str) -> Clock:
@@ -149,7 +151,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             project(root, modalities)
         settings = params.Params.model_construct(
             dataset=params.DatasetParams(),
-            modalities=dict.fromkeys(modalities),
+            modalities=dict.fromkeys(modalities, SimpleNamespace(variants=VARIANTS[1:])),
             alignment=params.AlignmentParams(),
             annotation=params.AnnotationParams(),
             windows=params.WindowParams(),
@@ -180,7 +182,7 @@ def test_a_recording_without_pulses_is_unaligned_and_masked(run: Callable[..., P
     masked = [(index["session"] == "b_1").to_numpy(), (index["session"] == "c_1").to_numpy()]
     np.testing.assert_array_equal(available[:, 0], ~masked[0])
     np.testing.assert_array_equal(available[:, 1], ~masked[1])
-    fast = np.load(root / "data/windows/fast/noise_3.npy", mmap_mode="r")
+    fast = np.load(root / "data/windows/fast/noise_2.npy", mmap_mode="r")
     assert np.isnan(fast[masked[0]]).all()
 
 
@@ -205,6 +207,31 @@ def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> N
     assert meta["frame_rate_hz"] == {"fast": 20.0, "slow": 5.0}
     splits = read_table(root / "data/windows/splits.parquet", Splits)
     assert set(splits["subject"]) == set("abcde")
+
+
+def test_a_wrong_clock_shows_what_happened_before(run: Callable[..., Path]) -> None:
+    root = run()
+    meta = json.loads((root / "data/windows/meta.json").read_text())
+    desync = [f"desync_{severity}" for severity in range(1, 6)]
+    assert meta["variants"] == {name: [*VARIANTS[1:], *desync] for name in ("fast", "slow")}
+    index = read_table(root / "data/windows/index.parquet", Labels)
+    available = np.load(root / "data/windows/availability.npy")[:, 0]
+    times = index["start_s"].to_numpy()[:, None] + (np.arange(80) + 0.5) / 20
+    for variant, late_s in zip(desync, params.WindowParams().desync_s, strict=True):
+        seen = np.load(root / f"data/windows/fast/{variant}.npy", mmap_mode="r")
+        recorded = (times > late_s + 2.1) & available[:, None]  # clocks start within 2 s
+        before = state_at(times - late_s)[recorded]
+        np.testing.assert_allclose(seen[recorded, 0], before, atol=0.005)
+        assert np.isnan(seen[~available]).all()
+
+
+def test_a_window_that_is_its_whole_trial_has_no_wrong_clock(
+    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = params.WindowParams(length_s=None)
+    monkeypatch.setattr(params, "WindowParams", lambda: whole)
+    meta = json.loads((run() / "data/windows/meta.json").read_text())
+    assert meta["variants"] == {name: list(VARIANTS[1:]) for name in ("fast", "slow")}
 
 
 def test_labels_are_the_consensus_at_the_windows_time(run: Callable[..., Path]) -> None:
@@ -238,7 +265,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
         return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
     first = bytes_of(run())
-    assert len(first) == 2 + 2 + 2 * 6 + 6
+    assert len(first) == 2 + 2 + 2 * (len(VARIANTS) + 5) + 6
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 
@@ -262,6 +289,7 @@ def test_a_table_speaks_for_sessions_without_trials(
     index = read_table(root / "data/windows/index.parquet", Labels)
     assert set(index["trial"]) == {"whole"}
     assert np.load(root / "data/windows/table/clean.npy").shape == (index.height, 1, 2)
+    assert not list((root / "data/windows/table").glob("desync*"))
     assert np.load(root / "data/windows/availability.npy")[:, 1].all()
     alignment = read_table(root / "data/alignment/alignment.parquet", Alignment)
     assert set(alignment["method"]) == {"shared clock"}
