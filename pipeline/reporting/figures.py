@@ -81,7 +81,21 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
         .sort("n_modalities", maintain_order=True)["subset"]
         .to_list()
     )
-    row = {name: number for number, name in enumerate(names)}
+    titles = {name: " + ".join(map(said, name.split("+"))) for name in names}
+    return _by_row(table, "subset", titles, colours, chance)
+
+
+def conflicts(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
+    """Show balanced accuracy with 95 % interval by the sensor that shows somebody else."""
+    names = table["modality"].unique(maintain_order=True).to_list()
+    titles = {name: f"{said(name)} of somebody else" for name in names}
+    return _by_row(table, "modality", titles, colours, chance)
+
+
+def _by_row(
+    table: pl.DataFrame, column: str, titles: dict[str, str], colours: Colours, chance: float
+) -> go.Figure:
+    row = {name: number for number, name in enumerate(titles)}
     step = 0.7 / max(1, len(colours))
     traces = []
     for number, (method, colour) in enumerate(reversed(list(colours.items()))):
@@ -90,7 +104,7 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
         traces.append(
             go.Scatter(
                 x=own["balanced_accuracy"].to_list(),
-                y=[row[name] + shift for name in own["subset"]],
+                y=[row[name] + shift for name in own[column]],
                 error_x={
                     "array": (own["high"] - own["balanced_accuracy"]).to_list(),
                     "arrayminus": (own["balanced_accuracy"] - own["low"]).to_list(),
@@ -100,27 +114,25 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
                 mode="markers",
                 marker={"color": colour, "size": 8},
                 name=said(method),
-                text=own["subset"].to_list(),
+                text=[titles[name] for name in own[column]],
                 hovertemplate="%{text}<br>%{x:.1%}",
             )
         )
-    figure = _figure(traces, 60 + len(names) * (24 + 13 * len(colours)))
+    figure = _figure(traces, 60 + len(titles) * (24 + 13 * len(colours)))
     figure.add_vline(chance, line={"dash": "dot", "color": GREY, "width": 1})
     figure.update_xaxes(title_text="balanced accuracy", tickformat=".0%")
-    figure.update_yaxes(
-        tickvals=list(row.values()),
-        ticktext=[" + ".join(map(said, name.split("+"))) for name in names],
-        showgrid=False,
-    )
+    figure.update_yaxes(tickvals=list(row.values()), ticktext=list(titles.values()), showgrid=False)
     return figure
 
 
-def noise(table: pl.DataFrame, modality: str, colours: Colours, chance: float) -> go.Figure:
-    """Show balanced accuracy against the severity of noise in one sensor."""
-    of_modality = table.filter(pl.col("modality") == modality)
+def noise(
+    table: pl.DataFrame, modality: str, kind: str, colours: Colours, chance: float
+) -> go.Figure:
+    """Show balanced accuracy against the severity of one kind of corruption of one sensor."""
+    of_kind = table.filter(pl.col("modality") == modality, pl.col("kind") == kind)
     traces = []
     for method, colour in reversed(list(colours.items())):
-        own = of_modality.filter(pl.col("method") == method).sort("severity")
+        own = of_kind.filter(pl.col("method") == method).sort("severity")
         severity = own["severity"].to_list()
         if colour == ACCENT:
             traces.append(_band(severity, own["low"].to_list(), own["high"].to_list(), colour))
@@ -138,7 +150,7 @@ def noise(table: pl.DataFrame, modality: str, colours: Colours, chance: float) -
     figure.add_hline(chance, line={"dash": "dot", "color": GREY, "width": 1})
     bottom = min(chance, *table["low"].to_list()) - 0.03
     top = min(1.0, max(table["high"].to_list()) + 0.03)
-    figure.update_xaxes(title_text=f"severity of noise in {said(modality)}", dtick=1)
+    figure.update_xaxes(title_text=f"{said(modality)}: severity of {said(kind)}", dtick=1)
     figure.update_yaxes(tickformat=".0%", range=[bottom, top])
     return figure
 

@@ -82,7 +82,7 @@ def render(results: Results) -> str:
         f'<p class="lead">{tables.verdict(results)}</p>\n'
         f'<div class="scroll">{tables.verdict_table(results)}</div>\n'
         '<p class="note">Balanced accuracy on subjects kept out of training, in per cent, with '
-        "95&nbsp;% intervals over subjects below. Noise: mean over sensors and five severities. "
+        "95&nbsp;% intervals over subjects below. Noise: mean over sensors, kinds and severities. "
         "Calibration error: how far confidence is from accuracy, smaller is better. "
         "Best of each column in bold.</p>\n"
         f"{tables.key_figures(results)}\n</header>\n"
@@ -93,17 +93,26 @@ def render(results: Results) -> str:
 
 def _robustness(results: Results) -> str:
     colours, chance = _methods(results), 1 / len(results.meta["classes"])
+    kinds = results.noise.select("modality", "kind").unique(maintain_order=True)
     curves = [
-        _plot(f"noise-{name}", figures.noise(results.noise, name, colours, chance))
-        for name in results.meta["modalities"]
+        _plot(f"noise-{name}-{kind}", figures.noise(results.noise, name, kind, colours, chance))
+        for name, kind in kinds.iter_rows()
     ]
+    conflicts = (
+        _plot("conflicts", figures.conflicts(results.conflicts, colours, chance))
+        if results.conflicts.height
+        else ""
+    )
     return _section(
-        "When sensors are missing or noisy",
-        "One model of each method, tested with every set of sensors and with each sensor made "
-        "noisier in five steps. The dotted line is chance; bars and the band are 95&nbsp;% "
-        "intervals over subjects.",
+        "When sensors are missing, spoilt or contradictory",
+        "One model of each method, tested with every set of sensors, with each sensor spoilt in "
+        "every way at five severities, and with one sensor that shows another person in another "
+        "state. The dotted line is chance; bars and the band are 95&nbsp;% intervals over "
+        "subjects.",
         _legend(colours),
         _plot("subsets", figures.subsets(results.subsets, colours, chance)),
+        conflicts,
+        f'<div class="scroll">{tables.diagnosis_table(results.metrics)}</div>',
         _grid(curves),
     )
 

@@ -48,7 +48,7 @@ class Results:
         The method whose windows are shown one by one.
     readings : polars.DataFrame
         What the default method says of every test window.
-    subsets, noise, reliability : polars.DataFrame
+    subsets, noise, conflicts, reliability : polars.DataFrame
         The evaluation's plots.
     histories : dict of str to polars.DataFrame
         Training curves of every method.
@@ -67,6 +67,7 @@ class Results:
     readings: pl.DataFrame
     subsets: pl.DataFrame
     noise: pl.DataFrame
+    conflicts: pl.DataFrame
     reliability: pl.DataFrame
     histories: dict[str, pl.DataFrame]
     scores: dict[str, dict[str, Any]]
@@ -105,6 +106,7 @@ def load_results(data: Path, synthetic: list[str]) -> Results:
         readings=pl.read_parquet(data / "evaluation" / "windows.parquet"),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
+        conflicts=pl.read_csv(plots / "conflicts.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
         histories={name: pl.read_csv(data / "models" / name / "history.csv") for name in metrics},
         scores={

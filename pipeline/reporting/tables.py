@@ -137,6 +137,31 @@ def affect_table(metrics: dict[str, Figures]) -> str:
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+DIAGNOSES = {
+    "guilty_auroc": "contradicting sensor named, AUROC",
+    "faulty_auroc": "spoilt sensor named, AUROC",
+    "incoherence_auroc": "contradiction noticed, AUROC",
+    "out_of_distribution_auroc": "all sensors spoilt noticed, AUROC",
+    "vacuity_spearman": "vacuity rises with severity, Spearman",
+    "bolder": "surer than every sensor when they contradict",
+}
+
+
+def diagnosis_table(metrics: dict[str, Figures]) -> str:
+    """Return how well each method tells what is wrong with its sensors, or nothing."""
+    columns = {name: title for name, title in DIAGNOSES.items() if _any_has(metrics, name)}
+    if not columns:
+        return ""
+    head = "".join(f"<th>{escape(title)}</th>" for title in columns.values())
+    rows = "".join(
+        f"<tr><th>{escape(said(method))}</th>"
+        + "".join(f"<td>{_number(own.get(name))}</td>" for name in columns)
+        + "</tr>"
+        for method, own in metrics.items()
+    )
+    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
 def _any_has(metrics: dict[str, Figures], name: str) -> bool:
     return any(own.get(name) is not None for own in metrics.values())
 

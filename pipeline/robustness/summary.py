@@ -40,8 +40,8 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
     }
     table = Table(
         title="Balanced accuracy on unseen subjects",
-        caption=f"chance {1 / n_classes:.3f}; noise: mean over sensors and five severities; grid: "
-        "mean over every subset and noise; ECE: calibration error with all sensors",
+        caption=f"chance {1 / n_classes:.3f}; noise: mean over sensors, kinds and severities; "
+        "grid: mean over subsets, noise and conflicts; ECE: calibration error, all sensors",
         box=box.SIMPLE,
         pad_edge=False,
         collapse_padding=True,

@@ -23,6 +23,7 @@ from pipeline.files import write_json
 from pipeline.seeds import generator
 
 METHODS = ("concat", "late_fusion", "coherence_transfer")
+KINDS = ("noise", "packet_loss")
 SUBJECTS = [f"sub-{number:02}" for number in range(1, 7)]
 
 
@@ -115,6 +116,7 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
     metrics: dict[str, dict[str, float]] = {}
     subsets: list[dict[str, Any]] = []
     noise: list[dict[str, Any]] = []
+    conflicts: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
     for method in METHODS:
         base = 0.6 + lead * (method == "coherence_transfer") - 0.05 * (method == "late_fusion")
@@ -129,12 +131,17 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
             | {"balanced_accuracy": value, "low": value - 0.05, "high": value + 0.06}
             for subset, value in accuracy.items()
         ]
-        for modality, severity in product(modalities, range(6)):
+        for modality, kind, severity in product(modalities, KINDS, range(6)):
             value = base - 0.02 * severity * (1 + 0.4 * modalities.index(modality))
             noise.append(
-                {"method": method, "modality": modality, "severity": severity}
+                {"method": method, "modality": modality, "kind": kind, "severity": severity}
                 | {"balanced_accuracy": value, "low": value - 0.05, "high": value + 0.05}
             )
+        conflicts += [
+            {"method": method, "modality": modality}
+            | {"balanced_accuracy": base - 0.2, "low": base - 0.25, "high": base - 0.15}
+            for modality in modalities
+        ]
         bins += [
             {"method": method, "confidence": c, "accuracy": c**1.3, "predictions": int(100 * c)}
             for c in np.arange(0.35, 1, 0.1)
@@ -146,7 +153,7 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
         }
         bounds = {f"{name}_low": value - 0.05 for name, value in figures.items()}
         bounds |= {f"{name}_high": value + 0.05 for name, value in figures.items()}
-        metrics[method] = figures | bounds | {"ece": 0.1 - base / 10}
+        metrics[method] = figures | bounds | {"ece": 0.1 - base / 10, "guilty_auroc": base}
         folder = data / "models" / method
         folder.mkdir(parents=True)
         pl.DataFrame(
@@ -166,7 +173,7 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
             f"{name}_high": gap + 0.02,
         }
     write_json(data / "evaluation" / "metrics.json", metrics)
-    tables = {"subsets": subsets, "noise": noise, "reliability": bins}
+    tables = {"subsets": subsets, "noise": noise, "conflicts": conflicts, "reliability": bins}
     for name, rows in tables.items():
         pl.DataFrame(rows).write_csv(plots / f"{name}.csv")
 

@@ -47,14 +47,24 @@ def test_page_holds_every_figure_of_three_sensors(run_of_sensors: Run) -> None:
     elements = Elements()
     elements.feed(page)
     assert {
-        *(f"figure-noise-{name}" for name in ("eeg", "audio", "video")),
+        *(
+            f"figure-noise-{name}-{kind}"
+            for name in ("eeg", "audio", "video")
+            for kind in ("noise", "packet_loss")
+        ),
         *(f"figure-availability-{name}" for name in ("eeg", "audio", "video")),
         *(f"figure-training-{name}" for name in ("concat", "late_fusion", "coherence_transfer")),
-        *(f"figure-{name}" for name in ("subsets", "reliability", "confusion", "coherence")),
+        *(
+            f"figure-{name}"
+            for name in ("subsets", "conflicts", "reliability", "confusion", "coherence")
+        ),
         *(f"figure-{name}" for name in ("timeline", "quality", "residuals", "clocks")),
         *(f"figure-{name}" for name in ("classes", "agreement", "folds")),
     } == set(elements.ids)
     assert "Against the truth" in page
+    assert "audio: severity of packet loss" in page
+    assert "audio of somebody else" in page
+    assert "contradicting sensor named, AUROC" in page
 
 
 def test_page_of_a_shared_clock_says_there_was_nothing_to_align(run_of_sensors: Run) -> None:
