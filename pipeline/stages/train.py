@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pipeline.contracts import ROLES
 from pipeline.files import atomic_folder, content_hash, text_hash
 from pipeline.params import Params, load
 from pipeline.stages import run
+
+if TYPE_CHECKING:
+    from pipeline.training.data import Corpus
 
 WINDOWS = Path("data/windows")
 MODELS = Path("data/models")
@@ -44,10 +49,28 @@ def train(method: str, params: Params) -> None:
         "runs": [{"fold": fold, "seed": seed} for fold, seed in fitted.runs],
         "best_epochs": fitted.best_epochs,
         "windows": len(corpus.index),
+        "subjects": _subjects(corpus),
+        "recipe": {
+            "modalities": {n: p.model_dump(mode="json") for n, p in params.modalities.items()},
+            "alignment": params.alignment.model_dump(mode="json"),
+            "annotation": params.annotation.model_dump(mode="json"),
+            "windows": params.windows.model_dump(mode="json"),
+        },
     }
     with atomic_folder(MODELS / method) as folder:
         loop.save_model(folder, fitted, card)
     shutil.rmtree(CHECKPOINTS / method, ignore_errors=True)
+
+
+def _subjects(corpus: Corpus) -> dict[str, dict[str, list[str]]]:
+    """Return the subjects by fold and role: who may be tested by which run."""
+    return {
+        str(fold): {
+            role: corpus.splits.filter(fold=fold, role=role)["subject"].sort().to_list()
+            for role in ROLES
+        }
+        for fold in corpus.folds
+    }
 
 
 def _code() -> list[Path]:
