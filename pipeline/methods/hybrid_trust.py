@@ -6,11 +6,13 @@ from torch import Tensor
 
 from pipeline.methods.base import Batch
 from pipeline.methods.hybrid import Hybrid, HybridParams
-from pipeline.model.trust import TrustParams, trusted_target
+from pipeline.model.trust import Trust, TrustParams, trusted_target
 
 
 class HybridTrustParams(HybridParams, TrustParams):
-    """Those of the hybrid and of label trust."""
+    """Those of the hybrid and of label trust, which is why one takes this method."""
+
+    trust: Trust = "on"
 
 
 class HybridTrust(Hybrid):

@@ -6,11 +6,13 @@ from torch import Tensor
 
 from pipeline.methods.base import Batch
 from pipeline.methods.kd import Kd, KdParams
-from pipeline.model.trust import TrustParams, trusted_target
+from pipeline.model.trust import Trust, TrustParams, trusted_target
 
 
 class KdTrustParams(KdParams, TrustParams):
-    """Those of the distillation and of label trust."""
+    """Those of the distillation and of label trust, which is why one takes this method."""
+
+    trust: Trust = "on"
 
 
 class KdTrust(Kd):
