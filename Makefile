@@ -2,11 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lock clean
+.PHONY: demo evidence test lock clean
 
 demo: .venv/installed
 	$(BIN)/dvc repro
 	$(BIN)/consilience summary
+
+# The experiments behind docs/evidence; interrupted, they go on. Needs ../shared/data/ravdess.
+evidence: .venv/installed
+	$(BIN)/dvc repro docs/evidence/dvc.yaml
 
 test: .venv/installed
 	$(BIN)/ruff check .

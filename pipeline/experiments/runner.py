@@ -1,0 +1,363 @@
+"""Runs an experiment: trains and tests every entry, and keeps what it found per entry.
+
+Entries run side by side, one thread each. Each one's results are kept in a store under a key of
+all they depend on, so that an interrupted experiment goes on, and a changed method reruns alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from pipeline import registry
+from pipeline.errors import ConsilienceError
+from pipeline.experiments.code import code_hash
+from pipeline.experiments.plan import Entry, Experiment, Plan
+from pipeline.experiments.scenarios import Told, by_random_split
+from pipeline.files import (
+    atomic_folder,
+    content_hash,
+    read_arrays,
+    text_hash,
+    write_arrays,
+    write_json,
+)
+from pipeline.ingestion import link_or_copy
+from pipeline.parallel import parallel_map
+from pipeline.params import Params, load
+from pipeline.robustness import evaluation, protocol
+from pipeline.robustness.figures import Figures, figures_of
+from pipeline.robustness.metrics import auroc, ranking
+from pipeline.robustness.protocol import CONFLICT, SUBSET, Condition, Readings
+from pipeline.robustness.statistics import subject_weights
+from pipeline.training import data, loop
+from pipeline.training.data import Corpus
+
+Prepared = dict[str, dict[str, Tensor]]
+
+SHORT = (SUBSET, CONFLICT, "noise")  # kinds of conditions of a short grid
+AMBIGUOUS = 0.7  # share of the votes below which no class leads clearly
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that the entries of one experiment share.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        With the experiment's sensors, and its split.
+    told : Told
+        The labels as the scenario tells them.
+    params : Params
+        Of the corpus, with the experiment's seeds.
+    asked : list of Condition
+        What every entry is tested under.
+    prepared : Path
+        The windows under all conditions after the encoders' fixed step.
+    store : Path
+        Folder of results by key.
+    identity : str
+        Hash of everything but the entry.
+    """
+
+    corpus: Corpus
+    told: Told
+    params: Params
+    asked: list[Condition]
+    prepared: Path
+    store: Path
+    identity: str
+
+
+def run(plan: Plan, name: str, base: Path, store: Path, output: Path) -> None:
+    """Run one experiment and put its results together in a folder, one subfolder an entry.
+
+    Parameters
+    ----------
+    plan : Plan
+    name : str
+        Of the experiment.
+    base : Path
+        Folder with the corpora's folders.
+    store : Path
+        Folder of results by key, kept between runs.
+    output : Path
+
+    Raises
+    ------
+    ConsilienceError
+        If entries fail; the others' results are in the store, and a second run needs only them.
+    """
+    experiment = plan.experiments[name]
+    work = prepare_work(experiment, base, store)
+    entries = [plan.entry(entry) for entry in plan.expanded(experiment.entries)]
+    outcomes = parallel_map(partial(_one, work), entries, name)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if failed:
+        raise ConsilienceError("; ".join(failed), name, "the other entries are kept: run it again")
+    with atomic_folder(output) as folder:
+        for entry, found in zip(entries, outcomes, strict=True):
+            (folder / entry.name).mkdir()
+            for file in sorted(Path(found).iterdir()):
+                link_or_copy(file, folder / entry.name / file.name)
+        write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
+
+
+def prepare_work(experiment: Experiment, base: Path, store: Path) -> Work:
+    """Read the corpus, restrict it to the sensors, split it and prepare its windows."""
+    params = load(base / experiment.corpus / "params.yaml")
+    if experiment.seeds:
+        training = params.training.model_copy(update={"seeds": experiment.seeds})
+        params = params.model_copy(update={"training": training})
+    whole = data.load(base / experiment.corpus / "data/windows")
+    corpus = with_sensors(whole, experiment.sensors)
+    if experiment.scenario.random_split:
+        corpus = by_random_split(corpus, params.splits)
+    asked = protocol.conditions(corpus)
+    windows = text_hash(_windows_hash(corpus), *experiment.sensors)
+    code = code_hash(["pipeline.robustness.protocol", *_encoders(corpus)])
+    prepared = store / f"prepared-{text_hash(windows, code)[:16]}.npz"
+    if not prepared.is_file():
+        _prepare(corpus, asked, prepared)
+    if experiment.grid == "short":
+        asked = [condition for condition in asked if condition.kind in SHORT]
+    identity = text_hash(
+        windows,
+        params.training.model_dump_json(),
+        params.splits.model_dump_json(),
+        params.robustness.model_dump_json(),
+        experiment.model_copy(update={"entries": []}).model_dump_json(),
+        torch.__version__,
+    )
+    told = Told(corpus, experiment.scenario)
+    return Work(corpus, told, params, asked, prepared, store, identity)
+
+
+def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
+    """Return a corpus with some of its modalities, and the windows that have any of them.
+
+    Raises
+    ------
+    ConsilienceError
+        If it lacks a sensor.
+    """
+    for name in sensors:
+        if name not in corpus.modalities:
+            raise ConsilienceError(
+                f"there is no {name}", str(corpus.folder), f"known: {', '.join(corpus.modalities)}"
+            )
+    columns = [corpus.modalities.index(name) for name in sensors]
+    return replace(
+        corpus,
+        modalities=tuple(sensors),
+        features={name: corpus.features[name] for name in sensors},
+        variants={name: corpus.variants[name] for name in sensors},
+        available=corpus.available[:, columns],
+    )
+
+
+def label_errors(
+    consensus: NDArray[np.float32], told: Told, runs: Sequence[loop.Run], corpus: Corpus
+) -> dict[str, Any]:
+    """Judge training labels by the opinions on their windows, and score that against the truth.
+
+    Parameters
+    ----------
+    consensus : ndarray, shape (R, N, K)
+        Moving average of a method's opinions during the training.
+
+    Returns
+    -------
+    dict
+        ``score`` (R, N), ``1 - q_y / max q`` for the label y that was told, NaN outside the run's
+        labelled training windows; ``wrong`` (R, N); ``auroc`` (R,), NaN without a wrong label.
+    """
+    score = np.full(consensus.shape[:2], np.nan, np.float32)
+    wrong = np.zeros(score.shape, bool)
+    auroc = np.full(len(runs), np.nan)
+    for number, run in enumerate(runs):
+        target = told(run)[0]
+        rows = corpus.members(run.fold, "train")
+        rows = rows[np.isfinite(target[rows]).all(1)]
+        opinion, label = consensus[number, rows], target[rows].argmax(1)
+        score[number, rows] = 1 - opinion[np.arange(len(rows)), label] / opinion.max(1)
+        wrong[number] = told.wrong(run)
+        if 0 < wrong[number, rows].sum() < len(rows):
+            auroc[number] = roc_auc_score(wrong[number, rows], score[number, rows])
+    return {"score": score, "wrong": wrong, "auroc": auroc}
+
+
+def _one(work: Work, entry: Entry) -> str | Path:
+    """Return the folder of an entry's results; what went wrong, if it failed."""
+    key = text_hash(work.identity, entry.method, entry.params.model_dump_json(), _code(work, entry))
+    found = work.store / key
+    if (found / "card.json").is_file():
+        return found
+    try:
+        _train_and_test(work, entry, found)
+    except Exception as error:  # one entry's failure must not cost the others their hours
+        return f"{entry.name}: {type(error).__name__}: {error}"
+    return found
+
+
+def _train_and_test(work: Work, entry: Entry, output: Path) -> None:
+    corpus, training = work.corpus, work.params.training
+    checkpoint = work.store / f"training-{output.name[:16]}"
+    fitted = loop.fit(entry.method, entry.params, training, corpus, checkpoint, work.told)
+    with atomic_folder(output) as folder:
+        _test(fitted, work, folder)
+        errors = label_errors(fitted.consensus, work.told, fitted.runs, corpus)
+        if errors["wrong"].any():
+            write_arrays(folder / "label_errors.npz", errors)
+        card = {
+            "method": entry.method,
+            "params": entry.params.model_dump(mode="json"),
+            "parameters": sum(value[0].numel() for value in fitted.stack.weights.values()),
+            "runs": [run._asdict() for run in fitted.runs],
+            "best_epochs": fitted.best_epochs,
+            "epochs": fitted.history["epoch"].max(),
+        }
+        write_json(folder / "card.json", card)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _test(fitted: loop.Fitted, work: Work, folder: Path) -> None:
+    """Write how the runs do under every condition, and under every resample of the subjects."""
+    prepared = prepared_windows(work)
+
+    def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+        return protocol.read(
+            fitted.stack, fitted.scaler, fitted.runs, work.corpus, prepared, condition, roles
+        )
+
+    robustness = work.params.robustness
+    evaluated = evaluation.evaluate(
+        read,
+        fitted.runs,
+        work.corpus,
+        work.asked,
+        robustness.calibration_bins,
+        keep=[work.asked[0], *(c for c in work.asked if _bad_sensor(c))],
+    )
+    evaluated.save(folder)
+    figures = figures_of(evaluated, robustness.bootstrap)
+    arrays = {f"sample/{name}": values for name, values in figures.sample.items()}
+    arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
+    arrays |= _bad_sensor_or_ambiguous(evaluated, work.corpus, robustness.bootstrap)
+    write_arrays(folder / "figures.npz", {k: v.astype(np.float32) for k, v in arrays.items()})
+
+
+def read_figures(folder: Path) -> Figures:
+    """Read an entry's figures under every resample of the subjects, and of each subject."""
+    parts: dict[str, dict[str, NDArray[np.float64]]] = {"sample": {}, "subjects": {}}
+    for key, values in read_arrays(folder / "figures.npz").items():
+        part, _, name = key.partition("/")
+        parts[part][name] = values.astype(np.float64)
+    return Figures(**parts)
+
+
+def _bad_sensor(condition: Condition) -> bool:
+    single = condition.kind not in (SUBSET, "missing", "everything", "desync")
+    return single and (condition.kind == CONFLICT or condition.severity == evaluation.FAULT)
+
+
+def _bad_sensor_or_ambiguous(
+    evaluated: evaluation.Evaluated, corpus: Corpus, n_resamples: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return how well coherence tells a window with one bad sensor from an ambiguous one.
+
+    Bad is a sensor that shows somebody else or is corrupted at the highest severity; ambiguous a
+    clean window on whose class several annotators were at odds. Empty without such windows.
+    """
+    several = (corpus.index["n_annotators"] > 1).to_numpy()
+    leading = np.nan_to_num(corpus.target).max(1)
+    ambiguous = several & (leading > 0) & (leading < AMBIGUOUS)
+    clear = several & (leading >= AMBIGUOUS)
+    codes, n_subjects = evaluation.subject_codes(corpus)
+    weights = subject_weights(n_subjects, n_resamples)
+    full, *bad = evaluated.kept.items()
+    found = {}
+    for name, chosen in {
+        "bad_sensor_auroc": bad,
+        "conflict_or_ambiguous_auroc": [item for item in bad if item[0].kind == CONFLICT],
+    }.items():
+        parts = [(full[1].coherence, ambiguous, False)]
+        parts += [(tested.coherence, clear, True) for _, tested in chosen]
+        if not ambiguous.any() or not chosen:
+            continue
+        areas = [
+            auroc(np.tensordot(weights, _ranked(parts, seed, codes, n_subjects), (1, 0)))
+            for seed in range(len(evaluated.seeds))
+        ]
+        if np.isfinite(areas).any():
+            found[f"sample/{name}"] = np.mean(areas, axis=0)
+    return found
+
+
+def _ranked(
+    parts: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_], bool]],
+    seed: int,
+    codes: NDArray[np.int64],
+    n_subjects: int,
+) -> NDArray[np.float64]:
+    scores, flags, owners = [], [], []
+    for coherence, rows, positive in parts:
+        known = rows & np.isfinite(coherence[seed])
+        scores.append(1 - coherence[seed, known])
+        flags.append(np.full(known.sum(), positive))
+        owners.append(codes[known])
+    return ranking(
+        np.concatenate(scores), np.concatenate(flags), np.concatenate(owners), n_subjects
+    )
+
+
+def _code(work: Work, entry: Entry) -> str:
+    kind = registry.find("methods", entry.method)
+    own = ["pipeline.training.loop", "pipeline.robustness.figures", kind.__module__]
+    return code_hash([*own, __name__, *_encoders(work.corpus)])
+
+
+def _encoders(corpus: Corpus) -> list[str]:
+    return [type(registry.find("modalities", name)).__module__ for name in corpus.modalities]
+
+
+def _windows_hash(corpus: Corpus) -> str:
+    """Hash the windows of the corpus's sensors, their labels and folds."""
+    files = [
+        corpus.folder / name / f"{variant}.npy"
+        for name in corpus.modalities
+        for variant in (data.CLEAN, *corpus.variants[name])
+    ]
+    files += [corpus.folder / name for name in ("index.parquet", "splits.parquet")]
+    return text_hash(*parallel_map(content_hash, files, "hash windows"))
+
+
+def _prepare(corpus: Corpus, asked: Sequence[Condition], path: Path) -> None:
+    encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
+    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    arrays = {
+        f"{name}/{variant}": values.numpy()
+        for name, variants in prepared.items()
+        for variant, values in variants.items()
+    }
+    write_arrays(path, arrays)
+
+
+def prepared_windows(work: Work) -> Prepared:
+    """Read the prepared windows by modality and variant."""
+    prepared: Prepared = {name: {} for name in work.corpus.modalities}
+    for key, values in read_arrays(work.prepared).items():
+        name, _, variant = key.partition("/")
+        prepared[name][variant] = torch.from_numpy(values)
+    return prepared

@@ -1,0 +1,38 @@
+"""The pages of evidence from the results: ``python -m pipeline.stages.evidence``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline.files import atomic_folder, write_bytes, write_json
+from pipeline.stages import run
+from pipeline.stages.cost import OUTPUT as COST
+from pipeline.stages.experiment import PLAN, RESULTS
+
+README, TABLES, FIGURES = Path("README.md"), Path("tables"), Path("figures")
+
+
+def main() -> None:
+    """Write ``README.md``, ``tables`` and ``figures``."""
+    from pipeline.experiments import figures, lines, plan, results, tables  # slow to import
+
+    found = results.load(plan.load(PLAN), RESULTS)
+    cost = json.loads(COST.read_text()) if COST.is_file() else {}
+    reached = lines.lines(found, cost)
+    pages = {name: tables.experiment_page(found, name) for name in found.outcomes}
+    pages |= {"ablation": tables.ablation_page(found)}
+    pages |= {"cost": tables.cost_page(found, cost)} if cost else {}
+    with atomic_folder(TABLES) as folder:
+        for name, text in pages.items():
+            (folder / f"{name}.md").write_text(text)
+        write_json(folder / "results.json", tables.summary(found, reached))
+    with atomic_folder(FIGURES) as folder:
+        drawn = figures.draw(found, folder)
+    write_bytes(README, tables.readme(found, reached, cost, drawn).encode())
+    for line in reached:
+        print(f"{line.number} {line.title}: {line.verdict}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""One experiment of ``experiments.yaml``: ``python -m pipeline.stages.experiment NAME``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import ConsilienceError
+from pipeline.stages import run
+
+PLAN = Path("experiments.yaml")
+STORE = Path("data/.store/experiments")
+RESULTS = Path("data/results")
+
+
+def main(name: str) -> None:
+    """Train and test every entry of an experiment; write ``data/results/NAME``."""
+    from pipeline.experiments import plan, runner  # slow to import
+
+    planned = plan.load(PLAN)
+    if name not in planned.experiments:
+        known = ", ".join(planned.experiments)
+        raise ConsilienceError(f"there is no experiment '{name}'", str(PLAN), f"known: {known}")
+    runner.run(planned, name, Path(), STORE, RESULTS / name)
+
+
+if __name__ == "__main__":
+    run(main)
