@@ -38,6 +38,12 @@ CONFIDENCE = ("nll", "ece", "aurc", "grid_nll", "grid_ece", "grid_aurc")
 DIAGNOSIS = ("guilty_auroc", "faulty_auroc", "incoherent_auroc", "strange_auroc", "bolder")
 COMPARED = {"all": 1, "grid": 1, "conflict": 1, "grid_nll": -1, "grid_ece": -1, "grid_aurc": -1}
 
+CONTROLS = {
+    "ravdess_shuffled": "labels shuffled: must sit at chance (.125)",
+    "ravdess_random_split": "windows dealt at random: the leak that a split by subject avoids",
+    TWO: "split by subject, for comparison",
+}
+
 EXPLAINED = """\
 Balanced accuracy over the pooled windows of the test subjects, mean over seeds; every subject is
 tested once a seed by a model that never saw them. *all*: every sensor there and clean. *no x*, *x
@@ -240,19 +246,12 @@ def _cell(comparison: Comparison) -> str:
 
 
 def _controls(results: Results) -> list[str]:
-    rows = []
-    for name, what in (
-        ("ravdess_shuffled", "labels shuffled: must sit at chance (.125)"),
-        (
-            "ravdess_random_split",
-            "windows dealt at random: the leak that a split by subject avoids",
-        ),
-        (TWO, "split by subject, for comparison"),
-    ):
-        for entry in ("hybrid", OURS):
-            outcome = results.of(name).get(entry)
-            if outcome:
-                rows.append([what, entry, bounded(outcome.estimate("all"))])
+    rows = [
+        [what, entry, bounded(results.of(name)[entry].estimate("all"))]
+        for name, what in CONTROLS.items()
+        for entry in ("hybrid", OURS)
+        if entry in results.of(name)
+    ]
     return [table(["control", "method", "balanced accuracy, both sensors"], rows)]
 
 
