@@ -68,7 +68,7 @@ class Places:
 
 
 def summary(found: Resampled) -> dict[str, Array]:
-    """Return the figures of a method, each (W,).
+    """Return the figures of a method, each (W,); those that cannot be told are left out.
 
     Balanced accuracy
         with all modalities (``all``), all but one (``without_<m>``), one (``only_<m>``), the mean
@@ -95,9 +95,8 @@ def summary(found: Resampled) -> dict[str, Array]:
     """
     places = Places(found.conditions, found.modalities)
     figures = _accuracies(found.scores["balanced_accuracy"], places)
-    for metric in GRID_METRICS:
-        figures[f"grid_{metric}"] = _grid(found.scores[metric], places)
-    figures["grid"] = figures["grid_balanced_accuracy"]
+    if places.kinds:
+        figures |= _robustness(found, places)
     for metric in ("macro_f1", "nll", "ece", "adaptive_ece", "brier", "aurc", "failure_auroc"):
         figures[metric] = found.scores[metric][:, places.full]
     for target in AFFECT:
@@ -115,11 +114,17 @@ def summary(found: Resampled) -> dict[str, Array]:
         if numbers:
             figures[name] = _mean(found.scores[metric][:, numbers])
     figures |= {f"{name}_auroc": values for name, values in found.contests.items()}
+    return {name: values for name, values in figures.items() if np.isfinite(values[0])}
+
+
+def _robustness(found: Resampled, places: Places) -> dict[str, Array]:
+    figures = {f"grid_{metric}": _grid(found.scores[metric], places) for metric in GRID_METRICS}
+    figures["grid"] = figures["grid_balanced_accuracy"]
     kinds = list(by_kind(found).values())
     for metric in ("relative_robustness", "retained", "vacuity_spearman"):
         figures[metric] = _mean(np.stack([kind[metric] for kind in kinds], 1))
     figures["vacuity_spearman_worst"] = np.min([k["vacuity_spearman"] for k in kinds], axis=0)
-    return {name: values for name, values in figures.items() if np.isfinite(values[0])}
+    return figures
 
 
 def _accuracies(accuracy: Array, places: Places) -> dict[str, Array]:
@@ -132,9 +137,11 @@ def _accuracies(accuracy: Array, places: Places) -> dict[str, Array]:
         figures |= {f"only_{name}": accuracy[:, places.subset(name)] for name in names}
     subsets = accuracy[:, places.of_kind(SUBSET)]
     figures |= {"subsets": _mean(subsets), "subsets_worst": subsets.min(1)}
-    figures |= {f"noise_{name}": _mean(accuracy[:, places.corrupted(name)]) for name in names}
-    figures["noise"] = _mean(np.stack([figures[f"noise_{name}"] for name in names], 1))
-    figures["severe"] = _mean(accuracy[:, places.worst])
+    if places.kinds:
+        noise = {name: _mean(accuracy[:, places.corrupted(name)]) for name in names}
+        figures |= {f"noise_{name}": values for name, values in noise.items()}
+        figures["noise"] = _mean(np.stack(list(noise.values()), 1))
+        figures["severe"] = _mean(accuracy[:, places.worst])
     for number in places.of_kind(CONFLICT):
         figures[f"conflict_{places.conditions[number].modalities[0]}"] = accuracy[:, number]
     for kind in (CONFLICT, MISSING, EVERYTHING):

@@ -34,8 +34,7 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
     columns = {
         "all": "all",
         **{name: name.replace("without_", "no ") for name in missing},
-        "noise": "noise",
-        "grid": "grid",
+        **{name: name for name in ("noise", "grid") if name in names},
         "ece": "ECE",
     }
     table = Table(

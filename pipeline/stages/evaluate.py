@@ -57,7 +57,7 @@ def evaluate(params: Params) -> None:
 
     default = OURS if OURS in done else next(iter(done))
     own = {method: figures.summary(resampled) for method, resampled in found.items()}
-    if REFERENCE in found:
+    if REFERENCE in found and "noise" in own[REFERENCE]:
         for method, resampled in found.items():
             own[method]["corruption_error"] = figures.corruption_error(resampled, found[REFERENCE])
     metrics = _metrics(own, default)
@@ -97,7 +97,11 @@ def _metrics(figures: dict[str, dict[str, Any]], default: str) -> dict[str, dict
     result = {method: with_intervals(own, list(own)) for method, own in figures.items()}
     for method, own in figures.items():
         if method != default:
-            lead = {f"{name}_over_{method}": figures[default][name] - own[name] for name in LEADS}
+            lead = {
+                f"{name}_over_{method}": figures[default][name] - own[name]
+                for name in LEADS
+                if name in own
+            }
             result[default] |= with_intervals(lead, list(lead))
     return result
 
