@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline import params, registry
 from pipeline.errors import ConsilienceError
-from pipeline.files import write_bytes
+from pipeline.files import write_bytes, write_json
 from pipeline.robustness.summary import short_table
 
 app = typer.Typer(
@@ -55,6 +55,34 @@ def summary() -> None:
     classes = json.loads(windows.read_text())["classes"]
     Console().print(short_table(json.loads(metrics.read_text()), len(classes), params.METHODS[-1]))
     typer.echo(f"report: {Path('data/report/report.html').resolve()}")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
+    ],
+    root: Annotated[Path, typer.Argument(help="Folder of labelled recordings it never saw.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ],
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Also spoil, contradict and hide sensors.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+) -> None:
+    """Score a trained model on recordings it never saw."""
+    from pipeline import external  # slow to import
+
+    found = external.evaluate_bundle(bundle, root, dataset, grid)
+    for line in external.warnings(found):
+        print(f"warning: {line}", file=sys.stderr)
+    Console().print(external.table(found))
+    if json_file:
+        write_json(json_file, found.as_json())
+        typer.echo(f"all figures: {json_file}")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from pipeline.contracts import (
 from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_folder, write_json
 from pipeline.modalities.base import CLEAN, SEVERITIES
-from pipeline.params import Params
+from pipeline.params import Params, SplitParams
 from pipeline.training.splits import split
 
 SIGNALS = Path("data/signals")
@@ -59,8 +59,8 @@ class Cut:
     late_s: float = 0.0
 
 
-def main() -> None:
-    """Cut every aligned recording into labelled windows and split them by subject."""
+def main(divide: Callable[[Iterable[str], SplitParams], pl.DataFrame] = split) -> None:
+    """Cut every aligned recording into labelled windows and divide them by subject."""
     settings = params.load()
     labels = read_table(LABELS, Labels).filter(LABELLED).sort("session", "start_s", "trial")
     modalities = list(settings.modalities)
@@ -89,7 +89,7 @@ def main() -> None:
         np.save(folder / "coverage.npy", covered.astype(np.float32))
         np.save(folder / "quality.npy", quality)
         write_table(folder / "index.parquet", index, Labels)
-        write_table(folder / "splits.parquet", split(index["subject"], settings.splits), Splits)
+        write_table(folder / "splits.parquet", divide(index["subject"], settings.splits), Splits)
         write_json(folder / "meta.json", _meta(settings, grids, features, cuts))
     _tell(labels.height, available, modalities)
 
