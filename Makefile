@@ -21,7 +21,7 @@ test: .venv/installed
 # librosa compiles its mel code once per installation; better here than in the first stage.
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c "import librosa; librosa.filters.mel(sr=16000, n_fft=512)"
 	touch $@
@@ -31,6 +31,7 @@ lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
 	.venv-lock/bin/pip install --quiet setuptools wheel ".[prefect,dev]"
+	.venv-lock/bin/pip install --quiet --no-deps resemblyzer
 	.venv-lock/bin/pip freeze --all --exclude consilience --exclude pip | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 

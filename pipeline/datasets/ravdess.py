@@ -28,6 +28,7 @@ NAME = re.compile(r"(0[123])-((01|02)-(0[1-8])-0[12]-0[12]-0[12]-(\d\d))")
 FULL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
 ACTION_UNITS = "openface_au35_clipmean.csv"
 FACES = ("face_au", "upper_face_au", "lower_face_au")  # modalities that read the same table
+VOICES = ("audio", "voice_embedding")  # modalities that read the same sound
 MEDIA = {".wav", ".flac", ".mp4"}
 
 
@@ -35,7 +36,7 @@ class Ravdess:
     """Adapter of the RAVDESS speech clips."""
 
     name: ClassVar[str] = "ravdess"
-    modalities: ClassVar[tuple[str, ...]] = ("audio", "video", *FACES)
+    modalities: ClassVar[tuple[str, ...]] = (*VOICES, "video", *FACES)
     classes: ClassVar[tuple[str, ...]] = (
         "neutral",
         "calm",
@@ -48,7 +49,7 @@ class Ravdess:
     )
     clock: ClassVar[str] = "shared"
     preset: ClassVar[dict[str, Any]] = {
-        "modalities": {"audio": {}, "face_au": {}},
+        "modalities": {"voice_embedding": {}, "face_au": {}},
         "windows": {"length_s": None, "max_length_s": 5.5},
         "splits": {"folds": 6, "validation_subjects": 3},
     }
@@ -86,7 +87,7 @@ def _entries(path: str, name: re.Match[str]) -> Iterator[Entry]:
         return
     subject = f"Actor_{actor}"
     if kind in (FULL, AUDIO_ONLY):
-        yield Entry(clip, subject, "audio", path)
+        yield from (Entry(clip, subject, voice, path) for voice in VOICES)
     if kind in (FULL, VIDEO_ONLY):
         yield Entry(clip, subject, "video", path)
 

@@ -144,6 +144,17 @@ class Audio:
         RecordingError
             If the sound is flat or shorter than one window.
         """
+        start_s = float(signal.times_s[0])
+        clean = self.checked(signal, params)
+        columns = describe(clean, params)
+        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
+        measures = quality(clean, columns["loudness_db"], columns["speech"])
+        measures["offset"] = float(np.mean(signal.values))
+        return Features(values, times_s, tuple(columns), measures)
+
+    def checked(self, signal: Signal, params: AudioParams) -> Array:
+        """Return the sound without offset and clicks. Raises RecordingError: see `features`."""
         sound = np.asarray(signal.values, np.float32)
         if not np.isfinite(sound).all():
             raise RecordingError(
@@ -156,11 +167,7 @@ class Audio:
         if np.ptp(sound) < SILENT:
             raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
         start_s = float(signal.times_s[0])
-        clean = cut_clicks(sound - sound.mean(), signal.pulses_s - start_s, params)
-        columns = describe(clean, params)
-        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
-        times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
-        return Features(values, times_s, tuple(columns), _quality(sound, columns))
+        return cut_clicks(sound - sound.mean(), signal.pulses_s - start_s, params)
 
     def corrupt(
         self,
@@ -366,16 +373,15 @@ def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: AudioParams)
     return np.interp(index, index[keep], sound[keep]).astype(np.float32)
 
 
-def _quality(sound: Array, columns: dict[str, Array]) -> dict[str, float]:
-    """Judge a recording: 1 from 30 dB between speech and pauses on, 0 at 5 dB or less."""
+def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]:
+    """Judge a sound by its frames: 1 from 30 dB between speech and pauses on, 0 at 5 or less."""
     clipped = _clipped_fraction(sound)
-    quiet, loud = np.percentile(columns["loudness_db"], [5, 95])
+    quiet, loud = np.percentile(loudness_db, [5, 95])
     snr_db = float(loud - quiet)
     return {
         "clipped_fraction": clipped,
         "snr_db": snr_db,
-        "offset": float(sound.mean()),
-        "silent_fraction": float(1 - columns["speech"].mean()),
+        "silent_fraction": float(1 - speech.mean()),
         "quality": float(np.clip((snr_db - 5) / 25, 0, 1) * max(1 - 20 * clipped, 0)),
     }
 

@@ -31,7 +31,7 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import FunctionalsEncoder
+from pipeline.model.encoders import RootEncoder
 
 Array = NDArray[np.float64]
 Units = tuple[str, ...]
@@ -158,9 +158,9 @@ class FaceAu:
         """Return None: a window has one frame."""
         return None
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
-        """Return a small network over the plain values."""
-        return FunctionalsEncoder(n_features, width, dropout)
+    def encoder(self, n_features: int, width: int, dropout: float) -> RootEncoder:
+        """Return a small network over the values' square roots."""
+        return RootEncoder(n_features, width, dropout)
 
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
         """Return the row's values by unit. Raises RecordingError naming the column at fault."""

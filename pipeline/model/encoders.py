@@ -63,6 +63,26 @@ class FunctionalsEncoder(Encoder):
         return self.linear(prepared) + self.output(hidden)
 
 
+class MomentsEncoder(FunctionalsEncoder):
+    """The same over mean and standard deviation alone, for frames that are themselves summaries."""
+
+    def prepare(self, windows: Tensor) -> Tensor:
+        """Return mean and standard deviation, shape (n_windows, 2 n_features), of valid frames."""
+        valid = windows.isfinite()
+        n = valid.sum(1).clamp(min=1)
+        mean = torch.where(valid, windows, 0.0).sum(1) / n
+        centred = torch.where(valid, windows - mean[:, None], 0.0)
+        return torch.cat([mean, (centred.square().sum(1) / n).sqrt()], 1)
+
+
+class RootEncoder(FunctionalsEncoder):
+    """The same over square roots, which even out the spread of intensities that start at 0."""
+
+    def prepare(self, windows: Tensor) -> Tensor:
+        """Summarise the square roots of non-negative windows."""
+        return super().prepare(windows.clamp(min=0).sqrt())
+
+
 def functionals(windows: Tensor) -> Tensor:
     """Summarise windows over time, ignoring what is not finite.
 
