@@ -126,9 +126,6 @@ class TrainingParams(Section):
     modality_dropout: float = Field(0.3, ge=0, lt=1)
     noise: float = Field(1.0, ge=0, description="largest, in standard deviations of the features")
     feature_dropout: float = Field(0.2, ge=0, lt=1)
-    swap: float = Field(
-        0.0, ge=0, lt=1, description="probability that one sensor of a window shows another one"
-    )
     cpu_threads: int = Field(1, ge=1, description="can change the last bits of a result")
 
 

@@ -44,8 +44,11 @@ class Batch(NamedTuple):
         Standardised valence and arousal; NaN where unknown.
     consensus : Tensor, shape (B, K)
         Moving average of the opinions this run returned for these windows so far.
-    swapped : Tensor of float, shape (B, M)
-        1 where augmentation let a modality show another window of the batch.
+    judged : Tensor, shape (B, K)
+        What the sensors together think, without having been told the label; see
+        `pipeline.training.consensus`. NaN unless the method asks for it.
+    label_reliability : Tensor, scalar
+        How far labels can be trusted according to them, 0 to 1.
     disagreement : Tensor, scalar
         Mean share of the annotators' votes that the leading class lacks, over this run's
         training windows with several annotators; 0 if there are none.
@@ -58,7 +61,8 @@ class Batch(NamedTuple):
     target: Tensor
     affect: Tensor
     consensus: Tensor
-    swapped: Tensor
+    judged: Tensor
+    label_reliability: Tensor
     disagreement: Tensor
 
 
@@ -110,6 +114,7 @@ class Method(nn.Module):
     """
 
     Params: ClassVar[type[MethodParams]] = MethodParams
+    cross_fitted: ClassVar[bool] = False  # whether it asks for `Batch.judged`
 
     def __init__(
         self,

@@ -34,8 +34,6 @@ class Augmentation:
         window draws its own between 0 and it, for half of the modalities.
     feature_dropout : float
         Probability of setting a number to its mean.
-    swap : float
-        Probability that one modality of a window, of several, shows another window's data.
     """
 
     def __init__(
@@ -45,13 +43,11 @@ class Augmentation:
         modality_dropout: float,
         noise: float,
         feature_dropout: float,
-        swap: float,
     ) -> None:
-        self.modality_dropout, self.noise, self.feature_dropout, self.swap = (
+        self.modality_dropout, self.noise, self.feature_dropout = (
             modality_dropout,
             noise,
             feature_dropout,
-            swap,
         )
         self._generators = [generator("augmentation", *run, epoch) for run in runs]
 
@@ -70,23 +66,8 @@ class Augmentation:
         last = torch.nn.functional.one_hot((draws * present).argmax(-1), present.shape[-1])
         return torch.where(kept.sum(-1, keepdim=True) > 0, kept, last * present)
 
-    def swapped(self, available: Tensor) -> Tensor:
-        """Choose whose data are exchanged: available (R, B, M) to 1 or 0, same shape.
-
-        The donor of a window is its neighbour in the batch, so a modality is exchanged only
-        where the neighbour has it too; a window's only modality never is.
-        """
-        several = available.sum(-1, keepdim=True) > 1
-        chosen = (self._uniform(available.shape[1:2]) < self.swap).to(available.device)
-        which = self._uniform(available.shape[1:]).to(available.device) * available
-        one = torch.nn.functional.one_hot(which.argmax(-1), available.shape[-1])
-        donors = available.roll(1, dims=1)
-        return one * (several & chosen[..., None]) * donors
-
-    def corrupt(self, windows: Tensor, available: Tensor, swapped: Tensor) -> Tensor:
-        """Swap standardised windows (R, B, ...), add noise, drop numbers, hide the dropped."""
-        exchanged = swapped.reshape(swapped.shape + (1,) * (windows.ndim - 2)) > 0
-        windows = torch.where(exchanged, windows.roll(1, dims=1), windows)
+    def corrupt(self, windows: Tensor, available: Tensor) -> Tensor:
+        """Add noise to standardised windows (R, B, ...), drop numbers, hide what is dropped."""
         level = (self._uniform(windows.shape[1:2]) * 2 - 1).clamp(min=0) * self.noise
         level = level.reshape(level.shape + (1,) * (windows.ndim - 2)).to(windows.device)
         shape = windows.shape[1:]

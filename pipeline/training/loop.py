@@ -35,6 +35,7 @@ from pipeline.model.losses import cross_entropy, gaussian_nll
 from pipeline.model.stack import Stack
 from pipeline.params import TrainingParams
 from pipeline.seeds import generator, seed_from
+from pipeline.training import consensus
 from pipeline.training.augmentation import Augmentation, Run
 from pipeline.training.data import Corpus, Scaler, fit_scaler, prepare
 
@@ -200,7 +201,9 @@ def _train(
     torch.set_num_threads(training.cpu_threads)
     own = runs[fabric.global_rank :: fabric.world_size]
     stack = _untrained(method, params, training, corpus, own)
-    trainer = _Trainer(fabric, stack, own, corpus, training, labels)
+    trainer = _Trainer(
+        fabric, stack, own, corpus, training, labels, registry.find("methods", method).cross_fitted
+    )
     trainer.resume(checkpoint)
     with _progress(fabric.is_global_zero) as progress:
         task = progress.add_task(f"train {method}", total=training.epochs)
@@ -225,6 +228,7 @@ class _Trainer:
         corpus: Corpus,
         training: TrainingParams,
         labels: Labels,
+        cross_fitted: bool,
     ) -> None:
         self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
         self.train_rows = [corpus.members(run.fold, "train") for run in runs]
@@ -255,6 +259,14 @@ class _Trainer:
             )
         )
         self.consensus = to_device(torch.full(target.shape, 1 / target.shape[-1]))
+        if cross_fitted:
+            subject = corpus.index["subject"].to_numpy()
+            judged, reliability = consensus.of_runs(
+                prepared, corpus.available, list(target), subject, self.train_rows
+            )
+        else:
+            judged, reliability = torch.full(target.shape, torch.nan), torch.ones(len(runs))
+        self.judged, self.label_reliability = to_device(judged), to_device(reliability)
         self.module, self.optimizer = fabric.setup(
             stack,
             torch.optim.AdamW(
@@ -291,7 +303,6 @@ class _Trainer:
             training.modality_dropout,
             training.noise,
             training.feature_dropout,
-            training.swap,
         )
         visited = math.ceil(self.longest / training.batch_size)
         steps = max(visited, training.epoch_steps)
@@ -317,9 +328,8 @@ class _Trainer:
         present = self.present[index]
         clean = self.device_scaler.inputs(self.prepared, index, present)
         available = augmentation.available(present)
-        swapped = augmentation.swapped(available)
         inputs = {
-            name: augmentation.corrupt(values, available[..., position], swapped[..., position])
+            name: augmentation.corrupt(values, available[..., position])
             for position, (name, values) in enumerate(clean.items())
         }
         return Batch(
@@ -330,7 +340,8 @@ class _Trainer:
             target=_of(self.target, index),
             affect=self.device_scaler.affect(_of(self.affect, index)),
             consensus=_of(self.consensus, index),
-            swapped=swapped,
+            judged=_of(self.judged, index),
+            label_reliability=self.label_reliability,
             disagreement=self.disagreement,
         )
 

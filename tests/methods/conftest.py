@@ -53,7 +53,8 @@ def _batch(seed: int = 1) -> Batch:
         target=target,
         affect=torch.full((WINDOWS, 2), 0.5),
         consensus=torch.rand(WINDOWS, CLASSES, generator=generator).softmax(-1),
-        swapped=torch.zeros(WINDOWS, 3),
+        judged=torch.full((WINDOWS, CLASSES), 1 / CLASSES),
+        label_reliability=torch.tensor(1.0),
         disagreement=torch.tensor(0.0),
     )
 
