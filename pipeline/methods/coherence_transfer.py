@@ -1,19 +1,19 @@
-"""Coherence-guided transfer: a clean, full-input teacher, a masked student, and who to trust.
+"""Coherence-guided transfer: a clean, full-input teacher, a masked student, and whom to believe.
 
 After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 2507.13092; no code
 is published and the formulas here are this project's own. Student and teacher are hybrids of
 unimodal logits and a joint head with encoders of their own. The teacher always sees everything
 that was recorded, clean; the student sees masked, corrupted windows and learns from the labels
 and from the teacher's predictions, weighted by how coherent and how certain the teacher's
-modalities are. Class prototypes in a latent space that all modalities share give the evidence,
-from it vacuity, and with the agreement of modalities their reliability.
+modalities are. All modalities share one latent space: class prototypes in it give evidence and
+vacuity, and a witness learns, from windows put together of two people's, which sensor contradicts
+the others. What sensors are worth decides the mixture of the coalitions they can form.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -22,10 +22,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
 from pipeline.methods.hybrid import summed_loss
+from pipeline.model.coalitions import belief, coalitions, mixture
 from pipeline.model.fusion import Opinions, SummedNetwork
-from pipeline.model.losses import divergence, evidential_loss
+from pipeline.model.losses import divergence, evidential_loss, weighted_mean
 from pipeline.model.opinions import (
-    modality_coherence,
+    jensen_shannon,
     normalised_entropy,
     pairwise_coherence,
     vacuity,
@@ -42,13 +43,15 @@ class CoherenceTransferParams(MethodParams):
     ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
     guidance: Literal["coherence", "off"] = "coherence"  # weight of a window in the transfer
     evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
-    label_trust: Literal["auto", "on", "off"] = "auto"  # auto: if annotators disagree enough
-    trust_from: float = Field(0.25, ge=0, le=1)  # mean disagreement from which auto means on
-    discount: bool = True  # of the confidence of incoherent windows, fitted after training
+    witness: float = Field(0.5, ge=0)  # weight of telling whose sensors contradict; 0: no witness
+    coalitions: bool = True
+    trust: Literal["auto", "on", "off"] = "auto"  # of labels; auto: if they prove unreliable
+    trust_below: float = Field(0.85, ge=0, le=1)  # reliability of labels below which auto means on
+    unlabelled: bool = True  # learn from the consensus where there is no label
 
 
-class Prototypes(nn.Module):
-    """Evidence from the similarity to class prototypes in one latent space for all modalities."""
+class SharedSpace(nn.Module):
+    """One latent space for all modalities, with class prototypes in it."""
 
     def __init__(self, n_modalities: int, n_classes: int, width: int) -> None:
         super().__init__()
@@ -59,66 +62,162 @@ class Prototypes(nn.Module):
         self.scale = nn.Parameter(torch.full((n_modalities,), 5.0))
         self.bias = nn.Parameter(torch.full((n_modalities,), -2.0))
 
-    def forward(self, encodings: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
-        """Return evidence (B, M, K), 0 where not available, and unit vectors (B, M, W)."""
+    def forward(self, encodings: Tensor) -> Tensor:
+        """Return unit vectors (B, M, W) of encodings (B, M, W)."""
         projected = [p(encodings[:, index]) for index, p in enumerate(self.projections)]
-        latent = F.normalize(torch.stack(projected, 1), dim=-1, eps=1e-6)
+        return F.normalize(torch.stack(projected, 1), dim=-1, eps=1e-6)
+
+    def evidence(self, latent: Tensor, available: Tensor) -> Tensor:
+        """Return evidence (B, M, K) from the similarity to the prototypes, 0 for the missing."""
         similarity = latent @ F.normalize(self.prototypes, dim=-1).T
         evidence = F.softplus(self.scale[:, None] * similarity + self.bias[:, None])
-        return evidence * available[..., None], latent
+        return evidence * available[..., None]
+
+
+class Witness(nn.Module):
+    """Judges from the shared space and the predictions whether a sensor fits the others."""
+
+    def __init__(self, n_modalities: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(
+            [
+                nn.Sequential(
+                    nn.Dropout(dropout), nn.Linear(width + 2, 32), nn.GELU(), nn.Linear(32, 1)
+                )
+                for _ in range(n_modalities)
+            ]
+        )
+
+    def forward(
+        self, latent: Tensor, probability: Tensor, others: tuple[Tensor, Tensor], available: Tensor
+    ) -> Tensor:
+        """Return log odds (B, M) that each sensor shows what the others show.
+
+        Parameters
+        ----------
+        latent, probability : Tensor, shape (B, M, W) and (B, M, K)
+            Of the sensors judged.
+        others : tuple of Tensor
+            The same of the sensors they are held against; may be another window's.
+        available : Tensor, shape (B, M)
+        """
+        n = available.shape[-1]
+        weight = available[:, None, :] * (1 - torch.eye(n, device=available.device))
+        centre = F.normalize(weight @ others[0], dim=-1, eps=1e-6)
+        mean = (weight @ others[1]) / weight.sum(-1, keepdim=True).clamp(min=1)
+        agreement = 1 - jensen_shannon(probability, mean)
+        product = latent * centre
+        told = torch.cat(
+            [
+                product * product.shape[-1] ** 0.5,
+                product.sum(-1, keepdim=True),
+                agreement[..., None],
+            ],
+            -1,
+        )
+        odds = [judge(told[:, index])[:, 0] for index, judge in enumerate(self.judges)]
+        return torch.stack(odds, 1)
+
+
+class Observed(NamedTuple):
+    """What is known of windows before it is decided whom to believe."""
+
+    logits: Tensor  # (B, S, K), of every coalition
+    clues: Tensor  # (B, M, C)
+    evidence: Tensor  # (B, M, K)
+    affect_mean: Tensor  # (B, A)
+    affect_log_variance: Tensor
+    coherence: Tensor  # (B,)
+    available: Tensor  # (B, M)
 
 
 class CoherenceTransfer(Method):
-    """The student, its teacher and the prototypes."""
+    """The student, its teacher, the shared space and the witness."""
 
     Params = CoherenceTransferParams
+    cross_fitted = True
 
-    def __init__(
-        self,
-        encoders: Mapping[str, nn.Module],
-        n_classes: int,
-        width: int,
-        dropout: float,
-        params: Any,
-    ) -> None:
-        super().__init__(encoders, n_classes, width, dropout, params)
-        self.network = SummedNetwork(self.encoders, n_classes, width, dropout)
-        if params.evidence:
-            self.prototypes = Prototypes(len(encoders), n_classes, width)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        params, n_modalities = self.params, len(self.encoders)
+        self.network = SummedNetwork(
+            dict(self.encoders.items()), self.n_classes, self.width, self.dropout
+        )
+        self.space = SharedSpace(n_modalities, self.n_classes, self.width)
+        self.witness = Witness(n_modalities, self.width, self.dropout)
         if params.transfer:
             self.teacher = copy.deepcopy(self.network)
+        masks = coalitions(n_modalities)
+        self._masks = (masks,)
+        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
+        self.calibration["clue"] = nn.Parameter(torch.zeros(n_modalities, 5))
+        self.calibration["prior"] = nn.Parameter(torch.full((n_modalities,), 4.0))
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
-        """Read windows from (inputs, available)."""
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Observed:
+        """Return the opinions of all coalitions and clues to what each sensor is worth."""
         inputs, available = given
         said = self.network(inputs, available)
+        masks = self._masks[0].to(available.device)
         probability = said.unimodal.softmax(-1)
+        latent = self.space(said.encodings)
+        evidence = self.space.evidence(latent, available)
+        several = (available.sum(-1, keepdim=True) > 1).to(available.dtype)
+        odds = self.witness(latent, probability, (latent, probability), available) * several
+        shown = [
+            torch.where(has > 0, inputs[name].flatten(1).square().mean(1), 0.0)
+            for has, name in zip(available.T, self.encoders, strict=True)
+        ]
+        strange = torch.log(torch.stack(shown, 1) + 0.01)
+        entropy = normalised_entropy(probability)
         pairs = pairwise_coherence(probability)
-        if self.params.evidence:
-            evidence, _ = self.prototypes(said.encodings, available)
-            certainty = 1 - vacuity(evidence)
-            told = {"vacuity": vacuity(evidence.sum(1))}
-        else:
-            certainty = available * (1 - normalised_entropy(probability))
-            told = {}
-        return plain_reading(
-            said.logits,
-            said.affect,
+        weight = available[:, None, :] * (1 - torch.eye(available.shape[-1]))
+        mean = (weight @ probability) / weight.sum(-1, keepdim=True).clamp(min=1)
+        agreement = (1 - jensen_shannon(probability, mean)) * several
+        clues = (
+            torch.stack([odds, strange, strange.square(), entropy, agreement], -1)
+            * available[..., None]
+        )
+        return Observed(
+            self.network.of_coalitions(said, masks * available[:, None]),
+            clues,
+            evidence,
+            *said.affect,
+            window_coherence(pairs, available),
             available,
-            reliability=certainty * modality_coherence(pairs, certainty, available),
-            coherence=window_coherence(pairs, available),
-            **told,
+        )
+
+    def decide(self, observed: Observed) -> Reading:
+        masks = self._masks[0].to(observed.available.device)
+        temperature = self.calibration["log_temperature"].exp()[:, None]
+        odds = self.calibration["prior"] + (observed.clues * self.calibration["clue"]).sum(-1)
+        if self.params.coalitions:
+            log_belief = belief(odds, observed.available, masks)
+        else:
+            log_belief = belief(torch.full_like(odds, 30.0), observed.available, masks)
+        logits = mixture(log_belief, observed.logits / temperature)
+        reliability = odds.sigmoid() * observed.available
+        evidence = (observed.evidence * reliability[..., None]).sum(1)
+        return plain_reading(
+            logits,
+            (observed.affect_mean, observed.affect_log_variance),
+            observed.available,
+            vacuity=vacuity(evidence),
+            reliability=reliability,
+            coherence=observed.coherence,
         )
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Return student's, teacher's, transfer and evidence losses, and the teacher's opinion."""
         params = self.params
         said = self.network(batch.inputs, batch.available)
-        target = self._trusted(batch, progress)
+        target = self._target(batch)
         loss = summed_loss(said, batch.available, target, batch.affect, params.unimodal)
         opinion = said.logits
+        latent = self.space(said.encodings)
         if params.evidence:
-            loss = loss + params.evidence * self._evidence_loss(said, batch, target, progress)
+            loss = loss + params.evidence * self._evidence_loss(latent, batch, target, progress)
+        if params.witness:
+            loss = loss + params.witness * self._witness_loss(latent, said, batch)
         if params.transfer:
             taught = self.teacher(batch.clean, batch.present)
             loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5)
@@ -126,10 +225,43 @@ class CoherenceTransfer(Method):
             opinion = taught.logits
         return loss, opinion.detach().softmax(-1)
 
+    def _target(self, batch: Batch) -> Tensor:
+        """Return the labels, in the light of what the sensors think of them.
+
+        Bayes' rule with the consensus as prior and labels that are right as often as their
+        reliability says, and otherwise any other class.
+        """
+        params, n_classes = self.params, self.n_classes
+        right = ((batch.label_reliability * (n_classes - 1) + 1) / n_classes).clamp(max=0.999)
+        wrong = (1 - right) / (n_classes - 1)
+        posterior = batch.judged * (wrong + (right - wrong) * batch.target)
+        posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
+        target = batch.target
+        if params.trust != "off":
+            doubted = batch.label_reliability < (
+                params.trust_below if params.trust == "auto" else 2
+            )
+            target = torch.where(doubted, posterior, target)
+        if params.unlabelled:
+            target = torch.where(target.isfinite(), target, batch.judged)
+        return target
+
+    def _witness_loss(self, latent: Tensor, said: Opinions, batch: Batch) -> Tensor:
+        probability = said.unimodal.softmax(-1).detach()
+        several = (batch.available.sum(-1, keepdim=True) > 1).to(latent.dtype)
+        weight = batch.available * several
+        own = self.witness(latent, probability, (latent, probability), batch.available)
+        other = self.witness(
+            latent.roll(1, 0), probability.roll(1, 0), (latent, probability), batch.available
+        )
+        return weighted_mean(F.softplus(-own), weight) + weighted_mean(
+            F.softplus(other), weight * batch.available.roll(1, 0)
+        )
+
     def _evidence_loss(
-        self, said: Opinions, batch: Batch, target: Tensor, progress: float
+        self, latent: Tensor, batch: Batch, target: Tensor, progress: float
     ) -> Tensor:
-        evidence, _ = self.prototypes(said.encodings, batch.available)
+        evidence = self.space.evidence(latent, batch.available)
         loss = torch.zeros((), device=target.device)
         for index in range(evidence.shape[1]):
             weight = batch.available[:, index]
@@ -152,18 +284,6 @@ class CoherenceTransfer(Method):
             loss = loss + 0.5 * alone
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         return params.transfer * ramp * loss
-
-    def _trusted(self, batch: Batch, progress: float) -> Tensor:
-        """Mix labels with the consensus where it contradicts them, once it has settled."""
-        params = self.params
-        if params.label_trust == "off" or progress < 0.2:
-            return batch.target
-        consensus = batch.consensus / batch.consensus.sum(-1, keepdim=True).clamp(min=1e-8)
-        agreement = (batch.target * consensus).sum(-1) / consensus.amax(-1).clamp(min=1e-8)
-        trust = agreement.clamp(max=1)[:, None]
-        if params.label_trust == "auto":
-            trust = torch.where(batch.disagreement >= params.trust_from, trust, 1.0)
-        return trust * batch.target + (1 - trust) * consensus
 
 
 def _guidance(taught: Opinions, present: Tensor) -> Tensor:

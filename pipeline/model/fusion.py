@@ -90,6 +90,13 @@ class SummedNetwork(nn.Module):
             logits, alone[..., :classes], affect, unimodal_affect, torch.stack(encodings, 1)
         )
 
+    def of_coalitions(self, said: Opinions, masks: Tensor) -> Tensor:
+        """Return the logits (B, S, K) that coalitions of sensors have, masks (B, S, M)."""
+        several = (masks.sum(-1, keepdim=True) > 1).to(masks.dtype)
+        encodings = (said.encodings[:, None] * masks[..., None]).flatten(2)
+        joint = self.joint(torch.cat([encodings, masks], -1))[..., : self.n_classes]
+        return masks @ said.unimodal + several * joint
+
 
 def split_affect(output: Tensor) -> tuple[Tensor, Tensor]:
     """Split an affect head's output (..., 2 A) into mean and log variance (..., A).

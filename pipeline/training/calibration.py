@@ -18,7 +18,6 @@ from pipeline.model.stack import Stack
 from pipeline.robustness.protocol import (
     EVERYTHING,
     MISSING,
-    SUBSET,
     Condition,
     Prepared,
     portions,

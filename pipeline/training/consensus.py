@@ -129,7 +129,7 @@ def _triangulated(scores: Array, available: NDArray[np.bool_], label: NDArray[np
 
 
 def _sharpened(scores: Array, y: Array, labelled: NDArray[np.bool_], reliability: float) -> Array:
-    """Return softmax(s scores) with the s under which the labels, noisy as they are, are likeliest."""
+    """Return softmax(s scores) with the s that makes the labels, noisy as they are, likeliest."""
     label, right = np.where(labelled, y.argmax(1), 0), accuracy(reliability, scores.shape[-1])
     wrong = (1 - right) / (scores.shape[-1] - 1)
 

@@ -146,7 +146,8 @@ def fit(
         Gives a run the class probabilities (N, K) and affect (N, 2), float32, that its training
         and validation windows are said to have; the corpus's own if left out.
     """
-    from pipeline.training import devices  # slow to import
+    from pipeline.robustness import protocol
+    from pipeline.training import calibration, devices  # slow to import
 
     runs = [Run(fold, seed) for fold in corpus.folds for seed in training.seeds]
     share = partial(
@@ -164,6 +165,12 @@ def fit(
     stack = _untrained(method, params, training, corpus, runs)
     stack.load_state_dict(_part(state, "best/"))
     scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
+    asked = protocol.conditions(corpus)
+    encoders = encoders_for(corpus.features, training.width, training.dropout)
+    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    told = torch.from_numpy(np.stack([(labels or corpus.labels)(run)[0] for run in runs]))
+    torch.set_num_threads(training.cpu_threads)
+    calibration.calibrate(stack, scaler, runs, corpus, prepared, asked, told)
     return Fitted(
         stack.eval(),
         scaler,
