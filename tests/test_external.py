@@ -16,6 +16,7 @@ import yaml
 from pipeline import external, params
 from pipeline.errors import ConsilienceError
 from pipeline.synthesis.corpus import write_corpus
+from tests.robustness.conftest import build_corpus
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -151,3 +152,51 @@ def test_the_grid_spoils_every_sensor_of_the_recordings(
     assert {"subset", "noise", "conflict", "missing", "everything", "desync"} <= kinds
     assert found["figures"]["all"] == first[1]["figures"]["all"]
     assert {(own["modality"], own["kind"]) for own in found["kinds"]} >= {("eeg", "noise")}
+
+
+def test_features_that_the_model_does_not_know_are_told() -> None:
+    corpus = build_corpus(("eeg", "audio"))
+    card = {**CARD, "features": {"eeg": ["number"], "audio": ["pitch_hz", "level_db"]}}
+    with pytest.raises(ConsilienceError, match=r"modality audio: 1 features .* such as number"):
+        external._check_features(corpus, card)
+
+
+def test_labels_follow_the_models_order_of_the_classes() -> None:
+    corpus = build_corpus(("eeg", "audio"))
+    card = {"classes": ["sad", *reversed(corpus.classes)]}
+    again = external._relabelled(corpus, card)
+    named = [again.classes[place] for place in again.target.argmax(1)]
+    assert named == [corpus.classes[place] for place in corpus.target.argmax(1)]
+    assert (again.target[:, 0] == 0).all()
+
+
+def actors(source: Path, target: Path, numbers: list[int]) -> None:
+    """Copy fifteen clips of each actor, and their action units."""
+    for number in numbers:
+        own = target / f"Actor_{number:02}"
+        own.mkdir(parents=True)
+        for clip in sorted(source.glob(f"Actor_{number:02}/03-01-*-01-01-{number:02}.flac")):
+            shutil.copyfile(clip, own / clip.name)
+    name = "openface_au35_clipmean.csv"
+    clips = [path.stem.removeprefix("03-") for path in target.rglob("*.flac")]
+    pl.read_csv(source / name).filter(pl.col("clip").is_in(clips)).write_csv(target / name)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_actors_held_out_are_scored_clip_by_clip(tmp_project: Project, real_data: Path) -> None:
+    actors(real_data / "ravdess", tmp_project.folder / "met", [1, 2, 3, 4])
+    actors(real_data / "ravdess", tmp_project.folder / "unmet", [5, 6])
+    tmp_project.configure("ravdess", "met", training={"epochs": 15, "seeds": [0]})
+    tmp_project.repro("train@hybrid")
+    done = tmp_project.run(
+        "consilience",
+        *("evaluate", "data/models/hybrid", "unmet", "--dataset", "ravdess"),
+        *("--json", "found.json"),
+    )
+    found = json.loads((tmp_project.folder / "found.json").read_text())
+    assert found["subjects"] == ["Actor_05", "Actor_06"]
+    assert found["windows"] == 30
+    assert found["subjects_met_in_training"] == []
+    assert "warning" not in done.stderr
+    assert found["figures"]["all"]["estimate"] > 1.5 / 8

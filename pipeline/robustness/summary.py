@@ -31,7 +31,7 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
         for name in names
         if name.startswith("without_") and not name.endswith(("_low", "_high"))
     ]
-    columns = {
+    columns: dict[str, str] = {
         "all": "all",
         **{name: name.replace("without_", "no ") for name in missing},
         **{name: name for name in ("noise", "grid") if name in names},
