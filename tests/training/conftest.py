@@ -65,6 +65,7 @@ def windows_folder(tmp_path: Path) -> Path:
         "modalities": list(SENSORS),
         "classes": CLASSES,
         "features": {name: [f"f{i}" for i in range(size)] for name, size in SENSORS.items()},
+        "variants": {name: [f"noise_{severity}" for severity in range(1, 6)] for name in SENSORS},
     }
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder

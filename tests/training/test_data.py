@@ -27,11 +27,11 @@ def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
 def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) -> None:
     corpus = data.load(windows_folder)
     values, rows = prepared(corpus), [corpus.members(0, "train")]
-    before = data.fit_scaler(corpus, values, rows)
+    before = data.fit_scaler(corpus, values, rows, corpus.affect[None])
     others = np.setdiff1d(np.arange(len(corpus.index)), rows[0])
     for part in values.values():
         part[others] = 1e6
-    after = data.fit_scaler(corpus, values, rows)
+    after = data.fit_scaler(corpus, values, rows, corpus.affect[None])
     for name, tensor in before.tensors().items():
         assert_close(tensor, after.tensors()[name], rtol=0, atol=0)
 
@@ -39,7 +39,7 @@ def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) 
 def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) -> None:
     corpus = data.load(windows_folder)
     values, rows = prepared(corpus), corpus.members(0, "train")
-    scaler = data.fit_scaler(corpus, values, [rows])
+    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None])
     index = torch.from_numpy(rows)[None]
     available = torch.from_numpy(corpus.available).float()[index]
     face = scaler.inputs(values, index, available)["face_au"][0]

@@ -1,4 +1,5 @@
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.contracts import Scores, read_table, write_table
 from pipeline.errors import ConsilienceError
 from pipeline.params import TrainingParams
 from pipeline.robustness import evaluation, protocol, statistics
+from pipeline.robustness.figures import summary
 from pipeline.training import data, devices, loop
 
 BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
@@ -146,7 +148,7 @@ def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
     prepared = {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
     example = {m: variants["clean"][:1] for m, variants in prepared.items()}
     stack, scaler, runs, _ = loop.load_model(tmp_path / "model", example)
-    full = protocol.conditions(corpus.modalities)[0]
+    full = protocol.conditions(corpus)[0]
     before = protocol.read(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, full)
     after = protocol.read(stack, scaler, runs, corpus, prepared, full)
     np.testing.assert_array_equal(before.logits, after.logits)
@@ -176,26 +178,20 @@ def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     longer = BUDGET.model_copy(update={"epochs": 4 * BUDGET.epochs})
     corpus, fitted = data.load(windows_folder), train(windows_folder, budget=longer)
     encoders = loop.encoders_for(corpus.features, 8, 0.0)
-    asked = protocol.conditions(corpus.modalities)
-    prepared = {
-        m: {c.variant(m): data.prepare(corpus, encoders, m, c.variant(m)) for c in asked}
-        for m in corpus.modalities
-    }
-    readings = {
-        c: protocol.read(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, c)
-        for c in asked
-    }
-    evaluated = evaluation.evaluate(readings, fitted.runs, corpus, True, 10)
-    table = evaluation.score_table("hybrid", evaluated, fitted.runs, corpus)
-    assert table.height == len(asked) * 2 * 6 * 9
+    asked = protocol.conditions(corpus)
+    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    read = partial(protocol.read, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
+    evaluated = evaluation.evaluate(read, fitted.runs, corpus, asked, 10, keep=asked[:1])
+    table = evaluation.score_table("hybrid", evaluated, corpus)
+    assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()
     write_table(tmp_path / "scores.parquet", table, Scores)
     assert read_table(tmp_path / "scores.parquet", Scores).equals(table)
     found = evaluation.resampled(evaluated, statistics.subject_weights(6, 100))
-    figures = evaluation.summary(found, asked, corpus.modalities)
+    figures = summary(found)
     assert figures["all"][0] > 0.6
     assert figures["noise_audio"][0] < figures["all"][0]
     assert "valence_ccc" in figures
     assert "arousal_ccc" not in figures
-    windows = evaluation.window_table(evaluated.tested[asked[0]], corpus)
+    windows = evaluation.window_table(evaluated.kept[asked[0]], corpus)
     assert windows.height == len(corpus.index)
     assert (windows["predicted"] == windows["actual"]).mean() > 0.6
