@@ -130,19 +130,25 @@ def _ahead(
 
 
 def _encoders(results: Results) -> Iterator[Finding]:
-    outcomes = results.of(TWO)
+    outcomes, sensors = results.of(TWO), _alone(results, TWO)
     ours, alone = outcomes.get(OURS), outcomes.get("unimodal")
-    yield _reached(alone, "only_audio", 0.56, "voice alone")
-    yield _reached(alone, "only_face_au", 0.60, "face alone")
+    for figure, least in zip(sensors, (0.56, 0.60), strict=False):
+        yield _reached(alone, figure, least, f"{figure.removeprefix('only_')} alone")
     yield _reached(ours, "all", 0.78, "both, clean")
     if ours and alone:
-        for comparison in compare(ours, {"unimodal": alone}, ["only_audio", "only_face_au"]):
-            sensor = comparison.figure.removeprefix("only_")
+        for comparison in compare(ours, {"unimodal": alone}, sensors):
+            sensor = comparison.figure.removeprefix("only_").replace("_", " ")
             yield Finding(
                 f"{sensor} alone at test: not below the model of it alone",
                 difference(comparison),
                 bool(comparison.paired.difference >= 0),
             )
+
+
+def _alone(results: Results, experiment: str) -> list[str]:
+    """Return the figures of each sensor alone, in the order planned."""
+    planned = results.plan.experiments.get(experiment)
+    return [f"only_{name}" for name in planned.sensors] if planned else []
 
 
 def _clean(results: Results) -> Iterator[Finding]:
@@ -174,7 +180,7 @@ def _noisy(results: Results) -> Iterator[Finding]:
 def _few(results: Results) -> Iterator[Finding]:
     for experiment in FEW.values():
         peers = results.peers(experiment)
-        figures = {"grid": 1, "all": 1, "only_audio": 1, "only_face_au": 1}
+        figures = dict.fromkeys(["grid", "all", *_alone(results, experiment)], 1)
         yield from _ahead(results, experiment, peers, figures)
         shuffled = results.of(experiment).get("shuffled_teacher")
         if shuffled and "hybrid" in peers:

@@ -40,7 +40,7 @@ from pipeline.robustness.figures import Figures, figures_of
 from pipeline.robustness.metrics import auroc, ranking
 from pipeline.robustness.protocol import CONFLICT, SUBSET, Condition, Readings
 from pipeline.robustness.statistics import subject_weights
-from pipeline.training import data, loop
+from pipeline.training import consensus, data, loop
 from pipeline.training.data import Corpus
 
 Prepared = dict[str, dict[str, Tensor]]
@@ -168,14 +168,14 @@ def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
 
 
 def label_errors(
-    consensus: NDArray[np.float32], told: Told, runs: Sequence[loop.Run], corpus: Corpus
+    opinions: NDArray[np.float32], told: Told, runs: Sequence[loop.Run], corpus: Corpus
 ) -> dict[str, Any]:
     """Judge training labels by the opinions on their windows, and score that against the truth.
 
     Parameters
     ----------
-    consensus : ndarray, shape (R, N, K)
-        Moving average of a method's opinions during the training.
+    opinions : ndarray, shape (R, N, K)
+        What a method thinks of the training windows.
 
     Returns
     -------
@@ -183,14 +183,14 @@ def label_errors(
         ``score`` (R, N), ``1 - q_y / max q`` for the label y that was told, NaN outside the run's
         labelled training windows; ``wrong`` (R, N); ``auroc`` (R,), NaN without a wrong label.
     """
-    score = np.full(consensus.shape[:2], np.nan, np.float32)
+    score = np.full(opinions.shape[:2], np.nan, np.float32)
     wrong = np.zeros(score.shape, bool)
     auroc = np.full(len(runs), np.nan)
     for number, run in enumerate(runs):
         target = told(run)[0]
         rows = corpus.members(run.fold, "train")
         rows = rows[np.isfinite(target[rows]).all(1)]
-        opinion, label = consensus[number, rows], target[rows].argmax(1)
+        opinion, label = opinions[number, rows], target[rows].argmax(1)
         score[number, rows] = 1 - opinion[np.arange(len(rows)), label] / opinion.max(1)
         wrong[number] = told.wrong(run)
         if 0 < wrong[number, rows].sum() < len(rows):
@@ -214,10 +214,12 @@ def _one(work: Work, entry: Entry) -> str | Path:
 def _train_and_test(work: Work, entry: Entry, output: Path) -> None:
     corpus, training = work.corpus, work.params.training
     checkpoint = work.store / f"training-{output.name[:16]}"
-    fitted = loop.fit(entry.method, entry.params, training, corpus, checkpoint, work.told)
+    prepared = prepared_windows(work)
+    fitted = loop.fit(entry.method, entry.params, training, corpus, checkpoint, work.told, prepared)
     with atomic_folder(output) as folder:
-        _test(fitted, work, folder)
-        errors = label_errors(fitted.consensus, work.told, fitted.runs, corpus)
+        _test(fitted, prepared, work, folder)
+        opinions = _opinions(fitted, entry, prepared, work)
+        errors = label_errors(opinions, work.told, fitted.runs, corpus)
         if errors["wrong"].any():
             write_arrays(folder / "label_errors.npz", errors)
         card = {
@@ -232,9 +234,29 @@ def _train_and_test(work: Work, entry: Entry, output: Path) -> None:
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def _test(fitted: loop.Fitted, work: Work, folder: Path) -> None:
+def _opinions(
+    fitted: loop.Fitted, entry: Entry, prepared: Prepared, work: Work
+) -> NDArray[np.float32]:
+    """Return what a method goes by when it doubts a label, (R, N, K).
+
+    What its sensors think without having been told, if it asks for that; otherwise the moving
+    average of its opinions during the training.
+    """
+    if not registry.find("methods", entry.method).cross_fitted:
+        return fitted.consensus
+    corpus = work.corpus
+    judged, _ = consensus.of_runs(
+        {name: variants[data.CLEAN] for name, variants in prepared.items()},
+        corpus.available,
+        [work.told(run)[0] for run in fitted.runs],
+        corpus.index["subject"].to_numpy(),
+        [corpus.members(run.fold, "train") for run in fitted.runs],
+    )
+    return judged.numpy()
+
+
+def _test(fitted: loop.Fitted, prepared: Prepared, work: Work, folder: Path) -> None:
     """Write how the runs do under every condition, and under every resample of the subjects."""
-    prepared = prepared_windows(work)
 
     def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
         return protocol.read(

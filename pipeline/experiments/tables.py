@@ -165,8 +165,8 @@ def cost_page(results: Results, cost: dict[str, Any]) -> str:
     heading = ["method", "parameters", "training, s", "× hybrid", "reading, ms", "all", "grid"]
     parts = [
         "# Cost",
-        "CPU seconds of one thread. Training: all epochs of all folds of one seed, trained "
-        "together. Reading: one window by one model, in batches, its features already computed.",
+        "CPU seconds of one thread. Training: all folds of one seed together, all epochs and the "
+        "calibration. Reading: one window by one model, in batches, its features computed.",
         table(heading, rows),
     ]
     return "\n\n".join(parts) + "\n"

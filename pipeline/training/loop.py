@@ -126,6 +126,7 @@ def fit(
     corpus: Corpus,
     checkpoint: Path,
     labels: Labels | None = None,
+    prepared: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> Fitted:
     """Train a method on every fold with every seed.
 
@@ -145,6 +146,8 @@ def fit(
     labels : callable, optional
         Gives a run the class probabilities (N, K) and affect (N, 2), float32, that its training
         and validation windows are said to have; the corpus's own if left out.
+    prepared : mapping, optional
+        All windows as `protocol.prepare_windows` returns them, where they are at hand.
     """
     from pipeline.robustness import protocol
     from pipeline.training import calibration, devices  # slow to import
@@ -166,8 +169,9 @@ def fit(
     stack.load_state_dict(_part(state, "best/"))
     scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
     asked = protocol.conditions(corpus)
-    encoders = encoders_for(corpus.features, training.width, training.dropout)
-    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    if prepared is None:
+        encoders = encoders_for(corpus.features, training.width, training.dropout)
+        prepared = protocol.prepare_windows(corpus, encoders, asked)
     told = torch.from_numpy(np.stack([(labels or corpus.labels)(run)[0] for run in runs]))
     torch.set_num_threads(training.cpu_threads)
     calibration.calibrate(stack, scaler, runs, corpus, prepared, asked, told)
