@@ -88,7 +88,7 @@ def test_a_dataset_without_a_place_asks_for_one():
 
 
 def test_a_datasets_usual_modalities_and_others_on_request():
-    assert list(params.defaults("ravdess", "x")["modalities"]) == ["audio", "face_au"]
+    assert list(params.defaults("ravdess", "x")["modalities"]) == ["voice_embedding", "face_au"]
     asked = ["lower_face_au", "audio"]
     assert list(params.defaults("ravdess", "x", asked)["modalities"]) == asked
     with pytest.raises(ConsilienceError, match=r"'ravdess' does not offer 'eeg'.*upper_face_au"):

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.catalog import build_catalog
 from pipeline.contracts import Annotations
-from pipeline.datasets.ravdess import dataset
+from pipeline.datasets.ravdess import VOICES, dataset
 from pipeline.errors import ConsilienceError
 
 
@@ -28,9 +28,9 @@ def test_all_three_official_kinds_are_read(tmp_path):
         "Actor_03/01-01-04-01-01-01-03.mp4",
     )
     assert listed(tmp_path) == {
-        ("audio", "Actor_01/03-01-06-02-01-01-01.wav"),
+        *((voice, "Actor_01/03-01-06-02-01-01-01.wav") for voice in VOICES),
         ("video", "Actor_02/02-01-05-01-01-01-02.mp4"),
-        ("audio", "Actor_03/01-01-04-01-01-01-03.mp4"),
+        *((voice, "Actor_03/01-01-04-01-01-01-03.mp4") for voice in VOICES),
         ("video", "Actor_03/01-01-04-01-01-01-03.mp4"),
     }
 
@@ -38,7 +38,7 @@ def test_all_three_official_kinds_are_read(tmp_path):
 def test_a_file_of_its_own_goes_before_the_full_one(tmp_path):
     touch(tmp_path, "a/03-01-06-02-01-01-01.wav", "a/01-01-06-02-01-01-01.mp4")
     assert listed(tmp_path) == {
-        ("audio", "a/03-01-06-02-01-01-01.wav"),
+        *((voice, "a/03-01-06-02-01-01-01.wav") for voice in VOICES),
         ("video", "a/01-01-06-02-01-01-01.mp4"),
     }
 
@@ -46,7 +46,7 @@ def test_a_file_of_its_own_goes_before_the_full_one(tmp_path):
 def test_song_is_left_out_and_odd_names_are_told(tmp_path):
     touch(tmp_path, "a/03-02-06-02-01-01-01.wav", "a/03-01-06-02-01-01-01.wav", "a/notes.wav")
     listing = dataset.list(tmp_path)
-    assert [entry.path for entry in listing.entries] == ["a/03-01-06-02-01-01-01.wav"]
+    assert {entry.path for entry in listing.entries} == {"a/03-01-06-02-01-01-01.wav"}
     assert listing.problems == [("a/notes.wav", "not a RAVDESS file name", "rename or remove it")]
 
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import RecordingError
+from pipeline.modalities._speaker_net import UNITS
+from pipeline.modalities.audio import modality as audio
+from pipeline.modalities.base import Signal
+from pipeline.modalities.voice_embedding import NAMES, VoiceEmbeddingParams, modality
+from pipeline.seeds import generator
+
+PARAMS = VoiceEmbeddingParams()
+RATE_HZ = 16000
+
+
+def buzz(pitch_hz: float, duration_s: float = 2.1) -> Signal:
+    """Return a voice of one pitch in the first 1.4 s, near silence after."""
+    times_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    sound = 0.1 * ((times_s * pitch_hz) % 1 - 0.5) * (times_s < 1.4)
+    sound += 1e-5 * generator("hiss").standard_normal(times_s.size)
+    return Signal(sound.astype(np.float32), times_s, ("mono",))
+
+
+def test_a_block_is_a_fifth_of_a_second_and_silence_is_unknown() -> None:
+    features = modality.features(buzz(150), PARAMS)
+    assert features.values.shape == (10, UNITS)
+    assert features.values.dtype == np.float32
+    assert features.names == NAMES
+    assert features.times_s == pytest.approx(0.2 * np.arange(10) + 0.1)
+    assert np.isfinite(features.values[:7]).all()
+    assert np.isnan(features.values[7:]).all()
+    assert 0 <= features.quality["quality"] <= 1
+
+
+def test_loudness_does_not_matter_but_pitch_does() -> None:
+    low, high = (modality.features(buzz(pitch_hz), PARAMS).values[:7] for pitch_hz in (120, 240))
+    quiet = buzz(120)
+    quiet.values[:] *= 0.3
+    same = modality.features(quiet, PARAMS).values[:7]
+    assert np.abs(same - low).mean() < 0.02 * np.abs(high - low).mean()
+
+
+def test_it_hears_what_audio_hears() -> None:
+    assert modality.suffixes == audio.suffixes
+    assert set(PARAMS.KNOWN) == set(audio.Params.KNOWN)
+    noisy, again = (
+        part.corrupt(buzz(150), "noise", 3, PARAMS, generator("noise"))
+        for part in (modality, audio)
+    )
+    assert np.array_equal(noisy.values, again.values)
+
+
+def test_less_than_a_block_is_refused() -> None:
+    with pytest.raises(RecordingError, match="shorter than one block"):
+        modality.features(buzz(150, 0.15), PARAMS)
+
+
+def test_another_rate_is_refused() -> None:
+    with pytest.raises(ValidationError, match="rate_hz must be 16000"):
+        VoiceEmbeddingParams(rate_hz=8000)
+
+
+@pytest.mark.real_data
+def test_takes_of_one_speaker_are_nearer_than_those_of_two(real_data: Path) -> None:
+    def heard(actor: int, repetition: int) -> np.ndarray:
+        name = f"ravdess/Actor_{actor:02d}/03-01-01-01-01-{repetition:02d}-{actor:02d}.flac"
+        features = modality.features(modality.read(real_data / name, None, PARAMS), PARAMS)
+        return np.nanmean(features.values, axis=0)
+
+    one, again, other = heard(3, 1), heard(3, 2), heard(4, 1)
+    assert np.linalg.norm(one - again) < 0.7 * np.linalg.norm(one - other)
