@@ -1,7 +1,8 @@
 """Decoupled knowledge distillation: the target class and the others are taught separately.
 
 Zhao et al. 2022, "Decoupled knowledge distillation" (arXiv 2203.08679), between the
-student and the teacher of `kd`. The default weights are the paper's for CIFAR-100.
+student and the teacher of `kd`. The paper has beta 8 and temperature 4 for CIFAR-100, 0.5 and 1 for
+ImageNet; the defaults here lie between and did best on RAVDESS's validation actors.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ class DkdParams(KdParams):
     """Parameters of the decoupled distillation."""
 
     transfer: float = Field(1.0, ge=0)  # of both parts
-    temperature: float = Field(4.0, gt=0)
+    temperature: float = Field(2.0, gt=0)
     ramp: float = Field(0.083, ge=0, le=1)  # the paper's 20 of 240 epochs
     alpha: float = Field(1.0, ge=0)  # weight of the target class's knowledge
-    beta: float = Field(8.0, ge=0)  # weight of the other classes' knowledge
+    beta: float = Field(1.0, ge=0)  # weight of the other classes' knowledge
 
 
 class Dkd(Kd):
