@@ -6,7 +6,6 @@ itself stays as it was trained.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,8 +39,8 @@ def calibrate(
 ) -> None:
     """Fit the calibration of every run in place, by the cross-entropy under all conditions.
 
-    Every subset of the sensors counts as much as all severities of one corruption of one sensor,
-    or as one conflict.
+    Of a corruption of one sensor, each window is seen at one severity, the windows being dealt to
+    the severities in turn; so it counts as much as a subset of the sensors, or as one conflict.
 
     Parameters
     ----------
@@ -53,31 +52,36 @@ def calibrate(
         The labels as each run is told; windows with NaN are not used.
     """
     used = [condition for condition in asked if condition.kind not in (MISSING, EVERYTHING)]
-    shares = _shares(used)
+    turns = _turns(used)
     seen, targets, weights = [], [], []
     stack.eval()
     for condition in used:
+        first, step = turns[condition]
         for portion in portions(scaler, runs, corpus, prepared, condition, ("validation",)):
+            inputs = {name: values[:, first::step] for name, values in portion.inputs.items()}
+            rows, available = portion.rows[:, first::step], portion.available[:, first::step]
             with torch.no_grad():
-                seen.append(stack("observe", (portion.inputs, portion.available)))
-            own = target.gather(1, portion.rows[..., None].expand(-1, -1, target.shape[-1]))
-            known = portion.counted & own.isfinite().all(-1)
+                seen.append(stack("observe", (inputs, available)))
+            own = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
+            known = portion.counted[:, first::step] & own.isfinite().all(-1)
             targets.append(torch.nan_to_num(own))
-            weights.append(known * shares[condition])
+            weights.append(known.float())
     if not seen:
         return
     observed = type(seen[0])(*(torch.cat(parts, 1) for parts in zip(*seen, strict=True)))
     _fit(stack, observed, torch.cat(targets, 1), torch.cat(weights, 1))
 
 
-def _shares(asked: Sequence[Condition]) -> Mapping[Condition, float]:
-    """Return each condition's weight: 1 over the number of severities of its kind and sensor."""
-    blocks = Counter(_block(condition) for condition in asked)
-    return {condition: 1 / blocks[_block(condition)] for condition in asked}
-
-
-def _block(condition: Condition) -> tuple[str, tuple[str, ...]]:
-    return condition.kind, condition.modalities
+def _turns(asked: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
+    """Return which windows each condition shows: from the first of its turn on, every n-th."""
+    blocks: dict[tuple[str, tuple[str, ...]], list[Condition]] = {}
+    for condition in asked:
+        blocks.setdefault((condition.kind, condition.modalities), []).append(condition)
+    return {
+        condition: (turn, len(block))
+        for block in blocks.values()
+        for turn, condition in enumerate(block)
+    }
 
 
 def _fit(stack: Stack, observed: Any, target: Tensor, weight: Tensor) -> None:
