@@ -22,6 +22,7 @@ from pipeline.robustness.statistics import Paired, holm, interval, paired
 
 OURS = "ours"
 OUR_METHOD = "coherence_transfer"
+NO_PEERS = (OUR_METHOD, "shuffled_teacher")  # methods that are ours, whole, in part or as control
 SIGNIFICANT = 0.05
 
 
@@ -82,11 +83,11 @@ class Results:
         return self.outcomes.get(experiment, {})
 
     def peers(self, experiment: str) -> dict[str, Outcome]:
-        """Return the outcomes of all methods but ours."""
+        """Return the outcomes of all methods but ours and its controls."""
         return {
             name: outcome
             for name, outcome in self.of(experiment).items()
-            if outcome.card["method"] != OUR_METHOD
+            if outcome.card["method"] not in NO_PEERS
         }
 
 

@@ -207,7 +207,7 @@ def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
         assert loss[0] != loss[1], name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "shuffled_teacher"])
 def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str) -> None:
     network, whole = build(name).train(), torch.ones(12, 3)
     one = batch._replace(available=whole, inputs=batch.clean)
