@@ -89,8 +89,13 @@ def difference(comparison: Comparison) -> str:
     sign = "+" if pair.difference >= 0 else ""
     return (
         f"{sign}{bounded(pair[:3])} against {comparison.other.replace('_', ' ')}, "
-        f"p {number(comparison.p_corrected)}"
+        + probability(comparison.p_corrected)
     )
+
+
+def probability(p: float) -> str:
+    """Return a p as it is written."""
+    return "p < .001" if p < 0.001 else f"p {number(p)}"
 
 
 def _missing(what: str, where: str) -> Finding:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.experiments.lines import TWO, Line, bounded, number
 from pipeline.experiments.results import OURS, Comparison, Outcome, Results, compare
+from pipeline.experiments.scenarios import Scenario
 
 HEADINGS = {
     "all": "all",
@@ -93,7 +94,7 @@ def readme(
                 [[f.what, f.measured, VERDICTS[f.held]] for f in line.findings],
             )
         )
-    parts += ["## Controls", *_controls(results), "## Tables", *_links(results, cost)]
+    parts += ["## Controls", *_controls(results), "## Experiments", *_links(results, cost)]
     parts += ["## Figures", *(f"![{name}](figures/{name})" for name in drawn)]
     return "\n\n".join(parts) + "\n"
 
@@ -111,12 +112,11 @@ def anchor(line: Line) -> str:
 def experiment_page(results: Results, name: str) -> str:
     """Return the tables of one experiment."""
     experiment, outcomes = results.experiment(name), results.of(name)
-    told = experiment.scenario.model_dump(exclude_defaults=True)
     ours = outcomes.get(OURS)
     parts = [
         f"# {name}",
-        f"Corpus {experiment.corpus}, sensors {', '.join(experiment.sensors)}; scenario: "
-        f"{told or 'labels as they are'}.",
+        f"Corpus {experiment.corpus}, sensors {', '.join(experiment.sensors)}; labels: "
+        f"{_told(experiment.scenario)}.",
         EXPLAINED.strip(),
         "## Accuracy",
         _figures(outcomes, (ACCURACY[0], *_sensors(experiment.sensors), *ACCURACY[1:])),
@@ -189,7 +189,7 @@ def curve_rows(results: Results) -> dict[str, list[tuple[str, float, str, float]
     return found
 
 
-def _places(scenario: Any, outcomes: dict[str, Outcome]) -> list[tuple[str, float]]:
+def _places(scenario: Scenario, outcomes: dict[str, Outcome]) -> list[tuple[str, float]]:
     if scenario.random_split:
         return []
     if scenario.labelled_subjects:
@@ -256,10 +256,35 @@ def _controls(results: Results) -> list[str]:
 
 
 def _links(results: Results, cost: dict[str, Any]) -> list[str]:
-    pages = [f"- [{name}](tables/{name}.md)" for name in results.outcomes]
-    pages += ["- [ablation](tables/ablation.md)"]
-    pages += ["- [cost](tables/cost.md)"] if cost else []
-    return ["\n".join(pages)]
+    rows = []
+    for name, outcomes in results.outcomes.items():
+        experiment = results.experiment(name)
+        some = next(iter(outcomes.values())).evaluated
+        rows.append(
+            [
+                f"[{name}](tables/{name}.md)",
+                ", ".join(experiment.sensors),
+                _told(experiment.scenario),
+                str(len(some.subjects)),
+                str(len(some.seeds)),
+                str(len(some.conditions)),
+                str(len(outcomes)),
+            ]
+        )
+    heading = ["experiment", "sensors", "labels", "subjects", "seeds", "conditions", "methods"]
+    pages = "[Ablation](tables/ablation.md)" + (", [cost](tables/cost.md)" if cost else "")
+    return [table(heading, rows), f"{pages}, [every figure](tables/results.json)"]
+
+
+def _told(scenario: Scenario) -> str:
+    """Return in a few words what a scenario tells."""
+    noise = scenario.noise.replace("_", " ")
+    parts = [] if scenario.noise == "none" else [noise]
+    parts += [f"{scenario.rate:.0%} wrong"] if scenario.rate else []
+    if scenario.labelled_subjects:
+        parts.append(f"{scenario.labelled_subjects} training subjects labelled")
+    parts += ["split at random"] if scenario.random_split else []
+    return ", ".join(parts) or "as they are"
 
 
 def summary(results: Results, lines: Sequence[Line]) -> dict[str, Any]:
