@@ -47,6 +47,17 @@ def names() -> None:
 
 
 @app.command()
+def corruptions(
+    modality: Annotated[str, typer.Argument(help="Name of a modality.")],
+) -> None:
+    """Show what can spoil a modality, as lines for its section of params.yaml."""
+    known = registry.find("modalities", modality).Params.KNOWN
+    typer.echo("corruptions:")
+    for kind, corruption in known.items():
+        typer.echo(f"  {kind}: {list(corruption.severities)} # {corruption.meaning}")
+
+
+@app.command()
 def summary() -> None:
     """Show the evaluation's short table and where the report is."""
     metrics, windows = Path("data/evaluation/metrics.json"), Path("data/windows/meta.json")

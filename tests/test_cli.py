@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipeline import params, registry
+from pipeline.cli import app
+from pipeline.errors import ConsilienceError
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("name", ["eeg", "voice_embedding", "upper_face_au", "video"])
+def test_what_is_shown_can_be_pasted(name: str) -> None:
+    shown = yaml.safe_load(run("corruptions", name))
+    model = registry.find("modalities", name).Params
+    assert model(**shown).corruptions.keys() == model.KNOWN.keys()
+
+
+def test_an_unknown_modality_is_told() -> None:
+    with pytest.raises(ConsilienceError, match="did you mean 'eeg'"):
+        run("corruptions", "egg")
+
+
+def test_modalities_are_chosen_in_the_order_given(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("use", "ravdess", "--root", "x", "--modalities", "upper_face_au, audio")
+    assert list(params.load().modalities) == ["upper_face_au", "audio"]
