@@ -148,6 +148,23 @@ class Method(nn.Module):
         vacuity = torch.where(observed.vacuity.isfinite(), observed.vacuity, entropy)
         return observed._replace(logits=logits, vacuity=vacuity)
 
+    def calibration_loss(self, seen: tuple[Any, Tensor, Tensor]) -> Tensor:
+        """Return what calibration makes small, per window: here, the cross-entropy.
+
+        Parameters
+        ----------
+        seen : tuple
+            What `observe` returned; the target (B, K); and the faults (B, M) of the modalities: 1
+            where a modality is badly corrupted or shows somebody else, 0 where it is as it was
+            recorded, NaN in between.
+
+        Returns
+        -------
+        Tensor, shape (B,)
+        """
+        observed, target, _ = seen
+        return -(target * self.decide(observed).logits.log_softmax(-1)).sum(-1)
+
     def read(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Read windows from (inputs, available), shaped as in `Batch`."""
         return self.decide(self.observe(given))

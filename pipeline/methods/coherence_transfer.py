@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
-from pipeline.methods.hybrid import summed_loss
+from pipeline.methods.gce import generalised_cross_entropy
+from pipeline.methods.hybrid import Classify, summed_loss
 from pipeline.model.coalitions import belief, coalitions, mixture
 from pipeline.model.fusion import Opinions, SummedNetwork
-from pipeline.model.losses import divergence, evidential_loss, weighted_mean
+from pipeline.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
 from pipeline.model.opinions import (
     jensen_shannon,
     normalised_entropy,
@@ -33,12 +34,17 @@ from pipeline.model.opinions import (
     window_coherence,
 )
 
+CLUES = 6  # to what a sensor is worth
+CERTAIN = 30.0  # log odds
+SHRINKAGE = 1e-3  # of the weights of clues
+
 
 class CoherenceTransferParams(MethodParams):
     """Every part has its switch: a weight of 0 or ``off``."""
 
     unimodal: float = Field(1.0, ge=0)  # weight of the student's unimodal losses
     transfer: float = Field(2.0, ge=0)  # weight of the teacher's predictions; 0: no teacher
+    teach: Literal["auto", "always"] = "auto"  # auto: while some windows have no label
     temperature: float = Field(2.0, gt=0)  # of the transfer
     ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
     guidance: Literal["coherence", "off"] = "coherence"  # weight of a window in the transfer
@@ -46,8 +52,8 @@ class CoherenceTransferParams(MethodParams):
     witness: float = Field(0.5, ge=0)  # weight of telling whose sensors contradict; 0: no witness
     coalitions: bool = True
     trust: Literal["auto", "on", "off"] = "auto"  # of labels; auto: if they prove unreliable
+    robust: float = Field(0.7, ge=0, le=1)  # q of the loss where labels are doubted; 0: none
     trust_below: float = Field(0.85, ge=0, le=1)  # reliability of labels below which auto means on
-    unlabelled: bool = True  # learn from the consensus where there is no label
 
 
 class SharedSpace(nn.Module):
@@ -127,7 +133,6 @@ class Observed(NamedTuple):
     evidence: Tensor  # (B, M, K)
     affect_mean: Tensor  # (B, A)
     affect_log_variance: Tensor
-    coherence: Tensor  # (B,)
     available: Tensor  # (B, M)
 
 
@@ -150,8 +155,9 @@ class CoherenceTransfer(Method):
         masks = coalitions(n_modalities)
         self._masks = (masks,)
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
-        self.calibration["clue"] = nn.Parameter(torch.zeros(n_modalities, 5))
-        self.calibration["prior"] = nn.Parameter(torch.full((n_modalities,), 4.0))
+        for belief_of in ("worth", "sound"):
+            self.calibration[belief_of] = nn.Parameter(torch.zeros(n_modalities, CLUES))
+            self.calibration[f"{belief_of}_prior"] = nn.Parameter(torch.full((n_modalities,), 3.0))
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Observed:
         """Return the opinions of all coalitions and clues to what each sensor is worth."""
@@ -168,73 +174,104 @@ class CoherenceTransfer(Method):
             for has, name in zip(available.T, self.encoders, strict=True)
         ]
         strange = torch.log(torch.stack(shown, 1) + 0.01)
-        entropy = normalised_entropy(probability)
         pairs = pairwise_coherence(probability)
-        weight = available[:, None, :] * (1 - torch.eye(available.shape[-1]))
-        mean = (weight @ probability) / weight.sum(-1, keepdim=True).clamp(min=1)
-        agreement = (1 - jensen_shannon(probability, mean)) * several
-        clues = (
-            torch.stack([odds, strange, strange.square(), entropy, agreement], -1)
-            * available[..., None]
+        own, rest = _agreement(pairs, available)
+        clues = torch.stack(
+            [
+                odds,
+                strange,
+                strange.square(),
+                normalised_entropy(probability),
+                (own - 1) * several,
+                (rest - 1) * several,
+            ],
+            -1,
         )
+        clues = clues * available[..., None]
         return Observed(
             self.network.of_coalitions(said, masks * available[:, None]),
             clues,
             evidence,
-            *said.affect,
-            window_coherence(pairs, available),
+            said.affect[0],
+            said.affect[1],
             available,
         )
 
     def decide(self, observed: Observed) -> Reading:
+        """Return the mixture of the coalitions, and which sensor is not to be believed.
+
+        Two weighings of the same clues: what a sensor is *worth* for the prediction, fitted by the
+        cross-entropy, and whether it is *sound*, fitted on sensors known to be spoilt or to show
+        somebody else. A sensor can be sound and say little.
+        """
         masks = self._masks[0].to(observed.available.device)
+        worth = self._odds(observed, "worth")
+        if not self.params.coalitions:
+            worth = torch.full_like(worth, CERTAIN)
         temperature = self.calibration["log_temperature"].exp()[:, None]
-        odds = self.calibration["prior"] + (observed.clues * self.calibration["clue"]).sum(-1)
-        if self.params.coalitions:
-            log_belief = belief(odds, observed.available, masks)
-        else:
-            log_belief = belief(torch.full_like(odds, 30.0), observed.available, masks)
-        logits = mixture(log_belief, observed.logits / temperature)
-        reliability = odds.sigmoid() * observed.available
-        evidence = (observed.evidence * reliability[..., None]).sum(1)
+        logits = mixture(belief(worth, observed.available, masks), observed.logits / temperature)
+        evidence = (observed.evidence * worth.sigmoid()[..., None]).sum(1)
+        sound = self._odds(observed, "sound").sigmoid() * observed.available
         return plain_reading(
             logits,
             (observed.affect_mean, observed.affect_log_variance),
             observed.available,
             vacuity=vacuity(evidence),
-            reliability=reliability,
-            coherence=observed.coherence,
+            reliability=sound,
+            coherence=torch.where(observed.available > 0, sound, 1.0).amin(-1),
         )
+
+    def _odds(self, observed: Observed, name: str) -> Tensor:
+        weighed = (observed.clues * self.calibration[name]).sum(-1)
+        return self.calibration[f"{name}_prior"] + weighed
+
+    def calibration_loss(self, seen: tuple[Any, Tensor, Tensor]) -> Tensor:
+        """Return the cross-entropy of the mixture and of telling sound from faulty sensors."""
+        observed, _, faulty = seen
+        known = faulty.isfinite() & (observed.available > 0)
+        wanted = torch.where(known, 1 - faulty, 0.0)
+        told = F.binary_cross_entropy_with_logits(
+            self._odds(observed, "sound"), wanted, reduction="none"
+        )
+        shrinkage = sum(self.calibration[name].square().sum() for name in ("worth", "sound"))
+        loss = super().calibration_loss(seen)
+        return loss + torch.where(known, told, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Return student's, teacher's, transfer and evidence losses, and the teacher's opinion."""
         params = self.params
         said = self.network(batch.inputs, batch.available)
-        target = self._target(batch)
-        loss = summed_loss(said, batch.available, target, batch.affect, params.unimodal)
+        target, classify = self._target(batch, progress), self._classify(batch)
+        loss = summed_loss(said, batch.available, target, batch.affect, params.unimodal, classify)
         opinion = said.logits
-        latent = self.space(said.encodings)
+        latent = self.space(said.encodings.detach())
         if params.evidence:
             loss = loss + params.evidence * self._evidence_loss(latent, batch, target, progress)
         if params.witness:
             loss = loss + params.witness * self._witness_loss(latent, said, batch)
         if params.transfer:
             taught = self.teacher(batch.clean, batch.present)
-            loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5)
-            loss = loss + self._transfer(said, taught, batch, progress)
-            opinion = taught.logits
+            loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5, classify)
+            teaching = self._teaching(batch)
+            loss = loss + teaching * self._transfer(said, taught, batch, progress)
+            opinion = torch.where(teaching > 0, taught.logits, said.logits)
         return loss, opinion.detach().softmax(-1)
 
-    def _target(self, batch: Batch) -> Tensor:
+    def _target(self, batch: Batch, progress: float) -> Tensor:
         """Return the labels, in the light of what the sensors think of them.
 
-        Bayes' rule with the consensus as prior and labels that are right as often as their
-        reliability says, and otherwise any other class.
+        Bayes' rule with labels that are right as often as their reliability says, and otherwise
+        any other class. The prior is what the sensors judged before the training and, more and
+        more as it goes on, what the teacher has come to think.
         """
         params, n_classes = self.params, self.n_classes
         right = ((batch.label_reliability * (n_classes - 1) + 1) / n_classes).clamp(max=0.999)
         wrong = (1 - right) / (n_classes - 1)
-        posterior = batch.judged * (wrong + (right - wrong) * batch.target)
+        prior = (
+            batch.judged.log() * (1 - progress) + batch.consensus.clamp(min=1e-6).log() * progress
+        )
+        prior = prior.softmax(-1)
+        posterior = prior * (wrong + (right - wrong) * batch.target)
         posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
         target = batch.target
         if params.trust != "off":
@@ -242,9 +279,31 @@ class CoherenceTransfer(Method):
                 params.trust_below if params.trust == "auto" else 2
             )
             target = torch.where(doubted, posterior, target)
-        if params.unlabelled:
-            target = torch.where(target.isfinite(), target, batch.judged)
         return target
+
+    def _teaching(self, batch: Batch) -> Tensor:
+        """Return 1 if the teacher is to be followed: labels, where there are any, say it all."""
+        if self.params.teach == "always":
+            return batch.target.new_ones(())
+        return 1 - batch.target.isfinite().all(-1).to(batch.target.dtype).amin()
+
+    def _doubted(self, batch: Batch) -> Tensor:
+        """Return whether the run's labels are unreliable enough to be corrected."""
+        if self.params.trust == "on":
+            return torch.ones_like(batch.label_reliability, dtype=torch.bool)
+        return batch.label_reliability < self.params.trust_below
+
+    def _classify(self, batch: Batch) -> Classify:
+        """Return the cross-entropy; the generalised one, which forgives, for doubted labels."""
+        if self.params.trust == "off" or not self.params.robust:
+            return cross_entropy
+        doubted = self._doubted(batch)
+
+        def either(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+            forgiving = generalised_cross_entropy(self.params.robust, logits, target, weight)
+            return torch.where(doubted, forgiving, cross_entropy(logits, target, weight))
+
+        return either
 
     def _witness_loss(self, latent: Tensor, said: Opinions, batch: Batch) -> Tensor:
         probability = said.unimodal.softmax(-1).detach()
@@ -284,6 +343,21 @@ class CoherenceTransfer(Method):
             loss = loss + 0.5 * alone
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         return params.transfer * ramp * loss
+
+
+def _agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each sensor's mean agreement with the others, and theirs among themselves (B, M).
+
+    1 where there are not enough of them to disagree.
+    """
+    n = pairs.shape[-1]
+    apart = 1 - torch.eye(n, device=pairs.device)
+    both = available[:, :, None] * available[:, None, :] * apart
+    total, count = (both * pairs).sum(-1), both.sum(-1)
+    rest = (both * pairs).sum((1, 2))[:, None] - 2 * total
+    n_rest = both.sum((1, 2))[:, None] - 2 * count
+    own = torch.where(count > 0, total / count.clamp(min=1), 1.0)
+    return own, torch.where(n_rest > 0, rest / n_rest.clamp(min=1), 1.0)
 
 
 def _guidance(taught: Opinions, present: Tensor) -> Tensor:

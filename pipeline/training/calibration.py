@@ -15,8 +15,11 @@ from torch import Tensor
 
 from pipeline.model.stack import Stack
 from pipeline.robustness.protocol import (
+    CONFLICT,
+    DESYNC,
     EVERYTHING,
     MISSING,
+    SUBSET,
     Condition,
     Prepared,
     portions,
@@ -25,6 +28,7 @@ from pipeline.training.augmentation import Run
 from pipeline.training.data import Corpus, Scaler
 
 PREFIX = "network/calibration/"
+BAD_FROM = 4  # severity from which a corrupted sensor counts as faulty
 STEPS, RATE = 150, 0.1  # of Adam; far beyond convergence for a handful of numbers
 
 
@@ -53,7 +57,7 @@ def calibrate(
     """
     used = [condition for condition in asked if condition.kind not in (MISSING, EVERYTHING)]
     turns = _turns(used)
-    seen, targets, weights = [], [], []
+    seen, targets, weights, faults = [], [], [], []
     stack.eval()
     for condition in used:
         first, step = turns[condition]
@@ -66,10 +70,22 @@ def calibrate(
             known = portion.counted[:, first::step] & own.isfinite().all(-1)
             targets.append(torch.nan_to_num(own))
             weights.append(known.float())
+            faults.append(_faulty(condition, corpus).expand_as(available))
     if not seen:
         return
     observed = type(seen[0])(*(torch.cat(parts, 1) for parts in zip(*seen, strict=True)))
-    _fit(stack, observed, torch.cat(targets, 1), torch.cat(weights, 1))
+    _fit(stack, observed, torch.cat(targets, 1), torch.cat(weights, 1), torch.cat(faults, 1))
+
+
+def _faulty(condition: Condition, corpus: Corpus) -> Tensor:
+    """Return which sensors are at fault (M,): 1, 0, or NaN where that is a matter of degree."""
+    if condition.kind == SUBSET:
+        return torch.zeros(len(corpus.modalities))
+    fault = condition.kind == CONFLICT or (
+        condition.kind != DESYNC and condition.severity >= BAD_FROM
+    )
+    worst = 1.0 if fault else torch.nan
+    return torch.tensor([worst if m in condition.modalities else 0.0 for m in corpus.modalities])
 
 
 def _turns(asked: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
@@ -84,14 +100,13 @@ def _turns(asked: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
     }
 
 
-def _fit(stack: Stack, observed: Any, target: Tensor, weight: Tensor) -> None:
+def _fit(stack: Stack, observed: Any, target: Tensor, weight: Tensor, faulty: Tensor) -> None:
     knobs = [value for name, value in stack.weights.items() if name.startswith(PREFIX)]
     optimizer = torch.optim.Adam(knobs, RATE)
     total = weight.sum(1).clamp(min=1e-8)
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * 0.5 * (1 + np.cos(np.pi * step / STEPS))
-        logits = stack("decide", observed).logits
-        loss = -(target * logits.log_softmax(-1)).sum(-1)
+        loss = stack("calibration_loss", (observed, target, faulty))
         optimizer.zero_grad()
         ((loss * weight).sum(1) / total).sum().backward()
         optimizer.step()
