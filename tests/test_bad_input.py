@@ -150,7 +150,9 @@ BAD = {
     "video-empty": Bad("video", ".mp4", empty, "empty"),
     "video-truncated": Bad("video", ".mp4", half, "not a readable media file|cut off|breaks off"),
     "video-zero-length": Bad("video", ".avi", video_of(WALL[:0]), "0 frames|not a readable"),
-    "video-other-kind": Bad("video", ".mp4", of_other_kind, "not a readable media file|the content is"),
+    "video-other-kind": Bad(
+        "video", ".mp4", of_other_kind, "not a readable media file|the content is"
+    ),
     "video-extension": Bad("video", ".txt", shutil.copyfile, r"\.txt is no video format"),
     "video-wrong-ending": Bad("video", ".avi", shutil.copyfile, "the content is .*mp4.*, not avi"),
     "video-random": Bad("video", ".mp4", random_bytes, "not a readable media file"),
