@@ -4,10 +4,11 @@ After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 250
 is published and the formulas here are this project's own. Student and teacher are hybrids of
 unimodal logits and a joint head with encoders of their own. The teacher always sees everything
 that was recorded, clean; the student sees masked, corrupted windows and learns from the labels
-and from the teacher's predictions, weighted by how coherent and how certain the teacher's
-modalities are. All modalities share one latent space: class prototypes in it give evidence and
-vacuity, and a witness learns, from windows put together of two people's, which sensor contradicts
-the others. What sensors are worth decides the mixture of the coalitions they can form.
+and, where labels are scarce, from the teacher's predictions, weighted by how coherent and how
+certain the teacher's modalities are. Labels that the sensors contradict too often are corrected by
+what the sensors think. All modalities share one latent space: class prototypes in it give evidence
+and vacuity, and a witness learns, from windows put together of two people's, which sensor
+contradicts the others. What sensors are worth decides the mixture of the coalitions they can form.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SHRINKAGE = 1e-3  # of the weights of clues
 class CoherenceTransferParams(MethodParams):
     """Every part has its switch: a weight of 0 or ``off``."""
 
-    unimodal: float = Field(1.0, ge=0)  # weight of the student's unimodal losses
+    unimodal: float = Field(1.0, ge=0)  # weight of the unimodal losses
     transfer: float = Field(2.0, ge=0)  # weight of the teacher's predictions; 0: no teacher
     teach: Literal["auto", "always"] = "auto"  # auto: while some windows have no label
     temperature: float = Field(2.0, gt=0)  # of the transfer
@@ -168,7 +169,9 @@ class CoherenceTransfer(Method):
         latent = self.space(said.encodings)
         evidence = self.space.evidence(latent, available)
         several = (available.sum(-1, keepdim=True) > 1).to(available.dtype)
-        odds = self.witness(latent, probability, (latent, probability), available) * several
+        odds = torch.zeros_like(available)
+        if self.params.witness:
+            odds = self.witness(latent, probability, (latent, probability), available) * several
         shown = [
             torch.where(has > 0, inputs[name].flatten(1).square().mean(1), 0.0)
             for has, name in zip(available.T, self.encoders, strict=True)
@@ -210,13 +213,16 @@ class CoherenceTransfer(Method):
             worth = torch.full_like(worth, CERTAIN)
         temperature = self.calibration["log_temperature"].exp()[:, None]
         logits = mixture(belief(worth, observed.available, masks), observed.logits / temperature)
-        evidence = (observed.evidence * worth.sigmoid()[..., None]).sum(1)
+        if self.params.evidence:
+            unknown = vacuity((observed.evidence * worth.sigmoid()[..., None]).sum(1))
+        else:
+            unknown = normalised_entropy(logits.softmax(-1))
         sound = self._odds(observed, "sound").sigmoid() * observed.available
         return plain_reading(
             logits,
             (observed.affect_mean, observed.affect_log_variance),
             observed.available,
-            vacuity=vacuity(evidence),
+            vacuity=unknown,
             reliability=sound,
             coherence=torch.where(observed.available > 0, sound, 1.0).amin(-1),
         )
@@ -262,9 +268,11 @@ class CoherenceTransfer(Method):
 
         Bayes' rule with labels that are right as often as their reliability says, and otherwise
         any other class. The prior is what the sensors judged before the training and, more and
-        more as it goes on, what the teacher has come to think.
+        more as it goes on, what the model has come to think.
         """
-        params, n_classes = self.params, self.n_classes
+        if self.params.trust == "off":
+            return batch.target
+        n_classes = self.n_classes
         right = ((batch.label_reliability * (n_classes - 1) + 1) / n_classes).clamp(max=0.999)
         wrong = (1 - right) / (n_classes - 1)
         prior = (
@@ -273,13 +281,7 @@ class CoherenceTransfer(Method):
         prior = prior.softmax(-1)
         posterior = prior * (wrong + (right - wrong) * batch.target)
         posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
-        target = batch.target
-        if params.trust != "off":
-            doubted = batch.label_reliability < (
-                params.trust_below if params.trust == "auto" else 2
-            )
-            target = torch.where(doubted, posterior, target)
-        return target
+        return torch.where(self._doubted(batch), posterior, batch.target)
 
     def _teaching(self, batch: Batch) -> Tensor:
         """Return 1 if the teacher is to be followed: labels, where there are any, say it all."""

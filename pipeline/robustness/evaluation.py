@@ -484,6 +484,7 @@ def window_table(tested: Tested, corpus: Corpus) -> pl.DataFrame:
         **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
         "vacuity": tested.vacuity.mean(0),
         "coherence": tested.coherence.mean(0),
+        "verdict": _verdicts(tested, corpus),
         **{
             f"reliability_{name}": np.where(
                 corpus.available[:, m], tested.reliability.mean(0)[:, m], np.nan
@@ -504,6 +505,25 @@ def window_table(tested: Tested, corpus: Corpus) -> pl.DataFrame:
         how="horizontal",
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
     return table.filter(scored).join(fold, on="subject", how="left", maintain_order="left")
+
+
+def _verdicts(tested: Tested, corpus: Corpus) -> list[str | None]:
+    """Say of every window which sensor is bad, or that the state is ambiguous, or neither.
+
+    Bad is the least reliable sensor if it is likelier at fault than not; ambiguous is a state
+    that coherent sensors together give no class even odds.
+    """
+    reliability = np.where(corpus.available, tested.reliability.mean(0), np.inf)
+    confidence = tested.probability.mean(0).max(1)
+    said: list[str | None] = []
+    for own, sure in zip(reliability, confidence, strict=True):
+        if np.isnan(own).any():
+            said.append(None)
+        elif own.min() < 0.5:
+            said.append(f"bad sensor: {corpus.modalities[int(own.argmin())]}")
+        else:
+            said.append("ambiguous state" if sure < 0.5 else "clear")
+    return said
 
 
 def reliability_table(evaluated: Evaluated) -> pl.DataFrame:
