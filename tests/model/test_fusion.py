@@ -2,6 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from pipeline.model.coalitions import coalitions
 from pipeline.model.fusion import SummedNetwork
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
@@ -33,3 +34,22 @@ def test_every_head_is_regularised_in_training_only() -> None:
     first, second = model(given, available), model(given, available)
     assert ((first.unimodal != second.unimodal).any(-1).float().mean(0) > 0.5).all()
     assert_close(model.eval()(given, available).logits, model(given, available).logits)
+
+
+def test_a_coalition_says_what_the_network_says_with_its_members_only() -> None:
+    model, given = network().eval(), windows()
+    masks = coalitions(len(SENSORS)).expand(WINDOWS, -1, -1)
+    together = model.of_coalitions(model(given, torch.ones(WINDOWS, 3)), masks)
+    for number in range(masks.shape[1]):
+        assert_close(together[:, number], model(given, masks[:, number]).logits)
+
+
+def test_a_coalition_gains_nothing_from_a_member_that_is_not_there() -> None:
+    model, given, available = network().eval(), windows(), torch.tensor([1.0, 0, 1])
+    said = model(given, available.expand(WINDOWS, 3))
+    masks = (coalitions(len(SENSORS)) * available).expand(WINDOWS, -1, -1)
+    together = model.of_coalitions(said, masks)
+    assert_close(together[:, 0], said.logits)
+    only_missing = (masks[0].sum(-1) == 0).nonzero()[:, 0]
+    assert len(only_missing) == 1
+    assert (together[:, only_missing] == 0).all()
