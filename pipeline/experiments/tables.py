@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.experiments.lines import TWO, Line, bounded, number
-from pipeline.experiments.results import OURS, Comparison, Outcome, Results, compare
+from pipeline.experiments.results import OUR_METHOD, OURS, Comparison, Outcome, Results, compare
 from pipeline.experiments.scenarios import Scenario
 
 HEADINGS = {
@@ -135,12 +135,16 @@ def ablation_page(results: Results) -> str:
     """Return what each part adds: ours less ours without it, in every experiment."""
     parts = [
         "# Ablation",
-        "Ours less ours without the part, with 95 % intervals over resampled subjects; "
-        "**bold**: the interval excludes zero and the corrected p is below .05. For NLL, ECE and "
-        "AURC a part that helps makes the difference negative.",
+        "Ours less ours without a part, or with it otherwise, and the 95 % interval over "
+        "resampled subjects; **bold**: the interval excludes zero and the corrected p is below "
+        ".05. For NLL, ECE and AURC a part that helps makes the difference negative.",
     ]
     for name, outcomes in results.outcomes.items():
-        without = {key: value for key, value in outcomes.items() if key.startswith("no_")}
+        without = {
+            key: outcome
+            for key, outcome in outcomes.items()
+            if key != OURS and outcome.card["method"] == OUR_METHOD
+        }
         if OURS in outcomes and without:
             parts += [f"## {name}", _compared(outcomes[OURS], without)]
     return "\n\n".join(parts) + "\n"
