@@ -1,0 +1,554 @@
+"""Every switch of the coherence-guided transfer, its formulas and where its gradients go."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
+from torch import Tensor
+from torch.testing import assert_close
+
+from pipeline.methods.base import Batch, Method
+from pipeline.methods.coherence_transfer import CoherenceTransfer, Observed
+from pipeline.methods.gce import generalised_cross_entropy
+from pipeline.methods.hybrid import summed_loss
+from pipeline.model.coalitions import coalitions
+
+Build = Callable[..., Method]
+Make = Callable[..., CoherenceTransfer]
+Windows = Callable[..., dict[str, Tensor]]
+Array = NDArray[np.float64]
+
+SENSORS, CLASSES = 3, 4
+CERTAIN = 40.0
+BARE = {"transfer": 0.0, "evidence": 0.0, "witness": 0.0}
+SWITCHES = [
+    {"transfer": 0.0},
+    {"teach": "always"},
+    {"guidance": "off"},
+    {"ramp": 0.0},
+    {"evidence": 0.0},
+    {"witness": 0.0},
+    {"coalitions": False},
+    {"trust": "off"},
+    {"trust": "on"},
+    {"trust": "on", "robust": 0.0},
+    {"unimodal": 0.0},
+    {**BARE, "coalitions": False, "trust": "off", "robust": 0.0, "unimodal": 0.0},
+]
+
+
+@pytest.fixture
+def make(build: Build) -> Make:
+    def made(seed: int = 0, **settings: object) -> CoherenceTransfer:
+        network = build("coherence_transfer", seed, **settings)
+        assert isinstance(network, CoherenceTransfer)
+        return network
+
+    return made
+
+
+@pytest.fixture
+def labelled(batch: Batch) -> Batch:
+    """Give windows that all have a label."""
+    return batch._replace(target=torch.eye(CLASSES)[torch.arange(12) % CLASSES])
+
+
+def doubted(batch: Batch, reliability: float = 0.5) -> Batch:
+    """Return windows of whose labels the sensors think otherwise."""
+    generator = torch.Generator().manual_seed(9)
+    judged = (2 * torch.randn(12, CLASSES, generator=generator)).softmax(-1)
+    return batch._replace(judged=judged, label_reliability=torch.tensor(reliability))
+
+
+def loss_of(network: CoherenceTransfer, batch: Batch, progress: float = 0.5) -> float:
+    return network.loss(batch, progress)[0].item()
+
+
+def gradients(network: CoherenceTransfer, batch: Batch, part: str) -> dict[str, Tensor]:
+    """Return the gradients of the weights of a part; 0 where there is none."""
+    network.zero_grad()
+    network.loss(batch, 0.5)[0].backward()
+    return {
+        name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+        for name, weight in network.named_parameters()
+        if name.startswith(part)
+    }
+
+
+def largest(values: Iterable[Tensor]) -> float:
+    return max(float(value.abs().max()) for value in values)
+
+
+def say(network: CoherenceTransfer, classes: list[int | None]) -> None:
+    """Make each sensor's head sure of a class whatever it sees; None: of none."""
+    with torch.no_grad():
+        for layers, chosen in zip(network.network.heads, classes, strict=True):
+            last = layers[-1]  # type: ignore[index]
+            last.weight.zero_()
+            last.bias.zero_()
+            if chosen is not None:
+                last.bias[chosen] = CERTAIN
+
+
+def opinions_of(numbers: Tensor) -> Array:
+    return softmax(numbers.detach().double().numpy(), -1)
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_every_switch_trains_and_reads(
+    make: Make, batch: Batch, masks: Tensor, switch: dict[str, object]
+) -> None:
+    network = make(**switch)
+    for one in (batch, doubted(batch)):
+        for progress in (0.0, 0.5, 0.99):
+            loss, opinion = network.loss(one, progress)
+            assert loss.isfinite()
+            assert opinion.isfinite().all()
+    loss.backward()
+    reading = network.read((batch.inputs, masks))
+    assert all(values.isfinite().all() for values in reading)
+
+
+# The teacher
+
+
+def test_without_transfer_there_is_no_teacher_and_the_student_has_its_own_opinion(
+    make: Make, batch: Batch
+) -> None:
+    network = make(transfer=0)
+    assert not [name for name in network.state_dict() if name.startswith("teacher")]
+    _, opinion = network.loss(batch, 0.5)
+    said = network.network(batch.inputs, batch.available)
+    assert_close(opinion, said.logits.softmax(-1))
+
+
+def test_the_teacher_is_followed_only_while_some_window_has_no_label(
+    make: Make, batch: Batch, labelled: Batch
+) -> None:
+    little, much = make(transfer=1), make(transfer=3)
+    assert loss_of(little, batch) < loss_of(much, batch)
+    assert loss_of(little, labelled) == loss_of(much, labelled)
+    taught = little.teacher(batch.clean, batch.present).logits.softmax(-1)
+    own = little.network(batch.inputs, batch.available).logits.softmax(-1)
+    assert_close(little.loss(batch, 0.5)[1], taught)
+    assert_close(little.loss(labelled, 0.5)[1], own)
+    assert not torch.allclose(taught, own)
+
+
+def test_always_means_with_all_labels_too(make: Make, labelled: Batch) -> None:
+    little, much = (make(transfer=weight, teach="always") for weight in (1, 3))
+    assert loss_of(little, labelled) < loss_of(much, labelled)
+    taught = little.teacher(labelled.clean, labelled.present).logits.softmax(-1)
+    assert_close(little.loss(labelled, 0.5)[1], taught)
+
+
+def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
+    def transferred(progress: float, ramp: float) -> float:
+        much, little = (make(transfer=weight, ramp=ramp) for weight in (3, 1))
+        return loss_of(much, batch, progress) - loss_of(little, batch, progress)
+
+    whole = transferred(0.9, 0.3)
+    assert transferred(0.0, 0.3) == 0
+    assert transferred(0.15, 0.3) == pytest.approx(whole / 2, rel=1e-4)
+    assert transferred(0.0, 0.0) == pytest.approx(whole, rel=1e-4)
+
+
+def guidance(unimodal: Array, fused: Array) -> Array:
+    """Return coherence times certainty of fully seen windows, mean 1."""
+    n = unimodal.shape[1]
+    pairs = [(a, b) for a in range(n) for b in range(a)]
+    distance = np.array(
+        [
+            [jensenshannon(window[a], window[b], base=2) ** 2 for a, b in pairs]
+            for window in unimodal
+        ]
+    )
+    entropy = -(fused * np.log(fused)).sum(-1) / np.log(fused.shape[-1])
+    weight = (1 - distance.mean(1)) * (1 - entropy)
+    return weight / weight.mean()
+
+
+@pytest.mark.parametrize("mode", ["coherence", "off"])
+def test_the_teacher_is_followed_where_its_sensors_agree_and_it_is_sure(
+    make: Make, batch: Batch, mode: str
+) -> None:
+    little, much = (make(transfer=weight, guidance=mode) for weight in (1, 2))
+    said = little.network(batch.inputs, batch.available)
+    taught = little.teacher(batch.clean, batch.present)
+    t = 2.0
+    p = opinions_of(taught.logits / t)
+    weight = batch.available.amax(-1).double().numpy()
+    if mode == "coherence":
+        weight = weight * guidance(opinions_of(taught.unimodal), opinions_of(taught.logits))
+
+    def mean(logits: Tensor, counted: Array) -> float:
+        q = opinions_of(logits / t)
+        return t**2 * float(np.average((p * np.log(p / q)).sum(-1), weights=counted))
+
+    expected = mean(said.logits, weight)
+    for m in range(SENSORS):
+        has = batch.available[:, m].double().numpy()
+        expected += 0.5 * mean(said.unimodal[:, m], weight * has)
+    found = loss_of(much, batch) - loss_of(little, batch)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_guidance_changes_what_is_transferred_and_nothing_else(make: Make, batch: Batch) -> None:
+    guided, plain = make(guidance="coherence"), make(guidance="off")
+    assert loss_of(guided, batch, 0.0) == loss_of(plain, batch, 0.0)
+    assert loss_of(guided, batch) != loss_of(plain, batch)
+
+
+def test_the_teacher_learns_from_labels_and_never_from_the_student(
+    make: Make, batch: Batch
+) -> None:
+    assert min(value.abs().sum() for value in gradients(make(), batch, "teacher").values()) > 0
+    untold = batch._replace(
+        target=torch.full_like(batch.target, torch.nan),
+        affect=torch.full_like(batch.affect, torch.nan),
+    )
+    assert largest(gradients(make(), untold, "teacher").values()) == 0
+    # What it thinks reaches the student all the same.
+    assert largest(gradients(make(), untold, "encoders").values()) > 0
+    assert largest(gradients(make(transfer=0), untold, "encoders").values()) == 0
+
+
+def test_the_teacher_is_a_network_of_its_own(make: Make) -> None:
+    network = make()
+    own = {id(weight) for weight in network.teacher.parameters()}
+    assert not own & {id(weight) for weight in network.network.parameters()}
+
+
+# Labels
+
+
+def posterior(batch: Batch, progress: float) -> Tensor:
+    """Return Bayes' posterior of the true classes, window by window."""
+    reliability = float(batch.label_reliability)
+    right = min(0.999, 1 / CLASSES + reliability * (1 - 1 / CLASSES))
+    found = np.full(batch.target.shape, np.nan)
+    labels = batch.target.double().numpy()
+    for window, label in enumerate(labels):
+        if np.isnan(label).any():
+            continue
+        judged = batch.judged[window].double().numpy()
+        consensus = batch.consensus[window].double().numpy()
+        prior = judged ** (1 - progress) * consensus**progress
+        for k in range(CLASSES):
+            likelihood = right if label[k] == 1 else (1 - right) / (CLASSES - 1)
+            found[window, k] = prior[k] * likelihood
+        found[window] /= found[window].sum()
+    return torch.from_numpy(found).float()
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("reliability", [0.0, 0.4, 0.8])
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_doubted_labels_are_replaced_by_bayes_posterior(
+    make: Make, batch: Batch, progress: float, reliability: float, mode: str
+) -> None:
+    one = doubted(batch, reliability)
+    corrected = one._replace(target=posterior(one, progress))
+    trusting, credulous = make(trust=mode, robust=0), make(trust="off")
+    assert loss_of(trusting, one, progress) == pytest.approx(
+        loss_of(credulous, corrected, progress), rel=1e-5
+    )
+    assert loss_of(trusting, one, progress) != pytest.approx(
+        loss_of(credulous, one, progress), rel=1e-4
+    )
+
+
+def test_labels_drawn_by_lot_are_not_listened_to_and_sure_ones_always(
+    make: Make, batch: Batch
+) -> None:
+    network = make(trust="on", robust=0)
+    lot, other = (
+        doubted(batch, 0.0)._replace(target=t) for t in (batch.target, batch.target.roll(1, 1))
+    )
+    assert loss_of(network, lot) == pytest.approx(loss_of(network, other), rel=1e-5)
+    sure = doubted(batch, 1.0)
+    assert (posterior(sure, 0.5) - sure.target).abs().nan_to_num().max() < 0.05
+    assert loss_of(network, sure) != pytest.approx(
+        loss_of(network, sure._replace(target=other.target)), rel=1e-2
+    )
+
+
+def test_automatic_trust_waits_until_labels_prove_unreliable(make: Make, batch: Batch) -> None:
+    auto, always, never = (make(trust=mode, trust_below=0.6) for mode in ("auto", "on", "off"))
+    low, high = doubted(batch, 0.59), doubted(batch, 0.61)
+    assert loss_of(auto, low) == loss_of(always, low) != loss_of(never, low)
+    assert loss_of(auto, high) == loss_of(never, high) != loss_of(always, high)
+
+
+@pytest.mark.parametrize("reliability", [0.5, 1.0])
+def test_doubted_labels_are_learned_by_the_loss_that_forgives(
+    make: Make, batch: Batch, reliability: float
+) -> None:
+    one = doubted(batch, reliability)
+    network = make(robust=0.4, **BARE)
+    said = network.network(one.inputs, one.available)
+    if reliability < 1:
+        expected = summed_loss(
+            said,
+            one.available,
+            posterior(one, 0.5),
+            one.affect,
+            1.0,
+            partial(generalised_cross_entropy, 0.4),
+        )
+    else:
+        expected = summed_loss(said, one.available, one.target, one.affect, 1.0)
+    assert loss_of(network, one) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch: Batch) -> None:
+    """Window 3 has no label: what it shows enters no loss of labels, however these are doubted."""
+    network = make(trust="on", **BARE)
+    one = doubted(batch._replace(affect=batch.affect.clone()))
+    one.affect[3] = torch.nan
+    other = {name: values.clone() for name, values in one.inputs.items()}
+    for values in other.values():
+        values[3] += 1.0
+    assert loss_of(network, one) == loss_of(network, one._replace(inputs=other))
+
+
+# The shared space and the witness
+
+
+def test_the_space_and_the_witness_do_not_push_the_encoders(make: Make, labelled: Batch) -> None:
+    for settings in ({"transfer": 0.0}, {"teach": "always"}):
+        for part in ("encoders", "network", "teacher"):
+            pushed = gradients(make(**settings), labelled, part)
+            alone = gradients(make(evidence=0, witness=0, **settings), labelled, part)
+            for name, value in pushed.items():
+                assert_close(value, alone[name], msg=name)
+
+
+def test_without_evidence_the_prototypes_learn_nothing(make: Make, labelled: Batch) -> None:
+    names = ("space.prototypes", "space.scale", "space.bias")
+    for name in names:
+        assert largest(gradients(make(), labelled, name).values()) > 0
+        assert largest(gradients(make(evidence=0), labelled, name).values()) == 0
+    assert largest(gradients(make(evidence=0), labelled, "space.projections").values()) > 0
+    neither = make(evidence=0, witness=0)
+    assert largest(gradients(neither, labelled, "space").values()) == 0
+
+
+def test_without_a_witness_nobody_learns_to_be_one(make: Make, labelled: Batch) -> None:
+    assert largest(gradients(make(), labelled, "witness").values()) > 0
+    assert largest(gradients(make(witness=0), labelled, "witness").values()) == 0
+    assert loss_of(make(witness=1), labelled) > loss_of(make(witness=0), labelled)
+
+
+def test_without_evidence_the_vacuity_is_the_entropy(make: Make, windows: Windows) -> None:
+    reading = make(evidence=0).read((windows(), torch.ones(12, SENSORS)))
+    p = opinions_of(reading.logits)
+    entropy = -(p * np.log(p)).sum(-1) / np.log(CLASSES)
+    assert_close(reading.vacuity.double(), torch.from_numpy(entropy), atol=1e-4, rtol=0)
+
+
+def test_without_a_witness_nobody_is_asked(make: Make, windows: Windows) -> None:
+    observed = make(witness=0).observe((windows(), torch.ones(12, SENSORS)))
+    assert (observed.clues[..., 0] == 0).all()
+
+
+def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batch: Batch) -> None:
+    network = make(transfer=0, evidence=0, witness=1)
+    network.train()
+    everything = torch.ones(12, SENSORS)
+    target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
+    inputs = {name: target @ torch.randn(CLASSES, 5) for name in batch.inputs}
+    one = batch._replace(available=everything, inputs=inputs, clean=inputs, target=target)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
+    for step in range(100):
+        optimizer.zero_grad()
+        network.loss(one, step / 100)[0].backward()
+        optimizer.step()
+    network.eval()
+    own = network.observe((inputs, everything)).clues[..., 0]
+    for m, name in enumerate(inputs):
+        swapped = {**inputs, name: inputs[name].roll(1, 0)}
+        told = network.observe((swapped, everything)).clues[..., 0]
+        assert (told[:, m] < own[:, m]).all()
+        assert told[:, m].mean() < 0 < own[:, m].mean()
+
+
+# Clues to what a sensor is worth
+
+
+def test_agreement_costs_no_sensor_anything(make: Make, windows: Windows) -> None:
+    network, everything = make(), torch.ones(12, SENSORS)
+    for chosen in (None, 2):
+        say(network, [chosen] * SENSORS)
+        agreement = network.observe((windows(), everything)).clues[..., 4:]
+        assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
+
+
+def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows: Windows) -> None:
+    network = make()
+    say(network, [0, 1, 1])
+    own, rest = network.observe((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:].T
+    assert_close(own, torch.tensor([-1.0, -0.5, -0.5]))
+    assert_close(rest, torch.tensor([0.0, -1, -1]), atol=1e-6, rtol=0)
+    # Of two that contradict one another nobody can tell who is wrong.
+    own, rest = (
+        network.observe((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:].T
+    )
+    assert_close(own, torch.tensor([-1.0, -1, 0]))
+    assert_close(rest, torch.zeros(3), atol=1e-6, rtol=0)
+
+
+def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windows) -> None:
+    alone = torch.tensor([0.0, 1, 0]).expand(12, SENSORS)
+    clues = make().observe((windows(), alone)).clues
+    assert (clues[:, [0, 2]] == 0).all()
+    assert (clues[:, 1][:, [0, 4, 5]] == 0).all()
+    assert (clues[:, 1][:, [1, 2, 3]] != 0).all()
+
+
+def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windows) -> None:
+    given, everything = windows(), torch.ones(12, SENSORS)
+    loud = {**given, "audio": 4 * given["audio"]}
+    before, after = (make().observe((one, everything)).clues[..., 1] for one in (given, loud))
+    assert (after[:, 1] > before[:, 1] + 1).all()
+    assert torch.equal(after[:, [0, 2]], before[:, [0, 2]])
+    expected = np.log(given["audio"].double().square().mean(1).numpy() + 0.01)
+    np.testing.assert_allclose(before[:, 1].detach(), expected, rtol=1e-4, atol=1e-4)
+
+
+# The reading
+
+
+def with_worth(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
+    """Return it with temperatures of its own and sensors worth what their prior says."""
+    with torch.no_grad():
+        network.calibration["worth"].zero_()
+        network.calibration["worth_prior"].copy_(torch.tensor(prior))
+    return network
+
+
+def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
+    make: Make, windows: Windows, masks: Tensor
+) -> None:
+    network, somebody = make(coalitions=False), masks.any(1)
+    reading = network.read((windows(), masks))
+    whole = network.network(windows(), masks).logits
+    everybody = (masks[:, None] == coalitions(SENSORS)).all(-1).float()
+    temperature = (everybody @ network.calibration["log_temperature"]).exp()
+    expected = (whole / temperature[:, None]).log_softmax(-1)
+    assert_close(reading.logits[somebody], expected[somebody], atol=1e-4, rtol=1e-4)
+    again = with_worth(make(coalitions=False), [-5.0, 0, 5]).read((windows(), masks))
+    assert_close(again.logits, reading.logits)
+    free = with_worth(make(), [-5.0, 0, 5]).read((windows(), masks))
+    assert not torch.allclose(free.logits, reading.logits, atol=0.01)
+
+
+def test_worthy_sensors_speak_as_without_coalitions(
+    make: Make, windows: Windows, masks: Tensor
+) -> None:
+    trusting = with_worth(make(), [CERTAIN] * SENSORS).read((windows(), masks))
+    assert_close(trusting.logits, make(coalitions=False).read((windows(), masks)).logits)
+
+
+def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
+    make: Make, windows: Windows, masks: Tensor
+) -> None:
+    network = with_worth(make(), [2.0, -CERTAIN, 0.5])
+    without = masks * torch.tensor([1.0, 0, 1])
+    others = without.any(1)
+    assert_close(
+        network.read((windows(), masks)).logits[others],
+        network.read((windows(), without)).logits[others],
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+def test_what_is_missing_is_not_relied_on_and_the_least_sound_sets_the_coherence(
+    make: Make, windows: Windows, masks: Tensor
+) -> None:
+    reading = make().read((windows(), masks))
+    assert (reading.reliability[masks == 0] == 0).all()
+    assert (reading.reliability[masks == 1] > 0).all()
+    for window, has in enumerate(masks > 0):
+        least = reading.reliability[window][has].amin() if has.any() else torch.tensor(1.0)
+        assert reading.coherence[window] == least
+
+
+def test_sound_and_worth_are_two_things(make: Make, windows: Windows, masks: Tensor) -> None:
+    before = make().read((windows(), masks))
+    network = make()
+    with torch.no_grad():
+        network.calibration["sound_prior"].sub_(2)
+    after = network.read((windows(), masks))
+    assert torch.equal(after.logits, before.logits)
+    assert (after.reliability <= before.reliability).all()
+    assert (after.reliability[masks > 0] < before.reliability[masks > 0]).all()
+    worthy = with_worth(make(), [1.0, 2, 3]).read((windows(), masks))
+    assert torch.equal(worthy.reliability, before.reliability)
+    assert not torch.allclose(worthy.logits, before.logits)
+
+
+def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_little(
+    make: Make, windows: Windows
+) -> None:
+    network = with_worth(make(), [3.0, 3, 3])
+    observed: Observed = network.observe((windows(), torch.ones(12, SENSORS)))
+    nothing = network.decide(observed._replace(evidence=torch.zeros_like(observed.evidence)))
+    assert_close(nothing.vacuity, torch.ones(12))
+    vacuity = network.decide(observed).vacuity
+    evidence = observed.evidence.sum((1, 2)) / (1 + np.exp(-3.0))
+    assert_close(vacuity, CLASSES / (CLASSES + evidence))
+    assert_close(with_worth(network, [-CERTAIN] * SENSORS).decide(observed).vacuity, torch.ones(12))
+
+
+# What is fitted after the training
+
+
+def calibrated(network: CoherenceTransfer, windows: Windows, faulty: Tensor, has: Tensor) -> Tensor:
+    """Return the mean loss of the calibration, its gradients left behind."""
+    network.zero_grad()
+    observed = network.observe((windows(), has.expand(12, -1)))
+    target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
+    loss = network.calibration_loss((observed, target, faulty.expand(12, -1)))
+    assert loss.shape == (12,)
+    loss.mean().backward()
+    return loss.mean().detach()
+
+
+def gradient(network: CoherenceTransfer, name: str) -> Tensor:
+    found = network.calibration[name].grad
+    assert found is not None
+    return found.clone()
+
+
+def test_soundness_is_learned_from_sensors_known_to_be_faulty_or_not(
+    make: Make, windows: Windows
+) -> None:
+    network, everything = make(), torch.ones(SENSORS)
+    with torch.no_grad():
+        network.calibration["sound"].zero_()
+    calibrated(network, windows, torch.tensor([0.0, 1, torch.nan]), everything)
+    prior = gradient(network, "sound_prior")
+    assert prior[0] < 0 < prior[1]  # a step against it trusts the first and doubts the second
+    assert prior[2] == 0
+    assert (gradient(network, "sound")[2] == 0).all()
+    calibrated(network, windows, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 1]))
+    assert gradient(network, "sound_prior")[1] == 0
+
+
+def test_worth_is_learned_from_the_prediction_whoever_is_said_to_be_faulty(
+    make: Make, windows: Windows
+) -> None:
+    network, found = make(), []
+    for faulty in ([0.0, 0, 0], [0.0, 1, 1], [torch.nan] * 3):
+        calibrated(network, windows, torch.tensor(faulty), torch.ones(SENSORS))
+        found.append((gradient(network, "worth"), gradient(network, "worth_prior")))
+    assert largest(found[0]) > 0
+    for one in found[1:]:
+        assert_close(one, found[0])
