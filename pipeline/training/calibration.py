@@ -29,7 +29,7 @@ from pipeline.training.data import Corpus, Scaler
 
 PREFIX = "network/calibration/"
 BAD_FROM = 4  # severity from which a corrupted sensor counts as faulty
-STEPS, RATE = 150, 0.1  # of Adam; far beyond convergence for a handful of numbers
+STEPS, RATE = 80, 0.15  # of Adam, for a handful of numbers
 
 
 def calibrate(
