@@ -1,0 +1,265 @@
+"""Calibration finds what is known by construction, on validation subjects, and moves no weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from pipeline import registry
+from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
+from pipeline.model.stack import Stack
+from pipeline.robustness import protocol
+from pipeline.robustness.protocol import Condition
+from pipeline.training import calibration, data
+from pipeline.training.augmentation import Run
+from pipeline.training.calibration import PREFIX, calibrate
+from pipeline.training.data import Corpus, Scaler
+
+Windows = dict[str, dict[str, Tensor]]
+RUNS = [Run(fold, seed) for fold in range(3) for seed in (0, 1)]
+ROLES = ["test", "test", "validation", "validation", "train", "train"]
+
+
+@pytest.fixture
+def corpus(windows_folder: Path) -> Corpus:
+    """Give the small corpus with two validation subjects a fold, who can stand in for another."""
+    splits = pl.DataFrame(
+        [
+            {"fold": fold, "subject": f"p{(s + 2 * fold) % 6}", "role": role}
+            for fold in range(3)
+            for s, role in enumerate(ROLES)
+        ]
+    )
+    return replace(data.load(windows_folder), splits=splits)
+
+
+def shown(corpus: Corpus, content: Callable[[str, str], Tensor]) -> Windows:
+    return {
+        name: {variant: content(name, variant) for variant in ("clean", *corpus.variants[name])}
+        for name in corpus.modalities
+    }
+
+
+def plain_scaler(prepared: Windows) -> Scaler:
+    zero = {name: torch.zeros(len(RUNS), 1, v["clean"].shape[1]) for name, v in prepared.items()}
+    one = {name: torch.ones_like(values) for name, values in zero.items()}
+    return Scaler(zero, one, torch.zeros(len(RUNS), 1, 2), torch.ones(len(RUNS), 1, 2))
+
+
+def told(corpus: Corpus) -> Tensor:
+    return torch.from_numpy(corpus.target).expand(len(RUNS), -1, -1).clone()
+
+
+class Overconfident(Method):
+    """Says the mean of what its sensors show, `boldness` times too loud."""
+
+    def __init__(self, boldness: float, n_modalities: int, n_classes: int) -> None:
+        super().__init__({}, n_classes, 1, 0.0, MethodParams())
+        self.boldness = nn.Parameter(torch.tensor(boldness))
+        self.n_modalities = n_modalities
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        inputs, available = given
+        several = available.sum(-1, keepdim=True).clamp(min=1)
+        logits = self.boldness * torch.stack(list(inputs.values())).sum(0) / several
+        nothing = torch.zeros(len(available), 2)
+        return plain_reading(logits, (nothing, nothing), available)
+
+
+@pytest.mark.parametrize("only", [None, "subset", "noise"])
+def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) -> None:
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=corpus.target.shape)).float()
+    boldness = [0.4, 1.0, 2.5, 4.0, 1.5, 0.7]
+    stack = Stack([Overconfident(factor, 2, 3) for factor in boldness])
+    prepared = shown(corpus, lambda *_: logits)
+    asked = [c for c in protocol.conditions(corpus) if c.kind == (only or c.kind)]
+    honest = [c for c in asked if c.kind != "conflict"]  # there, somebody else is shown
+    target = logits.softmax(-1).expand(len(RUNS), -1, -1)
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, honest, target)
+    found = stack.weights[PREFIX + "log_temperature"].detach().exp()
+    assert_close(found, torch.tensor(boldness), rtol=0.06, atol=0)
+
+
+def test_what_is_at_odds_with_the_labels_is_said_with_less_confidence(corpus: Corpus) -> None:
+    """A corrupted sensor that says anything at all costs the confidence of every window."""
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=corpus.target.shape)).float()
+    target = logits.softmax(-1).expand(len(RUNS), -1, -1)
+    asked = [c for c in protocol.conditions(corpus) if c.kind in ("subset", "noise")]
+    spoilt = shown(corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0))
+    stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
+    calibrate(stack, plain_scaler(spoilt), RUNS, corpus, spoilt, asked, target)
+    assert (stack.weights[PREFIX + "log_temperature"] > 0.05).all()
+
+
+def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:
+    stack = Stack([Overconfident(3.0, 2, 3) for _ in RUNS])
+    prepared = shown(corpus, lambda *_: torch.ones(corpus.target.shape))
+    asked = [
+        Condition("missing", corpus.modalities, 1),
+        Condition("everything", corpus.modalities, 5),
+    ]
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, told(corpus))
+    assert (stack.weights[PREFIX + "log_temperature"] == 0).all()
+
+
+# The real method, untrained: what is fitted does not depend on how good it is.
+
+
+def content(corpus: Corpus, spoilt: str = "") -> Windows:
+    """Return windows in which the class shows, but for a spoilt sensor's corrupted ones."""
+    rng = np.random.default_rng(1)
+    truth = torch.from_numpy(corpus.target.argmax(1))
+    axes = 2 * torch.nn.functional.one_hot(truth, 3).float()
+
+    def of(name: str, variant: str) -> Tensor:
+        noise = torch.from_numpy(rng.normal(size=axes.shape)).float()
+        if variant == "clean":
+            return axes + 0.5 * noise
+        return 4 * noise if name == spoilt else axes + 0.5 * noise
+
+    return shown(corpus, of)
+
+
+class Plain(nn.Module):
+    """Sees what is shown as it is."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return windows
+
+
+def ours(seed: int = 0) -> Stack:
+    """Return untrained networks, all of whose heads read the class that the sensors show."""
+    kind = registry.find("methods", "coherence_transfer")
+    networks = []
+    for run in range(len(RUNS)):
+        torch.manual_seed(seed + run)
+        encoders = {name: Plain() for name in ("audio", "face_au")}
+        network = kind(encoders, 3, 3, 0.0, kind.Params())
+        with torch.no_grad():
+            for layers in network.network.heads:
+                for layer in (layers[1], layers[3]):
+                    layer.weight.zero_()
+                    layer.bias.zero_()
+                    layer.weight[:3, :3].copy_(2 * torch.eye(3))
+        networks.append(network)
+    return Stack(networks)
+
+
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a few steps: enough to tell whether anything has a part in them."""
+    monkeypatch.setattr(calibration, "STEPS", 20)
+
+
+def calibrated(
+    corpus: Corpus, prepared: Windows, target: Tensor | None = None
+) -> dict[str, Tensor]:
+    stack = ours()
+    asked = protocol.conditions(corpus)
+    labels = told(corpus) if target is None else target
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels)
+    return {name: value.detach() for name, value in stack.weights.items()}
+
+
+def fitted(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if name.startswith(PREFIX)}
+
+
+@pytest.mark.usefixtures("briefly")
+def test_calibration_moves_its_own_parameters_and_no_weight(corpus: Corpus) -> None:
+    before = {name: value.detach() for name, value in ours().weights.items()}
+    after = calibrated(corpus, content(corpus, "audio"))
+    assert set(fitted(before)) == {
+        PREFIX + name
+        for name in ("log_temperature", "worth", "worth_prior", "sound", "sound_prior")
+    }
+    for name, value in after.items():
+        if name.startswith(PREFIX):
+            assert (value != before[name]).flatten(1).any(1).all(), name
+        else:
+            assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.usefixtures("briefly")
+def test_a_rerun_is_identical(corpus: Corpus) -> None:
+    prepared = content(corpus, "audio")
+    first, second = calibrated(corpus, prepared), calibrated(corpus, prepared)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def changed(prepared: Windows, rows: np.ndarray) -> Windows:
+    other = {
+        name: {variant: values.clone() for variant, values in variants.items()}
+        for name, variants in prepared.items()
+    }
+    for variants in other.values():
+        for values in variants.values():
+            values[rows] = values[rows].flip(0) + 1
+    return other
+
+
+@pytest.mark.parametrize("role", ["train", "test", "validation"])
+@pytest.mark.usefixtures("briefly")
+def test_only_windows_and_labels_of_validation_subjects_matter(corpus: Corpus, role: str) -> None:
+    prepared, target = content(corpus, "audio"), told(corpus)
+    assert any(c.kind == "conflict" for c in protocol.conditions(corpus))
+    rows = corpus.members(0, role)
+    otherwise = target.clone()
+    otherwise[:, rows] = otherwise[:, rows].roll(1, -1)
+    before = fitted(calibrated(corpus, prepared, target))
+    of_windows = fitted(calibrated(corpus, changed(prepared, rows), target))
+    of_labels = fitted(calibrated(corpus, prepared, otherwise))
+    own = [number for number, run in enumerate(RUNS) if run.fold == 0]
+    for after in (of_windows, of_labels):
+        same = all(torch.equal(after[name][own], before[name][own]) for name in before)
+        assert same == (role != "validation")
+
+
+@pytest.mark.usefixtures("briefly")
+def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
+    prepared, target = content(corpus), told(corpus)
+    rows = corpus.members(0, "validation")[::3]
+    target[:2, rows] = torch.nan
+    before = fitted(calibrated(corpus, prepared, target))
+    assert all(value.isfinite().all() for value in before.values())
+    complete = fitted(calibrated(corpus, prepared))
+    name = PREFIX + "worth_prior"
+    assert not torch.equal(before[name][:2], complete[name][:2])
+    # A run is fitted alone: those of other folds do not notice.
+    assert_close(before[name][2:], complete[name][2:])
+
+
+@pytest.mark.parametrize("sensor", ["audio", "face_au"])
+def test_a_spoilt_sensor_is_given_less_worth(corpus: Corpus, sensor: str) -> None:
+    prepared = content(corpus, sensor)
+    stack, scaler = ours(), plain_scaler(prepared)
+    calibrate(stack, scaler, RUNS, corpus, prepared, protocol.conditions(corpus), told(corpus))
+    place = corpus.modalities.index(sensor)
+
+    def mean(kind: str, severity: int) -> tuple[Tensor, Tensor]:
+        """Return each run's mean odds of the sensors' worth and their reliability (R, M)."""
+        names = corpus.modalities if kind == "subset" else (sensor,)
+        condition = Condition(kind, names, severity)
+        (portion,) = protocol.portions(scaler, RUNS, corpus, prepared, condition, ("validation",))
+        both = (portion.available.sum(-1) > 1).float()[..., None]
+        with torch.no_grad():
+            observed = stack("observe", (portion.inputs, portion.available))
+            odds = stack("_odds", observed, "worth")
+            sound = stack("decide", observed).reliability
+        return (odds * both).sum(1) / both.sum(1), (sound * both).sum(1) / both.sum(1)
+
+    (worth, sound), (worth_spoilt, sound_spoilt) = mean("subset", 0), mean("noise", 5)
+    assert (worth_spoilt[:, place] < worth[:, place] - 1).all()
+    assert (worth_spoilt[:, place] < worth_spoilt[:, 1 - place] - 1).all()
+    assert (sound[:, place] > 0.7).all()
+    assert (sound_spoilt[:, place] < 0.4).all()
