@@ -50,7 +50,8 @@ class Ravdess:
     clock: ClassVar[str] = "shared"
     preset: ClassVar[dict[str, Any]] = {
         "modalities": {"voice_embedding": {}, "face_au": {}},
-        "windows": {"length_s": None, "max_length_s": 5.5},
+        # Half of a clip is silence before and after the words.
+        "windows": {"length_s": None, "max_length_s": 5.5, "min_coverage": 0.1},
         "splits": {"folds": 6, "validation_subjects": 3},
     }
 
