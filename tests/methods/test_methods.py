@@ -132,7 +132,8 @@ def test_what_is_observed_can_be_gathered_over_conditions(
 def test_every_part_of_the_calibration_moves_the_reading(network: Method, windows: Windows) -> None:
     observed = network.observe((windows(), torch.ones(12, 3)))
     reading = network.decide(observed)
-    reading.logits.logsumexp(-1).sum().backward()
+    said = reading.logits.logsumexp(-1).sum() + reading.reliability.nan_to_num().sum()
+    said.backward()
     for name, weight in network.calibration.items():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name

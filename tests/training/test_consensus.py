@@ -190,6 +190,14 @@ def test_wrong_labels_are_found_and_right_ones_restored(noise: float) -> None:
     assert (probability.argmax(1) == one.truth)[wrong].mean() > 0.85
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_it_is_as_sure_as_it_is_right_however_noisy_the_labels(noise: float) -> None:
+    one = simulate(3, noise=noise, apart=1.5, subjects=12)
+    probability = one.judge().probability
+    right = (probability.argmax(1) == one.truth).mean()
+    assert probability.max(1).mean() == pytest.approx(right, abs=0.06)
+
+
 def test_wrong_labels_are_found_in_a_hard_task_too() -> None:
     one = simulate(2, noise=0.2, apart=1.0)
     doubt = 1 - one.judge().probability[np.arange(len(one.label)), one.label]

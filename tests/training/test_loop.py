@@ -121,7 +121,7 @@ def test_a_senseless_number_of_devices_is_told(
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(windows_folder: Path) -> None:
-    budget = BUDGET.model_copy(update={"epochs": 60, "patience": 3, "learning_rate": 0.1})
+    budget = BUDGET.model_copy(update={"epochs": 60, "patience": 1, "learning_rate": 0.3})
     fitted = train(windows_folder, "concat", budget)
     best = fitted.history.group_by("fold", "seed", maintain_order=True).agg(
         pl.col("epoch").sort_by("validation_loss").first()
