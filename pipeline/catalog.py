@@ -95,7 +95,9 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Ca
                 str(root),
                 f"it offers: {', '.join(dataset.modalities)}",
             )
-        check = partial(_check, root=root, modality=registry.find("modalities", name))
+        check = partial(
+            _check, root=root, modality=registry.find("modalities", name), clock=dataset.clock
+        )
         rows = _mark_duplicates(parallel_map(check, entries, f"catalog {name}"))
         recordings[name] = frame_of(rows, Recordings)
         problems += [
@@ -119,7 +121,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Ca
     return Catalog(recordings, trials, pulses, annotations, table)
 
 
-def _check(entry: Entry, root: Path, modality: Modality) -> dict[str, object]:
+def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str, object]:
     """Return the catalog row of one entry; whatever its file does ends as a reason."""
     row: dict[str, object] = {
         "recording": f"{entry.session}_{entry.modality}",
@@ -128,6 +130,7 @@ def _check(entry: Entry, root: Path, modality: Modality) -> dict[str, object]:
         "modality": entry.modality,
         "path": entry.path,
         "item": entry.item,
+        "clock": entry.clock or clock,
     }
     path = root / entry.path
     try:

@@ -13,6 +13,7 @@ from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_path
 
 STATUSES = ["ok", "quarantined", "missing"]
+CLOCKS = ["shared", "anchors"]
 ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
 ROLES = ["train", "validation", "test"]
 
@@ -36,6 +37,7 @@ class Recordings(Table):
     modality: str
     path: str  # relative to the dataset's root
     item: str = pa.Field(nullable=True)  # key of the recording inside a file that holds several
+    clock: str = pa.Field(isin=CLOCKS)  # whether its own time is the session's
     start_time: str = pa.Field(nullable=True)  # ISO 8601, as the header has it
     rate_hz: float = pa.Field(nullable=True, gt=0)
     n_channels: int = pa.Field(nullable=True, ge=1)

@@ -186,6 +186,7 @@ def _compute(
     arrays: dict[str, NDArray[Any]] = {
         "times_s": clean.times_s,
         "pulses_s": signal.pulses_s,
+        "anchors_s": signal.anchors_s,
         CLEAN: clean.values,
     }
     for kind in settings.corruptions:

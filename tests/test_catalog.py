@@ -55,6 +55,13 @@ def test_a_good_recording_is_described(tmp_path):
     assert len(row["content_hash"]) == 64
 
 
+def test_a_recording_has_its_datasets_clock_unless_it_is_an_exception(tmp_path):
+    tone(tmp_path / "a.wav", name="a")
+    tone(tmp_path / "b.wav", name="b")
+    table = rows(tmp_path, entry("a.wav"), entry("b.wav", session="two", clock="anchors"))
+    assert (table["a.wav"]["clock"], table["b.wav"]["clock"]) == ("shared", "anchors")
+
+
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [

@@ -25,7 +25,6 @@ PLUMBING = {
 PLUGINS = {
     "catalog": {"pipeline/datasets", "pipeline/modalities"},
     "ingest": {"pipeline/modalities"},
-    "align": {"pipeline/datasets"},
     "label": {"pipeline/datasets"},
     "window": {"pipeline/datasets", "pipeline/modalities"},
     "train": {"pipeline/methods", "pipeline/modalities"},

@@ -103,10 +103,13 @@ def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus
     assert set(beside) == {
         "times_s",
         "pulses_s",
+        "anchors_s",
         "clean",
         *modality.Params(corruptions=known).variants,
     }
-    assert set(alone) == {"times_s", "pulses_s", "clean", *(f"noise_{i}" for i in range(1, 6))}
+    assert set(alone) == set(beside) - {f"{kind}_{i}" for kind in known for i in range(1, 6)} | {
+        f"noise_{i}" for i in range(1, 6)
+    }
     assert all(np.array_equal(beside[name], alone[name]) for name in alone)
 
 

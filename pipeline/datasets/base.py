@@ -23,6 +23,8 @@ class Entry:
         Key inside a file that holds several recordings (a row of a table).
     declared_rate_hz : float or None
         Sampling rate the dataset's own papers state, checked against the header.
+    clock : str or None
+        As the dataset's `clock`, for this recording; None if it is no exception.
     """
 
     session: str
@@ -31,6 +33,7 @@ class Entry:
     path: str
     item: str | None = None
     declared_rate_hz: float | None = None
+    clock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ class Dataset(Protocol):
     classes : tuple of str
         Emotion classes, in the order used everywhere.
     clock : str
-        ``"pulses"`` if recordings of a session are aligned by pulses, ``"shared"`` if they
-        already share one clock (one container, or cut together).
+        ``"anchors"`` if recordings are aligned by what they hold of the session's clock (clock
+        offsets, pulses, shared sound), ``"shared"`` if their own time is the session's (one
+        container, or cut together).
     preset : dict
         What ``consilience use`` changes of the default parameters for it; ``"modalities"`` are
         those it names, if not all.

@@ -45,7 +45,7 @@ class Demo:
     name: ClassVar[str] = "demo"
     modalities: ClassVar[tuple[str, ...]] = ("eeg", "audio", "video")
     classes: ClassVar[tuple[str, ...]] = ("happy", "angry", "sad", "calm")
-    clock: ClassVar[str] = "pulses"
+    clock: ClassVar[str] = "anchors"
     preset: ClassVar[dict[str, Any]] = {}
 
     def list(self, root: Path) -> Listing:

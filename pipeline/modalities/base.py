@@ -120,12 +120,16 @@ class Signal:
         Channel names (or ``("grey",)``).
     pulses_s : ndarray of float64, shape (n_pulses,)
         Synchronisation pulses seen in this recording, on the same clock.
+    anchors_s : ndarray of float64, shape (n_anchors, 2)
+        The recording's own time and the session's at moments for which the container itself
+        tells both, such as clock offsets measured while recording.
     """
 
     values: NDArray[Any]
     times_s: NDArray[np.float64]
     channels: tuple[str, ...]
     pulses_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    anchors_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 @dataclass(frozen=True)

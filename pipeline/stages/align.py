@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline import params, registry, stages
+from pipeline import params, stages
 from pipeline.alignment.clock import Clock, ClockFit, fit_clock
 from pipeline.contracts import (
     ALIGNMENT_STATUSES,
@@ -32,12 +32,11 @@ SHARED = ClockFit(Clock(), 0, None, "aligned")
 def main() -> None:
     """Find the clock of every ingested recording."""
     settings = params.load()
-    clock = registry.find("datasets", settings.dataset.name).clock
     pulses = read_table(CATALOG / "pulses.parquet", Pulses)
     rows = [
         row
         for modality in settings.modalities
-        for row in _align_modality(modality, clock, pulses, settings.alignment)
+        for row in _align_modality(modality, pulses, settings.alignment)
     ]
     table = frame_of(rows, Alignment)
     with atomic_folder(OUTPUT) as folder:
@@ -47,22 +46,25 @@ def main() -> None:
 
 
 def _align_modality(
-    modality: str, clock: str, pulses: pl.DataFrame, settings: AlignmentParams
+    modality: str, pulses: pl.DataFrame, settings: AlignmentParams
 ) -> list[dict[str, object]]:
     ingested = read_table(SIGNALS / modality / "recordings.parquet", Ingested)
     catalog = read_table(CATALOG / "recordings" / f"{modality}.parquet", Recordings)
-    rates = dict(catalog.select("recording", "rate_hz").iter_rows())
-    usable = ingested.filter(pl.col("status") == "ok").sort("session", "recording")
+    usable = (
+        ingested.filter(pl.col("status") == "ok")
+        .join(catalog.select("recording", "clock", "rate_hz"), on="recording")
+        .sort("session", "recording")
+    )
     rows: list[dict[str, object]] = []
-    for recording, session, duration_s in usable.select(
-        "recording", "session", "duration_s"
+    for recording, session, duration_s, clock, rate_hz in usable.select(
+        "recording", "session", "duration_s", "clock", "rate_hz"
     ).iter_rows():
         fit = SHARED
-        if clock == "pulses":
+        if clock == "anchors":
             schedule = pulses.filter(pl.col("session") == session)["time_s"].to_numpy()
             with np.load(SIGNALS / modality / f"{recording}.npz", allow_pickle=False) as arrays:
                 found = arrays["pulses_s"]
-            fit = fit_clock(found, schedule, settings, duration_s or 0.0, rates.get(recording))
+            fit = fit_clock(found, schedule, settings, duration_s or 0.0, rate_hz)
         rows.append(_row(recording, session, modality, clock, fit))
     return rows
 
@@ -74,7 +76,7 @@ def _row(
         "recording": recording,
         "session": session,
         "modality": modality,
-        "method": "shared clock" if clock == "shared" else clock,
+        "method": "shared clock" if clock == "shared" else "pulses",
         "n_anchors": fit.n_anchors,
         "offset_s": fit.clock.offset_s if fit.clock else None,
         "drift_ppm": fit.clock.drift_ppm if fit.clock else None,

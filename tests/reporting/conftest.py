@@ -40,7 +40,13 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
             common = {"recording": name, "session": session, "subject": session.split("_")[0]}
             catalog.append(
                 common
-                | {"modality": modality, "path": f"{name}.bin", "rate_hz": 100.0, "n_channels": 1}
+                | {
+                    "modality": modality,
+                    "path": f"{name}.bin",
+                    "clock": "anchors",
+                    "rate_hz": 100.0,
+                    "n_channels": 1,
+                }
                 | {"duration_s": 45.0, "status": "missing" if fate == "missing" else "ok"}
                 | {"reason": "no such file" if fate == "missing" else None}
             )

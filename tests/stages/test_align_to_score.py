@@ -52,12 +52,12 @@ def state_at(times_s: np.ndarray) -> np.ndarray:
     return np.sin(2 * np.pi * times_s / 20)
 
 
-def project(root: Path, modalities: tuple[str, ...]) -> None:
+def project(root: Path, modalities: tuple[str, ...], clock: str = "anchors") -> None:
     catalog = root / "data/catalog"
     rng = np.random.default_rng(0)
     pulses = np.sort(rng.uniform(1, END_S - 1, 15))
     for modality in modalities:
-        rows = [catalog_row(session, modality) for session in SESSIONS]
+        rows = [catalog_row(session, modality, clock) for session in SESSIONS]
         write_table(
             catalog / f"recordings/{modality}.parquet", frame_of(rows, Recordings), Recordings
         )
@@ -76,7 +76,7 @@ def project(root: Path, modalities: tuple[str, ...]) -> None:
         write_table(catalog / f"{name}.parquet", frame_of(rows, schema), schema)  # type: ignore[arg-type]
 
 
-def catalog_row(session: str, modality: str) -> dict[str, Any]:
+def catalog_row(session: str, modality: str, clock: str = "anchors") -> dict[str, Any]:
     rate = RATES_HZ[modality]
     nothing = dict.fromkeys(("item", "start_time", "content_hash", "reason"))
     return {
@@ -85,6 +85,7 @@ def catalog_row(session: str, modality: str) -> dict[str, Any]:
         "subject": session[0],
         "modality": modality,
         "path": "none",
+        "clock": clock,
         "rate_hz": rate,
         "n_channels": 1,
         "duration_s": float(clock_of(session, modality).to_native(END_S)) if rate else None,
@@ -142,7 +143,7 @@ def annotation_rows() -> list[dict[str, Any]]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def find(kind: str, name: str) -> Any:
         if kind == "datasets":
-            return SimpleNamespace(classes=CLASSES, clock="pulses")
+            return SimpleNamespace(classes=CLASSES)
         return SimpleNamespace(frame_rate_hz=lambda _: RATES_HZ[name])
 
     def stages(name: str = "project", modalities: tuple[str, ...] = ("fast", "slow")) -> Path:
@@ -271,20 +272,10 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
 
 
 def test_a_table_speaks_for_sessions_without_trials(
-    run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Path], tmp_path: Path
 ) -> None:
-    project(tmp_path / "tables", ("fast", "table"))
+    project(tmp_path / "tables", ("fast", "table"), clock="shared")
     write_table(tmp_path / "tables/data/catalog/trials.parquet", frame_of([], Trials), Trials)
-    find = registry.find
-    monkeypatch.setattr(
-        registry,
-        "find",
-        lambda kind, name: (
-            SimpleNamespace(classes=CLASSES, clock="shared")
-            if kind == "datasets"
-            else find(kind, name)
-        ),
-    )
     root = run("tables", ("fast", "table"))
     index = read_table(root / "data/windows/index.parquet", Labels)
     assert set(index["trial"]) == {"whole"}
