@@ -76,6 +76,9 @@ class AlignmentParams(Section):
 class AnnotationParams(Section):
     """How annotations become labels."""
 
+    source: Literal["observers", "self"] = Field(
+        "observers", description="whose judgements are the labels; self: the subjects' own reports"
+    )
     reaction_lag_s: float = Field(2.0, ge=0, description="annotators' traces are moved back by it")
 
 

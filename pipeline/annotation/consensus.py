@@ -49,14 +49,15 @@ def label_windows(
     trials: pl.DataFrame,
     classes: Sequence[str],
     reaction_lag_s: float,
+    source: str = "observers",
 ) -> list[Consensus]:
-    """Turn what observers said into labels of windows.
+    """Turn what annotators said into labels of windows.
 
-    Each observer says of a window the mean of what they said in it, weighted by overlap;
-    each observer has the same weight. An observer with more statements of one kind than the
+    Each annotator says of a window the mean of what they said in it, weighted by overlap;
+    each annotator has the same weight. An annotator with more statements of one kind than the
     session has trials was following it as it went on, and is `reaction_lag_s` late; a judgement
     of a whole trial is not. An annotator whose name begins with ``self`` is the subject and no
-    observer.
+    observer: the two are never mixed.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ def label_windows(
         The dataset's emotion classes, in order.
     reaction_lag_s : float
         How long after a change observers report it (Mariooryad and Busso 2015).
+    source : str
+        Whose judgements count: ``"observers"`` or ``"self"``.
 
     Returns
     -------
@@ -81,7 +84,8 @@ def label_windows(
     ConsilienceError
         If an annotation names a class the dataset does not have.
     """
-    observed = annotations.filter(~pl.col("annotator").str.starts_with(SELF_REPORT))
+    own_reports = pl.col("annotator").str.starts_with(SELF_REPORT)
+    observed = annotations.filter(own_reports == (source == "self"))
     by_session = observed.partition_by("session", as_dict=True, maintain_order=True)
     n_trials = dict(trials.group_by("session").len().iter_rows())
     rows: dict[str, list[int]] = {}

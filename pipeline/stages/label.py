@@ -51,8 +51,10 @@ def build_labels(
     windows = lay_windows(trials, recorded_s, settings.windows)
     for session in sorted(set(subjects) - {window.session for window in windows}):
         print(f"label: session {session} has no trial as long as a window")
-    lag_s = settings.annotation.reaction_lag_s
-    labels = label_windows(annotations, windows, trials, classes, lag_s)
+    choice = settings.annotation
+    labels = label_windows(
+        annotations, windows, trials, classes, choice.reaction_lag_s, choice.source
+    )
     rows: list[dict[str, object]] = [
         {
             "window": window.name,

@@ -20,6 +20,7 @@ from pipeline.annotation.label_score import accuracy, true_states, value_concord
 from pipeline.contracts import Alignment, Annotations, Labels, Recordings, Trials, read_table
 from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_folder, write_bytes, write_json
+from pipeline.params import AnnotationParams
 
 TRUTH = Path("data/truth")
 CATALOG = Path("data/catalog")
@@ -47,7 +48,7 @@ def main(corpus: str) -> None:
     labels = _score_labels(
         pl.read_csv(TRUTH / corpus / "state.csv"),
         registry.find("datasets", corpus).classes,
-        settings.annotation.reaction_lag_s,
+        settings.annotation,
     )
     with atomic_folder(OUTPUT / corpus) as folder:
         write_json(folder / "alignment.json", clocks)
@@ -101,7 +102,7 @@ def _plot(alignment: pl.DataFrame, pairs: dict[str, ClockPair]) -> pl.DataFrame:
 
 
 def _score_labels(
-    truth: pl.DataFrame, classes: tuple[str, ...], reaction_lag_s: float
+    truth: pl.DataFrame, classes: tuple[str, ...], choice: AnnotationParams
 ) -> dict[str, Any]:
     """Score the labels as they are, and valence and arousal also without the reaction lag."""
     annotations = read_table(CATALOG / "annotations.parquet", Annotations)
@@ -109,8 +110,10 @@ def _score_labels(
     table = read_table(LABELS, Labels).select("session", "trial", "start_s", "end_s")
     windows = [Window(*row) for row in table.iter_rows()]
     states = true_states(truth, windows)
-    labels = label_windows(annotations, windows, trials, classes, reaction_lag_s)
-    unshifted = label_windows(annotations, windows, trials, classes, 0.0)
+    labels, unshifted = (
+        label_windows(annotations, windows, trials, classes, lag_s, choice.source)
+        for lag_s in (choice.reaction_lag_s, 0.0)
+    )
     return {
         "windows": len(windows),
         "accuracy": accuracy(labels, states, classes),

@@ -20,8 +20,8 @@ def says(annotator: str, target: str, start: float, end: float, what: str | floa
     return {**row, "start_s": start, "end_s": end, kind: what}
 
 
-def agree(rows: list[dict], lag_s: float = 0.0) -> Consensus:
-    labels = label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, lag_s)
+def agree(rows: list[dict], lag_s: float = 0.0, source: str = "observers") -> Consensus:
+    labels = label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, lag_s, source)
     return labels[0]
 
 
@@ -65,6 +65,10 @@ def test_the_subjects_own_report_is_kept_apart() -> None:
     assert found.class_probability == [1, 0, 0]
     assert found.valence is None
     assert found.n_annotators == 1
+    own = agree([*rows, says("a", "emotion", 0, 4, "calm")], source="self")
+    assert own.class_probability == [0, 0, 1]
+    assert own.valence == 1
+    assert agree(rows[:1]) == Consensus(None, None, None, None, 0)
 
 
 def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
