@@ -49,6 +49,8 @@ class Listing:
         without trials (windows may lie anywhere) or pulses leaves the table empty.
     problems : list of (where, what, remedy)
         What could not be listed at all: misnamed files, rows that make no sense.
+    notes : list of (where, what)
+        What is no fault but worth knowing, such as channels the dataset calls bad.
     """
 
     entries: list[Entry]
@@ -56,10 +58,14 @@ class Listing:
     pulses: pl.DataFrame
     annotations: pl.DataFrame
     problems: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Dataset(Protocol):
     """One dataset, in one file.
+
+    A dataset whose modalities and classes depend on its folder also has a method
+    ``at(root) -> Dataset``, which returns it with what is found there; see `opened`.
 
     Attributes
     ----------
@@ -87,3 +93,16 @@ class Dataset(Protocol):
     def list(self, root: Path) -> Listing:
         """List the dataset. Raises ConsilienceError if `root` is no such dataset."""
         ...
+
+
+def opened(dataset: Dataset, root: Path) -> Dataset:
+    """Return a dataset as it is in a folder: with the modalities and classes found there.
+
+    Raises
+    ------
+    ConsilienceError
+        If the folder is no such dataset.
+    """
+    at = getattr(dataset, "at", None)
+    found: Dataset = at(root) if at else dataset
+    return found
