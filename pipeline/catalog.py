@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +14,14 @@ import polars as pl
 
 from pipeline import registry
 from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
-from pipeline.datasets.base import Dataset, Entry
+from pipeline.datasets.base import Dataset, Entry, opened
 from pipeline.errors import ConsilienceError, RecordingError, unreadable
 from pipeline.modalities.base import Header, Modality
 from pipeline.parallel import parallel_map
 
+FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
+MAX_NAME_BYTES = 150
+MAX_DURATION_S = 7 * 86_400.0
 RATE_TOLERANCE = 0.01  # relative: clocks differ by 1e-3 at the most, wrong headers by far more
 
 
@@ -24,11 +29,14 @@ RATE_TOLERANCE = 0.01  # relative: clocks differ by 1e-3 at the most, wrong head
 class Catalog:
     """Checked tables of a dataset: recordings of each modality, and what belongs to sessions."""
 
+    dataset: str
+    classes: tuple[str, ...]
     recordings: dict[str, pl.DataFrame]
     trials: pl.DataFrame
     pulses: pl.DataFrame
     annotations: pl.DataFrame
     problems: pl.DataFrame
+    notes: list[tuple[str, str]]
 
     def summary(self) -> dict[str, Any]:
         """Count subjects, sessions, hours, recordings by status, and problems."""
@@ -54,7 +62,7 @@ class Catalog:
         }
 
 
-def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Catalog:
+def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None = None) -> Catalog:
     """List a dataset and check every recording's file.
 
     Parameters
@@ -63,8 +71,8 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Ca
         The adapter that knows the layout.
     root : Path
         The dataset's folder.
-    modalities : iterable of str
-        Those the parameters name, in order.
+    modalities : iterable of str or None
+        Those the parameters name, in order; None for all that are listed.
 
     Returns
     -------
@@ -81,9 +89,13 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Ca
         raise ConsilienceError(
             f"the root of dataset '{dataset.name}' is no folder", str(root), "set dataset.root"
         )
+    dataset = opened(dataset, root)
     listing = dataset.list(root)
     problems = list(listing.problems)
     recordings: dict[str, pl.DataFrame] = {}
+    if modalities is None:
+        listed = {entry.modality for entry in listing.entries}
+        modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
         entries = sorted(
             (entry for entry in listing.entries if entry.modality == name),
@@ -115,25 +127,40 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str]) -> Ca
         )
     )
     table = frame_of(
-        [{"where": where, "what": what, "remedy": remedy} for where, what, remedy in problems],
+        [
+            {"where": one_line(where), "what": one_line(what), "remedy": one_line(remedy)}
+            for where, what, remedy in problems
+        ],
         Problems,
     )
-    return Catalog(recordings, trials, pulses, annotations, table)
+    notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
+    return Catalog(
+        dataset.name, dataset.classes, recordings, trials, pulses, annotations, table, notes
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text that can be printed and stored: undecodable and control characters escaped."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
+    )
 
 
 def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str, object]:
     """Return the catalog row of one entry; whatever its file does ends as a reason."""
     row: dict[str, object] = {
-        "recording": f"{entry.session}_{entry.modality}",
-        "session": entry.session,
-        "subject": entry.subject,
+        "recording": one_line(f"{entry.session}_{entry.modality}"),
+        "session": one_line(entry.session),
+        "subject": one_line(entry.subject),
         "modality": entry.modality,
-        "path": entry.path,
-        "item": entry.item,
+        "path": one_line(entry.path),
+        "item": entry.item and one_line(entry.item),
         "clock": entry.clock or clock,
     }
     path = root / entry.path
     try:
+        _check_names(entry)
         if not path.resolve().is_relative_to(root.resolve()):
             raise RecordingError("the path leads out of the dataset", entry.path)
         if not path.is_file():
@@ -141,10 +168,28 @@ def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str
         header = _probe(path, entry, modality)
         row["content_hash"] = modality.identity(path, entry.item)
     except RecordingError as error:
-        return {**row, "status": "quarantined", "reason": error.reason}
+        return {**row, "status": "quarantined", "reason": one_line(error.reason)}
     except Exception as error:  # a reader's own failure belongs to its recording
-        return {**row, "status": "quarantined", "reason": unreadable(error)}
+        return {**row, "status": "quarantined", "reason": one_line(unreadable(error))}
     return {**row, **vars(header), "status": "ok", "reason": None}
+
+
+def _check_names(entry: Entry) -> None:
+    """Check that a recording's results can be stored under its name, and its path at all."""
+    session = entry.session
+    if not FILE_NAME.fullmatch(session) or len(session.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise RecordingError(
+            "its session's name cannot be part of a file name",
+            entry.path,
+            f"at most {MAX_NAME_BYTES} bytes, without / or \\, no leading point",
+        )
+    told = (entry.session, entry.subject, entry.path, entry.item or "")
+    if any(text != one_line(text) for text in told):
+        raise RecordingError(
+            "its name, session or subject holds undecodable or unprintable characters",
+            entry.path,
+            "rename it",
+        )
 
 
 def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
@@ -157,6 +202,7 @@ def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", entry.path, "record or copy it again")
     header = modality.probe(path, entry.item)
+    _check_header(header, entry)
     declared = entry.declared_rate_hz
     rate = header.rate_hz
     if declared and rate and abs(rate - declared) > RATE_TOLERANCE * declared:
@@ -166,6 +212,18 @@ def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
             "correct whichever is wrong",
         )
     return header
+
+
+def _check_header(header: Header, entry: Entry) -> None:
+    rate_hz, duration_s = header.rate_hz, header.duration_s
+    if rate_hz is not None and not 0 < rate_hz < math.inf:
+        raise RecordingError(f"the header says {rate_hz:g} Hz", entry.path, "correct the header")
+    if duration_s is not None and not 0 <= duration_s <= MAX_DURATION_S:
+        raise RecordingError(
+            f"the header says {duration_s:g} s",
+            entry.path,
+            f"correct the header; at most {MAX_DURATION_S:g} s are read",
+        )
 
 
 def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from pipeline import params, registry
 from pipeline.contracts import ROLES, Splits, frame_of
+from pipeline.datasets.base import opened
 from pipeline.errors import ConsilienceError
 from pipeline.files import text_hash, write_bytes
 from pipeline.params import RobustnessParams, SplitParams
@@ -120,7 +121,7 @@ def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> Exter
         features, or no labels.
     """
     card = read_card(bundle)
-    source = registry.find("datasets", dataset)
+    source = opened(registry.find("datasets", dataset), root)
     _check_dataset(card, source, dataset)
     folder = _cut(card, root.resolve(), dataset, grid)
     corpus = _relabelled(data.load(folder / "data/windows"), card)

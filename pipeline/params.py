@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline import registry
+from pipeline.datasets.base import Dataset, opened
 from pipeline.errors import ConsilienceError
 
 PARAMS_FILE = Path("params.yaml")
@@ -212,12 +213,14 @@ def defaults(
         If there is no such dataset, it does not offer a modality, or `root` is needed and not
         given.
     """
-    source = registry.find("datasets", dataset)
+    source: Dataset = registry.find("datasets", dataset)
     synthetic = [dataset] if dataset == "demo" and root is None else []
     if root is None and not synthetic:
         raise ConsilienceError(
             f"where is the dataset '{dataset}'?", "consilience use", f"use {dataset} --root FOLDER"
         )
+    if root is not None:
+        source = opened(source, Path(root))
     for name in modalities:
         if name not in source.modalities:
             raise ConsilienceError(

@@ -25,8 +25,7 @@ PLUMBING = {
 PLUGINS = {
     "catalog": {"pipeline/datasets", "pipeline/modalities"},
     "ingest": {"pipeline/modalities"},
-    "label": {"pipeline/datasets"},
-    "window": {"pipeline/datasets", "pipeline/modalities"},
+    "window": {"pipeline/modalities"},
     "train": {"pipeline/methods", "pipeline/modalities"},
     "evaluate": {"pipeline/methods", "pipeline/modalities"},
     "score": {"pipeline/datasets"},

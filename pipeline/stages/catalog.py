@@ -32,6 +32,8 @@ def main() -> None:
         write_table(folder / "pulses.parquet", catalog.pulses, Pulses)
         write_table(folder / "annotations.parquet", catalog.annotations, Annotations)
         write_table(folder / "problems.parquet", catalog.problems, Problems)
+        described = {"name": catalog.dataset, "classes": catalog.classes}
+        write_json(folder / "dataset.json", described)
         write_json(folder / "summary.json", catalog.summary())
 
 

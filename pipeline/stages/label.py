@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import polars as pl
 
-from pipeline import params, registry, stages
+from pipeline import params, stages
 from pipeline.alignment.clock import Clock
 from pipeline.alignment.windows import lay_windows
 from pipeline.annotation.consensus import LABELLED, SELF_REPORT, label_windows
@@ -32,7 +33,7 @@ OUTPUT = Path("data/labels")
 def main() -> None:
     """Lay windows over the sessions and label them."""
     settings = params.load()
-    classes = registry.find("datasets", settings.dataset.name).classes
+    classes = tuple(json.loads((CATALOG / "dataset.json").read_text())["classes"])
     annotations = read_table(CATALOG / "annotations.parquet", Annotations)
     table = build_labels(annotations, classes, settings)
     with atomic_folder(OUTPUT) as folder:

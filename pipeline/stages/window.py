@@ -34,6 +34,7 @@ from pipeline.training.splits import split
 SIGNALS = Path("data/signals")
 ALIGNMENT = Path("data/alignment/alignment.parquet")
 LABELS = Path("data/labels/labels.parquet")
+LABEL_SUMMARY = Path("data/labels/summary.json")  # its classes are in the order of the labels
 OUTPUT = Path("data/windows")
 
 
@@ -208,7 +209,7 @@ def _meta(
     return {
         "dataset": settings.dataset.name,
         "modalities": list(grids),
-        "classes": list(registry.find("datasets", settings.dataset.name).classes),
+        "classes": list(json.loads(LABEL_SUMMARY.read_text())["classes"]),
         "features": features,
         "variants": {name: [v for v in own if v != CLEAN] for name, own in cuts.items()},
         "frame_rate_hz": {name: grid.rate_hz for name, grid in grids.items()},

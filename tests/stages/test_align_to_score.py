@@ -74,6 +74,7 @@ def project(root: Path, modalities: tuple[str, ...], clock: str = "anchors") -> 
         ("annotations", annotation_rows(), Annotations),
     ):
         write_table(catalog / f"{name}.parquet", frame_of(rows, schema), schema)  # type: ignore[arg-type]
+    write_json(catalog / "dataset.json", {"name": "made up", "classes": CLASSES})
 
 
 def catalog_row(session: str, modality: str, clock: str = "anchors") -> dict[str, Any]:
