@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -94,6 +94,33 @@ def evaluate(
     if json_file:
         write_json(json_file, found.as_json())
         typer.echo(f"all figures: {json_file}")
+
+
+@app.command()
+def check(
+    root: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ],
+    on_problem: Annotated[
+        Literal["quarantine", "fail"] | None,
+        typer.Option(help="fail: exit with 1 at any problem; else only if nothing is usable."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all that was found to this file.")
+    ] = None,
+) -> None:
+    """Say what a dataset holds and what is wrong with it, before anything runs."""
+    from pipeline import checking  # slow to import
+
+    modalities, policy = checking.stated(dataset)
+    report = checking.check(dataset, root, modalities)
+    checking.show(report, Console())
+    if json_file:
+        write_json(json_file, report.as_json())
+        typer.echo(f"all that was found: {json_file}")
+    if report.failed(on_problem or policy):
+        raise SystemExit(1)
 
 
 def main() -> None:
