@@ -49,6 +49,7 @@ FORMATS = {
 }
 MISSING_S = 0.25  # between what a container says and what its sound track holds
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
+MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
 OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
 
@@ -144,13 +145,13 @@ class Audio:
         RecordingError
             If the sound is flat or shorter than one window.
         """
-        start_s = float(signal.times_s[0])
         clean = self.checked(signal, params)
+        start_s = float(signal.times_s[0])
         columns = describe(clean, params)
         values = np.stack(list(columns.values()), axis=1).astype(np.float32)
         times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
         measures = quality(clean, columns["loudness_db"], columns["speech"])
-        measures["offset"] = float(np.mean(signal.values))
+        measures["offset_fraction"] = float(np.mean(signal.values))
         return Features(values, times_s, tuple(columns), measures)
 
     def checked(self, signal: Signal, params: AudioParams) -> Array:
@@ -163,6 +164,12 @@ class Audio:
         if sound.size <= max(params.pitch_window_s, params.window_s) * params.rate_hz:
             raise RecordingError(
                 f"{sound.size} samples are shorter than one window", "audio", "record for longer"
+            )
+        if np.abs(sound).max() > MAX_LEVEL:
+            raise RecordingError(
+                f"the sound goes to {np.abs(sound).max():g} times full scale",
+                "audio",
+                "export it within -1 and 1",
             )
         if np.ptp(sound) < SILENT:
             raise RecordingError("the sound is silent throughout", "audio", "check the microphone")

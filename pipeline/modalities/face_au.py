@@ -134,6 +134,8 @@ class FaceAu:
     def features(self, signal: Signal, params: FaceAuParams) -> Features:
         """Return the units as one frame; quality is the share of values within their range."""
         values = np.asarray(signal.values, np.float32)
+        if not len(values):
+            raise RecordingError("there are no values", "action units", "add the row")
         if not np.isfinite(values).all():
             unit = signal.channels[int(np.argmax(~np.isfinite(values[0])))]
             raise RecordingError("the value is no number", f"column {unit}", "correct the table")
