@@ -105,7 +105,7 @@ class Quality(Table):
 
 
 class Alignment(Table):
-    """Clock of each recording: ``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s``."""
+    """How each recording's clock was found; offset and drift are its longest piece's."""
 
     recording: str = pa.Field(unique=True)
     session: str
@@ -114,9 +114,33 @@ class Alignment(Table):
     n_anchors: int = pa.Field(ge=0)
     offset_s: float = pa.Field(nullable=True)
     drift_ppm: float = pa.Field(nullable=True)
+    n_pieces: int = pa.Field(ge=0)
+    start_s: float = pa.Field(nullable=True)  # of the session: what the clock tells the time of;
+    end_s: float = pa.Field(nullable=True)  # null without a time axis
     residual_ms: float = pa.Field(nullable=True, ge=0)
+    error_ms: float = pa.Field(nullable=True, ge=0)  # standard error where it is largest
+    confidence: float = pa.Field(nullable=True, ge=0, le=1)  # of being within the tolerance
     status: str = pa.Field(isin=ALIGNMENT_STATUSES)
     reason: str = pa.Field(nullable=True)
+
+
+class Pieces(Table):
+    """Clocks: ``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s`` within each piece."""
+
+    recording: str
+    from_native_s: float  # -inf: from the beginning
+    until_native_s: float  # inf: to the end
+    offset_s: float
+    drift_ppm: float
+
+
+class Anchors(Table):
+    """What the clocks rest on: moments known in a recording's and in the session's time."""
+
+    recording: str
+    native_s: float
+    session_s: float
+    residual_ms: float
 
 
 class Labels(Table):

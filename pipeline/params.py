@@ -68,10 +68,20 @@ class AlignmentParams(Section):
     match_tolerance_ms: float = Field(
         60.0, gt=0, description="a pulse this near to a scheduled one can be it"
     )
-    tolerance_ms: float = Field(20.0, gt=0, description="aligned up to this RMS residual")
+    tolerance_ms: float = Field(20.0, gt=0, description="a clock may be wrong by: half a frame")
+    min_confidence: float = Field(
+        0.99, gt=0, lt=1, description="aligned if the clock is this surely within the tolerance"
+    )
     min_anchors: int = Field(
         3, ge=2, description="fewer matched pulses leave a recording unaligned"
     )
+    sound_window_s: float = Field(
+        8.0, gt=0, description="of two sound tracks, compared at a time to find their delay"
+    )
+
+    def sample_tolerance_ms(self, rate_hz: float | None) -> float:
+        """Return the tolerance, or half a sample where that is more."""
+        return max(self.tolerance_ms, 500 / rate_hz) if rate_hz else self.tolerance_ms
 
 
 class AnnotationParams(Section):
@@ -88,6 +98,9 @@ class WindowParams(Section):
 
     length_s: float | None = Field(4.0, gt=0, description="null: one window per trial")
     hop_s: float = Field(2.0, gt=0)
+    cross_trials: bool = Field(
+        False, description="true: windows lie all over a session, whatever trials they cross"
+    )
     max_length_s: float = Field(6.0, gt=0, description="a longer trial is cut, if length_s is null")
     min_coverage: float = Field(
         0.5, gt=0, le=1, description="share of a window a sensor must cover to count as available"

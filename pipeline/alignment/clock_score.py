@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock import Clock, Line
 
 Floats = NDArray[np.float64]
 
@@ -22,13 +22,17 @@ class ClockPair:
     session: str
     modality: str
     found: Clock
-    true: Clock
+    true: Line
     duration_s: float
 
     def error_ms(self) -> Floats:
-        """Return the found minus the true session time, evenly over the recording, in ms."""
+        """Return the found minus the true session time, evenly over the recording, in ms.
+
+        Where the found clock does not tell the time, there is no error.
+        """
         native = np.linspace(0, self.duration_s, POINTS)
-        return 1e3 * (self.found.to_session(native) - self.true.to_session(native))
+        errors = 1e3 * (self.found.to_session(native) - self.true.to_session(native))
+        return errors[np.isfinite(errors)]
 
     def true_s(self, session_s: Floats) -> Floats:
         """Return when what is taken for these session times really happened."""
@@ -56,10 +60,10 @@ def between_ms(pairs: list[ClockPair], one: str, other: str) -> Floats:
     errors = [np.empty(0)]
     for session in sorted(first.keys() & second.keys()):
         a, b = first[session], second[session]
-        start = max(a.found.offset_s, b.found.offset_s)
-        end = min(a.found.to_session(a.duration_s), b.found.to_session(b.duration_s))
-        times = np.linspace(start, end, POINTS)
-        errors.append(1e3 * (a.true_s(times) - b.true_s(times)))
+        spans = [pair.found.session_span_s(0, pair.duration_s) for pair in (a, b)]
+        times = np.linspace(max(span[0] for span in spans), min(span[1] for span in spans), POINTS)
+        apart = 1e3 * (a.true_s(times) - b.true_s(times))
+        errors.append(apart[np.isfinite(apart)])
     return np.concatenate(errors)
 
 

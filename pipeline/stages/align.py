@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from pipeline import params, stages
-from pipeline.alignment.clock import Clock, ClockFit, fit_clock
+from pipeline.alignment.clock import SHARED, ClockFit, Times
+from pipeline.alignment.offsets import fit_offsets
+from pipeline.alignment.pulses import fit_pulses
 from pipeline.contracts import (
     ALIGNMENT_STATUSES,
     Alignment,
+    Anchors,
     Ingested,
+    Pieces,
     Pulses,
     Recordings,
     frame_of,
@@ -20,77 +26,203 @@ from pipeline.contracts import (
     write_table,
 )
 from pipeline.files import atomic_folder, write_json
-from pipeline.params import AlignmentParams
+from pipeline.parallel import parallel_map
+from pipeline.params import AlignmentParams, Params
 
 CATALOG = Path("data/catalog")
 SIGNALS = Path("data/signals")
 OUTPUT = Path("data/alignment")
 
-SHARED = ClockFit(Clock(), 0, None, "aligned")
+GAP_PERIODS = 3.0  # frames further apart leave a gap between them
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An ingested recording whose clock is looked for."""
+
+    recording: str
+    session: str
+    modality: str
+    clock: str
+    rate_hz: float | None
+    duration_s: float | None
+
+    def arrays(self, *names: str) -> list[Times]:
+        """Read some of the arrays that ingesting it gave."""
+        path = SIGNALS / self.modality / f"{self.recording}.npz"
+        with np.load(path, allow_pickle=False) as stored:
+            return [stored[name] for name in names]
+
+    def span_s(self, times_s: Times) -> tuple[float, float]:
+        """Return when it begins and ends in its own time.
+
+        It reaches as far before the first of its frames as after the last.
+        """
+        covered_s = float(times_s[-1] - times_s[0])
+        margin_s = max(0.0, (self.duration_s or covered_s) - covered_s) / 2
+        return float(times_s[0]) - margin_s, float(times_s[-1]) + margin_s
 
 
 def main() -> None:
     """Find the clock of every ingested recording."""
     settings = params.load()
     pulses = read_table(CATALOG / "pulses.parquet", Pulses)
-    rows = [
-        row
-        for modality in settings.modalities
-        for row in _align_modality(modality, pulses, settings.alignment)
-    ]
-    table = frame_of(rows, Alignment)
+    recordings = [one for name in settings.modalities for one in _recordings(name)]
+    sessions: dict[str, list[Recording]] = {}
+    for one in recordings:
+        sessions.setdefault(one.session, []).append(one)
+    schedules = {
+        str(session): own["time_s"].to_numpy() for (session,), own in pulses.group_by("session")
+    }
+    found = parallel_map(
+        partial(align_session, settings=settings.alignment),
+        [(own, schedules.get(session, np.empty(0))) for session, own in sessions.items()],
+        "align",
+    )
+    fits = {name: fit for session in found for name, fit in session.items()}
+    table = frame_of([_row(one, fits[one.recording]) for one in recordings], Alignment)
     with atomic_folder(OUTPUT) as folder:
         write_table(folder / "alignment.parquet", table, Alignment)
-        write_json(folder / "summary.json", _summary(table, list(settings.modalities)))
+        write_table(folder / "pieces.parquet", _pieces(fits), Pieces)
+        write_table(folder / "anchors.parquet", _anchors(fits), Anchors)
+        write_json(folder / "summary.json", _summary(table, settings))
     _tell(table)
 
 
-def _align_modality(
-    modality: str, pulses: pl.DataFrame, settings: AlignmentParams
-) -> list[dict[str, object]]:
+def _recordings(modality: str) -> list[Recording]:
     ingested = read_table(SIGNALS / modality / "recordings.parquet", Ingested)
     catalog = read_table(CATALOG / "recordings" / f"{modality}.parquet", Recordings)
     usable = (
         ingested.filter(pl.col("status") == "ok")
-        .join(catalog.select("recording", "clock", "rate_hz"), on="recording")
+        .join(catalog.select("recording", "modality", "clock", "rate_hz"), on="recording")
         .sort("session", "recording")
+        .select("recording", "session", "modality", "clock", "rate_hz", "duration_s")
     )
-    rows: list[dict[str, object]] = []
-    for recording, session, duration_s, clock, rate_hz in usable.select(
-        "recording", "session", "duration_s", "clock", "rate_hz"
-    ).iter_rows():
-        fit = SHARED
-        if clock == "anchors":
-            schedule = pulses.filter(pl.col("session") == session)["time_s"].to_numpy()
-            with np.load(SIGNALS / modality / f"{recording}.npz", allow_pickle=False) as arrays:
-                found = arrays["pulses_s"]
-            fit = fit_clock(found, schedule, settings, duration_s or 0.0, rate_hz)
-        rows.append(_row(recording, session, modality, clock, fit))
-    return rows
+    return [Recording(*row) for row in usable.iter_rows()]
 
 
-def _row(
-    recording: str, session: str, modality: str, clock: str, fit: ClockFit
-) -> dict[str, object]:
+def align_session(
+    session: tuple[list[Recording], Times], settings: AlignmentParams
+) -> dict[str, ClockFit]:
+    """Find the clocks of one session's recordings.
+
+    Parameters
+    ----------
+    session : tuple of (list of Recording, ndarray of float64, shape (n_pulses,))
+        Its recordings, and when pulses were emitted.
+    settings : AlignmentParams
+
+    Returns
+    -------
+    dict of str to ClockFit
+        By recording.
+    """
+    recordings, schedule_s = session
+    return {one.recording: _by_its_own_evidence(one, schedule_s, settings) for one in recordings}
+
+
+def _by_its_own_evidence(one: Recording, schedule_s: Times, settings: AlignmentParams) -> ClockFit:
+    """Fit the clock to what the recording itself holds: clock offsets, or else pulses.
+
+    Where it holds both, they check each other.
+    """
+    if one.clock == "shared":
+        return SHARED
+    times_s, pulses_s, anchors_s = one.arrays("times_s", "pulses_s", "anchors_s")
+    span_s = one.span_s(times_s)
+    by_offsets = fit_offsets(anchors_s, settings, span_s, one.rate_hz)
+    by_pulses = fit_pulses(pulses_s, schedule_s, settings, span_s, one.rate_hz, _gaps_s(times_s))
+    if by_offsets.status == by_pulses.status == "aligned":
+        return _checked(by_offsets, by_pulses, settings.sample_tolerance_ms(one.rate_hz))
+    return best([by_offsets, by_pulses]) if len(anchors_s) else by_pulses
+
+
+def _gaps_s(times_s: Times) -> Times:
+    """Return the native times between which there are no frames, shape (n_gaps, 2)."""
+    step = np.diff(times_s)
+    if not len(step):
+        return np.empty((0, 2))
+    before = np.flatnonzero(step > GAP_PERIODS * np.median(step))
+    return np.stack([times_s[before], times_s[before + 1]], axis=1)
+
+
+def _checked(fit: ClockFit, other: ClockFit, tolerance_ms: float) -> ClockFit:
+    """Return the first fit, as coarse if the anchors of the second speak against it."""
+    assert fit.clock is not None
+    native, session = other.anchors_s.T
+    apart_ms = 1e3 * float(np.nanmedian(np.abs(fit.clock.to_session(native) - session)))
+    if apart_ms <= tolerance_ms:
+        return fit
+    reason = f"{fit.method} and {other.method} are {apart_ms:.1f} ms apart"
+    return replace(fit, status="coarse", reason=reason)
+
+
+def best(fits: list[ClockFit]) -> ClockFit:
+    """Return the fit of the best status, of those with equal status the surest, then the first."""
+    return min(
+        fits, key=lambda fit: (ALIGNMENT_STATUSES.index(fit.status), -(fit.confidence or 0.0))
+    )
+
+
+def _row(one: Recording, fit: ClockFit) -> dict[str, object]:
+    line = fit.clock.longest if fit.clock else None
+    start_s = end_s = None
+    if fit.clock and one.duration_s is not None:
+        (times_s,) = one.arrays("times_s")
+        start_s, end_s = fit.clock.session_span_s(*one.span_s(times_s))
     return {
-        "recording": recording,
-        "session": session,
-        "modality": modality,
-        "method": "shared clock" if clock == "shared" else "pulses",
-        "n_anchors": fit.n_anchors,
-        "offset_s": fit.clock.offset_s if fit.clock else None,
-        "drift_ppm": fit.clock.drift_ppm if fit.clock else None,
+        "recording": one.recording,
+        "session": one.session,
+        "modality": one.modality,
+        "method": fit.method,
+        "n_anchors": len(fit.anchors_s),
+        "offset_s": line.offset_s if line else None,
+        "drift_ppm": line.drift_ppm if line else None,
+        "n_pieces": len(fit.clock.pieces) if fit.clock else 0,
+        "start_s": start_s,
+        "end_s": end_s,
         "residual_ms": fit.residual_ms,
+        "error_ms": fit.error_ms,
+        "confidence": fit.confidence,
         "status": fit.status,
         "reason": fit.reason,
     }
 
 
-def _summary(table: pl.DataFrame, modalities: list[str]) -> dict[str, object]:
-    parts = {name: table.filter(pl.col("modality") == name) for name in modalities}
+def _pieces(fits: dict[str, ClockFit]) -> pl.DataFrame:
+    rows: list[dict[str, object]] = [
+        {
+            "recording": recording,
+            "from_native_s": piece.from_native_s,
+            "until_native_s": piece.until_native_s,
+            **vars(piece.line),
+        }
+        for recording, fit in fits.items()
+        for piece in (fit.clock.pieces if fit.clock else ())
+    ]
+    return frame_of(rows, Pieces)
+
+
+def _anchors(fits: dict[str, ClockFit]) -> pl.DataFrame:
+    rows: list[dict[str, object]] = []
+    for recording, fit in fits.items():
+        if fit.clock is not None and len(fit.anchors_s):
+            native, session = fit.anchors_s.T
+            residual_ms = 1e3 * (session - fit.clock.to_session(native))
+            rows += [
+                {"recording": recording, "native_s": a, "session_s": b, "residual_ms": residual}
+                for a, b, residual in zip(native, session, residual_ms, strict=True)
+            ]
+    return frame_of(rows, Anchors)
+
+
+def _summary(table: pl.DataFrame, settings: Params) -> dict[str, object]:
+    parts = {name: table.filter(pl.col("modality") == name) for name in settings.modalities}
+    methods = table["method"].value_counts(sort=True).sort("method")
     return {
         "recordings": table.height,
         **{status: int((table["status"] == status).sum()) for status in ALIGNMENT_STATUSES},
+        "methods": dict(methods.iter_rows()),
         "median_residual_ms": {name: part["residual_ms"].median() for name, part in parts.items()},
     }
 
@@ -99,7 +231,7 @@ def _tell(table: pl.DataFrame) -> None:
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
     print(f"align: {table.height} recordings, {counts}")
     for recording, status, reason in (
-        table.filter(pl.col("status") != "aligned").select("recording", "status", "reason").rows()
+        table.filter(pl.col("reason").is_not_null()).select("recording", "status", "reason").rows()
     ):
         print(f"  {status} {recording}: {reason}")
 

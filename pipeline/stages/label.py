@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params, stages
-from pipeline.alignment.clock import Clock
 from pipeline.alignment.windows import lay_windows
 from pipeline.annotation.consensus import LABELLED, SELF_REPORT, label_windows
 from pipeline.contracts import (
@@ -81,13 +80,10 @@ def _sessions() -> tuple[dict[str, str], dict[str, float]]:
     aligned = read_table(ALIGNMENT, Alignment).filter(pl.col("status") == "aligned")
     for (modality,), part in aligned.group_by("modality", maintain_order=True):
         catalog = read_table(CATALOG / "recordings" / f"{modality}.parquet", Recordings)
-        known = part.join(catalog.select("recording", "subject", "duration_s"), on="recording")
-        for session, subject, offset_s, drift_ppm, duration_s in known.select(
-            "session", "subject", "offset_s", "drift_ppm", "duration_s"
-        ).iter_rows():
+        known = part.join(catalog.select("recording", "subject"), on="recording")
+        for session, subject, end_s in known.select("session", "subject", "end_s").iter_rows():
             subjects[session] = subject
-            if duration_s is not None:
-                end_s = Clock(offset_s, drift_ppm).to_session(duration_s)
+            if end_s is not None:
                 ends_s[session] = max(end_s, ends_s.get(session, 0.0))
     return subjects, {session: ends_s.get(session, math.inf) for session in subjects}
 

@@ -12,19 +12,27 @@ import numpy as np
 import polars as pl
 
 from pipeline import params, registry, stages
-from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock import Line, clocks_of
 from pipeline.alignment.clock_score import ClockPair, score_clocks
 from pipeline.alignment.windows import Window
 from pipeline.annotation.consensus import label_windows
 from pipeline.annotation.label_score import accuracy, true_states, value_concordance
-from pipeline.contracts import Alignment, Annotations, Labels, Recordings, Trials, read_table
+from pipeline.contracts import (
+    Alignment,
+    Annotations,
+    Labels,
+    Pieces,
+    Recordings,
+    Trials,
+    read_table,
+)
 from pipeline.errors import ConsilienceError
 from pipeline.files import atomic_folder, write_bytes, write_json
 from pipeline.params import AnnotationParams
 
 TRUTH = Path("data/truth")
 CATALOG = Path("data/catalog")
-ALIGNMENT = Path("data/alignment/alignment.parquet")
+ALIGNMENT = Path("data/alignment")
 LABELS = Path("data/labels/labels.parquet")
 OUTPUT = Path("data/score")
 
@@ -38,7 +46,7 @@ def main(corpus: str) -> None:
             "params.yaml: dataset.synthetic",
             f"leave out '{corpus}', or 'consilience use {corpus}'",
         )
-    alignment = read_table(ALIGNMENT, Alignment)
+    alignment = read_table(ALIGNMENT / "alignment.parquet", Alignment)
     pairs = _clock_pairs(alignment, TRUTH / corpus / "clocks.csv")
     clocks: dict[str, Any] = {
         "recordings": alignment.height,
@@ -70,6 +78,7 @@ def _clock_pairs(alignment: pl.DataFrame, path: Path) -> dict[str, ClockPair]:
     """Return found and true clocks of the aligned recordings that have a true one."""
     truth = pl.read_csv(path).rename({"offset_s": "true_s", "drift_ppm": "true_ppm"})
     aligned = alignment.filter(pl.col("status") == "aligned").join(truth, on="recording")
+    clocks = clocks_of(read_table(ALIGNMENT / "pieces.parquet", Pieces))
     durations = {
         recording: duration_s
         for modality in alignment["modality"].unique()
@@ -79,8 +88,8 @@ def _clock_pairs(alignment: pl.DataFrame, path: Path) -> dict[str, ClockPair]:
         row["recording"]: ClockPair(
             row["session"],
             row["modality"],
-            Clock(row["offset_s"], row["drift_ppm"]),
-            Clock(row["true_s"], row["true_ppm"]),
+            clocks[row["recording"]],
+            Line(row["true_s"], row["true_ppm"]),
             durations[row["recording"]] or 0.0,
         )
         for row in aligned.iter_rows(named=True)

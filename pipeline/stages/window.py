@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from pipeline import params, registry, stages
-from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock import Clock, clocks_of
 from pipeline.alignment.windows import Grid, Window, coverage, cut, frames_per_window
 from pipeline.annotation.consensus import LABELLED
 from pipeline.contracts import (
     Alignment,
     Ingested,
     Labels,
+    Pieces,
     Splits,
     read_table,
     write_table,
@@ -32,7 +33,7 @@ from pipeline.params import Params, SplitParams
 from pipeline.training.splits import split
 
 SIGNALS = Path("data/signals")
-ALIGNMENT = Path("data/alignment/alignment.parquet")
+ALIGNMENT = Path("data/alignment")
 LABELS = Path("data/labels/labels.parquet")
 LABEL_SUMMARY = Path("data/labels/summary.json")  # its classes are in the order of the labels
 OUTPUT = Path("data/windows")
@@ -112,20 +113,19 @@ def _sources(name: str, index: pl.DataFrame) -> list[Source]:
         for (session,), part in index.with_row_index("row").group_by("session")
     }
     ingested = read_table(SIGNALS / name / "recordings.parquet", Ingested)
-    aligned = read_table(ALIGNMENT, Alignment).filter(
+    aligned = read_table(ALIGNMENT / "alignment.parquet", Alignment).filter(
         (pl.col("modality") == name) & (pl.col("status") == "aligned")
     )
+    clocks = clocks_of(read_table(ALIGNMENT / "pieces.parquet", Pieces))
     known = aligned.join(ingested.select("recording", "quality"), on="recording")
     return [
         Source(
             SIGNALS / name / f"{recording}.npz",
-            Clock(offset_s, drift_ppm),
+            clocks[recording],
             np.nan if quality is None else quality,
             rows[session],
         )
-        for recording, session, offset_s, drift_ppm, quality in known.select(
-            "recording", "session", "offset_s", "drift_ppm", "quality"
-        )
+        for recording, session, quality in known.select("recording", "session", "quality")
         .sort("recording")
         .iter_rows()
         if session in rows
@@ -188,7 +188,7 @@ def _fill(
         own = [windows[row] for row in rows]
         with np.load(source.path, allow_pickle=False) as arrays:
             for variant, part in cuts.items():
-                clock = replace(source.clock, offset_s=source.clock.offset_s + part.late_s)
+                clock = source.clock.shifted(part.late_s)
                 outputs[variant][rows] = cut(
                     arrays[part.array], arrays["times_s"], clock, own, grid
                 )

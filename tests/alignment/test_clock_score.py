@@ -3,14 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock import Clock, Line
 from pipeline.alignment.clock_score import ClockPair, between_ms, score_clocks, summarise
 
-TRUE = Clock(1.0, 100.0)
+TRUE = Line(1.0, 100.0)
 
 
 def pair(modality: str, session: str = "s", offset_s: float = 0.0, ppm: float = 0.0) -> ClockPair:
-    found = Clock(TRUE.offset_s + offset_s, TRUE.drift_ppm + ppm)
+    found = Clock.straight(TRUE.offset_s + offset_s, TRUE.drift_ppm + ppm)
     return ClockPair(session, modality, found, TRUE, 100.0)
 
 

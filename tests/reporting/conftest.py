@@ -60,7 +60,7 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
                 pulses = clock == "pulses"
                 alignment.append(
                     {"recording": name, "session": session, "modality": modality, "method": clock}
-                    | {"n_anchors": 12 if pulses else 0, "status": "aligned"}
+                    | {"n_anchors": 12 if pulses else 0, "n_pieces": 1, "status": "aligned"}
                     | {"offset_s": rng.uniform(-2, 2) if pulses else 0.0}
                     | {"drift_ppm": rng.uniform(-300, 300) if pulses else 0.0}
                     | {"residual_ms": rng.lognormal(0, 1) if pulses else None}

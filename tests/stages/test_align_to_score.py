@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline import params, registry
-from pipeline.alignment.clock import Clock
+from pipeline.alignment.clock import Line
 from pipeline.contracts import (
     Alignment,
     Annotations,
@@ -41,10 +41,10 @@ QUARANTINED = "c_1_slow"
 VARIANTS = ("clean", "noise_1", "noise_2")
 
 
-def clock_of(session: str, modality: str) -> Clock:
+def clock_of(session: str, modality: str) -> Line:
     seed = int(hashlib.sha256(f"{session}{modality}".encode()).hexdigest()[:6], 16)
     rng = np.random.default_rng(seed)
-    return Clock(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
+    return Line(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
 
 
 def state_at(times_s: np.ndarray) -> np.ndarray:
@@ -108,7 +108,8 @@ def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
         ok = recording != QUARANTINED
         if ok:
             write_arrays(
-                folder / f"{recording}.npz", {"times_s": times, "pulses_s": seen, **arrays}
+                folder / f"{recording}.npz",
+                {"times_s": times, "pulses_s": seen, "anchors_s": np.empty((0, 2)), **arrays},
             )
         rows.append(
             {
@@ -267,7 +268,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
         return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
     first = bytes_of(run())
-    assert len(first) == 2 + 2 + 2 * (len(VARIANTS) + 5) + 6
+    assert len(first) == 4 + 2 + 2 * (len(VARIANTS) + 5) + 6
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 
