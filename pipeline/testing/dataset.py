@@ -18,14 +18,13 @@ import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
 from pipeline import params, registry
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Pulses, Table, Trials
-from pipeline.datasets.base import Dataset, Entry, Listing
+from pipeline.catalog import FILE_NAME, build_catalog, one_line
+from pipeline.contracts import CLOCKS, Annotations, Pulses, Table, Trials
+from pipeline.datasets.base import Dataset, Entry, Listing, opened
 from pipeline.errors import ConsilienceError
 from pipeline.testing.pickles import no_pickles, traps
 from pipeline.testing.rules import ContractError, only, require
 
-CLOCKS = ("shared", "anchors")
 MAX_COPIED_BYTES = 200_000_000  # a larger dataset is listed, but not damaged
 MAX_DAMAGED_FILES = 12
 GARBAGE = (b"", b"\0" * 512, b'\xff\xfe\x00,;\n"' * 40, b"a,b,c\n1,2\n", b"{}")
@@ -52,9 +51,14 @@ class DatasetCase:
         return Path(self._folder.name)
 
     @cached_property
+    def opened(self) -> Dataset:
+        """The dataset with what it finds at `root`."""
+        return opened(self.dataset, self.root)
+
+    @cached_property
     def listing(self) -> Listing:
         """What the dataset says of `root`."""
-        return self.dataset.list(self.root)
+        return self.opened.list(self.root)
 
     def copy(self, name: str) -> Path | None:
         """Return a new copy of `root`, or None if it is too large for one."""
@@ -66,7 +70,7 @@ class DatasetCase:
 
 def check_description(case: DatasetCase) -> None:
     """Check that name, classes, clock and preset are what the parameters need."""
-    dataset = case.dataset
+    dataset = case.opened
     require(
         re.fullmatch(r"[a-z][a-z0-9_]*", dataset.name),
         f"the name '{dataset.name}' is no lower-case identifier",
@@ -108,10 +112,10 @@ def check_tables(case: DatasetCase) -> None:
             f"{name} end before they start",
             "report such rows in `problems` and leave them out",
         )
-    labels = set(listing.annotations["label"].drop_nulls())
+    unknown = set(listing.annotations["label"].drop_nulls()) - set(case.opened.classes)
     require(
-        labels <= set(case.dataset.classes),
-        f"labels {sorted(labels - set(case.dataset.classes))} are no classes",
+        not unknown,
+        f"labels {sorted(unknown)} are no classes",
         "map them to `classes`, or report the rows in `problems`",
     )
     sessions = {entry.session for entry in listing.entries}
@@ -137,8 +141,8 @@ def check_ids(case: DatasetCase) -> None:
     for entry in entries:
         for what, text in (("session", entry.session), ("subject", entry.subject)):
             require(
-                re.fullmatch(r"[^/\\\x00-\x1f]+", text) and not text.startswith("."),
-                f"{what} {text!r} cannot be part of a file name",
+                FILE_NAME.fullmatch(text) and text == one_line(text),
+                f"the {what} {text!r} cannot be part of a file name",
                 "build it without slashes and control characters, not starting with a dot",
             )
         identity = (entry.session, entry.modality)
@@ -189,7 +193,7 @@ def check_determinism(case: DatasetCase) -> None:
     """Check that chance and the order in which folders are read do not matter."""
     for order, reverse in (("again", False), ("with folders read in another order", True)):
         with _folders_in_order(reverse):
-            listing = case.dataset.list(case.root)
+            listing = case.opened.list(case.root)
         require(
             _comparable(listing) == _comparable(case.listing),
             f"listing {order} gives another result",
@@ -203,7 +207,7 @@ def check_relocation(case: DatasetCase) -> None:
     if moved is None:
         return
     before = _contents(moved)
-    listing = case.dataset.list(moved)
+    listing = opened(case.dataset, moved).list(moved)
     require(_contents(moved) == before, "list() changed the folder", "only read it")
     require(
         sorted(map(str, listing.entries)) == sorted(map(str, case.listing.entries)),
@@ -218,7 +222,7 @@ def check_empty_folder(case: DatasetCase) -> None:
     empty.mkdir()
     try:
         with only(ConsilienceError, "an empty folder"):
-            entries = case.dataset.list(empty).entries
+            entries = opened(case.dataset, empty).list(empty).entries
     except ConsilienceError as error:
         require("\n" not in str(error), "the error has several lines", "say it in one")
         return
@@ -287,7 +291,7 @@ def check_links_out(case: DatasetCase) -> None:
 def check_no_pickle(case: DatasetCase) -> None:
     """Check that listing loads no pickle, and that one under a false name is not run."""
     with no_pickles(f"the dataset '{case.dataset.name}'"):
-        case.dataset.list(case.root)
+        case.opened.list(case.root)
     root, sprung = case.copy("pickles"), case.folder / "sprung"
     if root is None:
         return
@@ -370,7 +374,7 @@ def _require_inside(entry: Entry, root: Path) -> None:
 def _listing_or_refusal(case: DatasetCase, root: Path, how: str) -> Listing | None:
     try:
         with only(ConsilienceError, f"listing with {how}"):
-            listing = case.dataset.list(root)
+            listing = opened(case.dataset, root).list(root)
     except ConsilienceError as error:
         require("\n" not in str(error), f"the error about {how} has several lines", "say it in one")
         return None

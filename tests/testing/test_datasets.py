@@ -1,0 +1,50 @@
+"""Every dataset keeps its contract; a new one is asked for a folder to list."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline import registry
+from pipeline.testing import DATASET_CHECKS, DatasetCase, name_of
+
+HERE = Path(__file__).parent
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ROOTS = load(HERE / "roots.py").ROOTS
+
+
+@pytest.fixture(scope="session")
+def case_of(tmp_path_factory):
+    @lru_cache
+    def make(name: str) -> DatasetCase:
+        folder = tmp_path_factory.mktemp(name)
+        return DatasetCase(registry.find("datasets", name), ROOTS[name](folder))
+
+    return make
+
+
+@pytest.mark.parametrize("check", DATASET_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", sorted(ROOTS))
+def test_every_dataset_keeps_its_contract(name, check, case_of):
+    check(case_of(name))
+
+
+@pytest.mark.parametrize("name", registry.names("datasets"))
+def test_no_dataset_goes_unchecked(name):
+    own = HERE.parent / "datasets" / f"test_{name}.py"
+    assert name in ROOTS or (own.is_file() and "DATASET_CHECKS" in own.read_text()), (
+        f"nothing checks '{name}': run DATASET_CHECKS in tests/datasets/test_{name}.py, as "
+        "'consilience new dataset' writes it, or give a folder in tests/testing/roots.py"
+    )

@@ -1,0 +1,51 @@
+"""Every modality keeps its contract; a new one is asked for examples."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline import registry
+from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
+
+HERE = Path(__file__).parent
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+EXAMPLES = load(HERE / "examples.py").EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def case_of(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+
+    @lru_cache
+    def make(name: str) -> ModalityCase:
+        return ModalityCase(registry.find("modalities", name), EXAMPLES[name](folder))
+
+    return make
+
+
+@pytest.mark.parametrize("check", MODALITY_CHECKS, ids=name_of)
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_modality_keeps_its_contract(name, check, case_of):
+    check(case_of(name))
+
+
+@pytest.mark.parametrize("name", registry.names("modalities"))
+def test_no_modality_goes_unchecked(name):
+    own = HERE.parent / "modalities" / f"test_{name}.py"
+    assert name in EXAMPLES or (own.is_file() and "MODALITY_CHECKS" in own.read_text()), (
+        f"nothing checks '{name}': run MODALITY_CHECKS in tests/modalities/test_{name}.py, as "
+        "'consilience new modality' writes it, or give examples in tests/testing/examples.py"
+    )
