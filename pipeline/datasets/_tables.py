@@ -135,7 +135,6 @@ def _frame(rows: list[list[object]], header: list[str]) -> pl.DataFrame:
     texts = {
         column: pl.Series(cells, dtype=pl.String).str.strip_chars().replace("", None)
         for column, cells in zip(header, columns[1:], strict=True)
-        if column
     }
     return pl.DataFrame({LINE: pl.Series(columns[0], dtype=pl.Int64), **texts})
 

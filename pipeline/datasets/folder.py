@@ -73,14 +73,14 @@ class Folder:
         ConsilienceError
             If there is no readable manifest, no usable row in it, or too many classes.
         """
-        listing = Folder(classes=_stated_classes(root)).list(root)
+        listing = Folder(classes=stated_classes(root)).list(root)
         modalities = tuple(dict.fromkeys(entry.modality for entry in listing.entries))
         if not modalities:
             where, what, _ = next(iter(listing.problems), (MANIFEST, "there is no row", ""))
             raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, "see the layout")
         n_subjects = len({entry.subject for entry in listing.entries})
         preset = {"splits": {"folds": min(8, n_subjects)}} if 2 <= n_subjects < 8 else {}
-        return Folder(modalities, _classes(root, listing.annotations), preset)
+        return Folder(modalities, classes_in(root, listing.annotations), preset)
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.
@@ -184,7 +184,8 @@ def _rate_hz(text: str | None) -> float | None:
     return number if 0 < number < float("inf") else None
 
 
-def _stated_classes(root: Path) -> tuple[str, ...]:
+def stated_classes(root: Path) -> tuple[str, ...]:
+    """Return the classes that ``classes.txt`` names, or none if there is no such file."""
     path = root / CLASSES
     if not path.is_file():
         return ()
@@ -195,10 +196,10 @@ def _stated_classes(root: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _classes(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
+def classes_in(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
     """Return the classes stated, or else those that occur."""
     occurring = annotations.filter(pl.col("target") == "emotion")["label"].unique().sort()
-    classes = _stated_classes(root) or tuple(occurring.to_list())
+    classes = stated_classes(root) or tuple(occurring.to_list())
     if len(classes) > MAX_CLASSES:
         raise ConsilienceError(
             f"{len(classes)} classes, such as {', '.join(classes[:3])}",

@@ -21,10 +21,12 @@ from typing import Any, ClassVar
 import polars as pl
 
 from pipeline.contracts import Annotations, Pulses, Trials, frame_of
+from pipeline.datasets._tables import LINE, Problem, keep, read_text
 from pipeline.datasets.base import Entry, Listing
 from pipeline.errors import ConsilienceError
 
-NAME = re.compile(r"(0[123])-((01|02)-(0[1-8])-0[12]-0[12]-0[12]-(\d\d))")
+CLIP = "(01|02)-(0[1-8])-0[12]-0[12]-0[12]-([0-9][0-9])"
+NAME = re.compile(f"(0[123])-({CLIP})")
 FULL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
 ACTION_UNITS = "openface_au35_clipmean.csv"
 FACES = ("face_au", "upper_face_au", "lower_face_au")  # modalities that read the same table
@@ -70,7 +72,7 @@ class Ravdess:
             if match is not None
             for entry in _entries(path.relative_to(root).as_posix(), match)
         ]
-        entries = _prefer_audio_only(entries) + list(_action_units(root))
+        entries = _prefer_audio_only(entries) + list(_action_units(root, problems))
         if not entries:
             raise ConsilienceError(
                 "no RAVDESS clip found",
@@ -108,17 +110,18 @@ def _prefer_audio_only(entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def _action_units(root: Path) -> Iterator[Entry]:
+def _action_units(root: Path, problems: list[Problem]) -> Iterator[Entry]:
     path = root / ACTION_UNITS
     if not path.is_file():
         return
     try:
-        clips = pl.read_csv(path, columns=["clip"])["clip"].to_list()
-    except pl.exceptions.PolarsError as error:
-        raise ConsilienceError(
-            f"not a table with a column 'clip': {error}", ACTION_UNITS, "export it again"
-        ) from None
-    for clip in clips:
+        table = read_text(path, root, ("clip",), problems)
+    except ConsilienceError as error:
+        problems.append((error.where, error.what, f"{error.remedy}; its clips are left out"))
+        return
+    named = pl.col("clip").str.contains(f"^{CLIP}$")
+    table = keep(table.select(LINE, "clip"), named, ACTION_UNITS, "no RAVDESS clip", problems)
+    for clip in table["clip"]:
         for face in FACES:
             yield Entry(clip, f"Actor_{clip[-2:]}", face, ACTION_UNITS, item=clip)
 
