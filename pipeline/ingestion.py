@@ -116,11 +116,11 @@ def _sources(modality: Modality) -> list[str]:
     """Return the code behind the features: of this module, the random numbers and the modality.
 
     A modality's code is that of its class, of the classes it is derived from, and of all that
-    these modules import of their own packages.
+    these modules import of their own packages, or of the alignment to read a container's clock.
     """
     bases = [part.__module__ for part in type(modality).__mro__]
     own = [name for name in bases if name.split(".")[0] not in sys.stdlib_module_names]
-    packages = {name.rpartition(".")[0] for name in own}
+    packages = {name.rpartition(".")[0] for name in own} | {"pipeline.alignment"}
     todo, sources = [__name__, generator.__module__, *own], {}
     while todo:
         name = todo.pop()

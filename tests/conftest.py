@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -114,3 +117,71 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the real recordings are not beside this checkout (../shared/data)")
     return REAL_DATA
+
+
+@dataclass
+class XdfStream:
+    """A stream to write to an XDF file: numbers as float32, or text."""
+
+    name: str
+    type: str
+    rate_hz: float
+    values: Any
+    stamps_s: Any
+    channels: tuple[str, ...] = ()
+    unit: str = "microvolts"
+    offsets: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+
+    @property
+    def is_text(self) -> bool:
+        return len(self.values) > 0 and isinstance(self.values[0], str)
+
+    def header(self) -> str:
+        width = max(len(self.channels), 1)
+        named = "".join(
+            f"<channel><label>{escape(label)}</label><unit>{self.unit}</unit></channel>"
+            for label in self.channels
+        )
+        form = "string" if self.is_text else "float32"
+        return (
+            f"<info><name>{escape(self.name)}</name><type>{escape(self.type)}</type>"
+            f"<channel_count>{width}</channel_count><nominal_srate>{self.rate_hz}</nominal_srate>"
+            f"<channel_format>{form}</channel_format>"
+            f"<desc><channels>{named}</channels></desc></info>"
+        )
+
+    def samples(self) -> bytes:
+        if self.is_text:
+            values = [
+                b"\x04" + struct.pack("<I", len(t.encode())) + t.encode() for t in self.values
+            ]
+        else:
+            values = [np.atleast_1d(row).astype("<f4").tobytes() for row in self.values]
+        stamped = [
+            b"\x08" + struct.pack("<d", stamp) + value
+            for stamp, value in zip(self.stamps_s, values, strict=True)
+        ]
+        return b"\x04" + struct.pack("<I", len(stamped)) + b"".join(stamped)
+
+
+def write_xdf_file(path: Path, *streams: XdfStream) -> Path:
+    """Write the chunks that the XDF specification asks for, as LabRecorder does."""
+
+    def chunk(tag: int, content: bytes) -> bytes:
+        return b"\x08" + struct.pack("<QH", len(content) + 2, tag) + content
+
+    parts = [b"XDF:", chunk(1, b"<info><version>1.0</version></info>")]
+    numbered = [(struct.pack("<I", number), one) for number, one in enumerate(streams, 1)]
+    parts += [chunk(2, number + one.header().encode()) for number, one in numbered]
+    parts += [chunk(3, number + one.samples()) for number, one in numbered if len(one.values)]
+    for number, one in numbered:
+        parts += [chunk(4, number + struct.pack("<dd", *pair)) for pair in one.offsets]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+@pytest.fixture(scope="session")
+def xdf() -> tuple[type[XdfStream], Callable[..., Path]]:
+    """Give the description of a stream, and the function that writes an XDF file of some."""
+    return XdfStream, write_xdf_file

@@ -24,7 +24,7 @@ PLUMBING = {
 # What a stage loads by name, and what a modality's file brings that the stage does not run.
 PLUGINS = {
     "catalog": {"pipeline/datasets", "pipeline/modalities"},
-    "ingest": {"pipeline/modalities"},
+    "ingest": {"pipeline/modalities", "pipeline/alignment/lsl.py"},
     "window": {"pipeline/modalities"},
     "train": {"pipeline/methods", "pipeline/modalities"},
     "evaluate": {"pipeline/methods", "pipeline/modalities"},

@@ -1,8 +1,11 @@
-"""EEG: EDF and its relatives, cleaned by MNE-Python, as log band power per channel over time.
+"""EEG: recordings of many formats, cleaned by MNE-Python, as log band power per channel over time.
 
 Everything happens inside one recording: bad channels are found and interpolated by spherical
 splines (Perrin et al. 1989), the mains hum is notched out, the signal band-passed and referred
 to the average. Band power is taken from a Hann window that slides over the cleaned signal.
+
+What was lost stays lost: samples that a packet counter or the time stamps show to be missing open
+a gap in time, an electrode without contact reads NaN, and frames over either are NaN.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
-from pipeline.files import content_hash, text_hash
 from pipeline.modalities._corrupt_eeg import CORRUPTIONS
+from pipeline.modalities._packets import GAP, gaps_in, packets_of
+from pipeline.modalities._recording import SUFFIXES, Recording, identity, open_recording
 from pipeline.modalities.base import (
     Corruption,
     Features,
@@ -37,10 +41,10 @@ from pipeline.model.encoders import FunctionalsEncoder
 
 Array = NDArray[np.float64]
 
-SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
-TRIGGERS = re.compile(r"^(trig(ger)?|status|marker|sti.*|stim)$", re.IGNORECASE)
 OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-MAX_RATE_HZ = 50_000.0
+MAX_LOST = 0.5  # of a recording's samples
+MICRO, MILLI = 1e-6, 1e-3
+WORTH_TELLING = 0.01  # share of the time
 FLAT_V = 1e-8  # peak to peak within a second: below any amplifier's own noise
 BANDS_HZ = {
     "delta": (1.0, 4.0),
@@ -69,6 +73,12 @@ class EegParams(ModalityParams):
     hop_s: float = Field(0.25, gt=0)
     bad_z: float = Field(5.0, gt=0)
     max_bad_fraction: float = Field(0.5, gt=0, lt=1)
+    min_contact: float = Field(
+        3.0, description="least contact quality, where the recorder tells it: Emotiv's 0 to 4"
+    )
+    max_contact_loss: float = Field(
+        0.25, gt=0, le=1, description="share without contact above which a channel is bad"
+    )
     KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
@@ -89,7 +99,7 @@ class Eeg:
     """The EEG modality."""
 
     name: ClassVar[str] = "eeg"
-    suffixes: ClassVar[tuple[str, ...]] = (".edf", ".bdf", ".vhdr", ".fif")
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     Params: ClassVar[type[ModalityParams]] = EegParams
 
     def probe(self, path: Path, item: str | None) -> Header:
@@ -100,22 +110,17 @@ class Eeg:
         RecordingError
             If the file is empty, truncated, unreadable, or has no EEG channel.
         """
-        raw = _open(path)
-        names = _eeg_names(raw, path)
-        date = raw.info["meas_date"]
+        recording = open_recording(path, item)
         return Header(
-            rate_hz=float(raw.info["sfreq"]),
-            n_channels=len(names),
-            duration_s=float(raw.n_times / raw.info["sfreq"]),
-            start_time=date.isoformat() if date else None,
+            rate_hz=recording.rate_hz,
+            n_channels=len(_eeg_names(recording)),
+            duration_s=recording.n_samples / recording.rate_hz,
+            start_time=recording.start_time,
         )
 
     def identity(self, path: Path, item: str | None) -> str:
-        """Return the hash of the file, and of its companions if it is BrainVision's."""
-        if path.suffix.lower() != ".vhdr":
-            return content_hash(path)
-        parts = (path, *(path.with_suffix(suffix) for suffix in (".eeg", ".vmrk")))
-        return text_hash(*(content_hash(part) for part in parts if part.is_file()))
+        """Return the hash of the recording, companions of its file included."""
+        return identity(path, item)
 
     def read(self, path: Path, item: str | None, params: EegParams) -> Signal:
         """Read every EEG channel, and the pulses on the trigger channel.
@@ -123,24 +128,61 @@ class Eeg:
         Returns
         -------
         Signal
-            ``values`` float64 in volts, shape (n_samples, n_channels).
+            ``values`` float64 in volts, shape (n_samples, n_channels); NaN where an electrode
+            has too little contact. Times leave out what the packet counter shows to be missing.
         """
-        raw = _open(path)
-        names = _eeg_names(raw, path)
-        try:
-            values = raw.get_data(picks=list(names), verbose="error").T
-            triggers = [name for name in raw.ch_names if TRIGGERS.match(name)]
-            lines = [raw.get_data(picks=[name], verbose="error")[0] for name in triggers]
-        except (ValueError, OSError, RuntimeError) as error:
-            raise RecordingError(f"the samples are unreadable: {error}", str(path)) from None
-        rate_hz = float(raw.info["sfreq"])
-        edges = np.concatenate([np.empty(0), *map(rising_edges, lines)])
-        pulses_s = np.unique(edges) / rate_hz
-        times_s = np.arange(len(values)) / rate_hz
-        return Signal(np.ascontiguousarray(values), times_s, tuple(names.values()), pulses_s)
+        recording = open_recording(path, item)
+        names = _eeg_names(recording)
+        values = recording.values(list(names), MICRO)
+        for channel, lost in _without_contact(recording, names, params.min_contact).items():
+            values[lost, channel] = np.nan
+        times_s, pulses = recording.times_s(), recording.pulses()
+        once = np.ones(len(times_s), bool)
+        packets = packets_of(recording)
+        if packets is not None:
+            once = ~packets.repeated
+            times_s = times_s if recording.stamped else packets.position / recording.rate_hz
+        return Signal(
+            np.ascontiguousarray(values[once]),
+            times_s[once],
+            tuple(names.values()),
+            times_s[pulses],
+            recording.anchors_s(),
+        )
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is wrong with a readable recording: lost packets, bad contacts, flat lines.
+
+        Raises
+        ------
+        RecordingError
+            As `probe`.
+        """
+        recording = open_recording(path, item)
+        names = _eeg_names(recording)
+        packets = packets_of(recording)
+        found = packets.findings() if packets else []
+        bad = _without_contact(recording, names, EegParams().min_contact)
+        shares = {channel: float(lost.mean()) for channel, lost in bad.items()}
+        found += [
+            f"contact bad on {list(names.values())[channel]} {100 * share:.0f} % of the time"
+            for channel, share in shares.items()
+            if share >= WORTH_TELLING
+        ]
+        values = recording.values(list(names), MICRO)
+        flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
+        found += [
+            f"{name} is flat {100 * share:.0f} % of the time"
+            for name, share in zip(names.values(), flat, strict=True)
+            if share >= WORTH_TELLING
+        ]
+        return found + gaps_in(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: EegParams) -> Features:
         """Clean the recording and return log10 band power in µV², channel by channel.
+
+        Frames that overlap a gap in time, or a moment at which more than ``max_bad_fraction`` of
+        the channels had no contact, are NaN.
 
         Raises
         ------
@@ -149,14 +191,17 @@ class Eeg:
             many channels are missing, flat, NaN or noisy.
         """
         rate_hz = _rate_hz(signal, params)
-        raw, bads, quality = _assess(signal, rate_hz, params)
+        values, received = _on_grid(signal, rate_hz)
+        raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
         clean = _clean(raw, bads, params)
         power, centres_s = band_power(clean * 1e6, rate_hz, params)
-        values = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
+        frames = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
+        gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
+        frames[_overlaps(gone, rate_hz, params)] = np.nan
         names = tuple(
             f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
         )
-        return Features(values, signal.times_s[0] + centres_s, names, quality)
+        return Features(frames, signal.times_s[0] + centres_s, names, quality)
 
     def corrupt(
         self,
@@ -169,14 +214,17 @@ class Eeg:
         """Spoil the working channels as they come out of the amplifier."""
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
-        alive = np.isfinite(values).all(axis=0) & (np.ptp(values, axis=0) > FLAT_V)
+        unknown = ~np.isfinite(values)
+        filled = _filled(values)
+        alive = ~unknown.all(axis=0) & (np.ptp(filled, axis=0) > FLAT_V)
         if not alive.any():
             return signal
         level = params.corruptions[kind][severity - 1]
-        spoilt = values.copy()
+        spoilt = filled.copy()
         spoilt[:, alive] = CORRUPTIONS[kind].apply(
-            values[:, alive], level, rate_hz, params.mains_hz, rng
+            filled[:, alive], level, rate_hz, params.mains_hz, rng
         )
+        spoilt[unknown] = np.nan
         return replace(signal, values=spoilt)
 
     def frame_rate_hz(self, params: EegParams) -> float:
@@ -186,13 +234,6 @@ class Eeg:
     def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
         """Return functionals over time and a small network."""
         return FunctionalsEncoder(n_features, width, dropout)
-
-
-def rising_edges(line: Array) -> NDArray[np.intp]:
-    """Return the first samples at which a trigger line stands above half its height."""
-    rest, top = np.median(line), np.max(line)
-    high = line > (rest + top) / 2
-    return np.flatnonzero(high[1:] & ~high[:-1]) + 1
 
 
 def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:
@@ -209,9 +250,7 @@ def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, 
     centres_s : ndarray of float64, shape (n_frames,)
         Seconds from the first sample.
     """
-    size = round(params.window_s * rate_hz)
-    n_frames = 1 + int((clean.shape[1] - size) / (params.hop_s * rate_hz))
-    starts = np.rint(np.arange(n_frames) * params.hop_s * rate_hz).astype(int)
+    size, starts = _frames(clean.shape[1], rate_hz, params)
     window = scipy.signal.windows.hann(size, sym=False)
     frames = np.lib.stride_tricks.sliding_window_view(clean, size, axis=1)[:, starts] * window
     spectrum = scipy.fft.rfft(frames, axis=2)
@@ -219,11 +258,12 @@ def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, 
     hz = scipy.fft.rfftfreq(size, 1 / rate_hz)
     inside = [(hz >= low) & (hz < high) for low, high in params.bands_hz.values()]
     power = np.stack([density[:, :, band].sum(axis=2) for band in inside], axis=2)
-    return power.transpose(1, 0, 2), (starts + (size - 1) / 2) / rate_hz
+    centres_s: Array = np.asarray((starts + (size - 1) / 2) / rate_hz, np.float64)
+    return power.transpose(1, 0, 2), centres_s
 
 
 def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, str]:
-    """Find channels that are NaN, flat, or stand out in amplitude or high-frequency noise.
+    """Find channels without contact, flat, or outstanding in amplitude or high-frequency noise.
 
     Parameters
     ----------
@@ -235,7 +275,9 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
     dict of int to str
         Reason by the channel's index.
     """
-    bads = {int(i): "NaN" for i in np.flatnonzero(~np.isfinite(values).all(axis=0))}
+    unknown = ~np.isfinite(values)
+    values = _filled(values)
+    bads = {int(i): "without contact" for i in np.flatnonzero(_lost(unknown, params))}
     flat = flat_fraction(values, rate_hz) > 0.1
     bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
     good = np.array([i for i in range(values.shape[1]) if i not in bads], int)
@@ -261,15 +303,71 @@ def flat_fraction(values: Array, rate_hz: float) -> Array:
     return moves
 
 
+def _on_grid(signal: Signal, rate_hz: float) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the samples at an even rate, NaN where none are, and which moments have one."""
+    values = np.where(np.isfinite(signal.values), signal.values, np.nan).astype(np.float64)
+    place = np.rint((signal.times_s - signal.times_s[0]) * rate_hz).astype(np.intp)
+    place = place if _gaps(signal.times_s).any() else np.arange(len(place))
+    grid = np.full((int(place[-1]) + 1, values.shape[1]), np.nan)
+    received = np.zeros(len(grid), bool)
+    grid[place], received[place] = values, True
+    return grid, received
+
+
+def _gaps(times_s: Array) -> NDArray[np.bool_]:
+    """Say between which samples others are missing, shape (n_samples - 1,)."""
+    steps_s = np.diff(times_s)
+    wide: NDArray[np.bool_] = steps_s > GAP * np.median(steps_s)
+    return wide
+
+
+def _filled(values: Array) -> Array:
+    """Return the channels with what is not finite interpolated over time; 0 if nothing is."""
+    unknown = ~np.isfinite(values)
+    filled = np.where(unknown, 0.0, values)
+    moments = np.arange(len(values))
+    for channel in np.flatnonzero(unknown.any(axis=0) & ~unknown.all(axis=0)):
+        hole = unknown[:, channel]
+        filled[hole, channel] = np.interp(moments[hole], moments[~hole], values[~hole, channel])
+    return filled
+
+
+def _lost(unknown: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
+    """Say which channels lack too much of what others have, shape (n_channels,)."""
+    any_known = ~unknown.all(axis=1)
+    if not any_known.any():
+        return np.ones(unknown.shape[1], bool)
+    lost: NDArray[np.bool_] = unknown[any_known].mean(axis=0) > params.max_contact_loss
+    return lost
+
+
+def _overlaps(gone: NDArray[np.bool_], rate_hz: float, params: EegParams) -> NDArray[np.bool_]:
+    """Say which frames of `band_power` reach over moments that are gone, shape (n_frames,)."""
+    size, starts = _frames(len(gone), rate_hz, params)
+    before = np.concatenate([[0], np.cumsum(gone)])
+    over: NDArray[np.bool_] = before[starts + size] > before[starts]
+    return over
+
+
+def _frames(n_samples: int, rate_hz: float, params: EegParams) -> tuple[int, NDArray[np.intp]]:
+    """Return the length of a frame and the first samples of all, in samples."""
+    size = round(params.window_s * rate_hz)
+    n_frames = 1 + int((n_samples - size) / (params.hop_s * rate_hz))
+    return size, np.rint(np.arange(n_frames) * params.hop_s * rate_hz).astype(np.intp)
+
+
 def _assess(
-    signal: Signal, rate_hz: float, params: EegParams
+    values: Array,
+    received: NDArray[np.bool_],
+    channels: tuple[str, ...],
+    rate_hz: float,
+    params: EegParams,
 ) -> tuple[mne.io.RawArray, list[str], dict[str, float]]:
     """Judge the channels; return those of the montage, the bad ones' names, the quality."""
-    values = np.asarray(signal.values, np.float64)
-    index = {name.casefold(): i for i, name in enumerate(signal.channels)}
+    index = {name.casefold(): i for i, name in enumerate(channels)}
     missing = [name for name in params.channels if name.casefold() not in index]
     bads = bad_channels(values, rate_hz, params)
-    reasons = {signal.channels[i]: reason for i, reason in bads.items()}
+    reasons = {channels[i]: reason for i, reason in bads.items()}
     wanted = {name.casefold() for name in params.channels}
     lost = {name: "missing" for name in missing} | {
         name: reason for name, reason in reasons.items() if name.casefold() in wanted
@@ -279,15 +377,16 @@ def _assess(
         raise RecordingError(
             f"{len(lost)} of {len(params.channels)} channels are unusable: {told}",
             "eeg",
-            f"the recording has {', '.join(signal.channels)}; params.modalities.eeg.channels "
+            f"the recording has {', '.join(channels)}; params.modalities.eeg.channels "
             "says which are wanted",
         )
-    info = mne.create_info([*signal.channels, *missing], rate_hz, "eeg")
+    info = mne.create_info([*channels, *missing], rate_hz, "eeg")
     data = np.zeros((len(info.ch_names), len(values)))
-    data[: values.shape[1]] = np.nan_to_num(values.T - np.nanmean(values, axis=0)[:, None])
+    filled = _filled(values)
+    data[: values.shape[1]] = (filled - filled.mean(axis=0)).T
     raw = mne.io.RawArray(data, info, verbose="error")
     raw.set_montage(_montage(), match_case=False, verbose="error")
-    quality = _quality(values, rate_hz, len(lost) / len(params.channels), params)
+    quality = _quality(values, received, rate_hz, len(lost) / len(params.channels), params)
     return raw, [*reasons, *missing], quality
 
 
@@ -312,19 +411,28 @@ def _clean(raw: mne.io.RawArray, bads: list[str], params: EegParams) -> Array:
 
 
 def _quality(
-    values: Array, rate_hz: float, bad_fraction: float, params: EegParams
+    values: Array,
+    received: NDArray[np.bool_],
+    rate_hz: float,
+    bad_fraction: float,
+    params: EegParams,
 ) -> dict[str, float]:
-    finite = np.isfinite(values).all(axis=0)
-    hum = _hum_ratio_db(values[:, finite], rate_hz, params.mains_hz)
-    flat = float(flat_fraction(values, rate_hz)[finite].mean()) if finite.any() else 1.0
-    clipped = float(_clipped_fraction(values[:, finite]).mean()) if finite.any() else 1.0
+    finite = ~_lost(np.isnan(values), params)
+    kept = _filled(values[:, finite])
+    hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
+    flat = float(flat_fraction(kept, rate_hz).mean()) if finite.any() else 1.0
+    clipped = float(_clipped_fraction(kept).mean()) if finite.any() else 1.0
     return {
         "bad_channel_fraction": bad_fraction,
-        "nan_fraction": float(np.isnan(values).mean()),
+        "contact_bad_fraction": float(np.isnan(values[received]).mean()),
+        "packet_losses": float(np.count_nonzero(received[:-1] & ~received[1:])),
+        "packet_loss_fraction": float(np.mean(~received)),
         "flat_fraction": flat,
         "clipped_fraction": clipped,
         "line_noise_db": hum,
-        "quality": float((1 - bad_fraction) * (1 - clipped) * np.clip(1.5 - hum / 40, 0.2, 1)),
+        "quality": float(
+            (1 - bad_fraction) * received.mean() * (1 - clipped) * np.clip(1.5 - hum / 40, 0.2, 1)
+        ),
     }
 
 
@@ -351,8 +459,19 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
     n_samples = len(signal.times_s)
     if n_samples < 2:
         raise RecordingError(f"{n_samples} samples", "eeg", "record for longer")
+    steps_s = np.diff(signal.times_s)
+    if not (steps_s > 0).all():
+        raise RecordingError("time stands still or runs back", "eeg", "record each run by itself")
     duration_s = float(signal.times_s[-1] - signal.times_s[0])
-    rate_hz = (n_samples - 1) / duration_s
+    gaps = _gaps(signal.times_s)
+    rate_hz = 1 / float(np.median(steps_s)) if gaps.any() else (n_samples - 1) / duration_s
+    expected = round(duration_s * rate_hz) + 1
+    if n_samples < (1 - MAX_LOST) * expected:
+        raise RecordingError(
+            f"{expected - n_samples} of {expected} samples are missing",
+            "eeg",
+            "check the wireless link, or divide the recording where it was interrupted",
+        )
     if duration_s < params.window_s + 1:
         raise RecordingError(f"{duration_s:.2f} s are too short", "eeg", "record for longer")
     high_hz = max(high for _, high in params.bands_hz.values())
@@ -376,70 +495,38 @@ def _standard_names() -> dict[str, str]:
     return names | {old.casefold(): new for old, new in OLD_NAMES.items()}
 
 
-def _eeg_names(raw: Any, path: Path) -> dict[str, str]:
+def _eeg_names(recording: Recording) -> dict[str, str]:
     """Return the EEG channels: the file's name to the standard 10-20 one."""
     known = _standard_names()
     names: dict[str, str] = {}
-    for name in raw.ch_names:
+    for name in recording.names:
         bare = re.sub(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", "", name, flags=re.I)
         standard = known.get(bare.casefold())
         if standard and standard not in names.values():
             names[name] = standard
     if not names:
         raise RecordingError(
-            f"no channel has a 10-20 name; there are {', '.join(raw.ch_names[:8])}",
-            str(path),
+            f"no channel has a 10-20 name; there are {', '.join(recording.names[:8])}",
+            str(recording.path),
             "name the channels after the 10-20 system, such as Fp1 or Cz",
         )
     return names
 
 
-def _open(path: Path) -> Any:
-    """Open a recording without reading its samples. Raises RecordingError."""
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
-    if path.suffix.lower() in SAMPLE_BYTES:
-        _check_size(path)
-    try:
-        raw = mne.io.read_raw(path, preload=False, verbose="error")
-    except Exception as error:  # MNE's readers raise whatever the bytes lead them to
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RecordingError(
-            f"not a readable EEG file: {first}", str(path), "export it again"
-        ) from None
-    if raw.n_times == 0:
-        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
-    if not 1 <= raw.info["sfreq"] <= MAX_RATE_HZ:
-        raise RecordingError(
-            f"{raw.info['sfreq']:g} samples a second cannot be", str(path), "correct the header"
-        )
-    return raw
-
-
-def _check_size(path: Path) -> None:
-    """Check the header of an EDF or BDF file against the file's size."""
-    with path.open("rb") as file:
-        head = file.read(256)
-        try:
-            header_bytes, n_records = int(head[184:192]), int(head[236:244])
-            n_channels = int(head[252:256])
-            record_s = float(head[244:252])
-            file.seek(256 + 216 * n_channels)
-            per_record = sum(int(file.read(8)) for _ in range(n_channels))
-        except ValueError:
-            raise RecordingError(
-                f"not a readable {path.suffix[1:].upper()} header", str(path), "export it again"
-            ) from None
-    if n_records == 0 or per_record == 0 or record_s <= 0:
-        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
-    expected = header_bytes + n_records * per_record * SAMPLE_BYTES[path.suffix.lower()]
-    actual = path.stat().st_size
-    if n_records > 0 and actual < expected:
-        raise RecordingError(
-            f"the file is truncated: {actual} of {expected} bytes",
-            str(path),
-            "copy it again from the recorder",
-        )
+def _without_contact(
+    recording: Recording, names: Mapping[str, str], least: float
+) -> dict[int, NDArray[np.bool_]]:
+    """Return when the recorder itself judged contact too bad, by the channel's number."""
+    known = {name.casefold(): name for name in recording.names}
+    found: dict[int, NDArray[np.bool_]] = {}
+    for number, name in enumerate(names):
+        told = known.get(f"cq_{name}".casefold())
+        if told is not None:
+            contact = recording.values([told], 1.0)[:, 0]
+            scale = 1 / MICRO if np.abs(contact).max() < MILLI else 1.0  # it may be called a volt
+            lost = contact * scale < least - 0.5
+            found |= {number: lost} if lost.any() else {}
+    return found
 
 
 modality = Eeg()
