@@ -157,6 +157,47 @@ class Labels(Table):
     arousal: float = pa.Field(nullable=True)
     agreement: float = pa.Field(nullable=True, ge=-1, le=1)
     n_annotators: int = pa.Field(ge=0)
+    class_entropy: float = pa.Field(nullable=True, ge=0)  # of class_probability, bits
+    valence_sd: float = pa.Field(nullable=True, ge=0)  # between annotators
+    arousal_sd: float = pa.Field(nullable=True, ge=0)
+    vote_share: pl.List(pl.Float64) = pa.Field(nullable=True)  # type: ignore[valid-type]  # observers
+    contradicted: bool = pa.Field(nullable=True)  # by the observers
+    self_emotion: str = pa.Field(nullable=True)
+    self_valence: float = pa.Field(nullable=True)
+    self_arousal: float = pa.Field(nullable=True)
+
+
+# Windows with something to learn from.
+LABELLED = pl.any_horizontal(pl.col("class_probability", "valence", "arousal").is_not_null())
+
+
+class Annotators(Table):
+    """What is found of each annotator, per target; see ``pipeline.annotation``."""
+
+    annotator: str
+    target: str = pa.Field(isin=["emotion", "valence", "arousal"])
+    n_windows: int = pa.Field(ge=0)
+    reliability: float = pa.Field(nullable=True, ge=-1, le=1)
+    bias: float = pa.Field(nullable=True)  # rates higher than the others by
+    weight: float = pa.Field(nullable=True, ge=0, le=1)  # in the mean of all
+    lag_s: float = pa.Field(nullable=True, ge=0)
+    lag_sd_s: float = pa.Field(nullable=True, ge=0)
+    lag_anchored: bool = pa.Field(
+        nullable=True
+    )  # borders of trials say when, not only who is later
+    correlation: float = pa.Field(nullable=True)  # with the mean of the others, lags removed
+    correlation_unshifted: float = pa.Field(nullable=True)  # and not
+    trial_share: float = pa.Field(nullable=True)  # of variance between trials, lags removed
+    trial_share_unshifted: float = pa.Field(nullable=True)  # and not
+
+
+class Confusions(Table):
+    """How likely each annotator names which class when another is the true one."""
+
+    annotator: str
+    actual: str
+    named: str
+    probability: float = pa.Field(ge=0, le=1)
 
 
 class Splits(Table):

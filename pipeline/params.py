@@ -90,7 +90,16 @@ class AnnotationParams(Section):
     source: Literal["observers", "self"] = Field(
         "observers", description="whose judgements are the labels; self: the subjects' own reports"
     )
-    reaction_lag_s: float = Field(2.0, ge=0, description="annotators' traces are moved back by it")
+    scale: Literal["interval", "ordinal"] = Field(
+        "interval", description="of ratings of trials; ordinal: only their order counts"
+    )
+    reaction_lag_s: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
+        "auto", description="traces are moved back by it; auto: found for each annotator"
+    )
+    max_reaction_lag_s: float = Field(8.0, gt=0, description="lags are sought up to this")
+    usual_reaction_lag_s: float = Field(
+        2.0, ge=0, description="mean of the lags where no border of trials tells it"
+    )
 
 
 class WindowParams(Section):

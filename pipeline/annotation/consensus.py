@@ -4,43 +4,107 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from pipeline.alignment.windows import Window
+from pipeline.annotation.agreement import intraclass_correlation, krippendorff_alpha
+from pipeline.annotation.dawid_skene import Verdicts, dawid_skene, nearness_of_levels
+from pipeline.annotation.evaluators import Evaluation, evaluator_weighted
+from pipeline.annotation.lags import Lag
+from pipeline.annotation.opinions import TARGETS, Opinions, divide, opinions, reaction_lags
+from pipeline.contracts import Annotators, Confusions, frame_of
 from pipeline.errors import ConsilienceError
+from pipeline.params import AnnotationParams
 
-SELF_REPORT = "self"
-LABELLED = pl.any_horizontal(pl.col("class_probability", "valence", "arousal").is_not_null())
+QUORUM = 3  # annotators of one window, below which none can be outvoted
+MAX_LEVELS = 11
+SAME = 1e-9
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """What the observers of one window say together.
+    """What annotators say of one window together.
 
     Attributes
     ----------
     class_probability : list of float or None
-        One per class, summing to 1; None if nobody named a class.
+        One per class, summing to 1: how likely each is the true one, from what every annotator
+        says and how far each is to be believed; None if nobody named a class.
     valence, arousal : float or None
-        Means over the observers, on the dataset's scale.
+        Means over the annotators by their reliability, biases removed, on the dataset's scale.
     agreement : float or None
-        Probability that two observers drawn at random name the same class (Fleiss 1971, the
+        Probability that two annotators drawn at random name the same class (Fleiss 1971, the
         agreement of one subject): ``(|sum_a v_a|² - sum_a |v_a|²) / (n (n - 1))`` with ``v_a``
-        the classes' shares in what observer ``a`` of ``n`` says. None for fewer than two.
+        the classes' shares in what annotator ``a`` of ``n`` says. None for fewer than two.
     n_annotators : int
-        Observers who said anything of the window.
+        Those who said anything of the window.
+    class_entropy : float or None
+        Of `class_probability`, in bits.
+    valence_sd, arousal_sd : float or None
+        Standard deviation between the annotators, biases removed; None for fewer than two.
+    vote_share : list of float or None
+        What share of the observers named each class.
+    contradicted : bool or None
+        Whether fewer observers named the label's likeliest class than another, or all rated
+        higher, or all lower, than its valence or arousal. None without observers.
+    self_emotion : str or None
+        Class the subject names.
+    self_valence, self_arousal : float or None
+        The subject's own ratings.
     """
 
-    class_probability: list[float] | None
-    valence: float | None
-    arousal: float | None
-    agreement: float | None
-    n_annotators: int
+    class_probability: list[float] | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    agreement: float | None = None
+    n_annotators: int = 0
+    class_entropy: float | None = None
+    valence_sd: float | None = None
+    arousal_sd: float | None = None
+    vote_share: list[float] | None = None
+    contradicted: bool | None = None
+    self_emotion: str | None = None
+    self_valence: float | None = None
+    self_arousal: float | None = None
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Labels of windows, and what is found of those who gave them.
+
+    Attributes
+    ----------
+    labels : list of Consensus
+        One per window.
+    annotators : polars.DataFrame
+        Table `Annotators`.
+    confusions : polars.DataFrame
+        Table `Confusions`.
+    agreement : dict of str to dict of str to float or None
+        Per target: ``krippendorff_alpha`` and, of ratings, ``icc_single`` and ``icc_mean``.
+    """
+
+    labels: list[Consensus]
+    annotators: pl.DataFrame
+    confusions: pl.DataFrame
+    agreement: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One kind of annotators, and what they say of all windows about each target."""
+
+    names: list[str]
+    lags: dict[str, Lag]
+    said: dict[str, Opinions]
 
 
 def label_windows(
@@ -48,145 +112,282 @@ def label_windows(
     windows: Sequence[Window],
     trials: pl.DataFrame,
     classes: Sequence[str],
-    reaction_lag_s: float,
-    source: str = "observers",
-) -> list[Consensus]:
+    choice: AnnotationParams,
+) -> Labelling:
     """Turn what annotators said into labels of windows.
 
-    Each annotator says of a window the mean of what they said in it, weighted by overlap;
-    each annotator has the same weight. An annotator with more statements of one kind than the
-    session has trials was following it as it went on, and is `reaction_lag_s` late; a judgement
-    of a whole trial is not. An annotator whose name begins with ``self`` is the subject and no
-    observer: the two are never mixed.
+    Each annotator says of a window the mean of what they said in it, weighted by overlap, after
+    their reaction lag is taken off (`pipeline.annotation.lags`). Classes, and ratings on an ordinal
+    scale, are agreed on by `dawid_skene` if any window has `QUORUM` annotators, and are shares and
+    means of what is said otherwise; ratings on an interval scale by `evaluator_weighted`.
+    Observers and subjects' reports on themselves are never mixed.
 
     Parameters
     ----------
     annotations : polars.DataFrame
-        Table `Annotations`.
+        Table `Annotations`. An annotator is the same person in every session.
     windows : sequence of Window
         Windows of any sessions.
     trials : polars.DataFrame
         Table `Trials`.
     classes : sequence of str
         The dataset's emotion classes, in order.
-    reaction_lag_s : float
-        How long after a change observers report it (Mariooryad and Busso 2015).
-    source : str
-        Whose judgements count: ``"observers"`` or ``"self"``.
+    choice : AnnotationParams
 
     Returns
     -------
-    list of Consensus
-        One per window.
+    Labelling
 
     Raises
     ------
     ConsilienceError
-        If an annotation names a class the dataset does not have.
+        If an annotation names a class the dataset does not have, or ratings that are to be
+        ordinal have more than `MAX_LEVELS` levels.
     """
-    own_reports = pl.col("annotator").str.starts_with(SELF_REPORT)
-    observed = annotations.filter(own_reports == (source == "self"))
-    by_session = observed.partition_by("session", as_dict=True, maintain_order=True)
-    n_trials = dict(trials.group_by("session").len().iter_rows())
-    rows: dict[str, list[int]] = {}
-    for row, window in enumerate(windows):
-        rows.setdefault(window.session, []).append(row)
-    labels = [Consensus(None, None, None, None, 0)] * len(windows)
-    for session, own in rows.items():
-        said = by_session.get((session,))
-        if said is not None:
-            lag = (n_trials.get(session, 1), reaction_lag_s)
-            found = _label_session(said, [windows[row] for row in own], classes, *lag)
-            for row, label in zip(own, found, strict=True):
-                labels[row] = label
-    return labels
+    sessions = {window.session for window in windows}
+    present = annotations.filter(pl.col("session").is_in(list(sessions)))
+    panels = {
+        source: _panel(said, windows, trials, classes, choice)
+        for source, said in divide(present).items()
+    }
+    chosen, n = panels[choice.source], len(windows)
+    votes = chosen.said["emotion"]
+    items = _items(votes, windows)
+    verdicts = _verdicts(votes, items, None)
+    probability = _shares(votes, n) if verdicts is None else _spread_out(verdicts, votes, items, n)
+    ratings = {name: _rate(chosen.said[name], windows, choice) for name in TARGETS[1:]}
+    heard = np.concatenate([_voices(part) for part in chosen.said.values()])
+    n_heard = np.bincount(np.unique(heard, axis=0)[:, 0], minlength=n)
+    columns: dict[str, Sequence[Any]] = {
+        "class_probability": _lists(probability),
+        "valence": _or_none(ratings["valence"].mean),
+        "arousal": _or_none(ratings["arousal"].mean),
+        "agreement": _or_none(_same_class(votes, n)),
+        "n_annotators": n_heard.tolist(),
+        "class_entropy": _or_none(_entropy(probability)),
+        "valence_sd": _or_none(ratings["valence"].sd),
+        "arousal_sd": _or_none(ratings["arousal"].sd),
+        "vote_share": _lists(_shares(panels["observers"].said["emotion"], n)),
+        "contradicted": _contradicted(probability, ratings, panels["observers"], n),
+        **_own_reports(panels["self"], classes, n),
+    }
+    labels = [
+        Consensus(**dict(zip(columns, row, strict=True)))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    return Labelling(
+        labels,
+        _annotators(chosen, verdicts, ratings),
+        _confusions(chosen.names, verdicts, classes),
+        _agreement(chosen, items, choice),
+    )
 
 
-def _label_session(
+def _panel(
     said: pl.DataFrame,
     windows: Sequence[Window],
+    trials: pl.DataFrame,
     classes: Sequence[str],
-    n_trials: int,
-    reaction_lag_s: float,
-) -> list[Consensus]:
-    votes: list[Floats] = []
-    values: dict[str, list[Floats]] = {"valence": [], "arousal": []}
-    spoke = np.zeros(len(windows), dtype=np.intp)
-    for _, by_one in sorted(said.partition_by("annotator", as_dict=True).items()):
-        heard = np.zeros(len(windows), dtype=bool)
-        for (target,), statements in by_one.group_by("target", maintain_order=True):
-            lag_s = reaction_lag_s if statements.height > n_trials else 0.0
-            overlap = _overlap_s(statements, windows, lag_s)
-            heard |= overlap.sum(axis=1) > 0
-            if target == "emotion":
-                votes.append(_weighted_mean(overlap, _one_hot(statements, classes)))
-            else:
-                scores = statements["value"].to_numpy()[:, None]
-                values[str(target)].append(_weighted_mean(overlap, scores)[:, 0])
-        spoke += heard
-    probability, agreement = _pool(votes, len(windows), len(classes))
-    valence, arousal = (_mean(values[name], len(windows)) for name in ("valence", "arousal"))
-    return [
-        Consensus(
-            probability[row].tolist() if np.isfinite(probability[row]).all() else None,
-            _or_none(valence[row]),
-            _or_none(arousal[row]),
-            _or_none(agreement[row]),
-            int(spoke[row]),
-        )
-        for row in range(len(windows))
-    ]
+    choice: AnnotationParams,
+) -> _Panel:
+    names = said["annotator"].unique().sort().to_list()
+    lags = reaction_lags(said, trials, classes, choice)
+    return _Panel(names, lags, opinions(said, windows, trials, classes, names, lags))
 
 
-def _overlap_s(statements: pl.DataFrame, windows: Sequence[Window], lag_s: float) -> Floats:
-    start = statements["start_s"].to_numpy() - lag_s
-    end = statements["end_s"].to_numpy() - lag_s
-    first = np.array([[window.start_s] for window in windows])
-    last = np.array([[window.end_s] for window in windows])
-    overlap: Floats = np.minimum(end, last) - np.maximum(start, first)
-    return np.maximum(overlap, 0)
+def _voices(part: Opinions) -> Indices:
+    return np.stack([part.window, part.annotator], axis=1)
 
 
-def _one_hot(statements: pl.DataFrame, classes: Sequence[str]) -> Floats:
-    names = statements["label"].to_list()
-    for name in names:
-        if name not in classes:
-            raise ConsilienceError(
-                f"annotator '{statements['annotator'][0]}' names the class '{name}'",
-                f"session {statements['session'][0]}",
-                f"the dataset's classes are {', '.join(classes)}",
-            )
-    return np.array([[float(name == known) for known in classes] for name in names])
+def _items(part: Opinions, windows: Sequence[Window]) -> Indices:
+    """Return the judgement each opinion belongs to, so that overlapping windows count once.
+
+    Windows of one trial of which the same annotators say the same show one judgement.
+    """
+    known: dict[tuple[str, str, bytes, bytes], int] = {}
+    item = np.empty(len(part.window), dtype=np.intp)
+    borders = np.flatnonzero(np.diff(part.window, prepend=-1, append=-1))
+    for start, end in pairwise(borders):
+        window = windows[part.window[start]]
+        what = np.round(part.said[start:end], 6).tobytes()
+        key = (window.session, window.trial, part.annotator[start:end].tobytes(), what)
+        item[start:end] = known.setdefault(key, len(known))
+    return item
 
 
-def _weighted_mean(weights: Floats, items: Floats) -> Floats:
-    """Return means of items, shape (n_windows, width); NaN where no weight is."""
-    total = weights.sum(axis=1, keepdims=True)
-    mean: Floats = weights @ items
-    return np.divide(mean, total, out=np.full_like(mean, np.nan), where=total > 0)
+def _first(part: Opinions, items: Indices) -> NDArray[np.bool_]:
+    """Return the opinions that make up each item the first time it occurs."""
+    window_of = np.full(items.max(initial=-1) + 1, np.iinfo(np.intp).max)
+    np.minimum.at(window_of, items, part.window)
+    return part.window == window_of[items]
 
 
-def _pool(votes: list[Floats], n_windows: int, n_classes: int) -> tuple[Floats, Floats]:
-    """Return the mean distribution and the agreement of each window; NaN where there is none."""
-    stacked = np.array(votes).reshape(len(votes), n_windows, n_classes)
-    voted = np.isfinite(stacked[..., 0])
-    n = voted.sum(axis=0).astype(np.float64)
-    stacked = np.where(voted[..., None], stacked, 0)
-    total = stacked.sum(axis=0)
-    same = (total**2).sum(axis=1) - (stacked**2).sum(axis=(0, 2))
+def _verdicts(part: Opinions, items: Indices, nearness: Floats | None) -> Verdicts | None:
+    """Return the consensus on items, or None where no item has a quorum."""
+    once = _first(part, items)
+    if not (np.bincount(items[once]) >= QUORUM).any():
+        return None
+    return dawid_skene(items[once], part.annotator[once], part.said[once], nearness)
+
+
+def _spread_out(verdicts: Verdicts, part: Opinions, items: Indices, n: int) -> Floats:
+    """Return the classes' probabilities window by window; NaN where nothing was said."""
+    result = np.full((n, verdicts.posterior.shape[1]), np.nan)
+    result[part.window] = verdicts.posterior[items]
+    return result
+
+
+def _sums(part: Opinions, n: int) -> tuple[Floats, Floats]:
+    """Return sums of what is said of each window, and how many say it."""
+    sums = [np.bincount(part.window, column, minlength=n) for column in part.said.T]
+    count = np.bincount(part.window, minlength=n)
+    return np.stack(sums, axis=1).astype(np.float64), count.astype(np.float64)
+
+
+def _shares(part: Opinions, n: int) -> Floats:
+    sums, count = _sums(part, n)
+    known = count[:, None] > 0
+    return np.divide(sums, count[:, None], out=np.full_like(sums, np.nan), where=known)
+
+
+def _same_class(part: Opinions, n: int) -> Floats:
+    sums, count = _sums(part, n)
+    own = np.bincount(part.window, (part.said**2).sum(axis=1), minlength=n)
+    pairs = count * (count - 1)
+    same = np.divide((sums**2).sum(axis=1) - own, pairs, out=np.full(n, np.nan), where=pairs > 0)
+    return np.clip(same, 0, 1)
+
+
+def _entropy(probability: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
-        probability = np.where(n[:, None] > 0, total / n[:, None], np.nan)
-        agreement = np.where(n > 1, same / (n * (n - 1)), np.nan)
-    return probability, np.clip(agreement, 0, 1)
+        parts = np.where(probability > 0, probability * np.log2(probability), 0.0 * probability)
+    return np.abs(parts.sum(axis=1))
 
 
-def _mean(values: list[Floats], n_windows: int) -> Floats:
-    stacked = np.array(values).reshape(len(values), n_windows)
-    known = np.isfinite(stacked)
-    n = known.sum(axis=0)
-    total = np.where(known, stacked, 0).sum(axis=0)
-    return np.divide(total, n, out=np.full(n_windows, np.nan), where=n > 0)
+def _rate(part: Opinions, windows: Sequence[Window], choice: AnnotationParams) -> Evaluation:
+    """Return the consensus on ratings, window by window; NaN where nothing was said."""
+    n = len(windows)
+    if not len(part.window):
+        nothing, nobody = np.full(n, np.nan), np.empty(0)
+        return Evaluation(nothing, nothing, nobody, nobody, nobody)
+    rated, item = np.unique(part.window, return_inverse=True)
+    found = evaluator_weighted(item, part.annotator, part.said[:, 0])
+    mean, sd = np.full(n, np.nan), np.full(n, np.nan)
+    mean[rated], sd[rated] = found.mean, found.sd
+    if choice.scale == "ordinal" and not part.followed:
+        mean = _levels(part, windows, mean)
+    return Evaluation(mean, sd, found.bias, found.reliability, found.weight)
 
 
-def _or_none(value: np.float64) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _levels(part: Opinions, windows: Sequence[Window], otherwise: Floats) -> Floats:
+    """Return expected levels of a scale on which only the order is given."""
+    levels, code = np.unique(np.round(part.said[:, 0], 6), return_inverse=True)
+    if len(levels) > MAX_LEVELS:
+        raise ConsilienceError(
+            f"ratings on {len(levels)} levels are to be ordinal",
+            "params.yaml: annotation.scale",
+            f"up to {MAX_LEVELS} can be; set 'interval'",
+        )
+    votes = Opinions(part.window, part.annotator, np.eye(len(levels))[code], followed=False)
+    items = _items(votes, windows)
+    verdicts = _verdicts(votes, items, nearness_of_levels(len(levels)))
+    if verdicts is None:
+        return otherwise
+    return _spread_out(verdicts, votes, items, len(windows)) @ levels
+
+
+def _contradicted(
+    probability: Floats, ratings: dict[str, Evaluation], observers: _Panel, n: int
+) -> list[bool | None]:
+    shares = _shares(observers.said["emotion"], n)
+    voted = np.isfinite(shares[:, 0]) & np.isfinite(probability[:, 0])
+    label = np.nan_to_num(probability).argmax(axis=1)
+    outvoted = shares[np.arange(n), label] < np.nan_to_num(shares).max(axis=1) - SAME
+    against, asked = voted & outvoted, voted
+    for name, found in ratings.items():
+        part = observers.said[name]
+        low, high = np.full(n, np.inf), np.full(n, -np.inf)
+        np.minimum.at(low, part.window, part.said[:, 0])
+        np.maximum.at(high, part.window, part.said[:, 0])
+        rated = np.isfinite(low) & np.isfinite(found.mean)
+        against = against | rated & ((found.mean < low - SAME) | (found.mean > high + SAME))
+        asked = asked | rated
+    return [bool(no) if known else None for no, known in zip(against, asked, strict=True)]
+
+
+def _own_reports(panel: _Panel, classes: Sequence[str], n: int) -> dict[str, Sequence[Any]]:
+    shares = _shares(panel.said["emotion"], n)
+    named = [classes[int(np.argmax(row))] if np.isfinite(row).all() else None for row in shares]
+    ratings = {f"self_{name}": _shares(panel.said[name], n)[:, 0] for name in TARGETS[1:]}
+    return {"self_emotion": named, **{name: _or_none(mean) for name, mean in ratings.items()}}
+
+
+def _annotators(
+    panel: _Panel, verdicts: Verdicts | None, ratings: dict[str, Evaluation]
+) -> pl.DataFrame:
+    rows: list[dict[str, object]] = []
+    for target, part in panel.said.items():
+        counts = np.bincount(part.annotator, minlength=len(panel.names))
+        for number in np.flatnonzero(counts):
+            name = panel.names[number]
+            row = {"annotator": name, "target": target, "n_windows": int(counts[number])}
+            if target != "emotion":
+                found = ratings[target]
+                row |= {
+                    key: _or_none(getattr(found, key)[[number]])[0]
+                    for key in ("reliability", "bias", "weight")
+                }
+            elif verdicts is not None:
+                row["reliability"] = float(verdicts.reliability[number])
+            if part.followed and name in panel.lags:
+                row |= _lag_columns(panel.lags[name])
+            rows.append(row)
+    return frame_of(rows, Annotators)
+
+
+def _lag_columns(lag: Lag) -> dict[str, object]:
+    renamed = {"sd_s": "lag_sd_s", "anchored": "lag_anchored"}
+    return {renamed.get(key, key): value for key, value in vars(lag).items()}
+
+
+def _confusions(
+    names: Sequence[str], verdicts: Verdicts | None, classes: Sequence[str]
+) -> pl.DataFrame:
+    found = np.empty((0, 0, 0)) if verdicts is None else verdicts.confusion
+    rows: list[dict[str, object]] = [
+        {"annotator": name, "actual": actual, "named": named, "probability": float(share)}
+        for name, confusion in zip(names, found, strict=False)
+        for actual, row in zip(classes, confusion, strict=True)
+        for named, share in zip(classes, row, strict=True)
+    ]
+    return frame_of(rows, Confusions)
+
+
+def _agreement(
+    panel: _Panel, items: Indices, choice: AnnotationParams
+) -> dict[str, dict[str, float | None]]:
+    votes = panel.said["emotion"]
+    once = _first(votes, items)
+    named = votes.said[once].argmax(axis=1).astype(np.float64)
+    found = {"emotion": {"krippendorff_alpha": krippendorff_alpha(items[once], named, "nominal")}}
+    for name in TARGETS[1:]:
+        part = panel.said[name]
+        ratings = part.said[:, 0]
+        scale: Literal["ordinal", "interval"] = "interval" if part.followed else choice.scale
+        table = np.full((part.window.max(initial=-1) + 1, len(panel.names)), np.nan)
+        table[part.window, part.annotator] = ratings
+        single, mean = intraclass_correlation(table) or (None, None)
+        found[name] = {
+            "krippendorff_alpha": krippendorff_alpha(part.window, ratings, scale),
+            "icc_single": single,
+            "icc_mean": mean,
+        }
+    return {target: figures for target, figures in found.items() if len(panel.said[target].window)}
+
+
+def _or_none(values: Floats) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _lists(rows: Floats) -> list[list[float] | None]:
+    return [row.tolist() if np.isfinite(row).all() else None for row in rows]

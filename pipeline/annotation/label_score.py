@@ -62,13 +62,15 @@ def concordance(x: Floats, y: Floats) -> float | None:
 
 
 def accuracy(
-    labels: Sequence[Consensus], states: Sequence[State | None], classes: Sequence[str]
+    shares: Sequence[Sequence[float] | None],
+    states: Sequence[State | None],
+    classes: Sequence[str],
 ) -> float | None:
-    """Return how often the likeliest class is the true one."""
+    """Return how often the class with the largest share is the true one."""
     hits = [
-        classes[int(np.argmax(label.class_probability))] == state.emotion
-        for label, state in zip(labels, states, strict=True)
-        if label.class_probability is not None and state is not None
+        classes[int(np.argmax(share))] == state.emotion
+        for share, state in zip(shares, states, strict=True)
+        if share is not None and state is not None
     ]
     return round(float(np.mean(hits)), 4) if hits else None
 

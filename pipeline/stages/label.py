@@ -10,10 +10,14 @@ import polars as pl
 
 from pipeline import params, stages
 from pipeline.alignment.windows import lay_windows
-from pipeline.annotation.consensus import LABELLED, SELF_REPORT, label_windows
+from pipeline.annotation.consensus import Labelling, label_windows
+from pipeline.annotation.opinions import SELF_REPORT
 from pipeline.contracts import (
+    LABELLED,
     Alignment,
     Annotations,
+    Annotators,
+    Confusions,
     Labels,
     Recordings,
     Trials,
@@ -34,16 +38,18 @@ def main() -> None:
     settings = params.load()
     classes = tuple(json.loads((CATALOG / "dataset.json").read_text())["classes"])
     annotations = read_table(CATALOG / "annotations.parquet", Annotations)
-    table = build_labels(annotations, classes, settings)
+    table, labelling = build_labels(annotations, classes, settings)
     with atomic_folder(OUTPUT) as folder:
         write_table(folder / "labels.parquet", table, Labels)
-        write_json(folder / "summary.json", _summary(table, annotations, classes))
+        write_table(folder / "annotators.parquet", labelling.annotators, Annotators)
+        write_table(folder / "confusions.parquet", labelling.confusions, Confusions)
+        write_json(folder / "summary.json", _summary(table, labelling, annotations, classes))
     print(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
 
 
 def build_labels(
     annotations: pl.DataFrame, classes: tuple[str, ...], settings: Params
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, Labelling]:
     """Return table `Labels` of all windows of all sessions with an aligned recording."""
     trials = read_table(CATALOG / "trials.parquet", Trials)
     subjects, recorded_s = _sessions()
@@ -51,10 +57,7 @@ def build_labels(
     windows = lay_windows(trials, recorded_s, settings.windows)
     for session in sorted(set(subjects) - {window.session for window in windows}):
         print(f"label: session {session} has no trial as long as a window")
-    choice = settings.annotation
-    labels = label_windows(
-        annotations, windows, trials, classes, choice.reaction_lag_s, choice.source
-    )
+    labelling = label_windows(annotations, windows, trials, classes, settings.annotation)
     rows: list[dict[str, object]] = [
         {
             "window": window.name,
@@ -65,9 +68,9 @@ def build_labels(
             "end_s": window.end_s,
             **vars(label),
         }
-        for window, label in zip(windows, labels, strict=True)
+        for window, label in zip(windows, labelling.labels, strict=True)
     ]
-    return frame_of(rows, Labels)
+    return frame_of(rows, Labels), labelling
 
 
 def _sessions() -> tuple[dict[str, str], dict[str, float]]:
@@ -89,7 +92,10 @@ def _sessions() -> tuple[dict[str, str], dict[str, float]]:
 
 
 def _summary(
-    table: pl.DataFrame, annotations: pl.DataFrame, classes: tuple[str, ...]
+    table: pl.DataFrame,
+    labelling: Labelling,
+    annotations: pl.DataFrame,
+    classes: tuple[str, ...],
 ) -> dict[str, object]:
     likeliest = table["class_probability"].drop_nulls().list.arg_max()
     return {
@@ -97,6 +103,8 @@ def _summary(
         "labelled": table.filter(LABELLED).height,
         "classes": {name: int((likeliest == index).sum()) for index, name in enumerate(classes)},
         "mean_agreement": table["agreement"].mean(),
+        "agreement": labelling.agreement,
+        "contradicted": int(table["contradicted"].sum()),
         "annotators": annotations["annotator"].n_unique(),
         "self_reports": int(annotations["annotator"].str.starts_with(SELF_REPORT).sum()),
     }

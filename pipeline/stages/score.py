@@ -119,13 +119,14 @@ def _score_labels(
     table = read_table(LABELS, Labels).select("session", "trial", "start_s", "end_s")
     windows = [Window(*row) for row in table.iter_rows()]
     states = true_states(truth, windows)
+    late = choice.model_copy(update={"reaction_lag_s": 0.0})
     labels, unshifted = (
-        label_windows(annotations, windows, trials, classes, lag_s, choice.source)
-        for lag_s in (choice.reaction_lag_s, 0.0)
+        label_windows(annotations, windows, trials, classes, how).labels for how in (choice, late)
     )
     return {
         "windows": len(windows),
-        "accuracy": accuracy(labels, states, classes),
+        "accuracy": accuracy([label.class_probability for label in labels], states, classes),
+        "accuracy_of_most_votes": accuracy([label.vote_share for label in labels], states, classes),
         "ccc": value_concordance(labels, states),
         "ccc_without_lag_correction": value_concordance(unshifted, states),
     }

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pipeline import params, registry, stages
 from pipeline.alignment.clock import Clock, clocks_of
 from pipeline.alignment.windows import Grid, Window, coverage, cut, frames_per_window
-from pipeline.annotation.consensus import LABELLED
 from pipeline.contracts import (
+    LABELLED,
     Alignment,
     Ingested,
     Labels,

@@ -8,6 +8,7 @@ from pipeline.alignment.windows import Window
 from pipeline.annotation.consensus import Consensus, label_windows
 from pipeline.contracts import Annotations, Trials, frame_of
 from pipeline.errors import ConsilienceError
+from pipeline.params import AnnotationParams
 
 CLASSES = ("calm", "happy", "sad")
 WINDOW = Window("s", "t", 0.0, 4.0)
@@ -20,19 +21,28 @@ def says(annotator: str, target: str, start: float, end: float, what: str | floa
     return {**row, "start_s": start, "end_s": end, kind: what}
 
 
-def agree(rows: list[dict], lag_s: float = 0.0, source: str = "observers") -> Consensus:
-    labels = label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, lag_s, source)
-    return labels[0]
+def agree(rows: list[dict], **choice: object) -> Consensus:
+    settings = AnnotationParams(**{"reaction_lag_s": 0.0, **choice})
+    return label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, settings).labels[0]
 
 
 def test_votes_become_a_distribution() -> None:
     rows = [says(name, "emotion", 0, 8, "happy") for name in ("a", "b", "c")]
     rows.append(says("d", "emotion", 0, 8, "sad"))
     found = agree(rows)
-    assert found.class_probability == [0, 0.75, 0.25]
+    assert found.vote_share == [0, 0.75, 0.25]
+    assert found.class_probability is not None
+    assert np.argmax(found.class_probability) == 1
     assert found.agreement == pytest.approx(3 / 6)
     assert found.n_annotators == 4
     assert found.valence is None
+
+
+def test_two_cannot_outvote_each_other() -> None:
+    rows = [says("a", "emotion", 0, 8, "happy"), says("b", "emotion", 0, 8, "sad")]
+    found = agree(rows)
+    assert found.class_probability == found.vote_share == [0, 0.5, 0.5]
+    assert found.class_entropy == pytest.approx(1)
 
 
 def test_a_vote_counts_by_its_overlap_with_the_window() -> None:
@@ -52,10 +62,10 @@ def test_a_trace_is_shifted_by_the_reaction_lag_and_a_judgement_is_not() -> None
     times = np.arange(0, 10, 0.25)
     trace = [says("a", "valence", t, t + 0.25, 1.0 if t >= 2 else -1.0) for t in times]
     assert agree(trace).valence == pytest.approx(0)
-    assert agree(trace, lag_s=2.0).valence == pytest.approx(1)
+    assert agree(trace, reaction_lag_s=2.0).valence == pytest.approx(1)
     judgement = [says("a", "valence", 0, 4, 0.5)]
-    assert agree(judgement, lag_s=2.0).valence == 0.5
-    late = agree([says("a", "arousal", 4, 8, 0.5)], lag_s=2.0)
+    assert agree(judgement, reaction_lag_s=2.0).valence == 0.5
+    late = agree([says("a", "arousal", 4, 8, 0.5)], reaction_lag_s=2.0)
     assert late.arousal is None
 
 
@@ -68,7 +78,7 @@ def test_the_subjects_own_report_is_kept_apart() -> None:
     own = agree([*rows, says("a", "emotion", 0, 4, "calm")], source="self")
     assert own.class_probability == [0, 0, 1]
     assert own.valence == 1
-    assert agree(rows[:1]) == Consensus(None, None, None, None, 0)
+    assert agree(rows[:1]) == Consensus(self_emotion="sad")
 
 
 def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
@@ -77,13 +87,14 @@ def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
         {**says("a", "emotion", 0, 9, "calm"), "session": "r"},
     ]
     windows = [Window("s", "t", 0.0, 4.0), Window("r", "t", 0.0, 4.0), Window("s", "t", 4.0, 8.0)]
-    labels = label_windows(frame_of(rows, Annotations), windows, TRIALS, CLASSES, 0.0)
-    assert [label.class_probability for label in labels] == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
+    fixed = AnnotationParams(reaction_lag_s=0.0)
+    found = label_windows(frame_of(rows, Annotations), windows, TRIALS, CLASSES, fixed)
+    assert [label.class_probability for label in found.labels] == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_nothing_said_is_no_label() -> None:
     found = agree([says("a", "emotion", 10, 12, "calm")])
-    assert found == Consensus(None, None, None, None, 0)
+    assert found == Consensus()
     assert agree([]) == found
 
 

@@ -35,7 +35,7 @@ def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
 
 def test_accuracy_counts_windows_with_label_and_truth_only() -> None:
     sad = State("sad", 0, 0)
-    labels = [label([0.2, 0.8]), label([0.6, 0.4]), label(None), label([1, 0])]
+    labels = [[0.2, 0.8], [0.6, 0.4], None, [1.0, 0.0]]
     assert accuracy(labels, [sad, sad, sad, None], ("calm", "sad")) == 0.5
     assert accuracy(labels, [None] * 4, ("calm", "sad")) is None
 

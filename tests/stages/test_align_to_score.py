@@ -156,7 +156,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             dataset=params.DatasetParams(),
             modalities=dict.fromkeys(modalities, SimpleNamespace(variants=VARIANTS[1:])),
             alignment=params.AlignmentParams(),
-            annotation=params.AnnotationParams(),
+            annotation=params.AnnotationParams(reaction_lag_s=2.0),
             windows=params.WindowParams(),
             splits=params.SplitParams(folds=2, validation_subjects=1),
         )
@@ -268,7 +268,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
         return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
     first = bytes_of(run())
-    assert len(first) == 4 + 2 + 2 * (len(VARIANTS) + 5) + 6
+    assert len(first) == 4 + 4 + 2 * (len(VARIANTS) + 5) + 6
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.contracts import Labels, Splits, write_table
+from pipeline.contracts import Labels, Splits, frame_of, write_table
 
 SUBJECTS, PER_SUBJECT, FRAMES = 6, 12, 5
 SENSORS = {"audio": 4, "face_au": 3}
@@ -52,7 +52,7 @@ def windows_folder(tmp_path: Path) -> Path:
             "n_annotators": [1] * n,
         }
     )
-    write_table(folder / "index.parquet", index, Labels)
+    write_table(folder / "index.parquet", frame_of(index.rows(named=True), Labels), Labels)
     roles = ["test", "test", "validation", "train", "train", "train"]
     rows = [
         {"fold": fold, "subject": f"p{(s + 2 * fold) % SUBJECTS}", "role": role}
