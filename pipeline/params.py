@@ -149,6 +149,9 @@ class TrainingParams(Section):
     weight_decay: float = Field(0.1, ge=0)
     width: int = Field(64, ge=1)
     dropout: float = Field(0.4, ge=0, lt=1)
+    head: Literal["hidden", "linear"] = Field(
+        "hidden", description="linear: no hidden layer over the encodings"
+    )
     modality_dropout: float = Field(0.3, ge=0, lt=1)
     noise: float = Field(1.0, ge=0, description="largest, in standard deviations of the features")
     feature_dropout: float = Field(0.2, ge=0, lt=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
-from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, split_affect
 from pipeline.model.losses import weighted_mean
 
 
@@ -69,7 +69,7 @@ class ActionMae(Method):
         self.encoder = nn.ModuleList([Block(width, self.dropout) for _ in range(depth)])
         self.decoder = nn.ModuleList([Block(width, self.dropout) for _ in range(depth)])
         self.decoded = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
-        self.head = head(n_modalities * width, width, self.n_classes + 2 * N_AFFECT, self.dropout)
+        self.head = self.new_head(n_modalities * width, self.n_classes + 2 * N_AFFECT)
 
     def _decode(self, inputs: dict[str, Tensor], available: Tensor) -> Tensor:
         """Return the decoded tokens (B, M, W) of all modalities."""

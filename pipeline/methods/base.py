@@ -13,6 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from pipeline.model.fusion import Heads
 from pipeline.model.losses import cross_entropy, gaussian_nll
 from pipeline.model.opinions import normalised_entropy
 
@@ -111,6 +112,8 @@ class Method(nn.Module):
     dropout : float
     params : MethodParams
         An instance of `Params`.
+    hidden : bool
+        Whether heads over encodings have a hidden layer.
     """
 
     Params: ClassVar[type[MethodParams]] = MethodParams
@@ -123,9 +126,11 @@ class Method(nn.Module):
         width: int,
         dropout: float,
         params: Any,
+        hidden: bool = True,
     ) -> None:
         super().__init__()
         self.n_classes, self.width, self.dropout, self.params = n_classes, width, dropout, params
+        self.new_head = Heads(width, dropout, hidden)
         self.encoders = nn.ModuleDict(encoders)
         self.calibration = nn.ParameterDict({"log_temperature": nn.Parameter(torch.zeros(()))})
 

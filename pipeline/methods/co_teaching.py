@@ -35,7 +35,9 @@ class CoTeaching(Method):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        first = SummedNetwork(dict(self.encoders.items()), self.n_classes, self.width, self.dropout)
+        first = SummedNetwork(
+            dict(self.encoders.items()), self.n_classes, self.width, self.new_head
+        )
         self.networks = nn.ModuleList([first, redrawn(first)])
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:

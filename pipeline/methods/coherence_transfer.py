@@ -4,11 +4,11 @@ After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 250
 is published and the formulas here are this project's own. Student and teacher are hybrids of
 unimodal logits and a joint head with encoders of their own. The teacher always sees everything
 that was recorded, clean; the student sees masked, corrupted windows and learns from the labels
-and, where labels are scarce, from the teacher's predictions, weighted by how coherent and how
-certain the teacher's modalities are. Labels that the sensors contradict too often are corrected by
-what the sensors think. All modalities share one latent space: class prototypes in it give evidence
-and vacuity, and a witness learns, from windows put together of two people's, which sensor
-contradicts the others. What sensors are worth decides the mixture of the coalitions they can form.
+and, where labels are scarce, from the teacher's predictions. Labels that the sensors contradict
+too often are corrected by what the sensors think. All modalities share one latent space: class
+prototypes in it give evidence and vacuity, and a witness learns, from windows put together of two
+people's, which sensor contradicts the others. What sensors are worth decides the mixture of the
+coalitions they can form.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from pipeline.model.opinions import (
     normalised_entropy,
     pairwise_coherence,
     vacuity,
-    window_coherence,
 )
 
-CLUES = 6  # to what a sensor is worth
+CLUES = 7  # to what a sensor is worth
 CERTAIN = 30.0  # log odds
 SHRINKAGE = 1e-3  # of the weights of clues
+LEAST_LIKELY = 0.01  # of what a sensor shows, given the others; keeps the logarithm finite
+SHARPEST = 2.0  # log of the power to which a prediction can be raised, either way
 
 
 class CoherenceTransferParams(MethodParams):
@@ -48,7 +49,6 @@ class CoherenceTransferParams(MethodParams):
     teach: Literal["auto", "always"] = "auto"  # auto: while some windows have no label
     temperature: float = Field(2.0, gt=0)  # of the transfer
     ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
-    guidance: Literal["coherence", "off"] = "coherence"  # weight of a window in the transfer
     evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
     witness: float = Field(0.5, ge=0)  # weight of telling whose sensors contradict; 0: no witness
     coalitions: bool = True
@@ -147,7 +147,7 @@ class CoherenceTransfer(Method):
         super().__init__(*arguments)
         params, n_modalities = self.params, len(self.encoders)
         self.network = SummedNetwork(
-            dict(self.encoders.items()), self.n_classes, self.width, self.dropout
+            dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
         self.space = SharedSpace(n_modalities, self.n_classes, self.width)
         self.witness = Witness(n_modalities, self.width, self.dropout)
@@ -156,6 +156,7 @@ class CoherenceTransfer(Method):
         masks = coalitions(n_modalities)
         self._masks = (masks,)
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
+        self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
         for belief_of in ("worth", "sound"):
             self.calibration[belief_of] = nn.Parameter(torch.zeros(n_modalities, CLUES))
             self.calibration[f"{belief_of}_prior"] = nn.Parameter(torch.full((n_modalities,), 3.0))
@@ -187,6 +188,7 @@ class CoherenceTransfer(Method):
                 normalised_entropy(probability),
                 (own - 1) * several,
                 (rest - 1) * several,
+                self._foreseen(said, probability, available) * several,
             ],
             -1,
         )
@@ -200,6 +202,17 @@ class CoherenceTransfer(Method):
             available,
         )
 
+    def _foreseen(self, said: Opinions, probability: Tensor, available: Tensor) -> Tensor:
+        """Return ``log K sum_k p_m(k) q_m(k)`` (B, M): how well the others foresee each sensor.
+
+        With ``q_m`` the prediction of all other sensors together and even classes, it is the log
+        likelihood ratio of "it shows the class the others show" and "it shows any".
+        """
+        n = available.shape[-1]
+        others = available[:, None, :] * (1 - torch.eye(n, device=available.device))
+        foreseen = self.network.of_coalitions(said, others).softmax(-1)
+        return torch.log(self.n_classes * (probability * foreseen).sum(-1) + LEAST_LIKELY)
+
     def decide(self, observed: Observed) -> Reading:
         """Return the mixture of the coalitions, and which sensor is not to be believed.
 
@@ -207,12 +220,8 @@ class CoherenceTransfer(Method):
         cross-entropy, and whether it is *sound*, fitted on sensors known to be spoilt or to show
         somebody else. A sensor can be sound and say little.
         """
-        masks = self._masks[0].to(observed.available.device)
         worth = self._odds(observed, "worth")
-        if not self.params.coalitions:
-            worth = torch.full_like(worth, CERTAIN)
-        temperature = self.calibration["log_temperature"].exp()[:, None]
-        logits = mixture(belief(worth, observed.available, masks), observed.logits / temperature)
+        logits = self._mixture(observed, worth)
         if self.params.evidence:
             unknown = vacuity((observed.evidence * worth.sigmoid()[..., None]).sum(1))
         else:
@@ -227,20 +236,36 @@ class CoherenceTransfer(Method):
             coherence=torch.where(observed.available > 0, sound, 1.0).amin(-1),
         )
 
+    def _mixture(self, observed: Observed, worth: Tensor) -> Tensor:
+        """Return the coalitions' mixture, raised to a power that its own entropy decides.
+
+        A mixture of coalitions that agree is less certain than it should be.
+        """
+        masks = self._masks[0].to(observed.available.device)
+        if not self.params.coalitions:
+            worth = torch.full_like(worth, CERTAIN)
+        temperature = self.calibration["log_temperature"].exp()[:, None]
+        logits = mixture(belief(worth, observed.available, masks), observed.logits / temperature)
+        always, undecided = self.calibration["sharpness"]
+        power = always + undecided * normalised_entropy(logits.softmax(-1))
+        return logits * power.clamp(-SHARPEST, SHARPEST).exp()[:, None]
+
     def _odds(self, observed: Observed, name: str) -> Tensor:
         weighed = (observed.clues * self.calibration[name]).sum(-1)
         return self.calibration[f"{name}_prior"] + weighed
 
     def calibration_loss(self, seen: tuple[Any, Tensor, Tensor]) -> Tensor:
         """Return the cross-entropy of the mixture and of telling sound from faulty sensors."""
-        observed, _, faulty = seen
+        observed, target, faulty = seen
         known = faulty.isfinite() & (observed.available > 0)
         wanted = torch.where(known, 1 - faulty, 0.0)
         told = F.binary_cross_entropy_with_logits(
             self._odds(observed, "sound"), wanted, reduction="none"
         )
-        shrinkage = sum(self.calibration[name].square().sum() for name in ("worth", "sound"))
-        loss = super().calibration_loss(seen)
+        weights = (self.calibration[name] for name in ("worth", "sound", "sharpness"))
+        shrinkage = sum(weight.square().sum() for weight in weights)
+        logits = self._mixture(observed, self._odds(observed, "worth"))
+        loss = -(target * logits.log_softmax(-1)).sum(-1)
         return loss + torch.where(known, told, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
@@ -332,8 +357,6 @@ class CoherenceTransfer(Method):
     def _transfer(self, said: Opinions, taught: Opinions, batch: Batch, progress: float) -> Tensor:
         params = self.params
         weight = batch.available.amax(-1)
-        if params.guidance == "coherence":
-            weight = weight * _guidance(taught, batch.present)
         loss = divergence(said.logits, taught.logits, params.temperature, weight)
         for index in range(said.unimodal.shape[1]):
             alone = divergence(
@@ -360,13 +383,6 @@ def _agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
     n_rest = both.sum((1, 2))[:, None] - 2 * count
     own = torch.where(count > 0, total / count.clamp(min=1), 1.0)
     return own, torch.where(n_rest > 0, rest / n_rest.clamp(min=1), 1.0)
-
-
-def _guidance(taught: Opinions, present: Tensor) -> Tensor:
-    """Return how far the teacher is to be followed: coherent and certain, mean 1 in the batch."""
-    coherence = window_coherence(pairwise_coherence(taught.unimodal.softmax(-1)), present)
-    weight = coherence * (1 - normalised_entropy(taught.logits.softmax(-1)))
-    return (weight / weight.mean().clamp(min=1e-8)).detach()
 
 
 method = CoherenceTransfer

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
-from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, split_affect
 
 
 class ConcatParams(MethodParams):
@@ -23,7 +23,7 @@ class Concat(Method):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         n_inputs = (self.width + 1) * len(self.encoders)
-        self.head = head(n_inputs, self.width, self.n_classes + 2 * N_AFFECT, self.dropout)
+        self.head = self.new_head(n_inputs, self.n_classes + 2 * N_AFFECT)
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Return the head's reading."""

@@ -36,7 +36,7 @@ class Hybrid(Method):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.network = SummedNetwork(
-            dict(self.encoders.items()), self.n_classes, self.width, self.dropout
+            dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
 from pipeline.methods.hybrid import agreement, unimodal_loss
-from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, split_affect
 from pipeline.model.opinions import EPSILON
 
 
@@ -43,9 +43,7 @@ class Experts(Method):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         outputs = self.n_classes + 2 * N_AFFECT
-        self.heads = nn.ModuleList(
-            [head(self.width, self.width, outputs, self.dropout) for _ in self.encoders]
-        )
+        self.heads = nn.ModuleList([self.new_head(self.width, outputs) for _ in self.encoders])
 
     def alone(self, inputs: Mapping[str, Tensor], available: Tensor) -> Alone:
         """Return what the modalities say, each for itself."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
-from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
+from pipeline.model.fusion import N_AFFECT, Heads, encode, split_affect
 from pipeline.model.losses import cross_entropy
 from pipeline.model.opinions import EPSILON
 
@@ -50,11 +50,14 @@ class Said(NamedTuple):
 class Network(nn.Module):
     """One head over all encodings side by side, as in `concat`."""
 
-    def __init__(self, encoders: nn.ModuleDict, n_classes: int, width: int, dropout: float) -> None:
+    def __init__(
+        self, encoders: nn.ModuleDict, n_classes: int, width: int, new_head: Heads
+    ) -> None:
         super().__init__()
         self.encoders, self.n_classes = encoders, n_classes
         n_inputs = (width + 1) * len(encoders)
-        self.head = head(n_inputs, width, n_classes + 2 * N_AFFECT, dropout)
+        self.head = new_head(n_inputs, n_classes + 2 * N_AFFECT)
+        self.n_features = width if new_head.hidden else n_inputs
 
     def encodings(self, inputs: dict[str, Tensor], available: Tensor) -> Tensor:
         """Return the encodings (B, M, W), 0 where not available."""
@@ -74,9 +77,9 @@ class Mmanet(Method):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.network = Network(self.encoders, self.n_classes, self.width, self.dropout)
+        self.network = Network(self.encoders, self.n_classes, self.width, self.new_head)
         self.teacher = copy.deepcopy(self.network)
-        self.regulariser = nn.Linear(self.width, self.n_classes)
+        self.regulariser = nn.Linear(self.network.n_features, self.n_classes)
 
     def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
         """Return the deployment network's reading."""

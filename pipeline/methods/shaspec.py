@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
-from pipeline.model.fusion import N_AFFECT, encode, head, split_affect
+from pipeline.model.fusion import N_AFFECT, encode, split_affect
 from pipeline.model.losses import weighted_mean
 
 
@@ -45,7 +45,7 @@ class ShaSpec(Method):
         self.specific = nn.ModuleList([nn.Linear(width, width) for _ in self.encoders])
         self.compose = nn.Linear(2 * width, width)
         self.domain = nn.Linear(width, n_modalities)
-        self.head = head(n_modalities * width, width, self.n_classes + 2 * N_AFFECT, self.dropout)
+        self.head = self.new_head(n_modalities * width, self.n_classes + 2 * N_AFFECT)
 
     def _features(self, inputs: dict[str, Tensor], available: Tensor) -> Features:
         encodings = encode(self.encoders, inputs, available)

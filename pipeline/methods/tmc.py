@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from pipeline.methods.base import Batch, MethodParams, Reading, plain_reading
 from pipeline.methods.late_fusion import Alone, Experts
 from pipeline.model.evidence import dempster, expected_probability
-from pipeline.model.fusion import encode, head
+from pipeline.model.fusion import encode
 from pipeline.model.losses import evidential_loss, gaussian_nll
 from pipeline.model.opinions import fuse_gaussians, pairwise_coherence, vacuity, window_coherence
 
@@ -87,7 +87,7 @@ class Tmc(Evidential):
         super().__init__(*arguments)
         if self.params.pseudo_view:
             n_inputs = (self.width + 1) * len(self.encoders)
-            self.pseudo = head(n_inputs, self.width, self.n_classes, self.dropout)
+            self.pseudo = self.new_head(n_inputs, self.n_classes)
 
     def _opinions(
         self, inputs: dict[str, Tensor], available: Tensor

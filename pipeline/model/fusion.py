@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -24,14 +25,34 @@ def encode(
     ]
 
 
-def head(n_inputs: int, width: int, n_outputs: int, dropout: float) -> nn.Sequential:
-    """Return the head that every method reads encodings with, of one modality or of all.
+@dataclass(frozen=True)
+class Heads:
+    """Builds the heads that every method reads encodings with, of one modality or of all.
 
-    A linear head without dropout overfits a few hundred windows.
+    Attributes
+    ----------
+    width : int
+        Of the hidden layer.
+    dropout : float
+        Of the inputs: even a linear head overfits a few hundred windows without it.
+    hidden : bool
+        Whether there is a hidden layer.
     """
-    return nn.Sequential(
-        nn.Dropout(dropout), nn.Linear(n_inputs, width), nn.GELU(), nn.Linear(width, n_outputs)
-    )
+
+    width: int
+    dropout: float
+    hidden: bool = True
+
+    def __call__(self, n_inputs: int, n_outputs: int) -> nn.Sequential:
+        """Return a new head from (B, n_inputs) to (B, n_outputs)."""
+        if not self.hidden:
+            return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(n_inputs, n_outputs))
+        return nn.Sequential(
+            nn.Dropout(self.dropout),
+            nn.Linear(n_inputs, self.width),
+            nn.GELU(),
+            nn.Linear(self.width, n_outputs),
+        )
 
 
 class Opinions(NamedTuple):
@@ -64,14 +85,14 @@ class SummedNetwork(nn.Module):
     """
 
     def __init__(
-        self, encoders: Mapping[str, nn.Module], n_classes: int, width: int, dropout: float
+        self, encoders: Mapping[str, nn.Module], n_classes: int, width: int, new_head: Heads
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.n_classes = n_classes
         outputs = n_classes + 2 * N_AFFECT
-        self.heads = nn.ModuleList([head(width, width, outputs, dropout) for _ in encoders])
-        self.joint = head((width + 1) * len(encoders), width, outputs, dropout)
+        self.heads = nn.ModuleList([new_head(width, outputs) for _ in encoders])
+        self.joint = new_head((width + 1) * len(encoders), outputs)
 
     def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> Opinions:
         """Read windows: inputs (B, ...) per modality, available (B, M)."""

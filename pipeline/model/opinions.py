@@ -35,25 +35,20 @@ def vacuity(evidence: Tensor) -> Tensor:
     return classes / (classes + evidence.sum(-1))
 
 
-def pairwise_coherence(probability: Tensor, latent: Tensor | None = None) -> Tensor:
+def pairwise_coherence(probability: Tensor) -> Tensor:
     """Return how far each pair of modalities agrees, 0 to 1.
 
     Parameters
     ----------
     probability : Tensor, shape (B, M, K)
         What each modality alone predicts.
-    latent : Tensor, shape (B, M, D), optional
-        Unit vectors in the shared space; their agreement ``(1 + cos) / 2`` multiplies in.
 
     Returns
     -------
     Tensor, shape (B, M, M)
         ``1 - JS / ln 2``, symmetric, 1 on the diagonal.
     """
-    agreement = 1 - jensen_shannon(probability[:, :, None], probability[:, None, :])
-    if latent is not None:
-        agreement = agreement * (1 + latent @ latent.transpose(1, 2)).clamp(max=2) / 2
-    return agreement
+    return 1 - jensen_shannon(probability[:, :, None], probability[:, None, :])
 
 
 def modality_coherence(pairs: Tensor, certainty: Tensor, available: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 GROUPS = 4  # of training subjects, each judged by probes of the others
+LEAST_SUBJECTS = 4  # with labels; the probes of fewer say more about people than about labels
 RIDGE = 1.0  # in units of the mean squared standardised input
 SHARPNESS = tuple(np.geomspace(1, 24, 17))
 
@@ -40,7 +41,8 @@ class Consensus(NamedTuple):
     probability : ndarray, shape (N, K)
         Even for windows that are no training windows.
     reliability : float
-        Of the labels, 0 (as good as drawn by lot) to 1; 1 where it cannot be told.
+        Of the labels, 0 (as good as drawn by lot) to 1; 1 where it cannot be told: with fewer than
+        `LEAST_SUBJECTS` labelled subjects, or sensors that agree with nothing.
     """
 
     probability: Array
@@ -83,7 +85,9 @@ def cross_fitted(
             taught, judged = has & labelled & (groups != group), has & (groups == group)
             if taught.sum() > n_classes and judged.any():
                 scores[number, judged] = _probe(values[taught], y[taught], values[judged])
-    reliability = _triangulated(scores, asked, np.where(labelled, y.argmax(1), -1))
+    judges_enough = len(np.unique(subject[rows][labelled])) >= LEAST_SUBJECTS
+    label = np.where(labelled, y.argmax(1), -1)
+    reliability = _triangulated(scores, asked, label) if judges_enough else 1.0
     probability = np.full((len(target), n_classes), 1 / n_classes)
     probability[rows] = _sharpened(scores.sum(0), y, labelled, reliability)
     return Consensus(probability, reliability)

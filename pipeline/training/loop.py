@@ -113,7 +113,9 @@ def build_stack(
         encoders = encoders_for(features, training.width, training.dropout)
         for name, encoder in encoders.items():
             encoder(example[name])
-        network = kind(encoders, n_classes, training.width, training.dropout, params)
+        network = kind(
+            encoders, n_classes, training.width, training.dropout, params, training.head == "hidden"
+        )
         network.read((dict(example), available))
         networks.append(network)
     return Stack(networks)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
 from torch import Tensor
 from torch.testing import assert_close
@@ -29,7 +28,6 @@ BARE = {"transfer": 0.0, "evidence": 0.0, "witness": 0.0}
 SWITCHES = [
     {"transfer": 0.0},
     {"teach": "always"},
-    {"guidance": "off"},
     {"ramp": 0.0},
     {"evidence": 0.0},
     {"witness": 0.0},
@@ -158,33 +156,13 @@ def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
     assert transferred(0.0, 0.0) == pytest.approx(whole, rel=1e-4)
 
 
-def guidance(unimodal: Array, fused: Array) -> Array:
-    """Return coherence times certainty of fully seen windows, mean 1."""
-    n = unimodal.shape[1]
-    pairs = [(a, b) for a in range(n) for b in range(a)]
-    distance = np.array(
-        [
-            [jensenshannon(window[a], window[b], base=2) ** 2 for a, b in pairs]
-            for window in unimodal
-        ]
-    )
-    entropy = -(fused * np.log(fused)).sum(-1) / np.log(fused.shape[-1])
-    weight = (1 - distance.mean(1)) * (1 - entropy)
-    return weight / weight.mean()
-
-
-@pytest.mark.parametrize("mode", ["coherence", "off"])
-def test_the_teacher_is_followed_where_its_sensors_agree_and_it_is_sure(
-    make: Make, batch: Batch, mode: str
-) -> None:
-    little, much = (make(transfer=weight, guidance=mode) for weight in (1, 2))
+def test_the_teacher_is_followed_by_its_tempered_divergence(make: Make, batch: Batch) -> None:
+    little, much = (make(transfer=weight) for weight in (1, 2))
     said = little.network(batch.inputs, batch.available)
     taught = little.teacher(batch.clean, batch.present)
     t = 2.0
     p = opinions_of(taught.logits / t)
     weight = batch.available.amax(-1).double().numpy()
-    if mode == "coherence":
-        weight = weight * guidance(opinions_of(taught.unimodal), opinions_of(taught.logits))
 
     def mean(logits: Tensor, counted: Array) -> float:
         q = opinions_of(logits / t)
@@ -196,12 +174,6 @@ def test_the_teacher_is_followed_where_its_sensors_agree_and_it_is_sure(
         expected += 0.5 * mean(said.unimodal[:, m], weight * has)
     found = loss_of(much, batch) - loss_of(little, batch)
     assert found == pytest.approx(expected, rel=1e-4)
-
-
-def test_guidance_changes_what_is_transferred_and_nothing_else(make: Make, batch: Batch) -> None:
-    guided, plain = make(guidance="coherence"), make(guidance="off")
-    assert loss_of(guided, batch, 0.0) == loss_of(plain, batch, 0.0)
-    assert loss_of(guided, batch) != loss_of(plain, batch)
 
 
 def test_the_teacher_learns_from_labels_and_never_from_the_student(
@@ -385,19 +357,34 @@ def test_agreement_costs_no_sensor_anything(make: Make, windows: Windows) -> Non
     network, everything = make(), torch.ones(12, SENSORS)
     for chosen in (None, 2):
         say(network, [chosen] * SENSORS)
-        agreement = network.observe((windows(), everything)).clues[..., 4:]
+        agreement = network.observe((windows(), everything)).clues[..., 4:6]
         assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
+
+
+def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Windows) -> None:
+    network = make()
+    said = network.network(windows(), torch.ones(12, SENSORS))
+    foreseen = network.observe((windows(), torch.ones(12, SENSORS))).clues[..., 6]
+    for m in range(SENSORS):
+        others = torch.ones(12, SENSORS)
+        others[:, m] = 0
+        q = opinions_of(network.network(windows(), others).logits)
+        p = opinions_of(said.unimodal[:, m])
+        expected = np.log(CLASSES * (p * q).sum(-1) + 0.01)
+        np.testing.assert_allclose(foreseen[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
+    alone = torch.tensor([1.0, 0, 0]).expand(12, 3)
+    assert (network.observe((windows(), alone)).clues[..., 6] == 0).all()
 
 
 def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows: Windows) -> None:
     network = make()
     say(network, [0, 1, 1])
-    own, rest = network.observe((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:].T
+    own, rest = network.observe((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:6].T
     assert_close(own, torch.tensor([-1.0, -0.5, -0.5]))
     assert_close(rest, torch.tensor([0.0, -1, -1]), atol=1e-6, rtol=0)
     # Of two that contradict one another nobody can tell who is wrong.
     own, rest = (
-        network.observe((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:].T
+        network.observe((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:6].T
     )
     assert_close(own, torch.tensor([-1.0, -1, 0]))
     assert_close(rest, torch.zeros(3), atol=1e-6, rtol=0)
@@ -441,7 +428,10 @@ def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
     everybody = (masks[:, None] == coalitions(SENSORS)).all(-1).float()
     temperature = (everybody @ network.calibration["log_temperature"]).exp()
     expected = (whole / temperature[:, None]).log_softmax(-1)
-    assert_close(reading.logits[somebody], expected[somebody], atol=1e-4, rtol=1e-4)
+    always, undecided = network.calibration["sharpness"]
+    entropy = torch.special.entr(expected.exp()).sum(-1) / np.log(CLASSES)
+    power = (always + undecided * entropy).clamp(-2, 2).exp()[:, None]
+    assert_close(reading.logits[somebody], (power * expected)[somebody], atol=1e-4, rtol=1e-4)
     again = with_worth(make(coalitions=False), [-5.0, 0, 5]).read((windows(), masks))
     assert_close(again.logits, reading.logits)
     free = with_worth(make(), [-5.0, 0, 5]).read((windows(), masks))

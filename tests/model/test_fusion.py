@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from pipeline.model.coalitions import coalitions
-from pipeline.model.fusion import SummedNetwork
+from pipeline.model.fusion import Heads, SummedNetwork
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
 SENSORS = ("eeg", "audio", "video")
@@ -11,7 +11,9 @@ SENSORS = ("eeg", "audio", "video")
 
 def network() -> SummedNetwork:
     torch.manual_seed(0)
-    return SummedNetwork({name: nn.Identity() for name in SENSORS}, CLASSES, WIDTH, 0.5)
+    return SummedNetwork(
+        {name: nn.Identity() for name in SENSORS}, CLASSES, WIDTH, Heads(WIDTH, 0.5)
+    )
 
 
 def windows() -> dict[str, Tensor]:

@@ -183,7 +183,14 @@ def test_calibration_moves_its_own_parameters_and_no_weight(corpus: Corpus) -> N
     after = calibrated(corpus, content(corpus, "audio"))
     assert set(fitted(before)) == {
         PREFIX + name
-        for name in ("log_temperature", "worth", "worth_prior", "sound", "sound_prior")
+        for name in (
+            "log_temperature",
+            "sharpness",
+            "worth",
+            "worth_prior",
+            "sound",
+            "sound_prior",
+        )
     }
     for name, value in after.items():
         if name.startswith(PREFIX):

@@ -218,13 +218,11 @@ def test_sensors_that_never_meet_cannot_tell_either() -> None:
     assert apart.judge().reliability == 1.0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="probes that nobody could teach count as sensors that agree on one class"
-)
-def test_one_labelled_subject_cannot_tell_either() -> None:
-    one = simulate(0)
+@pytest.mark.parametrize("labelled", [1, 2, 3])
+def test_few_labelled_subjects_cannot_tell_either(labelled: int) -> None:
+    one = simulate(0, noise=0.4)
     target = one.target
-    target[one.subject != "p0"] = np.nan
+    target[~np.isin(one.subject, [f"p{i}" for i in range(labelled)])] = np.nan
     assert one.judge(target).reliability == 1.0
 
 
