@@ -15,7 +15,7 @@ import polars as pl
 from pipeline import registry
 from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
 from pipeline.datasets.base import Dataset, Entry, opened
-from pipeline.errors import ConsilienceError, RecordingError, unreadable
+from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadable
 from pipeline.modalities.base import Header, Modality
 from pipeline.parallel import parallel_map
 
@@ -136,14 +136,6 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
     notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
     return Catalog(
         dataset.name, dataset.classes, recordings, trials, pulses, annotations, table, notes
-    )
-
-
-def one_line(text: str) -> str:
-    """Return a text that can be printed and stored: undecodable and control characters escaped."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
     )
 
 

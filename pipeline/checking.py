@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import params, registry
-from pipeline.catalog import Catalog, build_catalog, one_line
-from pipeline.errors import ConsilienceError, RecordingError, unreadable
+from pipeline.catalog import Catalog, build_catalog
+from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadable
 from pipeline.parallel import parallel_map
 
 MAX_SHOWN = 40  # lines of each kind on the screen; the JSON file has them all

@@ -34,3 +34,11 @@ def unreadable(error: Exception) -> str:
     """Return one line for a failure that the reader's library did not foresee."""
     text = " ".join(str(error).split())
     return f"cannot be read: {type(error).__name__}: {text}"[:300]
+
+
+def one_line(text: str) -> str:
+    """Return a text that can be printed and stored: undecodable and control characters escaped."""
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
+    )

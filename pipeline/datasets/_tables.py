@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.contracts import Annotations, Table, frame_of
-from pipeline.errors import ConsilienceError
+from pipeline.errors import ConsilienceError, one_line
 
 Problem = tuple[str, str, str]
 
@@ -98,12 +98,14 @@ def _header(cells: list[str], columns: tuple[str, ...], name: str) -> list[str]:
         raise ConsilienceError(
             f"it has no column {', '.join(lacking)}",
             name,
-            f"the first line is read as: {' | '.join(header)[:100] or 'nothing'}",
+            f"the first line is read as: {one_line(' | '.join(header)[:100]) or 'nothing'}",
         )
     named = [cell for cell in header if cell]
     twice = sorted({cell for cell in named if named.count(cell) > 1} | ({LINE} & set(named)))
     if twice:
-        raise ConsilienceError(f"column '{twice[0]}' cannot stand there", name, "rename it")
+        raise ConsilienceError(
+            f"column '{one_line(twice[0])}' cannot stand there", name, "rename it"
+        )
     return header
 
 

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import edfio
+import mne
+import mne_bids
+import numpy as np
+import pytest
+
+from pipeline.catalog import build_catalog
+from pipeline.contracts import Annotations, Trials
+from pipeline.datasets.base import opened
+from pipeline.datasets.bids import dataset
+from pipeline.errors import ConsilienceError
+from pipeline.seeds import generator
+
+RUN = "sub-01/ses-1/eeg/sub-01_ses-1_task-film_run-01"
+EVENTS = (
+    "onset\tduration\ttrial_type\tvalence\tarousal\n"
+    "0.5\t0\tsync\tn/a\tn/a\n"
+    "1.0\t4.0\tsad\t-0.5\t0.25\n"
+    "6.0\t4.0\thappy\tn/a\tn/a\n"
+)
+
+
+def put(root: Path, name: str, text: str = "") -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def eeg(path: Path, seconds: int = 12) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = generator(path.name).normal(0, 20, (4, seconds * 128))
+    signals = [
+        edfio.EdfSignal(v, 128, label=name, physical_dimension="uV", physical_range=(-200, 200))
+        for name, v in zip(("Fp1", "Fz", "Cz", "Pz"), values, strict=True)
+    ]
+    edfio.Edf(signals).write(path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    eeg(tmp_path / f"{RUN}_eeg.edf")
+    put(tmp_path, f"{RUN}_events.tsv", EVENTS)
+    put(tmp_path, f"{RUN}_channels.tsv", "name\ttype\tstatus\nFp1\tEEG\tbad\nCz\tEEG\tgood\n")
+    put(tmp_path, "sub-01/ses-1/beh/sub-01_ses-1_task-film_run-01_audio.wav")
+    put(tmp_path, "sub-01/ses-1/beh/sub-01_ses-1_task-film_run-01_video.mp4")
+    put(tmp_path, "derivatives/sub-01/eeg/sub-01_task-film_eeg.edf")
+    return tmp_path
+
+
+def test_a_run_is_a_session_with_sound_and_video_beside_it(root):
+    listing = dataset.list(root)
+    assert {(e.modality, e.session, e.subject, e.clock) for e in listing.entries} == {
+        ("eeg", "sub-01_ses-1_task-film_run-01", "sub-01", None),
+        ("audio", "sub-01_ses-1_task-film_run-01", "sub-01", "anchors"),
+        ("video", "sub-01_ses-1_task-film_run-01", "sub-01", "anchors"),
+    }
+    assert not listing.problems
+
+
+def test_events_become_trials_annotations_and_pulses(root):
+    listing = dataset.list(root)
+    assert Trials.validate(listing.trials).select("start_s", "end_s").rows() == [(1, 5), (6, 10)]
+    said = Annotations.validate(listing.annotations)
+    assert said.select("annotator", "target", "label", "value").rows() == [
+        ("intended", "emotion", "sad", None),
+        ("intended", "emotion", "happy", None),
+        ("self", "valence", None, -0.5),
+        ("self", "arousal", None, 0.25),
+    ]
+    assert listing.pulses["time_s"].to_list() == [0.5]
+
+
+def test_bad_channels_are_noted(root):
+    ((where, what),) = dataset.list(root).notes
+    assert where == f"{RUN}_channels.tsv"
+    assert what.endswith("Fp1")
+
+
+def test_modalities_and_classes_are_those_found(root):
+    found = opened(dataset, root)
+    assert found.modalities == ("eeg", "audio", "video")
+    assert found.classes == ("happy", "sad")
+
+
+def test_a_sidecar_higher_up_is_inherited(root):
+    eeg(root / "sub-02/eeg/sub-02_task-rest_eeg.edf")
+    put(root, "task-rest_events.tsv", "onset\tduration\ttrial_type\n0\t2\tcalm\n")
+    said = dataset.list(root).annotations
+    assert ("sub-02_task-rest", "calm") in said.select("session", "label").rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where", "what"),
+    [
+        ("sub-01/eeg/sub-01_foo_eeg.edf", "", "sub-01/eeg/sub-01_foo_eeg.edf", "no BIDS name"),
+        ("sub-01/eeg/sub-07_eeg_eeg.edf", "", "sub-01/eeg/sub-07_eeg_eeg.edf", "no BIDS name"),
+        ("sub-01/eeg/sub-01_task-x_eeg.edf", "", "sub-01_task-x_eeg", "no events.tsv"),
+        ("sub-01/beh/sub-01_task-y_audio.wav", "", "sub-01/beh/sub-01_task-y_audio.wav", "no EEG"),
+        (f"{RUN}_events.tsv", "onset,duration\n0,1\n", f"{RUN}_events.tsv", "no column onset"),
+        (f"{RUN}_events.tsv", "onset\tduration\nx\t1\n", f"{RUN}_events.tsv line 2", "no number"),
+        (
+            f"{RUN}_events.tsv",
+            "onset\tduration\ttrial_type\tvalence\n0\t1\tsad\t7\n",
+            f"{RUN}_events.tsv line 2",
+            "from -1 to 1",
+        ),
+        (f"{RUN}_channels.tsv", "label\nFp1\n", f"{RUN}_channels.tsv", "no column name"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_and_remedy(root, name, text, where, what):
+    put(root, name, text)
+    problems = dataset.list(root).problems
+    assert [problem[0] for problem in problems] == [where]
+    assert what in problems[0][1]
+    assert problems[0][2]
+
+
+def test_a_folder_without_eeg_in_bids_is_an_error(tmp_path):
+    with pytest.raises(ConsilienceError, match="sub-01_task-film_eeg"):
+        dataset.list(tmp_path)
+
+
+def test_what_mne_bids_writes_is_read(tmp_path):
+    """A dataset written by the reference implementation, BrainVision and all sidecars."""
+    info = mne.create_info(["Fp1", "Fz", "Cz", "Pz"], 128.0, "eeg")
+    data = generator("mne-bids").normal(0, 2e-5, (4, 128 * 10))
+    raw = mne.io.RawArray(data, info, verbose="error")
+    raw.info["line_freq"] = 50
+    raw.set_annotations(mne.Annotations([1.0, 5.0], [3.0, 3.0], ["sad", "happy"]))
+    path = mne_bids.BIDSPath(subject="01", task="film", datatype="eeg", root=tmp_path)
+    mne_bids.write_raw_bids(raw, path, format="BrainVision", allow_preload=True, verbose="error")
+    found = opened(dataset, tmp_path)
+    assert found.classes == ("happy", "sad")
+    catalog = build_catalog(found, tmp_path)
+    assert catalog.recordings["eeg"]["status"].to_list() == ["ok"]
+    assert catalog.trials.select("start_s", "end_s").rows() == [(1, 4), (5, 8)]
+    assert np.isclose(catalog.recordings["eeg"]["duration_s"].item(), 10)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.catalog import build_catalog
+from pipeline.contracts import Annotations
+from pipeline.datasets.crema_d import EMOTIONS, dataset
+from pipeline.errors import ConsilienceError
+
+CLIP = "1001_DFA_ANG_XX"
+VOTES = (
+    '"","A","D","F","H","N","S","fileName","numResponses"\n'
+    f'"100001",6,2,0,0,1,0,"{CLIP}",9\n'
+    f'"200001",5,2,0,0,3,0,"{CLIP}",10\n'
+    f'"300001",8,1,0,0,0,0,"{CLIP}",9\n'
+    '"100002",1,0,0,0,0,0,"1002_DFA_SAD_XX",1\n'
+)
+
+
+def put(root: Path, *names: str, votes: str = VOTES) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "tabulatedVotes.csv").write_text(votes)
+    return root
+
+
+def test_a_vote_is_an_annotator(tmp_path):
+    said = dataset.list(put(tmp_path, f"AudioWAV/{CLIP}.wav")).annotations
+    Annotations.validate(said)
+    counts = said.with_columns(shown=pl.col("annotator").str.split("-").list.first())
+    voice = counts.filter(pl.col("shown") == "voice")["label"].to_list()
+    assert {name: voice.count(name) for name in set(voice)} == {
+        "angry": 6,
+        "disgust": 2,
+        "neutral": 1,
+    }
+    assert counts.group_by("shown").len().sort("shown").rows() == [
+        *(("both", 9), ("face", 10), ("voice", 9)),
+    ]
+    assert said.select("session", "annotator").is_duplicated().sum() == 0
+
+
+def test_numbers_of_voters_do_not_follow_the_classes(tmp_path):
+    """Dealt in order, 'voice-1' would seem a person who prefers the first class."""
+    names = [f"{actor}_DFA_ANG_XX" for actor in range(1001, 1041)]
+    rows = "".join(f'"{100001 + i}",5,0,0,0,0,5,"{name}",10\n' for i, name in enumerate(names))
+    header = VOTES.splitlines()[0]
+    put(tmp_path, *(f"{name}.wav" for name in names), votes=f"{header}\n{rows}")
+    first = dataset.list(tmp_path).annotations.filter(pl.col("annotator") == "voice-1")["label"]
+    assert 8 < (first == "angry").sum() < 32
+    again = dataset.list(tmp_path).annotations.filter(pl.col("annotator") == "voice-1")["label"]
+    assert again.to_list() == first.to_list()
+
+
+def test_the_least_compressed_sound_is_taken(tmp_path):
+    put(tmp_path, f"a/{CLIP}.wav", f"b/{CLIP}.mp3", f"c/{CLIP}.flv")
+    files = {entry.modality: entry.path for entry in dataset.list(tmp_path).entries}
+    assert files == {
+        "audio": f"a/{CLIP}.wav",
+        "voice_embedding": f"a/{CLIP}.wav",
+        "video": f"c/{CLIP}.flv",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "votes", "what"),
+    [
+        ("notes.wav", VOTES, "not a CREMA-D file name"),
+        (f"again/{CLIP}.wav", VOTES, "also there as"),
+        ("1091_WSI_SAD_XX.wav", VOTES, "no votes on it"),
+        (f"{CLIP}.wav", VOTES.replace('"",', '"row",'), "no column"),
+        (f"{CLIP}.wav", VOTES.replace("6,2", "-6,2"), "no numbers of votes"),
+        (f"{CLIP}.wav", VOTES.replace("6,2", "9999999999,2"), "no numbers of votes"),
+        (f"{CLIP}.wav", VOTES.replace('"100001"', '"900001"'), "no numbers of votes"),
+        (f"{CLIP}.wav", VOTES.replace('"200001"', '"100009"'), "there twice"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, name, votes, what):
+    problems = dataset.list(put(tmp_path, f"{CLIP}.wav", name, votes=votes)).problems
+    assert len(problems) == 1
+    assert what in problems[0][1]
+    assert problems[0][2]
+
+
+def test_without_votes_nothing_is_labelled_which_is_told(tmp_path):
+    (tmp_path / f"{CLIP}.wav").touch()
+    listing = dataset.list(tmp_path)
+    assert listing.annotations.is_empty()
+    assert "nothing is labelled" in listing.problems[0][2]
+
+
+def test_a_table_that_unfolds_without_end_is_refused(tmp_path):
+    (tmp_path / f"{CLIP}.wav").touch()
+    with gzip.open(tmp_path / "tabulatedVotes.csv.gz", "wb", 9) as file:
+        file.write(VOTES.encode())
+        for _ in range(64):
+            file.write(b"0" * 2**20)
+    listing = dataset.list(tmp_path)
+    assert listing.annotations.is_empty()
+    assert len(listing.problems) == 1
+
+
+def test_a_folder_without_clips_says_what_is_expected(tmp_path):
+    with pytest.raises(ConsilienceError, match="1001_DFA_ANG_XX"):
+        dataset.list(tmp_path)
+
+
+@pytest.mark.real_data
+def test_the_real_clips_and_votes(real_data):
+    root = real_data / "crema_d"
+    catalog = build_catalog(dataset, root)
+    assert {name: t["status"].to_list() for name, t in catalog.recordings.items()} == {
+        "audio": ["ok"] * 5,
+        "voice_embedding": ["ok"] * 5,
+        "video": ["ok"] * 3,
+    }
+    assert catalog.problems.is_empty()
+    assert set(catalog.classes) == set(EMOTIONS.values())
+    votes = pl.read_csv(root / "tabulatedVotes.csv.gz", infer_schema=False)
+    own = votes.filter(pl.col("fileName").is_in(catalog.recordings["audio"]["session"].to_list()))
+    assert catalog.annotations.height == own["numResponses"].cast(int).sum()

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import params
+from pipeline.catalog import build_catalog
+from pipeline.contracts import Annotations, Pulses, Trials
+from pipeline.datasets import _tables
+from pipeline.datasets.base import opened
+from pipeline.datasets.folder import dataset
+from pipeline.errors import ConsilienceError
+from pipeline.seeds import generator
+
+MANIFEST = "session,subject,modality,path\none,ada,audio,a.wav\ntwo,bob,audio,b.wav\n"
+ANNOTATIONS = (
+    "session,annotator,target,start_s,end_s,label,value\n"
+    "one,r,emotion,0,1,sad,\n"
+    "two,r,emotion,0,1,happy,\n"
+)
+
+
+def write(root: Path, **tables: str) -> Path:
+    for name, text in tables.items():
+        (root / f"{name}.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+def sound(path: Path) -> None:
+    noise = 0.1 * generator(path.name).standard_normal(16000)
+    soundfile.write(path, noise.astype(np.float32), 16000)
+
+
+def test_a_manifest_is_enough(tmp_path):
+    listing = dataset.list(write(tmp_path, recordings=MANIFEST))
+    assert [(e.session, e.subject, e.modality, e.path) for e in listing.entries] == [
+        ("one", "ada", "audio", "a.wav"),
+        ("two", "bob", "audio", "b.wav"),
+    ]
+    assert not listing.problems
+    assert listing.trials.is_empty()
+
+
+def test_columns_may_stand_in_any_order_and_others_are_ignored(tmp_path):
+    text = (
+        "note,path,clock,item,rate_hz,modality,subject,session\nx,a.csv,shared,k,,face_au,s,one\n"
+    )
+    (entry,) = dataset.list(write(tmp_path, recordings=text)).entries
+    assert (entry.session, entry.item, entry.clock, entry.declared_rate_hz) == (
+        *("one", "k", "shared", None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "what", "entries"),
+    [
+        (",ada,audio,a.wav", "session is empty", 0),
+        ("one,ada,gaze,a.wav", "unknown modality 'gaze'", 0),
+        ("one,ada,audio,a.wav,,,guessed", "unknown clock 'guessed'", 0),
+        ("one,ada,audio,a.wav,,fast", "rate_hz 'fast' is no rate", 1),
+        ("one,ada,audio,a.wav,,-3", "rate_hz '-3' is no rate", 1),
+        ("one,ada,audio,a,b.wav,1,shared,more", "8 cells where the header has 7", 0),
+    ],
+)
+def test_a_bad_row_is_one_problem_with_file_row_and_remedy(tmp_path, row, what, entries):
+    header = "session,subject,modality,path,item,rate_hz,clock\n"
+    listing = dataset.list(write(tmp_path, recordings=f"{header}{row}\n\ntwo,bob,eeg,b.edf\n"))
+    ((where, told, remedy),) = listing.problems
+    assert (where, told) == ("recordings.csv line 2", what)
+    assert remedy
+    assert len(listing.entries) == entries + 1
+
+
+def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
+    write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
+    found = opened(dataset, tmp_path)
+    assert (found.modalities, found.classes) == (("audio",), ("happy", "sad"))
+    assert dataset.classes == ()
+    content = params.defaults("folder", str(tmp_path))
+    assert list(content["modalities"]) == ["audio"]
+    assert content["splits"]["folds"] == 2
+
+
+def test_stated_classes_order_them_and_leave_others_out(tmp_path):
+    write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
+    (tmp_path / "classes.txt").write_text("sad\ncalm\n")
+    found = opened(dataset, tmp_path)
+    assert found.classes == ("sad", "calm")
+    listing = found.list(tmp_path)
+    assert listing.annotations["label"].to_list() == ["sad"]
+    ((where, what, _),) = listing.problems
+    assert where == "annotations.csv line 3"
+    assert "none of sad, calm" in what
+
+
+def test_the_catalog_knows_the_classes(tmp_path):
+    write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
+    sound(tmp_path / "a.wav")
+    catalog = build_catalog(dataset, tmp_path)
+    assert catalog.classes == ("happy", "sad")
+    assert catalog.recordings["audio"]["status"].to_list() == ["ok", "missing"]
+
+
+def test_a_label_that_is_a_free_text_is_no_class(tmp_path):
+    rows = "".join(f"one,r,emotion,0,1,remark {i},\n" for i in range(60))
+    header = ANNOTATIONS.splitlines()[0]
+    write(tmp_path, recordings=MANIFEST, annotations=f"{header}\n{rows}")
+    with pytest.raises(ConsilienceError, match=r"60 classes.*classes\.txt"):
+        opened(dataset, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "clock", "noted"),
+    [
+        ({}, [None, None], True),
+        ({"pulses": "session,time_s\none,1\none,2\n"}, ["anchors", "anchors"], False),
+        ({"manifest": ",clock\n,shared"}, ["shared", "shared"], False),
+    ],
+)
+def test_a_clock_that_is_not_stated(tmp_path, extra, clock, noted):
+    column = ",shared" if "manifest" in extra else ""
+    header = f"session,subject,modality,path{',clock' if column else ''}\n"
+    text = f"{header}one,ada,audio,a.wav{column}\none,ada,eeg,b.edf{column}\n"
+    listing = dataset.list(
+        write(tmp_path, recordings=text, **{"pulses": extra["pulses"]} if "pulses" in extra else {})
+    )
+    assert [entry.clock for entry in listing.entries] == clock
+    assert bool(listing.notes) == noted
+
+
+def test_an_xdf_file_is_aligned_by_its_own_anchors(tmp_path):
+    text = "session,subject,modality,path,item\none,ada,eeg,a.xdf,EEG#1\n"
+    assert dataset.list(write(tmp_path, recordings=text)).entries[0].clock == "anchors"
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("one,r,emotion,2,1,sad,", "end_s is not after start_s"),
+        ("one,r,emotion,-inf,1,sad,", "end_s is not after start_s"),
+        ("one,r,emotion,a,1,sad,", "a cell is empty or no number"),
+        ("one,r,emotion,nan,1,sad,", "a cell is empty or no number"),
+        ("one,,emotion,0,1,sad,", "a cell is empty or no number"),
+        ("one,r,mood,0,1,sad,", "target is none of"),
+        ("one,r,emotion,0,1,,", "no label"),
+        ("one,r,valence,0,1,,7", "no number from -1 to 1"),
+        ("one,r,valence,0,1,,nan", "no number from -1 to 1"),
+        ("one,r,arousal,0,1,sad,", "no number from -1 to 1"),
+    ],
+)
+def test_annotations_that_make_no_sense_are_told_by_row(tmp_path, row, what):
+    text = f"{ANNOTATIONS}{row}\n"
+    listing = dataset.list(write(tmp_path, recordings=MANIFEST, annotations=text))
+    ((where, told, remedy),) = listing.problems
+    assert where == "annotations.csv line 4"
+    assert what in told
+    assert remedy
+    assert listing.annotations.height == 2
+
+
+@pytest.mark.parametrize("end_s", ["1e300", "inf", "1e6"])
+def test_a_trial_of_days_is_left_out(tmp_path, end_s):
+    text = f"session,trial,start_s,end_s\none,t1,0,{end_s}\none,t2,0,5\n"
+    listing = dataset.list(write(tmp_path, recordings=MANIFEST, trials=text))
+    assert listing.trials["trial"].to_list() == ["t2"]
+    assert "seconds" in listing.problems[0][2]
+
+
+def test_very_many_bad_rows_do_not_bury_the_others(tmp_path):
+    text = "session,trial,start_s,end_s\n" + "one,t,5,4\n" * 5000
+    problems = dataset.list(write(tmp_path, recordings=MANIFEST, trials=text)).problems
+    assert len(problems) == _tables.MAX_TOLD + 1
+    assert f"{5000 - _tables.MAX_TOLD} more such rows" in problems[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"session;subject;modality;path\n", "no column session, subject"),
+        (b"\xff\xfes\x00e\x00", "not a UTF-8 text table"),
+        (b"", "no column session"),
+        (b"session,subject,modality,path\n" + b"x" * 200_000, "field larger than"),
+        (b"session,subject,modality,path,path\n", "column 'path' cannot stand there"),
+        (b"PK\x03\x04" + bytes(range(256)), "not a UTF-8 text table"),
+    ],
+)
+def test_a_manifest_that_is_none_is_an_error_in_one_line(tmp_path, content, told):
+    (tmp_path / "recordings.csv").write_bytes(content)
+    with pytest.raises(ConsilienceError, match=told) as raised:
+        dataset.list(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_without_a_manifest_is_an_error(tmp_path):
+    with pytest.raises(ConsilienceError, match="missing"):
+        dataset.list(tmp_path)
+
+
+def test_a_table_outside_of_the_folder_is_not_read(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    write(root, recordings=MANIFEST)
+    (tmp_path / "secret.csv").write_text("session,trial,start_s,end_s\none,secret,0,1\n")
+    (root / "trials.csv").symlink_to(tmp_path / "secret.csv")
+    listing = dataset.list(root)
+    assert listing.trials.is_empty()
+    assert ("trials.csv", "the path leads out of the dataset") in [p[:2] for p in listing.problems]
+
+
+def test_a_spreadsheets_marks_and_spaces_do_not_matter(tmp_path):
+    (tmp_path / "recordings.csv").write_bytes(
+        b'\xef\xbb\xbfsession , subject,modality,path\r\n one ,ada,audio,"a b\xc3\xbc.wav"\r\n\r\n'
+    )
+    (entry,) = dataset.list(tmp_path).entries
+    assert (entry.session, entry.path) == ("one", "a bü.wav")
+
+
+cells = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["one", "audio", "eeg", "0", "1", "1e9", "nan", "inf", "-inf", "emotion", "valence", '"', "\0"]
+)
+tables = st.lists(st.lists(cells, max_size=8), max_size=6).map(
+    lambda rows: "\n".join(",".join(row) for row in rows)
+)
+names = st.sampled_from(["recordings", "trials", "pulses", "annotations"])
+
+
+@given(name=names, text=tables, raw=st.binary(max_size=60), with_header=st.booleans())
+def test_any_text_gives_tables_that_keep_the_contract(
+    tmp_path_factory, name, text, raw, with_header
+):
+    """Whatever stands in a table: a listing that keeps its contract, or an error in one line."""
+    root = tmp_path_factory.mktemp("fuzz")
+    headers = {
+        "recordings": "session,subject,modality,path,rate_hz",
+        "trials": "session,trial,start_s,end_s",
+        "pulses": "session,time_s",
+        "annotations": ANNOTATIONS.splitlines()[0],
+    }
+    write(root, recordings=MANIFEST)
+    head = f"{headers[name]}\n" if with_header else ""
+    (root / f"{name}.csv").write_bytes((head + text).encode() + raw)
+    try:
+        listing = opened(dataset, root).list(root)
+    except ConsilienceError as error:
+        told = str(error)
+        listing = None
+    if listing is None:
+        assert "\n" not in told
+        return
+    Trials.validate(listing.trials)
+    Pulses.validate(listing.pulses)
+    Annotations.validate(listing.annotations)
+    assert listing.trials.filter(
+        pl.col("end_s") - pl.col("start_s") > _tables.MAX_TRIAL_S
+    ).is_empty()
+    assert all(math.isfinite(time_s) for time_s in listing.pulses["time_s"])
