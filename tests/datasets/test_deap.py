@@ -1,0 +1,188 @@
+"""DEAP cannot be had freely: these files have its layout and formats, from public descriptions."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+import scipy.io
+
+from pipeline import params
+from pipeline.catalog import build_catalog
+from pipeline.contracts import Annotations, Trials
+from pipeline.datasets.deap import dataset
+from pipeline.errors import ConsilienceError
+from pipeline.seeds import generator
+
+HEADER = (
+    "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"
+)
+RATE_HZ = 64  # of the tests' own files; DEAP's is 512
+CYCLE_S = 65.0
+
+
+def status(n_videos: int = 40, flags: int = 0) -> np.ndarray:
+    """Return a Status channel: screens 1, 3, video 4, screen 5, with an amplifier's own flags."""
+    codes = np.zeros(int((n_videos * CYCLE_S + 5) * RATE_HZ), np.int32)
+    for video in range(n_videos):
+        start = video * CYCLE_S
+        for offset_s, code in ((1, 3), (3, 4), (63, 5), (64, 1)):
+            at = int((start + offset_s) * RATE_HZ)
+            codes[at : at + 4] = code
+    return codes + flags
+
+
+def bdf(path: Path, codes: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = generator(path.name).normal(0, 20, (2, len(codes)))
+    limits = {"physical_range": (-8388608, 8388607), "digital_range": (-8388608, 8388607)}
+    signals = [
+        edfio.BdfSignal(
+            row, RATE_HZ, label=name, physical_dimension="uV", physical_range=(-500, 500)
+        )
+        for name, row in zip(("Fp1", "Cz"), values, strict=True)
+    ]
+    signals.append(
+        edfio.BdfSignal.from_digital(codes.astype(np.int32), RATE_HZ, label="Status", **limits)
+    )
+    edfio.Bdf(signals).write(path)
+
+
+def ratings(root: Path, *subjects: int, header: str = HEADER) -> None:
+    """Rate trial t: video 41 - t, high valence in every other, high arousal in the second half."""
+    rows = [
+        f"{subject},{trial},{41 - trial},1,{7 if trial % 2 else 3},{8 if trial > 20 else 2},5,5,"
+        for subject in subjects
+        for trial in range(1, 41)
+    ]
+    path = root / "metadata_csv/participant_ratings.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    bdf(tmp_path / "data_original/s01.bdf", status())
+    ratings(tmp_path, 1)
+    return tmp_path
+
+
+@pytest.mark.parametrize("flags", [0, 0x10000, 0x3F00])
+def test_trials_are_where_the_status_channel_says(tmp_path, flags):
+    """Subjects 23 to 32 were recorded elsewhere, with other flags above the trigger's bits."""
+    bdf(tmp_path / "s01.bdf", status(flags=flags))
+    ratings(tmp_path, 1)
+    trials = Trials.validate(dataset.list(tmp_path).trials)
+    assert trials.select("trial", "start_s", "end_s").row(0) == ("trial-01", 3.0, 63.0)
+    assert trials.height == 40
+    assert trials["start_s"].to_list() == [3 + CYCLE_S * video for video in range(40)]
+
+
+def test_a_trial_is_rated_in_the_order_of_presentation(root):
+    said = Annotations.validate(dataset.list(root).annotations)
+    first = said.head(3)
+    assert first.select("annotator", "target", "label", "value").rows() == [
+        ("self", "emotion", "HVLA", None),
+        ("self", "valence", None, 0.5),
+        ("self", "arousal", None, -0.75),
+    ]
+    assert set(said["label"].drop_nulls()) == set(dataset.classes)
+
+
+def test_a_preprocessed_trial_is_rated_in_the_order_of_the_videos(tmp_path):
+    cube = generator("deap").normal(0, 20, (40, 40, 128 * 4))
+    (tmp_path / "data_preprocessed_matlab").mkdir()
+    scipy.io.savemat(
+        tmp_path / "data_preprocessed_matlab/s01.mat",
+        {"data": cube, "labels": np.zeros((40, 4))},
+        do_compression=True,
+    )
+    ratings(tmp_path, 1)
+    listing = dataset.list(tmp_path)
+    first = listing.entries[0]
+    assert (first.session, first.item) == ("s01_video-01", "0")
+    assert listing.trials.row(0)[2:] == (3.0, 63.0)
+    # The first video was trial 40: low valence, high arousal.
+    said = listing.annotations.filter(session="s01_video-01", target="emotion")
+    assert said["label"].to_list() == ["LVHA"]
+    catalog = build_catalog(dataset, tmp_path, ["eeg"])
+    assert catalog.recordings["eeg"]["status"].to_list() == ["ok"] * 40
+
+
+def test_its_labels_are_the_subjects_own(root):
+    content = params.defaults("deap", str(root))
+    assert content["annotation"]["source"] == "self"
+
+
+def test_pickles_are_never_opened_and_a_remedy_is_told(root, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "sprung",))
+
+    (root / "data_preprocessed_python").mkdir()
+    (root / "data_preprocessed_python/s01.dat").write_bytes(pickle.dumps(Trap()))
+    ((where, what, remedy),) = dataset.list(root).problems
+    assert where == "data_preprocessed_python"
+    assert "never opened" in what
+    assert "data_preprocessed_matlab.zip" in remedy
+    (root / "data_original/s01.bdf").unlink()
+    with pytest.raises(ConsilienceError, match=r"run code when loaded.*data_original\.zip"):
+        dataset.list(root)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("codes", "what"),
+    [
+        (status(39), "39 videos start"),
+        (np.zeros(RATE_HZ * 60, np.int32), "0 videos start"),
+    ],
+)
+def test_which_video_is_which_is_not_guessed(root, codes, what):
+    bdf(root / "data_original/s01.bdf", codes)
+    listing = dataset.list(root)
+    assert what in listing.problems[0][1]
+    assert listing.trials.is_empty()
+    assert listing.annotations.is_empty()
+    assert len(listing.entries) == 1
+
+
+def test_a_file_that_is_no_bdf_is_told_and_stays_listed(root):
+    (root / "data_original/s02.bdf").write_bytes(b"\xffBIOSEMI" + b" " * 300)
+    listing = dataset.list(root)
+    assert listing.problems[0][0] == "data_original/s02.bdf"
+    assert [entry.session for entry in listing.entries] == ["s01", "s02"]
+    assert listing.trials.height == 40
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("1,2,39,1,3,2", "1,2,39,1,0,2", "not from 1 to 9"),
+        ("1,2,39,1,3,2", "1,2,39,1,,2", "no number"),
+        ("1,2,39,1,3,2", "1,1,39,1,3,2", "rated twice"),
+    ],
+)
+def test_a_rating_that_cannot_be_is_told_by_row(root, old, new, what):
+    path = root / "metadata_csv/participant_ratings.csv"
+    path.write_text(path.read_text().replace(old, new))
+    listing = dataset.list(root)
+    ((where, told, _),) = listing.problems
+    assert where == "participant_ratings.csv line 3"
+    assert what in told
+    assert listing.annotations.height == 3 * 39
+
+
+def test_without_ratings_nothing_is_labelled_which_is_told(root):
+    (root / "metadata_csv/participant_ratings.csv").unlink()
+    listing = dataset.list(root)
+    assert listing.annotations.is_empty()
+    assert "nothing is labelled" in listing.problems[0][2]
+
+
+def test_a_folder_of_something_else_is_an_error(tmp_path):
+    with pytest.raises(ConsilienceError, match=r"data_original/s01\.bdf"):
+        dataset.list(tmp_path)
