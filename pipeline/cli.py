@@ -123,6 +123,21 @@ def check(
         raise SystemExit(1)
 
 
+@app.command()
+def new(
+    kind: Annotated[Literal["modality", "dataset"], typer.Argument(help="What to begin.")],
+    name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and _.")],
+) -> None:
+    """Begin a modality or a dataset: its one file and its test, with FILL IN where you come in."""
+    from pipeline import scaffold
+
+    for path in scaffold.begin(kind, name):
+        typer.echo(f"wrote {path}")
+    if kind == "modality" and scaffold.enter(name):
+        typer.echo(f"added {name} to {params.PARAMS_FILE}")
+    typer.echo(f"fill in what is marked FILL IN, as docs/adding-a-{kind}.md does; then run the test")
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 1."""
     try:

@@ -1,0 +1,268 @@
+"""A newcomer follows the docs, word for word."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import params, scaffold
+from pipeline.errors import ConsilienceError
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MAX_LINES = 40
+
+
+def instructions(page: str) -> dict[str, str]:
+    """Return the code the page tells to fill in, by the file it belongs to."""
+    said = re.findall(r"[Ii]n `([\w/]+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    assert len(said) == 2
+    return dict(said)
+
+
+def named(node: ast.stmt) -> str | None:
+    """Return what a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0])
+    if isinstance(node, ast.AnnAssign):
+        return ast.unparse(node.target)
+    return None
+
+
+def pieces(code: str) -> Iterator[tuple[str | None, int, int]]:
+    """Yield name, first and last line of every statement at the top level."""
+    for number, node in enumerate(ast.parse(code).body):
+        docstring = number == 0 and isinstance(node, ast.Expr)
+        imported = isinstance(node, ast.Import | ast.ImportFrom)
+        yield (
+            "docstring" if docstring else "import" if imported else named(node),
+            node.lineno - 1,
+            node.end_lineno,
+        )
+
+
+def fill_in(path: Path, code: str) -> None:
+    """Replace what has the same name, and add the imports."""
+    lines = code.splitlines()
+    for name, first, last in pieces(code):
+        own, there = lines[first:last], path.read_text().splitlines()
+        places = [(a, b) for other, a, b in pieces("\n".join(there)) if other == name]
+        assert places, f"the template has no {name}"
+        if name == "import":
+            there[places[-1][1] : places[-1][1]] = own
+        else:
+            there[slice(*places[0])] = own
+        path.write_text("\n".join(there) + "\n")
+
+
+@pytest.fixture
+def newcomer(tmp_project, monkeypatch):
+    """Give a clone of the project in which commands run its own code."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for folder in ("modalities", "datasets"):
+        (tmp_project.folder / "tests" / folder).mkdir(parents=True)
+    (tmp_project.folder / "params.yaml").write_text(params.document(params.defaults("demo")))
+    (tmp_project.folder / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    commit(tmp_project)
+    return tmp_project
+
+
+def commit(project) -> None:
+    for command in (["add", "."], ["commit", "-qm", "Begin"]):
+        git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *command]
+        subprocess.run(git, cwd=project.folder, check=True)
+
+
+def changed(project) -> set[str]:
+    """Return the files that git finds new or changed."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    shown = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True)
+    return {line[3:] for line in shown.stdout.splitlines()}
+
+
+def follow(project, kind: str, name: str) -> None:
+    """Do what the page says: begin, fill in, check."""
+    page = (DOCS / f"adding-a-{kind}.md").read_text()
+    assert f"consilience new {kind} {name}" in page
+    project.run("consilience", "new", kind, name)
+    for path, code in instructions(page).items():
+        fill_in(project.folder / path, code)
+        assert "FILL IN" not in (project.folder / path).read_text()
+    test = f"tests/{scaffold.KINDS[kind]}/test_{name}.py"
+    assert f"python -m pytest {test}" in page
+    done = project.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["modality", "dataset"])
+def test_the_documented_example_is_short(kind: str) -> None:
+    code = "\n".join(instructions((DOCS / f"adding-a-{kind}.md").read_text()).values())
+    assert len([line for line in code.splitlines() if line.strip()]) <= MAX_LINES
+
+
+@pytest.mark.slow
+def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
+    root = "data/raw/study"
+    newcomer.run("python", "-c", STUDY, root)
+    follow(newcomer, "modality", "gaze")
+    newcomer.run("consilience", "use", "folder", "--root", root)
+    shrink(newcomer)
+    newcomer.repro("train@concat")
+    card = newcomer.folder / "data/models/concat/card.json"
+    assert json.loads(card.read_text())["modalities"] == ["audio", "gaze"]
+    own = {"pipeline/modalities/gaze.py", "tests/modalities/test_gaze.py", "params.yaml"}
+    assert changed(newcomer) - {"dvc.lock"} == own
+
+
+@pytest.mark.slow
+def test_a_newcomer_adds_a_dataset_and_catalogs_it(newcomer) -> None:
+    follow(newcomer, "dataset", "callcentre")
+    assert changed(newcomer) == {
+        "pipeline/datasets/callcentre.py",
+        "tests/datasets/test_callcentre.py",
+    }
+    root = "data/raw/calls"
+    newcomer.run("python", "-c", CALLS, root)
+    assert "audio" in newcomer.run("consilience", "check", root, "--dataset", "callcentre").stdout
+    newcomer.run("consilience", "use", "callcentre", "--root", root)
+    assert "8 usable" in newcomer.repro("catalog")
+
+
+CALLS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "tests/datasets")
+from test_callcentre import write_root
+Path(sys.argv[1]).mkdir(parents=True)
+write_root(Path(sys.argv[1]))
+"""
+STUDY = """
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import soundfile
+
+root = Path(sys.argv[1])
+root.mkdir(parents=True)
+rng = np.random.default_rng(0)
+recordings, annotations = [], []
+for subject in range(4):
+    for label in ("calm", "happy"):
+        session = f"sub-{subject}_{label}"
+        happy = label == "happy"
+        t = np.arange(32000) / 16000
+        sound = 0.1 * ((t * (110 + 60 * happy + 5 * subject)) % 1 - 0.5)
+        soundfile.write(root / f"{session}.wav", sound + 1e-3 * rng.standard_normal(32000), 16000)
+        x, y = 960 + rng.normal(0, 5 + 5 * happy, (2, 120)).cumsum(axis=1)
+        pupil = 3 + happy + rng.normal(0, 0.02, 120).cumsum()
+        table = {"time_s": np.arange(120) / 60, "x": x, "y": y, "pupil_mm": pupil}
+        pl.DataFrame(table).write_csv(root / f"{session}_gaze.csv")
+        for modality, path in (("audio", f"{session}.wav"), ("gaze", f"{session}_gaze.csv")):
+            recordings.append((session, f"sub-{subject}", modality, path, "shared"))
+        annotations.append((session, "rater", "emotion", 0.0, 2.0, label, None))
+names = ["session", "subject", "modality", "path", "clock"]
+pl.DataFrame(recordings, schema=names, orient="row").write_csv(root / "recordings.csv")
+names = ["session", "annotator", "target", "start_s", "end_s", "label", "value"]
+pl.DataFrame(annotations, schema=names, orient="row").write_csv(root / "annotations.csv")
+names = ["session", "trial", "start_s", "end_s"]
+trials = [(session, "1", 0.0, 2.0) for session, *_ in annotations]
+pl.DataFrame(trials, schema=names, orient="row").write_csv(root / "trials.csv")
+"""
+
+
+def shrink(project) -> None:
+    """Make params.yaml a minute's work; what `use` wrote of the modalities stays."""
+    path = project.folder / "params.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["windows"] |= {"length_s": None, "max_length_s": 2.0}
+    content["splits"] |= {"folds": 2, "validation_subjects": 1}
+    content["training"] |= {"epochs": 2, "seeds": [0]}
+    content["methods"] = {"concat": {}}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.mark.parametrize("name", ["Gaze", "1st", "a-b", "../x", "", "class", "a/b", "x.py", "ü"])
+def test_a_name_that_will_not_do_is_refused(name: str) -> None:
+    for kind in scaffold.KINDS:
+        with pytest.raises(ConsilienceError, match="cannot name"):
+            scaffold.begin(kind, name)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("modality", "eeg"), ("dataset", "base")])
+def test_a_name_that_is_taken_is_refused(kind: str, name: str) -> None:
+    with pytest.raises(ConsilienceError, match="already"):
+        scaffold.begin(kind, name)
+
+
+def test_nothing_is_written_outside_the_project(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConsilienceError, match="not the folder of the project"):
+        scaffold.begin("modality", "gaze")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path, monkeypatch) -> Path:
+    """Give a folder that passes for the project's."""
+    (tmp_path / "pipeline").mkdir()
+    monkeypatch.setattr(scaffold.pipeline, "__file__", str(tmp_path / "pipeline/__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_no_file_is_overwritten(empty_project: Path) -> None:
+    there = empty_project / "tests/modalities/test_gaze.py"
+    there.parent.mkdir(parents=True)
+    there.write_text("mine")
+    with pytest.raises(ConsilienceError, match="there already"):
+        scaffold.begin("modality", "gaze")
+    assert there.read_text() == "mine"
+    assert not (empty_project / "pipeline/modalities/gaze.py").exists()
+
+
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_what_is_written_is_clean_and_says_what_is_missing(kind: str, empty_project: Path) -> None:
+    for path in scaffold.begin(kind, "two_words"):
+        text = path.read_text()
+        assert "FILL IN" in text
+        assert "NAME" not in text
+        assert "Title" not in text
+    settings = ["--config", str(ROOT / "pyproject.toml")]
+    ours = ["--config", 'lint.isort.known-first-party=["pipeline"]']
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, *settings, *ours, "."],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_a_modality_is_entered_only_where_the_dataset_has_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    manifest = "session,subject,modality,path\na,a,audio,a.wav\nb,b,face_au,b.csv\n"
+    (tmp_path / "raw/recordings.csv").write_text(manifest)
+    assert not scaffold.enter("face_au")
+    content = params.defaults("folder", "raw", ["audio"])
+    params.PARAMS_FILE.write_text(params.document(content))
+    before = params.PARAMS_FILE.read_text()
+    assert not scaffold.enter("eeg")
+    assert params.PARAMS_FILE.read_text() == before
+    assert scaffold.enter("face_au")
+    assert list(params.load().modalities) == ["audio", "face_au"]
+    content["modalities"]["face_au"] = {}
+    assert params.PARAMS_FILE.read_text() == params.document(content)
