@@ -25,7 +25,7 @@ UNITS += [f"{unit[:-1]}c" for unit in UNITS[:-1]] + ["AU28_c", "AU45_c"]
 
 MODULES = ["pipeline.ingestion", "pipeline.seeds"]
 MODULES += [f"pipeline.modalities.{module.name}" for module in iter_modules(modalities.__path__)]
-AUDIO_PARTS = ("_bursts", "_container", "_corrupt_audio")
+AUDIO_PARTS = ("_bursts", "_container", "_corrupt_audio", "_speech")
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
 
 The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
-the window-corrected autocorrelation (Boersma 1993). In silence, features of the voice go on at
-the local mean of the speech around, so that statistics over a window are those of its speech.
+the window-corrected autocorrelation (Boersma 1993). Speech is what a network trained to detect it
+hears; in silence, features of the voice go on at the local mean of the speech around, so that
+statistics over a window are those of its speech. Where the network hears nothing in a whole
+recording, as with a voice spoilt beyond speech, loud frames count as speech.
 Synchronisation clicks are found as isolated impulses in the high band and cut out before
-anything is measured.
+anything is measured. Sound that a container's time stamps show to be lost is missing, not silent.
 """
 
 from __future__ import annotations
@@ -13,9 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
-import av
 import librosa
 import numpy as np
 import scipy.fft
@@ -27,8 +28,17 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
-from pipeline.modalities._container import CONTAINERS, declared_s, open_container
+from pipeline.modalities._container import (
+    CONTAINERS,
+    declared_s,
+    decode_sound,
+    open_container,
+    refuse_layout,
+    refuse_length,
+    refuse_size,
+)
 from pipeline.modalities._corrupt_audio import CORRUPTIONS
+from pipeline.modalities._speech import speech_probability
 from pipeline.modalities.base import (
     Corruption,
     Features,
@@ -52,10 +62,14 @@ SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
 MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
 OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
+BLOCK = 2**18  # samples read at a time
+CHUNK = 4096  # frames measured at a time: bounds memory
+CLICK_CHUNK_S = 60.0  # of sound in which clicks are looked for at a time
+NEAR_LOST_S = 0.02  # sound that breaks off is no click
 
 
-class AudioParams(ModalityParams):
-    """Parameters of the voice."""
+class VoiceParams(ModalityParams):
+    """Parameters of reading a voice and of telling speech by its loudness."""
 
     rate_hz: float = Field(16000.0, gt=0)
     window_s: float = Field(0.032, gt=0)
@@ -76,7 +90,7 @@ class AudioParams(ModalityParams):
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
     @model_validator(mode="after")
-    def _consistent(self) -> AudioParams:
+    def _consistent(self) -> Self:
         if abs(self.hop_s * self.rate_hz - round(self.hop_s * self.rate_hz)) > 1e-6:
             raise ValueError("hop_s must be a whole number of samples at rate_hz")
         if self.cepstra > self.mel_bands:
@@ -84,6 +98,14 @@ class AudioParams(ModalityParams):
         if not self.pitch_min_hz < self.pitch_max_hz < self.rate_hz / 4:
             raise ValueError("pitch_min_hz < pitch_max_hz < rate_hz / 4 must hold")
         return self
+
+
+class AudioParams(VoiceParams):
+    """Parameters of the voice's features."""
+
+    speech_probability: float = Field(
+        0.5, gt=0, lt=1, description="from here on a frame is speech; speech_range_db if none is"
+    )
 
 
 class Audio:
@@ -110,30 +132,32 @@ class Audio:
         """Return the hash of the file."""
         return content_hash(path)
 
-    def read(self, path: Path, item: str | None, params: AudioParams) -> Signal:
+    def read(self, path: Path, item: str | None, params: VoiceParams) -> Signal:
         """Read the sound, mono and resampled, and find its synchronisation clicks.
 
         Returns
         -------
         Signal
-            ``values`` float32, shape (n_samples,), full scale 1.
+            ``values`` float32, shape (n_samples,), full scale 1; NaN where sound was lost.
         """
         _refuse_empty(path)
         if path.suffix.lower() in CONTAINERS:
-            sound, rate_hz, start_s = _decode_container(path)
+            sound, rate_hz, start_s = decode_sound(path)
+            _refuse_cut_off(path, sound.size / rate_hz)
         else:
             sound, rate_hz = _decode_file(path)
             start_s = 0.0
-        if not np.isfinite(sound).all():
-            raise RecordingError(
-                "the sound has NaN or infinite samples", str(path), "export it again"
-            )
-        mono = sound.mean(axis=0, dtype=np.float32)
-        pulses_s = start_s + clicks(mono, rate_hz, params)
+        lost = np.isnan(sound)
+        mono = np.where(lost, np.float32(0), sound) if lost.any() else sound
+        pulses_s = start_s + _away_from(lost, clicks(mono, rate_hz, params), rate_hz)
         if rate_hz != params.rate_hz:
+            refuse_size(int(mono.size * params.rate_hz / rate_hz), path)
             mono = librosa.resample(
                 mono, orig_sr=rate_hz, target_sr=params.rate_hz, res_type="soxr_hq"
             )
+        if lost.any():
+            index = np.arange(mono.size) * (rate_hz / params.rate_hz)
+            mono[lost[index.astype(int).clip(max=lost.size - 1)]] = np.nan
         times_s = start_s + np.arange(mono.size) / params.rate_hz
         return Signal(mono, times_s, ("mono",), pulses_s)
 
@@ -149,15 +173,25 @@ class Audio:
         start_s = float(signal.times_s[0])
         columns = describe(clean, params)
         values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        lost = lost_frames(np.isnan(signal.values), len(values), params)
+        values[lost] = np.nan
         times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
-        measures = quality(clean, columns["loudness_db"], columns["speech"])
-        measures["offset_fraction"] = float(np.mean(signal.values))
+        measures = quality(clean, columns["loudness_db"][~lost], columns["speech"][~lost])
+        measures["lost_fraction"] = float(lost.mean())
+        measures["offset_fraction"] = float(np.nanmean(signal.values))
         return Features(values, times_s, tuple(columns), measures)
 
-    def checked(self, signal: Signal, params: AudioParams) -> Array:
-        """Return the sound without offset and clicks. Raises RecordingError: see `features`."""
+    def checked(self, signal: Signal, params: VoiceParams) -> Array:
+        """Return the sound without offset and clicks, and 0 where it was lost.
+
+        Raises
+        ------
+        RecordingError
+            See `features`.
+        """
         sound = np.asarray(signal.values, np.float32)
-        if not np.isfinite(sound).all():
+        lost = np.isnan(sound)
+        if lost.all() or np.isinf(sound).any():
             raise RecordingError(
                 "the sound has NaN or infinite samples", "audio", "export it again"
             )
@@ -165,32 +199,37 @@ class Audio:
             raise RecordingError(
                 f"{sound.size} samples are shorter than one window", "audio", "record for longer"
             )
-        if np.abs(sound).max() > MAX_LEVEL:
+        heard = sound[~lost] if lost.any() else sound
+        if np.abs(heard).max() > MAX_LEVEL:
             raise RecordingError(
-                f"the sound goes to {np.abs(sound).max():g} times full scale",
+                f"the sound goes to {np.abs(heard).max():g} times full scale",
                 "audio",
                 "export it within -1 and 1",
             )
-        if np.ptp(sound) < SILENT:
+        if np.ptp(heard) < SILENT:
             raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
         start_s = float(signal.times_s[0])
-        return cut_clicks(sound - sound.mean(), signal.pulses_s - start_s, params)
+        centred = sound - heard.mean()
+        centred[lost] = 0
+        return cut_clicks(centred, signal.pulses_s - start_s, params)
 
     def corrupt(
         self,
         signal: Signal,
         kind: str,
         severity: int,
-        params: AudioParams,
+        params: VoiceParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the sound as it comes out of the microphone."""
+        """Spoil the sound as it comes out of the microphone; what was lost stays so."""
         sound = np.asarray(signal.values, np.float32)
+        lost = np.isnan(sound)
         level = params.corruptions[kind][severity - 1]
-        spoilt = CORRUPTIONS[kind].apply(sound, level, params.rate_hz, rng)
-        return replace(signal, values=spoilt)
+        heard = np.where(lost, np.float32(0), sound)
+        spoilt = CORRUPTIONS[kind].apply(heard, level, params.rate_hz, rng)
+        return replace(signal, values=np.where(lost, np.float32(np.nan), spoilt))
 
-    def frame_rate_hz(self, params: AudioParams) -> float:
+    def frame_rate_hz(self, params: VoiceParams) -> float:
         """Return the frames a second."""
         return 1 / params.hop_s
 
@@ -212,23 +251,19 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     dict of str to ndarray of float32, shape (n_frames,)
     """
     frames = _frames(sound, params.window_s, params)
-    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
-    spectrum = scipy.fft.rfft(frames * window, axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
-    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
-    bank = _mel(params.rate_hz, frames.shape[1], params.mel_bands)
-    mel = 10 * np.log10(power @ bank.T)
+    parts = [_spectra(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    mel, loudness = measured.pop("mel"), measured.pop("loudness_db")
     cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
     pitch, voicing = pitch_track(sound, params)
     voice = {
         **{f"mel_{i:02d}_db": column for i, column in enumerate(mel.T)},
         **{f"mfcc_{i:02d}": column for i, column in enumerate(cepstra.T)},
-        **_spectral(power, mel, params),
-        "zero_crossings": np.diff(np.signbit(frames), axis=1).mean(axis=1),
+        **measured,
+        "flux_db": np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1),
         "pitch_semitones": pitch,
     }
-    loudness = 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10)))
-    speech = loudness > np.percentile(loudness, 95) - params.speech_range_db
+    speech = speech_frames(sound, loudness, params)
     smooth = _smooth(np.stack([*voice.values(), loudness, voicing], axis=1), params)
     steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
     held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
@@ -236,6 +271,38 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     stepping = [f"{name}_step" for name in names[params.mel_bands :]]
     values = np.hstack([held, smooth[:, -2:], speech[:, None]]).astype(np.float32)
     return dict(zip([*voice, *stepping, *names[-2:], "speech"], values.T, strict=True))
+
+
+def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
+    """Measure what a frame's spectrum and waveform say by themselves."""
+    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
+    spectrum = scipy.fft.rfft(frames * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
+    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
+    bank = _mel(params.rate_hz, frames.shape[1], params.mel_bands)
+    return {
+        "mel": 10 * np.log10(power @ bank.T),
+        **_spectral(power, params),
+        "zero_crossings": np.diff(np.signbit(frames), axis=1).mean(axis=1),
+        "loudness_db": 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10))),
+    }
+
+
+def speech_frames(sound: Array, loudness_db: Array, params: AudioParams) -> NDArray[np.bool_]:
+    """Return which frames are speech: those a network hears, or else the loud ones."""
+    times_s = np.arange(len(loudness_db), dtype=np.float64) * params.hop_s
+    heard = speech_probability(sound, params.rate_hz, times_s) >= params.speech_probability
+    loud = loudness_db > np.percentile(loudness_db, 95) - params.speech_range_db
+    return np.asarray(heard if heard.any() else loud)
+
+
+def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
+    """Return which frames contain lost samples."""
+    hop = round(params.hop_s * params.rate_hz)
+    reach = round(max(params.window_s, params.pitch_window_s) * params.rate_hz)
+    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
+    centres = np.minimum(np.arange(n_frames) * hop, lost.size - 1)
+    return near[centres] > 0
 
 
 def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
@@ -266,7 +333,7 @@ def _smooth(values: Array, params: AudioParams) -> Array:
     return result
 
 
-def _spectral(power: Array, mel: Array, params: AudioParams) -> dict[str, Array]:
+def _spectral(power: Array, params: AudioParams) -> dict[str, Array]:
     hz = np.linspace(0, params.rate_hz / 2, power.shape[1], dtype=np.float32)
     total = power.sum(axis=1)
     centroid = power @ hz / total
@@ -274,14 +341,12 @@ def _spectral(power: Array, mel: Array, params: AudioParams) -> dict[str, Array]
     cumulative = np.cumsum(power, axis=1)
     rolloff = hz[(cumulative < 0.85 * total[:, None]).sum(axis=1)]
     flatness = 10 * (np.log10(power).mean(axis=1) - np.log10(power.mean(axis=1)))
-    flux = np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1)
     low, high = power[:, hz < 1000].sum(axis=1), power[:, hz >= 1000].sum(axis=1)
     return {
         "centroid_khz": centroid / 1000,
         "spread_khz": spread / 1000,
         "rolloff_khz": rolloff / 1000,
         "flatness_db": flatness,
-        "flux_db": flux,
         "alpha_ratio_db": 10 * np.log10(low / high),
     }
 
@@ -297,6 +362,18 @@ def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
         Height of the peak, 0 to 1: harmonic part of the power.
     """
     frames = _frames(sound, params.pitch_window_s, params)
+    parts = [_peaks(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    pitch, strength, loud = (np.concatenate(column) for column in zip(*parts, strict=True))
+    voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
+    if not voiced.any():
+        return np.zeros(len(pitch), np.float32), strength.astype(np.float32)
+    rows = np.arange(len(pitch))
+    smooth = scipy.ndimage.median_filter(pitch[voiced], 5, mode="nearest")
+    return np.interp(rows, rows[voiced], smooth).astype(np.float32), strength.astype(np.float32)
+
+
+def _peaks(frames: Array, params: AudioParams) -> tuple[Array, Array, Array]:
+    """Return the best pitch of each frame in semitones, its strength, and the frame's power."""
     frames = frames - frames.mean(axis=1, keepdims=True)
     size = frames.shape[1]
     window = scipy.signal.windows.hann(size, sym=False).astype(np.float32)
@@ -315,12 +392,7 @@ def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
     shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.where(bend < -1e-6, bend, -1), 0)
     pitch = 12 * np.log2(params.rate_hz / (peak + np.clip(shift, -0.5, 0.5)) / 55)
     strength = np.where(summit.any(axis=1), np.clip(height, 0, 1), 0)
-    loud = frames.var(axis=1)
-    voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
-    if not voiced.any():
-        return np.zeros(len(peak), np.float32), strength.astype(np.float32)
-    smooth = scipy.ndimage.median_filter(pitch[voiced], 5, mode="nearest")
-    return np.interp(rows, rows[voiced], smooth).astype(np.float32), strength.astype(np.float32)
+    return pitch, strength, frames.var(axis=1)
 
 
 def _autocorrelation(frames: Array) -> Array:
@@ -344,7 +416,7 @@ def _mel(rate_hz: float, size: int, n_bands: int) -> Array:
     return bank / bank.sum(axis=1, keepdims=True)
 
 
-def clicks(sound: Array, rate_hz: float, params: AudioParams) -> NDArray[np.float64]:
+def clicks(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
     """Find short broadband clicks.
 
     A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
@@ -357,18 +429,40 @@ def clicks(sound: Array, rate_hz: float, params: AudioParams) -> NDArray[np.floa
     """
     if sound.size < 0.1 * rate_hz or params.click_band_hz >= 0.45 * rate_hz:
         return np.empty(0)
+    power = np.var(sound)
+    size, margin = round(CLICK_CHUNK_S * rate_hz), round(rate_hz)
+    found = []
+    for start in range(0, sound.size, size):
+        first = max(start - margin, 0)
+        peaks = first + _clicks(sound[first : start + size + margin], power, rate_hz, params)
+        found.append(peaks[(peaks >= start) & (peaks < start + size)])
+    return np.concatenate(found) / rate_hz
+
+
+def _clicks(
+    sound: Array, power: np.float32, rate_hz: float, params: VoiceParams
+) -> NDArray[np.int64]:
     band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
     high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
     inner, outer = (2 * round(length_s * rate_hz / 2) + 1 for length_s in (params.click_s, 0.02))
     around = scipy.ndimage.uniform_filter1d(high, outer, mode="reflect") * outer
     around -= scipy.ndimage.uniform_filter1d(high, inner, mode="reflect") * inner
     floor = np.maximum(around / (outer - inner), 1e-10)
-    ratio = np.where(high > np.var(sound), high / floor, 0)
+    ratio = np.where(high > power, high / floor, 0)
     peaks, _ = scipy.signal.find_peaks(ratio, params.click_ratio**2, distance=outer)
-    return peaks / rate_hz
+    return np.asarray(peaks)
 
 
-def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: AudioParams) -> Array:
+def _away_from(
+    lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], rate_hz: float
+) -> NDArray[np.float64]:
+    """Leave out pulses where sound breaks off or comes back."""
+    reach = 2 * round(NEAR_LOST_S * rate_hz) + 1
+    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
+    return pulses_s[near[np.rint(pulses_s * rate_hz).astype(int)] == 0]
+
+
+def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
     """Replace the clicks by a straight line from their left to their right."""
     keep = np.ones(sound.size, bool)
     before, after = round(0.001 * params.rate_hz), round(params.click_s * params.rate_hz)
@@ -426,57 +520,51 @@ def _probe_file(path: Path) -> Header:
             str(path),
             "copy it again from the recorder",
         )
+    refuse_layout(info.samplerate, info.channels, path)
+    refuse_length(info.frames / info.samplerate, path)
     return Header(float(info.samplerate), info.channels, info.frames / info.samplerate)
 
 
 def _decode_file(path: Path) -> tuple[Array, float]:
+    """Read a sound file, its channels averaged."""
     header = _probe_file(path)
+    assert header.rate_hz is not None
+    assert header.duration_s is not None
+    blocks: list[Array] = []
     try:
-        sound, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            refuse_size(file.frames, path)
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+                if not np.isfinite(block).all():
+                    raise RecordingError(
+                        "the sound has NaN or infinite samples", str(path), "export it again"
+                    )
+                blocks.append(block.mean(axis=1, dtype=np.float32))
     except soundfile.LibsndfileError as error:
         raise RecordingError(
             f"the sound breaks off: {error.error_string}", str(path), "copy it again"
         ) from None
-    if len(sound) < round((header.duration_s or 0) * rate_hz):
+    sound = np.concatenate(blocks) if blocks else np.empty(0, np.float32)
+    if sound.size < round(header.duration_s * header.rate_hz):
         raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
-    return sound.T, float(rate_hz)
+    return sound, header.rate_hz
 
 
 def _probe_container(path: Path) -> Header:
     with open_container(path, "audio") as container:
         stream = container.streams.audio[0]
+        refuse_layout(float(stream.rate), stream.channels, path)
         return Header(float(stream.rate), stream.channels, declared_s(container, stream))
 
 
-def _decode_container(path: Path) -> tuple[Array, float, float]:
-    """Decode the first sound track; its start counts from the container's own."""
-    blocks: list[NDArray[Any]] = []
-    start_s = None
-    with open_container(path, "audio") as container:
-        origin_s = (container.start_time or 0) / av.time_base
-        stream = container.streams.audio[0]
-        rate_hz, duration_s = float(stream.rate), declared_s(container, stream)
-        resampler = av.AudioResampler(format="fltp", layout="mono")
-        try:
-            for frame in container.decode(stream):
-                if start_s is None:
-                    start_s = (frame.time or 0.0) - origin_s
-                blocks += [part.to_ndarray() for part in resampler.resample(frame)]
-            blocks += [part.to_ndarray() for part in resampler.resample(None)]
-        except av.FFmpegError as error:
-            raise RecordingError(
-                f"the sound track breaks off: {error.strerror}", str(path), "copy it again"
-            ) from None
-    if not blocks:
-        raise RecordingError("the sound track has no samples", str(path), "export it again")
-    sound = np.concatenate(blocks, axis=1, dtype=np.float32)
-    if duration_s and sound.shape[1] / rate_hz < duration_s - MISSING_S:
+def _refuse_cut_off(path: Path, lasted_s: float) -> None:
+    said_s = _probe_container(path).duration_s
+    if said_s is not None and lasted_s < said_s - MISSING_S:
         raise RecordingError(
-            f"the sound track breaks off before its {duration_s:.2f} s are over",
+            f"the sound track breaks off before its {said_s:.2f} s are over",
             str(path),
             "copy it again from the recorder",
         )
-    return sound, rate_hz, start_s or 0.0
 
 
 modality = Audio()

@@ -14,14 +14,14 @@ from pydantic import model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.modalities import _speaker_net
-from pipeline.modalities.audio import Audio, AudioParams, quality
+from pipeline.modalities.audio import Audio, VoiceParams, quality
 from pipeline.modalities.base import Features, Signal
 from pipeline.model.encoders import MomentsEncoder
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(_speaker_net.UNITS))
 
 
-class VoiceEmbeddingParams(AudioParams):
+class VoiceEmbeddingParams(VoiceParams):
     """Parameters of the voice's embedding; of `audio`'s, those of its reader and speech."""
 
     hop_s: float = 0.2
@@ -37,9 +37,9 @@ class VoiceEmbedding(Audio):
     """The voice modality, embedded."""
 
     name: ClassVar[str] = "voice_embedding"
-    Params: ClassVar[type[AudioParams]] = VoiceEmbeddingParams
+    Params: ClassVar[type[VoiceParams]] = VoiceEmbeddingParams
 
-    def features(self, signal: Signal, params: AudioParams) -> Features:
+    def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Run the network over the whole recording and average its states block by block.
 
         A block is left out (NaN) if it is quieter than the loudest by more than

@@ -9,20 +9,28 @@ import scipy.signal
 from pipeline.modalities._corrupt_audio import CORRUPTIONS, pink_noise
 from pipeline.modalities.audio import AudioParams, modality
 from pipeline.modalities.base import SEVERITIES, Signal
+from pipeline.params import SynthesisParams
 from pipeline.seeds import generator
+from pipeline.synthesis.plan import sessions
+from pipeline.synthesis.voice import write_voice
 
 PARAMS = AudioParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 RATE_HZ = 16000
 
 
 @pytest.fixture(scope="module")
-def signal() -> Signal:
-    """Return syllables of a buzzing voice between pauses."""
-    times_s = np.arange(3 * RATE_HZ) / RATE_HZ
-    buzz = scipy.signal.sawtooth(2 * np.pi * 140 * times_s) * (times_s % 0.5 < 0.35)
-    sound = 0.1 * buzz * np.sin(np.pi * (times_s % 0.5) / 0.35)
-    sound += 1e-4 * generator("pause").standard_normal(times_s.size)
-    return Signal(sound.astype(np.float32), times_s, ("mono",), np.array([0.7]))
+def signal(tmp_path_factory: pytest.TempPathFactory) -> Signal:
+    """Return nine seconds of a simulated voice."""
+    plan = SynthesisParams(
+        subjects=2, sessions=1, trials=1, trial_s=10, missing_fraction=0, faulty_fraction=0
+    )
+    session = sessions(plan)[0]
+    path = tmp_path_factory.mktemp("audio") / "voice.flac"
+    write_voice(session, path)
+    whole = modality.read(path, None, PARAMS)
+    onset = round(session.clocks["audio"].native_s(session.trials[0].start_s) * RATE_HZ)
+    sound = whole.values[onset : onset + 9 * RATE_HZ]
+    return Signal(sound, np.arange(sound.size) / RATE_HZ, ("mono",), np.array([0.7]))
 
 
 def spoilt(signal: Signal, kind: str, severity: int) -> np.ndarray:
