@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.modalities._bursts import bursts
+from pipeline.modalities._spool import spool
 from pipeline.modalities.base import Corruption
 
 Frames = NDArray[np.uint8]
@@ -32,7 +33,8 @@ def noise(frames: Frames, sigma_grey: float, face: Locate, rng: np.random.Genera
     field = rng.normal(0, sigma_grey, (2 * height, 2 * width)).astype(np.int16)
     jumps = rng.integers(0, (height, width), (len(frames), 2))
     grains = (field[row : row + height, column : column + width] for row, column in jumps)
-    return np.stack([cv2.add(f, g, dtype=cv2.CV_8U) for f, g in zip(frames, grains, strict=True)])
+    pairs = zip(frames, grains, strict=True)
+    return spool(np.asarray(cv2.add(f, g, dtype=cv2.CV_8U), np.uint8) for f, g in pairs)
 
 
 def blur(frames: Frames, radius: float, face: Locate, rng: np.random.Generator) -> Frames:
@@ -56,7 +58,7 @@ def occlusion(frames: Frames, size: float, face: Locate, rng: np.random.Generato
     turns = np.arange(len(frames))[:, None] / HAND_FRAMES * rng.uniform(0.1, 0.3, 2)
     path = 0.25 * np.sin(2 * np.pi * (turns + rng.random(2)))
     tilt = rng.uniform(-40, 40)
-    spoilt = frames.copy()
+    spoilt = spool(frames)
     for frame, (x, y, side), (right, down) in zip(spoilt, boxes, path, strict=True):
         half = 0.5 * size * side
         centre = round(x + right * side), round(y + down * side)
@@ -81,7 +83,7 @@ def frame_drop(frames: Frames, rate: float, face: Locate, rng: np.random.Generat
     lost = bursts(len(frames), rate, STALL_FRAMES, rng)
     lost[0] = False
     shown = np.maximum.accumulate(np.where(lost, 0, np.arange(len(frames))))
-    return frames[shown]
+    return spool(frames[index] for index in shown)
 
 
 def codec(frames: Frames, quality: float, face: Locate, rng: np.random.Generator) -> Frames:
@@ -123,7 +125,7 @@ CORRUPTIONS = {
 
 
 def _each(frames: Frames, spoil: Callable[[Frames], Any]) -> Frames:
-    return np.stack([np.asarray(spoil(frame), np.uint8) for frame in frames])
+    return spool(np.asarray(spoil(frame), np.uint8) for frame in frames)
 
 
 def _cover(
@@ -131,7 +133,7 @@ def _cover(
 ) -> Frames:
     """Blend a dark rectangle over a part of the face: left, top, right, bottom in its sides."""
     left, top, right, bottom = part
-    spoilt = frames.copy()
+    spoilt = spool(frames)
     for frame, (x, y, side) in zip(spoilt, _filled(face()), strict=True):
         rows = slice(max(round(y + top * side), 0), max(round(y + bottom * side), 0))
         columns = slice(max(round(x + left * side), 0), max(round(x + right * side), 0))

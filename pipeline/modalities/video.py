@@ -1,15 +1,16 @@
 """Face: video files, as appearance and motion of brows, eyes and mouth, head pose and light.
 
-Frames keep the container's time stamps. A Haar cascade (Viola and Jones 2001) looks for the face
-every few frames; boxes are smoothed and interpolated in between, and the crop is registered to
-the recording's own mean face by cross-correlation. Appearance is measured on crops normalised
-for light, as low-frequency cosine coefficients of each region, left and right sides averaged.
-Synchronisation flashes are jumps of brightness, of the picture or of a patch of it, that go back.
+Frames keep the container's time stamps. A detector looks for the face every few frames; boxes and
+confidence are interpolated in between, a frame of too little confidence is missing, and the crop
+is registered to the recording's own mean face by cross-correlation. Appearance is measured on
+crops normalised for light, as low-frequency cosine coefficients of each region, left and right
+sides averaged. Synchronisation flashes are jumps of brightness, of the picture or of a patch of
+it, that go back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -26,8 +27,10 @@ from pydantic import Field
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
-from pipeline.modalities._container import CONTAINERS, declared_s, open_container
+from pipeline.modalities._container import CONTAINERS, declared_s, open_container, origin_s
 from pipeline.modalities._corrupt_video import CORRUPTIONS
+from pipeline.modalities._face_detector import look
+from pipeline.modalities._spool import spool
 from pipeline.modalities.base import (
     Corruption,
     Features,
@@ -53,6 +56,8 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
+TALLEST = 4  # a picture's height in its widths, from which on it is made smaller
+MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
 CHUNK = 64  # crops described at a time: as much as fits a core's cache
 
 
@@ -61,11 +66,10 @@ class VideoParams(ModalityParams):
 
     frame_rate_hz: float = Field(25.0, gt=0, description="of a window; recordings keep their own")
     width: int = Field(240, ge=64, le=320, description="pixels of the picture worked on")
-    detection_width: int = Field(160, ge=64, le=320, description="pixels a face is looked for in")
     detection_every: int = Field(12, ge=1, description="frames from one look to the next")
-    detection_neighbours: int = Field(3, ge=1, description="more: fewer false faces, more missed")
-    min_face: float = Field(0.15, gt=0, lt=1, description="of the picture's width")
-    hold_s: float = Field(1.0, ge=0, description="a face not seen for longer is unknown")
+    confidence_floor: float = Field(
+        0.5, gt=0, lt=1, description="below it there is no face; above 0.5 without the fall-back"
+    )
     flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
     flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
     flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
@@ -81,11 +85,14 @@ class FaceTrack:
     ----------
     boxes : ndarray of float64, shape (n_frames, 3)
         Centre x, centre y and side length of the square face box, in pixels.
+    confidence : ndarray of float64, shape (n_frames,)
+        Of the detector, 0 to 1.
     found_fraction : float
         Part of the inspected frames in which a face was detected.
     """
 
     boxes: NDArray[np.float64]
+    confidence: NDArray[np.float64]
     found_fraction: float
 
 
@@ -131,28 +138,23 @@ class Video:
         RecordingError
             If there is no frame, decoding fails, or the file is shorter than its header says.
         """
-        pictures: list[NDArray[np.uint8]] = []
         stamps: list[float] = []
         with open_container(path, "video") as container:
-            start_s = (container.start_time or 0) / av.time_base
+            start_s = origin_s(container)
             said_s = declared_s(container, container.streams.video[0])
             try:
-                for time_s, picture in _decode(container, params.width):
-                    if not stamps or time_s > stamps[-1]:
-                        pictures.append(picture)
-                        stamps.append(time_s)
-            except av.FFmpegError as error:
+                frames = spool(_in_order(_decode(container, params.width), stamps, path))
+            except (av.FFmpegError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
                 raise RecordingError(
-                    f"the video breaks off: {error.strerror}", str(path), "copy it again"
+                    f"the video breaks off: {reason}", str(path), "copy it again"
                 ) from None
         if len(stamps) < 2:
             raise RecordingError(
                 f"{len(stamps)} frames are no video", str(path), "copy it again from the recorder"
             )
         _refuse_cut_off(path, stamps, said_s)
-        if len({picture.shape for picture in pictures}) > 1:
-            raise RecordingError("the picture changes its shape", str(path), "export it again")
-        frames, times_s = np.stack(pictures), np.array(stamps) - start_s
+        times_s = np.array(stamps) - start_s
         return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
 
     def features(self, signal: Signal, params: VideoParams) -> Features:
@@ -251,60 +253,25 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
         If there is no face in any frame looked at.
     """
     keys = np.arange(0, len(frames), params.detection_every)
-    boxes = np.full((len(keys), 3), np.nan)
-    last = None
-    for row, key in enumerate(keys):
-        last = _detect(frames[key], last, params)
-        if last is not None:
-            boxes[row] = last
-    found = ~np.isnan(boxes[:, 0])
+    looks, last = [], None
+    for key in keys:
+        sighting = look(frames[key], last, params.confidence_floor)
+        last = sighting if sighting.confidence >= params.confidence_floor else None
+        looks.append(sighting)
+    *columns, confidence = np.array(looks, np.float64).T
+    found = confidence >= params.confidence_floor
     if not found.any():
         raise RecordingError(
             "no face is found in any frame", "video", "point the camera at the face, add light"
         )
-    smooth = scipy.ndimage.median_filter(boxes[found], (5, 1), mode="nearest")
+    boxes = np.stack([column[found] for column in columns], axis=1)
+    smooth = scipy.ndimage.median_filter(boxes, (5, 1), mode="nearest")
     smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
     seen_s = times_s[keys[found]]
     between = np.stack([np.interp(times_s, seen_s, column) for column in smooth.T], axis=1)
-    after = np.searchsorted(seen_s, times_s).clip(max=len(seen_s) - 1)
-    before = (after - 1).clip(min=0)
-    away_s = np.minimum(np.abs(seen_s[after] - times_s), np.abs(times_s - seen_s[before]))
-    between[away_s > params.hold_s] = np.nan
-    return FaceTrack(between, float(found.mean()))
-
-
-def _detect(
-    frame: Frames, last: tuple[float, float, float] | None, params: VideoParams
-) -> tuple[float, float, float] | None:
-    """Return centre and side of the surest face, near the last one if there is one."""
-    scale = params.detection_width / frame.shape[1]
-    size = (params.detection_width, round(frame.shape[0] * scale))
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    left = top = 0
-    smallest, largest = round(params.min_face * size[0]), min(size)
-    if last is not None:
-        x, y, side = (scale * value for value in last)
-        left, top = max(int(x - side), 0), max(int(y - side), 0)
-        small = small[top : int(y + side) + 1, left : int(x + side) + 1]
-        smallest, largest = int(0.75 * side), int(1.35 * side) + 1
-    found, neighbours = _cascade().detectMultiScale2(
-        cv2.equalizeHist(small),
-        1.15,
-        params.detection_neighbours,
-        minSize=(smallest, smallest),
-        maxSize=(largest, largest),
-    )
-    if len(found) == 0:
-        return None
-    x, y, width, height = (float(value) for value in found[int(np.argmax(neighbours))])
-    return (left + x + width / 2) / scale, (top + y + height / 2) / scale, width / scale
-
-
-@lru_cache
-def _cascade() -> Any:
-    cv2.setNumThreads(1)  # recordings run side by side already
-    folder = Path(cv2.__file__).parent / "data"
-    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+    confidence = np.interp(times_s, times_s[keys], confidence)
+    between[confidence < params.confidence_floor] = np.nan
+    return FaceTrack(between, confidence, float(found.mean()))
 
 
 def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
@@ -328,7 +295,7 @@ def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDA
     known = np.flatnonzero(~np.isnan(boxes[:, 0]))
     for index in known:
         crops[index] = _crop(frames[index], boxes[index])
-    mean_face = crops[known].mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean_face = (crops.sum(axis=0, dtype=np.float64) / known.size).astype(np.float32)
     for index in known:
         boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
         crops[index] = _crop(frames[index], boxes[index])
@@ -480,12 +447,13 @@ def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) ->
     lost = float(np.sum(np.rint(steps_s / np.median(steps_s)) - 1))
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
-    known = crops[~np.isnan(track.boxes[:, 0])][::12]
+    known = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]
     contrast = float(np.mean([crop.std() for crop in known]))
     sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in known]))
     quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
     return {
         "face_fraction": track.found_fraction,
+        "face_confidence_fraction": float(track.confidence.mean()),
         "dropped_fraction": dropped,
         "duplicate_fraction": duplicate,
         "sharpness_grey": sharpness,
@@ -499,13 +467,33 @@ def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
     reformatter = VideoReformatter()  # one for all frames is three times faster than one each
     for frame in container.decode(video=0):
-        if frame.time is None:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if stamp is None:
             continue
-        shown = frame.height if frame.rotation % 180 else frame.width
-        scale = min(width / shown, 1.0)
-        size = round(scale * frame.width), round(scale * frame.height)
+        sides = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+        scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
+        size = max(round(scale * frame.width), 1), max(round(scale * frame.height), 1)
         grey = reformatter.reformat(frame, *size, "gray", interpolation="AREA").to_ndarray()
-        yield frame.time, np.ascontiguousarray(np.rot90(grey, round(frame.rotation / 90)))
+        yield float(stamp * frame.time_base), np.rot90(grey, round(frame.rotation / 90))
+
+
+def _in_order(
+    decoded: Iterable[tuple[float, Frames]], stamps: list[float], path: Path
+) -> Iterator[Frames]:
+    """Yield pictures whose time goes on, and put down their time stamps."""
+    shape = None
+    for stamp, picture in decoded:
+        if stamps and stamp <= stamps[-1]:
+            continue
+        if shape is not None and picture.shape != shape:
+            raise RecordingError("the picture changes its shape", str(path), "export it again")
+        if len(stamps) == MOST_FRAMES:
+            raise RecordingError(
+                f"more than {MOST_FRAMES} frames are not read", str(path), "split it"
+            )
+        shape = picture.shape
+        stamps.append(stamp)
+        yield picture
 
 
 def _refuse_cut_off(path: Path, stamps: list[float], said_s: float | None) -> None:
