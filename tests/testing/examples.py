@@ -39,11 +39,28 @@ def action_units(folder: Path) -> Examples:
     return [(path, row[0]) for row in rows]
 
 
+SAID = (
+    ("I am so happy today", "what a joyful day this is", "let us dance", "really great fun"),
+    ("nothing works any more", "I feel miserable and alone", "leave me", "it is far too late"),
+)
+
+
+def transcripts(folder: Path) -> Examples:
+    paths = []
+    for number, said in enumerate(SAID):
+        rows = [f"{2 * n},{2 * n + 1.6},{text}" for n, text in enumerate(said)]
+        path = folder / f"said-{number}.csv"
+        path.write_text("\n".join(["start_s,end_s,text", *rows]) + "\n")
+        paths.append((path, None))
+    return paths
+
+
 EXAMPLES: dict[str, Callable[[Path], Examples]] = {
     "audio": recorded("audio"),
     "eeg": recorded("eeg"),
     "face_au": action_units,
     "lower_face_au": action_units,
+    "text": transcripts,
     "upper_face_au": action_units,
     "video": recorded("video"),
     "voice_embedding": recorded("audio"),
