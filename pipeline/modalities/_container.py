@@ -7,7 +7,7 @@ before that moment is not shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,29 +168,40 @@ def decode_sound(path: Path) -> tuple[Array, float, float]:
     stamps_s: list[float | None] = []
     n_samples = 0
     with open_container(path, "audio") as container:
-        stream = container.streams.audio[0]
-        rate_hz = float(stream.rate)
-        refuse_layout(rate_hz, stream.channels, path)
-        to_float = av.AudioResampler(format="fltp")
-        try:
-            for frame in container.decode(stream):
-                for part in to_float.resample(frame):
-                    blocks.append(part.to_ndarray().mean(axis=0, dtype=np.float32))
-                    stamps_s.append(frame.time)
-                    n_samples += blocks[-1].size
-                refuse_size(n_samples, path)
-        except (av.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise RecordingError(
-                f"the sound track breaks off: {reason}", str(path), "copy it again"
-            ) from None
+        rate_hz = float(container.streams.audio[0].rate)
         start_s = origin_s(container)
+        for stamp_s, block in sound_blocks(container, path):
+            n_samples += block.shape[1]
+            refuse_size(n_samples, path)
+            blocks.append(block.mean(axis=0, dtype=np.float32))
+            stamps_s.append(stamp_s)
     if not blocks:
         raise RecordingError("the sound track has no samples", str(path), "export it again")
-    sizes = np.array([block.size for block in blocks])
-    lost, first_s = losses(sizes, stamps_s, rate_hz)
+    lost, first_s = losses(np.array([block.size for block in blocks]), stamps_s, rate_hz)
     refuse_size(n_samples + int(lost.sum()), path)
     return _joined(blocks, lost), rate_hz, first_s - start_s
+
+
+def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Array]]:
+    """Decode the first sound track, yielding time stamps and blocks, shape (n_channels, n).
+
+    Raises
+    ------
+    RecordingError
+        If decoding fails.
+    """
+    stream = container.streams.audio[0]
+    refuse_layout(float(stream.rate), stream.channels, path)
+    to_float = av.AudioResampler(format="fltp")
+    try:
+        for frame in container.decode(stream):
+            for part in to_float.resample(frame):
+                yield frame.time, np.asarray(part.to_ndarray(), np.float32)
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecordingError(
+            f"the sound track breaks off: {reason}", str(path), "copy it again"
+        ) from None
 
 
 def losses(

@@ -11,7 +11,7 @@ anything is measured. Sound that a container's time stamps show to be lost is mi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,10 +32,12 @@ from pipeline.modalities._container import (
     CONTAINERS,
     declared_s,
     decode_sound,
+    losses,
     open_container,
     refuse_layout,
     refuse_length,
     refuse_size,
+    sound_blocks,
 )
 from pipeline.modalities._corrupt_audio import CORRUPTIONS
 from pipeline.modalities._speech import speech_probability
@@ -60,6 +62,9 @@ FORMATS = {
 MISSING_S = 0.25  # between what a container says and what its sound track holds
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
 MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
+FULL_SCALE = 0.9999
+CLIPPED_FRACTION = 1e-3  # of the samples at full scale is worth a remark
+PLENTY_HZ = 16000.0  # a rate that leaves out nothing of a voice that is measured here
 OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
 BLOCK = 2**18  # samples read at a time
@@ -160,6 +165,39 @@ class Audio:
             mono[lost[index.astype(int).clip(max=lost.size - 1)]] = np.nan
         times_s = start_s + np.arange(mono.size) / params.rate_hz
         return Signal(mono, times_s, ("mono",), pulses_s)
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is remarkable about the sound, without being an error.
+
+        Silent or equal channels, samples at full scale, a low rate, sound lost inside a container.
+
+        Raises
+        ------
+        RecordingError
+            If it cannot be read.
+        """
+        _refuse_empty(path)
+        rate_hz = self.probe(path, item).rate_hz or 0.0
+        stamps_s: list[float | None] = []
+        sizes, peaks, full, alike = [], [], 0, True
+        for stamp_s, block in _channels(path):
+            stamps_s.append(stamp_s)
+            sizes.append(block.shape[1])
+            peaks.append(np.abs(block).max(axis=1, initial=0))
+            full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
+            alike = alike and bool((block == block[0]).all())
+        remarks = _on_channels(np.max(peaks, axis=0), alike) if peaks else ["no samples"]
+        if rate_hz < PLENTY_HZ:
+            remarks.append(f"{rate_hz:g} Hz: nothing above {rate_hz / 2:g} Hz is in it")
+        if full > CLIPPED_FRACTION * sum(sizes):
+            remarks.append(f"{100 * full / sum(sizes):.1f} % of the samples at full scale")
+        lost, _ = losses(np.array(sizes), stamps_s, rate_hz)
+        if lost.any():
+            longest_s = lost.max() / rate_hz
+            remarks.append(
+                f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s"
+            )
+        return remarks
 
     def features(self, signal: Signal, params: AudioParams) -> Features:
         """Cut the clicks out, and measure spectrum and prosody frame by frame.
@@ -530,24 +568,53 @@ def _decode_file(path: Path) -> tuple[Array, float]:
     header = _probe_file(path)
     assert header.rate_hz is not None
     assert header.duration_s is not None
-    blocks: list[Array] = []
+    n_said = round(header.duration_s * header.rate_hz)
+    refuse_size(n_said, path)
+    blocks = []
+    for block in _file_blocks(path):
+        if not np.isfinite(block).all():
+            raise RecordingError(
+                "the sound has NaN or infinite samples", str(path), "export it again"
+            )
+        blocks.append(block.mean(axis=0, dtype=np.float32))
+    sound = np.concatenate(blocks) if blocks else np.empty(0, np.float32)
+    if sound.size < n_said:
+        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
+    return sound, header.rate_hz
+
+
+def _file_blocks(path: Path) -> Iterator[Array]:
+    """Yield the samples of a sound file, shape (n_channels, n)."""
     try:
         with soundfile.SoundFile(path) as file:
-            refuse_size(file.frames, path)
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-                if not np.isfinite(block).all():
-                    raise RecordingError(
-                        "the sound has NaN or infinite samples", str(path), "export it again"
-                    )
-                blocks.append(block.mean(axis=1, dtype=np.float32))
+                yield block.T
     except soundfile.LibsndfileError as error:
         raise RecordingError(
             f"the sound breaks off: {error.error_string}", str(path), "copy it again"
         ) from None
-    sound = np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-    if sound.size < round(header.duration_s * header.rate_hz):
-        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
-    return sound, header.rate_hz
+
+
+def _channels(path: Path) -> Iterator[tuple[float | None, Array]]:
+    """Yield time stamps, if there are any, and samples of every channel."""
+    if path.suffix.lower() in CONTAINERS:
+        with open_container(path, "audio") as container:
+            yield from sound_blocks(container, path)
+    else:
+        for block in _file_blocks(path):
+            yield None, block
+
+
+def _on_channels(peaks: Array, alike: bool) -> list[str]:
+    silent = [str(number) for number, peak in enumerate(peaks, 1) if peak < SILENT]
+    layout = {1: "mono", 2: "stereo"}.get(peaks.size, f"{peaks.size} channels")
+    if len(silent) == peaks.size:
+        return [f"{layout}, silent throughout"]
+    if silent:
+        return [f"{layout}, silent: channel {' and '.join(silent)}"]
+    if peaks.size > 1:
+        return [f"{layout}, all channels alike" if alike else f"{layout}, averaged"]
+    return []
 
 
 def _probe_container(path: Path) -> Header:

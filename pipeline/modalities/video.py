@@ -56,6 +56,9 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
+GAP_FRAMES = 1.5  # usual steps from one frame to the next, beyond which some are missing
+UNEVEN = 0.05  # of the usual step
+ROUNDING_S = 0.0025  # of the time stamps of a container that counts in milliseconds
 TALLEST = 4  # a picture's height in its widths, from which on it is made smaller
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
 CHUNK = 64  # crops described at a time: as much as fits a core's cache
@@ -157,6 +160,34 @@ class Video:
         times_s = np.array(stamps) - start_s
         return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
 
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is remarkable about the video, without being an error.
+
+        Uneven or missing frames by the container's time stamps, and a rotation; one frame is
+        decoded.
+
+        Raises
+        ------
+        RecordingError
+            If it cannot be read.
+        """
+        stamps = []
+        try:
+            with open_container(path, "video") as container:
+                turned = round(next(container.decode(video=0)).rotation) % 360
+            with open_container(path, "video") as container:
+                for packet in container.demux(video=0):
+                    stamp = packet.pts if packet.pts is not None else packet.dts
+                    if packet.size and stamp is not None:
+                        stamps.append(float(stamp * packet.time_base))
+        except (av.FFmpegError, StopIteration) as error:
+            reason = getattr(error, "strerror", None) or "not even its first frame"
+            raise RecordingError(
+                f"its pictures cannot be decoded: {reason}", str(path), "copy it again"
+            ) from None
+        remarks = uneven(np.unique(stamps))
+        return [*remarks, f"rotated {turned}°, turned upright"] if turned else remarks
+
     def features(self, signal: Signal, params: VideoParams) -> Features:
         """Find the face and describe it, frame by frame.
 
@@ -203,6 +234,31 @@ class Video:
     def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
         """Return functionals over time and a small network."""
         return FunctionalsEncoder(n_features, width, dropout)
+
+
+def uneven(times_s: Times) -> list[str]:
+    """Return remarks on frames that are not evenly spaced in time.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (n_frames,)
+        Increasing.
+    """
+    if len(times_s) < 3:
+        return []
+    steps_s = np.diff(times_s)
+    usual_s = float(np.median(steps_s))
+    gaps_s = steps_s[steps_s > GAP_FRAMES * usual_s]
+    kept = steps_s[steps_s <= GAP_FRAMES * usual_s]
+    remarks = []
+    if np.ptp(kept) > UNEVEN * usual_s + ROUNDING_S:
+        remarks.append(
+            f"variable frame rate, {1 / kept.max():.3g} to {1 / kept.min():.3g} frames a second"
+        )
+    if gaps_s.size:
+        plural = "s" if gaps_s.size > 1 else ""
+        remarks.append(f"{gaps_s.size} gap{plural}, longest {gaps_s.max():.2f} s")
+    return remarks
 
 
 def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
