@@ -119,8 +119,9 @@ def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
     newcomer.run("consilience", "use", "folder", "--root", root)
     shrink(newcomer)
     newcomer.repro("train@concat")
-    card = newcomer.folder / "data/models/concat/card.json"
-    assert json.loads(card.read_text())["modalities"] == ["audio", "gaze"]
+    assert (newcomer.folder / "data/models/concat/model.safetensors").is_file()
+    meta = json.loads((newcomer.folder / "data/windows/meta.json").read_text())
+    assert meta["modalities"] == ["audio", "gaze"]
     own = {"pipeline/modalities/gaze.py", "tests/modalities/test_gaze.py", "params.yaml"}
     assert changed(newcomer) - {"dvc.lock"} == own
 

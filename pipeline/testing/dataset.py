@@ -58,7 +58,8 @@ class DatasetCase:
     @cached_property
     def listing(self) -> Listing:
         """What the dataset says of `root`."""
-        return self.opened.list(self.root)
+        with only(ConsilienceError, "listing a good folder"):
+            return self.opened.list(self.root)
 
     def copy(self, name: str) -> Path | None:
         """Return a new copy of `root`, or None if it is too large for one."""

@@ -19,7 +19,7 @@ from pipeline.testing.rules import ContractError
 REMEDY = "read the format with a parser, or numpy's files with allow_pickle=False"
 TRUSTED = {"numba"}  # keeps its own compiled code in pickles
 
-_watching = False
+_watching: list[list[str]] = []  # what each block that is open has seen
 
 
 class Trap:
@@ -45,27 +45,37 @@ def traps(sprung: Path) -> dict[str, bytes]:
 
 @contextmanager
 def no_pickles(reader: str) -> Iterator[None]:
-    """Fail if anything in the block loads a pickle, or asks a library to."""
+    """Fail if anything in the block loads a pickle, or asks a library to.
+
+    It is stopped there, and also told at the end of the block, should an error be caught within.
+    """
     _hook()
-    global _watching
     load, torch_load = np.load, torch.load
 
     def checked_load(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("allow_pickle") or (len(args) > 2 and args[2]):
-            raise ContractError(f"{reader} calls numpy.load(allow_pickle=True); {REMEDY}")
+            _stop("calls numpy.load(allow_pickle=True)")
         return load(*args, **kwargs)
 
     def checked_torch_load(*args: Any, **kwargs: Any) -> Any:
         if not kwargs.get("weights_only", True):
-            raise ContractError(f"{reader} calls torch.load(weights_only=False); {REMEDY}")
+            _stop("calls torch.load(weights_only=False)")
         return torch_load(*args, **kwargs)
 
-    _watching = True
+    seen: list[str] = []
+    _watching.append(seen)
     try:
         with patch("numpy.load", checked_load), patch("torch.load", checked_torch_load):
             yield
     finally:
-        _watching = False
+        _watching.pop()
+        if seen:
+            raise ContractError(f"{reader} {seen[0]}; {REMEDY}")
+
+
+def _stop(what: str) -> None:
+    _watching[-1].append(what)
+    raise ContractError(what)
 
 
 @lru_cache(maxsize=1)
@@ -73,8 +83,8 @@ def _hook() -> None:
     """Watch every unpickler of the process, also those written in C; hooks cannot be removed."""
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if _watching and event == "pickle.find_class" and not _from(TRUSTED):
-            raise ContractError(f"a pickle was loaded, naming {args[0]}.{args[1]}; {REMEDY}")
+        if event == "pickle.find_class" and _watching and not _from(TRUSTED):
+            _stop(f"loads a pickle, which names {args[0]}.{args[1]}")
 
     sys.addaudithook(watch)
 

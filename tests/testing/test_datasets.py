@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,14 +14,7 @@ from pipeline.testing import DATASET_CHECKS, DatasetCase, name_of
 HERE = Path(__file__).parent
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ROOTS = load(HERE / "roots.py").ROOTS
+ROOTS = runpy.run_path(str(HERE / "roots.py"))["ROOTS"]
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +29,8 @@ def case_of(tmp_path_factory):
 
 @pytest.mark.parametrize("check", DATASET_CHECKS, ids=name_of)
 @pytest.mark.parametrize("name", sorted(ROOTS))
-def test_every_dataset_keeps_its_contract(name, check, case_of):
+def test_every_dataset_keeps_its_contract(name, check, case_of, monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     check(case_of(name))
 
 

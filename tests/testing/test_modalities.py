@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,14 +14,7 @@ from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
 HERE = Path(__file__).parent
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-EXAMPLES = load(HERE / "examples.py").EXAMPLES
+EXAMPLES = runpy.run_path(str(HERE / "examples.py"))["EXAMPLES"]
 
 
 @pytest.fixture(scope="session")
