@@ -11,6 +11,7 @@ anything is measured. Sound that a container's time stamps show to be lost is mi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -67,6 +68,7 @@ CLIPPED_FRACTION = 1e-3  # of the samples at full scale is worth a remark
 PLENTY_HZ = 16000.0  # a rate that leaves out nothing of a voice that is measured here
 OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
+UNSTATED_BYTES = 2**31 - 2**20  # of samples in a wav file, and more
 BLOCK = 2**18  # samples read at a time
 CHUNK = 4096  # frames measured at a time: bounds memory
 CLICK_CHUNK_S = 60.0  # of sound in which clicks are looked for at a time
@@ -552,14 +554,16 @@ def _probe_file(path: Path) -> Header:
         )
     if info.frames == 0:
         raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
-    if "should be" in info.extra_info:
+    refuse_layout(info.samplerate, info.channels, path)
+    refuse_length(info.frames / info.samplerate, path)
+    # A recorder that cannot go back to its header leaves the length at the most it can say.
+    said = re.search(r"data : (\d+) \(should be", info.extra_info)
+    if said and int(said[1]) < UNSTATED_BYTES:
         raise RecordingError(
             "the file is cut off: it is shorter than its header says",
             str(path),
             "copy it again from the recorder",
         )
-    refuse_layout(info.samplerate, info.channels, path)
-    refuse_length(info.frames / info.samplerate, path)
     return Header(float(info.samplerate), info.channels, info.frames / info.samplerate)
 
 

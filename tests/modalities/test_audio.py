@@ -157,13 +157,91 @@ def test_a_sound_track_is_read_from_a_container(tmp_path: Path) -> None:
     assert modality.probe(path, None).n_channels == 1
 
 
-def write_track(path: Path, sound: np.ndarray) -> None:
+def write_track(path: Path, sound: np.ndarray, codec: str | None = None) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+        stream = container.add_stream(codec or "pcm_s16le", rate=RATE_HZ, layout="mono")
         samples = np.round(sound * 32767).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate = RATE_HZ
-        container.mux([*stream.encode(frame), *stream.encode(None)])
+        for part in av.AudioResampler(stream.format, "mono", RATE_HZ).resample(frame):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+
+
+def test_sound_lost_in_a_container_is_missing_in_the_features(tmp_path: Path) -> None:
+    path = tmp_path / "lost.mkv"
+    sound = np.round(voice() * 32767).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+        for start in range(0, sound.size, 320):
+            if 0.6 <= start / RATE_HZ < 1.0:
+                continue
+            frame = av.AudioFrame.from_ndarray(
+                sound[None, start : start + 320], format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = RATE_HZ, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    signal = modality.read(path, None, PARAMS)
+    features = modality.features(signal, PARAMS)
+    missing = np.isnan(features.values).all(axis=1)
+    assert np.isnan(signal.values).sum() == pytest.approx(0.4 * RATE_HZ, abs=32)
+    assert np.isfinite(features.values[~missing]).all()
+    assert missing[(features.times_s > 0.59) & (features.times_s < 1.01)].all()
+    assert not missing[(features.times_s < 0.55) | (features.times_s > 1.05)].any()
+    assert features.quality["lost_fraction"] == pytest.approx(missing.mean())
+    assert signal.pulses_s.size == 0  # sound that breaks off is no click
+    noisy = modality.corrupt(signal, "noise", 3, PARAMS, generator("lost"))
+    assert np.array_equal(np.isnan(noisy.values), np.isnan(signal.values))
+    assert modality.inspect(path, None) == ["sound lost at 1 places, up to 0.40 s"]
+
+
+def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) -> None:
+    sound = voice(duration_s=4)
+    for time_s in (0.7, 1.0, 1.61, 2.999, 3.8):
+        sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
+    whole = clicks(sound.astype(np.float32), RATE_HZ, PARAMS)
+    features = modality.features(signal_of(sound, whole), PARAMS).values
+    monkeypatch.setattr("pipeline.modalities.audio.CLICK_CHUNK_S", 1.0)
+    monkeypatch.setattr("pipeline.modalities.audio.CHUNK", 32)
+    assert np.array_equal(clicks(sound.astype(np.float32), RATE_HZ, PARAMS), whole)
+    again = modality.features(signal_of(sound, whole), PARAMS).values
+    assert np.abs(again - features).max() < 1e-3
+    assert whole.size == 5
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate_hz", "said"),
+    [
+        ([voice()], RATE_HZ, []),
+        ([np.zeros(2 * RATE_HZ)], RATE_HZ, ["mono, silent throughout"]),
+        ([np.zeros(2 * RATE_HZ), voice()], RATE_HZ, ["stereo, silent: channel 1"]),
+        ([voice(), voice()], RATE_HZ, ["stereo, all channels alike"]),
+        ([voice(), 0.5 * voice()], RATE_HZ, ["stereo, averaged"]),
+        ([voice(), 0 * voice(), voice()], RATE_HZ, ["3 channels, silent: channel 2"]),
+        ([voice()[::2]], RATE_HZ // 2, ["8000 Hz: nothing above 4000 Hz is in it"]),
+        ([np.clip(40 * voice(), -1, 1)], RATE_HZ, ["% of the samples at full scale"]),
+    ],
+)
+def test_what_is_odd_is_remarked_on(
+    channels: list[np.ndarray], rate_hz: int, said: list[str], tmp_path: Path
+) -> None:
+    remarks = modality.inspect(
+        write_wav(tmp_path / "a.wav", np.stack(channels, axis=1), rate_hz), None
+    )
+    assert len(remarks) == len(said)
+    assert all(part in remark for part, remark in zip(said, remarks, strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+def test_files_of_a_sound_library_are_read_with_their_time(suffix: str, tmp_path: Path) -> None:
+    sound = voice() * (np.arange(2 * RATE_HZ) > 0.2 * RATE_HZ)
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, sound, RATE_HZ)
+    read = modality.read(path, None, PARAMS)
+    assert read.values.size == sound.size
+    lag = np.argmax(np.correlate(read.values[:8000], sound[:8000], "full")) - 7999
+    assert abs(lag) <= 1
 
 
 def empty(path: Path) -> None:
@@ -187,9 +265,34 @@ def other_format(path: Path) -> None:
     soundfile.write(path, voice(), RATE_HZ, format="AIFF")
 
 
+def rewritten(offset: int, value: bytes):
+    """Return a maker of a wav file with other bytes in its header."""
+
+    def make(path: Path) -> None:
+        soundfile.write(path, voice(), RATE_HZ)
+        content = bytearray(path.read_bytes())
+        content[offset : offset + len(value)] = value
+        path.write_bytes(content)
+
+    return make
+
+
+def endless_flac(path: Path) -> None:
+    """Write a stream whose header promises all the samples that 36 bits can count."""
+    soundfile.write(path, voice(), RATE_HZ)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F
+    content[22:26] = b"\xff" * 4
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("make", "suffix", "said"),
     [
+        (rewritten(24, (1).to_bytes(4, "little")), ".wav", "1 Hz is none of sound"),
+        (rewritten(24, (2**31 - 1).to_bytes(4, "little")), ".wav", "none of sound"),
+        (rewritten(22, (1000).to_bytes(2, "little")), ".wav", "channels|not a readable|no sampl"),
+        (endless_flac, ".flac", "said to last"),
         (empty, ".wav", "empty"),
         (empty, ".mp4", "empty"),
         (no_samples, ".wav", "no samples"),
@@ -212,12 +315,54 @@ def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_pat
     assert str(target) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "suffix", [".wav", ".flac", ".mp3", ".mkv", ".mp4", ".avi", ".flv", ".mpg"]
+)
+@pytest.mark.parametrize("seed", range(6))
+def test_spoilt_bytes_are_read_or_refused_in_one_line(
+    suffix: str, seed: int, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix in (".wav", ".flac", ".mp3"):
+        soundfile.write(path, voice(), RATE_HZ)
+    else:
+        write_track(path, voice(), {".mp4": "aac", ".flv": "aac", ".mpg": "mp2"}.get(suffix))
+    content = bytearray(path.read_bytes())
+    rng = generator("spoilt", suffix, seed)
+    if seed % 2:
+        content = content[: rng.integers(1, len(content))]
+    else:
+        for place in rng.integers(0, 200, 12):
+            content[place] ^= 1 << rng.integers(8)
+    path.write_bytes(content)
+    for reading in (modality.read, modality.probe, modality.inspect):
+        try:
+            reading(path, None, *([PARAMS] if reading == modality.read else []))
+        except RecordingError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+
+
 def test_a_truncated_sound_track_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_track(path, voice(duration_s=10))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(RecordingError):
         modality.read(path, None, PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(b"data", b"\xff" * 4), (b"data", b"\xff\xff\xff\x7f"), (b"RIFF", b"\0" * 4)],
+)
+def test_a_length_that_the_recorder_never_filled_in_is_no_fault(
+    field: bytes, value: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, voice(), RATE_HZ)
+    content = path.read_bytes()
+    place = content.index(field) + 4
+    path.write_bytes(content[:place] + value + content[place + 4 :])
+    assert modality.read(path, None, PARAMS).values.size == 2 * RATE_HZ
 
 
 def test_nan_samples_are_refused(tmp_path: Path) -> None:
