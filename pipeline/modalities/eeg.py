@@ -26,7 +26,8 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.modalities._corrupt_eeg import CORRUPTIONS
-from pipeline.modalities._packets import GAP, gaps_in, packets_of
+from pipeline.modalities._grid import filled, on_grid, rate_of
+from pipeline.modalities._packets import gaps_in, packets_of
 from pipeline.modalities._recording import SUFFIXES, Recording, identity, open_recording
 from pipeline.modalities.base import (
     Corruption,
@@ -42,7 +43,6 @@ from pipeline.model.encoders import FunctionalsEncoder
 Array = NDArray[np.float64]
 
 OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
-MAX_LOST = 0.5  # of a recording's samples
 MICRO, MILLI = 1e-6, 1e-3
 WORTH_TELLING = 0.01  # share of the time
 FLAT_V = 1e-8  # peak to peak within a second: below any amplifier's own noise
@@ -191,7 +191,7 @@ class Eeg:
             many channels are missing, flat, NaN or noisy.
         """
         rate_hz = _rate_hz(signal, params)
-        values, received = _on_grid(signal, rate_hz)
+        values, received = on_grid(signal, rate_hz)
         raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
         clean = _clean(raw, bads, params)
         power, centres_s = band_power(clean * 1e6, rate_hz, params)
@@ -215,14 +215,14 @@ class Eeg:
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
         unknown = ~np.isfinite(values)
-        filled = _filled(values)
-        alive = ~unknown.all(axis=0) & (np.ptp(filled, axis=0) > FLAT_V)
+        whole = filled(values)
+        alive = ~unknown.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
         if not alive.any():
             return signal
         level = params.corruptions[kind][severity - 1]
-        spoilt = filled.copy()
+        spoilt = whole.copy()
         spoilt[:, alive] = CORRUPTIONS[kind].apply(
-            filled[:, alive], level, rate_hz, params.mains_hz, rng
+            whole[:, alive], level, rate_hz, params.mains_hz, rng
         )
         spoilt[unknown] = np.nan
         return replace(signal, values=spoilt)
@@ -276,7 +276,7 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
         Reason by the channel's index.
     """
     unknown = ~np.isfinite(values)
-    values = _filled(values)
+    values = filled(values)
     bads = {int(i): "without contact" for i in np.flatnonzero(_lost(unknown, params))}
     flat = flat_fraction(values, rate_hz) > 0.1
     bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
@@ -301,35 +301,6 @@ def flat_fraction(values: Array, rate_hz: float) -> Array:
     whole = values[: len(values) // size * size].reshape(-1, size, values.shape[1])
     moves: Array = (np.ptp(whole, axis=1) < FLAT_V).mean(axis=0)
     return moves
-
-
-def _on_grid(signal: Signal, rate_hz: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the samples at an even rate, NaN where none are, and which moments have one."""
-    values = np.where(np.isfinite(signal.values), signal.values, np.nan).astype(np.float64)
-    place = np.rint((signal.times_s - signal.times_s[0]) * rate_hz).astype(np.intp)
-    place = place if _gaps(signal.times_s).any() else np.arange(len(place))
-    grid = np.full((int(place[-1]) + 1, values.shape[1]), np.nan)
-    received = np.zeros(len(grid), bool)
-    grid[place], received[place] = values, True
-    return grid, received
-
-
-def _gaps(times_s: Array) -> NDArray[np.bool_]:
-    """Say between which samples others are missing, shape (n_samples - 1,)."""
-    steps_s = np.diff(times_s)
-    wide: NDArray[np.bool_] = steps_s > GAP * np.median(steps_s)
-    return wide
-
-
-def _filled(values: Array) -> Array:
-    """Return the channels with what is not finite interpolated over time; 0 if nothing is."""
-    unknown = ~np.isfinite(values)
-    filled = np.where(unknown, 0.0, values)
-    moments = np.arange(len(values))
-    for channel in np.flatnonzero(unknown.any(axis=0) & ~unknown.all(axis=0)):
-        hole = unknown[:, channel]
-        filled[hole, channel] = np.interp(moments[hole], moments[~hole], values[~hole, channel])
-    return filled
 
 
 def _lost(unknown: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
@@ -382,8 +353,8 @@ def _assess(
         )
     info = mne.create_info([*channels, *missing], rate_hz, "eeg")
     data = np.zeros((len(info.ch_names), len(values)))
-    filled = _filled(values)
-    data[: values.shape[1]] = (filled - filled.mean(axis=0)).T
+    whole = filled(values)
+    data[: values.shape[1]] = (whole - whole.mean(axis=0)).T
     raw = mne.io.RawArray(data, info, verbose="error")
     raw.set_montage(_montage(), match_case=False, verbose="error")
     quality = _quality(values, received, rate_hz, len(lost) / len(params.channels), params)
@@ -418,7 +389,7 @@ def _quality(
     params: EegParams,
 ) -> dict[str, float]:
     finite = ~_lost(np.isnan(values), params)
-    kept = _filled(values[:, finite])
+    kept = filled(values[:, finite])
     hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
     flat = float(flat_fraction(kept, rate_hz).mean()) if finite.any() else 1.0
     clipped = float(_clipped_fraction(kept).mean()) if finite.any() else 1.0
@@ -456,24 +427,7 @@ def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
 
 
 def _rate_hz(signal: Signal, params: EegParams) -> float:
-    n_samples = len(signal.times_s)
-    if n_samples < 2:
-        raise RecordingError(f"{n_samples} samples", "eeg", "record for longer")
-    steps_s = np.diff(signal.times_s)
-    if not (steps_s > 0).all():
-        raise RecordingError("time stands still or runs back", "eeg", "record each run by itself")
-    duration_s = float(signal.times_s[-1] - signal.times_s[0])
-    gaps = _gaps(signal.times_s)
-    rate_hz = 1 / float(np.median(steps_s)) if gaps.any() else (n_samples - 1) / duration_s
-    expected = round(duration_s * rate_hz) + 1
-    if n_samples < (1 - MAX_LOST) * expected:
-        raise RecordingError(
-            f"{expected - n_samples} of {expected} samples are missing",
-            "eeg",
-            "check the wireless link, or divide the recording where it was interrupted",
-        )
-    if duration_s < params.window_s + 1:
-        raise RecordingError(f"{duration_s:.2f} s are too short", "eeg", "record for longer")
+    rate_hz = rate_of(signal, "eeg", params.window_s + 1)
     high_hz = max(high for _, high in params.bands_hz.values())
     if rate_hz < 2.2 * high_hz:
         raise RecordingError(
