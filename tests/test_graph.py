@@ -18,13 +18,15 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 # They carry values between parts and make none: changing them changes no output.
 PLUMBING = {
-    f"pipeline/{name}.py" for name in ("errors", "files", "parallel", "params", "registry")
+    f"pipeline/{name}.py"
+    for name in ("errors", "files", "isolation", "parallel", "params", "registry")
 } | {"pipeline/contracts.py", "pipeline/stages/__init__.py", "pipeline/__init__.py"}
 
 # What a stage loads by name, and what a modality's file brings that the stage does not run.
 PLUGINS = {
     "catalog": {"pipeline/datasets", "pipeline/modalities"},
     "ingest": {"pipeline/modalities", "pipeline/alignment/lsl.py"},
+    "align": {"pipeline/modalities"},
     "window": {"pipeline/modalities"},
     "train": {"pipeline/methods", "pipeline/modalities"},
     "evaluate": {"pipeline/methods", "pipeline/modalities"},

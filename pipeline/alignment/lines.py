@@ -9,15 +9,16 @@ from math import erf, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from pipeline.alignment.clock import Clock, ClockFit, Line, Piece, Times
 from pipeline.params import AlignmentParams
 
 HUBER_SIGMAS = 1.345
 OUTLIER_SIGMAS = 4.0
-CUT_OFF = 9.0  # squared standard deviations that one anchor can cost at the most
-SPLIT_GAIN = 25.0  # what a reset must save: three anchors that a single line misses altogether
-CANDIDATE_SPLITS = 48
+NEIGHBOURS = 5
+SURE = 3  # anchors
+SPLIT_GAIN = 25.0  # squared standard deviations that a reset must save: 1 in 1000 by chance
 ITERATIONS = 20
 
 
@@ -38,6 +39,32 @@ class Segment:
     native_s: Times
     session_s: Times
     sigma_s: float
+
+
+def vote(native_s: Times, session_s: Times, tolerance_s: float, bound: float) -> Line:
+    """Return the line in whose band most pairs lie: a Hough transform over a grid of drifts.
+
+    Parameters
+    ----------
+    native_s, session_s : ndarray of float64, shape (n_pairs,)
+        At least one.
+    tolerance_s : float
+        Width of the band.
+    bound : float
+        Largest drift, either way, in seconds a second.
+    """
+    # Between neighbouring drifts of the grid no pulse moves by more than half the tolerance.
+    steps = int(np.ceil(bound * np.abs(native_s).max() / (tolerance_s / 4)))
+    best, line = -1, Line()
+    for drift in np.linspace(-bound, bound, 2 * steps + 1):
+        difference = np.sort(session_s - (1 + drift) * native_s)
+        ends = np.searchsorted(difference, difference + tolerance_s, "right")
+        votes = ends - np.arange(len(difference))
+        top = int(np.argmax(votes))
+        if votes[top] > best:
+            middle = (difference[top] + difference[ends[top] - 1]) / 2
+            best, line = int(votes[top]), Line(float(middle), 1e6 * float(drift))
+    return line
 
 
 def robust_line(native_s: Times, session_s: Times, floor_s: float, max_drift_ppm: float) -> Line:
@@ -82,8 +109,7 @@ def segments(
 ) -> list[Segment]:
     """Divide anchors into stretches of one line each, outliers left out.
 
-    A stretch is divided where two lines save so much of the bounded squared residuals that
-    three anchors or more must lie off a single one.
+    A stretch is divided where two lines save more of the squared residuals than noise would.
 
     Parameters
     ----------
@@ -113,31 +139,40 @@ def _local_sigma(native_s: Times, session_s: Times) -> float:
 def _divide(
     native_s: Times, session_s: Times, sigma_s: float, params: AlignmentParams
 ) -> list[slice]:
-    n, least = len(native_s), params.min_anchors
+    """Return the stretches of one line each; anchors unlike their neighbours do not count."""
+    drift = np.median(np.diff(session_s - native_s) / np.maximum(np.diff(native_s), 1e-9))
+    level = session_s - (1 + drift) * native_s if len(native_s) > 1 else session_s - native_s
+    usual = median_filter(level, NEIGHBOURS, mode="nearest")
+    alike = np.flatnonzero(np.abs(level - usual) <= OUTLIER_SIGMAS * sigma_s)
+    x, y = native_s[alike], (level[alike] - np.median(level)) / sigma_s
 
-    def cost(start: int, end: int) -> float:
-        native, session = native_s[start:end], session_s[start:end]
-        line = robust_line(native, session, sigma_s, params.max_drift_ppm)
-        squares = ((session - line.to_session(native)) / sigma_s) ** 2
-        return float(np.minimum(squares, CUT_OFF).sum())
+    def ends(start: int, end: int) -> list[int]:
+        if end - start < 2 * params.min_anchors:
+            return [end]
+        before = _squares(x[start:end], y[start:end])
+        after = _squares(x[start:end][::-1], y[start:end][::-1])[::-1]
+        size = params.min_anchors
+        split = before[size - 1 : end - start - size] + after[size : end - start - size + 1]
+        best = int(np.argmin(split))
+        if before[-1] - split[best] < SPLIT_GAIN:
+            return [end]
+        middle = start + size + best
+        return ends(start, middle) + ends(middle, end)
 
-    def halves(start: int, end: int) -> list[slice]:
-        whole = cost(start, end)
-        if end - start < 2 * least or whole < SPLIT_GAIN:
-            return [slice(start, end)]
-        stride = max(1, (end - start) // CANDIDATE_SPLITS)
-        tried = {
-            k: cost(start, k) + cost(k, end) for k in range(start + least, end - least + 1, stride)
-        }
-        coarse = min(tried, key=tried.__getitem__)
-        near = range(max(start + least, coarse - stride), min(end - least, coarse + stride) + 1)
-        tried |= {k: cost(start, k) + cost(k, end) for k in near if k not in tried}
-        best = min(tried, key=tried.__getitem__)
-        if whole - tried[best] < SPLIT_GAIN:
-            return [slice(start, end)]
-        return halves(start, best) + halves(best, end)
+    borders = [0, *(int(alike[end]) for end in ends(0, len(alike))[:-1]), len(native_s)]
+    return [slice(start, end) for start, end in pairwise(borders)]
 
-    return halves(0, n)
+
+def _squares(x: Times, y: Times) -> Times:
+    """Return the squared residuals' sum of the best line through the first k points, k = 1..n."""
+    x = x - x.mean()
+    k = np.arange(1, len(x) + 1)
+    mean_x, mean_y = np.cumsum(x) / k, np.cumsum(y) / k
+    xx = np.cumsum(x * x) - k * mean_x**2
+    xy = np.cumsum(x * y) - k * mean_x * mean_y
+    yy = np.cumsum(y * y) - k * mean_y**2
+    explained = np.divide(xy**2, xx, out=np.zeros_like(xx), where=xx > 1e-12)
+    return np.maximum(0, yy - explained)
 
 
 def _segment(native_s: Times, session_s: Times, floor_s: float, params: AlignmentParams) -> Segment:
@@ -255,16 +290,20 @@ def _pieces(
 def _border(
     before: Segment, after: Segment, tolerance_ms: float, gaps_s: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Return until when the first of two lines holds, and from when the second."""
-    last, first = float(before.native_s[-1]), float(after.native_s[0])
+    """Return until when the first of two lines holds, and from when the second.
+
+    The anchor next to the border may be on the wrong side by chance, hardly so several.
+    """
+    last = float(before.native_s[-min(SURE, len(before.native_s))])
+    first = float(after.native_s[min(SURE, len(after.native_s)) - 1])
     ends = np.array([last, first])
     apart = np.abs(before.line.to_session(ends) - after.line.to_session(ends))
     if (apart <= 1e-3 * tolerance_ms).all():
         middle = (last + first) / 2
         return middle, float(np.nextafter(middle, inf))
     within = gaps_s[(gaps_s[:, 0] >= last) & (gaps_s[:, 1] <= first)]
-    if len(within) == 1:
-        stop, start = (float(time) for time in within[0])
+    if len(within):
+        stop, start = (float(time) for time in within[np.argmax(np.diff(within)[:, 0])])
         if before.line.to_session(stop) <= after.line.to_session(start):
             return stop, start
     return last, first

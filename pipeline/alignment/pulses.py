@@ -17,6 +17,7 @@ from pipeline.alignment.lines import (
     judge,
     rms,
     segments,
+    vote,
     weighted_line,
 )
 from pipeline.params import AlignmentParams
@@ -25,7 +26,7 @@ Indices = NDArray[np.intp]
 Counts = NDArray[np.int64]
 
 METHOD = "pulses"
-CANDIDATES = 8
+CANDIDATES, LEFT_OVER = 8, 3
 SIGMA_FLOOR_S = 1e-4
 CHANCE = 1e-3
 SWITCH = 4.0  # unexplained pulses that going over to another line and staying there must save
@@ -44,10 +45,11 @@ def fit_pulses(
 
     Pulses may be missing on either side, spurious, or jittered by half a frame; the clock may
     have been reset. Lines within the parameters' bounds are voted for by all pairs of a pulse
-    and a scheduled pulse (a Hough transform), each after the pairs of those before it are gone;
-    the path of least cost leads from pulse to pulse over these lines; the pairs along it are
-    divided into stretches of one line each (`lines.segments`). A stretch that as many random
-    pulses could have had, or that another line explains as well, is refused.
+    and a scheduled pulse (a Hough transform), each after the pairs of those before it are gone,
+    and by the pulses that the best line leaves over; the path of least cost leads from pulse to
+    pulse over these lines; the pairs along it are divided into stretches of one line each
+    (`lines.segments`). A stretch that as many random pulses could have had, or that another
+    line explains as well, is refused.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def fit_pulses(
         floor_s,
         params.sample_tolerance_ms(rate_hz),
         params,
-        trusted_s=_trusted(parts, schedule),
+        trusted_s=_trusted(parts, schedule, span_s),
         gaps_s=gaps_s,
     )
 
@@ -107,15 +109,37 @@ def _segments(
 
 
 def _candidates(pulses: Times, schedule: Times, params: AlignmentParams) -> list[Segment]:
-    """Return lines that many pairs of a pulse and a scheduled one lie on, the best one first."""
+    """Return lines that many pairs of a pulse and a scheduled one lie on, the best one first.
+
+    What the best one matches would drown the line of a short stretch after a reset, so the
+    pulses that it leaves over vote once more, alone.
+    """
+    found = _best_lines(pulses, schedule, CANDIDATES, params)
+    left_p, left_s, more = pulses, schedule, found[:1]
+    while more and len(found) < CANDIDATES + LEFT_OVER:
+        times = more[0].line.to_session(left_p)
+        of_pulse, of_schedule = _match(times, left_s, _strict(more[0], params))
+        left_p, left_s = np.delete(left_p, of_pulse), np.delete(left_s, of_schedule)
+        if not len(left_p) or not len(left_s):
+            break
+        more = _best_lines(left_p, left_s, 1, params)
+        found += more
+    return found
+
+
+def _best_lines(
+    pulses: Times, schedule: Times, n_lines: int, params: AlignmentParams
+) -> list[Segment]:
     tolerance = 1e-3 * params.match_tolerance_ms
     bound = 1e-6 * params.max_drift_ppm
     native, session = (axis.ravel() for axis in np.meshgrid(pulses, schedule))
     near = np.abs(session - native) <= params.max_offset_s + bound * np.abs(native)
     native, session = native[near], session[near]
     found: list[Segment] = []
-    while len(native) and len(found) < CANDIDATES:
-        line = _vote(native, session, tolerance, bound)
+    for _ in range(n_lines):
+        if not len(native):
+            break
+        line = vote(native, session, tolerance, bound)
         voted = np.abs(session - line.to_session(native)) <= tolerance
         native, session = native[~voted], session[~voted]
         refined = _refine(line, pulses, schedule, params)
@@ -124,31 +148,14 @@ def _candidates(pulses: Times, schedule: Times, params: AlignmentParams) -> list
     return sorted(found, key=lambda part: (-len(part.native_s), part.sigma_s))
 
 
-def _vote(native: Times, session: Times, tolerance: float, bound: float) -> Line:
-    """Return the line, of a grid of drifts, in whose band most pairs lie."""
-    # Between neighbouring drifts of the grid no pulse moves by more than half the tolerance.
-    steps = int(np.ceil(bound * np.abs(native).max() / (tolerance / 4)))
-    best, line = -1, Line()
-    for drift in np.linspace(-bound, bound, 2 * steps + 1):
-        difference = np.sort(session - (1 + drift) * native)
-        ends = np.searchsorted(difference, difference + tolerance, "right")
-        votes = ends - np.arange(len(difference))
-        top = int(np.argmax(votes))
-        if votes[top] > best:
-            middle = (difference[top] + difference[ends[top] - 1]) / 2
-            best, line = int(votes[top]), Line(float(middle), 1e6 * float(drift))
-    return line
-
-
 def _pairs(
     candidates: list[Segment], pulses: Times, schedule: Times, params: AlignmentParams
 ) -> tuple[Times, Times]:
     """Return the pairs of a pulse and a scheduled one along the cheapest path over the lines."""
-    limit = 1e-3 * params.match_tolerance_ms
     matched = np.full((len(candidates), len(pulses)), -1)
     cost = np.ones(matched.shape)
     for row, part in enumerate(candidates):
-        tolerance = min(limit, OUTLIER_SIGMAS * part.sigma_s + SIGMA_FLOOR_S)
+        tolerance = _strict(part, params)
         times = part.line.to_session(pulses)
         of_pulse, of_schedule = _match(times, schedule, tolerance)
         matched[row, of_pulse] = of_schedule
@@ -156,6 +163,11 @@ def _pairs(
     path = _path(cost)
     chosen = matched[path, np.arange(len(pulses))]
     return pulses[chosen >= 0], schedule[chosen[chosen >= 0]]
+
+
+def _strict(part: Segment, params: AlignmentParams) -> float:
+    """Return how far from a line's schedule a pulse may be, in seconds."""
+    return min(1e-3 * params.match_tolerance_ms, OUTLIER_SIGMAS * part.sigma_s + SIGMA_FLOOR_S)
 
 
 def _path(cost: NDArray[np.float64]) -> Indices:
@@ -223,13 +235,12 @@ def _refusal(
         return f"{n} of {len(pulses)} pulses match the schedule, as many as chance would bring"
     tolerance = 1e-3 * params.match_tolerance_ms
     for other in candidates:
-        middle = float(part.native_s.mean())
-        apart = other.line.to_session(middle) - part.line.to_session(middle)
-        if abs(apart) > tolerance:
-            rival = _refine(other.line, pulses, schedule, params)
-            if len(rival.native_s) >= n:
+        rival = _refine(other.line, pulses, schedule, params)
+        if len(rival.native_s) >= n:
+            apart = rival.line.to_session(part.native_s) - part.line.to_session(part.native_s)
+            if np.abs(apart).max() > tolerance:
                 return (
-                    f"offsets of {part.line.offset_s:.3f} s and {other.line.offset_s:.3f} s "
+                    f"offsets of {part.line.offset_s:.3f} s and {rival.line.offset_s:.3f} s "
                     "match the pulse schedule equally well"
                 )
     return None
@@ -254,12 +265,19 @@ def _chance(
     return float(poisson.sf(n - 1, max(0, n_pairs - n) * band / offsets)) * trials
 
 
-def _trusted(parts: list[Segment], schedule: Times) -> tuple[float, float]:
-    """Return between which native times the outermost lines have nothing against them."""
+def _trusted(
+    parts: list[Segment], schedule: Times, span_s: tuple[float, float]
+) -> tuple[float, float]:
+    """Return between which native times the outermost lines have nothing against them.
+
+    Where several pulses in a row should have been seen and were not, a clock may have been reset.
+    """
     first, last = parts[0], parts[-1]
     before = schedule[schedule < first.session_s[0] - SIGMA_FLOOR_S]
     after = schedule[schedule > last.session_s[-1] + SIGMA_FLOOR_S]
+    missed_before = len(before) >= MISSED and first.line.to_native(before[-MISSED]) > span_s[0]
+    missed_after = len(after) >= MISSED and last.line.to_native(after[MISSED - 1]) < span_s[1]
     return (
-        first.line.to_native(float(before[-MISSED])) if len(before) >= MISSED else -inf,
-        last.line.to_native(float(after[MISSED - 1])) if len(after) >= MISSED else inf,
+        float(first.native_s[0]) if missed_before else -inf,
+        float(last.native_s[-1]) if missed_after else inf,
     )

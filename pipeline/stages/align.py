@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from pipeline import params, stages
+from pipeline import params, registry, stages
 from pipeline.alignment.clock import SHARED, ClockFit, Times
+from pipeline.alignment.companions import fit_content, fit_sound, fit_start_times
+from pipeline.alignment.content import TRACES
 from pipeline.alignment.offsets import fit_offsets
 from pipeline.alignment.pulses import fit_pulses
+from pipeline.alignment.sound import Sound
 from pipeline.contracts import (
     ALIGNMENT_STATUSES,
     Alignment,
@@ -25,7 +30,9 @@ from pipeline.contracts import (
     read_table,
     write_table,
 )
+from pipeline.errors import RecordingError
 from pipeline.files import atomic_folder, write_json
+from pipeline.modalities.base import CLEAN
 from pipeline.parallel import parallel_map
 from pipeline.params import AlignmentParams, Params
 
@@ -43,7 +50,10 @@ class Recording:
     recording: str
     session: str
     modality: str
+    path: str
+    item: str | None
     clock: str
+    start_time: str | None
     rate_hz: float | None
     duration_s: float | None
 
@@ -75,7 +85,7 @@ def main() -> None:
         str(session): own["time_s"].to_numpy() for (session,), own in pulses.group_by("session")
     }
     found = parallel_map(
-        partial(align_session, settings=settings.alignment),
+        partial(align_session, settings=settings),
         [(own, schedules.get(session, np.empty(0))) for session, own in sessions.items()],
         "align",
     )
@@ -94,23 +104,25 @@ def _recordings(modality: str) -> list[Recording]:
     catalog = read_table(CATALOG / "recordings" / f"{modality}.parquet", Recordings)
     usable = (
         ingested.filter(pl.col("status") == "ok")
-        .join(catalog.select("recording", "modality", "clock", "rate_hz"), on="recording")
+        .select("recording", "duration_s")
+        .join(catalog.drop("duration_s"), on="recording")
         .sort("session", "recording")
-        .select("recording", "session", "modality", "clock", "rate_hz", "duration_s")
+        .select(field.name for field in fields(Recording))
     )
     return [Recording(*row) for row in usable.iter_rows()]
 
 
-def align_session(
-    session: tuple[list[Recording], Times], settings: AlignmentParams
-) -> dict[str, ClockFit]:
+def align_session(session: tuple[list[Recording], Times], settings: Params) -> dict[str, ClockFit]:
     """Find the clocks of one session's recordings.
+
+    First each by what it holds itself; then those that this leaves without a sure clock by
+    what they share with one that has it.
 
     Parameters
     ----------
     session : tuple of (list of Recording, ndarray of float64, shape (n_pulses,))
         Its recordings, and when pulses were emitted.
-    settings : AlignmentParams
+    settings : Params
 
     Returns
     -------
@@ -118,7 +130,65 @@ def align_session(
         By recording.
     """
     recordings, schedule_s = session
-    return {one.recording: _by_its_own_evidence(one, schedule_s, settings) for one in recordings}
+    fits = {
+        one.recording: _by_its_own_evidence(one, schedule_s, settings.alignment)
+        for one in recordings
+    }
+    known = [one for one in recordings if fits[one.recording].status == "aligned"]
+    for one in recordings:
+        if fits[one.recording].status != "aligned" and one.duration_s is not None:
+            own = fits[one.recording]
+            more = [
+                fit
+                for other in known
+                for fit in _by_a_companion(one, other, fits[other.recording], settings)
+            ]
+            found = best([own, *more])
+            fits[one.recording] = own if found.status == "unaligned" else found
+    return fits
+
+
+def _by_a_companion(
+    one: Recording, other: Recording, reference: ClockFit, settings: Params
+) -> Iterator[ClockFit]:
+    """Fit the clock to what a recording shares with one whose clock is known: the surest last."""
+    assert reference.clock is not None
+    times_s, frames = one.arrays("times_s", CLEAN)
+    other_s, others = other.arrays("times_s", CLEAN)
+    yield fit_start_times(one.start_time, other.start_time, reference, settings.alignment)
+    traces = [_trace(part, values) for part, values in ((one, frames), (other, others))]
+    if one.modality != other.modality and traces[0] is not None and traces[1] is not None:
+        session_s = reference.clock.to_session(other_s)
+        yield fit_content(times_s, traces[0], session_s, traces[1], settings.alignment)
+    own, shared = (_sound(part, settings) for part in (one, other))
+    if own is not None and shared is not None:
+        span_s = one.span_s(times_s)
+        yield fit_sound(own, shared, reference, settings.alignment, span_s, one.rate_hz)
+
+
+def _trace(one: Recording, values: Times) -> Times | None:
+    """Return the feature by which the content of voice and face is compared."""
+    names = json.loads((SIGNALS / one.modality / "features.json").read_text())["names"]
+    wanted = TRACES.get(one.modality)
+    return values[:, names.index(wanted)].astype(np.float64) if wanted in names else None
+
+
+def _sound(one: Recording, settings: Params) -> Sound | None:
+    """Read a recording's sound track, if its file has one."""
+    audio = registry.find("modalities", "audio")
+    if Path(one.path).suffix.lower() not in audio.suffixes or one.item is not None:
+        return None
+    try:
+        signal = audio.read(
+            Path(settings.dataset.root) / one.path,
+            None,
+            settings.modalities.get("audio") or audio.Params(),
+        )
+    except RecordingError:
+        return None
+    times_s = signal.times_s
+    rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+    return Sound(signal.values, float(times_s[0]), rate_hz)
 
 
 def _by_its_own_evidence(one: Recording, schedule_s: Times, settings: AlignmentParams) -> ClockFit:
