@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from pipeline.alignment.windows import Window
 from pipeline.annotation.agreement import intraclass_correlation, krippendorff_alpha
-from pipeline.annotation.dawid_skene import Verdicts, dawid_skene, nearness_of_levels
-from pipeline.annotation.evaluators import Evaluation, evaluator_weighted
+from pipeline.annotation.dawid_skene import Verdicts, dawid_skene
+from pipeline.annotation.evaluators import Evaluation, evaluator_median, evaluator_weighted
 from pipeline.annotation.lags import Lag
 from pipeline.annotation.opinions import TARGETS, Opinions, divide, opinions, reaction_lags
 from pipeline.contracts import Annotators, Confusions, frame_of
-from pipeline.errors import ConsilienceError
 from pipeline.params import AnnotationParams
 
 QUORUM = 3  # annotators of one window, below which none can be outvoted
-MAX_LEVELS = 11
 SAME = 1e-9
 
 Floats = NDArray[np.float64]
@@ -117,9 +115,9 @@ def label_windows(
     """Turn what annotators said into labels of windows.
 
     Each annotator says of a window the mean of what they said in it, weighted by overlap, after
-    their reaction lag is taken off (`pipeline.annotation.lags`). Classes, and ratings on an ordinal
-    scale, are agreed on by `dawid_skene` if any window has `QUORUM` annotators, and are shares and
-    means of what is said otherwise; ratings on an interval scale by `evaluator_weighted`.
+    their reaction lag is taken off (`pipeline.annotation.lags`). Classes are agreed on by
+    `dawid_skene` if any window has `QUORUM` annotators, and are shares of what is said otherwise;
+    ratings by `evaluator_weighted`, or `evaluator_median` where only their order counts.
     Observers and subjects' reports on themselves are never mixed.
 
     Parameters
@@ -141,11 +139,9 @@ def label_windows(
     Raises
     ------
     ConsilienceError
-        If an annotation names a class the dataset does not have, or ratings that are to be
-        ordinal have more than `MAX_LEVELS` levels.
+        If an annotation names a class the dataset does not have.
     """
-    sessions = {window.session for window in windows}
-    present = annotations.filter(pl.col("session").is_in(list(sessions)))
+    present = _within(annotations, windows)
     panels = {
         source: _panel(said, windows, trials, classes, choice)
         for source, said in divide(present).items()
@@ -153,9 +149,9 @@ def label_windows(
     chosen, n = panels[choice.source], len(windows)
     votes = chosen.said["emotion"]
     items = _items(votes, windows)
-    verdicts = _verdicts(votes, items, None)
+    verdicts = _verdicts(votes, items)
     probability = _shares(votes, n) if verdicts is None else _spread_out(verdicts, votes, items, n)
-    ratings = {name: _rate(chosen.said[name], windows, choice) for name in TARGETS[1:]}
+    ratings = {name: _rate(chosen.said[name], n, choice) for name in TARGETS[1:]}
     heard = np.concatenate([_voices(part) for part in chosen.said.values()])
     n_heard = np.bincount(np.unique(heard, axis=0)[:, 0], minlength=n)
     columns: dict[str, Sequence[Any]] = {
@@ -181,6 +177,16 @@ def label_windows(
         _confusions(chosen.names, verdicts, classes),
         _agreement(chosen, items, choice),
     )
+
+
+def _within(annotations: pl.DataFrame, windows: Sequence[Window]) -> pl.DataFrame:
+    """Return what was said of sessions with windows; what has no end ends with the last window."""
+    ends_s: dict[str, float] = {}
+    for window in windows:
+        ends_s[window.session] = max(window.end_s, ends_s.get(window.session, 0.0))
+    last_s = pl.col("session").replace_strict(ends_s, default=None, return_dtype=pl.Float64)
+    end_s = pl.when(pl.col("end_s").is_infinite()).then(pl.max_horizontal("start_s", last_s))
+    return annotations.filter(last_s.is_not_null()).with_columns(end_s=end_s.otherwise("end_s"))
 
 
 def _panel(
@@ -222,12 +228,12 @@ def _first(part: Opinions, items: Indices) -> NDArray[np.bool_]:
     return part.window == window_of[items]
 
 
-def _verdicts(part: Opinions, items: Indices, nearness: Floats | None) -> Verdicts | None:
+def _verdicts(part: Opinions, items: Indices) -> Verdicts | None:
     """Return the consensus on items, or None where no item has a quorum."""
     once = _first(part, items)
     if not (np.bincount(items[once]) >= QUORUM).any():
         return None
-    return dawid_skene(items[once], part.annotator[once], part.said[once], nearness)
+    return dawid_skene(items[once], part.annotator[once], part.said[once])
 
 
 def _spread_out(verdicts: Verdicts, part: Opinions, items: Indices, n: int) -> Floats:
@@ -264,36 +270,18 @@ def _entropy(probability: Floats) -> Floats:
     return np.abs(parts.sum(axis=1))
 
 
-def _rate(part: Opinions, windows: Sequence[Window], choice: AnnotationParams) -> Evaluation:
+def _rate(part: Opinions, n: int, choice: AnnotationParams) -> Evaluation:
     """Return the consensus on ratings, window by window; NaN where nothing was said."""
-    n = len(windows)
     if not len(part.window):
         nothing, nobody = np.full(n, np.nan), np.empty(0)
         return Evaluation(nothing, nothing, nobody, nobody, nobody)
     rated, item = np.unique(part.window, return_inverse=True)
-    found = evaluator_weighted(item, part.annotator, part.said[:, 0])
+    ordinal = choice.scale == "ordinal" and not part.followed
+    estimate = evaluator_median if ordinal else evaluator_weighted
+    found = estimate(item, part.annotator, part.said[:, 0])
     mean, sd = np.full(n, np.nan), np.full(n, np.nan)
     mean[rated], sd[rated] = found.mean, found.sd
-    if choice.scale == "ordinal" and not part.followed:
-        mean = _levels(part, windows, mean)
     return Evaluation(mean, sd, found.bias, found.reliability, found.weight)
-
-
-def _levels(part: Opinions, windows: Sequence[Window], otherwise: Floats) -> Floats:
-    """Return expected levels of a scale on which only the order is given."""
-    levels, code = np.unique(np.round(part.said[:, 0], 6), return_inverse=True)
-    if len(levels) > MAX_LEVELS:
-        raise ConsilienceError(
-            f"ratings on {len(levels)} levels are to be ordinal",
-            "params.yaml: annotation.scale",
-            f"up to {MAX_LEVELS} can be; set 'interval'",
-        )
-    votes = Opinions(part.window, part.annotator, np.eye(len(levels))[code], followed=False)
-    items = _items(votes, windows)
-    verdicts = _verdicts(votes, items, nearness_of_levels(len(levels)))
-    if verdicts is None:
-        return otherwise
-    return _spread_out(verdicts, votes, items, len(windows)) @ levels
 
 
 def _contradicted(

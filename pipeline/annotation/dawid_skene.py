@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-POOLING = 4.0  # pseudo-votes per true class that an annotator errs as all do together
+POOLING = 10.0  # pseudo-votes per true class that an annotator errs as all do together
 CANDOUR = 2.0  # pseudo-votes per true class, of all together, that classes are named rightly
 PRECISION = 1e-7
 MAX_STEPS = 500
@@ -42,7 +42,6 @@ def dawid_skene(
     item: Indices,
     annotator: Indices,
     vote: Floats,
-    nearness: Floats | None = None,
 ) -> Verdicts:
     """Estimate classes and annotators' confusions by expectation and maximisation.
 
@@ -56,40 +55,35 @@ def dawid_skene(
     item, annotator : ndarray of intp, shape (n_votes,)
         Who votes on what, both numbered from 0.
     vote : ndarray of float64, shape (n_votes, K)
-        The classes' shares in the vote; each row adds up to 1.
-    nearness : ndarray of float64, shape (K, K), or None
-        For levels of a scale: how likely each is taken for which before anything is known; rows
-        add up to 1. None: every class is as likely named rightly.
+        The classes' shares in the vote, which add up to 1; or how many of the annotators that are
+        one here voted for each.
 
     Returns
     -------
     Verdicts
     """
     n_items, n_annotators, n_classes = item.max() + 1, annotator.max() + 1, vote.shape[1]
-    candour = CANDOUR * (np.eye(n_classes) if nearness is None else nearness)
-    candour = candour + 1 / n_classes
-    posterior = _sum_by(item, vote, n_items)
-    posterior /= posterior.sum(axis=1, keepdims=True)
+    candour = CANDOUR * np.eye(n_classes) + 1 / n_classes
+    probability = _rows_to_one(_sum_by(item, vote, n_items))
     for _ in range(MAX_STEPS):
-        joint = posterior[item][:, :, None] * vote[:, None, :]
+        joint = probability[item][:, :, None] * vote[:, None, :]
         counts = _sum_by(annotator, joint, n_annotators)
         pooled = _rows_to_one(counts.sum(axis=0) + candour)
         confusion = _rows_to_one(counts + POOLING * pooled)
-        prevalence = (posterior.sum(axis=0) + 1) / (n_items + n_classes)
-        evidence = np.einsum("jk,jtk->jt", vote, np.log(confusion)[annotator])
-        logits = np.log(prevalence) + _sum_by(item, evidence, n_items)
-        logits -= logits.max(axis=1, keepdims=True)
-        before, posterior = posterior, _rows_to_one(np.exp(logits))
-        if np.abs(posterior - before).max() < PRECISION:
+        prevalence = (probability.sum(axis=0) + 1) / (n_items + n_classes)
+        reliability = np.einsum("t,att->a", prevalence, confusion)
+        found = Verdicts(probability, confusion, prevalence, reliability)
+        probability = posterior(item, annotator, vote, found)
+        if np.abs(probability - found.posterior).max() < PRECISION:
             break
-    reliability = np.einsum("t,att->a", prevalence, confusion)
-    return Verdicts(posterior, confusion, prevalence, reliability)
+    return replace(found, posterior=probability)
 
 
-def nearness_of_levels(n_levels: int) -> Floats:
-    """Return how likely each level of a scale is taken for which: half as likely a step further."""
-    levels = np.arange(n_levels)
-    return _rows_to_one(0.5 ** np.abs(levels[:, None] - levels).astype(np.float64))
+def posterior(item: Indices, annotator: Indices, vote: Floats, known: Verdicts) -> Floats:
+    """Return the classes' probabilities, shape (n_items, K), from confusions known already."""
+    evidence = np.einsum("jk,jtk->jt", vote, np.log(known.confusion)[annotator])
+    logits = np.log(known.prevalence) + _sum_by(item, evidence, item.max() + 1)
+    return _rows_to_one(np.exp(logits - logits.max(axis=1, keepdims=True)))
 
 
 def _sum_by(group: Indices, values: Floats, n_groups: int) -> Floats:

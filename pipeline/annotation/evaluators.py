@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 CAUTION = 5.0  # pseudo-items that an annotator is unbiased and as reliable as the rest
 SWEEPS = 50
@@ -21,10 +22,11 @@ class Evaluation:
     Attributes
     ----------
     mean : ndarray of float64, shape (n_items,)
+        Or median, where only the order of ratings counts.
     sd : ndarray of float64, shape (n_items,)
         Weighted standard deviation between annotators, their biases removed; NaN for one alone.
     bias : ndarray of float64, shape (n_annotators,)
-        How much higher than the others each rates.
+        How much higher than the others each rates; NaN where only order counts.
     reliability : ndarray of float64, shape (n_annotators,)
         Correlation with the mean of the others; NaN for an annotator who is always alone.
     weight : ndarray of float64, shape (n_annotators,)
@@ -68,6 +70,45 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Eva
     total = np.bincount(item, part, n_items)
     mean = np.bincount(item, part * level, n_items) / total
     return Evaluation(mean, _spread(item, part, level, mean), bias, reliability, weight)
+
+
+def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Evaluation:
+    """Estimate what is rated where only the order of ratings counts.
+
+    The median weighted by each evaluator's rank correlation with the others: `evaluator_weighted`
+    on the ranks that ratings have among all of one evaluator. Nothing is said of biases.
+
+    Parameters
+    ----------
+    item, annotator : ndarray of intp, shape (n_ratings,)
+        Who rates what, both numbered from 0.
+    rating : ndarray of float64, shape (n_ratings,)
+
+    Returns
+    -------
+    Evaluation
+    """
+    rank = np.empty(len(rating))
+    for own in (annotator == name for name in np.unique(annotator)):
+        rank[own] = rankdata(rating[own]) / own.sum()
+    ranks = evaluator_weighted(item, annotator, rank)
+    part = ranks.weight[annotator]
+    n_items = len(ranks.mean)
+    part = np.where((np.bincount(item, part, n_items) <= 0)[item], 1.0, part)
+    order = np.lexsort((rating, item))
+    starts = np.flatnonzero(np.diff(item[order], prepend=-1))
+    median = [_weighted_median(rating[own], part[own]) for own in np.split(order, starts[1:])]
+    total = np.bincount(item, part, n_items)
+    mean = np.bincount(item, part * rating, n_items) / total
+    sd = _spread(item, part, rating, mean)
+    unknown = np.full(len(ranks.bias), np.nan)
+    return Evaluation(np.array(median), sd, unknown, ranks.reliability, ranks.weight)
+
+
+def _weighted_median(rising: Floats, weight: Floats) -> float:
+    """Return the value with half of the weight below, in a straight line between ratings."""
+    below = (np.cumsum(weight) - weight / 2) / weight.sum()
+    return float(np.interp(0.5, below, rising))
 
 
 def _biases(

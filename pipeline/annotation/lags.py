@@ -14,7 +14,8 @@ LONGEST = 0.95  # of the usual distance of trials: beyond, one trial is mistaken
 POOLED = "all"
 ANCHORING = 0.1  # weight of the trials' share beside the correlation with the others
 SWEEPS = 20
-SETTLED_S = 1e-3
+SETTLED_S = 5e-3
+NO_VARIANCE = 1e-9
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -110,24 +111,24 @@ def estimate_lags(
     names = sorted({name for course in courses for name in course.said})
     if not names:
         return {}
-    shares = {name: _trial_shares(courses, name, _steps(max_lag_s, courses)) for name in names}
+    n_steps = _steps(max_lag_s, courses)
+    shares = {name: _trial_shares(courses, name, n_steps) for name in names}
     borders = sum(curve.borders for curves in shares.values() for curve in curves)
     anchored = borders >= MIN_BORDERS * len(names)
     if not anchored:
-        shares = {name: [_Curve(np.zeros(_steps(max_lag_s)), 0)] * len(courses) for name in names}
+        n_steps = _steps(max_lag_s)
+        shares = {name: [_Curve(np.zeros(n_steps), 0)] * len(courses) for name in names}
     lags: dict[str, float] = {}
     for name in names:
-        lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, shares[name])))
+        lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, n_steps)))
     together: list[_Curve] = []
     for _ in range(SWEEPS):
         before = dict(lags)
         for name in names:
-            lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, shares[name])))
+            lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, n_steps)))
         mean_s = sum(lags.values()) / len(lags)
         if anchored:
-            together = _trial_shares(
-                _pooled(courses, lags), POOLED, len(shares[names[0]][0].values)
-            )
+            together = _trial_shares(_pooled(courses, lags), POOLED, n_steps)
         shift = (_peak(_mean_curve(together)) if anchored else usual_lag_s) - mean_s
         lags = {name: lag + max(shift, -min(lags.values())) for name, lag in lags.items()}
         if max(abs(lags[name] - before[name]) for name in names) < SETTLED_S:
@@ -138,8 +139,8 @@ def estimate_lags(
             lags[name],
             anchored,
             shares[name],
-            _agreement(courses, name, lags, shares[name]),
-            _agreement(courses, name, raw, shares[name]),
+            _agreement(courses, name, lags, n_steps),
+            _agreement(courses, name, raw, n_steps),
             together,
         )
         for name in names
@@ -172,41 +173,52 @@ def _steps(max_lag_s: float, courses: Sequence[Course] = ()) -> int:
     return round(max_lag_s / STEP_S) + 1
 
 
-def _shifted(trace: Floats, n_steps: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return a trace at every lag, shape (n_channels, n_times, n_steps), and where all exist."""
+def _complete(trace: Floats, n_steps: int) -> NDArray[np.bool_]:
+    """Return where a trace is known at every lag."""
     if trace.shape[1] < n_steps:
-        return np.empty((len(trace), 0, n_steps)), np.empty(0, dtype=bool)
-    windows = np.lib.stride_tricks.sliding_window_view(trace, n_steps, axis=1)
+        return np.empty(0, dtype=bool)
     missing = np.concatenate([[0], np.cumsum(~np.isfinite(trace).all(axis=0))])
-    return windows, missing[n_steps:] == missing[:-n_steps]
+    return missing[n_steps:] == missing[:-n_steps]
 
 
 def _trial_shares(courses: Sequence[Course], name: str, n_steps: int) -> list[_Curve]:
     """Return the share of variance between trials and pauses, session by session."""
-    curves = []
-    for course in courses:
-        nothing = _Curve(np.zeros(n_steps), 0)
-        if name not in course.said:
-            curves.append(nothing)
-            continue
-        windows, complete = _shifted(course.said[name], n_steps)
-        where = _whole_trials(np.flatnonzero(complete), course.trials_s)
-        times_s = where * STEP_S
-        block = np.searchsorted(np.unique(course.trials_s), times_s, side="right")
-        starts = np.flatnonzero(np.diff(block, prepend=-1))
-        if len(starts) < 2:
-            curves.append(nothing)
-            continue
-        values = windows[:, where]
-        values = values - values.mean(axis=1, keepdims=True)
-        sums = np.add.reduceat(values, starts, axis=1)
-        n = np.diff(np.append(starts, len(where)))
-        between = (sums**2 / n[:, None]).sum(axis=1)
-        total = (values**2).sum(axis=1)
-        share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
-        crossed = int((np.diff(where)[starts[1:] - 1] == 1).sum())
-        curves.append(_Curve(share.mean(axis=0), values.shape[0] * len(where), crossed))
-    return curves
+    return [_trial_share(course, name, n_steps) for course in courses]
+
+
+def _trial_share(course: Course, name: str, n_steps: int) -> _Curve:
+    nothing = _Curve(np.zeros(n_steps), 0)
+    if name not in course.said:
+        return nothing
+    trace = course.said[name]
+    where = _whole_trials(np.flatnonzero(_complete(trace, n_steps)), course.trials_s)
+    if not len(where):
+        return nothing
+    block = np.searchsorted(np.unique(course.trials_s), where * STEP_S, side="right")
+    gaps, borders = np.diff(where) > 1, np.diff(block) != 0
+    breaks = np.flatnonzero(gaps | borders) + 1
+    starts = where[np.concatenate([[0], breaks])]
+    ends = where[np.concatenate([breaks - 1, [len(where) - 1]])] + 1
+    crossed = int((borders & ~gaps).sum())
+    if not crossed:
+        return nothing
+    lags = np.arange(n_steps)
+    level = np.nan_to_num(trace - np.nanmean(trace, axis=1, keepdims=True))
+    sums, squares = (
+        _cumulative(values)[:, ends[:, None] + lags]
+        - _cumulative(values)[:, starts[:, None] + lags]
+        for values in (level, level**2)
+    )
+    n = (ends - starts)[:, None]
+    around = sums.sum(axis=1) ** 2 / n.sum()
+    between = (sums**2 / n).sum(axis=1) - around
+    total = squares.sum(axis=1) - around
+    share = np.divide(between, total, out=np.zeros_like(total), where=total > NO_VARIANCE)
+    return _Curve(share.mean(axis=0), len(trace) * len(where), crossed)
+
+
+def _cumulative(values: Floats) -> Floats:
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
 
 
 def _whole_trials(where: Indices, trials_s: Floats) -> Indices:
@@ -222,30 +234,42 @@ def _whole_trials(where: Indices, trials_s: Floats) -> Indices:
 
 
 def _agreement(
-    courses: Sequence[Course], name: str, lags: Mapping[str, float], like: list[_Curve]
+    courses: Sequence[Course], name: str, lags: Mapping[str, float], n_steps: int
 ) -> list[_Curve]:
     """Return the correlation with the mean of the others, session by session."""
-    n_steps = len(like[0].values)
     curves = []
     for course in courses:
         others = [other for other in course.said if other != name and other in lags]
-        if name not in course.said or not others:
+        if name in course.said and others:
+            reference = _mean_of([_at_lag(course.said[other], lags[other]) for other in others])
+            curves.append(_correlation(course.said[name], reference, n_steps))
+        else:
             curves.append(_Curve(np.zeros(n_steps), 0))
-            continue
-        windows, complete = _shifted(course.said[name], n_steps)
-        reference = _mean_of([_at_lag(course.said[other], lags[other]) for other in others])
-        where = np.flatnonzero(complete & np.isfinite(reference[:, : len(complete)]).all(axis=0))
-        if len(where) < 2:
-            curves.append(_Curve(np.zeros(n_steps), 0))
-            continue
-        values, target = windows[:, where], reference[:, where]
-        values = values - values.mean(axis=1, keepdims=True)
-        target = target - target.mean(axis=1, keepdims=True)
-        cross = np.einsum("ct,ctl->cl", target, values)
-        scale = np.sqrt((values**2).sum(axis=1) * (target**2).sum(axis=1)[:, None])
-        correlation = np.divide(cross, scale, out=np.zeros_like(cross), where=scale > 0)
-        curves.append(_Curve(correlation.mean(axis=0), values.shape[0] * len(where)))
     return curves
+
+
+def _correlation(trace: Floats, reference: Floats, n_steps: int) -> _Curve:
+    complete = _complete(trace, n_steps)
+    known = complete & np.isfinite(reference[:, : len(complete)]).all(axis=0)
+    n = int(known.sum())
+    if n < 2:
+        return _Curve(np.zeros(n_steps), 0)
+    level = np.nan_to_num(trace - np.nanmean(trace, axis=1, keepdims=True))
+    target = np.where(known, reference[:, : len(known)], 0)
+    target = np.where(known, target - target.sum(axis=1, keepdims=True) / n, 0)
+    mask = known.astype(np.float64)
+    curves = []
+    for own, other in zip(level, target, strict=True):
+        sums = np.correlate(own, mask, "valid")
+        scatter = np.correlate(own**2, mask, "valid") - sums**2 / n
+        scale = scatter * (other**2).sum()
+        cross = np.correlate(own, other, "valid")
+        curves.append(
+            np.divide(
+                cross, np.sqrt(np.abs(scale)), out=np.zeros(n_steps), where=scale > NO_VARIANCE
+            )
+        )
+    return _Curve(np.mean(curves, axis=0), len(trace) * n)
 
 
 def _at_lag(trace: Floats, lag_s: float) -> Floats:

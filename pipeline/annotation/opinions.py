@@ -90,8 +90,11 @@ def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) ->
     end_s = float(said["end_s"].max())  # type: ignore[arg-type]
     times_s = np.arange(0, end_s, STEP_S)
     traces: dict[str, list[Floats]] = {}
-    for (name, _), part in sorted(said.partition_by("annotator", "target", as_dict=True).items()):
-        traces.setdefault(str(name), []).append(_trace(part.sort("start_s"), classes, times_s))
+    for key, part in sorted(said.partition_by("annotator", "target", as_dict=True).items()):
+        name, target = map(str, key)
+        ordered = part.sort("start_s")
+        content = _content(ordered, target, classes)
+        traces.setdefault(name, []).append(_trace(ordered, content, times_s))
     width = max(sum(len(part) for part in parts) for parts in traces.values())
     return Course(
         {
@@ -103,14 +106,13 @@ def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) ->
     )
 
 
-def _trace(statements: pl.DataFrame, classes: Sequence[str], times_s: Floats) -> Floats:
+def _trace(statements: pl.DataFrame, content: Floats, times_s: Floats) -> Floats:
     """Return statements at regular times, shape (n_channels, n_times); NaN in the gaps.
 
     A value is what was said in the middle of its stretch, as windows take it, and in a straight
     line from there to the next.
     """
     start_s, end_s = statements["start_s"].to_numpy(), statements["end_s"].to_numpy()
-    content = _content(statements, classes)
     middle_s = (start_s + end_s) / 2
     latest = np.maximum(np.searchsorted(start_s, times_s + 1e-9, side="right") - 1, 0)
     silent = (times_s < start_s[0]) | (times_s > end_s[latest] + 1e-9)
@@ -152,42 +154,69 @@ def opinions(
     ConsilienceError
         If a statement names a class the dataset does not have.
     """
+    _check_classes(said, classes)
+    position = {name: number for number, name in enumerate(names)}
+    late = set(_running(said, trials).select("session", "annotator", "target").unique().rows())
+    alone = pl.len().over("session", "annotator", "target") == 1
+    parts = _single_statements(said.filter(alone), windows, classes, position)
     rows: dict[str, list[int]] = {}
     for row, window in enumerate(windows):
         rows.setdefault(window.session, []).append(row)
-    late = set(_running(said, trials).select("session", "annotator", "target").unique().rows())
-    parts: dict[str, list[tuple[Indices, Indices, Floats]]] = {name: [] for name in TARGETS}
-    followed: set[str] = set()
-    position = {name: number for number, name in enumerate(names)}
-    for key, statements in said.partition_by(
-        "session", "annotator", "target", as_dict=True
-    ).items():
+    groups = said.filter(~alone).partition_by("session", "annotator", "target", as_dict=True)
+    for key, statements in groups.items():
         session, name, target = map(str, key)
         own = np.array(rows.get(session, []), dtype=np.intp)
-        if not len(own):
-            continue
         lag_s = lags[name].lag_s if key in late else 0.0
-        followed |= {target} if key in late else set()
         borders_s = [(windows[row].start_s + lag_s, windows[row].end_s + lag_s) for row in own]
-        heard, mean = _means(statements, _content(statements, classes), np.array(borders_s))
+        content = _content(statements, target, classes)
+        heard, mean = _means(statements, content, np.reshape(borders_s, (-1, 2)))
         parts[target].append((own[heard], np.full(heard.sum(), position[name]), mean[heard]))
     widths = {"emotion": len(classes), "valence": 1, "arousal": 1}
+    followed = {target for _, _, target in late}
     return {
         target: _joined(found, widths[target], target in followed)
         for target, found in parts.items()
     }
 
 
-def _content(statements: pl.DataFrame, classes: Sequence[str]) -> Floats:
-    if statements["target"][0] != "emotion":
+def _single_statements(
+    said: pl.DataFrame,
+    windows: Sequence[Window],
+    classes: Sequence[str],
+    position: Mapping[str, int],
+) -> dict[str, list[tuple[Indices, Indices, Floats]]]:
+    """Return the opinions of those who said one thing of a session, all at once."""
+    rows = [
+        (row, window.session, window.start_s, window.end_s) for row, window in enumerate(windows)
+    ]
+    schema = {"row": pl.Int64, "session": pl.String, "from_s": pl.Float64, "until_s": pl.Float64}
+    shown = pl.DataFrame(rows, schema, orient="row")
+    overlap_s = pl.min_horizontal("end_s", "until_s") - pl.max_horizontal("start_s", "from_s")
+    met = said.join(shown, on="session").filter(overlap_s > LEAST_OVERLAP_S)
+    parts: dict[str, list[tuple[Indices, Indices, Floats]]] = {}
+    for target in TARGETS:
+        own = met.filter(pl.col("target") == target)
+        who = [position[name] for name in own["annotator"]]
+        where = own["row"].to_numpy().astype(np.intp)
+        parts[target] = [(where, np.array(who, dtype=np.intp), _content(own, target, classes))]
+    return parts
+
+
+def _check_classes(said: pl.DataFrame, classes: Sequence[str]) -> None:
+    unknown = said.filter(pl.col("target") == "emotion", ~pl.col("label").is_in(list(classes)))
+    if unknown.height:
+        first = unknown.row(0, named=True)
+        raise ConsilienceError(
+            f"annotator '{first['annotator']}' names the class '{first['label']}'",
+            f"session {first['session']}",
+            f"the dataset's classes are {', '.join(classes)}",
+        )
+
+
+def _content(statements: pl.DataFrame, target: str, classes: Sequence[str]) -> Floats:
+    """Return what is said about one target: classes as 0 and 1, or a value."""
+    if target != "emotion":
         return statements["value"].to_numpy().astype(np.float64)[:, None]
-    for name in statements["label"].unique().sort():
-        if name not in classes:
-            raise ConsilienceError(
-                f"annotator '{statements['annotator'][0]}' names the class '{name}'",
-                f"session {statements['session'][0]}",
-                f"the dataset's classes are {', '.join(classes)}",
-            )
     named = statements["label"].to_numpy()
     return (named[:, None] == np.array(classes, dtype=object)).astype(np.float64)
 
