@@ -10,6 +10,7 @@ it, that go back.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -522,15 +523,33 @@ def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) ->
 def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
     reformatter = VideoReformatter()  # one for all frames is three times faster than one each
-    for frame in container.decode(video=0):
-        stamp = frame.pts if frame.pts is not None else frame.dts
-        if stamp is None:
-            continue
+    for time_s, frame in _timed(container):
         sides = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
         scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
         size = max(round(scale * frame.width), 1), max(round(scale * frame.height), 1)
         grey = reformatter.reformat(frame, *size, "gray", interpolation="AREA").to_ndarray()
-        yield float(stamp * frame.time_base), np.rot90(grey, round(frame.rotation / 90))
+        yield time_s, np.rot90(grey, round(frame.rotation / 90))
+
+
+def _timed(container: Any) -> Iterator[tuple[float, Any]]:
+    """Yield frames and the seconds at which they are shown.
+
+    AVI states no time of showing: there the first frame shown takes the first packet's time, and
+    so on, whatever the order of decoding.
+    """
+    stream = container.streams.video[0]
+    if container.format.name != "avi":
+        for frame in container.decode(stream):
+            if frame.time is not None:
+                yield frame.time, frame
+        return
+    due_s: deque[float] = deque()
+    for packet in container.demux(stream):
+        if packet.size and packet.dts is not None:
+            due_s.append(float(packet.dts * packet.time_base))
+        for frame in packet.decode():
+            if due_s:
+                yield due_s.popleft(), frame
 
 
 def _in_order(

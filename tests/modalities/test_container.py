@@ -177,6 +177,20 @@ def test_time_counts_from_where_the_container_begins(tmp_path: Path) -> None:
     assert decode_sound(path)[2] == pytest.approx(0, abs=1e-3)
 
 
+def test_pictures_larger_than_any_cameras_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(96, 64, "yuv420p")))
+        container.mux(stream.encode(None))
+    monkeypatch.setattr("pipeline.modalities._container.MOST_PIXELS", 96 * 64 - 1)
+    with pytest.raises(RecordingError, match="96 by 64 are larger"):
+        open_container(path, "video")
+
+
 @pytest.mark.parametrize(
     ("refuse", "value", "said"),
     [

@@ -1,3 +1,4 @@
+import struct
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -7,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from pipeline.errors import RecordingError
 from pipeline.modalities.base import Signal
@@ -17,6 +19,7 @@ from pipeline.modalities.video import (
     flashes,
     modality,
     track_face,
+    uneven,
 )
 from pipeline.params import SynthesisParams
 from pipeline.seeds import generator
@@ -49,11 +52,18 @@ def signal(face: Path) -> Signal:
 
 
 def write_video(
-    path: Path, frames: Frames, stamps: Iterable[int], time_base: Fraction = Fraction(1, RATE_HZ)
+    path: Path,
+    frames: Frames,
+    stamps: Iterable[int],
+    time_base: Fraction = Fraction(1, RATE_HZ),
+    codec: str = "mpeg4",
+    matrix: list[int] | None = None,
 ) -> Path:
     """Write grey frames, shape (n, height, width), at time stamps counted in `time_base`."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=RATE_HZ)
+        stream = container.add_stream(codec, rate=RATE_HZ)
+        if matrix is not None:
+            stream.set_display_matrix(matrix)
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = time_base
@@ -135,6 +145,89 @@ def test_uneven_time_stamps_are_kept(tmp_path: Path) -> None:
     assert modality.read(path, None, PARAMS).times_s == pytest.approx(stamps_ms / 1000)
 
 
+FORMATS = [
+    (".mp4", "libx264"),
+    (".mov", "libx264"),
+    (".mkv", "libx264"),
+    (".mkv", "ffv1"),
+    (".avi", "mpeg4"),
+    (".avi", "libx264"),
+    (".flv", "flv"),
+    (".mpg", "mpeg1video"),
+    (".mpeg", "mpeg2video"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), FORMATS)
+def test_every_format_is_read_frame_by_frame(suffix: str, codec: str, tmp_path: Path) -> None:
+    # Many small frames in one packet of an MPEG stream would share its time stamp.
+    frames = generator("grain").integers(0, 120, (30, 64, 96)).astype(np.uint8)
+    for index, frame in enumerate(frames):
+        frame[:, 3 * index : 3 * index + 6] = 220  # a bar that moves on
+    path = write_video(tmp_path / f"bar{suffix}", frames, range(30), codec=codec)
+    signal = modality.read(path, None, PARAMS)
+    bars = uniform_filter1d(signal.values.mean(axis=1), 6).argmax(axis=1)
+    assert signal.times_s == pytest.approx(np.arange(30) / RATE_HZ, abs=1.1e-3)
+    assert np.abs(bars - (3 * np.arange(30) + 2.5)).max() <= 3
+    assert modality.probe(path, None).rate_hz == pytest.approx(RATE_HZ, rel=0.01)
+    assert modality.inspect(path, None) == []
+
+
+# From ISO 14496-12: x' = a x + c y, y' = b x + d y; the matrix is a b u, c d v, x y w.
+TURNS = {
+    "a quarter to the right": ([0, 1, 0, -1, 0, 0], "upper right", "rotated 270°"),
+    "a quarter to the left": ([0, -1, 0, 1, 0, 0], "lower left", "rotated 90°"),
+    "upside down": ([-1, 0, 0, 0, -1, 0], "lower right", "rotated 180°"),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_rotated_recording_is_turned_upright(turn: str, suffix: str, tmp_path: Path) -> None:
+    signs, corner, said = TURNS[turn]
+    stored = np.full((5, 64, 96), 60, np.uint8)
+    stored[:, :20, :30] = 220  # upper left as stored
+    matrix = [65536 * sign for sign in signs] + [0, 0, 1 << 30]
+    path = write_video(tmp_path / f"turned{suffix}", stored, range(5), matrix=matrix)
+    picture = modality.read(path, None, PARAMS).values[2]
+    bright = {
+        f"{row} {column}": picture[rows, columns].mean()
+        for row, rows in (("upper", slice(0, 8)), ("lower", slice(-8, None)))
+        for column, columns in (("left", slice(0, 8)), ("right", slice(-8, None)))
+    }
+    assert max(bright, key=lambda place: bright[place]) == corner
+    assert picture.shape == ((64, 96) if turn == "upside down" else (96, 64))
+    assert modality.inspect(path, None) == [f"{said}, turned upright"]
+
+
+def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_path: Path) -> None:
+    sideways = np.rot90(signal.values[:50], axes=(1, 2))  # to the left
+    matrix = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]  # and to the right
+    path = write_video(tmp_path / "side.mp4", sideways, range(50), matrix=matrix)
+    features = modality.features(modality.read(path, None, PARAMS), PARAMS)
+    assert features.quality["face_fraction"] == 1
+
+
+@pytest.mark.parametrize(
+    ("steps_ms", "said"),
+    [
+        ([40] * 50, []),
+        ([33, 34, 33] * 20, []),
+        ([40] * 20 + [160] + [40] * 20 + [1000] + [40] * 9, ["2 gaps, longest 1.00 s"]),
+        ([20, 25, 30] * 20, ["variable frame rate, 33.3 to 50 frames a second"]),
+        ([40], []),
+    ],
+)
+def test_uneven_frames_are_remarked_on(steps_ms: list[int], said: list[str]) -> None:
+    assert uneven(np.cumsum([0, *steps_ms]) / 1000) == said
+
+
+def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
+    noisy = modality.corrupt(signal, "noise", 1, PARAMS, generator("memory"))
+    for values in (signal.values, noisy.values):
+        assert isinstance(values.base, np.memmap)
+
+
 def test_pictures_are_no_wider_than_the_working_width(tmp_path: Path) -> None:
     path = write_video(tmp_path / "wide.avi", wall(4, 240, 640), range(4))
     signal = modality.read(path, None, PARAMS)
@@ -211,12 +304,22 @@ def cut_off_avi(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def huge_pictures(path: Path) -> None:
+    """Claim pictures of 20,000 by 20,000."""
+    write_video(path, wall(3), range(3), codec="rawvideo")
+    content = path.read_bytes()
+    true = struct.pack("<ii", 128, 96)
+    assert true in content
+    path.write_bytes(content.replace(true, struct.pack("<ii", 20000, 20000)))
+
+
 HOSTILE = {
     "empty.mp4": (lambda path: path.write_bytes(b""), "empty"),
     "random.mp4": (lambda path: path.write_bytes(generator("x").bytes(9999)), "not a readable"),
     "words.avi": (lambda path: path.write_text("no video " * 500), "not a readable"),
     "sound.mp4": (sound_only, "no picture"),
     "zero.avi": (no_frames, "0 frames|not a readable"),
+    "huge.avi": (huge_pictures, "breaks off"),
     "half.avi": (cut_off_avi, "cut off|breaks off"),
 }
 
@@ -229,6 +332,29 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
         modality.read(tmp_path / name, None, PARAMS)
     assert name in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".flv", ".mpg"])
+@pytest.mark.parametrize("seed", range(6))
+def test_spoilt_bytes_are_read_or_refused_in_one_line(
+    suffix: str, seed: int, tmp_path: Path
+) -> None:
+    path = write_video(
+        tmp_path / f"a{suffix}", wall(12, 64, 96), range(12), codec=dict(FORMATS)[suffix]
+    )
+    content = bytearray(path.read_bytes())
+    rng = generator("spoilt", suffix, seed)
+    if seed % 2:
+        content = content[: rng.integers(1, len(content))]
+    else:
+        for place in rng.integers(0, 400, 12):
+            content[place] ^= 1 << rng.integers(8)
+    path.write_bytes(content)
+    for reading in (modality.read, modality.probe, modality.inspect):
+        try:
+            reading(path, None, *([PARAMS] if reading == modality.read else []))
+        except RecordingError as error:
+            assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_a_truncated_mp4_is_refused(face: Path, tmp_path: Path) -> None:
