@@ -16,11 +16,12 @@ from pipeline import registry
 from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
 from pipeline.datasets.base import Dataset, Entry, opened
 from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadable
+from pipeline.isolation import isolated_map
 from pipeline.modalities.base import Header, Modality
-from pipeline.parallel import parallel_map
 
 FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
 MAX_NAME_BYTES = 150
+LIMIT_S = 600.0  # to open a file and hash its bytes
 MAX_DURATION_S = 7 * 86_400.0
 RATE_TOLERANCE = 0.01  # relative: clocks differ by 1e-3 at the most, wrong headers by far more
 
@@ -107,10 +108,10 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
                 str(root),
                 f"it offers: {', '.join(dataset.modalities)}",
             )
-        check = partial(
-            _check, root=root, modality=registry.find("modalities", name), clock=dataset.clock
-        )
-        rows = _mark_duplicates(parallel_map(check, entries, f"catalog {name}"))
+        modality = registry.find("modalities", name)
+        check = partial(_check, root=root, modality=modality, clock=dataset.clock)
+        lost = partial(_lost, clock=dataset.clock)
+        rows = _mark_duplicates(isolated_map(check, entries, f"catalog {name}", LIMIT_S, lost))
         recordings[name] = frame_of(rows, Recordings)
         problems += [
             (str(row["path"]), str(row["reason"]), f"left out: {row['status']}")
@@ -141,15 +142,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
 
 def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str, object]:
     """Return the catalog row of one entry; whatever its file does ends as a reason."""
-    row: dict[str, object] = {
-        "recording": one_line(f"{entry.session}_{entry.modality}"),
-        "session": one_line(entry.session),
-        "subject": one_line(entry.subject),
-        "modality": entry.modality,
-        "path": one_line(entry.path),
-        "item": entry.item and one_line(entry.item),
-        "clock": entry.clock or clock,
-    }
+    row = _row(entry, clock)
     path = root / entry.path
     try:
         _check_names(entry)
@@ -164,6 +157,22 @@ def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str
     except Exception as error:  # a reader's own failure belongs to its recording
         return {**row, "status": "quarantined", "reason": one_line(unreadable(error))}
     return {**row, **vars(header), "status": "ok", "reason": None}
+
+
+def _row(entry: Entry, clock: str) -> dict[str, object]:
+    return {
+        "recording": one_line(f"{entry.session}_{entry.modality}"),
+        "session": one_line(entry.session),
+        "subject": one_line(entry.subject),
+        "modality": entry.modality,
+        "path": one_line(entry.path),
+        "item": entry.item and one_line(entry.item),
+        "clock": entry.clock or clock,
+    }
+
+
+def _lost(entry: Entry, reason: str, clock: str) -> dict[str, object]:
+    return {**_row(entry, clock), "status": "quarantined", "reason": reason}
 
 
 def _check_names(entry: Entry) -> None:

@@ -15,9 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import params, registry
-from pipeline.catalog import Catalog, build_catalog
+from pipeline.catalog import LIMIT_S, Catalog, build_catalog
 from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadable
-from pipeline.parallel import parallel_map
+from pipeline.isolation import isolated_map
 
 MAX_SHOWN = 40  # lines of each kind on the screen; the JSON file has them all
 
@@ -116,7 +116,7 @@ def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding
         return []
     rows = table.filter(pl.col("status") == "ok").select("recording", "path", "item").rows()
     work = partial(_inspect, modality=modality, root=root)
-    remarks = parallel_map(work, rows, f"inspect {modality}")
+    remarks = isolated_map(work, rows, f"inspect {modality}", LIMIT_S, lambda _, why: [why])
     return [
         Finding(modality, recording, path, one_line(what))
         for (recording, path, _), own in zip(rows, remarks, strict=True)

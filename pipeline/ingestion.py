@@ -32,6 +32,7 @@ from pipeline import registry
 from pipeline.contracts import Ingested, Quality, frame_of, write_table
 from pipeline.errors import ConsilienceError, RecordingError, unreadable
 from pipeline.files import text_hash, write_arrays, write_json
+from pipeline.isolation import isolated_map
 from pipeline.modalities.base import (
     CLEAN,
     SEVERITIES,
@@ -40,8 +41,9 @@ from pipeline.modalities.base import (
     ModalityParams,
     Signal,
 )
-from pipeline.parallel import parallel_map
 from pipeline.seeds import generator
+
+LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def ingest(
         store=store,
         fingerprint=_fingerprint(registry.find("modalities", name), settings),
     )
-    results = parallel_map(work, list(usable.iter_rows(named=True)), f"ingest {name}")
+    rows = list(usable.iter_rows(named=True))
+    results = isolated_map(work, rows, f"ingest {name}", LIMIT_S, _lost)
     _write(table, results, store, output, name)
     return results
 
@@ -172,6 +175,11 @@ def _ingest_one(
         outcome = {"status": "quarantined", "reason": unreadable(error)}
     write_json(card, outcome)  # last: a card means that the arrays are complete
     return Result(row["recording"], key, True, **outcome)
+
+
+def _lost(row: dict[str, Any], reason: str) -> Result:
+    """Return what came of a recording whose reader was lost; it is not kept in the store."""
+    return Result(row["recording"], "", True, "quarantined", reason)
 
 
 def _compute(

@@ -55,7 +55,7 @@ def parallel_map(
     with (
         threadpool_limits(1),
         joblib.parallel_config("loky", inner_max_num_threads=1, n_jobs=n_workers),
-        _progress() as progress,
+        progress_bar() as progress,
     ):
         task = progress.add_task(title, total=len(items))
         told_s = time.monotonic()
@@ -68,7 +68,8 @@ def parallel_map(
     return results
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """Return a progress bar on standard error, disabled if that is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

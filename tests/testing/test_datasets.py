@@ -31,6 +31,7 @@ def case_of(tmp_path_factory):
 @pytest.mark.parametrize("name", sorted(ROOTS))
 def test_every_dataset_keeps_its_contract(name, check, case_of, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
     check(case_of(name))
 
 

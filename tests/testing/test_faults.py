@@ -61,6 +61,7 @@ def sources(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
 
 
 @pytest.fixture
