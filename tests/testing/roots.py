@@ -5,9 +5,13 @@ A dataset that is not here gives its own: `write_root(folder)` in tests/datasets
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
+import edfio
 import numpy as np
 import soundfile
 
@@ -59,4 +63,114 @@ def ravdess(folder: Path) -> Path:
     return folder
 
 
-ROOTS: dict[str, Callable[[Path], Path]] = {"demo": demo, "folder": of_folder, "ravdess": ravdess}
+def written(name: str) -> dict[str, Any]:
+    """Return what the dataset's own test writes its files with."""
+    return runpy.run_path(str(Path(__file__).parents[1] / f"datasets/test_{name}.py"))
+
+
+def write_face(path: Path) -> None:
+    """Write a second of a moving edge."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for number in range(25):
+            picture = np.full((96, 128), 60, np.uint8)
+            picture[:, number * 4 : number * 4 + 20 + len(path.stem)] = 200
+            frame = av.VideoFrame.from_ndarray(picture, format="gray")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def play(root: Path) -> Path:
+    """Fill empty sounds and videos with real ones."""
+    for path in sorted(root.rglob("*")):
+        if path.suffix in (".wav", ".mp4", ".avi") and not path.stat().st_size:
+            (write_voice if path.suffix == ".wav" else write_face)(path)
+    return root
+
+
+def bids(folder: Path) -> Path:
+    own = written("bids")
+    own["eeg"](folder / f"{own['RUN']}_eeg.edf")
+    own["put"](folder, f"{own['RUN']}_events.tsv", own["EVENTS"])
+    for name in ("audio.wav", "video.mp4"):
+        own["put"](folder, f"sub-01/ses-1/beh/sub-01_ses-1_task-film_run-01_{name}")
+    return play(folder)
+
+
+def crema_d(folder: Path) -> Path:
+    own = written("crema_d")
+    return play(own["put"](folder, "AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1002_DFA_SAD_XX.wav"))
+
+
+def dasps(folder: Path) -> Path:
+    names = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
+    table = ["file,subject,situation,phase,onset_s,duration_s,valence,arousal,match_r"]
+    for number in (1, 2):
+        rng, n_samples = generator("dasps", number), 128 * 32
+        signals = [
+            edfio.EdfSignal(rng.normal(0, 20, n_samples), 128, label=name, physical_dimension="uV")
+            for name in names
+        ]
+        counter = np.arange(n_samples) % 129
+        signals.append(
+            edfio.EdfSignal.from_digital(
+                counter.astype(np.int16),
+                128,
+                label="COUNTER",
+                physical_range=(-32768, 32767),
+                digital_range=(-32768, 32767),
+            )
+        )
+        edfio.Edf(signals).write(folder / f"S0{number}.edf")
+        for phase, onset_s in (("recitation", 0), ("recall", 15)):
+            table.append(f"S0{number}.edf,S0{number},1,{phase},{onset_s},15,1,{4 * number},0.9")
+    (folder / "events.csv").write_text("\n".join(table) + "\n")
+    return folder
+
+
+def deap(folder: Path) -> Path:
+    own = written("deap")
+    own["bdf"].__globals__["RATE_HZ"] = 512  # as the real files have; the test's own are smaller
+    own["bdf"](folder / "data_original/s01.bdf", own["status"]())
+    own["ratings"](folder, 1)
+    return folder
+
+
+def eav(folder: Path) -> Path:
+    written("eav")["subject"](folder)
+    return play(folder)
+
+
+def mahnob_hci(folder: Path) -> Path:
+    written("mahnob_hci")["session"](folder)
+    return play(folder)
+
+
+def xdf(folder: Path) -> Path:
+    own = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
+    times_s = np.arange(600) / 100
+    for name in ("P001", "P002"):
+        wave = np.sin(times_s * 7 + len(name))
+        own["write_xdf_file"](
+            folder / f"sub-{name}_ses-S001_task-film_run-001_eeg.xdf",
+            own["XdfStream"]("Muse", "EEG", 100, wave, 50 + times_s, ("Cz",), offsets=((50, 7),)),
+            own["XdfStream"]("Said", "Markers", 0, ["emotion=calm"], [51.0], offsets=((50, 7),)),
+            own["XdfStream"]("Sync", "Markers", 0, ["1", "2"], [52.0, 53.0], offsets=((50, 7),)),
+        )
+    (folder / "classes.txt").write_text("calm\nangry\n")
+    return folder
+
+
+ROOTS: dict[str, Callable[[Path], Path]] = {
+    "bids": bids,
+    "crema_d": crema_d,
+    "dasps": dasps,
+    "deap": deap,
+    "demo": demo,
+    "eav": eav,
+    "folder": of_folder,
+    "mahnob_hci": mahnob_hci,
+    "ravdess": ravdess,
+    "xdf": xdf,
+}
