@@ -11,7 +11,7 @@ a gap in time, an electrode without contact reads NaN, and frames over either ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -449,15 +449,20 @@ def _standard_names() -> dict[str, str]:
     return names | {old.casefold(): new for old, new in OLD_NAMES.items()}
 
 
-def _eeg_names(recording: Recording) -> dict[str, str]:
-    """Return the EEG channels: the file's name to the standard 10-20 one."""
+def standard_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the EEG channels among some: the name they go by to the standard 10-20 one."""
     known = _standard_names()
-    names: dict[str, str] = {}
-    for name in recording.names:
+    found: dict[str, str] = {}
+    for name in names:
         bare = re.sub(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", "", name, flags=re.I)
         standard = known.get(bare.casefold())
-        if standard and standard not in names.values():
-            names[name] = standard
+        if standard and standard not in found.values():
+            found[name] = standard
+    return found
+
+
+def _eeg_names(recording: Recording) -> dict[str, str]:
+    names = standard_names(recording.names)
     if not names:
         raise RecordingError(
             f"no channel has a 10-20 name; there are {', '.join(recording.names[:8])}",
