@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 COUNTER = "counter"
 MICRO = 1e-6
 STEADY = 0.5  # share of steps by one below which a channel counts something else
+LEAST_ROUND = 8  # a shorter one could hardly tell a loss
 GAP = 1.5  # sampling intervals
 
 
@@ -76,7 +77,7 @@ def count(counter: Array) -> Packets | None:
     numbers = np.rint(counter * scale).astype(np.int64)
     steps = np.diff(numbers)
     forward = steps % (int(numbers.max()) + 1)
-    if numbers.min() < 0 or np.mean(forward == 1) < STEADY:
+    if numbers.min() < 0 or numbers.max() < LEAST_ROUND or np.mean(forward == 1) < STEADY:
         return None
     return Packets(
         position=np.concatenate([[0], np.cumsum(forward)]),

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import edfio
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline import params, registry
+from pipeline.checking import check
+from pipeline.contracts import Annotations, Trials
+from pipeline.errors import ConsilienceError
+from pipeline.modalities._packets import count, counted_times
+from pipeline.modalities.eeg import EegParams, modality
+from pipeline.seeds import generator
+from pipeline.training.splits import split
+
+dataset = registry.find("datasets", "dasps")
+CHANNELS = dataset.preset["modalities"]["eeg"]["channels"]
+HEADER = "file,subject,situation,phase,onset_s,duration_s,valence,arousal,match_r\n"
+RATE_HZ = 128
+
+
+def write(path, counter, contact=(), seed=0):
+    """Write what the headset writes: channels, contact qualities, the packet counter."""
+    n_samples = len(counter)
+    brain = 20 * generator("dasps", seed).standard_normal((len(CHANNELS), n_samples))
+    contact = {name: np.full(n_samples, 4.0) for name in CHANNELS} | dict(contact)
+
+    def line(label, values, high=500.0):
+        return edfio.EdfSignal(
+            np.asarray(values, float),
+            RATE_HZ,
+            label=label,
+            physical_dimension="uV",
+            physical_range=(-high, high),
+        )
+
+    signals = [line("COUNTER", counter)]
+    signals += [line(name, row) for name, row in zip(CHANNELS, brain, strict=True)]
+    signals += [line(f"CQ_{name}", values) for name, values in contact.items()]
+    edfio.Edf(signals, data_record_duration=1).write(path)
+
+
+def counting(n_samples, losses=(), repeats=()):
+    """Return a counter from 0 to 128 that skips samples, or repeats one, at some."""
+    numbers = np.arange(n_samples)
+    for at, missing in losses:
+        numbers[at:] += missing
+    for at in repeats:
+        numbers[at:] -= 1
+    return numbers % 129
+
+
+def test_losses_repeats_and_the_wrap_are_told_apart():
+    # The third loss falls on the wrap-around: a gap, yet no jump, since a counter may fall there.
+    counter = counting(1000, losses=((100, 8), (300, 7), (500, 5)), repeats=(700,))
+    packets = count(counter * 1e-6)  # as the EDF's microvolts come out
+    assert (packets.jumps, packets.gaps, packets.lost) == (3, 3, 20)
+    assert packets.repeated.sum() == 1
+    assert packets.position[-1] == 999 + 20 - 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(10, 900), st.integers(1, 100)), max_size=8, unique_by=lambda x: x[0]
+    )
+)
+def test_every_missing_sample_is_counted(losses):
+    counter = counting(1000, sorted(losses))
+    packets = count(counter.astype(float))
+    assert packets.lost == sum(missing for _, missing in losses)
+    assert packets.gaps == len(losses)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros(100), np.arange(100) % 2, np.full(100, np.nan), -np.arange(100), np.zeros(1)],
+)
+def test_what_does_not_count_is_no_counter(values):
+    assert count(values.astype(float)) is None
+
+
+def test_lost_packets_and_bad_contacts_become_missing_frames(tmp_path):
+    loose = np.full(60 * RATE_HZ, 4.0)
+    loose[: 26 * RATE_HZ] = 2
+    counter = counting(60 * RATE_HZ, losses=((3750, 64),))
+    write(tmp_path / "S01.edf", counter, {"T7": loose})
+    settings_ = EegParams(channels=CHANNELS)
+    signal = modality.read(tmp_path / "S01.edf", None, settings_)
+    features = modality.features(signal, settings_)
+    assert signal.times_s[-1] == pytest.approx(60 + 0.5 - 1 / RATE_HZ)
+    assert np.isnan(signal.values[:, CHANNELS.index("T7")]).mean() == pytest.approx(26 / 60)
+    gone = features.times_s[np.isnan(features.values).all(axis=1)]
+    assert gone.min() > 3750 / RATE_HZ - 0.6
+    assert gone.max() < 3750 / RATE_HZ + 1.1
+    assert features.quality["packet_losses"] == 1
+    assert features.quality["packet_loss_fraction"] == pytest.approx(0.5 / 60.5, rel=0.01)
+    assert features.quality["contact_bad_fraction"] == pytest.approx(26 / 60 / 14, rel=0.01)
+    assert features.quality["bad_channel_fraction"] == pytest.approx(1 / 14)
+    assert modality.inspect(tmp_path / "S01.edf", None) == [
+        "packet losses: 1 counter jumps; 64 samples (0.8 %) are missing in 1 gaps, 0 came twice",
+        "contact bad on T7 43 % of the time",
+    ]
+
+
+def folder(root, rows):
+    root.mkdir(exist_ok=True)
+    (root / "events.csv").write_text(HEADER + "\n".join(rows) + "\n")
+    return root
+
+
+def test_epochs_ratings_and_subjects_are_listed(tmp_path):
+    rows = ["S01.edf,S01,1,recitation,0.0,15,1,8,0.7", "S01.edf,S01,1,recall,15.0,15,1,5,0.7"]
+    write(folder(tmp_path, rows) / "S01.edf", counting(40 * RATE_HZ))
+    listing = dataset.list(tmp_path)
+    assert [(e.session, e.subject, e.path) for e in listing.entries] == [("S01", "S01", "S01.edf")]
+    assert Trials.validate(listing.trials)["trial"].to_list() == ["1-recitation", "1-recall"]
+    told = Annotations.validate(listing.annotations)
+    assert set(told["annotator"]) == {"self"}
+    by_target = {
+        target: part["label" if target == "emotion" else "value"].to_list()
+        for (target,), part in told.group_by("target", maintain_order=True)
+    }
+    assert by_target == {
+        "emotion": ["aroused", "calm"],
+        "valence": [-1.0, -1.0],
+        "arousal": [0.75, 0.0],
+    }
+    assert not listing.problems
+
+
+def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
+    path = tmp_path / "S01.edf"
+    write(path, counting(40 * RATE_HZ, losses=((10 * RATE_HZ, 64),)))
+    assert counted_times(path, np.array([0.0, 5.0, 20.0])) == pytest.approx([0, 5, 20.5])
+    assert counted_times(tmp_path / "none.edf", np.array([3.0])).tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("../S02.edf,S02,1,recall,0,15,1,8,1", "no name in this folder"),
+        ("S02.edf,S02,1,recall,0,15,1,10,1", "no number from 1 to 9"),
+        ("S02.edf,S02,1,recall,0,15,x,8,1", "no number from 1 to 9"),
+        ("S02.edf,S02,1,recall,nan,15,1,8,1", "end_s is not after"),
+        ("S02.edf,S02,1,recall,0,-15,1,8,1", "end_s is not after"),
+        ("S02.edf,S02,1,recall,0,1e9,1,8,1", "more than"),
+        (",S02,1,recall,0,15,1,8,1", "a cell is empty"),
+        ("S01.edf,S01,1,recall,15,15,1,8,1", "twice"),
+    ],
+)
+def test_rows_that_make_no_sense_cost_themselves_alone(tmp_path, row, said):
+    good = "S01.edf,S01,1,recall,15,15,1,8,1"
+    listing = dataset.list(folder(tmp_path, [good, row]))
+    assert listing.trials.height == 1
+    assert [said in what for _, what, _ in listing.problems] == [True]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=300))
+def test_any_text_is_a_table_or_a_plain_refusal(tmp_path, text):
+    (tmp_path / "events.csv").write_bytes((HEADER + text).encode("utf-8", "replace"))
+    try:
+        dataset.list(tmp_path)
+    except ConsilienceError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_a_recording_without_epochs_is_told(tmp_path):
+    root = folder(tmp_path, ["S01.edf,S01,1,recall,15,15,1,8,1"])
+    (root / "S07.edf").touch()
+    assert [where for where, _, _ in dataset.list(root).problems] == ["S07.edf"]
+
+
+def test_another_folder_is_refused(tmp_path):
+    with pytest.raises(ConsilienceError, match=r"no DASPS dataset"):
+        dataset.list(tmp_path)
+
+
+def test_use_is_enough_to_run_it():
+    content = params.parse(params.defaults("dasps", "somewhere"))
+    assert content.annotation.source == "self"
+    assert content.modalities["eeg"].channels == CHANNELS
+    subjects = [f"S{number:02}" for number in range(1, 18)]
+    roles = split(subjects, content.splits).filter(pl.col("role") == "test")
+    assert roles.height == content.splits.folds == 17  # leave one subject out
+
+
+@pytest.mark.real_data
+def test_the_real_corpus_and_its_losses(real_data):
+    root = real_data / "dasps"
+    assert modality.inspect(root / "S01.edf", None)[0].startswith("packet losses: 55 counter jumps")
+    assert modality.inspect(root / "S17.edf", None) == []
+    assert "contact bad on T7 100 % of the time" in modality.inspect(root / "S03.edf", None)
+    listing = dataset.list(root)
+    assert (len(listing.entries), listing.trials.height, listing.problems) == (17, 204, [])
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_the_check_reports_them(real_data):
+    report = check("dasps", real_data / "dasps")
+    told = str(report.as_json())
+    assert "55 counter jumps" in told
+    assert "contact bad on P7 28 % of the time" in told
