@@ -214,6 +214,18 @@ class Modality(Protocol):
         ...
 
 
+class Inspecting(Protocol):
+    """What a modality may offer besides; ``consilience check`` asks those that do."""
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is wrong with a recording that can be used, one plain sentence each.
+
+        Lost packets, bad contacts, flat channels: with amounts and units, and no longer than a
+        line. Nothing to tell is an empty list. Raises RecordingError as `Modality.probe`.
+        """
+        ...
+
+
 class Encoder(nn.Module):
     """Turns windows of one modality into vectors, in a fixed and a learned step.
 
