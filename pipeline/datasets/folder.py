@@ -48,6 +48,10 @@ OPTIONAL = ("item", "rate_hz", "clock")
 CLASSES = "classes.txt"
 MAX_CLASSES = 50
 OWN_ANCHORS = {".xdf", ".xdfz"}  # containers that record their clock offsets
+RECORDED = {
+    *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".wav", ".flac", ".mp3"),
+    *(".mp4", ".avi", ".flv", ".mpg", ".mpeg", ".mov", ".mkv"),
+}
 LEFT_OUT = "correct the row; it is left out"
 
 
@@ -78,9 +82,8 @@ class Folder:
         if not modalities:
             where, what, _ = next(iter(listing.problems), (MANIFEST, "there is no row", ""))
             raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, "see the layout")
-        n_subjects = len({entry.subject for entry in listing.entries})
-        preset = {"splits": {"folds": min(8, n_subjects)}} if 2 <= n_subjects < 8 else {}
-        return Folder(modalities, classes_in(root, listing.annotations), preset)
+        classes = classes_in(root, listing.annotations)
+        return Folder(modalities, classes, _preset({entry.subject for entry in listing.entries}))
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.
@@ -106,8 +109,30 @@ class Folder:
                 Annotations,
             ),
             problems=problems,
-            notes=_assumed_clocks(entries),
+            notes=_assumed_clocks(entries) + _unlisted(root, entries),
         )
+
+
+def _preset(subjects: set[str]) -> dict[str, Any]:
+    """Return splits that so few subjects allow; the defaults want eight."""
+    if not 2 <= len(subjects) < 8:
+        return {}
+    return {"splits": {"folds": len(subjects), "validation_subjects": 1}}
+
+
+def _unlisted(root: Path, entries: list[Entry]) -> list[tuple[str, str]]:
+    listed = {entry.path for entry in entries}
+    others = [
+        place
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in RECORDED
+        and (place := path.relative_to(root).as_posix()) not in listed
+        and path.is_file()
+    ]
+    if not others:
+        return []
+    shown = ", ".join(others[:3])
+    return [(MANIFEST, f"{len(others)} recordings are not in it and not used, such as {shown}")]
 
 
 def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:

@@ -85,7 +85,7 @@ def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
     assert dataset.classes == ()
     content = params.defaults("folder", str(tmp_path))
     assert list(content["modalities"]) == ["audio"]
-    assert content["splits"]["folds"] == 2
+    assert content["splits"] == {"folds": 2, "validation_subjects": 1}
 
 
 def test_stated_classes_order_them_and_leave_others_out(tmp_path):
@@ -133,6 +133,15 @@ def test_a_clock_that_is_not_stated(tmp_path, extra, clock, noted):
     )
     assert [entry.clock for entry in listing.entries] == clock
     assert bool(listing.notes) == noted
+
+
+def test_recordings_that_nobody_listed_are_noted(tmp_path):
+    write(tmp_path, recordings=MANIFEST)
+    for name in ("a.wav", "c.wav", "notes.txt"):
+        (tmp_path / name).touch()
+    ((_, what),) = dataset.list(tmp_path).notes
+    assert what.startswith("1 recordings")
+    assert what.endswith("c.wav")
 
 
 def test_an_xdf_file_is_aligned_by_its_own_anchors(tmp_path):
