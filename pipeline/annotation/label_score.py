@@ -75,6 +75,22 @@ def accuracy(
     return round(float(np.mean(hits)), 4) if hits else None
 
 
+def brier_score(
+    shares: Sequence[Sequence[float] | None],
+    states: Sequence[State | None],
+    classes: Sequence[str],
+) -> float | None:
+    """Return the mean squared distance of classes' shares from the true class, 0 to 2."""
+    errors = [
+        sum(
+            (part - (name == state.emotion)) ** 2 for part, name in zip(share, classes, strict=True)
+        )
+        for share, state in zip(shares, states, strict=True)
+        if share is not None and state is not None
+    ]
+    return round(float(np.mean(errors)), 4) if errors else None
+
+
 def value_concordance(
     labels: Sequence[Consensus], states: Sequence[State | None]
 ) -> dict[str, float | None]:

@@ -23,6 +23,7 @@ GREY = "#85898f"
 FAINT = "rgba(133, 137, 143, 0.25)"
 FATE_COLOURS = dict(zip(FATES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
+MOST_ANNOTATORS = 40  # a crowd does not fit on a page
 ACRONYMS = {"eeg", "ecg", "eda", "emg", "au"}
 
 Colours = dict[str, str]
@@ -486,6 +487,100 @@ def agreement(labels: pl.DataFrame) -> go.Figure:
     figure = _figure([bars], 220, bargap=0.05)
     figure.update_xaxes(title_text="agreement of the annotators")
     figure.update_yaxes(title_text="windows")
+    return figure
+
+
+def reaction_lags(annotators: pl.DataFrame) -> go.Figure:
+    """Show how late every annotator is, with a 95 % interval where sessions tell one."""
+    own = annotators.drop_nulls("lag_s").unique("annotator", keep="first", maintain_order=True)
+    own = own.sort("lag_s")
+    spread = (1.96 * own["lag_sd_s"].fill_null(0)).to_list()
+    dots = go.Scatter(
+        x=own["lag_s"].to_list(),
+        y=own["annotator"].to_list(),
+        error_x={"array": spread, "thickness": 1.5, "width": 0},
+        mode="markers",
+        marker={"color": ACCENT, "size": 8},
+        hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
+    )
+    figure = _figure([dots], 90 + 24 * own.height)
+    figure.update_xaxes(title_text="reaction lag, s", rangemode="tozero")
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    return figure
+
+
+def lag_gains(annotators: pl.DataFrame) -> go.Figure:
+    """Show every annotator's correlation with the others before and after lags are removed."""
+    known = annotators.drop_nulls("correlation")
+    own = known.unique("annotator", keep="first", maintain_order=True).sort("lag_s")
+    traces: list[Any] = []
+    for name, before, after in own.select(
+        "annotator", "correlation_unshifted", "correlation"
+    ).iter_rows():
+        traces.append(
+            go.Scatter(
+                x=[before, after],
+                y=[name, name],
+                mode="lines+markers",
+                line={"color": GREY, "width": 1.5},
+                marker={"color": [GREY, ACCENT], "size": [7, 9]},
+                hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+            )
+        )
+    figure = _figure(traces, 90 + 24 * own.height)
+    figure.update_xaxes(title_text="correlation with the others")
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    return figure
+
+
+def annotator_reliability(annotators: pl.DataFrame, colours: Colours) -> go.Figure:
+    """Show how reliable every annotator is, target by target."""
+    known = annotators.drop_nulls("reliability")
+    busiest = known.group_by("annotator").agg(
+        pl.col("n_windows").sum(), pl.col("reliability").mean()
+    )
+    shown = busiest.sort("n_windows", "annotator", descending=[True, False]).head(MOST_ANNOTATORS)
+    names = shown.sort("reliability", "annotator", descending=[True, False])["annotator"].to_list()
+    traces = []
+    for target, colour in colours.items():
+        own = known.filter(pl.col("target") == target, pl.col("annotator").is_in(names))
+        traces.append(
+            go.Scatter(
+                x=own["reliability"].to_list(),
+                y=own["annotator"].to_list(),
+                mode="markers",
+                marker={"color": colour, "size": 8, "opacity": 0.8},
+                name=target,
+                text=own["n_windows"].to_list(),
+                hovertemplate="%{y}: %{x:.3f}, %{text} windows",
+            )
+        )
+    figure = _figure(traces, 90 + 24 * len(names))
+    figure.update_xaxes(title_text="reliability")
+    figure.update_yaxes(type="category", categoryarray=names, showgrid=False, autorange="reversed")
+    return figure
+
+
+def annotator_confusion(confusions: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
+    """Show what annotators name each class for, on average."""
+    mean = confusions.group_by("actual", "named").agg(pl.col("probability").mean())
+    share = {(actual, named): value for actual, named, value in mean.iter_rows()}
+    heat = go.Heatmap(
+        z=[[share.get((actual, named), 0.0) for named in classes] for actual in classes],
+        x=[said(name) for name in classes],
+        y=[said(name) for name in classes],
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, _rgba(PALETTE[0], 0)], [1, _rgba(PALETTE[0], 1)]],
+        showscale=False,
+        texttemplate="%{z:.0%}",
+        hovertemplate="%{y} named %{x}: %{z:.1%}<extra></extra>",
+        xgap=2,
+        ygap=2,
+    )
+    figure = _figure([heat], 340)
+    figure.update_xaxes(title_text="named by annotators", showgrid=False)
+    figure.update_yaxes(title_text="consensus", showgrid=False, autorange="reversed")
     return figure
 
 

@@ -219,10 +219,40 @@ def _labels(results: Results) -> str:
         plots.insert(1, _titled("Agreement", _plot("agreement", figures.agreement(results.labels))))
     return _section(
         "Labels and folds",
-        "Windows by the class most annotators name, and who is trained on (grey), validated on "
-        "(blue) and tested on (orange) in each fold. No subject is in two roles at once.",
+        "Windows by the class most likely from what annotators say, and who is trained on (grey), "
+        "validated on (blue) and tested on (orange) in each fold. No subject is in two roles at "
+        f"once. {tables.contradictions(results.label_summary)}",
+        f'<div class="scroll">{tables.agreement_table(results.label_summary)}</div>',
         _grid(plots),
+        *_annotators(results),
     )
+
+
+def _annotators(results: Results) -> list[str]:
+    """Return what is known of the annotators, if there is more than one to compare."""
+    parts = []
+    if results.annotators["reliability"].drop_nulls().len():
+        targets = results.annotators["target"].unique(maintain_order=True).to_list()
+        colours = figures.plain_colours(targets)
+        plot = figures.annotator_reliability(results.annotators, colours)
+        parts += [_titled("How reliable each annotator is", _plot("annotators", plot))]
+        text = (
+            "Of classes, the probability of naming the one that all together find most likely; of "
+            "ratings, the correlation with the mean of the others."
+        )
+        parts += [f'<p class="note">{text}</p>{_legend(colours)}']
+    pair = []
+    if results.annotators["lag_s"].drop_nulls().len():
+        lags = _plot("lags", figures.reaction_lags(results.annotators))
+        pair.append(_titled("How late each annotator reacts", lags))
+    if results.annotators["correlation"].drop_nulls().len():
+        gains = _plot("lag-gains", figures.lag_gains(results.annotators))
+        pair.append(_titled("What taking the lags off brings, from grey to orange", gains))
+    if results.confusions.height:
+        classes = results.meta["classes"]
+        plot = figures.annotator_confusion(results.confusions, classes)
+        pair.append(_titled("What annotators name each class", _plot("annotator-confusion", plot)))
+    return [*parts, _grid(pair)] if pair else parts
 
 
 def _training(results: Results) -> str:

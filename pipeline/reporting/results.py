@@ -11,6 +11,8 @@ import polars as pl
 
 from pipeline.contracts import (
     Alignment,
+    Annotators,
+    Confusions,
     Ingested,
     Labels,
     Problems,
@@ -38,6 +40,12 @@ class Results:
         Table `Alignment`.
     labels : polars.DataFrame
         Table `Labels`, of all windows with and without recordings.
+    annotators : polars.DataFrame
+        Table `Annotators`.
+    confusions : polars.DataFrame
+        Table `Confusions`.
+    label_summary : dict
+        Counts of labels, and how far annotators agree.
     splits : polars.DataFrame
         Table `Splits`.
     problems : polars.DataFrame
@@ -60,6 +68,9 @@ class Results:
     fates: pl.DataFrame
     alignment: pl.DataFrame
     labels: pl.DataFrame
+    annotators: pl.DataFrame
+    confusions: pl.DataFrame
+    label_summary: dict[str, Any]
     splits: pl.DataFrame
     problems: pl.DataFrame
     metrics: dict[str, dict[str, float]]
@@ -99,6 +110,9 @@ def load_results(data: Path, synthetic: list[str]) -> Results:
         fates=fates.drop("stage"),
         alignment=alignment,
         labels=read_table(data / "labels" / "labels.parquet", Labels),
+        annotators=read_table(data / "labels" / "annotators.parquet", Annotators),
+        confusions=read_table(data / "labels" / "confusions.parquet", Confusions),
+        label_summary=_read_json(data / "labels" / "summary.json"),
         splits=read_table(data / "windows" / "splits.parquet", Splits),
         problems=pl.concat([catalogued, _later_problems(fates)]),
         metrics=metrics,

@@ -166,6 +166,36 @@ def _any_has(metrics: dict[str, Figures], name: str) -> bool:
     return any(own.get(name) is not None for own in metrics.values())
 
 
+def agreement_table(summary: dict[str, Any]) -> str:
+    """Return how far annotators agree, target by target, or nothing if none is known."""
+    columns = {
+        "krippendorff_alpha": "Krippendorff's α",
+        "icc_single": "ICC of one annotator",
+        "icc_mean": "ICC of their mean",
+    }
+    found: dict[str, Figures] = summary["agreement"]
+    columns = {key: title for key, title in columns.items() if _any_has(found, key)}
+    if not columns:
+        return ""
+    head = "".join(f"<th>{escape(title)}</th>" for title in columns.values())
+    rows = "".join(
+        f"<tr><th>{escape(target)}</th>"
+        + "".join(f"<td>{_number(own.get(key))}</td>" for key in columns)
+        + "</tr>"
+        for target, own in found.items()
+    )
+    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def contradictions(summary: dict[str, Any]) -> str:
+    """Say how many labels go against the observers."""
+    return (
+        f"{summary['contradicted']} of {summary['labelled']} labelled windows have a label that "
+        "its observers contradict: fewer of them name its class than another, or all of them rate "
+        "higher, or lower."
+    )
+
+
 def truth_table(score: dict[str, Any]) -> str:
     """Return errors of clocks and labels of a synthetic corpus against its truth."""
     rows = ""
@@ -175,7 +205,10 @@ def truth_table(score: dict[str, Any]) -> str:
             names = " and ".join(map(said, name.split("-")))
             rows += f"<tr><th>{what} {escape(names)}</th>{cells}</tr>"
     labels = score["labels"]
-    accuracy = "–" if labels["accuracy"] is None else _percent(labels["accuracy"])
+    accuracy, majority = (
+        "–" if labels[key] is None else _percent(labels[key])
+        for key in ("accuracy", "accuracy_of_most_votes")
+    )
     concordance = ", ".join(
         f"{name} {_number(value)} ({_number(labels['ccc_without_lag_correction'][name])} if "
         "annotators' reaction lag were ignored)"
@@ -184,7 +217,9 @@ def truth_table(score: dict[str, Any]) -> str:
     return (
         "<table><thead><tr><th>error, ms</th><th>median</th><th>95th percentile</th><th>largest"
         f"</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"<p>The labels name the true emotion in {accuracy} of {labels['windows']} windows. "
+        f"<p>The labels name the true emotion in {accuracy} of {labels['windows']} windows, most "
+        f"votes in {majority}. The labels' Brier score is {_number(labels['brier'])}, the votes' "
+        f"{_number(labels['brier_of_votes'])}; smaller is better. "
         f"Concordance with the true course: {escape(concordance)}.</p>"
     )
 

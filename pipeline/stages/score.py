@@ -16,7 +16,7 @@ from pipeline.alignment.clock import Line, clocks_of
 from pipeline.alignment.clock_score import ClockPair, score_clocks
 from pipeline.alignment.windows import Window
 from pipeline.annotation.consensus import label_windows
-from pipeline.annotation.label_score import accuracy, true_states, value_concordance
+from pipeline.annotation.label_score import accuracy, brier_score, true_states, value_concordance
 from pipeline.contracts import (
     Alignment,
     Annotations,
@@ -123,10 +123,14 @@ def _score_labels(
     labels, unshifted = (
         label_windows(annotations, windows, trials, classes, how).labels for how in (choice, late)
     )
+    probabilities = [label.class_probability for label in labels]
+    votes = [label.vote_share for label in labels]
     return {
         "windows": len(windows),
-        "accuracy": accuracy([label.class_probability for label in labels], states, classes),
-        "accuracy_of_most_votes": accuracy([label.vote_share for label in labels], states, classes),
+        "accuracy": accuracy(probabilities, states, classes),
+        "accuracy_of_most_votes": accuracy(votes, states, classes),
+        "brier": brier_score(probabilities, states, classes),
+        "brier_of_votes": brier_score(votes, states, classes),
         "ccc": value_concordance(labels, states),
         "ccc_without_lag_correction": value_concordance(unshifted, states),
     }

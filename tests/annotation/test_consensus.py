@@ -128,3 +128,64 @@ def test_distributions_sum_to_one_and_ignore_the_order_of_rows(
     assert pl.Series([again.agreement]).fill_null(-1)[0] == pytest.approx(
         -1 if found.agreement is None else found.agreement
     )
+
+
+def test_a_label_its_observers_contradict_is_flagged() -> None:
+    rows = [says("self", "emotion", 0, 4, "sad"), says("self", "valence", 0, 4, 0.9)]
+    rows += [says(name, "emotion", 0, 4, "calm") for name in "abc"]
+    rows += [
+        says(name, "valence", 0, 4, value)
+        for name, value in zip("abc", (0.1, 0.2, 0.3), strict=True)
+    ]
+    own = agree(rows, source="self")
+    assert own.contradicted
+    assert own.vote_share == [1, 0, 0]
+    assert (own.self_emotion, own.self_valence, own.self_arousal) == ("sad", 0.9, None)
+    observed = agree(rows)
+    assert observed.contradicted is False
+    assert observed.self_emotion == "sad"
+    assert agree(rows[:2], source="self").contradicted is None
+    assert agree([rows[1], *rows[5:]], source="self").contradicted
+
+
+def test_ratings_and_their_spread() -> None:
+    rows = [
+        says(name, "valence", 0, 4, value)
+        for name, value in zip("abc", (1.0, 2.0, 3.0), strict=True)
+    ]
+    found = agree(rows)
+    assert found.valence == pytest.approx(2)
+    assert found.valence_sd is not None
+    assert found.arousal_sd is None
+    far = [*rows[:2], says("c", "valence", 0, 4, 300.0)]
+    assert agree(far, scale="ordinal").valence == pytest.approx(2)
+    assert agree(far).valence > 50
+
+
+def test_a_statement_without_end_lasts_as_long_as_the_windows() -> None:
+    rows = [says("a", "emotion", 0, np.inf, "sad"), says("a", "valence", 1, np.inf, 0.5)]
+    found = agree([*rows, says("a", "valence", 0, 1, 0.1)])
+    assert found.class_probability == [0, 0, 1]
+    assert found.valence == pytest.approx(0.4)
+
+
+def test_annotators_are_told_apart_and_windows_of_one_judgement_count_once() -> None:
+    rng = np.random.default_rng(0)
+    rows, windows, trials = [], [], []
+    for number in range(40):
+        session, actual = f"s{number}", int(rng.integers(3))
+        for name, right in (("good", 0.95), ("fair", 0.8), ("poor", 0.4)):
+            said = actual if rng.random() < right else int(rng.integers(3))
+            rows.append({**says(name, "emotion", 0, 8, CLASSES[said]), "session": session})
+        trials.append({"session": session, "trial": "t", "start_s": 0.0, "end_s": 8.0})
+        windows += [Window(session, "t", start, start + 4) for start in (0.0, 2.0, 4.0)]
+    said, borders = frame_of(rows, Annotations), frame_of(trials, Trials)
+    found = label_windows(said, windows, borders, CLASSES, AnnotationParams())
+    reliability = dict(found.annotators.select("annotator", "reliability").iter_rows())
+    assert reliability["good"] > reliability["fair"] > reliability["poor"]
+    assert found.confusions.height == 3 * 9
+    assert set(found.annotators["n_windows"]) == {120}
+    once = label_windows(said, windows[::3], borders, CLASSES, AnnotationParams())
+    for label, again in zip(found.labels[::3], once.labels, strict=True):
+        np.testing.assert_allclose(label.class_probability, again.class_probability)
+    assert found.agreement["emotion"] == once.agreement["emotion"]

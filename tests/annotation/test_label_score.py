@@ -9,6 +9,7 @@ from pipeline.annotation.consensus import Consensus
 from pipeline.annotation.label_score import (
     State,
     accuracy,
+    brier_score,
     concordance,
     true_states,
     value_concordance,
@@ -38,6 +39,14 @@ def test_accuracy_counts_windows_with_label_and_truth_only() -> None:
     labels = [[0.2, 0.8], [0.6, 0.4], None, [1.0, 0.0]]
     assert accuracy(labels, [sad, sad, sad, None], ("calm", "sad")) == 0.5
     assert accuracy(labels, [None] * 4, ("calm", "sad")) is None
+
+
+def test_brier_score_is_0_for_certainty_and_2_for_error() -> None:
+    sad = State("sad", 0, 0)
+    assert brier_score([[0.0, 1.0], None], [sad, sad], ("calm", "sad")) == 0
+    assert brier_score([[1.0, 0.0]], [sad], ("calm", "sad")) == 2
+    assert brier_score([[0.5, 0.5], [1.0, 0.0]], [sad, None], ("calm", "sad")) == 0.5
+    assert brier_score([None], [sad], ("calm", "sad")) is None
 
 
 def test_concordance_punishes_bias_and_scale() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.contracts import (
     Alignment,
+    Annotators,
+    Confusions,
     Ingested,
     Labels,
     Problems,
@@ -104,6 +106,7 @@ def _windows(data: Path, sessions: list[str], classes: list[str], n_windows: int
             | {"coherence": rng.beta(5, 2)}
         )
     write_table(data / "labels" / "labels.parquet", frame_of(labels, Labels), Labels)
+    _annotators(data, classes)
     (data / "evaluation").mkdir()
     pl.DataFrame(readings).write_parquet(data / "evaluation" / "windows.parquet")
     roles: list[dict[str, object]] = [
@@ -113,6 +116,26 @@ def _windows(data: Path, sessions: list[str], classes: list[str], n_windows: int
         for gap in [(number - fold) % 3]
     ]
     write_table(data / "windows" / "splits.parquet", frame_of(roles, Splits), Splits)
+
+
+def _annotators(data: Path, classes: list[str]) -> None:
+    """Write what is found of two annotators who followed the sessions."""
+    rows: list[dict[str, object]] = [
+        {"annotator": name, "target": target, "n_windows": 40, "reliability": 0.8 - 0.1 * number}
+        | ({"lag_s": 2.0 + number, "lag_sd_s": 0.1, "lag_anchored": True} if number else {})
+        | ({"correlation": 0.7, "correlation_unshifted": 0.5} if target == "valence" else {})
+        for number, name in enumerate(("<first>", "second"))
+        for target in ("emotion", "valence")
+    ]
+    confusions: list[dict[str, object]] = [
+        {"annotator": "second", "actual": actual, "named": named, "probability": 1 / len(classes)}
+        for actual, named in product(classes, classes)
+    ]
+    folder = data / "labels"
+    write_table(folder / "annotators.parquet", frame_of(rows, Annotators), Annotators)
+    write_table(folder / "confusions.parquet", frame_of(confusions, Confusions), Confusions)
+    agreement = {"emotion": {"krippendorff_alpha": 0.432}, "valence": {"icc_single": None}}
+    write_json(folder / "summary.json", {"labelled": 40, "contradicted": 3, "agreement": agreement})
 
 
 def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
@@ -199,6 +222,9 @@ def _score(data: Path, modalities: list[str]) -> None:
         {
             "windows": 200,
             "accuracy": 0.912,
+            "accuracy_of_most_votes": 0.9,
+            "brier": 0.1,
+            "brier_of_votes": 0.2,
             "ccc": {"valence": 0.8, "arousal": None},
             "ccc_without_lag_correction": {"valence": 0.6, "arousal": None},
         },

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contracts import Annotators, Confusions, frame_of, write_table
 from pipeline.errors import ConsilienceError
 from pipeline.reporting.page import render
 from pipeline.reporting.results import load_results
@@ -60,6 +61,7 @@ def test_page_holds_every_figure_of_three_sensors(run_of_sensors: Run) -> None:
         ),
         *(f"figure-{name}" for name in ("timeline", "quality", "residuals", "clocks")),
         *(f"figure-{name}" for name in ("classes", "agreement", "folds")),
+        *(f"figure-{name}" for name in ("annotators", "lags", "lag-gains", "annotator-confusion")),
     } == set(elements.ids)
     assert "Against the truth" in page
     assert "audio: severity of packet loss" in page
@@ -97,3 +99,23 @@ def test_missing_results_are_named(run_of_sensors: Run) -> None:
     (data / "evaluation" / "metrics.json").unlink()
     with pytest.raises(ConsilienceError, match=r"metrics\.json: the results are missing"):
         load_results(data, ["demo"])
+
+
+def test_page_tells_of_the_annotators(run_of_sensors: Run) -> None:
+    page = render(load_results(run_of_sensors(), ["demo"]))
+    elements = Elements()
+    elements.feed(page)
+    assert {"figure-annotators", "figure-lags", "figure-lag-gains"} <= set(elements.ids)
+    assert "figure-annotator-confusion" in elements.ids
+    assert "<td>0.432</td>" in page
+    assert "3 of 40 labelled windows" in page
+    assert "<first>" not in page
+
+
+def test_page_is_silent_of_annotators_nobody_can_compare(run_of_sensors: Run) -> None:
+    data = run_of_sensors()
+    for name, schema in (("annotators", Annotators), ("confusions", Confusions)):
+        write_table(data / "labels" / f"{name}.parquet", frame_of([], schema), schema)
+    page = render(load_results(data, ["demo"]))
+    assert "figure-lags" not in page
+    assert "figure-annotator" not in page
