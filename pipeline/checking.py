@@ -20,6 +20,7 @@ from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadab
 from pipeline.isolation import isolated_map
 
 MAX_SHOWN = 40  # lines of each kind on the screen; the JSON file has them all
+MAX_REMARKS = 4  # on one file
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,24 @@ def show(report: Report, console: Console) -> None:
     for line in (*_clock_lines(content["clocks"]), *_annotation_lines(content)):
         console.print(escape(line), soft_wrap=True, highlight=False)
     problems = [_told(row["where"], row["what"], row["remedy"]) for row in content["problems"]]
-    findings = [f"{row['path']}: {row['what']}" for row in content["findings"]]
+    findings = [f"{path}: {what}" for path, what in _by_path(report.findings).items()]
     notes = [f"{row['where']}: {row['what']}" for row in content["notes"]]
     for title, lines in (("notes", notes), ("findings", findings), ("problems", problems)):
         _section(console, title, list(dict.fromkeys(lines)))  # one file may serve two modalities
+
+
+def _by_path(findings: list[Finding]) -> dict[str, str]:
+    """Return the first remarks on every file in one line, and how many more there are."""
+    remarks: dict[str, list[str]] = {}
+    for finding in findings:
+        own = remarks.setdefault(finding.path, [])
+        if finding.what not in own:
+            own.append(finding.what)
+    return {
+        path: "; ".join(own[:MAX_REMARKS])
+        + (f"; and {len(own) - MAX_REMARKS} more" if len(own) > MAX_REMARKS else "")
+        for path, own in remarks.items()
+    }
 
 
 def _modality_table(content: dict[str, Any]) -> Table:

@@ -143,7 +143,8 @@ def _counts(
         *(pl.col(key).cast(pl.Int64, strict=False) for key in EMOTIONS),
     )
     counted = pl.all_horizontal(pl.col(key).is_between(0, MAX_VOTES) for key in EMOTIONS)
-    good = pl.col("shown").is_not_null() & counted
+    some = pl.sum_horizontal(pl.col(key) for key in EMOTIONS) > 0
+    good = pl.col("shown").is_not_null() & counted & some
     typed = keep(typed, good, name, "no numbers of votes", problems)
     first = pl.struct("clip", "shown").is_first_distinct()
     return keep(typed, first, name, "the clip's votes are there twice", problems).drop(LINE)

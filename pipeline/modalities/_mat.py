@@ -151,6 +151,8 @@ def read_trial(path: Path, item: str | None) -> tuple[Table, NDArray[np.float64]
             stat = path.stat()
             cube = _variable(path, table.variable, stat.st_mtime_ns, stat.st_size)
             cube = cube.transpose(table.layout.order)[number]
+        if np.iscomplexobj(cube):
+            raise RecordingError(f"'{table.variable}' holds complex numbers", str(path))
         return table, np.ascontiguousarray(cube, np.float64)
     except RecordingError:
         raise

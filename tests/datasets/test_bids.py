@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import edfio
@@ -7,6 +8,8 @@ import mne
 import mne_bids
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.catalog import build_catalog
 from pipeline.contracts import Annotations, Trials
@@ -138,3 +141,27 @@ def test_what_mne_bids_writes_is_read(tmp_path):
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"]
     assert catalog.trials.select("start_s", "end_s").rows() == [(1, 4), (5, 8)]
     assert np.isclose(catalog.recordings["eeg"]["duration_s"].item(), 10)
+
+
+cells = st.floats(width=16).map(str) | st.sampled_from(["n/a", "sync", "sad", '"', "\0", "", "é"])
+columns = st.permutations(["onset", "duration", "trial_type", "valence", "arousal", "value"])
+
+
+@given(
+    header=columns,
+    rows=st.lists(st.lists(cells, max_size=7), max_size=5),
+    tail=st.binary(max_size=20),
+)
+def test_any_events_keep_the_contract(tmp_path_factory, header, rows, tail):
+    root = tmp_path_factory.mktemp("events")
+    put(root, "sub-01/eeg/sub-01_task-x_eeg.edf")
+    text = "\n".join("\t".join(row) for row in [header, *rows])
+    path = root / "sub-01/eeg/sub-01_task-x_events.tsv"
+    path.write_bytes(text.encode() + b"\n" + tail)
+    listing = dataset.list(root)
+    assert len(listing.entries) == 1
+    trials = Trials.validate(listing.trials)
+    assert (trials["end_s"] > trials["start_s"]).all()
+    said = Annotations.validate(listing.annotations)
+    assert said["value"].drop_nulls().is_between(-1, 1).all()
+    assert all(map(math.isfinite, listing.pulses["time_s"]))

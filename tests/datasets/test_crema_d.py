@@ -5,6 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.catalog import build_catalog
 from pipeline.contracts import Annotations
@@ -124,3 +126,24 @@ def test_the_real_clips_and_votes(real_data):
     votes = pl.read_csv(root / "tabulatedVotes.csv.gz", infer_schema=False)
     own = votes.filter(pl.col("fileName").is_in(catalog.recordings["audio"]["session"].to_list()))
     assert catalog.annotations.height == own["numResponses"].cast(int).sum()
+
+
+cells = st.integers(-3, 10**12).map(str) | st.sampled_from(
+    [CLIP, "1e3", "nan", "", '"', "\0", "angry", "100001", "300001"]
+)
+
+
+@given(
+    rows=st.lists(st.lists(cells, min_size=7, max_size=9), max_size=5), tail=st.binary(max_size=20)
+)
+def test_any_votes_keep_the_contract(tmp_path_factory, rows, tail):
+    root = tmp_path_factory.mktemp("votes")
+    (root / f"{CLIP}.wav").touch()
+    header = VOTES.splitlines()[0]
+    text = "\n".join([header, *(",".join([*row[:7], CLIP, *row[7:]]) for row in rows)])
+    (root / "tabulatedVotes.csv").write_bytes(text.encode() + b"\n" + tail)
+    listing = dataset.list(root)
+    said = Annotations.validate(listing.annotations)
+    assert set(said["label"]) <= set(EMOTIONS.values())
+    assert len(listing.entries) == 2
+    assert said.height or listing.problems
