@@ -8,7 +8,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import numpy as np
+import polars as pl
 import pytest
+import soundfile
 
 from pipeline import modalities, registry
 from pipeline.catalog import build_catalog
@@ -17,6 +19,7 @@ from pipeline.errors import ConsilienceError
 from pipeline.files import read_arrays
 from pipeline.ingestion import _sources, ingest
 from pipeline.modalities.face_au import modality
+from pipeline.seeds import generator
 
 UNITS = [
     f"AU{number:02d}_r" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
@@ -146,3 +149,28 @@ def test_nothing_usable_is_an_error(corpus):
     corpus.rows = dict.fromkeys(corpus.rows, "words")
     with pytest.raises(ConsilienceError, match="none of 4 recordings"):
         corpus.ingest("output")
+
+
+def test_no_filter_sees_across_a_recordings_border(tmp_path):
+    """Recordings are filtered one by one: a sample of one changes no frame of another."""
+    root, found = tmp_path / "raw", []
+    root.mkdir()
+    sounds = {name: 0.1 * generator(name).standard_normal(24000) for name in ("a", "b")}
+    audio = registry.find("modalities", "audio")
+    for spoilt in (0.0, 0.5):
+        sounds["a"][-1] += spoilt  # the last one before b begins
+        rows = []
+        for name, sound in sounds.items():
+            soundfile.write(root / f"{name}.wav", sound.astype(np.float32), 16000, "FLOAT")
+            row = {"recording": name, "session": name, "subject": name, "modality": "audio"}
+            row |= {"path": f"{name}.wav", "item": None, "status": "ok", "reason": None}
+            rows.append(row | {"content_hash": audio.identity(root / f"{name}.wav", None)})
+        output = tmp_path / f"signals {spoilt}"
+        output.mkdir()
+        settings = audio.Params(corruptions={})
+        ingest(pl.DataFrame(rows), root, "audio", settings, tmp_path / f"store {spoilt}", output)
+        found.append({name: read_arrays(output / f"{name}.npz") for name in sounds})
+    before, after = found
+    assert not np.array_equal(before["a"]["clean"], after["a"]["clean"])
+    for name, values in before["b"].items():
+        np.testing.assert_array_equal(values, after["b"][name])

@@ -140,8 +140,10 @@ def _divide(
     native_s: Times, session_s: Times, sigma_s: float, params: AlignmentParams
 ) -> list[slice]:
     """Return the stretches of one line each; anchors unlike their neighbours do not count."""
+    if len(native_s) < 2:
+        return [slice(0, len(native_s))]
     drift = np.median(np.diff(session_s - native_s) / np.maximum(np.diff(native_s), 1e-9))
-    level = session_s - (1 + drift) * native_s if len(native_s) > 1 else session_s - native_s
+    level = session_s - (1 + drift) * native_s
     usual = median_filter(level, NEIGHBOURS, mode="nearest")
     alike = np.flatnonzero(np.abs(level - usual) <= OUTLIER_SIGMAS * sigma_s)
     x, y = native_s[alike], (level[alike] - np.median(level)) / sigma_s

@@ -36,10 +36,8 @@ def unfold(stamps_s: Times, measured_s: Times, offsets_s: Times) -> tuple[Times,
     anchors = np.stack([measured, measured + offsets_s], axis=1)
     begun = 0
     for index in np.flatnonzero(_resets(measured_s, offsets_s)):
-        last, first = measured_s[index], measured_s[index + 1]
-        later = np.abs(stamps_s[begun:] - last) >= np.abs(stamps_s[begun:] - first)
-        begun += int(np.argmax(later)) if later.any() else len(later)
         step = offsets_s[index + 1] - offsets_s[index]
+        begun += _first_after(stamps_s[begun:], measured_s[index : index + 2], step)
         stamps[begun:] += step
         anchors[index + 1 :, 0] += step
     return stamps, anchors
@@ -56,6 +54,21 @@ def _resets(measured_s: Times, offsets_s: Times) -> NDArray[np.bool_]:
     pace = np.median(session)
     jumps: NDArray[np.bool_] = np.abs(np.diff(offsets_s)) > RESET_S
     return jumps & (np.abs(session - pace) < np.abs(own - pace))
+
+
+def _first_after(stamps_s: Times, measured_s: Times, step_s: float) -> int:
+    """Return which stamp is the first after a reset that lies between two measurements.
+
+    Stamps jump there by the opposite of what the offset does. If none does, as where the jump
+    falls together with a pause as long, it is the first one nearer to the second measurement.
+    """
+    jumps = np.diff(stamps_s)
+    large = np.flatnonzero(np.abs(jumps) > RESET_S / 2)
+    if len(large):
+        return int(large[np.argmin(np.abs(jumps[large] + step_s))]) + 1
+    last, first = measured_s
+    later = np.abs(stamps_s - last) >= np.abs(stamps_s - first)
+    return int(np.argmax(later)) if later.any() else len(later)
 
 
 def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) -> Times:

@@ -15,6 +15,8 @@ WHOLE_SESSION = "whole"
 MAX_GAP_PERIODS = 1.5
 ROUNDING_S = 1e-9
 
+Stretch = tuple[str, str, float, float]  # session, trial, start, end
+
 
 @dataclass(frozen=True)
 class Window:
@@ -34,7 +36,7 @@ class Window:
 def lay_windows(
     trials: pl.DataFrame, recorded_s: dict[str, float], params: WindowParams
 ) -> list[Window]:
-    """Lay windows over the trials, none across a border.
+    """Lay windows over the trials, none across a border unless asked.
 
     Parameters
     ----------
@@ -47,7 +49,8 @@ def lay_windows(
     params : WindowParams
         With `length_s` None every trial is one window, at most `max_length_s` long; otherwise
         windows start every `hop_s` from the trial's start, and a trial shorter than `length_s`
-        has none.
+        has none. With `cross_trials` a session is laid out as one stretch from its first trial's
+        start to its last one's end, and a window belongs to the trial in which its middle lies.
 
     Returns
     -------
@@ -61,12 +64,34 @@ def lay_windows(
         for session, end in recorded_s.items()
         if session not in with_trials
     ]
-    windows = [
-        Window(session, trial, start, end)
-        for session, trial, trial_start, trial_end in stretches
-        for start, end in _within(trial_start, trial_end, params)
-    ]
+    if params.cross_trials and params.length_s is not None:
+        windows = [window for own in _by_session(stretches) for window in _across(own, params)]
+    else:
+        windows = [
+            Window(session, trial, start, end)
+            for session, trial, trial_start, trial_end in stretches
+            for start, end in _within(trial_start, trial_end, params)
+        ]
     return sorted(windows, key=lambda window: (window.session, window.start_s, window.trial))
+
+
+def _by_session(stretches: list[Stretch]) -> list[list[Stretch]]:
+    sessions: dict[str, list[Stretch]] = {}
+    for stretch in stretches:
+        sessions.setdefault(stretch[0], []).append(stretch)
+    return list(sessions.values())
+
+
+def _across(stretches: list[Stretch], params: WindowParams) -> list[Window]:
+    """Lay windows from the first stretch's start to the last one's end, whatever they cross."""
+    session = stretches[0][0]
+    first, last = min(one[2] for one in stretches), max(one[3] for one in stretches)
+    windows = []
+    for start, end in _within(first, last, params):
+        middle = (start + end) / 2
+        inside = [trial for _, trial, begin, until in stretches if begin <= middle < until]
+        windows.append(Window(session, inside[0] if inside else WHOLE_SESSION, start, end))
+    return windows
 
 
 def _within(start_s: float, end_s: float, params: WindowParams) -> list[tuple[float, float]]:

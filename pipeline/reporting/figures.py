@@ -20,6 +20,7 @@ ACCENT = "#d55e00"
 PALETTE = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MORE = ("#8c6d31", "#6a4fa3")
 GREY = "#85898f"
+MOST_POINTS = 4000  # of one trace
 FAINT = "rgba(133, 137, 143, 0.25)"
 FATE_COLOURS = dict(zip(FATES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
@@ -405,7 +406,7 @@ def quality(fates: pl.DataFrame, colours: Colours) -> go.Figure:
 
 
 def residuals(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
-    """Show how far pulses stay from each recording's fitted clock, in milliseconds."""
+    """Show how far anchors stay from each recording's fitted clock, in milliseconds."""
     traces = []
     for modality, colour in colours.items():
         own = alignment.filter(pl.col("modality") == modality).drop_nulls("residual_ms")
@@ -415,6 +416,34 @@ def residuals(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
     figure = _figure(traces, 90 + 60 * len(colours))
     figure.update_xaxes(title_text="residual, ms", type="log", dtick="D2")
     figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def residuals_over_time(anchors: pl.DataFrame, colours: Colours) -> go.Figure:
+    """Show every anchor's distance from its recording's clock, along the session.
+
+    What a clock does not follow, such as a drift that changes, shows as a trend.
+    """
+    traces = []
+    for modality, colour in colours.items():
+        own = anchors.filter(pl.col("modality") == modality)
+        own = own.gather_every(1 + own.height // MOST_POINTS)
+        traces.append(
+            go.Scatter(
+                x=own["session_s"].to_list(),
+                y=own["residual_ms"].to_list(),
+                mode="markers",
+                marker={"color": colour, "size": 4, "opacity": 0.5},
+                name=said(modality),
+                text=own["recording"].to_list(),
+                hovertemplate="%{text}<br>%{x:.1f} s, %{y:.2f} ms",
+            )
+        )
+    figure = _figure(
+        traces, 320, showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    )
+    figure.update_xaxes(title_text="session, s")
+    figure.update_yaxes(title_text="residual, ms")
     return figure
 
 

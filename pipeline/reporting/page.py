@@ -191,15 +191,21 @@ def _alignment(results: Results) -> str:
     ]
     plots = [
         _titled(
-            "Distance of pulses from the fitted clock",
+            "Distance of anchors from the fitted clock",
             _plot("residuals", figures.residuals(results.alignment, colours)),
+        ),
+        _titled(
+            "Along the session",
+            _plot("anchors", figures.residuals_over_time(results.anchors, colours)),
         ),
         _titled("Clocks found", _plot("clocks", figures.clocks(results.alignment, colours))),
     ]
     return _section(
         "Clocks",
-        "Each device's clock is found from the synchronisation pulses it recorded, as an offset "
-        "and a drift against the session's own.",
+        "Each device's clock is found from the best evidence its recording holds of the session's "
+        "own, as an offset and a drift, anew after every reset. A recording takes part only where "
+        "its clock is surely right within the tolerance.",
+        f'<div class="scroll">{tables.clock_table(results.alignment)}</div>',
         _grid(plots),
         *truth,
     )

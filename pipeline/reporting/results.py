@@ -11,6 +11,7 @@ import polars as pl
 
 from pipeline.contracts import (
     Alignment,
+    Anchors,
     Annotators,
     Confusions,
     Ingested,
@@ -38,6 +39,8 @@ class Results:
         quality, fate (one of `FATES`) and reason.
     alignment : polars.DataFrame
         Table `Alignment`.
+    anchors : polars.DataFrame
+        Table `Anchors`, with the modality of every recording.
     labels : polars.DataFrame
         Table `Labels`, of all windows with and without recordings.
     annotators : polars.DataFrame
@@ -67,6 +70,7 @@ class Results:
     meta: dict[str, Any]
     fates: pl.DataFrame
     alignment: pl.DataFrame
+    anchors: pl.DataFrame
     labels: pl.DataFrame
     annotators: pl.DataFrame
     confusions: pl.DataFrame
@@ -109,6 +113,9 @@ def load_results(data: Path, synthetic: list[str]) -> Results:
         meta=meta,
         fates=fates.drop("stage"),
         alignment=alignment,
+        anchors=read_table(data / "alignment" / "anchors.parquet", Anchors).join(
+            alignment.select("recording", "modality"), on="recording"
+        ),
         labels=read_table(data / "labels" / "labels.parquet", Labels),
         annotators=read_table(data / "labels" / "annotators.parquet", Annotators),
         confusions=read_table(data / "labels" / "confusions.parquet", Confusions),

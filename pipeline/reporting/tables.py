@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.contracts import ALIGNMENT_STATUSES
 from pipeline.reporting.figures import said
 from pipeline.reporting.results import Results
 
@@ -164,6 +165,35 @@ def diagnosis_table(metrics: dict[str, Figures]) -> str:
 
 def _any_has(metrics: dict[str, Figures], name: str) -> bool:
     return any(own.get(name) is not None for own in metrics.values())
+
+
+def clock_table(alignment: pl.DataFrame) -> str:
+    """Return how the clocks of each modality were found, and how surely."""
+    rows = ""
+    for (modality, method), own in alignment.group_by("modality", "method", maintain_order=True):
+        counts = [int((own["status"] == status).sum()) for status in ALIGNMENT_STATUSES]
+        resets = int(own.filter(pl.col("n_pieces") > 1).height)
+        figures = [own["drift_ppm"].abs().max(), own["residual_ms"].median()]
+        figures += [own["error_ms"].max(), own["confidence"].min()]
+        cells = "".join(f"<td>{_brief(value)}</td>" for value in [*counts, resets, *figures])
+        rows += f"<tr><th>{escape(said(str(modality)))}: {escape(str(method))}</th>{cells}</tr>"
+    heads = "".join(
+        f"<th>{head}</th>"
+        for head in (
+            "clock found by",
+            *ALIGNMENT_STATUSES,
+            "with resets",
+            "largest drift, ppm",
+            "median residual, ms",
+            "largest standard error, ms",
+            "least confidence",
+        )
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _brief(value: Any) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def agreement_table(summary: dict[str, Any]) -> str:

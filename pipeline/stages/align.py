@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -73,6 +74,15 @@ class Recording:
         return float(times_s[0]) - margin_s, float(times_s[-1]) + margin_s
 
 
+@dataclass(frozen=True)
+class Means:
+    """What it takes to align a session: parameters, and where and how to read sound."""
+
+    alignment: AlignmentParams
+    root: Path
+    audio: Any
+
+
 def main() -> None:
     """Find the clock of every ingested recording."""
     settings = params.load()
@@ -84,8 +94,10 @@ def main() -> None:
     schedules = {
         str(session): own["time_s"].to_numpy() for (session,), own in pulses.group_by("session")
     }
+    audio = settings.modalities.get("audio") or registry.find("modalities", "audio").Params()
+    means = Means(settings.alignment, Path(settings.dataset.root), audio)
     found = parallel_map(
-        partial(align_session, settings=settings),
+        partial(align_session, means=means),
         [(own, schedules.get(session, np.empty(0))) for session, own in sessions.items()],
         "align",
     )
@@ -112,7 +124,7 @@ def _recordings(modality: str) -> list[Recording]:
     return [Recording(*row) for row in usable.iter_rows()]
 
 
-def align_session(session: tuple[list[Recording], Times], settings: Params) -> dict[str, ClockFit]:
+def align_session(session: tuple[list[Recording], Times], means: Means) -> dict[str, ClockFit]:
     """Find the clocks of one session's recordings.
 
     First each by what it holds itself; then those that this leaves without a sure clock by
@@ -122,7 +134,7 @@ def align_session(session: tuple[list[Recording], Times], settings: Params) -> d
     ----------
     session : tuple of (list of Recording, ndarray of float64, shape (n_pulses,))
         Its recordings, and when pulses were emitted.
-    settings : Params
+    means : Means
 
     Returns
     -------
@@ -131,8 +143,7 @@ def align_session(session: tuple[list[Recording], Times], settings: Params) -> d
     """
     recordings, schedule_s = session
     fits = {
-        one.recording: _by_its_own_evidence(one, schedule_s, settings.alignment)
-        for one in recordings
+        one.recording: _by_its_own_evidence(one, schedule_s, means.alignment) for one in recordings
     }
     known = [one for one in recordings if fits[one.recording].status == "aligned"]
     for one in recordings:
@@ -141,7 +152,7 @@ def align_session(session: tuple[list[Recording], Times], settings: Params) -> d
             more = [
                 fit
                 for other in known
-                for fit in _by_a_companion(one, other, fits[other.recording], settings)
+                for fit in _by_a_companion(one, other, fits[other.recording], means)
             ]
             found = best([own, *more])
             fits[one.recording] = own if found.status == "unaligned" else found
@@ -149,21 +160,21 @@ def align_session(session: tuple[list[Recording], Times], settings: Params) -> d
 
 
 def _by_a_companion(
-    one: Recording, other: Recording, reference: ClockFit, settings: Params
+    one: Recording, other: Recording, reference: ClockFit, means: Means
 ) -> Iterator[ClockFit]:
     """Fit the clock to what a recording shares with one whose clock is known: the surest last."""
     assert reference.clock is not None
     times_s, frames = one.arrays("times_s", CLEAN)
     other_s, others = other.arrays("times_s", CLEAN)
-    yield fit_start_times(one.start_time, other.start_time, reference, settings.alignment)
+    yield fit_start_times(one.start_time, other.start_time, reference, means.alignment)
     traces = [_trace(part, values) for part, values in ((one, frames), (other, others))]
     if one.modality != other.modality and traces[0] is not None and traces[1] is not None:
         session_s = reference.clock.to_session(other_s)
-        yield fit_content(times_s, traces[0], session_s, traces[1], settings.alignment)
-    own, shared = (_sound(part, settings) for part in (one, other))
+        yield fit_content(times_s, traces[0], session_s, traces[1], means.alignment)
+    own, shared = (_sound(part, means) for part in (one, other))
     if own is not None and shared is not None:
         span_s = one.span_s(times_s)
-        yield fit_sound(own, shared, reference, settings.alignment, span_s, one.rate_hz)
+        yield fit_sound(own, shared, reference, means.alignment, span_s, one.rate_hz)
 
 
 def _trace(one: Recording, values: Times) -> Times | None:
@@ -173,17 +184,13 @@ def _trace(one: Recording, values: Times) -> Times | None:
     return values[:, names.index(wanted)].astype(np.float64) if wanted in names else None
 
 
-def _sound(one: Recording, settings: Params) -> Sound | None:
+def _sound(one: Recording, means: Means) -> Sound | None:
     """Read a recording's sound track, if its file has one."""
     audio = registry.find("modalities", "audio")
     if Path(one.path).suffix.lower() not in audio.suffixes or one.item is not None:
         return None
     try:
-        signal = audio.read(
-            Path(settings.dataset.root) / one.path,
-            None,
-            settings.modalities.get("audio") or audio.Params(),
-        )
+        signal = audio.read(means.root / one.path, None, means.audio)
     except RecordingError:
         return None
     times_s = signal.times_s

@@ -52,7 +52,7 @@ def test_two_noisy_tracks_of_five_minutes_are_aligned_to_a_fraction_of_a_millise
     line_ms = np.sqrt(np.mean(error_ms**2))
     off_ppm = line.drift_ppm - drift_ppm
     print(
-        f"\n{len(anchors)} windows: {window_ms:.4f} ms RMS; line {line_ms:.4f} ms, {off_ppm:.3f} ppm"
+        f"\n{len(anchors)} windows: {window_ms:.4f} ms RMS; line {line_ms:.4f}, {off_ppm:.3f} ppm"
     )
     assert len(anchors) > 50
     assert window_ms <= 0.2

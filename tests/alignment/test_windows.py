@@ -41,6 +41,14 @@ def test_without_length_a_trial_is_one_window_of_bounded_length() -> None:
     assert frames_per_window(50.0, params) == 300
 
 
+def test_windows_cross_borders_only_where_asked() -> None:
+    table = trials(("s", "a", 1.0, 6.0), ("s", "b", 6.0, 12.0), ("r", "a", 0.0, 4.0))
+    across = PARAMS.model_copy(update={"cross_trials": True})
+    found = [(w.session, w.trial, w.start_s) for w in lay_windows(table, {}, across)]
+    assert found == [("r", "a", 0), ("s", "a", 1), ("s", "a", 3), ("s", "b", 5), ("s", "b", 7)]
+    assert starts(table, PARAMS) == [0, 1, 6, 8]
+
+
 def test_a_session_without_trials_is_one() -> None:
     windows = lay_windows(trials(("other", "t", 0, 4)), {"s": 5.0, "other": 9.0}, PARAMS)
     assert [(w.session, w.trial, w.start_s) for w in windows] == [

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.contracts import (
     Alignment,
+    Anchors,
     Annotators,
     Confusions,
     Ingested,
@@ -78,6 +79,14 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
             Ingested,
         )
     write_table(data / "alignment" / "alignment.parquet", frame_of(alignment, Alignment), Alignment)
+    anchors: list[dict[str, object]] = [
+        {"recording": row["recording"], "native_s": float(time), "session_s": time + 1.0}
+        | {"residual_ms": generator("anchors", row["recording"], time).normal()}
+        for row in alignment
+        if row["n_anchors"]
+        for time in range(12)
+    ]
+    write_table(data / "alignment" / "anchors.parquet", frame_of(anchors, Anchors), Anchors)
     problems: list[dict[str, object]] = [
         {"where": "annotations.csv", "what": "names <no> session", "remedy": "mend it"}
     ]

@@ -59,11 +59,12 @@ def test_page_holds_every_figure_of_three_sensors(run_of_sensors: Run) -> None:
             f"figure-{name}"
             for name in ("subsets", "conflicts", "reliability", "confusion", "coherence")
         ),
-        *(f"figure-{name}" for name in ("timeline", "quality", "residuals", "clocks")),
+        *(f"figure-{name}" for name in ("timeline", "quality", "residuals", "anchors", "clocks")),
         *(f"figure-{name}" for name in ("classes", "agreement", "folds")),
         *(f"figure-{name}" for name in ("annotators", "lags", "lag-gains", "annotator-confusion")),
     } == set(elements.ids)
     assert "Against the truth" in page
+    assert "largest standard error, ms" in page
     assert "audio: severity of packet loss" in page
     assert "audio of somebody else" in page
     assert "contradicting sensor named, AUROC" in page

@@ -146,7 +146,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def find(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
-        return SimpleNamespace(frame_rate_hz=lambda _: RATES_HZ[name])
+        return SimpleNamespace(
+            frame_rate_hz=lambda _: RATES_HZ.get(name), Params=SimpleNamespace, suffixes=()
+        )
 
     def stages(name: str = "project", modalities: tuple[str, ...] = ("fast", "slow")) -> Path:
         root = tmp_path / name
@@ -259,6 +261,34 @@ def test_dropping_a_modality_does_not_move_the_others(run: Callable[..., Path]) 
         np.load(both / "data/windows/fast/clean.npy")[rows],
         np.load(alone / "data/windows/fast/clean.npy"),
     )
+
+
+def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) -> None:
+    before, root = run(), run("changed")
+    path = root / "data/signals/fast/a_1_fast.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["clean"][len(arrays["clean"]) // 2] += 1e6
+    write_arrays(path, arrays)
+    run("changed")
+    other = (read_table(root / "data/windows/index.parquet", Labels)["session"] != "a_1").to_numpy()
+    for name in ("fast", "slow"):
+        was, now = (np.load(base / f"data/windows/{name}/clean.npy") for base in (before, root))
+        np.testing.assert_array_equal(was[other], now[other])
+        assert np.array_equal(was, now, equal_nan=True) == (name == "slow")
+
+
+def test_windows_do_not_depend_on_the_order_of_recordings(run: Callable[..., Path]) -> None:
+    first, second = run(), run("reversed")
+    for name in ("fast", "slow"):
+        path = second / f"data/signals/{name}/recordings.parquet"
+        write_table(path, read_table(path, Ingested).reverse(), Ingested)
+        path = second / f"data/catalog/recordings/{name}.parquet"
+        write_table(path, read_table(path, Recordings).reverse(), Recordings)
+    run("reversed")
+    for path in sorted((first / "data/windows").rglob("*.npy")):
+        same = second / path.relative_to(first)
+        assert path.read_bytes() == same.read_bytes()
 
 
 def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
