@@ -185,9 +185,9 @@ def draw(table: pl.DataFrame, path: Path) -> None:
             middle = bar.get_x() + bar.get_width() / 2
             panel.text(middle, share + 0.01, f"{100 * share:.0f}", ha="center", fontsize=7)
     panel.set_xticks(place, table["shown"].to_list())
-    panel.set_ylim(0, 1)
+    panel.set_ylim(0, 0.9)
     panel.set_ylabel("intended emotion named")
-    panel.legend(frameon=False, fontsize=7, loc="upper left")
+    panel.legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
 
