@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alignment.clock import Clock, Line
+from pipeline.alignment.clock import Clock, Line, Piece
 from pipeline.alignment.pulses import fit_pulses
+from pipeline.alignment.windows import Grid, Window, cut
 from pipeline.params import AlignmentParams
 
 PARAMS = AlignmentParams()
@@ -111,3 +112,29 @@ def test_anchors_at_one_end_only_are_coarse_for_a_long_recording() -> None:
     fit = fit_pulses(pulses, schedule, PARAMS, (0, 600))
     assert fit.status == "coarse"
     assert "at its worst" in (fit.reason or "")
+
+
+@settings(max_examples=15, deadline=None)
+@given(line=clocks, reset_s=st.floats(15, 55), lost_s=st.floats(0.05, 2), seed=st.integers(0, 99))
+def test_a_warped_signal_is_straight_again(
+    line: Line, reset_s: float, lost_s: float, seed: int
+) -> None:
+    """What was recorded through a clock that was reset is shown when it happened."""
+    schedule = np.cumsum(np.random.default_rng(seed).uniform(0.5, 1.0, 90))
+    border = line.to_native(reset_s)
+    after = Line(line.offset_s + lost_s, line.drift_ppm)
+    true = Clock((Piece(line, -np.inf, border), Piece(after, border + 1e-9)))
+    pulses = true.to_native(schedule)
+    pulses = pulses[np.isfinite(pulses) & (pulses > 0)]
+    frames = np.arange(0, 60, 0.02)
+    fit = fit_pulses(pulses, schedule, PARAMS, (0, 60))
+    assert fit.status == "aligned"
+    assert fit.clock is not None
+    seen = np.sin(true.to_session(frames))[:, None].astype(np.float32)
+    window = Window("s", "t", 3.0, 57.0)
+    grid = Grid(50.0, 2700)
+    shown = cut(seen, frames, fit.clock, [window], grid)[0, :, 0]
+    np.testing.assert_allclose(
+        shown, np.where(np.isfinite(shown), np.sin(grid.times_s(window)), np.nan), atol=2e-3
+    )
+    assert np.isfinite(shown).mean() > 0.85
