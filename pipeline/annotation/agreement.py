@@ -80,14 +80,12 @@ def intraclass_correlation(ratings: Floats) -> tuple[float, float] | None:
     Parameters
     ----------
     ratings : ndarray of float64, shape (n_items, n_annotators)
-        Items that somebody has not rated (NaN) are left out.
 
     Returns
     -------
     tuple of float, or None
         None for fewer than two items or annotators, or no variance at all.
     """
-    ratings = ratings[np.isfinite(ratings).all(axis=1)]
     n, k = ratings.shape
     if n < 2 or k < 2:
         return None

@@ -362,15 +362,22 @@ def _agreement(
         part = panel.said[name]
         ratings = part.said[:, 0]
         scale: Literal["ordinal", "interval"] = "interval" if part.followed else choice.scale
-        table = np.full((part.window.max(initial=-1) + 1, len(panel.names)), np.nan)
-        table[part.window, part.annotator] = ratings
-        single, mean = intraclass_correlation(table) or (None, None)
+        single, mean = intraclass_correlation(_complete(part)) or (None, None)
         found[name] = {
             "krippendorff_alpha": krippendorff_alpha(part.window, ratings, scale),
             "icc_single": single,
             "icc_mean": mean,
         }
     return {target: figures for target, figures in found.items() if len(panel.said[target].window)}
+
+
+def _complete(part: Opinions) -> Floats:
+    """Return the ratings of windows that all have rated, shape (n_windows, n_annotators)."""
+    count = np.bincount(part.window)
+    n_annotators = len(np.unique(part.annotator))
+    complete = count[part.window] == n_annotators
+    ratings: Floats = part.said[complete, 0].reshape(-1, max(n_annotators, 1))
+    return ratings
 
 
 def _or_none(values: Floats) -> list[float | None]:

@@ -17,6 +17,7 @@ from pipeline.params import AnnotationParams
 SELF_REPORT = "self"
 TARGETS = ("emotion", "valence", "arousal")
 LEAST_OVERLAP_S = 1e-6
+LONGEST_SAMPLE_S = 2.0  # of a trace; what was said of a longer stretch was said of it as a whole
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -56,8 +57,8 @@ def reaction_lags(
 ) -> dict[str, Lag]:
     """Return the lag of every annotator who followed a session as it went on.
 
-    That is who made more statements of one kind than the session has trials: a judgement of a
-    whole trial is not late.
+    That is who made more statements of one kind than the session has trials, most of them no
+    longer than `LONGEST_SAMPLE_S`: a judgement of a whole trial or segment is not late.
 
     Parameters
     ----------
@@ -82,8 +83,10 @@ def reaction_lags(
 def _running(said: pl.DataFrame, trials: pl.DataFrame) -> pl.DataFrame:
     n_trials = trials.group_by("session").len("n_trials")
     counted = said.join(n_trials, on="session", how="left", maintain_order="left")
-    size = pl.len().over("session", "annotator", "target")
-    return counted.filter(size > pl.col("n_trials").fill_null(1)).drop("n_trials")
+    group = ("session", "annotator", "target")
+    many = pl.len().over(group) > pl.col("n_trials").fill_null(1)
+    short = (pl.col("end_s") - pl.col("start_s")).median().over(group) <= LONGEST_SAMPLE_S
+    return counted.filter(many & short).drop("n_trials")
 
 
 def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) -> Course:

@@ -69,6 +69,11 @@ def test_a_trace_is_shifted_by_the_reaction_lag_and_a_judgement_is_not() -> None
     assert late.arousal is None
 
 
+def test_judgements_of_long_segments_are_not_late() -> None:
+    segments = [says("a", "valence", t, t + 4, float(t == 0)) for t in (-8, -4, 0, 4)]
+    assert agree(segments, reaction_lag_s=2.0).valence == 1
+
+
 def test_the_subjects_own_report_is_kept_apart() -> None:
     rows = [says("self", "emotion", 0, 4, "sad"), says("self-2", "valence", 0, 4, 1.0)]
     found = agree([*rows, says("a", "emotion", 0, 4, "calm")])
@@ -189,3 +194,26 @@ def test_annotators_are_told_apart_and_windows_of_one_judgement_count_once() -> 
     for label, again in zip(found.labels[::3], once.labels, strict=True):
         np.testing.assert_allclose(label.class_probability, again.class_probability)
     assert found.agreement["emotion"] == once.agreement["emotion"]
+
+
+def test_agreement_is_of_what_all_have_rated() -> None:
+    rng = np.random.default_rng(1)
+    windows = [Window("s", f"t{n}", 4.0 * n, 4.0 * n + 4) for n in range(20)]
+    rows = [
+        says(name, "valence", window.start_s, window.end_s, float(n + rng.normal()))
+        for n, window in enumerate(windows)
+        for name in ("a", "b", "c")[: 3 if n % 2 else 2]
+    ]
+    trials = frame_of(
+        [
+            {"session": "s", "trial": w.trial, "start_s": w.start_s, "end_s": w.end_s}
+            for w in windows
+        ],
+        Trials,
+    )
+    said = frame_of(rows, Annotations)
+    found = label_windows(said, windows, trials, CLASSES, AnnotationParams())
+    figures = found.agreement["valence"]
+    assert figures["icc_single"] == pytest.approx(0.97, abs=0.03)
+    assert figures["icc_mean"] > figures["icc_single"]
+    assert figures["krippendorff_alpha"] == pytest.approx(0.97, abs=0.03)
