@@ -1,10 +1,10 @@
 """Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
 
 The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
-the window-corrected autocorrelation (Boersma 1993). Speech is what a network trained to detect it
-hears; in silence, features of the voice go on at the local mean of the speech around, so that
-statistics over a window are those of its speech. Where the network hears nothing in a whole
-recording, as with a voice spoilt beyond speech, loud frames count as speech.
+the window-corrected autocorrelation (Boersma 1993). Speech is what is loud and a network trained
+to detect it hears; in silence, features of the voice go on at the local mean of the speech
+around, so that statistics over a window are those of its speech. Where the network hears nothing
+in a whole recording, as with a voice spoilt beyond speech, loud frames count as speech.
 Synchronisation clicks are found as isolated impulses in the high band and cut out before
 anything is measured. Sound that a container's time stamps show to be lost is missing, not silent.
 """
@@ -111,7 +111,7 @@ class AudioParams(VoiceParams):
     """Parameters of the voice's features."""
 
     speech_probability: float = Field(
-        0.5, gt=0, lt=1, description="from here on a frame is speech; speech_range_db if none is"
+        0.15, gt=0, lt=1, description="from which on a loud frame is speech"
     )
 
 
@@ -329,11 +329,11 @@ def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
 
 
 def speech_frames(sound: Array, loudness_db: Array, params: AudioParams) -> NDArray[np.bool_]:
-    """Return which frames are speech: those a network hears, or else the loud ones."""
+    """Return which frames are speech: loud ones that a network hears, or else all loud ones."""
     times_s = np.arange(len(loudness_db), dtype=np.float64) * params.hop_s
     heard = speech_probability(sound, params.rate_hz, times_s) >= params.speech_probability
     loud = loudness_db > np.percentile(loudness_db, 95) - params.speech_range_db
-    return np.asarray(heard if heard.any() else loud)
+    return np.asarray(heard & loud if (heard & loud).any() else loud)
 
 
 def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:

@@ -422,6 +422,32 @@ def test_real_recordings_give_sane_features(name: str) -> None:
     assert 70 < np.median(pitch_hz) < 500
 
 
+@pytest.mark.parametrize("kind", ["noise", "babble"])
+@pytest.mark.real_data
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_speech_stays_where_it_was_when_noise_fills_the_pauses(kind: str) -> None:
+    params = AudioParams(corruptions={kind: PARAMS.KNOWN[kind].severities})
+    signal = modality.read(DATA / REAL["RAVDESS FLAC"], None, params)
+    noisy = modality.corrupt(signal, kind, 3, params, generator(kind))
+    before, after = (
+        modality.features(sound, params).values[:, -1] > 0.5 for sound in (signal, noisy)
+    )
+    assert 0.2 < before.mean() < 0.8
+    assert (before == after).mean() > 0.85
+
+
+def test_where_no_speech_is_heard_loud_frames_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipeline.modalities.audio.speech_probability",
+        lambda sound, rate_hz, times_s: np.zeros(times_s.size, np.float32),
+    )
+    features = modality.features(signal_of(voice()), PARAMS)
+    loud = features.values[:, features.names.index("loudness_db")]
+    speech = features.values[:, -1] > 0.5
+    assert speech.mean() == pytest.approx(0.5, abs=0.05)  # as much of the voice is sound
+    assert loud[speech].min() > loud[~speech].max()
+
+
 @pytest.mark.real_data
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
 def test_a_resampled_copy_gives_nearly_the_same_features() -> None:
