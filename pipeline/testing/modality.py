@@ -28,7 +28,7 @@ from pipeline.modalities.base import (
 )
 from pipeline.seeds import generator
 from pipeline.testing.pickles import no_pickles, spring
-from pipeline.testing.rules import ContractError, for_all, only, require
+from pipeline.testing.rules import ContractError, for_all, hypothesis, only, require
 
 Example = tuple[Path, str | None]
 
@@ -325,10 +325,23 @@ def check_determinism(case: ModalityCase) -> None:
             )
 
 
+def check_inspection(case: ModalityCase) -> None:
+    """Check that `inspect`, if there is one, tells of every good example in single lines."""
+    if not hasattr(case.modality, "inspect"):
+        return
+    for path, item in case.examples:
+        with only(RecordingError, f"inspect({path.name})"):
+            told = case.modality.inspect(path, item)
+        require(
+            isinstance(told, list) and all(isinstance(t, str) and "\n" not in t for t in told),
+            f"inspect({path.name}) returned {told!r}",
+            "return a list of plain sentences, each on one line",
+        )
+
+
 def check_damaged_files(case: ModalityCase) -> None:
     """Check files that are empty, cut short or overwritten: RecordingError, nothing else."""
-    from hypothesis import strategies as st
-
+    st = hypothesis().strategies
     path, item = case.examples[0]
     content = path.read_bytes()
     for number, damaged in enumerate((b"", b"\n", b"\0" * 4096, b"\xff\xfe\x00,;" * 99)):
@@ -351,8 +364,7 @@ def check_damaged_files(case: ModalityCase) -> None:
 
 def check_odd_signals(case: ModalityCase) -> None:
     """Check too few samples, NaN, infinite, constant, tiny and huge values."""
-    from hypothesis import strategies as st
-
+    st = hypothesis().strategies
     signal = case.signals[0]
     total = len(signal.times_s)
 
@@ -509,6 +521,7 @@ MODALITY_CHECKS: tuple[Callable[[ModalityCase], None], ...] = (
     check_frame_rate,
     check_quality,
     check_determinism,
+    check_inspection,
     check_damaged_files,
     check_odd_signals,
     check_corruptions_keep_form,
@@ -593,6 +606,8 @@ def _attempt(case: ModalityCase, path: Path, item: str | None, how: str) -> None
         with only(RecordingError, how):
             modality.probe(path, item)
             modality.identity(path, item)
+            if hasattr(modality, "inspect"):
+                modality.inspect(path, item)
             signal = modality.read(path, item, case.settings)
     except RecordingError as error:
         _require_telling(error, how)

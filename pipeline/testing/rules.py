@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,29 +35,34 @@ def only(allowed: type[ConsilienceError], while_: str) -> Iterator[None]:
         ) from error
 
 
-def for_all(n_examples: int, test: Callable[..., None], **strategies: Any) -> None:
-    """Run a property test, the same examples each time.
+def hypothesis() -> Any:
+    """Return the library that makes the damaged input; it is needed nowhere else.
 
     Raises
     ------
     ContractError
-        If hypothesis is not installed; or as `test` does, for the simplest example found.
+        If it is not installed.
     """
     try:
-        from hypothesis import HealthCheck, given, settings
+        return importlib.import_module("hypothesis")
     except ImportError:
         raise ContractError(
             "hypothesis, which makes the damaged input, is not installed; "
             "pip install 'consilience[dev]'"
         ) from None
-    settings(
+
+
+def for_all(n_examples: int, test: Callable[..., None], **strategies: Any) -> None:
+    """Run a property test, the same examples each time; it fails for the simplest one found."""
+    library = hypothesis()
+    library.settings(
         max_examples=n_examples,
         derandomize=True,
         database=None,
         deadline=None,
         print_blob=False,
-        suppress_health_check=list(HealthCheck),
-    )(given(**strategies)(test))()
+        suppress_health_check=list(library.HealthCheck),
+    )(library.given(**strategies)(test))()
 
 
 def name_of(check: Callable[..., None]) -> str:

@@ -28,6 +28,7 @@ from pipeline.testing import (
     check_dataset,
     check_modality,
     name_of,
+    rules,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +157,7 @@ MODALITY_FAULTS = {
     "chance in features": (FEATURES, f"values[0] = np.random.rand()\n        {FEATURES}", "determinism"),
     "chance in corrupt": ("rng.standard_normal(", "np.random.standard_normal(", "determinism"),
     "signal changed": (CORRUPT, f"signal.values[0] = 0\n        {CORRUPT}", "determinism"),
+    "lines told": ("    def identity(", "    def inspect(self, path, item):\n        return ['two\\nlines']\n\n    def identity(", "inspection"),
     "other exception": ("except Exception as error", "except ZeroDivisionError as error", "damaged_files"),
     "several lines": ('" ".join(str(error).split())[:200]', '"no\\nno"', "damaged_files"),
     "NaN unexpected": ("if not good.any():", "if False:", "odd_signals"),
@@ -228,6 +230,16 @@ def test_a_link_out_that_is_used_is_caught(callcentre, monkeypatch):
     monkeypatch.setattr(Path, "is_relative_to", lambda *_: True)
     with pytest.raises(ContractError, match="a link out of the root, is used"):
         DATASET["links_out"](case)
+
+
+def test_without_hypothesis_the_way_to_it_is_told(gaze, monkeypatch):
+    def fail(name: str) -> None:
+        raise ImportError(name)
+
+    case = gaze()
+    monkeypatch.setattr(rules.importlib, "import_module", fail)
+    with pytest.raises(ContractError, match=r"pip install 'consilience\[dev\]'"):
+        CHECKS["odd_signals"](case)
 
 
 def test_every_check_has_a_fault():
