@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from pipeline.catalog import build_catalog
 from pipeline.contracts import Annotations, Pulses, Recordings, Trials, frame_of
 from pipeline.datasets.base import Entry, Listing
 from pipeline.errors import ConsilienceError
+from pipeline.modalities.audio import Audio
+from pipeline.modalities.base import Header
 from pipeline.seeds import generator
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
 
 
 class Listed:
@@ -148,3 +156,49 @@ def test_a_modality_that_is_not_offered_is_an_error(tmp_path):
 def test_a_root_that_is_no_folder_is_an_error(tmp_path):
     with pytest.raises(ConsilienceError, match=r"dataset\.root"):
         build_catalog(Listed(), tmp_path / "nowhere", ["audio"])
+
+
+@pytest.mark.parametrize("session", ["../escape", "a/b", "..", ".hidden", "s" * 151, "a\\b"])
+def test_a_session_that_is_no_file_name_is_quarantined(tmp_path, session):
+    tone(tmp_path / "a.wav")
+    row = rows(tmp_path, entry("a.wav", session=session))["a.wav"]
+    assert row["status"] == "quarantined"
+    assert "cannot be part of a file name" in row["reason"]
+
+
+def test_undecodable_and_control_characters_are_escaped(tmp_path):
+    name = os.fsdecode(b"t\xfcr\x07.wav")
+    (tmp_path / name).touch()
+    listed = Listed(entry(name))
+    listing = listed.list(tmp_path)
+    listing.problems.append((name, "odd\nname", "rename it"))
+    listed.list = lambda root: listing
+    catalog = build_catalog(listed, tmp_path)
+    table = Recordings.validate(catalog.recordings["audio"])
+    assert table["path"].item() == r"t\udcfcr\x07.wav"
+    assert "rename it" in table["reason"].item()
+    assert catalog.problems["what"].to_list()[0] == r"odd\nname"
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (Header(float("nan"), 1, 1.0), "nan Hz"),
+        (Header(float("inf"), 1, 1.0), "inf Hz"),
+        (Header(16000.0, 1, float("inf")), "inf s"),
+        (Header(16000.0, 1, 1e9), "1e+09 s"),
+        (Header(16000.0, 1, -1.0), "-1 s"),
+    ],
+)
+def test_a_header_that_cannot_be_is_quarantined(tmp_path, monkeypatch, header, told):
+    tone(tmp_path / "a.wav")
+    monkeypatch.setattr(Audio, "probe", lambda *_: header)
+    row = rows(tmp_path, entry("a.wav"))["a.wav"]
+    assert row["status"] == "quarantined"
+    assert told in row["reason"]
+
+
+def test_without_modalities_all_that_are_listed_are_checked(tmp_path):
+    tone(tmp_path / "a.wav")
+    catalog = build_catalog(Listed(entry("a.wav")), tmp_path)
+    assert (list(catalog.recordings), catalog.classes) == (["audio"], ("calm",))

@@ -66,8 +66,10 @@ class Folder:
         modalities: tuple[str, ...] = (),
         classes: tuple[str, ...] = (),
         preset: dict[str, Any] | None = None,
+        listed: tuple[Path, Listing] | None = None,
     ) -> None:
         self.modalities, self.classes, self.preset = modalities, classes, preset or {}
+        self._listed = listed  # large tables are not read twice
 
     def at(self, root: Path) -> Folder:
         """Return the adapter with the modalities and classes of a folder.
@@ -83,7 +85,8 @@ class Folder:
             where, what, _ = next(iter(listing.problems), (MANIFEST, "there is no row", ""))
             raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, "see the layout")
         classes = classes_in(root, listing.annotations)
-        return Folder(modalities, classes, _preset({entry.subject for entry in listing.entries}))
+        preset = _preset({entry.subject for entry in listing.entries})
+        return Folder(modalities, classes, preset, (root, listing))
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.
@@ -93,6 +96,8 @@ class Folder:
         ConsilienceError
             If there is no readable manifest.
         """
+        if self._listed and self._listed[0] == root:
+            return self._listed[1]
         problems: list[Problem] = []
         pulses = _optional(root, "pulses.csv", Pulses, problems)
         finite = pl.col("time_s").is_finite()
