@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from pipeline.alignment.clock import Clock, ClockFit, Line, Piece, Times
+from pipeline.alignment.clock import Clock, ClockFit, Line, Piece, Times, unaligned
 from pipeline.params import AlignmentParams
 
 HUBER_SIGMAS = 1.345
@@ -249,6 +249,8 @@ def judge(
     good = [index for index, (_, doubt) in enumerate(judged) if doubt is None]
     kept = good or [max(range(len(parts)), key=lambda index: len(parts[index].native_s))]
     clock = Clock.joined([pieces[index] for index in kept])
+    if not clock.pieces:
+        return unaligned(method, "the anchors between resets are too few")
     error_s = max(judged[index][0] for index in kept)
     native, session = (
         np.concatenate([getattr(parts[index], name) for index in kept])

@@ -132,9 +132,8 @@ def _best_lines(
 ) -> list[Segment]:
     tolerance = 1e-3 * params.match_tolerance_ms
     bound = 1e-6 * params.max_drift_ppm
-    native, session = (axis.ravel() for axis in np.meshgrid(pulses, schedule))
-    near = np.abs(session - native) <= params.max_offset_s + bound * np.abs(native)
-    native, session = native[near], session[near]
+    of_pulse, of_schedule = _near(pulses, schedule, params.max_offset_s + bound * np.abs(pulses))
+    native, session = pulses[of_pulse], schedule[of_schedule]
     found: list[Segment] = []
     for _ in range(n_lines):
         if not len(native):
@@ -146,6 +145,15 @@ def _best_lines(
         if abs(refined.line.offset_s) <= params.max_offset_s:
             found.append(refined)
     return sorted(found, key=lambda part: (-len(part.native_s), part.sigma_s))
+
+
+def _near(pulses: Times, schedule: Times, reach_s: Times) -> tuple[Indices, Indices]:
+    """Return the index pairs of all scheduled pulses within each pulse's reach."""
+    first = np.searchsorted(schedule, pulses - reach_s, "left")
+    n_near = np.searchsorted(schedule, pulses + reach_s, "right") - first
+    of_pulse = np.repeat(np.arange(len(pulses)), n_near)
+    before = np.repeat(np.cumsum(n_near) - n_near, n_near)
+    return of_pulse, first[of_pulse] + np.arange(len(of_pulse)) - before
 
 
 def _pairs(
@@ -258,7 +266,7 @@ def _chance(
     n = len(part.native_s)
     band = 2 * min(1e-3 * params.match_tolerance_ms, OUTLIER_SIGMAS * max(part.sigma_s, 1e-3))
     offsets = 2 * params.max_offset_s
-    n_pairs = int(np.sum(np.abs(pulses[:, None] - schedule) <= params.max_offset_s))
+    n_pairs = len(_near(pulses, schedule, np.full(len(pulses), params.max_offset_s))[0])
     drifts = 2e-6 * params.max_drift_ppm * float(np.ptp(pulses))
     stretches = (n_all - len(pulses) + 1) * (n_all - len(pulses) + 2) / 2
     trials = (offsets / band) * max(1.0, drifts / band) * stretches

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.alignment.clock import Line
-from pipeline.alignment.lines import judge, robust_line, segments
+from pipeline.alignment.lines import Segment, judge, robust_line, segments
 from pipeline.params import AlignmentParams
 from pipeline.seeds import generator
 
@@ -62,6 +62,16 @@ def test_a_clock_is_not_known_between_the_anchors_on_either_side_of_a_reset() ->
     assert sharp.clock is not None
     assert sharp.clock.pieces[0].until_native_s == 59.2
     assert sharp.clock.pieces[1].from_native_s == 59.9
+
+
+def test_too_few_anchors_between_resets_are_no_clock() -> None:
+    native, session = anchors((Line(0), 0, 3), (Line(1), 3, 6))
+    parts = [
+        Segment(Line(k), native[i], session[i], 1e-3) for k, i in ((0, slice(3)), (1, slice(3, 6)))
+    ]
+    fit = judge("pulses", parts, (0, 6), FLOOR_S, 20, PARAMS, trusted_s=(0, 5))
+    assert (fit.status, fit.clock) == ("unaligned", None)
+    assert "too few" in (fit.reason or "")
 
 
 def test_two_lines_that_meet_leave_no_gap() -> None:
