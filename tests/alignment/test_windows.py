@@ -162,3 +162,15 @@ def test_values_stay_within_the_observed_range(seed: int) -> None:
     seen = found[np.isfinite(found[..., 0])]
     assert seen.min() >= np.nanmin(values) - 1e-6
     assert seen.max() <= np.nanmax(values) + 1e-6
+
+
+@given(seed=st.integers(0, 2**31))
+def test_windows_are_cut_alike_in_any_order_and_company(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.02, 0.06, 600))
+    values = rng.normal(size=(600, 2)).astype(np.float32)
+    clock = Clock.straight(float(rng.uniform(-2, 2)), float(rng.uniform(-500, 500)))
+    windows = [Window("s", "t", start, start + 2) for start in rng.uniform(-3, 30, 8)]
+    grid, order = Grid(25.0, 50), rng.permutation(8)[: rng.integers(1, 9)]
+    found = cut(values, times, clock, [windows[row] for row in order], grid)
+    np.testing.assert_array_equal(found, cut(values, times, clock, windows, grid)[order])
