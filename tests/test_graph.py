@@ -24,7 +24,7 @@ PLUMBING = {
 
 # What a stage loads by name, and what a modality's file brings that the stage does not run.
 PLUGINS = {
-    "catalog": {"pipeline/datasets", "pipeline/modalities"},
+    "catalog": {"pipeline/datasets", "pipeline/modalities", "pipeline/alignment/lsl.py"},
     "ingest": {"pipeline/modalities", "pipeline/alignment/lsl.py"},
     "align": {"pipeline/modalities"},
     "window": {"pipeline/modalities"},
