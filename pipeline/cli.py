@@ -135,7 +135,7 @@ def new(
         typer.echo(f"wrote {path}")
     if kind == "modality" and scaffold.enter(name):
         typer.echo(f"added {name} to {params.PARAMS_FILE}")
-    typer.echo(f"fill in what is marked FILL IN, as docs/adding-a-{kind}.md does; then run the test")
+    typer.echo(f"fill in what is marked FILL IN, see docs/adding-a-{kind}.md; then run the test")
 
 
 def main() -> None:
