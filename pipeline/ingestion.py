@@ -191,6 +191,7 @@ def _compute(
         raise RecordingError("the file changed while the pipeline ran", row["path"])
     signal = modality.read(path, row["item"], settings)
     clean = modality.features(signal, settings)
+    _check_features(clean, row["path"])
     arrays: dict[str, NDArray[Any]] = {
         "times_s": clean.times_s,
         "pulses_s": signal.pulses_s,
@@ -210,6 +211,17 @@ def _compute(
         "quality": clean.quality,
     }
     return arrays, outcome
+
+
+def _check_features(features: Features, path: str) -> None:
+    """Check what samples beyond all measure make of features: they would end the whole stage."""
+    quality = features.quality.get("quality", 1.0)
+    if np.isinf(features.values).any() or not 0 <= quality <= 1:
+        raise RecordingError(
+            "its features or its quality are no numbers: the samples are beyond all measure",
+            path,
+            "correct their unit",
+        )
 
 
 def _spoilt_features(
