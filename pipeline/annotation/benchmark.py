@@ -68,7 +68,7 @@ def traces(number: int) -> Run:
         (f"rater-{index}", rng.uniform(*LAG_S), rng.normal(0, BIAS), rng.uniform(*NOISE))
         for index in range(rng.integers(3, 7))
     ]
-    rows: Rows = []
+    spoken: list[pl.DataFrame] = []
     trial_rows: Rows = []
     windows: list[Window] = []
     truth: list[Floats] = []
@@ -87,8 +87,9 @@ def traces(number: int) -> Run:
             shown = state(times_s - lag_s) + bias
             for axis, target in enumerate(("valence", "arousal")):
                 error = random_wave("benchmark", number, session, rater, target)(times_s)
-                rows += _statements(name, rater, target, times_s, shown[axis] + noise * error)
-    said, borders = frame_of(rows, Annotations), frame_of(trial_rows, Trials)
+                values = shown[axis] + noise * error
+                spoken.append(_statements(name, rater, target, times_s, values))
+    said, borders = pl.concat(spoken), frame_of(trial_rows, Trials)
     found = label_windows(said, windows, borders, CLASSES, AnnotationParams())
     lags = dict(found.annotators.select("annotator", "lag_s").unique().iter_rows())
     plain = {
@@ -124,19 +125,21 @@ def _session(number: int, session: int) -> tuple[Floats, Callable[[Floats], Floa
     return trials, state, float(trials[-1, 1]) + AFTER_S
 
 
-def _statements(session: str, rater: str, target: str, times_s: Floats, values: Floats) -> Rows:
-    half_s = 0.5 / TRACE_RATE_HZ
-    return [
+def _statements(
+    session: str, rater: str, target: str, times_s: Floats, values: Floats
+) -> pl.DataFrame:
+    n, half_s = len(times_s), 0.5 / TRACE_RATE_HZ
+    return pl.DataFrame(
         {
-            "session": session,
-            "annotator": rater,
-            "target": target,
-            "start_s": float(time_s - half_s),
-            "end_s": float(time_s + half_s),
-            "value": float(value),
+            "session": [session] * n,
+            "annotator": [rater] * n,
+            "target": [target] * n,
+            "start_s": times_s - half_s,
+            "end_s": times_s + half_s,
+            "label": pl.Series([None] * n, dtype=pl.String),
+            "value": values,
         }
-        for time_s, value in zip(times_s, values, strict=True)
-    ]
+    )
 
 
 def _plain_mean(

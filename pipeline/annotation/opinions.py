@@ -69,7 +69,7 @@ def reaction_lags(
     classes : sequence of str
     choice : AnnotationParams
     """
-    running = _running(said, trials)
+    running = _running(said, trials).sort("start_s", maintain_order=True)
     if choice.reaction_lag_s != "auto":
         lag = Lag(choice.reaction_lag_s, None, False, None, None, None, None)
         return {str(name): lag for name in running["annotator"].unique().sort()}
@@ -95,9 +95,8 @@ def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) ->
     traces: dict[str, list[Floats]] = {}
     for key, part in sorted(said.partition_by("annotator", "target", as_dict=True).items()):
         name, target = map(str, key)
-        ordered = part.sort("start_s")
-        content = _content(ordered, target, classes)
-        traces.setdefault(name, []).append(_trace(ordered, content, times_s))
+        content = _content(part, target, classes)
+        traces.setdefault(name, []).append(_trace(part, content, times_s))
     width = max(sum(len(part) for part in parts) for parts in traces.values())
     return Course(
         {
