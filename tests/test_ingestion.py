@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,6 +15,7 @@ import soundfile
 
 from pipeline import modalities, registry
 from pipeline.catalog import build_catalog
+from pipeline.contracts import Ingested, read_table
 from pipeline.datasets.ravdess import dataset
 from pipeline.errors import ConsilienceError
 from pipeline.files import read_arrays
@@ -174,3 +176,35 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
     assert not np.array_equal(before["a"]["clean"], after["a"]["clean"])
     for name, values in before["b"].items():
         np.testing.assert_array_equal(values, after["b"][name])
+
+
+def test_samples_beyond_all_measure_cost_their_own_recording_alone(corpus, monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
+    monkeypatch.setattr(
+        type(modality),
+        "features",
+        _unmeasured(type(modality).features),
+    )
+    first, second = list(corpus.rows)[:2]
+    corpus.rows |= {first: "0.25", second: "0.75"}
+    corpus.ingest("output")
+    table = read_table(corpus.folder / "output/recordings.parquet", Ingested)
+    by_name = {row["recording"]: row for row in table.iter_rows(named=True)}
+    assert "beyond all measure" in by_name[f"{first}_face_au"]["reason"]
+    assert "beyond all measure" in by_name[f"{second}_face_au"]["reason"]
+    assert [row["status"] for row in by_name.values()].count("ok") == 2
+
+
+def _unmeasured(features):
+    """Give the quality or the features that numbers out of range lead to."""
+
+    def spoilt(self, signal, settings):
+        found = features(self, signal, settings)
+        level = float(np.max(signal.values))
+        if np.isclose(level, 0.25):
+            return replace(found, quality={**found.quality, "quality": float("nan")})
+        if np.isclose(level, 0.75):
+            return replace(found, values=np.full_like(found.values, np.inf))
+        return found
+
+    return spoilt
