@@ -85,7 +85,9 @@ class Folder:
             where, what, _ = next(iter(listing.problems), (MANIFEST, "there is no row", ""))
             raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, "see the layout")
         classes = classes_in(root, listing.annotations)
-        preset = _preset({entry.subject for entry in listing.entries})
+        annotated = set(listing.annotations["session"])
+        people = {entry.subject for entry in listing.entries if entry.session in annotated}
+        preset = _preset(people)
         return Folder(modalities, classes, preset, (root, listing))
 
     def list(self, root: Path) -> Listing:
@@ -119,7 +121,7 @@ class Folder:
 
 
 def _preset(subjects: set[str]) -> dict[str, Any]:
-    """Return splits that so few subjects allow; the defaults want eight."""
+    """Return splits that so few annotated subjects allow; the defaults want eight."""
     if not 2 <= len(subjects) < 8:
         return {}
     return {"splits": {"folds": len(subjects), "validation_subjects": 1}}
