@@ -28,7 +28,7 @@ from pipeline.synthesis.corpus import write_corpus
 if TYPE_CHECKING:
     from conftest import Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 HOSTILE = runpy.run_path(str(Path(__file__).parent / "hostile.py"))
 FILES, NAMES, SESSION = HOSTILE["FILES"], HOSTILE["NAMES"], HOSTILE["SESSION"]
