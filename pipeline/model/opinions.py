@@ -72,7 +72,7 @@ def modality_coherence(pairs: Tensor, certainty: Tensor, available: Tensor) -> T
 
 def window_coherence(pairs: Tensor, available: Tensor) -> Tensor:
     """Return the mean agreement (B,) over the available pairs; 1 with fewer than two modalities."""
-    upper = torch.ones_like(pairs[0]).triu(1)
+    upper = pairs.new_ones(pairs.shape[1:]).triu(1)
     weight = available[:, :, None] * available[:, None, :] * upper
     total = weight.sum((1, 2))
     return torch.where(total > 0, (weight * pairs).sum((1, 2)) / total.clamp(min=1), 1.0)

@@ -86,3 +86,7 @@ def test_gaussians_fuse_by_precision_and_ignore_what_is_off() -> None:
     nothing, unit = fuse_gaussians(mean, log_variance, torch.zeros(1, 3))
     assert_close(nothing, torch.zeros(1, 1))
     assert_close(unit, torch.zeros(1, 1))
+
+
+def test_no_windows_have_no_coherence() -> None:
+    assert window_coherence(torch.ones(0, 3, 3), torch.ones(0, 3)).shape == (0,)
