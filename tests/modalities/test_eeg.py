@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.errors import RecordingError
-from pipeline.modalities.base import Signal
 from pipeline.modalities._recording import rising_edges
+from pipeline.modalities.base import Signal
 from pipeline.modalities.eeg import EegParams, bad_channels, band_power, modality
 from pipeline.seeds import generator
 
@@ -195,7 +195,9 @@ def test_a_missing_channel_is_interpolated_and_told() -> None:
 
 @pytest.mark.parametrize("fill", [0.0, np.nan, 1e-3])
 def test_dead_channels_are_named(fill: float) -> None:
-    with pytest.raises(RecordingError, match=r"19 of 19 channels are unusable: Fp1 (flat|without contact)"):
+    with pytest.raises(
+        RecordingError, match=r"19 of 19 channels are unusable: Fp1 (flat|without contact)"
+    ):
         modality.features(signal_of(np.full((2000, 19), fill)), PARAMS)
 
 
