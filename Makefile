@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not benchmark"
+	$(BIN)/python -m pytest -m "not benchmark" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # librosa compiles its mel code once per installation; better here than in the first stage.
 .venv/installed: requirements.lock pyproject.toml

@@ -23,6 +23,9 @@ ROOT = Path(__file__).parent.parent
 # Speed is a benchmark's affair: on a busy machine a deadline would fail for no fault of the code.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+# Tests run side by side, each in one process: worker processes that outlive a test would also keep
+# its working directory.
+os.environ.setdefault("CONSILIENCE_WORKERS", "1")
 
 REAL_DATA = ROOT.parent / "shared" / "data"
 
