@@ -34,8 +34,18 @@ PLUGINS = {
 }
 
 
+def run(module: Path) -> Iterator[ast.AST]:
+    """Yield what a module's code consists of, without what only type checkers look at."""
+    todo: list[ast.AST] = [ast.parse(module.read_text())]
+    while todo:
+        node = todo.pop()
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            todo.extend(ast.iter_child_nodes(node))
+            yield node
+
+
 def imported(module: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in run(module):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

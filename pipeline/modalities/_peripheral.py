@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.ndimage
@@ -30,7 +30,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import FunctionalsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -290,8 +292,10 @@ class Peripheral:
         """Return the frames a second."""
         return 1 / params.hop_s
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
+        from pipeline.model.encoders import FunctionalsEncoder
+
         return FunctionalsEncoder(n_features, width, dropout)
 
     def _channel(self, recording: Recording, wanted: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import librosa
 import numpy as np
@@ -51,7 +51,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import FunctionalsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Array = NDArray[np.float32]
 
@@ -273,8 +275,10 @@ class Audio:
         """Return the frames a second."""
         return 1 / params.hop_s
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
+        from pipeline.model.encoders import FunctionalsEncoder
+
         return FunctionalsEncoder(n_features, width, dropout)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from torch import Tensor, nn
+
+if TYPE_CHECKING:  # who only reads recordings need not wait for torch
+    from pipeline.model.encoders import Encoder
 
 CLEAN = "clean"
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -224,29 +226,3 @@ class Inspecting(Protocol):
         line. Nothing to tell is an empty list. Raises RecordingError as `Modality.probe`.
         """
         ...
-
-
-class Encoder(nn.Module):
-    """Turns windows of one modality into vectors, in a fixed and a learned step.
-
-    The fixed step runs once per data set, the learned one in every epoch.
-    """
-
-    def prepare(self, windows: Tensor) -> Tensor:
-        """Turn windows into the learned step's input; without parameters.
-
-        Parameters
-        ----------
-        windows : Tensor of float32, shape (n_windows, n_frames, n_features)
-            NaN rows are missing frames.
-
-        Returns
-        -------
-        Tensor of float32, shape (n_windows, ...)
-            Finite wherever a window has a valid frame.
-        """
-        raise NotImplementedError
-
-    def forward(self, prepared: Tensor) -> Tensor:
-        """Encode prepared windows, shape (batch, ...), as (batch, width)."""
-        raise NotImplementedError

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import mne
 import numpy as np
@@ -38,7 +38,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import FunctionalsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Array = NDArray[np.float64]
 
@@ -231,8 +233,10 @@ class Eeg:
         """Return the frames a second."""
         return 1 / params.hop_s
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
+        from pipeline.model.encoders import FunctionalsEncoder
+
         return FunctionalsEncoder(n_features, width, dropout)
 
 

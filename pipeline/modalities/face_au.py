@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import RootEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Array = NDArray[np.float64]
 Units = tuple[str, ...]
@@ -160,8 +162,10 @@ class FaceAu:
         """Return None: a window has one frame."""
         return None
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> RootEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return a small network over the values' square roots."""
+        from pipeline.model.encoders import RootEncoder
+
         return RootEncoder(n_features, width, dropout)
 
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:

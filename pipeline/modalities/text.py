@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import MomentsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Texts = NDArray[np.object_]
 
@@ -167,8 +169,10 @@ class Text:
         """Return the frames a second."""
         return 1 / params.hop_s
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> MomentsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return mean and deviation over time and a small network."""
+        from pipeline.model.encoders import MomentsEncoder
+
         return MomentsEncoder(n_features, width, dropout)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import av
 import cv2
@@ -41,7 +41,9 @@ from pipeline.modalities.base import (
     Signal,
     default_corruptions,
 )
-from pipeline.model.encoders import FunctionalsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]
@@ -232,8 +234,10 @@ class Video:
         """Return the frames a second."""
         return params.frame_rate_hz
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> FunctionalsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
+        from pipeline.model.encoders import FunctionalsEncoder
+
         return FunctionalsEncoder(n_features, width, dropout)
 
 

@@ -7,7 +7,7 @@ and the standard deviation of what it contains.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import model_validator
@@ -16,7 +16,9 @@ from pipeline.errors import RecordingError
 from pipeline.modalities import _speaker_net
 from pipeline.modalities.audio import Audio, VoiceParams, quality
 from pipeline.modalities.base import Features, Signal
-from pipeline.model.encoders import MomentsEncoder
+
+if TYPE_CHECKING:
+    from pipeline.model.encoders import Encoder
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(_speaker_net.UNITS))
 
@@ -70,8 +72,10 @@ class VoiceEmbedding(Audio):
         measures = quality(sound, 10 * np.log10(power + 1e-12), ~quiet)
         return Features(values.astype(np.float32), times_s, NAMES, measures)
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> MomentsEncoder:
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return mean and deviation over time and a small network."""
+        from pipeline.model.encoders import MomentsEncoder
+
         return MomentsEncoder(n_features, width, dropout)
 
 

@@ -5,11 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.modalities.base import Encoder
-
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FUNCTIONALS = ("mean", "std", *(f"q{int(100 * q):02d}" for q in QUANTILES), "slope", "mean_step")
 _CHUNK = 256  # windows summarised at a time, to bound memory
+
+
+class Encoder(nn.Module):
+    """Turns windows of one modality into vectors, in a fixed and a learned step.
+
+    The fixed step runs once per data set, the learned one in every epoch.
+    """
+
+    def prepare(self, windows: Tensor) -> Tensor:
+        """Turn windows into the learned step's input; without parameters.
+
+        Parameters
+        ----------
+        windows : Tensor of float32, shape (n_windows, n_frames, n_features)
+            NaN rows are missing frames.
+
+        Returns
+        -------
+        Tensor of float32, shape (n_windows, ...)
+            Finite wherever a window has a valid frame.
+        """
+        raise NotImplementedError
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Encode prepared windows, shape (batch, ...), as (batch, width)."""
+        raise NotImplementedError
 
 
 class FunctionalsEncoder(Encoder):

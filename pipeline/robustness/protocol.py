@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.methods.base import Reading
-from pipeline.modalities.base import SEVERITIES, Encoder
+from pipeline.modalities.base import SEVERITIES
+from pipeline.model.encoders import Encoder
 from pipeline.model.stack import Stack
 from pipeline.parallel import parallel_map
 from pipeline.seeds import generator

@@ -17,7 +17,7 @@ from torch import Tensor
 from pipeline.contracts import Labels, Splits, read_table
 from pipeline.errors import ConsilienceError
 from pipeline.methods.base import AFFECT
-from pipeline.modalities.base import Encoder
+from pipeline.model.encoders import Encoder
 
 CLEAN = "clean"
 CLIP = 5.0  # standard deviations; a broken recording must not outshout the rest

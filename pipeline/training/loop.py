@@ -30,7 +30,7 @@ from pipeline import registry
 from pipeline.errors import ConsilienceError
 from pipeline.files import write_bytes, write_json
 from pipeline.methods.base import Batch
-from pipeline.modalities.base import Encoder
+from pipeline.model.encoders import Encoder
 from pipeline.model.losses import cross_entropy, gaussian_nll
 from pipeline.model.stack import Stack
 from pipeline.params import TrainingParams
