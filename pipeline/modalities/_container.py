@@ -29,6 +29,11 @@ CONTAINERS = {
     ".mpeg": "mpeg",
     ".mkv": "matroska",
 }
+# Playlists, which open other files or the network, are none of these: FFmpeg goes by the content.
+ALLOWED = {
+    "format_whitelist": ",".join(dict.fromkeys(CONTAINERS.values())),
+    "protocol_whitelist": "file",
+}
 MISSING = {
     "audio": ("there is no sound track", "export it with sound"),
     "video": ("there is no picture", "export it with its video"),
@@ -59,7 +64,13 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), options=dict(ALLOWED))
+    except av.ArgumentError:
+        raise RecordingError(
+            f"the content is none of {', '.join(dict.fromkeys(CONTAINERS.values()))}",
+            str(path),
+            "correct the file's ending; playlists are not followed",
+        ) from None
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecordingError(
