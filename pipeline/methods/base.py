@@ -192,6 +192,10 @@ class Method(nn.Module):
         reading = self.observe((batch.inputs, batch.available))
         return task_loss(reading, batch), reading.logits.detach().softmax(-1)
 
+    def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return what `loss` does, for a training in which some windows have no label."""
+        return self.loss(batch, progress)
+
 
 def task_loss(reading: Reading, batch: Batch) -> Tensor:
     """Return the cross-entropy plus the affect's negative log likelihood of a reading."""

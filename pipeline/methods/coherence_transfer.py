@@ -46,7 +46,7 @@ class CoherenceTransferParams(MethodParams):
 
     unimodal: float = Field(1.0, ge=0)  # weight of the unimodal losses
     transfer: float = Field(2.0, ge=0)  # weight of the teacher's predictions; 0: no teacher
-    teach: Literal["auto", "always"] = "auto"  # auto: while some windows have no label
+    teach: Literal["auto", "always"] = "auto"  # auto: if some training windows have no label
     temperature: float = Field(2.0, gt=0)  # of the transfer
     ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
     evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
@@ -269,24 +269,38 @@ class CoherenceTransfer(Method):
         return loss + torch.where(known, told, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return student's, teacher's, transfer and evidence losses, and the teacher's opinion."""
-        params = self.params
+        """Return the student's loss and its opinion; the teacher's as well if always followed."""
+        if self.params.transfer and self.params.teach == "always":
+            return self.semi_supervised_loss(batch, progress)
         said = self.network(batch.inputs, batch.available)
+        return self._own_loss(said, batch, progress), said.logits.detach().softmax(-1)
+
+    def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return student's, teacher's and transfer losses, and the teacher's opinion.
+
+        Where every window has a label, labels say it all, and nobody needs a teacher.
+        """
+        said = self.network(batch.inputs, batch.available)
+        loss = self._own_loss(said, batch, progress)
+        if not self.params.transfer:
+            return loss, said.logits.detach().softmax(-1)
+        target, classify = self._target(batch, progress), self._classify(batch)
+        taught = self.teacher(batch.clean, batch.present)
+        loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5, classify)
+        loss = loss + self._transfer(said, taught, batch, progress)
+        return loss, taught.logits.detach().softmax(-1)
+
+    def _own_loss(self, said: Opinions, batch: Batch, progress: float) -> Tensor:
+        """Return what the student learns from labels: fused, alone, prototypes and witness."""
+        params = self.params
         target, classify = self._target(batch, progress), self._classify(batch)
         loss = summed_loss(said, batch.available, target, batch.affect, params.unimodal, classify)
-        opinion = said.logits
         latent = self.space(said.encodings.detach())
         if params.evidence:
             loss = loss + params.evidence * self._evidence_loss(latent, batch, target, progress)
         if params.witness:
             loss = loss + params.witness * self._witness_loss(latent, said, batch)
-        if params.transfer:
-            taught = self.teacher(batch.clean, batch.present)
-            loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5, classify)
-            teaching = self._teaching(batch)
-            loss = loss + teaching * self._transfer(said, taught, batch, progress)
-            opinion = torch.where(teaching > 0, taught.logits, said.logits)
-        return loss, opinion.detach().softmax(-1)
+        return loss
 
     def _target(self, batch: Batch, progress: float) -> Tensor:
         """Return the labels, in the light of what the sensors think of them.
@@ -307,12 +321,6 @@ class CoherenceTransfer(Method):
         posterior = prior * (wrong + (right - wrong) * batch.target)
         posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
         return torch.where(self._doubted(batch), posterior, batch.target)
-
-    def _teaching(self, batch: Batch) -> Tensor:
-        """Return 1 if the teacher is to be followed: labels, where there are any, say it all."""
-        if self.params.teach == "always":
-            return batch.target.new_ones(())
-        return 1 - batch.target.isfinite().all(-1).to(batch.target.dtype).amin()
 
     def _doubted(self, batch: Batch) -> Tensor:
         """Return whether the run's labels are unreliable enough to be corrected."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.methods.base import Batch
+from pipeline.methods.base import Batch, Method
 from pipeline.methods.hybrid import Hybrid, HybridParams
 from pipeline.model.trust import Trust, TrustParams, trusted_target
 
@@ -15,15 +15,19 @@ class HybridTrustParams(HybridParams, TrustParams):
     trust: Trust = "on"
 
 
-class HybridTrust(Hybrid):
+class LabelTrust(Method):
+    """To be put before a method whose targets are to be trusted no further than they deserve."""
+
+    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return the method's loss on the targets that are to be trusted."""
+        target = trusted_target(batch, progress, self.params.trust, self.params.trust_from)
+        return super().loss(batch._replace(target=target), progress)
+
+
+class HybridTrust(LabelTrust, Hybrid):
     """The hybrid, trained on trusted targets."""
 
     Params = HybridTrustParams
-
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the hybrid's loss on the targets that are to be trusted."""
-        target = trusted_target(batch, progress, self.params.trust, self.params.trust_from)
-        return super().loss(batch._replace(target=target), progress)
 
 
 method = HybridTrust

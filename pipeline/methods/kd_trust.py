@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from pipeline.methods.base import Batch
+from pipeline.methods.hybrid_trust import LabelTrust
 from pipeline.methods.kd import Kd, KdParams
-from pipeline.model.trust import Trust, TrustParams, trusted_target
+from pipeline.model.trust import Trust, TrustParams
 
 
 class KdTrustParams(KdParams, TrustParams):
@@ -15,15 +13,10 @@ class KdTrustParams(KdParams, TrustParams):
     trust: Trust = "on"
 
 
-class KdTrust(Kd):
+class KdTrust(LabelTrust, Kd):
     """The distillation, trained on trusted targets; the consensus is the teacher's."""
 
     Params = KdTrustParams
-
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the distillation's loss on the targets that are to be trusted."""
-        target = trusted_target(batch, progress, self.params.trust, self.params.trust_from)
-        return super().loss(batch._replace(target=target), progress)
 
 
 method = KdTrust

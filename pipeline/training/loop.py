@@ -263,6 +263,12 @@ class _Trainer:
         self.present = to_device(torch.from_numpy(corpus.available).float())
         self.target = to_device(torch.from_numpy(target))
         self.affect = to_device(torch.from_numpy(affect))
+        unlabelled = any(
+            not np.isfinite(own[rows]).all()
+            for own, rows in zip(target, self.train_rows, strict=True)
+        )
+        anywhere = fabric.all_reduce(to_device(torch.tensor(float(unlabelled))), reduce_op="sum")
+        self.loss = "semi_supervised_loss" if anywhere else "loss"
         self.disagreement = to_device(
             torch.tensor(
                 [
@@ -329,7 +335,7 @@ class _Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
             batch = self._batch(index, augmentation)
-            loss, opinion = self.module("loss", batch, progress)
+            loss, opinion = self.module(self.loss, batch, progress)
             self.optimizer.zero_grad()
             self.fabric.backward(loss.sum())
             self.optimizer.step()

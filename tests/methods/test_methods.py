@@ -51,8 +51,8 @@ def test_nothing_of_a_missing_modality_enters_the_training(network: Method, batc
         sensor: torch.where(batch.available[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.inputs.items())
     }
-    loss, opinion = network.loss(batch, 0.5)
-    again, same = network.loss(batch._replace(inputs=other), 0.5)
+    loss, opinion = network.semi_supervised_loss(batch, 0.5)
+    again, same = network.semi_supervised_loss(batch._replace(inputs=other), 0.5)
     assert_close(loss, again)
     assert_close(opinion, same)
     assert opinion.isfinite().all()
@@ -64,8 +64,8 @@ def test_what_was_never_recorded_enters_no_loss(network: Method, batch: Batch) -
         sensor: torch.where(present[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.clean.items())
     }
-    loss, opinion = network.loss(batch._replace(present=present), 0.5)
-    again, same = network.loss(batch._replace(present=present, clean=clean), 0.5)
+    loss, opinion = network.semi_supervised_loss(batch._replace(present=present), 0.5)
+    again, same = network.semi_supervised_loss(batch._replace(present=present, clean=clean), 0.5)
     assert_close(loss, again)
     assert_close(opinion, same)
 
@@ -102,7 +102,7 @@ def test_readings_stay_in_their_ranges_and_nothing_means_ignorance(
 
 
 def test_every_weight_learns_and_none_of_the_calibration(network: Method, batch: Batch) -> None:
-    loss, opinion = network.loss(batch, 0.5)
+    loss, opinion = network.semi_supervised_loss(batch, 0.5)
     loss.backward()
     assert loss.isfinite()
     assert not opinion.requires_grad
@@ -155,13 +155,13 @@ def test_the_loss_is_finite_with_some_labels_or_none(
     network: Method, batch: Batch, progress: float
 ) -> None:
     several = batch._replace(affect=torch.where(torch.arange(12)[:, None] % 2 > 0, 0.5, torch.nan))
-    loss, _ = network.loss(several, progress)
+    loss, _ = network.semi_supervised_loss(several, progress)
     assert loss.isfinite()
     unlabelled = several._replace(
         target=torch.full_like(batch.target, torch.nan),
         affect=torch.full_like(batch.affect, torch.nan),
     )
-    loss, _ = network.loss(unlabelled, progress)
+    loss, _ = network.semi_supervised_loss(unlabelled, progress)
     loss.backward()
     assert loss.isfinite()
     for name, weight in network.named_parameters():
@@ -178,8 +178,8 @@ def test_a_window_without_a_label_does_not_influence_the_loss(
     other = {sensor: values.clone() for sensor, values in row.inputs.items()}
     for values in other.values():
         values[3] += 1.0
-    loss, _ = network.loss(row, 0.5)
-    again, _ = network.loss(row._replace(inputs=other), 0.5)
+    loss, _ = network.semi_supervised_loss(row, 0.5)
+    again, _ = network.semi_supervised_loss(row._replace(inputs=other), 0.5)
     assert_close(loss, again)
 
 
@@ -188,11 +188,11 @@ def test_runs_are_stacked(build: Build, batch: Batch) -> None:
         runs = [build(name, seed) for seed in range(2)]
         given = tuple_map(lambda value: torch.stack([value, value]), batch)
         stack = Stack(copy.deepcopy(runs)).train()
-        loss, opinion = stack("loss", given, 0.5)
+        loss, opinion = stack("semi_supervised_loss", given, 0.5)
         loss.sum().backward()
         reading = stack.eval()("read", (given.inputs, given.available))
         for run, network in enumerate(runs):
-            own_loss, own_opinion = network.train().loss(batch, 0.5)
+            own_loss, own_opinion = network.train().semi_supervised_loss(batch, 0.5)
             assert_close(loss[run], own_loss, msg=lambda text, n=name: f"{n}: {text}")
             assert_close(opinion[run], own_opinion)
             alone = network.eval().read((batch.inputs, batch.available))
@@ -204,7 +204,7 @@ def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
     for name in NAMES:
         stack = Stack([build(name, dropout=0.4) for _ in range(2)]).train()
         given = tuple_map(lambda value: torch.stack([value, value]), batch)
-        loss, _ = stack("loss", given, 0.5)
+        loss, _ = stack("semi_supervised_loss", given, 0.5)
         assert loss[0] != loss[1], name
 
 
@@ -214,7 +214,7 @@ def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str
     one = batch._replace(available=whole, inputs=batch.clean)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     for step in range(150):
-        loss, _ = network.loss(one, step / 150)
+        loss, _ = network.semi_supervised_loss(one, step / 150)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
