@@ -168,6 +168,7 @@ def _row(entry: Entry, clock: str) -> dict[str, object]:
         "path": one_line(entry.path),
         "item": entry.item and one_line(entry.item),
         "clock": entry.clock or clock,
+        "bad_channels": one_line(",".join(entry.bad_channels)) or None,
     }
 
 

@@ -38,6 +38,7 @@ class Recordings(Table):
     path: str  # relative to the dataset's root
     item: str = pa.Field(nullable=True)  # key of the recording inside a file that holds several
     clock: str = pa.Field(isin=CLOCKS)  # whether its own time is the session's
+    bad_channels: str = pa.Field(nullable=True)  # as the dataset says; a comma between names
     start_time: str = pa.Field(nullable=True)  # ISO 8601, as the header has it
     rate_hz: float = pa.Field(nullable=True, gt=0)
     n_channels: int = pa.Field(nullable=True, ge=1)

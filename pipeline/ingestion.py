@@ -161,7 +161,8 @@ def _ingest_one(
     store: Path,
     fingerprint: str,
 ) -> Result:
-    key = text_hash(row["recording"], row["content_hash"], fingerprint)
+    told = (row["recording"], row["content_hash"], row["bad_channels"] or "")
+    key = text_hash(*told, fingerprint)
     card = store / f"{key}.json"
     if card.is_file():
         return Result(row["recording"], key, False, **json.loads(card.read_text()))
@@ -190,6 +191,8 @@ def _compute(
     if modality.identity(path, row["item"]) != row["content_hash"]:
         raise RecordingError("the file changed while the pipeline ran", row["path"])
     signal = modality.read(path, row["item"], settings)
+    if row["bad_channels"]:
+        signal = signal.masked(row["bad_channels"].split(","))
     clean = modality.features(signal, settings)
     _check_features(clean, row["path"])
     arrays: dict[str, NDArray[Any]] = {

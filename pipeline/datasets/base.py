@@ -25,6 +25,8 @@ class Entry:
         Sampling rate the dataset's own papers state, checked against the header.
     clock : str or None
         As the dataset's `clock`, for this recording; None if it is no exception.
+    bad_channels : tuple of str
+        Those the dataset calls bad, by the names the modality's reader gives; they are masked.
     """
 
     session: str
@@ -34,6 +36,7 @@ class Entry:
     item: str | None = None
     declared_rate_hz: float | None = None
     clock: str | None = None
+    bad_channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

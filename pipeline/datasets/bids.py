@@ -16,7 +16,7 @@ A run is a session, its clock the EEG's: onsets count from its first sample. Sou
 be aligned, for which events called ``sync`` are the pulses. Every other event that lasts is a
 trial, its ``trial_type`` the intended emotion; ``valence`` and ``arousal`` are the subject's own
 ratings, from -1 to 1. Without ``classes.txt`` every such ``trial_type`` is a class. Channels whose
-status is bad are noted: the EEG's own quality check decides.
+status is bad are masked, beside those that the EEG's own quality check finds.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from pipeline.datasets._tables import (
 from pipeline.datasets.base import Entry, Listing
 from pipeline.datasets.folder import classes_in, stated_classes
 from pipeline.errors import ConsilienceError
+from pipeline.modalities.eeg import standard_names
 
 EEG = (".edf", ".bdf", ".vhdr", ".set")
 BESIDE = {
@@ -99,8 +100,10 @@ class Bids:
         entries, tables = _beside(root, set(runs), problems), []
         for session, (path, run) in runs.items():
             subject = f"sub-{run.subject}"
-            entries.append(Entry(session, subject, "eeg", path.relative_to(root).as_posix()))
-            notes += _bad_channels(run, root, problems)
+            bad, notes_on_bad = _bad_channels(run, root, problems)
+            place = path.relative_to(root).as_posix()
+            entries.append(Entry(session, subject, "eeg", place, bad_channels=bad))
+            notes += notes_on_bad
             tables.append(_tables(run, session, root, self.classes, problems))
         trials, pulses, annotations = (pl.concat(parts) for parts in zip(*tables, strict=True))
         return Listing(entries, trials, pulses, annotations, problems, notes)
@@ -168,14 +171,19 @@ def _read(path: Path, root: Path, columns: tuple[str, ...], problems: list[Probl
     return table.with_columns(pl.when(cells == NO_VALUE).then(None).otherwise(cells).name.keep())
 
 
-def _bad_channels(run: BIDSPath, root: Path, problems: list[Problem]) -> list[tuple[str, str]]:
+def _bad_channels(
+    run: BIDSPath, root: Path, problems: list[Problem]
+) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Return the EEG channels of a run whose status is bad, and a note on all such channels."""
     path = _sidecar(run, "channels")
     table = None if path is None else _read(path, root, ("name",), problems)
     if path is None or table is None or "status" not in table.columns:
-        return []
-    bad = table.filter(pl.col("status") == "bad")["name"].drop_nulls().to_list()
-    place = path.relative_to(root).as_posix()
-    return [(place, f"the dataset calls bad: {', '.join(bad)}")] if bad else []
+        return (), []
+    named = table.drop_nulls("name")
+    bad = named.filter(pl.col("status").str.to_lowercase() == "bad")["name"].to_list()
+    standard = standard_names(named["name"])
+    note = (path.relative_to(root).as_posix(), f"the dataset calls bad: {', '.join(bad)}")
+    return tuple(standard[name] for name in bad if name in standard), [note] if bad else []
 
 
 def _tables(

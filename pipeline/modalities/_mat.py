@@ -252,7 +252,7 @@ def _variable(path: Path, name: str, mtime_ns: int, size: int) -> NDArray[Any]:
 def _shapes_73(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     with h5py.File(path, "r") as file:
         return {
-            name: (file[name].shape[::-1], _kind(file[name]))
+            name: (file[name].shape[::-1], kind_of(file[name]))
             for name in file
             if isinstance(file.get(name, getlink=True), h5py.HardLink)
             and isinstance(file[name], h5py.Dataset)
@@ -260,7 +260,14 @@ def _shapes_73(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
         }
 
 
-def _kind(dataset: h5py.Dataset) -> str:
+def own(group: h5py.Group, name: str) -> Any:
+    """Return a member of an HDF5 group. Raises ValueError if it is a link or not there."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"there is no {name} in the file itself")
+    return group[name]
+
+
+def kind_of(dataset: h5py.Dataset) -> str:
     """Return MATLAB's name of a dataset's type, or the reason why it cannot be loaded."""
     if dataset.external or dataset.is_virtual:
         return "what another file holds"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash, text_hash
-from pipeline.modalities import _mat, _xdf
+from pipeline.modalities import _eeglab, _mat, _xdf
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,8 @@ class Recording:
     n_samples : int
     start_time : str or None
         ISO 8601 time of the first sample.
+    bads : tuple of str
+        Channels the file itself calls bad.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Recording:
     rate_hz: float
     n_samples: int
     start_time: str | None
+    bads: tuple[str, ...] = ()
 
     @property
     def file_bytes(self) -> int:
@@ -130,7 +133,8 @@ def open_recording(path: Path, item: str | None) -> Recording:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     suffix = path.suffix.lower()
-    found = {".xdf": XdfStream, ".mat": MatTrial}.get(suffix, MneFile)(path, item)
+    reader = {".xdf": XdfStream, ".mat": MatTrial}.get(suffix, MneFile)
+    found = (Set73 if _is_set_73(path) else reader)(path, item)
     if found.n_samples == 0:
         raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
     if not 1 <= found.rate_hz <= MAX_RATE_HZ:
@@ -149,7 +153,9 @@ def identity(path: Path, item: str | None) -> str:
         return _mat.identity(path, item)
     if suffix not in (".vhdr", ".set", ".fif"):
         return content_hash(path)
-    parts = [path, *MneFile(path, item).companions, path.with_suffix(".vmrk")]
+    new = _is_set_73(path)
+    samples = [_eeglab.header(path).samples] if new else MneFile(path, item).companions
+    parts = [path, *samples, path.with_suffix(".vmrk")]
     known = sorted({part for part in parts if part.is_file()})
     return text_hash(*map(content_hash, known)) if len(known) > 1 else content_hash(path)
 
@@ -182,6 +188,7 @@ class MneFile(Recording):
         self.rate_hz = float(self.raw.info["sfreq"])
         self.n_samples = int(self.raw.n_times)
         self.start_time = date.isoformat() if date else None
+        self.bads = tuple(self.raw.info["bads"])
 
     @cached_property
     def companions(self) -> list[Path]:
@@ -282,6 +289,26 @@ class MatTrial(Recording):
         return picked
 
 
+class Set73(Recording):
+    """An EEGLAB file of MATLAB version 7.3; as in EEGLAB, numbers stand for microvolts."""
+
+    def __init__(self, path: Path, item: str | None) -> None:
+        self.path = path
+        self.header = _eeglab.header(path)
+        self.names, self.rate_hz = self.header.names, self.header.rate_hz
+        self.n_samples, self.start_time = self.header.n_samples, None
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the file that holds the samples."""
+        return self.header.samples.stat().st_size
+
+    def _read(self, names: Sequence[str], default_v: float) -> Array:
+        picks = [self.names.index(name) for name in names]
+        picked: Array = _eeglab.read(self.header, self.path, picks) * default_v
+        return picked
+
+
 def rising_edges(line: Array) -> NDArray[np.intp]:
     """Return the first samples at which a trigger line stands above half its height."""
     rest, top = np.median(line), np.max(line)
@@ -289,13 +316,11 @@ def rising_edges(line: Array) -> NDArray[np.intp]:
     return np.flatnonzero(high[1:] & ~high[:-1]) + 1
 
 
+def _is_set_73(path: Path) -> bool:
+    return path.suffix.lower() == ".set" and _mat.is_hdf5(path)
+
+
 def _check_set(path: Path) -> None:
-    if _mat.is_hdf5(path):
-        raise RecordingError(
-            "the EEGLAB file is of MATLAB version 7.3",
-            str(path),
-            'save it from EEGLAB with \'pop_saveset(..., "version", "7")\'',
-        )
     _mat.check_head(path)
     _mat.check_unfolding(path)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
@@ -132,6 +132,12 @@ class Signal:
     channels: tuple[str, ...]
     pulses_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     anchors_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+
+    def masked(self, channels: Collection[str]) -> Signal:
+        """Return the signal with NaN for all that some channels say; other names are ignored."""
+        values = np.array(self.values, np.float64)
+        values[:, [name in channels for name in self.channels]] = np.nan
+        return replace(self, values=values)
 
 
 @dataclass(frozen=True)

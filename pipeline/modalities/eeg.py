@@ -5,7 +5,7 @@ splines (Perrin et al. 1989), the mains hum is notched out, the signal band-pass
 to the average. Band power is taken from a Hann window that slides over the cleaned signal.
 
 What was lost stays lost: samples that a packet counter or the time stamps show to be missing open
-a gap in time, an electrode without contact reads NaN, and frames over either are NaN.
+a gap in time, an electrode without contact or called bad reads NaN, and frames over either are NaN.
 """
 
 from __future__ import annotations
@@ -131,11 +131,13 @@ class Eeg:
         -------
         Signal
             ``values`` float64 in volts, shape (n_samples, n_channels); NaN where an electrode
-            has too little contact. Times leave out what the packet counter shows to be missing.
+            has too little contact, or the file calls it bad. Times leave out what the packet
+            counter shows to be missing.
         """
         recording = open_recording(path, item)
         names = _eeg_names(recording)
         values = recording.values(list(names), MICRO)
+        values[:, [name in recording.bads for name in names]] = np.nan
         for channel, lost in _without_contact(recording, names, params.min_contact).items():
             values[lost, channel] = np.nan
         times_s, pulses = recording.times_s(), recording.pulses()
@@ -164,6 +166,8 @@ class Eeg:
         names = _eeg_names(recording)
         packets = packets_of(recording)
         found = packets.findings() if packets else []
+        bads = [standard for name, standard in names.items() if name in recording.bads]
+        found += [f"the file calls bad: {', '.join(bads)}"] if bads else []
         bad = _without_contact(recording, names, EegParams().min_contact)
         shares = {channel: float(lost.mean()) for channel, lost in bad.items()}
         found += [
@@ -269,6 +273,8 @@ def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, 
 def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, str]:
     """Find channels without contact, flat, or outstanding in amplitude or high-frequency noise.
 
+    Those called bad say nothing at all, and so count as without contact.
+
     Parameters
     ----------
     values : ndarray of float64, shape (n_samples, n_channels)
@@ -281,7 +287,7 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
     """
     unknown = ~np.isfinite(values)
     values = filled(values)
-    bads = {int(i): "without contact" for i in np.flatnonzero(_lost(unknown, params))}
+    bads = {int(i): "without contact or called bad" for i in np.flatnonzero(_lost(unknown, params))}
     flat = flat_fraction(values, rate_hz) > 0.1
     bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
     good = np.array([i for i in range(values.shape[1]) if i not in bads], int)

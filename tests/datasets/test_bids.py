@@ -16,6 +16,8 @@ from pipeline.contracts import Annotations, Trials
 from pipeline.datasets.base import opened
 from pipeline.datasets.bids import dataset
 from pipeline.errors import ConsilienceError
+from pipeline.ingestion import _ingest_one
+from pipeline.modalities.eeg import EegParams
 from pipeline.seeds import generator
 
 RUN = "sub-01/ses-1/eeg/sub-01_ses-1_task-film_run-01"
@@ -76,6 +78,15 @@ def test_events_become_trials_annotations_and_pulses(root):
     assert listing.pulses["time_s"].to_list() == [0.5]
 
 
+def test_bad_channels_go_by_their_standard_names(root):
+    """What is no EEG is noted and left to whom it concerns."""
+    rows = ("EEG T3-REF\tEEG\tBad", "ECG\tECG\tbad", "Cz\tEEG\tgood", "n/a\tEEG\tbad")
+    put(root, f"{RUN}_channels.tsv", "\n".join(("name\ttype\tstatus", *rows)) + "\n")
+    listing = dataset.list(root)
+    assert {e.modality: e.bad_channels for e in listing.entries}["eeg"] == ("T7",)
+    assert listing.notes[0][1].endswith("EEG T3-REF, ECG")
+
+
 def test_bad_channels_are_noted(root):
     ((where, what),) = dataset.list(root).notes
     assert where == f"{RUN}_channels.tsv"
@@ -131,7 +142,7 @@ def test_what_mne_bids_writes_is_read(tmp_path):
     info = mne.create_info(["Fp1", "Fz", "Cz", "Pz"], 128.0, "eeg")
     data = generator("mne-bids").normal(0, 2e-5, (4, 128 * 10))
     raw = mne.io.RawArray(data, info, verbose="error")
-    raw.info["line_freq"] = 50
+    raw.info["line_freq"], raw.info["bads"] = 50, ["Fz"]
     raw.set_annotations(mne.Annotations([1.0, 5.0], [3.0, 3.0], ["sad", "happy"]))
     path = mne_bids.BIDSPath(subject="01", task="film", datatype="eeg", root=tmp_path)
     mne_bids.write_raw_bids(raw, path, format="BrainVision", allow_preload=True, verbose="error")
@@ -139,8 +150,24 @@ def test_what_mne_bids_writes_is_read(tmp_path):
     assert found.classes == ("happy", "sad")
     catalog = build_catalog(found, tmp_path)
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"]
+    assert catalog.recordings["eeg"]["bad_channels"].to_list() == ["Fz"]
     assert catalog.trials.select("start_s", "end_s").rows() == [(1, 4), (5, 8)]
     assert np.isclose(catalog.recordings["eeg"]["duration_s"].item(), 10)
+
+
+def test_bad_channels_are_masked_in_the_features(root):
+    """Whoever changes the sidecar changes the result and the key it is stored under."""
+    store = root.parent / "store"
+    store.mkdir(exist_ok=True)
+    settings = EegParams(channels=("Fp1", "Fz", "Cz", "Pz"), corruptions={})
+    results = []
+    for status in ("bad", "good"):
+        put(root, f"{RUN}_channels.tsv", f"name\ttype\tstatus\nFp1\tEEG\t{status}\n")
+        catalog = build_catalog(opened(dataset, root), root, ["eeg"])
+        (row,) = catalog.recordings["eeg"].rows(named=True)
+        results.append(_ingest_one(row, root, "eeg", settings, store, "code"))
+    assert [r.quality["bad_channel_fraction"] for r in results] == [0.25, 0.0]
+    assert len({r.key for r in results}) == 2
 
 
 cells = st.floats(width=16).map(str) | st.sampled_from(["n/a", "sync", "sad", '"', "\0", "", "é"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import edfio
@@ -212,6 +213,110 @@ def test_matlab_7_3_is_read(tmp_path):
     assert np.allclose(modality.read(path, "1", PARAMS).values, 1e-6 * trials[:, :, 1])
 
 
+def chars(group: h5py.Group, name: str, text: str) -> h5py.Dataset:
+    group[name] = np.frombuffer(text.encode("utf-16-le"), "<u2")[:, None]
+    group[name].attrs["MATLAB_class"] = np.bytes_("char")
+    return group[name]
+
+
+def write_set_73(path: Path, inside: bool = True, group: str = "EEG", **changes: object) -> Path:
+    """Write what EEGLAB saves with ``-v7.3``: a structure, or its fields alone (``-struct``)."""
+    path.parent.mkdir(exist_ok=True)
+    with h5py.File(path, "w", userblock_size=512) as file:
+        fields = file.require_group(group)
+        said = {"nbchan": len(NAMES), "trials": 1, "pnts": len(VALUES), "srate": RATE_HZ}
+        for name, value in (said | changes).items():
+            fields[name] = np.full((1, 1), value, float)
+        stored = (1e6 * VALUES).astype("<f4")
+        if inside:
+            fields["data"] = stored  # MATLAB writes its axes in reverse
+        else:
+            chars(fields, "data", "renamed since.fdt")
+            stored.tofile(path.with_suffix(".fdt"))
+        labels = [chars(file, f"#refs#/{number}", name) for number, name in enumerate(NAMES)]
+        fields["chanlocs/labels"] = np.array([label.ref for label in labels], h5py.ref_dtype)[
+            :, None
+        ]
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+@pytest.mark.parametrize(("inside", "group"), [(True, "EEG"), (False, "EEG"), (True, "/")])
+def test_eeglab_files_of_matlab_7_3_are_read(tmp_path, inside, group):
+    path = write_set_73(tmp_path / "a.set", inside, group)
+    header = modality.probe(path, None)
+    assert (header.rate_hz, header.n_channels, header.duration_s) == (RATE_HZ, 6, 10)
+    signal = modality.read(path, None, PARAMS)
+    assert signal.channels == NAMES
+    assert np.abs(signal.values - VALUES).max() < 1e-10
+    before = modality.identity(path, None)
+    changed = path if inside else path.with_suffix(".fdt")
+    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
+    assert modality.identity(path, None) != before
+
+
+def replaced(name: str, value: object) -> Callable[[h5py.Group], None]:
+    def change(fields: h5py.Group) -> None:
+        del fields[name]
+        fields[name] = value
+
+    return change
+
+
+def elsewhere(fields: h5py.Group) -> None:
+    del fields["data"]
+    fields.create_dataset("data", VALUES.shape, "f4", external="/etc/hostname")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (replaced("trials", [[3.0]]), "cut into 3 epochs"),
+        (replaced("nbchan", [[5.0]]), "not \\(2000, 5\\)"),
+        (replaced("nbchan", [[np.nan]]), "cannot be"),
+        (replaced("srate", [[1.0, 2.0]]), "srate is no number"),
+        (replaced("pnts", h5py.SoftLink("/EEG/srate")), "no pnts in the file itself"),
+        (replaced("data", h5py.ExternalLink("b.set", "/x")), "no data in the file itself"),
+        (elsewhere, "what another file holds"),
+        (lambda fields: replaced("data", chars(fields, "x", "/etc/passwd"))(fields), "missing"),
+        (lambda fields: replaced("data", chars(fields, "x", "é" * 101))(fields), "too long"),
+        (replaced("chanlocs/labels", np.zeros((6, 1))), "0 different channel names for 6"),
+    ],
+)
+def test_eeglab_files_of_matlab_7_3_that_contradict_themselves_are_refused(tmp_path, change, said):
+    path = write_set_73(tmp_path / "a.set")
+    with h5py.File(path, "r+") as file:
+        change(file["EEG"])
+    with pytest.raises(RecordingError, match=said):
+        modality.probe(path, None)
+
+
+def test_samples_beside_an_eeglab_file_of_matlab_7_3_are_checked(tmp_path):
+    path = write_set_73(tmp_path / "study/a.set", inside=False)
+    samples = path.with_suffix(".fdt")
+    outside = samples.rename(tmp_path / "outside.fdt")
+    samples.symlink_to(outside)
+    with pytest.raises(RecordingError, match="another folder"):
+        modality.probe(path, None)
+    samples.unlink()
+    samples.write_bytes(outside.read_bytes()[:-1])
+    with pytest.raises(RecordingError, match="truncated: 47999 of 48000 bytes"):
+        modality.probe(path, None)
+
+
+def test_what_a_file_calls_bad_reads_nan_and_is_told(tmp_path):
+    write_fif(tmp_path / "good_raw.fif")
+    raw = mne.io.read_raw(tmp_path / "good_raw.fif", verbose="error")
+    raw.info["bads"] = ["C3"]
+    path = tmp_path / "a_raw.fif"
+    raw.save(path, verbose="error")
+    unknown = np.isnan(modality.read(path, None, PARAMS).values)
+    assert unknown.all(axis=0).tolist() == [name == "C3" for name in NAMES]
+    assert not unknown.any(axis=0)[[name != "C3" for name in NAMES]].any()
+    assert modality.inspect(path, None)[0] == "the file calls bad: C3"
+
+
 def test_deaps_trials_are_read(tmp_path):
     path = tmp_path / "s01.mat"
     data = generator("deap").standard_normal((3, 40, 1024))
@@ -305,13 +410,6 @@ def test_a_bomb_as_eeglab_file_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.set"
     bomb(path)
     with pytest.raises(RecordingError, match="unfold"):
-        modality.probe(path, None)
-
-
-def test_eeglab_files_of_matlab_7_3_say_what_to_do(tmp_path):
-    path = tmp_path / "a.set"
-    h5py.File(path, "w").close()
-    with pytest.raises(RecordingError, match=r"7\.3 .*pop_saveset"):
         modality.probe(path, None)
 
 
