@@ -46,7 +46,9 @@ class Demo:
     modalities: ClassVar[tuple[str, ...]] = ("eeg", "audio", "video")
     classes: ClassVar[tuple[str, ...]] = ("happy", "angry", "sad", "calm")
     clock: ClassVar[str] = "anchors"
-    preset: ClassVar[dict[str, Any]] = {}
+    preset: ClassVar[dict[str, Any]] = {
+        "modalities": {"eeg": {}, "audio": {"relative": True}, "video": {"relative": True}}
+    }
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.

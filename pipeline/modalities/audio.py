@@ -29,6 +29,7 @@ from pydantic import Field, model_validator
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
+from pipeline.modalities._baseline import from_median
 from pipeline.modalities._container import (
     CONTAINERS,
     declared_s,
@@ -114,6 +115,9 @@ class AudioParams(VoiceParams):
 
     speech_probability: float = Field(
         0.15, gt=0, lt=1, description="from which on a loud frame is speech"
+    )
+    relative: bool = Field(
+        False, description="count from the median of the speech, if it holds several episodes"
     )
 
 
@@ -217,6 +221,9 @@ class Audio:
         values = np.stack(list(columns.values()), axis=1).astype(np.float32)
         lost = lost_frames(np.isnan(signal.values), len(values), params)
         values[lost] = np.nan
+        if params.relative:
+            speech = columns["speech"].astype(bool) & ~lost
+            values[:, :-1] = from_median(values[:, :-1], speech)
         times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
         measures = quality(clean, columns["loudness_db"][~lost], columns["speech"][~lost])
         measures["lost_fraction"] = float(lost.mean())
@@ -294,7 +301,7 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     -------
     dict of str to ndarray of float32, shape (n_frames,)
     """
-    frames = _frames(sound, params.window_s, params)
+    frames = framed(sound, params.window_s, params)
     parts = [_spectra(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
     measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     mel, loudness = measured.pop("mel"), measured.pop("loudness_db")
@@ -323,7 +330,7 @@ def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
     spectrum = scipy.fft.rfft(frames * window, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
     power += np.float32(10 ** (SILENCE_DB / 10 - 2))
-    bank = _mel(params.rate_hz, frames.shape[1], params.mel_bands)
+    bank = mel_bank(params.rate_hz, frames.shape[1], params.mel_bands)
     return {
         "mel": 10 * np.log10(power @ bank.T),
         **_spectral(power, params),
@@ -405,7 +412,7 @@ def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
     strength : ndarray of float32, shape (n_frames,)
         Height of the peak, 0 to 1: harmonic part of the power.
     """
-    frames = _frames(sound, params.pitch_window_s, params)
+    frames = framed(sound, params.pitch_window_s, params)
     parts = [_peaks(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
     pitch, strength, loud = (np.concatenate(column) for column in zip(*parts, strict=True))
     voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
@@ -446,7 +453,7 @@ def _autocorrelation(frames: Array) -> Array:
     return result
 
 
-def _frames(sound: Array, length_s: float, params: AudioParams) -> Array:
+def framed(sound: Array, length_s: float, params: VoiceParams) -> Array:
     """Cut overlapping frames centred on multiples of the hop, mirroring the ends."""
     size = 2 * round(length_s * params.rate_hz / 2)
     hop = round(params.hop_s * params.rate_hz)
@@ -455,7 +462,8 @@ def _frames(sound: Array, length_s: float, params: AudioParams) -> Array:
 
 
 @lru_cache
-def _mel(rate_hz: float, size: int, n_bands: int) -> Array:
+def mel_bank(rate_hz: float, size: int, n_bands: int) -> Array:
+    """Return the weights of the mel bands, each summing to 1, shape (n_bands, size // 2 + 1)."""
     bank: Array = librosa.filters.mel(sr=rate_hz, n_fft=size, n_mels=n_bands)
     return bank / bank.sum(axis=1, keepdims=True)
 

@@ -28,6 +28,7 @@ from pydantic import Field
 
 from pipeline.errors import RecordingError
 from pipeline.files import content_hash
+from pipeline.modalities._baseline import from_median
 from pipeline.modalities._container import CONTAINERS, declared_s, open_container, origin_s
 from pipeline.modalities._corrupt_video import CORRUPTIONS
 from pipeline.modalities._face_detector import look
@@ -79,6 +80,9 @@ class VideoParams(ModalityParams):
     flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
     flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
     flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
+    relative: bool = Field(
+        False, description="count from the recording's median, if it holds several episodes"
+    )
     KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
@@ -211,6 +215,8 @@ class Video:
         unknown = np.isnan(boxes[:, 0])
         unknown[1:] |= unknown[:-1]  # motion needs the frame before, too
         values[unknown] = np.nan
+        if params.relative:
+            values = from_median(values, ~unknown)
         quality = _quality(frames, times_s, crops, track)
         return Features(values, times_s, tuple(columns), quality)
 

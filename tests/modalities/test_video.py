@@ -245,6 +245,12 @@ def test_light_does_not_change_appearance(signal: Signal) -> None:
         assert ("grey" in name) == (change > 0.5) or "side" in name, name
 
 
+def test_relative_features_count_from_the_recordings_median(signal: Signal) -> None:
+    plain = modality.features(signal, PARAMS).values
+    relative = modality.features(signal, PARAMS.model_copy(update={"relative": True})).values
+    assert np.allclose(plain - np.nanmedian(plain, axis=0), relative, atol=1e-5, equal_nan=True)
+
+
 def test_registration_takes_jitter_out_of_the_boxes(signal: Signal) -> None:
     boxes = track_face(signal.values, signal.times_s, PARAMS).boxes
     jitter = generator("jitter").uniform(-2, 2, (len(boxes), 2))
