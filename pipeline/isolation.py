@@ -1,9 +1,9 @@
 """Recordings side by side, each where it can harm itself alone.
 
 Readers are libraries in C that strangers' files can bring to hang, to crash or to ask for all
-memory there is. So each file is opened in a worker process with a limit of time and of memory. If
-a worker is lost, those files that were being read are tried again one at a time: the one that is
-lost again is the culprit, the others go on.
+memory there is. So each file is opened in a worker process with a limit of time and of memory. A
+worker that runs out of time leaves a note. If one is lost otherwise, those files that were being
+read are tried again one at a time: the one that is lost again is the culprit, the others go on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pipeline.parallel import LOG_EVERY_S, progress_bar, workers
@@ -81,24 +84,28 @@ def _each(
     limit_s: float,
     on_loss: Callable[[Item, str], Result],
 ) -> Generator[tuple[int, Result], None, None]:
-    n_workers = workers()
     todo = deque(range(len(items)))
     while todo and math.isinf(limit_s):
         index = todo.popleft()
         yield index, function(items[index])
-    while todo:
-        suspects = yield from _until_lost(function, items, todo, n_workers, n_workers, limit_s)
-        for index in suspects:
-            began_s = time.monotonic()
-            alone = deque([index])
-            if (yield from _until_lost(function, items, alone, 1, n_workers, limit_s)):
-                hung = time.monotonic() - began_s >= limit_s
-                reason = (
-                    f"its reader was not done after {limit_s:g} s"
-                    if hung
-                    else "its reader crashed, or needs more memory than there is"
-                )
-                yield index, on_loss(items[index], f"{reason} (export it again)")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as notes:
+        run = partial(_until_lost, function, items, limit_s=limit_s, notes=Path(notes))
+        while todo:
+            for index in (yield from run(todo, workers())):
+                hung = _hung(Path(notes), index)
+                if hung or (yield from run(deque([index]), 1)):
+                    reason = (
+                        f"its reader was not done after {limit_s:g} s"
+                        if hung or _hung(Path(notes), index)
+                        else "its reader crashed, or needs more memory than there is"
+                    )
+                    yield index, on_loss(items[index], f"{reason} (export it again)")
+
+
+def _hung(notes: Path, index: int) -> bool:
+    """Say whether the worker that read an item ran out of time."""
+    note = notes / str(index)
+    return note.is_file() and note.stat().st_size > 0
 
 
 def _until_lost(
@@ -106,18 +113,20 @@ def _until_lost(
     items: Sequence[Item],
     todo: deque[int],
     n_at_once: int,
-    n_workers: int,
     limit_s: float,
+    notes: Path,
 ) -> Generator[tuple[int, Result], None, list[int]]:
     """Yield results until all is done or a worker is lost; return what was being worked on then.
 
     No more is handed out than is worked on, so that few are suspected.
     """
+    n_workers = workers()
     running: dict[Future[Any], int] = {}
     while todo or running:
         try:
             while todo and len(running) < n_at_once:
-                future = _pool(n_workers).submit(_limited, function, items[todo[0]], limit_s)
+                item, note = items[todo[0]], notes / str(todo[0])
+                future = _pool(n_workers).submit(_limited, function, item, limit_s, note)
                 running[future] = todo.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 result = future.result()
@@ -149,10 +158,13 @@ def _begin(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
-def _limited(function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
-    """Apply a function; end the process if it takes too long, even within a library."""
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        faulthandler.dump_traceback_later(limit_s, exit=True, file=nowhere)
+def _limited(function: Callable[[Item], Result], item: Item, limit_s: float, note: Path) -> Result:
+    """Apply a function; end the process if it takes too long, even within a library.
+
+    The note is then where it stood, and else removed.
+    """
+    with note.open("w") as file:
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=file)
         try:
             return function(item)
         except Exception:
@@ -161,3 +173,4 @@ def _limited(function: Callable[[Item], Result], item: Item, limit_s: float) -> 
             os._exit(1)
         finally:
             faulthandler.cancel_dump_traceback_later()
+            note.unlink()

@@ -35,6 +35,17 @@ def test_a_lost_worker_costs_its_own_item_alone(tmp_path, monkeypatch):
     assert took_s < 120
 
 
+def test_whoever_ran_out_of_time_is_not_given_as_much_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "1")
+    os.mkfifo(tmp_path / "pipe")
+    begun, pipe = str(tmp_path / "begun"), str(tmp_path / "pipe")
+    items = ["1 + 1", f"open({begun!r}, 'a').write('.') and open({pipe!r}).read()", "2 + 2"]
+    found = isolated_map(eval, items, "test", 600, lambda item, reason: reason)
+    assert found == [2, "its reader was not done after 1 s (export it again)", 4]
+    assert (tmp_path / "begun").read_text() == "."
+
+
 def test_an_error_is_the_callers(monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     with pytest.raises(ZeroDivisionError):
