@@ -131,7 +131,7 @@ def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> Exter
     asked = protocol.conditions(corpus)
     if not grid:
         asked = [condition for condition in asked if condition.kind == SUBSET]
-    encoders = loop.encoders_for(corpus.features, 1, 0.0)
+    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
     prepared = protocol.prepare_windows(corpus, encoders, asked)
     example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
     torch.set_num_threads(card["training"]["cpu_threads"])

@@ -361,12 +361,12 @@ def _windows_hash(corpus: Corpus) -> str:
         for name in corpus.modalities
         for variant in (data.CLEAN, *corpus.variants[name])
     ]
-    files += [corpus.folder / name for name in ("index.parquet", "splits.parquet")]
+    files += [corpus.folder / name for name in ("index.parquet", "splits.parquet", "meta.json")]
     return text_hash(*parallel_map(content_hash, files, "hash windows"))
 
 
 def _prepare(corpus: Corpus, asked: Sequence[Condition], path: Path) -> None:
-    encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
+    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
     prepared = protocol.prepare_windows(corpus, encoders, asked)
     arrays = {
         f"{name}/{variant}": values.numpy()

@@ -84,6 +84,11 @@ class ModalityParams(BaseModel):
         """Names of the corrupted variants: ``<kind>_<severity>``."""
         return tuple(f"{kind}_{level}" for kind in self.corruptions for level in SEVERITIES)
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """What `Modality.encoder` is told beside sizes: which network, how large."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Header:
@@ -173,6 +178,9 @@ class Modality(Protocol):
         File name endings it reads, lower case with the dot.
     Params : type of ModalityParams
         Its parameters with their defaults.
+    reads : str, optional
+        The modality whose recordings this is another reading of: datasets that offer them offer
+        it, without a word of their own.
     """
 
     name: ClassVar[str]
@@ -217,8 +225,11 @@ class Modality(Protocol):
         """Return the frames a second of a window, or None for one frame a window."""
         ...
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
-        """Return the network that turns prepared windows into ``width`` numbers."""
+    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
+        """Return the network that turns prepared windows into ``width`` numbers.
+
+        ``encoding`` is the parameters' `ModalityParams.encoding`.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import mne
 import numpy as np
@@ -95,6 +95,25 @@ class EegParams(ModalityParams):
         if unknown:
             raise ValueError(f"channels are no 10-20 names: {', '.join(unknown)}")
         return self
+
+
+class Cleaned(NamedTuple):
+    """A cleaned recording.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_channels, n_samples)
+        In volts, channels as the parameters order them.
+    rate_hz : float
+    gone : ndarray of bool, shape (n_samples,)
+        Moments at which too many channels say nothing.
+    quality : dict of str to float
+    """
+
+    values: Array
+    rate_hz: float
+    gone: NDArray[np.bool_]
+    quality: dict[str, float]
 
 
 class Eeg:
@@ -196,18 +215,28 @@ class Eeg:
             If the rate is too low for the bands, the recording shorter than a window, or too
             many channels are missing, flat, NaN or noisy.
         """
-        rate_hz = _rate_hz(signal, params)
-        values, received = on_grid(signal, rate_hz)
-        raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
-        clean = _clean(raw, bads, params)
-        power, centres_s = band_power(clean * 1e6, rate_hz, params)
+        cleaned = self.cleaned(signal, params)
+        power, centres_s = band_power(cleaned.values * 1e6, cleaned.rate_hz, params)
         frames = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
-        gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
-        frames[_overlaps(gone, rate_hz, params)] = np.nan
+        frames[_overlaps(cleaned.gone, cleaned.rate_hz, params)] = np.nan
         names = tuple(
             f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
         )
-        return Features(frames, signal.times_s[0] + centres_s, names, quality)
+        return Features(frames, signal.times_s[0] + centres_s, names, cleaned.quality)
+
+    def cleaned(self, signal: Signal, params: EegParams) -> Cleaned:
+        """Bring a recording to an even rate and clean it.
+
+        Raises
+        ------
+        RecordingError
+            See `features`.
+        """
+        rate_hz = _rate_hz(signal, params)
+        values, received = on_grid(signal, rate_hz)
+        raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
+        gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
+        return Cleaned(_clean(raw, bads, params), rate_hz, gone, quality)
 
     def corrupt(
         self,

@@ -42,7 +42,7 @@ def evaluate(params: Params) -> None:
 
     corpus = data.load(WINDOWS)
     asked = protocol.conditions(corpus)
-    encoders = loop.encoders_for(corpus.features, 1, 0.0)  # the fixed step has no parameters
+    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
     prepared = protocol.prepare_windows(corpus, encoders, asked)
     weights = statistics.subject_weights(
         evaluation.subject_codes(corpus)[1], params.robustness.bootstrap

@@ -34,7 +34,10 @@ def train(method: str, params: Params) -> None:
         settings.model_dump_json(),
         training.model_dump_json(),
         *(content_hash(path) for path in sorted(WINDOWS.rglob(f"{data.CLEAN}.npy"))),
-        *(content_hash(WINDOWS / name) for name in ("index.parquet", "splits.parquet")),
+        *(
+            content_hash(WINDOWS / name)
+            for name in ("index.parquet", "splits.parquet", "meta.json")
+        ),
         *(content_hash(path) for path in _code()),
     )
     checkpoint = CHECKPOINTS / method / identity[:16]
@@ -44,6 +47,7 @@ def train(method: str, params: Params) -> None:
         "dataset": corpus.dataset,
         "classes": corpus.classes,
         "features": corpus.features,
+        "encodings": corpus.encodings,
         "params": settings.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "runs": [{"fold": fold, "seed": seed} for fold, seed in fitted.runs],

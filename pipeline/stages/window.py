@@ -212,6 +212,7 @@ def _meta(
         "classes": list(json.loads(LABEL_SUMMARY.read_text())["classes"]),
         "features": features,
         "variants": {name: [v for v in own if v != CLEAN] for name, own in cuts.items()},
+        "encodings": {name: settings.modalities[name].encoding for name in grids},
         "frame_rate_hz": {name: grid.rate_hz for name, grid in grids.items()},
         "length_s": settings.windows.length_s,
     }

@@ -463,7 +463,7 @@ def check_encoder(case: ModalityCase) -> None:
     windows = _windows(case)
     width = 7
     torch.manual_seed(0)
-    encoder = case.modality.encoder(windows.shape[2], width, 0.0)
+    encoder = case.modality.encoder(windows.shape[2], width, 0.0, **case.settings.encoding)
     prepared = encoder.prepare(windows)
     require(
         len(prepared) == len(windows) and torch.isfinite(prepared).all(),

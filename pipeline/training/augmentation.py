@@ -67,12 +67,16 @@ class Augmentation:
         return torch.where(kept.sum(-1, keepdim=True) > 0, kept, last * present)
 
     def corrupt(self, windows: Tensor, available: Tensor) -> Tensor:
-        """Add noise to standardised windows (R, B, ...), drop numbers, hide what is dropped."""
+        """Add noise to standardised windows (R, B, ...), drop numbers, hide what is dropped.
+
+        Of windows with a time axis, the last, a number is dropped at all times.
+        """
         level = (self._uniform(windows.shape[1:2]) * 2 - 1).clamp(min=0) * self.noise
         level = level.reshape(level.shape + (1,) * (windows.ndim - 2)).to(windows.device)
         shape = windows.shape[1:]
         noise = np.stack([g.standard_normal(shape, np.float32) for g in self._generators])
-        keep = self._uniform(shape) >= self.feature_dropout
+        kept = shape[:2] + (1,) * len(shape[2:])
+        keep = self._uniform(kept) >= self.feature_dropout
         noisy = windows + level * torch.from_numpy(noise).to(windows.device)
         return mask(noisy * keep.to(windows.device), available)
 

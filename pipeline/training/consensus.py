@@ -76,7 +76,7 @@ def cross_fitted(
     n_classes = target.shape[1]
     y, asked = target[rows].astype(float), available[rows]
     labelled = np.isfinite(y).all(1)
-    inputs = [values.flatten(1)[rows].double().numpy() for values in prepared.values()]
+    inputs = [_summed_up(values[rows]).double().numpy() for values in prepared.values()]
     groups = _groups(subject[rows], labelled)
     scores = np.zeros((len(inputs), len(rows), n_classes))
     for number, values in enumerate(inputs):
@@ -91,6 +91,13 @@ def cross_fitted(
     probability = np.full((len(target), n_classes), 1 / n_classes)
     probability[rows] = _sharpened(scores.sum(0), y, labelled, reliability)
     return Consensus(probability, reliability)
+
+
+def _summed_up(values: Tensor) -> Tensor:
+    """Return windows (N, ...) as rows; of a time axis, the last of three, mean and deviation."""
+    if values.ndim < 3:
+        return values
+    return torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
 
 
 def _groups(subject: NDArray[np.generic], labelled: NDArray[np.bool_]) -> NDArray[np.int64]:

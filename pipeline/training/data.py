@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Corpus:
     dataset : str
     features : dict of str to list of str
         Names of each modality's features.
+    variants : dict of str to tuple of str
+        Names of each modality's corrupted and late windows.
     index : polars.DataFrame
         `Labels`, in the order of the arrays.
     splits : polars.DataFrame
@@ -43,6 +45,8 @@ class Corpus:
         Soft labels, NaN rows where there is none.
     affect : ndarray of float32, shape (N, 2)
         Valence and arousal, NaN where unknown.
+    encodings : dict of str to dict
+        What each modality's encoder is told beside sizes.
     """
 
     folder: Path
@@ -56,6 +60,7 @@ class Corpus:
     available: NDArray[np.bool_]
     target: NDArray[np.float32]
     affect: NDArray[np.float32]
+    encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
         """Return the memory-mapped windows (N, T, F) of a modality.
@@ -125,6 +130,7 @@ def load(folder: Path) -> Corpus:
         available=np.load(folder / "availability.npy", allow_pickle=False),
         target=target,
         affect=affect,
+        encodings=meta.get("encodings", {}),
     )
 
 
@@ -209,6 +215,8 @@ def fit_scaler(
 ) -> Scaler:
     """Measure mean and standard deviation over each run's own windows.
 
+    Of windows with a time axis, the last, over that too.
+
     Parameters
     ----------
     corpus : Corpus
@@ -237,9 +245,15 @@ def fit_scaler(
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation over the finite rows; 1 for a deviation of 0."""
+    """Return mean and standard deviation of every number; 1 for a deviation of 0.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n, n_numbers) or (n, n_numbers, n_times)
+    """
     finite = values.isfinite()
-    n = finite.sum(0).clamp(min=1)
-    mean = torch.where(finite, values, 0.0).sum(0) / n
-    std = (torch.where(finite, values - mean, 0.0).square().sum(0) / n).sqrt()
+    over = (0, *range(2, values.ndim))
+    n = finite.sum(over, keepdim=True)[0].clamp(min=1)
+    mean = torch.where(finite, values, 0.0).sum(over, keepdim=True)[0] / n
+    std = (torch.where(finite, values - mean, 0.0).square().sum(over, keepdim=True)[0] / n).sqrt()
     return mean, torch.where(std > 1e-6, std, 1.0)

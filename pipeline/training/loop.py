@@ -74,11 +74,14 @@ class Fitted:
 
 
 def encoders_for(
-    features: Mapping[str, Sequence[str]], width: int, dropout: float
+    features: Mapping[str, Sequence[str]],
+    encodings: Mapping[str, Mapping[str, Any]],
+    width: int,
+    dropout: float,
 ) -> dict[str, Encoder]:
     """Return a fresh encoder for every modality, in the order given."""
     return {
-        name: _modality(name).encoder(len(names), width, dropout)
+        name: _modality(name).encoder(len(names), width, dropout, **encodings.get(name, {}))
         for name, names in features.items()
     }
 
@@ -95,6 +98,7 @@ def build_stack(
     training: TrainingParams,
     runs: list[Run],
     features: Mapping[str, Sequence[str]],
+    encodings: Mapping[str, Mapping[str, Any]],
     n_classes: int,
     example: Mapping[str, Tensor],
 ) -> Stack:
@@ -110,7 +114,7 @@ def build_stack(
     available = torch.ones(1, len(features))
     for run in runs:
         torch.manual_seed(seed_from("weights", *run))
-        encoders = encoders_for(features, training.width, training.dropout)
+        encoders = encoders_for(features, encodings, training.width, training.dropout)
         for name, encoder in encoders.items():
             encoder(example[name])
         network = kind(
@@ -172,7 +176,7 @@ def fit(
     scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
     asked = protocol.conditions(corpus)
     if prepared is None:
-        encoders = encoders_for(corpus.features, training.width, training.dropout)
+        encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
         prepared = protocol.prepare_windows(corpus, encoders, asked)
     told = torch.from_numpy(np.stack([(labels or corpus.labels)(run)[0] for run in runs]))
     torch.set_num_threads(training.cpu_threads)
@@ -190,13 +194,20 @@ def fit(
 def _untrained(
     method: str, params: Any, training: TrainingParams, corpus: Corpus, runs: list[Run]
 ) -> Stack:
-    encoders = encoders_for(corpus.features, training.width, training.dropout)
+    encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
     example = {
         name: encoder.prepare(torch.from_numpy(np.array(corpus.windows(name)[:1]))).nan_to_num()
         for name, encoder in encoders.items()
     }
     return build_stack(
-        method, params, training, runs, corpus.features, len(corpus.classes), example
+        method,
+        params,
+        training,
+        runs,
+        corpus.features,
+        corpus.encodings,
+        len(corpus.classes),
+        example,
     )
 
 
@@ -248,7 +259,7 @@ class _Trainer:
         self.validation_rows = [corpus.members(run.fold, "validation") for run in runs]
         # The longest of all folds, not of this share: what a run sees depends on no other.
         self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
-        encoders = encoders_for(corpus.features, training.width, training.dropout)
+        encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
         prepared = {name: prepare(corpus, encoders, name) for name in corpus.modalities}
         said = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in said])
@@ -569,7 +580,14 @@ def load_model(
     kind = registry.find("methods", card["method"])
     params = kind.Params(**card["params"])
     stack = build_stack(
-        card["method"], params, training, runs, card["features"], len(card["classes"]), example
+        card["method"],
+        params,
+        training,
+        runs,
+        card["features"],
+        card.get("encodings", {}),
+        len(card["classes"]),
+        example,
     )
     tensors = load_file(folder / "model.safetensors")
     scaler = Scaler.from_tensors(tensors, list(example))

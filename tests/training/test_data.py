@@ -11,7 +11,7 @@ from pipeline.training.loop import encoders_for
 
 
 def prepared(corpus: data.Corpus) -> dict[str, torch.Tensor]:
-    encoders = encoders_for(corpus.features, 4, 0.0)
+    encoders = encoders_for(corpus.features, {}, 4, 0.0)
     return {name: data.prepare(corpus, encoders, name) for name in corpus.modalities}
 
 

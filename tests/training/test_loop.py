@@ -144,7 +144,7 @@ def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
         "runs": [run._asdict() for run in fitted.runs],
     }
     loop.save_model(tmp_path / "model", fitted, card)
-    encoders = loop.encoders_for(corpus.features, 8, 0.0)
+    encoders = loop.encoders_for(corpus.features, {}, 8, 0.0)
     prepared = {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
     example = {m: variants["clean"][:1] for m, variants in prepared.items()}
     stack, scaler, runs, _ = loop.load_model(tmp_path / "model", example)
@@ -177,7 +177,7 @@ def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path
 def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     longer = BUDGET.model_copy(update={"epochs": 4 * BUDGET.epochs})
     corpus, fitted = data.load(windows_folder), train(windows_folder, budget=longer)
-    encoders = loop.encoders_for(corpus.features, 8, 0.0)
+    encoders = loop.encoders_for(corpus.features, {}, 8, 0.0)
     asked = protocol.conditions(corpus)
     prepared = protocol.prepare_windows(corpus, encoders, asked)
     read = partial(protocol.read, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
