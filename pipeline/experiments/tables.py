@@ -29,14 +29,25 @@ HEADINGS = {
     "severe_nll": "severity 5 NLL",
     "guilty_auroc": "guilty named",
     "faulty_auroc": "faulty named",
-    "incoherent_auroc": "conflict seen",
-    "strange_auroc": "strange seen",
+    "incoherence_auroc": "conflict seen",
+    "out_of_distribution_auroc": "strange seen",
     "bolder": "bolder",
     "relative_robustness": "relative robustness",
+    "valence_ccc": "valence CCC",
+    "valence_rmse": "valence RMSE",
+    "arousal_ccc": "arousal CCC",
+    "arousal_rmse": "arousal RMSE",
 }
 ACCURACY = ("all", "noise", "severe", "missing", "conflict", "everything", "grid")
 CONFIDENCE = ("nll", "ece", "aurc", "grid_nll", "grid_ece", "grid_aurc")
-DIAGNOSIS = ("guilty_auroc", "faulty_auroc", "incoherent_auroc", "strange_auroc", "bolder")
+DIAGNOSIS = (
+    "guilty_auroc",
+    "faulty_auroc",
+    "incoherence_auroc",
+    "out_of_distribution_auroc",
+    "bolder",
+)
+AFFECT = ("valence_ccc", "valence_rmse", "arousal_ccc", "arousal_rmse")
 COMPARED = {"all": 1, "grid": 1, "conflict": 1, "grid_nll": -1, "grid_ece": -1, "grid_aurc": -1}
 
 CONTROLS = {
@@ -125,6 +136,8 @@ def experiment_page(results: Results, name: str) -> str:
         "## Diagnosis",
         _figures(outcomes, DIAGNOSIS),
     ]
+    if any(figure in o.figures.sample for o in outcomes.values() for figure in AFFECT):
+        parts += ["## Valence and arousal, all sensors", _figures(outcomes, AFFECT)]
     if ours and len(outcomes) > 1:
         others = {key: outcome for key, outcome in outcomes.items() if key != OURS}
         parts += ["## Ours less each of the others", _compared(ours, others)]
