@@ -135,10 +135,18 @@ def _ratings(root: Path, problems: list[Problem]) -> pl.DataFrame:
     numbers = text.select(pl.col(name).cast(kind, strict=False) for name, kind in empty.items())
     known = pl.all_horizontal(pl.col(name).is_finite() for name in NUMBERS)
     numbers = keep(numbers, known, RATINGS, "a cell is no number", problems)
+    counted = pl.all_horizontal(
+        *(pl.col(name) % 1 == 0 for name in NUMBERS[:3]),
+        *(pl.col(name).is_between(1, N_VIDEOS) for name in NUMBERS[1:3]),
+    )
+    what = f"a trial or video is none of 1 to {N_VIDEOS}, or a participant has no whole number"
+    numbers = keep(numbers, counted, RATINGS, what, problems)
     scale = pl.all_horizontal(pl.col(name).is_between(1, 9) for name in NUMBERS[3:])
     numbers = keep(numbers, scale, RATINGS, "a rating is not from 1 to 9", problems)
-    first = pl.struct(NUMBERS[:2]).is_first_distinct()
-    return keep(numbers, first, RATINGS, "the trial is rated twice", problems)
+    for name, number in (("trial", "Trial"), ("video", "Experiment_id")):
+        first = pl.struct("Participant_id", number).is_first_distinct()
+        numbers = keep(numbers, first, RATINGS, f"the {name} is rated twice", problems)
+    return numbers
 
 
 def _watched(

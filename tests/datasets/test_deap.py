@@ -7,13 +7,16 @@ from pathlib import Path
 
 import edfio
 import numpy as np
+import polars as pl
 import pytest
 import scipy.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import params
 from pipeline.catalog import build_catalog
 from pipeline.contracts import Annotations, Trials
-from pipeline.datasets.deap import dataset
+from pipeline.datasets.deap import NUMBERS, dataset
 from pipeline.errors import ConsilienceError
 from pipeline.seeds import generator
 
@@ -163,7 +166,10 @@ def test_a_file_that_is_no_bdf_is_told_and_stays_listed(root):
     [
         ("1,2,39,1,3,2", "1,2,39,1,0,2", "not from 1 to 9"),
         ("1,2,39,1,3,2", "1,2,39,1,,2", "no number"),
-        ("1,2,39,1,3,2", "1,1,39,1,3,2", "rated twice"),
+        ("1,2,39,1,3,2", "1,1,39,1,3,2", "trial is rated twice"),
+        ("1,2,39,1,3,2", "1,2,40,1,3,2", "video is rated twice"),
+        ("1,2,39,1,3,2", "1,2,41,1,3,2", "none of 1 to 40"),
+        ("1,2,39,1,3,2", "1,2.5,39,1,3,2", "none of 1 to 40"),
     ],
 )
 def test_a_rating_that_cannot_be_is_told_by_row(root, old, new, what):
@@ -174,6 +180,34 @@ def test_a_rating_that_cannot_be_is_told_by_row(root, old, new, what):
     assert where == "participant_ratings.csv line 3"
     assert what in told
     assert listing.annotations.height == 3 * 39
+
+
+whole = st.integers(0, 41).map(str)
+cells = whole | st.floats(width=16).map(str) | st.sampled_from(["", '"', "\0", "é", "1e400", "5"])
+likely = st.tuples(st.just("1"), whole, whole, *[st.floats(1, 9).map(str)] * 2)
+
+
+@given(
+    columns=st.permutations([*NUMBERS, "Liking"]),
+    rows=st.lists(likely | st.tuples(*[cells] * 5), max_size=8),
+    tail=st.binary(max_size=8),
+)
+@settings(max_examples=60)
+def test_any_ratings_are_used_or_told(tmp_path_factory, columns, rows, tail):
+    root = tmp_path_factory.mktemp("deap")
+    (root / "s01.mat").touch()
+    named = [dict(zip((*NUMBERS, "Liking"), (*row, "5"), strict=True)) for row in rows]
+    lines = [",".join(row[name] for name in columns) for row in named]
+    text = "\n".join([",".join(columns), *lines])
+    (root / "participant_ratings.csv").write_bytes(text.encode() + b"\n" + tail)
+    listing = dataset.list(root)
+    said = Annotations.validate(listing.annotations)
+    assert said.height % 3 == 0
+    assert said.filter(pl.col("target") != "emotion")["value"].is_between(-1, 1).all()
+    assert said.select("session", "target").is_unique().all()
+    if not tail and all("\0" not in line and '"' not in line for line in lines):
+        others = sum(row["Participant_id"] not in ("1", "1.0") for row in named)
+        assert said.height / 3 + len(listing.problems) + others >= len(rows)
 
 
 def test_without_ratings_nothing_is_labelled_which_is_told(root):
