@@ -219,6 +219,20 @@ def playlist(goods: Goods, path: Path) -> None:
     path.write_text(f"ffconcat version 1.0\nfile '{inside}'\nduration 2\n")
 
 
+def list_of_a_neighbour(goods: Goods, path: Path) -> None:
+    """Write a playlist of a good file beside it, which is no more to be followed."""
+    neighbour = path.with_name(f"{path.stem}-neighbour.mp4")
+    neighbour.write_bytes(goods.content(".mp4"))
+    path.write_text(f"ffconcat version 1.0\nfile {neighbour.name}\n")
+
+
+def session_description(goods: Goods, path: Path) -> None:
+    """Write what asks a reader to listen on the network."""
+    path.write_text(
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 26\n"
+    )
+
+
 def hls(goods: Goods, path: Path) -> None:
     inside = goods.outside / "secret.mp4"
     lines = (
@@ -367,6 +381,12 @@ def _plain() -> Iterator[tuple[str, Hostile]]:
         "playlist.avi": ("video", playlist),
         "playlist.mkv": ("video", hls),
         "playlist.mp4": ("audio", hls),
+        "playlist.wav": ("audio", hls),
+        "neighbour.mp4": ("video", list_of_a_neighbour),
+        "neighbour.avi": ("audio", list_of_a_neighbour),
+        "neighbour.mp3": ("audio", list_of_a_neighbour),
+        "network.mkv": ("video", session_description),
+        "hdf5.set": ("eeg", mat73_bomb),
         "no-stream.xdf": ("eeg", xdf((1, b"<info/>")), "EEG#1"),
         "no-sample.xdf": ("eeg", xdf((1, b"<info/>"), stream()), "EEG#1"),
         "bomb.xdf": ("eeg", xdf((1, b"<info/>"), stream(text=XML_BOMB)), "EEG#1"),

@@ -38,7 +38,7 @@ CORPUS = SynthesisParams(
 # Where the good recordings are put: names with spaces, other scripts, and many folders.
 PLACES = {"sub-01": "sub 01 ü 音/été", "sub-02": "/".join("d" * 60)}
 MODALITIES = ("eeg", "audio", "video", "face_au")
-LIMIT_S = 30  # to open a file
+LIMIT_S = 10  # to open a file: some hundred times what the slowest takes
 INGEST_LIMIT_S = 300  # to ingest one, on however busy a machine
 MOST_S = 400  # of processor time, all in all
 MOST_KB = 2_000_000  # of memory, of the largest process

@@ -20,6 +20,7 @@ from pipeline.modalities._container import (
     refuse_length,
     refuse_size,
 )
+from pipeline.modalities.audio import modality
 from pipeline.seeds import generator
 
 RATE_HZ = 44100
@@ -175,6 +176,25 @@ def test_time_counts_from_where_the_container_begins(tmp_path: Path) -> None:
     with open_container(path, "audio") as container:
         assert origin_s(container) == pytest.approx(0.5, abs=0.2)  # as MPEG streams do
     assert decode_sound(path)[2] == pytest.approx(0, abs=1e-3)
+
+
+PLAYLISTS = {
+    "concat": "ffconcat version 1.0\nfile beside.mp4\n",
+    "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nbeside.mp4\n#EXT-X-ENDLIST\n",
+    "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+    "m=audio 5004 RTP/AVP 0\n",
+}
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".wav", ".mp3"])
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_no_playlist_is_followed(tmp_path: Path, kind: str, ending: str) -> None:
+    """FFmpeg goes by the content, whatever the ending; followed, these would be read."""
+    write_track(tmp_path / "beside.mp4", [struck()], "aac")
+    path = tmp_path / f"list{ending}"
+    path.write_text(PLAYLISTS[kind])
+    with pytest.raises(RecordingError, match=r"none of mov|not a readable"):
+        modality.probe(path, None)
 
 
 def test_pictures_larger_than_any_cameras_are_refused(
