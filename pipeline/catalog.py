@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import polars as pl
 
 from pipeline import registry
 from pipeline.contracts import Annotations, Problems, Pulses, Recordings, Trials, frame_of
-from pipeline.datasets.base import Dataset, Entry, opened
+from pipeline.datasets.base import Dataset, Entry, listed_as, opened
 from pipeline.errors import ConsilienceError, RecordingError, one_line, unreadable
 from pipeline.isolation import isolated_map
 from pipeline.modalities.base import Header, Modality
@@ -98,8 +98,13 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         listed = {entry.modality for entry in listing.entries}
         modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
+        source = listed_as(dataset, name)
         entries = sorted(
-            (entry for entry in listing.entries if entry.modality == name),
+            (
+                replace(entry, modality=name)
+                for entry in listing.entries
+                if entry.modality == source
+            ),
             key=lambda entry: (entry.session, entry.path, entry.item or ""),
         )
         if not entries:

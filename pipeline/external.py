@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from pipeline import params, registry
 from pipeline.contracts import ROLES, Splits, frame_of
-from pipeline.datasets.base import opened
+from pipeline.datasets.base import listed_as, opened
 from pipeline.errors import ConsilienceError
 from pipeline.files import text_hash, write_bytes
 from pipeline.params import RobustnessParams, SplitParams
@@ -197,7 +197,7 @@ def _check_dataset(card: Card, source: Any, dataset: str) -> None:
             f"dataset '{dataset}'",
             f"it knows {', '.join(card['classes'])}",
         )
-    lacking = [name for name in card["recipe"]["modalities"] if name not in source.modalities]
+    lacking = [name for name in card["recipe"]["modalities"] if listed_as(source, name) is None]
     if lacking:
         raise ConsilienceError(
             f"it does not offer {', '.join(lacking)}, which the model was trained for",

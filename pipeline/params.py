@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipeline import registry
-from pipeline.datasets.base import Dataset, opened
+from pipeline.datasets.base import Dataset, listed_as, opened
 from pipeline.errors import ConsilienceError
 
 PARAMS_FILE = Path("params.yaml")
@@ -247,7 +247,7 @@ def defaults(
     if root is not None:
         source = opened(source, Path(root))
     for name in modalities:
-        if name not in source.modalities:
+        if listed_as(source, name) is None:
             raise ConsilienceError(
                 f"the dataset '{dataset}' does not offer '{name}'",
                 "consilience use",
@@ -267,7 +267,8 @@ def defaults(
         "robustness": {},
     }
     if modalities:
-        preset["modalities"] = {name: preset["modalities"].get(name, {}) for name in modalities}
+        known = preset["modalities"]
+        preset["modalities"] = {name: known.get(listed_as(source, name), {}) for name in modalities}
     for section, values in preset.items():
         content[section] = {**content[section], **values}
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)

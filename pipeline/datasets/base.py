@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 
 import polars as pl
 
+from pipeline import registry
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -75,7 +77,7 @@ class Dataset(Protocol):
     name : str
         The name in ``params.yaml``.
     modalities : tuple of str
-        What it can offer.
+        What it lists; see also `listed_as`.
     classes : tuple of str
         Emotion classes, in the order used everywhere.
     clock : str
@@ -96,6 +98,18 @@ class Dataset(Protocol):
     def list(self, root: Path) -> Listing:
         """List the dataset. Raises ConsilienceError if `root` is no such dataset."""
         ...
+
+
+def listed_as(dataset: Dataset, modality: str) -> str | None:
+    """Return the modality as which a dataset lists what another reads; None if it has nothing.
+
+    What reads the recordings of another modality (`Modality.reads`) is listed as that one, unless
+    the dataset lists it by itself.
+    """
+    if modality in dataset.modalities or modality not in registry.names("modalities"):
+        return modality if modality in dataset.modalities else None
+    other: str | None = getattr(registry.find("modalities", modality), "reads", None)
+    return other if other in dataset.modalities else None
 
 
 def opened(dataset: Dataset, root: Path) -> Dataset:

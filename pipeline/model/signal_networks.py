@@ -168,7 +168,7 @@ def from_braindecode(
         raise ConsilienceError(
             f"{name} is a network of braindecode's, which is not installed",
             "params.yaml",
-            "run 'pip install consilience[eeg_networks]', or take network: EEGNet",
+            "run 'pip install braindecode==0.8.1', or take network: EEGNet",
         ) from None
     try:
         network: nn.Module = getattr(models, name)(

@@ -58,7 +58,9 @@ def transcripts(folder: Path) -> Examples:
 EXAMPLES: dict[str, Callable[[Path], Examples]] = {
     "audio": recorded("audio"),
     "eeg": recorded("eeg"),
+    "eeg_signal": recorded("eeg"),
     "face_au": action_units,
+    "log_mel": recorded("audio"),
     "lower_face_au": action_units,
     "text": transcripts,
     "upper_face_au": action_units,
