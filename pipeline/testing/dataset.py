@@ -163,6 +163,11 @@ def check_ids(case: DatasetCase) -> None:
             f"clock of {entry.path} is {entry.clock!r}",
             f"None, or one of {', '.join(CLOCKS)}",
         )
+        require(
+            all(name and "," not in name and name == one_line(name) for name in entry.bad_channels),
+            f"bad_channels of {entry.path} are {entry.bad_channels!r}",
+            "name each as the modality's reader does, without commas",
+        )
 
 
 def check_paths(case: DatasetCase) -> None:

@@ -201,6 +201,7 @@ DATASET_FAULTS = {
     "wrong columns": ('"value": None', '"value": "much"', "tables"),
     "session twice": ('session = f"{caller}_{path.stem}"', "session = path.stem", "ids"),
     "session as path": ('session = f"{caller}_', 'session = f"../{caller}_', "ids"),
+    "bad channels as text": (ENTRY, ENTRY.replace("name)", 'name, bad_channels=("Cz, Pz",))'), "ids"),
     "path out": (ENTRY, ENTRY.replace("name)", 'f"../{root.name}/{name}")'), "paths"),
     "path absolute": (ENTRY, ENTRY.replace("name)", "str(path.resolve()))"), "paths"),
     "no such file": (ENTRY, ENTRY.replace("name)", 'name + ".wav")'), "paths"),
