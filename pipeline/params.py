@@ -267,11 +267,19 @@ def defaults(
         "robustness": {},
     }
     if modalities:
-        known = preset["modalities"]
-        preset["modalities"] = {name: known.get(listed_as(source, name), {}) for name in modalities}
+        preset["modalities"] = {
+            name: _known_to(name, preset["modalities"].get(listed_as(source, name), {}))
+            for name in modalities
+        }
     for section, values in preset.items():
         content[section] = {**content[section], **values}
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
+
+
+def _known_to(modality: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what a modality knows of a preset that may be meant for another reading."""
+    known = registry.find("modalities", modality).Params.model_fields
+    return {name: value for name, value in fields.items() if name in known}
 
 
 def document(content: dict[str, Any]) -> str:
