@@ -24,6 +24,7 @@ import scipy.fft
 import scipy.ndimage
 import scipy.signal
 import soundfile
+import soxr
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -165,9 +166,7 @@ class Audio:
         pulses_s = start_s + _away_from(lost, clicks(mono, rate_hz, params), rate_hz)
         if rate_hz != params.rate_hz:
             refuse_size(int(mono.size * params.rate_hz / rate_hz), path)
-            mono = librosa.resample(
-                mono, orig_sr=rate_hz, target_sr=params.rate_hz, res_type="soxr_hq"
-            )
+            mono = _resampled(mono, rate_hz, params.rate_hz)
         if lost.any():
             index = np.arange(mono.size) * (rate_hz / params.rate_hz)
             mono[lost[index.astype(int).clip(max=lost.size - 1)]] = np.nan
@@ -349,6 +348,8 @@ def speech_frames(sound: Array, loudness_db: Array, params: AudioParams) -> NDAr
 
 def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
     """Return which frames contain lost samples."""
+    if not lost.any():
+        return np.zeros(n_frames, bool)
     hop = round(params.hop_s * params.rate_hz)
     reach = round(max(params.window_s, params.pitch_window_s) * params.rate_hz)
     near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
@@ -481,7 +482,7 @@ def clicks(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
     """
     if sound.size < 0.1 * rate_hz or params.click_band_hz >= 0.45 * rate_hz:
         return np.empty(0)
-    power = np.var(sound)
+    power = _variance(sound)
     size, margin = round(CLICK_CHUNK_S * rate_hz), round(rate_hz)
     found = []
     for start in range(0, sound.size, size):
@@ -491,9 +492,7 @@ def clicks(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
     return np.concatenate(found) / rate_hz
 
 
-def _clicks(
-    sound: Array, power: np.float32, rate_hz: float, params: VoiceParams
-) -> NDArray[np.int64]:
+def _clicks(sound: Array, power: float, rate_hz: float, params: VoiceParams) -> NDArray[np.int64]:
     band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
     high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
     inner, outer = (2 * round(length_s * rate_hz / 2) + 1 for length_s in (params.click_s, 0.02))
@@ -505,10 +504,21 @@ def _clicks(
     return np.asarray(peaks)
 
 
+def _variance(sound: Array) -> float:
+    """Return a sound's variance, block by block: NumPy's takes as much memory as the sound."""
+    mean = float(sound.mean())
+    blocks = (sound[start : start + BLOCK] for start in range(0, sound.size, BLOCK))
+    return float(
+        sum(np.sum((block - mean) ** 2, dtype=np.float64) for block in blocks) / sound.size
+    )
+
+
 def _away_from(
     lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], rate_hz: float
 ) -> NDArray[np.float64]:
     """Leave out pulses where sound breaks off or comes back."""
+    if not lost.any():
+        return pulses_s
     reach = 2 * round(NEAR_LOST_S * rate_hz) + 1
     near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
     return pulses_s[near[np.rint(pulses_s * rate_hz).astype(int)] == 0]
@@ -516,14 +526,18 @@ def _away_from(
 
 def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
     """Replace the clicks by a straight line from their left to their right."""
-    keep = np.ones(sound.size, bool)
+    cut = np.zeros(sound.size + 2, np.int8)  # with a border of 0
     before, after = round(0.001 * params.rate_hz), round(params.click_s * params.rate_hz)
     for onset in np.rint(pulses_s * params.rate_hz).astype(int):
-        keep[max(onset - before, 0) : onset + after + 1] = False
-    if keep.all() or not keep.any():
+        cut[max(onset - before, 0) + 1 : min(onset + after, sound.size - 1) + 2] = 1
+    if cut[1:-1].all():
         return sound
-    index = np.arange(sound.size)
-    return np.interp(index, index[keep], sound[keep]).astype(np.float32)
+    result = sound.copy()
+    for start, stop in np.flatnonzero(np.diff(cut)).reshape(-1, 2):
+        left = sound[start - 1] if start else sound[stop]
+        right = sound[stop] if stop < sound.size else left
+        result[start:stop] = np.linspace(left, right, stop - start + 2)[1:-1]
+    return result
 
 
 def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]:
@@ -586,15 +600,17 @@ def _decode_file(path: Path) -> tuple[Array, float]:
     assert header.duration_s is not None
     n_said = round(header.duration_s * header.rate_hz)
     refuse_size(n_said, path)
-    blocks = []
+    sound, n_read = np.empty(n_said, np.float32), 0
     for block in _file_blocks(path):
         if not np.isfinite(block).all():
             raise RecordingError(
                 "the sound has NaN or infinite samples", str(path), "export it again"
             )
-        blocks.append(block.mean(axis=0, dtype=np.float32))
-    sound = np.concatenate(blocks) if blocks else np.empty(0, np.float32)
-    if sound.size < n_said:
+        n_read += block.shape[1]
+        if n_read > sound.size:  # a header that states no length, or too little
+            sound.resize(n_read, refcheck=False)
+        sound[n_read - block.shape[1] : n_read] = block.mean(axis=0, dtype=np.float32)
+    if n_read < n_said:
         raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
     return sound, header.rate_hz
 
@@ -619,6 +635,14 @@ def _channels(path: Path) -> Iterator[tuple[float | None, Array]]:
     else:
         for block in _file_blocks(path):
             yield None, block
+
+
+def _resampled(sound: Array, rate_hz: float, target_hz: float) -> Array:
+    """Resample block by block, which gives the same samples as all at once."""
+    stream = soxr.ResampleStream(rate_hz, target_hz, 1, dtype="float32", quality="HQ")
+    starts = range(0, sound.size, BLOCK)
+    parts = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
+    return np.concatenate(parts)
 
 
 def _on_channels(peaks: Array, alike: bool) -> list[str]:
