@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from pipeline.alignment.windows import Window
 from pipeline.annotation.consensus import Labelling, label_windows
-from pipeline.annotation.lags import Lag
-from pipeline.annotation.opinions import opinions
 from pipeline.contracts import Annotations, Trials, frame_of
 from pipeline.params import AnnotationParams
 from pipeline.seeds import generator
@@ -26,6 +24,7 @@ from pipeline.synthesis.plan import random_wave, smooth_step
 
 RUNS = 200
 CLASSES = ("happy", "angry", "sad", "calm", "afraid")
+TARGETS = ("valence", "arousal")
 LEVELS = 7
 ITEMS = 150
 SESSIONS, TRIALS = 6, 8
@@ -37,6 +36,7 @@ CANDOUR = (0.3, 0.9)
 
 Floats = NDArray[np.float64]
 Rows = list[dict[str, object]]
+Heard = dict[str, dict[str, Floats]]  # session, annotator: traces of valence and arousal
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def traces(number: int) -> Run:
         for index in range(rng.integers(3, 7))
     ]
     spoken: list[pl.DataFrame] = []
+    heard: Heard = {}
     trial_rows: Rows = []
     windows: list[Window] = []
     truth: list[Floats] = []
@@ -84,19 +85,18 @@ def traces(number: int) -> Run:
                 truth.append(state(np.linspace(begin_s, begin_s + LENGTH_S, 100)).mean(axis=1))
         times_s = np.arange(0, end_s, 1 / TRACE_RATE_HZ)
         for rater, lag_s, bias, noise in raters:
-            shown = state(times_s - lag_s) + bias
-            for axis, target in enumerate(("valence", "arousal")):
+            trace = state(times_s - lag_s) + bias
+            for axis, target in enumerate(TARGETS):
                 error = random_wave("benchmark", number, session, rater, target)(times_s)
-                values = shown[axis] + noise * error
-                spoken.append(_statements(name, rater, target, times_s, values))
+                trace[axis] += noise * error
+                spoken.append(_statements(name, rater, target, times_s, trace[axis]))
+            heard.setdefault(name, {})[rater] = trace
     said, borders = pl.concat(spoken), frame_of(trial_rows, Trials)
     found = label_windows(said, windows, borders, CLASSES, AnnotationParams())
     lags = dict(found.annotators.select("annotator", "lag_s").unique().iter_rows())
     plain = {
-        "mean of the traces as they are": _plain_mean(
-            said, windows, borders, dict.fromkeys(lags, 0.0)
-        ),
-        "mean of the traces, lags removed": _plain_mean(said, windows, borders, lags),
+        "mean of the traces as they are": _plain_mean(heard, windows, dict.fromkeys(lags, 0.0)),
+        "mean of the traces, lags removed": _plain_mean(heard, windows, lags),
     }
     actual = np.array(truth)
     return Run(
@@ -142,17 +142,25 @@ def _statements(
     )
 
 
-def _plain_mean(
-    said: pl.DataFrame, windows: list[Window], trials: pl.DataFrame, lags: Mapping[str, float]
-) -> Floats:
+def _plain_mean(heard: Heard, windows: list[Window], lags: Mapping[str, float]) -> Floats:
     """Return means of valence and arousal over the annotators, shape (n_windows, 2)."""
-    late = {name: Lag(lag_s, None, False, None, None, None, None) for name, lag_s in lags.items()}
-    found = opinions(said, windows, trials, CLASSES, sorted(late), late)
-    means = [
-        np.bincount(part.window, part.said[:, 0]) / np.bincount(part.window)
-        for part in (found["valence"], found["arousal"])
-    ]
-    return np.stack(means, axis=1)
+    means: list[Floats] = []
+    for session, traces in heard.items():
+        borders_s = [(one.start_s, one.end_s) for one in windows if one.session == session]
+        own = [
+            _mean_of(trace, np.transpose(borders_s) + lags[who]) for who, trace in traces.items()
+        ]
+        means.append(np.mean(own, axis=0))
+    return np.concatenate(means)
+
+
+def _mean_of(trace: Floats, borders_s: Floats) -> Floats:
+    """Return a trace's means between two times each, shape (n_windows, n_targets)."""
+    edges_s = (np.arange(trace.shape[1] + 1) - 0.5) / TRACE_RATE_HZ
+    sums = np.cumsum(np.pad(trace, ((0, 0), (1, 0))), axis=1) / TRACE_RATE_HZ
+    at_borders = np.stack([np.interp(borders_s, edges_s, part) for part in sums])
+    mean: Floats = np.diff(at_borders, axis=1)[:, 0].T / LENGTH_S
+    return mean
 
 
 def _affect(found: Labelling) -> Floats:
@@ -196,21 +204,35 @@ def ratings(number: int) -> Run:
 
     3 to 7 annotators of `ITEMS` trials, lenient or strict, each with borders of their own.
     """
+    return _rated(number, AnnotationParams(), "mean")
+
+
+def orders(number: int) -> Run:
+    """Simulate the same, but let only the order of the ratings count."""
+    return _rated(number, AnnotationParams(scale="ordinal"), "median", "mean")
+
+
+def _rated(number: int, choice: AnnotationParams, *rivals: str) -> Run:
     rng = generator("benchmark", "ratings", number)
     latent = rng.normal(size=ITEMS)
     borders = np.linspace(-1.5, 1.5, LEVELS - 1)
     actual = 1.0 + np.searchsorted(borders, latent).astype(np.float64)
     rows: Rows = []
+    levels: list[Floats] = []
     for rater in range(rng.integers(3, 8)):
         own = np.sort(rng.normal(0, 0.4) + rng.uniform(0.6, 1.4) * borders)
         felt = latent + rng.uniform(*NOISE) * rng.normal(size=ITEMS)
-        for item, level in enumerate(1.0 + np.searchsorted(own, felt)):
+        given = 1.0 + np.searchsorted(own, felt).astype(np.float64)
+        levels.append(given)
+        for item, level in enumerate(given):
             rows.append({**_whole_trial(item, rater, "valence"), "value": float(level)})
-    found = _judged(rows, AnnotationParams(scale="ordinal")).labels
+    found = _judged(rows, choice).labels
     consensus = np.array([label.valence for label in found], dtype=np.float64)
-    said = frame_of(rows, Annotations).group_by("session").agg(pl.col("value").median())
-    median = said.sort("session")["value"].to_numpy()
-    return Run(_rmse(consensus, actual), {"median of the ratings": _rmse(median, actual)})
+    plain = {
+        f"{name} of the ratings": _rmse(getattr(np, name)(levels, axis=0), actual)
+        for name in rivals
+    }
+    return Run(_rmse(consensus, actual), plain)
 
 
 def _whole_trial(item: int, rater: int, target: str) -> dict[str, object]:
@@ -236,7 +258,7 @@ def nearer(runs: list[Run], than: str) -> float:
 
 def main(n_runs: int = RUNS) -> None:
     """Print how often the consensus is nearer to the truth, and how well lags are found."""
-    for simulate in (traces, classes, ratings):
+    for simulate in (traces, classes, ratings, orders):
         runs = [simulate(number) for number in range(n_runs)]
         for name in runs[0].plain:
             median = np.median([run.plain[name] for run in runs])

@@ -6,28 +6,32 @@ import numpy as np
 import pytest
 
 from pipeline.annotation import benchmark
-from pipeline.annotation.benchmark import RUNS, Run, nearer
+from pipeline.annotation.benchmark import Run, nearer
+
+N = 60  # runs, of which all being nearer shows 95 % of any; docs/labels.md tells of 200
 
 
 @pytest.mark.slow
 def test_lags_are_recovered_and_the_consensus_is_nearer_than_the_mean() -> None:
-    runs = [benchmark.traces(number) for number in range(RUNS)]
+    runs = [benchmark.traces(number) for number in range(N)]
     for rival in runs[0].plain:
         assert nearer(runs, rival) >= 0.95
     errors_s = np.abs([error for run in runs for error in run.lag_errors_s])
-    assert np.quantile(errors_s, 0.95) <= 0.25
+    assert np.mean(errors_s <= 0.25) >= 0.95
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("simulate", "share"), [(benchmark.classes, 0.95), (benchmark.ratings, 0.85)]
-)
-def test_the_consensus_is_nearer_than_votes_and_median(
-    simulate: Callable[[int], Run], share: float
-) -> None:
-    runs = [simulate(number) for number in range(RUNS)]
+@pytest.mark.parametrize("simulate", [benchmark.classes, benchmark.ratings])
+def test_the_consensus_is_nearer_than_votes_and_mean(simulate: Callable[[int], Run]) -> None:
+    runs = [simulate(number) for number in range(N)]
     for rival in runs[0].plain:
-        assert nearer(runs, rival) >= share
+        assert nearer(runs, rival) >= 0.95
+
+
+@pytest.mark.slow
+def test_of_orders_alone_the_consensus_is_nearer_than_the_median() -> None:
+    runs = [benchmark.orders(number) for number in range(N)]
+    assert nearer(runs, "median of the ratings") >= 0.85
 
 
 def test_a_run_depends_on_its_number_alone() -> None:
