@@ -202,3 +202,11 @@ def test_without_modalities_all_that_are_listed_are_checked(tmp_path):
     tone(tmp_path / "a.wav")
     catalog = build_catalog(Listed(entry("a.wav")), tmp_path)
     assert (list(catalog.recordings), catalog.classes) == (["audio"], ("calm",))
+
+
+def test_another_reading_takes_the_recordings_of_the_first(tmp_path):
+    hiss = generator("hiss").standard_normal(16000)
+    soundfile.write(tmp_path / "a.wav", 0.1 * hiss, 16000)
+    catalog = build_catalog(Listed(Entry("s", "p", "audio", "a.wav")), tmp_path, ["log_mel"])
+    row = catalog.recordings["log_mel"].row(0, named=True)
+    assert (row["recording"], row["path"], row["status"]) == ("s_log_mel", "a.wav", "ok")

@@ -95,6 +95,15 @@ def test_a_datasets_usual_modalities_and_others_on_request():
         params.defaults("ravdess", "x", ["eeg"])
 
 
+def test_another_reading_is_offered_with_what_it_knows_of_the_first_ones_preset():
+    demo = params.defaults("demo", modalities=["eeg_signal", "log_mel"])["modalities"]
+    assert list(demo) == ["eeg_signal", "log_mel"]
+    dasps = params.defaults("dasps", "x", ["eeg_signal"])["modalities"]
+    assert dasps["eeg_signal"]["channels"][0] == "AF3"
+    with pytest.raises(ConsilienceError, match="'dasps' does not offer 'log_mel'"):
+        params.defaults("dasps", "x", ["log_mel"])
+
+
 def test_an_unknown_corruption_is_told_with_those_there_are(content):
     content["modalities"]["audio"]["corruptions"]["hiss"] = [1, 2, 3, 4, 5]
     with pytest.raises(ConsilienceError, match=r"audio\.corruptions.*no kind 'hiss'; known: noise"):

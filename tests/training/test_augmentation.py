@@ -47,3 +47,10 @@ def test_hidden_windows_are_zero() -> None:
     windows = make([Run(0, 0)]).corrupt(torch.ones(1, 2, 50), available)
     assert (windows[0, 1] == 0).all()
     assert (windows[0, 0] != 0).any()
+
+
+def test_with_a_time_axis_a_channel_is_dropped_at_all_times() -> None:
+    quiet = Augmentation([Run(0, 0)], 1, modality_dropout=0, noise=0, feature_dropout=0.3)
+    windows = quiet.corrupt(torch.ones(1, 40, 6, 9), torch.ones(1, 40))
+    assert (windows == windows[..., :1]).all()
+    assert 0.2 < (windows[..., 0] == 0).float().mean() < 0.4

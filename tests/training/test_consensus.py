@@ -266,3 +266,17 @@ def test_every_run_is_told_the_same_whatever_the_order_of_the_runs() -> None:
     alone = one.judge(shifted)
     np.testing.assert_allclose(probability[1], alone.probability, rtol=1e-6)
     assert float(reliability[1]) == pytest.approx(alone.reliability)
+
+
+def test_of_a_signal_the_level_and_the_power_are_judged() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.tile([0, 1], 120)
+    louder = rng.standard_normal((240, 2, 64)) * (1 + truth)[:, None, None]
+    found = cross_fitted(
+        {"signal": torch.from_numpy(louder).float()},
+        np.ones((240, 1), bool),
+        np.eye(2, dtype=np.float32)[truth],
+        np.repeat(np.arange(8), 30),
+        np.arange(240),
+    )
+    assert (found.probability.argmax(1) == truth).mean() > 0.95

@@ -57,3 +57,14 @@ def test_missing_and_foreign_windows_are_told(windows_folder: Path) -> None:
     np.save(windows_folder / "audio" / "clean.npy", np.zeros((3, 5, 4), np.float32))
     with pytest.raises(ConsilienceError, match="3 windows, but the index has 72"):
         corpus.windows("audio")
+
+
+def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: Path) -> None:
+    corpus = data.load(windows_folder)
+    signals = torch.randn(len(corpus.index), 4, 50) * torch.tensor([1.0, 5, 1, 1])[:, None] + 3
+    rows = corpus.members(0, "train")
+    scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None])
+    assert scaler.mean["audio"].shape == scaler.std["audio"].shape == (1, 1, 4, 1)
+    known = signals[rows[corpus.available[rows, 0]]]
+    assert_close(scaler.mean["audio"].flatten(), known.mean((0, 2)))
+    assert_close(scaler.std["audio"].flatten(), known.std((0, 2), correction=0))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipeline.modalities.base import Signal
+from pipeline.modalities.eeg import modality as eeg
+from pipeline.modalities.eeg_signal import EegSignalParams, modality, scaled
+from pipeline.seeds import generator
+
+CHANNELS = ("Fz", "Cz", "Pz", "Oz", "C3", "C4")
+PARAMS = EegSignalParams(channels=CHANNELS)
+RATE_HZ = 250.0
+
+
+def recorded(duration_s: float = 12.0, gain: float = 1.0) -> Signal:
+    """Return noise of 20 µV with a rhythm of 10 Hz at Oz, stronger in the second half."""
+    times_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    values = 20 * generator("brain").standard_normal((times_s.size, len(CHANNELS)))
+    rhythm = np.sin(2 * np.pi * 10 * times_s) * np.where(times_s < duration_s / 2, 5, 60)
+    values[:, 3] += rhythm
+    return Signal(gain * 1e-6 * values, times_s, CHANNELS)
+
+
+def test_frames_come_twice_as_fast_as_samples_of_a_window() -> None:
+    features = modality.features(recorded(), PARAMS)
+    assert features.values.dtype == np.float32
+    assert np.diff(features.times_s) == pytest.approx(1 / 256)
+    assert features.times_s[-1] == pytest.approx(12.0, abs=0.01)
+    assert features.names == tuple(f"{name}_sd" for name in CHANNELS)
+    assert modality.frame_rate_hz(PARAMS) == 128
+
+
+def test_a_rhythm_is_where_and_when_it_was() -> None:
+    features = modality.features(recorded(), PARAMS)
+    late = features.times_s > 6.5
+    spectrum = np.abs(np.fft.rfft(features.values[late], axis=0)) ** 2
+    hz = np.fft.rfftfreq(late.sum(), 1 / 256)
+    at_ten = spectrum[(hz > 9) & (hz < 11)].sum(axis=0)
+    assert at_ten.argmax() == 3
+    early = features.values[features.times_s < 5.5, 3].std()
+    assert features.values[late, 3].std() > 1.5 * early
+
+
+def test_the_amplifiers_gain_does_not_matter() -> None:
+    one, tenfold = (modality.features(recorded(gain=gain), PARAMS).values for gain in (1, 10))
+    assert np.allclose(one, tenfold, atol=1e-3)
+    assert np.median(np.abs(one), axis=0) == pytest.approx(1 / 1.4826, rel=0.05)
+
+
+def test_a_channel_is_scaled_by_what_was_received() -> None:
+    values = np.r_[np.linspace(-1, 1, 101), np.full(300, 50.0)]
+    known = np.arange(values.size) < 101
+    assert scaled(values, known)[:101] == pytest.approx(values[:101] / (1.4826 * 0.5))
+    assert np.isfinite(scaled(np.zeros(9), np.zeros(9, bool))).all()
+
+
+def test_frames_within_a_gap_are_missing() -> None:
+    whole = recorded()
+    kept = (whole.times_s < 4) | (whole.times_s > 5)
+    features = modality.features(Signal(whole.values[kept], whole.times_s[kept], CHANNELS), PARAMS)
+    gone = (features.times_s > 4.01) & (features.times_s < 4.99)
+    assert np.isnan(features.values[gone]).all()
+    assert np.isfinite(features.values[features.times_s < 3.9]).all()
+
+
+def test_it_reads_what_eeg_reads() -> None:
+    assert modality.reads == eeg.name
+    assert set(PARAMS.KNOWN) == set(eeg.Params.KNOWN)
+    assert set(eeg.Params.model_fields) < set(EegSignalParams.model_fields)
+
+
+def test_a_rate_that_the_bands_do_not_fit_and_an_unknown_network_are_refused() -> None:
+    with pytest.raises(ValidationError, match="rate_hz must be"):
+        EegSignalParams(rate_hz=64)
+    with pytest.raises(ValidationError, match="EEGNet"):
+        EegSignalParams(network="ResNet")
