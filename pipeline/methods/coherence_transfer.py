@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
 from pipeline.methods.base import Batch, Method, MethodParams, Reading, plain_reading
@@ -49,6 +50,7 @@ class CoherenceTransferParams(MethodParams):
     teach: Literal["auto", "always"] = "auto"  # auto: if some training windows have no label
     temperature: float = Field(2.0, gt=0)  # of the transfer
     ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
+    through_head: float = Field(0.0, ge=0)  # share of what the teacher's heads make of encodings
     evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
     witness: float = Field(0.5, ge=0)  # weight of telling whose sensors contradict; 0: no witness
     coalitions: bool = True
@@ -364,18 +366,31 @@ class CoherenceTransfer(Method):
 
     def _transfer(self, said: Opinions, taught: Opinions, batch: Batch, progress: float) -> Tensor:
         params = self.params
-        weight = batch.available.amax(-1)
-        loss = divergence(said.logits, taught.logits, params.temperature, weight)
-        for index in range(said.unimodal.shape[1]):
-            alone = divergence(
-                said.unimodal[:, index],
-                taught.logits,
-                params.temperature,
-                weight * batch.available[:, index],
-            )
-            loss = loss + 0.5 * alone
+        n_modalities = said.unimodal.shape[1]
+        taken = [batch.available.amax(-1), *batch.available.T]
+        spoken = [(said.logits, 1.0)]
+        spoken += [(said.unimodal[:, index], 0.5) for index in range(n_modalities)]
+        if params.through_head:
+            taken += batch.available.T
+            spoken += [(logits, params.through_head) for logits in self._through_heads(said)]
+        loss = torch.zeros((), device=taught.logits.device)
+        for (logits, share), weight in zip(spoken, taken, strict=True):
+            told = divergence(logits, taught.logits, params.temperature, weight)
+            loss = loss + share * told
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         return params.transfer * ramp * loss
+
+    def _through_heads(self, said: Opinions) -> list[Tensor]:
+        """Return the teacher's heads' logits (B, K) of the student's encodings, by modality.
+
+        After arXiv 2507.13092; the heads themselves learn nothing from it.
+        """
+        logits = []
+        for index, head in enumerate(self.teacher.heads):
+            frozen = {name: weight.detach() for name, weight in head.named_parameters()}
+            output = functional_call(head, frozen, (said.encodings[:, index],))
+            logits.append(output[:, : self.n_classes])
+        return logits
 
 
 def _agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:

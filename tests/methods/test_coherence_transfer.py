@@ -125,9 +125,7 @@ def test_without_transfer_there_is_no_teacher_and_the_student_has_its_own_opinio
     assert_close(opinion, said.logits.softmax(-1))
 
 
-def test_the_teacher_is_followed_only_where_windows_have_no_label(
-    make: Make, batch: Batch
-) -> None:
+def test_the_teacher_is_followed_only_where_windows_have_no_label(make: Make, batch: Batch) -> None:
     little, much = make(transfer=1), make(transfer=3)
     assert loss_of(little, batch) < loss_of(much, batch)
     assert torch.equal(little.loss(batch, 0.5)[0], much.loss(batch, 0.5)[0])
@@ -154,6 +152,19 @@ def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
     assert transferred(0.0, 0.3) == 0
     assert transferred(0.15, 0.3) == pytest.approx(whole / 2, rel=1e-4)
     assert transferred(0.0, 0.0) == pytest.approx(whole, rel=1e-4)
+
+
+def test_encodings_pass_through_heads_that_stay_as_they_are(make: Make, batch: Batch) -> None:
+    plain, through = make(transfer=1), make(transfer=1, through_head=0.5)
+    assert loss_of(plain, batch) < loss_of(through, batch)
+    heads = gradients(plain, batch, "teacher.heads"), gradients(through, batch, "teacher.heads")
+    for name, gradient in heads[0].items():
+        assert_close(gradient, heads[1][name])
+    encoders = gradients(plain, batch, "encoders")
+    assert any(
+        not torch.allclose(gradient, encoders[name])
+        for name, gradient in gradients(through, batch, "encoders").items()
+    )
 
 
 def test_the_teacher_is_followed_by_its_tempered_divergence(make: Make, batch: Batch) -> None:
