@@ -7,7 +7,7 @@ all they depend on, so that an interrupted experiment goes on, and a changed met
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,8 @@ from pipeline.training import consensus, data, loop
 from pipeline.training.data import Corpus
 
 Prepared = dict[str, dict[str, Tensor]]
+Chosen = Mapping[str, Mapping[int, Mapping[str, Any]]]  # changes by entry and fold
+Settings = Mapping[Entry, list[int]]  # folds by what an entry is in them
 
 SHORT = (SUBSET, CONFLICT, "noise")  # kinds of conditions of a short grid
 AMBIGUOUS = 0.7  # share of the votes below which no class leads clearly
@@ -80,7 +82,9 @@ class Work:
     identity: str
 
 
-def run(plan: Plan, name: str, base: Path, store: Path, output: Path) -> None:
+def run(
+    plan: Plan, name: str, base: Path, store: Path, output: Path, chosen: Chosen | None = None
+) -> None:
     """Run one experiment and put its results together in a folder, one subfolder an entry.
 
     Parameters
@@ -93,6 +97,8 @@ def run(plan: Plan, name: str, base: Path, store: Path, output: Path) -> None:
     store : Path
         Folder of results by key, kept between runs.
     output : Path
+    chosen : Chosen, optional
+        Settings by entry and fold; without them all entries have their own.
 
     Raises
     ------
@@ -101,16 +107,17 @@ def run(plan: Plan, name: str, base: Path, store: Path, output: Path) -> None:
     """
     experiment = plan.experiments[name]
     work = prepare_work(experiment, base, store)
-    entries = [plan.entry(entry) for entry in plan.expanded(experiment.entries)]
+    names = plan.expanded(experiment.entries)
+    entries = [_settings(plan, entry, chosen, work.corpus.folds) for entry in names]
     outcomes = parallel_map(partial(_one, work), entries, name)
     failed = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if failed:
         raise ConsilienceError("; ".join(failed), name, "the other entries are kept: run it again")
     with atomic_folder(output) as folder:
-        for entry, found in zip(entries, outcomes, strict=True):
-            (folder / entry.name).mkdir()
+        for entry, found in zip(names, outcomes, strict=True):
+            (folder / entry).mkdir()
             for file in sorted(Path(found).iterdir()):
-                link_or_copy(file, folder / entry.name / file.name)
+                link_or_copy(file, folder / entry / file.name)
         write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
 
 
@@ -137,7 +144,7 @@ def prepare_work(experiment: Experiment, base: Path, store: Path) -> Work:
         params.training.model_dump_json(),
         params.splits.model_dump_json(),
         params.robustness.model_dump_json(),
-        experiment.model_copy(update={"entries": []}).model_dump_json(),
+        experiment.model_copy(update={"entries": [], "chosen_on": None}).model_dump_json(),
         torch.__version__,
     )
     told = Told(corpus, experiment.scenario)
@@ -198,75 +205,115 @@ def label_errors(
     return {"score": score, "wrong": wrong, "auroc": auroc}
 
 
-def _one(work: Work, entry: Entry) -> str | Path:
+def _settings(plan: Plan, name: str, chosen: Chosen | None, folds: Sequence[int]) -> Settings:
+    """Return what an entry is in which folds."""
+    if chosen is None:
+        return {plan.entry(name): list(folds)}
+    found: dict[Entry, list[int]] = {}
+    for fold in folds:
+        found.setdefault(plan.entry(name, chosen[plan.origin(name)][fold]), []).append(fold)
+    return found
+
+
+def _one(work: Work, settings: Settings) -> str | Path:
     """Return the folder of an entry's results; what went wrong, if it failed."""
-    key = text_hash(work.identity, entry.method, entry.params.model_dump_json(), _code(work, entry))
+    first = next(iter(settings))
+    parts = [[*entry.identity(), *map(str, folds)] for entry, folds in settings.items()]
+    identity = parts if len(parts) > 1 else [first.identity()]
+    key = text_hash(work.identity, *(" ".join(part) for part in identity), code_of(work, first))
     found = work.store / key
     if (found / "card.json").is_file():
         return found
     try:
-        _train_and_test(work, entry, found)
+        _train_and_test(work, settings, found)
     except Exception as error:  # one entry's failure must not cost the others their hours
-        return f"{entry.name}: {type(error).__name__}: {error}"
+        return f"{first.name}: {type(error).__name__}: {error}"
     return found
 
 
-def _train_and_test(work: Work, entry: Entry, output: Path) -> None:
-    corpus, training = work.corpus, work.params.training
+def _train_and_test(work: Work, settings: Settings, output: Path) -> None:
     checkpoint = work.store / f"training-{output.name[:16]}"
     prepared = prepared_windows(work)
-    fitted = loop.fit(entry.method, entry.params, training, corpus, checkpoint, work.told, prepared)
+    fits = [
+        fit(work, entry, prepared, checkpoint / str(number), folds)
+        for number, (entry, folds) in enumerate(settings.items())
+    ]
+    runs = [run for fitted in fits for run in fitted.runs]
     with atomic_folder(output) as folder:
-        _test(fitted, prepared, work, folder)
-        opinions = _opinions(fitted, entry, prepared, work)
-        errors = label_errors(opinions, work.told, fitted.runs, corpus)
+        _test(fits, prepared, work, folder)
+        method = next(iter(settings)).method
+        opinions = _opinions(fits, method, prepared, work)
+        errors = label_errors(opinions, work.told, runs, work.corpus)
         if errors["wrong"].any():
             write_arrays(folder / "label_errors.npz", errors)
         card = {
-            "method": entry.method,
-            "params": entry.params.model_dump(mode="json"),
-            "parameters": sum(value[0].numel() for value in fitted.stack.weights.values()),
-            "runs": [run._asdict() for run in fitted.runs],
-            "best_epochs": fitted.best_epochs,
-            "epochs": fitted.history["epoch"].max(),
+            "method": method,
+            "settings": [
+                {
+                    "folds": folds,
+                    "params": entry.params.model_dump(mode="json"),
+                    "training": entry.training.model_dump(exclude_none=True),
+                    "parameters": sum(v[0].numel() for v in fitted.stack.weights.values()),
+                }
+                for (entry, folds), fitted in zip(settings.items(), fits, strict=True)
+            ],
+            "runs": [run._asdict() for run in runs],
+            "best_epochs": [epoch for fitted in fits for epoch in fitted.best_epochs],
+            "epochs": max(int(fitted.history["epoch"].max()) for fitted in fits),
         }
         write_json(folder / "card.json", card)
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
+def fit(
+    work: Work, entry: Entry, prepared: Prepared, checkpoint: Path, folds: Sequence[int]
+) -> loop.Fitted:
+    """Train an entry on some folds of an experiment, and calibrate it."""
+    training = entry.training.made(work.params.training)
+    return loop.fit(
+        entry.method, entry.params, training, work.corpus, checkpoint, work.told, prepared, folds
+    )
+
+
 def _opinions(
-    fitted: loop.Fitted, entry: Entry, prepared: Prepared, work: Work
+    fits: Sequence[loop.Fitted], method: str, prepared: Prepared, work: Work
 ) -> NDArray[np.float32]:
     """Return what a method goes by when it doubts a label, (R, N, K).
 
     What its sensors think without having been told, if it asks for that; otherwise the moving
     average of its opinions during the training.
     """
-    if not registry.find("methods", entry.method).cross_fitted:
-        return fitted.consensus
-    corpus = work.corpus
+    if not registry.find("methods", method).cross_fitted:
+        return np.concatenate([fitted.consensus for fitted in fits])
+    corpus, runs = work.corpus, [run for fitted in fits for run in fitted.runs]
     judged, _ = consensus.of_runs(
         {name: variants[data.CLEAN] for name, variants in prepared.items()},
         corpus.available,
-        [work.told(run)[0] for run in fitted.runs],
+        [work.told(run)[0] for run in runs],
         corpus.index["subject"].to_numpy(),
-        [corpus.members(run.fold, "train") for run in fitted.runs],
+        [corpus.members(run.fold, "train") for run in runs],
     )
     return judged.numpy()
 
 
-def _test(fitted: loop.Fitted, prepared: Prepared, work: Work, folder: Path) -> None:
+def _test(fits: Sequence[loop.Fitted], prepared: Prepared, work: Work, folder: Path) -> None:
     """Write how the runs do under every condition, and under every resample of the subjects."""
 
     def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
-        return protocol.read(
-            fitted.stack, fitted.scaler, fitted.runs, work.corpus, prepared, condition, roles
-        )
+        parts = [
+            vars(
+                protocol.read(
+                    part.stack, part.scaler, part.runs, work.corpus, prepared, condition, roles
+                )
+            )
+            for part in fits
+        ]
+        return Readings(**{name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
 
     robustness = work.params.robustness
     evaluated = evaluation.evaluate(
         read,
-        fitted.runs,
+        [run for part in fits for run in part.runs],
         work.corpus,
         work.asked,
         robustness.calibration_bins,
@@ -344,7 +391,8 @@ def _ranked(
     )
 
 
-def _code(work: Work, entry: Entry) -> str:
+def code_of(work: Work, entry: Entry) -> str:
+    """Hash the code that an entry's results depend on."""
     kind = registry.find("methods", entry.method)
     own = ["pipeline.training.loop", "pipeline.robustness.figures", kind.__module__]
     return code_hash([*own, __name__, *_encoders(work.corpus)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,17 @@ curve) after each method's own calibration on validation subjects; lower is bett
 severity 5. *conflict seen*: AUROC of 1 − coherence. *strange seen*: AUROC of vacuity for windows
 with all corrupted. *bolder*: share of conflicts in which the fused reading is more certain than
 its most certain sensor.
+"""
+
+TRIALS = """\
+Before it is tested, every entry is tried as it stands in the plan and with as many other settings
+of its own; a method without parameters is tried with other settings of the training. A trial is
+one training of all folds with one seed, calibrated like any other. Its score is the cross-entropy
+over the fold's **validation subjects**, who also choose the epoch and fit the calibration, the mean
+over the grid as it is tested: every subset, every sensor's corruptions, every conflict. The labels
+are those the training is told, wrong ones included. Each fold takes what scored best there, so no
+subject has a part in the choice of what is tested on it. Cells: the score, mean over folds, and how
+many folds chose the setting.
 """
 
 
@@ -189,6 +200,19 @@ def cost_page(results: Results, cost: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def tuning_page(tunings: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what `tuning.tune` tried and chose, by the experiments it was done on."""
+    parts = ["# Tuning", TRIALS.strip()]
+    for name, tuned in tunings.items():
+        rows = [
+            [entry.replace("_", " "), *(_trial(found, n) for n in range(len(found["trials"])))]
+            for entry, found in tuned.items()
+        ]
+        trials = [f"trial {number}" for number in range(2, len(rows[0]))]
+        parts += [f"## {name}", table(["method", "as planned", *trials], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
 def curve_rows(results: Results) -> dict[str, list[tuple[str, float, str, float]]]:
     """Return the points of the curves: (entry, x, figure, value), by what x is.
 
@@ -262,6 +286,16 @@ def _cell(comparison: Comparison) -> str:
     return f"**{text}**" if clear else text
 
 
+def _trial(found: Mapping[str, Any], place: int) -> str:
+    changes, losses = found["trials"][place]["changes"], found["trials"][place]["loss"]
+    settings = {k: v for k, v in changes.items() if k != "training"} | changes.get("training", {})
+    said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
+    known = [loss for loss in losses.values() if loss is not None]
+    score = f"{np.mean(known):.3f}" if known else "–"
+    times = sum(chosen == place for chosen in found["chosen"].values())
+    return f"{said}: {score} ({times})".removeprefix(": ")
+
+
 def _controls(results: Results) -> list[str]:
     rows = [
         [what, entry, bounded(results.of(name)[entry].estimate("all"))]
@@ -289,7 +323,9 @@ def _links(results: Results, cost: dict[str, Any]) -> list[str]:
             ]
         )
     heading = ["experiment", "sensors", "labels", "subjects", "seeds", "conditions", "methods"]
-    pages = "[Ablation](tables/ablation.md)" + (", [cost](tables/cost.md)" if cost else "")
+    pages = "[Ablation](tables/ablation.md), [tuning](tables/tuning.md)" + (
+        ", [cost](tables/cost.md)" if cost else ""
+    )
     return [table(heading, rows), f"{pages}, [every figure](tables/results.json)"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.files import atomic_folder, write_bytes, write_json
 from pipeline.stages import run
 from pipeline.stages.cost import OUTPUT as COST
-from pipeline.stages.experiment import PLAN, RESULTS
+from pipeline.stages.experiment import PLAN, RESULTS, TUNING
 
 README, TABLES, FIGURES = Path("README.md"), Path("tables"), Path("figures")
 
@@ -17,11 +17,15 @@ def main() -> None:
     """Write ``README.md``, ``tables`` and ``figures``."""
     from pipeline.experiments import figures, lines, plan, results, tables  # slow to import
 
-    found = results.load(plan.load(PLAN), RESULTS)
+    planned = plan.load(PLAN)
+    found = results.load(planned, RESULTS)
     cost = json.loads(COST.read_text()) if COST.is_file() else {}
     reached = lines.lines(found, cost)
     pages = {name: tables.experiment_page(found, name) for name in found.outcomes}
     pages |= {"ablation": tables.ablation_page(found)}
+    tried = {name: TUNING / f"{name}.json" for name in planned.tuned}
+    tunings = {name: json.loads(path.read_text()) for name, path in tried.items() if path.is_file()}
+    pages |= {"tuning": tables.tuning_page(tunings)}
     pages |= {"cost": tables.cost_page(found, cost)} if cost else {}
     with atomic_folder(TABLES) as folder:
         for name, text in pages.items():

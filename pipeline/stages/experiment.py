@@ -9,18 +9,21 @@ from pipeline.stages import run
 
 PLAN = Path("experiments.yaml")
 STORE = Path("data/.store/experiments")
+TUNING = Path("data/tuning")
 RESULTS = Path("data/results")
 
 
 def main(name: str) -> None:
     """Train and test every entry of an experiment; write ``data/results/NAME``."""
-    from pipeline.experiments import plan, runner  # slow to import
+    from pipeline.experiments import plan, runner, tuning  # slow to import
 
     planned = plan.load(PLAN)
     if name not in planned.experiments:
         known = ", ".join(planned.experiments)
         raise ConsilienceError(f"there is no experiment '{name}'", str(PLAN), f"known: {known}")
-    runner.run(planned, name, Path(), STORE, RESULTS / name)
+    tuned = planned.experiments[name].chosen_on
+    chosen = tuning.load(TUNING / f"{tuned}.json") if tuned else None
+    runner.run(planned, name, Path(), STORE, RESULTS / name, chosen)
 
 
 if __name__ == "__main__":

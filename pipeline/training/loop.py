@@ -133,6 +133,7 @@ def fit(
     checkpoint: Path,
     labels: Labels | None = None,
     prepared: Mapping[str, Mapping[str, Tensor]] | None = None,
+    folds: Sequence[int] | None = None,
 ) -> Fitted:
     """Train a method on every fold with every seed.
 
@@ -154,11 +155,13 @@ def fit(
         and validation windows are said to have; the corpus's own if left out.
     prepared : mapping, optional
         All windows as `protocol.prepare_windows` returns them, where they are at hand.
+    folds : sequence of int, optional
+        All if left out.
     """
     from pipeline.robustness import protocol
     from pipeline.training import calibration, devices  # slow to import
 
-    runs = [Run(fold, seed) for fold in corpus.folds for seed in training.seeds]
+    runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     share = partial(
         _train,
         method=method,

@@ -43,9 +43,46 @@ def test_an_entry_has_its_methods_parameters(tmp_path):
     assert entry.params == registry.find("methods", "kd").Params()
 
 
+TUNED = {
+    "entries": {**SMALL["entries"], "half": {"like": "hybrid", "unimodal": 0.5}},
+    "candidates": {"hybrid": [{"unimodal": 2.0}], "plain": [{"training": {"dropout": 0.1}}]},
+    "tuned": {"clean": "demo"},
+}
+
+
+def test_chosen_settings_change_an_entry_and_those_like_it(tmp_path):
+    planned = plan.load(write(tmp_path, **TUNED))
+    assert planned.trials("hybrid") == [{}, {"unimodal": 2.0}]
+    assert planned.entry("hybrid", {"unimodal": 2.0}).params.unimodal == 2
+    assert planned.entry("half", {"unimodal": 2.0}).params.unimodal == 0.5
+    (changes,) = planned.candidates["plain"]
+    trained = planned.entry("plain", changes).training.made(params.TrainingParams())
+    assert trained == params.TrainingParams(dropout=0.1)
+
+
+def tuned(**candidates: object) -> dict[str, object]:
+    return {**TUNED, "candidates": {**TUNED["candidates"], **candidates}}
+
+
+def chosen_on(name: str, **more: object) -> dict[str, object]:
+    other = {**SMALL["experiments"]["clean"], "chosen_on": name, **more}
+    return {**TUNED, "experiments": {**SMALL["experiments"], "other": other}}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        (tuned(hybrid=[]), "as often"),
+        (tuned(hybrid=[{"unimodal": 1.0}]), "twice"),
+        (tuned(hybrid=[{"ramp": 1.0}]), "ramp"),
+        (tuned(hybrid=[{"training": {"dropout": 0.1}}]), "parameters of its own"),
+        (tuned(plain=[{"training": {"epochs": 99}}]), "epochs"),
+        (tuned(half=[{"unimodal": 2.0}]), "half"),
+        ({**TUNED, "candidates": {"hybrid": [{"unimodal": 2.0}]}}, "'plain' of clean has none"),
+        ({**TUNED, "tuned": {"clean": "ravdess"}}, "on corpus 'ravdess'"),
+        ({"entries": {**SMALL["entries"], "half": {"like": "odd"}}}, "like no entry"),
+        (chosen_on("other"), "not tuned"),
+        (chosen_on("clean", scenario={"random_split": True}), "other folds"),
         ({"entries": {"hybrid": {"method": "hybrit"}, "plain": {"method": "kd"}}}, "hybrid"),
         ({"entries": {"hybrid": {}, "plain": {"method": "kd"}}}, "no method"),
         ({"entries": {"hybrid": {"method": "kd", "ramps": 1}, "plain": {"method": "kd"}}}, "ramps"),

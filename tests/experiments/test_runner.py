@@ -50,8 +50,8 @@ def test_a_changed_entry_runs_alone(done, monkeypatch):
     trained = []
     monkeypatch.setattr(runner, "parallel_map", lambda work, items, _: [work(i) for i in items])
 
-    def pretend(work, entry, folder):
-        trained.append(entry.name)
+    def pretend(work, settings, folder):
+        trained.extend(entry.name for entry in settings)
         folder.mkdir()
 
     monkeypatch.setattr(runner, "_train_and_test", pretend)
@@ -62,7 +62,7 @@ def test_a_changed_entry_runs_alone(done, monkeypatch):
 def test_a_failing_entry_is_told_and_costs_the_others_nothing(done, monkeypatch):
     monkeypatch.setattr(runner, "parallel_map", lambda work, items, _: [work(i) for i in items])
 
-    def fail(work, entry, folder):
+    def fail(work, settings, folder):
         raise RuntimeError("no such luck")
 
     monkeypatch.setattr(runner, "_train_and_test", fail)
