@@ -26,7 +26,7 @@ def bursts(n: int, share: float, mean_length: float, rng: np.random.Generator) -
     if share * n < 1e-3:
         return np.zeros(n, bool)
     lost = max(mean_length, share / (1 - share))
-    kept = lost * (1 - share) / share
+    kept = max(1.0, lost * (1 - share) / share)  # rounding can leave less
     n_pairs = 2 * int(n / (lost + kept)) + 20
     lengths = np.minimum(rng.geometric([1 / kept, 1 / lost], (n_pairs, 2)), n)
     states = np.repeat(np.tile([False, True], n_pairs), lengths.ravel())

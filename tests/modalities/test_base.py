@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -50,6 +50,7 @@ def test_a_mistake_is_told(corruptions: dict[str, tuple[float, ...]], said: str)
 
 
 @given(st.integers(1, 500), st.floats(0, 0.95), st.integers(0, 20))
+@example(1, 0.80859375, 0)
 def test_bursts_fill_their_length(n: int, share: float, seed: int) -> None:
     assert bursts(n, share, 3.0, generator(seed)).shape == (n,)
 
