@@ -35,6 +35,7 @@ VOLTS = {
     **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-9),
 }
 TRIGGERS = re.compile(r"^(trig(ger)?|status|marker|sti.*|stim)$", re.IGNORECASE)
+PULSES = re.compile(r"(stimulus/|sync|trig|ttl|pulse)", re.IGNORECASE)  # how annotations begin
 
 
 class Recording:
@@ -215,10 +216,20 @@ class MneFile(Recording):
         return self.onsets_s[record] + regular - record * per_record / self.rate_hz
 
     def pulses(self) -> NDArray[np.intp]:
-        """Return the samples at which trigger channels rise."""
+        """Return the samples at which trigger channels rise, or else the pulses annotated."""
         lines = [name for name in self.names if TRIGGERS.match(name)]
         edges = [rising_edges(self.values([name], 1.0)[:, 0]) for name in lines]
-        return np.unique(np.concatenate([np.empty(0, np.intp), *edges]))
+        found = np.unique(np.concatenate([np.empty(0, np.intp), *edges]))
+        return found if len(found) else self._annotated_pulses()
+
+    def _annotated_pulses(self) -> NDArray[np.intp]:
+        marks = self.raw.annotations
+        pulse = [bool(PULSES.match(text)) for text in marks.description]
+        first_s = 0.0 if marks.orig_time is None else self.raw.first_time
+        onsets_s = np.unique(marks.onset[pulse]) - first_s
+        times_s = self.times_s()
+        near = onsets_s[(onsets_s >= times_s[0]) & (onsets_s <= times_s[-1])]
+        return np.unique(np.searchsorted(times_s, near - 0.5 / self.rate_hz))
 
     def _read(self, names: Sequence[str], default_v: float) -> Array:
         values: Array = self.raw.get_data(picks=list(names), verbose="error").T

@@ -415,3 +415,30 @@ def test_a_bomb_as_eeglab_file_is_refused(tmp_path, monkeypatch):
 
 def test_the_layouts_name_as_many_channels_as_the_datasets_have():
     assert (len(_mat.EAV.channels), len(_mat.DEAP.channels)) == (30, 40)
+
+
+def test_annotated_pulses_serve_where_no_trigger_channel_does(tmp_path: Path) -> None:
+    firsts = np.array([200, 777, 1500])
+    info = mne.create_info(list(NAMES), RATE_HZ, "eeg")
+    raw = mne.io.RawArray(VALUES.T, info, first_samp=400, verbose="error")
+    raw.set_meas_date(0)
+    marks = mne.Annotations(firsts / RATE_HZ, 0.0, "sync") + mne.Annotations([1.0], [2.0], "rest")
+    raw.set_annotations(marks)
+    raw.save(tmp_path / "marks_raw.fif", verbose="error")
+    events = [
+        {"onset": int(first), "duration": 1, "description": 1, "type": "Stimulus"}
+        for first in firsts
+    ]
+    pybv.write_brainvision(
+        data=VALUES.T,
+        sfreq=RATE_HZ,
+        ch_names=list(NAMES),
+        fname_base="marks",
+        folder_out=str(tmp_path),
+        events=events,
+    )
+    signals = [edfio.EdfSignal(1e6 * VALUES[:, 0], RATE_HZ, label="Fp1", physical_dimension="uV")]
+    notes = [edfio.EdfAnnotation(first / RATE_HZ, None, "TTL 1") for first in firsts]
+    edfio.Edf(signals, annotations=notes, data_record_duration=1).write(tmp_path / "marks.edf")
+    for name in ("marks_raw.fif", "marks.vhdr", "marks.edf"):
+        assert open_recording(tmp_path / name, None).pulses().tolist() == firsts.tolist(), name
