@@ -64,7 +64,7 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     try:
-        container = av.open(str(path), options=dict(ALLOWED))
+        container = av.open(f"file:{path}", options=dict(ALLOWED))  # or a colon makes a protocol
     except av.ArgumentError:
         raise RecordingError(
             f"the content is none of {', '.join(dict.fromkeys(CONTAINERS.values()))}",

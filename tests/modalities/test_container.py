@@ -197,6 +197,12 @@ def test_no_playlist_is_followed(tmp_path: Path, kind: str, ending: str) -> None
         modality.probe(path, None)
 
 
+def test_a_name_with_a_colon_is_a_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_track(tmp_path / "beside.mp4", [struck()], "aac").rename(tmp_path / "concat:beside.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert modality.probe(Path("concat:beside.mp4"), None).rate_hz == RATE_HZ
+
+
 def test_pictures_larger_than_any_cameras_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
