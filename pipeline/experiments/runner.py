@@ -220,7 +220,9 @@ def _one(work: Work, settings: Settings) -> str | Path:
     first = next(iter(settings))
     parts = [[*entry.identity(), *map(str, folds)] for entry, folds in settings.items()]
     identity = parts if len(parts) > 1 else [first.identity()]
-    key = text_hash(work.identity, *(" ".join(part) for part in identity), code_of(work, first))
+    key = text_hash(
+        work.identity, *(" ".join(part) for part in identity), code_of(work, first, __name__)
+    )
     found = work.store / key
     if (found / "card.json").is_file():
         return found
@@ -259,7 +261,7 @@ def _train_and_test(work: Work, settings: Settings, output: Path) -> None:
             ],
             "runs": [run._asdict() for run in runs],
             "best_epochs": [epoch for fitted in fits for epoch in fitted.best_epochs],
-            "epochs": max(int(fitted.history["epoch"].max()) for fitted in fits),
+            "epochs": max(max(fitted.history["epoch"].to_list()) for fitted in fits),
         }
         write_json(folder / "card.json", card)
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -391,11 +393,10 @@ def _ranked(
     )
 
 
-def code_of(work: Work, entry: Entry) -> str:
-    """Hash the code that an entry's results depend on."""
+def code_of(work: Work, entry: Entry, module: str) -> str:
+    """Hash the code that an entry's results depend on: a module, the method and the encoders."""
     kind = registry.find("methods", entry.method)
-    own = ["pipeline.training.loop", "pipeline.robustness.figures", kind.__module__]
-    return code_hash([*own, __name__, *_encoders(work.corpus)])
+    return code_hash([module, kind.__module__, *_encoders(work.corpus)])
 
 
 def _encoders(corpus: Corpus) -> list[str]:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from pipeline.errors import ConsilienceError
-from pipeline.experiments.code import code_hash
 from pipeline.experiments.plan import Entry, Plan
 from pipeline.experiments.runner import (
     Chosen,
@@ -107,8 +106,8 @@ class _Trial(NamedTuple):
 
 def _score(work: Work, trial: _Trial) -> dict[str, float] | str:
     """Return a trial's loss by fold; what went wrong, if it failed."""
-    code = code_hash([__name__])
-    key = text_hash(work.identity, *trial.entry.identity(), code_of(work, trial.entry), code)
+    code = code_of(work, trial.entry, __name__)
+    key = text_hash(work.identity, *trial.entry.identity(), code)
     path = work.store / f"trial-{key}.json"
     if not path.is_file():
         try:
@@ -138,12 +137,12 @@ def _losses(work: Work, entry: Entry, checkpoint: Path) -> dict[str, float | Non
                 ("validation",),
             )
             blocks.setdefault(_block(condition), []).append(_cross_entropy(read.logits, target))
-    means = [np.mean(losses, axis=0) for losses in blocks.values()]
+    means = np.array([np.mean(losses, axis=0) for losses in blocks.values()])
     known = np.isfinite(means)
     total = np.where(known, means, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     return {
-        str(run.fold): float(loss) if some else None
-        for run, loss, some in zip(fitted.runs, total, known.any(0), strict=True)
+        str(run.fold): float(total[number]) if known[:, number].any() else None
+        for number, run in enumerate(fitted.runs)
     }
 
 
@@ -164,8 +163,9 @@ def _cross_entropy(logits: NDArray[np.float32], target: NDArray[np.float32]) -> 
 
 
 def _best(losses: list[dict[str, float | None]]) -> dict[str, int]:
-    folds = losses[0]
-    scored = {
-        fold: [np.inf if loss[fold] is None else loss[fold] for loss in losses] for fold in folds
-    }
-    return {fold: int(np.argmin(values)) for fold, values in scored.items()}
+    """Return the number of the least loss by fold, the first of equals."""
+    best = {}
+    for fold in losses[0]:
+        told = [loss[fold] for loss in losses]
+        best[fold] = int(np.argmin([np.inf if loss is None else loss for loss in told]))
+    return best
