@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.experiments.lines import TWO, Line, bounded, number
+from pipeline.experiments.plan import Experiment
 from pipeline.experiments.results import OUR_METHOD, OURS, Comparison, Outcome, Results, compare
 from pipeline.experiments.scenarios import Scenario
 
@@ -138,7 +139,7 @@ def experiment_page(results: Results, name: str) -> str:
     parts = [
         f"# {name}",
         f"Corpus {experiment.corpus}, sensors {', '.join(experiment.sensors)}; labels: "
-        f"{_told(experiment.scenario)}.",
+        f"{_told(experiment.scenario)}; settings: {_chosen(experiment)}.",
         EXPLAINED.strip(),
         "## Accuracy",
         _figures(outcomes, (ACCURACY[0], *_sensors(experiment.sensors), *ACCURACY[1:])),
@@ -194,7 +195,8 @@ def cost_page(results: Results, cost: dict[str, Any]) -> str:
     parts = [
         "# Cost",
         "CPU seconds of one thread. Training: all folds of one seed together, all epochs and the "
-        "calibration. Reading: one window by one model, in batches, its features computed.",
+        "calibration. Reading: one window by one model, in batches, its features computed. "
+        "Settings as planned.",
         table(heading, rows),
     ]
     return "\n\n".join(parts) + "\n"
@@ -338,6 +340,12 @@ def _told(scenario: Scenario) -> str:
         parts.append(f"{scenario.labelled_subjects} training subjects labelled")
     parts += ["split at random"] if scenario.random_split else []
     return ", ".join(parts) or "as they are"
+
+
+def _chosen(experiment: Experiment) -> str:
+    if experiment.chosen_on is None:
+        return "as planned"
+    return f"[chosen](tuning.md) on the validation subjects of {experiment.chosen_on}"
 
 
 def summary(results: Results, lines: Sequence[Line]) -> dict[str, Any]:
