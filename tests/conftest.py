@@ -49,10 +49,17 @@ class Project:
     folder: Path
 
     def configure(self, dataset: str = "demo", root: str | None = None, **sections: Any) -> None:
-        """Write params.yaml: a dataset's defaults, small enough for a test, with changes."""
+        """Write params.yaml: a dataset's defaults, small enough for a test, with changes.
+
+        Of a section given as a list of keys nothing else is kept.
+        """
         content = params.defaults(dataset, root)
         for section, values in [*SMALL.items(), *sections.items()]:
-            content[section] = {**content[section], **values}
+            given = content[section]
+            if isinstance(values, list):
+                content[section] = {key: given[key] for key in values}
+            else:
+                content[section] = {**given, **values}
         (self.folder / "params.yaml").write_text(params.document(content))
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:

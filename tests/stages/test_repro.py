@@ -10,11 +10,16 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
+METHODS = ["hybrid", "coherence_transfer"]
+
+
 @pytest.fixture(scope="module")
 def reproduced(make_project):
     project = make_project()
-    project.configure()
-    project.log = project.repro()
+    project.configure(methods=METHODS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONSILIENCE_WORKERS", "2")
+        project.log = project.repro()
     return project
 
 
@@ -57,14 +62,14 @@ def test_a_parameter_reruns_only_what_depends_on_it_and_back_is_cached(reproduce
     ran = {line.split("'")[1] for line in shown.splitlines() if line.startswith("Running stage")}
     assert ran == {"evaluate", "report"}
 
-    reproduced.configure()
+    reproduced.configure(methods=METHODS)
     assert "Stage 'evaluate' is cached" in reproduced.repro()
 
 
 def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     other = make_project()
-    other.configure()
+    other.configure(methods=METHODS)
     other.repro("evaluate")
     for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
         assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
@@ -75,7 +80,7 @@ def test_an_added_recording_is_the_only_one_processed(reproduced, tmp_project):
     shutil.copytree(reproduced.folder / "data/raw/demo", project.folder / root)
     late = next((project.folder / root).rglob("*.flac"))
     aside = project.folder / "late.flac"
-    project.configure(root=root)
+    project.configure(root=root, modalities=["eeg", "audio"])
 
     late.rename(aside)
     before = project.repro("window")
