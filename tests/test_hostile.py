@@ -10,26 +10,24 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import edfio
 import pytest
 import scipy.io
 import soundfile
 
+from pipeline import params
 from pipeline.contracts import Ingested, Recordings, read_table
 from pipeline.params import SynthesisParams
 from pipeline.seeds import generator
 from pipeline.synthesis.corpus import write_corpus
 
-if TYPE_CHECKING:
-    from conftest import Project
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+ROOT = Path(__file__).parent.parent
 HOSTILE = runpy.run_path(str(Path(__file__).parent / "hostile.py"))
 FILES, NAMES, SESSION = HOSTILE["FILES"], HOSTILE["NAMES"], HOSTILE["SESSION"]
 CORPUS = SynthesisParams(
@@ -129,24 +127,22 @@ def _spoilable(root: Path, base: Path, outside: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def outcome(
-    make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory
-) -> Outcome:
-    base = tmp_path_factory.mktemp("hostile")
-    root, project = write_root(base), make_project()
-    project.configure("folder", str(root))
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    base, folder = tmp_path_factory.mktemp("hostile"), tmp_path_factory.mktemp("run")
+    root = write_root(base)
+    (folder / "params.yaml").write_text(params.document(params.defaults("folder", str(root))))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = base / "found.json"
     check = "from pipeline.cli import main; main()"
     words = ["check", str(root), "--dataset", "folder", "--json", str(report)]
-    bounded(project, "-c", check, *words)
-    bounded(project, "-m", "pipeline.stages.catalog")
+    bounded(folder, "-c", check, *words)
+    bounded(folder, "-m", "pipeline.stages.catalog")
     for modality in MODALITIES:
         done = bounded(
-            project, "-m", "pipeline.stages.ingest", modality, check=modality != "face_au"
+            folder, "-m", "pipeline.stages.ingest", modality, check=modality != "face_au"
         )
     assert "Traceback" not in done.stderr
-    data = project.folder / "data"
+    data = folder / "data"
     catalog, ingested = {}, {}
     for modality in MODALITIES:
         table = read_table(data / f"catalog/recordings/{modality}.parquet", Recordings)
@@ -161,17 +157,18 @@ def outcome(
     return Outcome(base / "outside", found, catalog, ingested, processor_s, used.ru_maxrss)
 
 
-def bounded(project: Project, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run Python in the project; it must end, without a traceback."""
+def bounded(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder; it must end, without a traceback."""
     limit_s = INGEST_LIMIT_S if "pipeline.stages.ingest" in words else LIMIT_S
     environment = {
         **os.environ,
         "CONSILIENCE_LIMIT_S": str(limit_s),
         "CONSILIENCE_WORKERS": "2",
+        "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
         [sys.executable, *words],
-        cwd=project.folder,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
