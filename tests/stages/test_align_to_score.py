@@ -156,7 +156,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             project(root, modalities)
         settings = params.Params.model_construct(
             dataset=params.DatasetParams(),
-            modalities=dict.fromkeys(modalities, SimpleNamespace(variants=VARIANTS[1:])),
+            modalities=dict.fromkeys(
+                modalities, SimpleNamespace(variants=VARIANTS[1:], encoding={})
+            ),
             alignment=params.AlignmentParams(),
             annotation=params.AnnotationParams(reaction_lag_s=2.0),
             windows=params.WindowParams(),
