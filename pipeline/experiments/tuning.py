@@ -33,6 +33,7 @@ from pipeline.robustness import protocol
 from pipeline.robustness.protocol import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
 
 SEED = 0  # of the one training a trial gets
+MARGIN = 0.005  # nats by which a trial must beat the planned settings; less is chance
 
 
 def tune(plan: Plan, name: str, base: Path, store: Path) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def tune(plan: Plan, name: str, base: Path, store: Path) -> dict[str, Any]:
     -------
     dict of entry to dict
         ``trials``: a list of ``changes`` and ``loss`` by fold; ``chosen``: the number of the best
-        trial by fold, the first of equals.
+        trial by fold, that of the planned settings, 0, if they are hardly worse.
 
     Raises
     ------
@@ -163,9 +164,10 @@ def _cross_entropy(logits: NDArray[np.float32], target: NDArray[np.float32]) -> 
 
 
 def _best(losses: list[dict[str, float | None]]) -> dict[str, int]:
-    """Return the number of the least loss by fold, the first of equals."""
+    """Return the number of the least loss by fold; 0, the planned one, if it is hardly worse."""
     best = {}
     for fold in losses[0]:
-        told = [loss[fold] for loss in losses]
-        best[fold] = int(np.argmin([np.inf if loss is None else loss for loss in told]))
+        told = [np.inf if (value := loss[fold]) is None else value for loss in losses]
+        least = int(np.argmin(told))
+        best[fold] = least if told[least] < told[0] - MARGIN else 0
     return best

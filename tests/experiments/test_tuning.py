@@ -88,7 +88,8 @@ def test_every_fold_takes_its_best_trial(tried):
     assert [trial["changes"] for trial in found["trials"]] == [{}, FAST]
     for fold, number in found["chosen"].items():
         losses = [trial["loss"][fold] for trial in found["trials"]]
-        assert losses[number] == min(losses) < max(losses)
+        clear = losses[1] < losses[0] - tuning.MARGIN
+        assert number == int(clear)
 
 
 @pytest.mark.slow
@@ -128,9 +129,13 @@ def test_an_experiment_trains_each_fold_as_it_chose(laboratory, tmp_path, monkey
     assert (plain[:, :, ~tested] != new[:, :, ~tested]).any()
 
 
-def test_nothing_tells_of_equals_but_their_order():
-    losses = [{"0": None, "1": 0.5}, {"0": 2.0, "1": 0.5}, {"0": 1.0, "1": 0.7}]
-    assert tuning._best(losses) == {"0": 2, "1": 0}
+def test_what_is_planned_gives_way_only_to_what_is_clearly_better():
+    losses = [
+        {"0": None, "1": 0.5, "2": 0.5, "3": 0.5},
+        {"0": 2.0, "1": 0.5, "2": 0.4999, "3": 0.45},
+        {"0": 1.0, "1": 0.7, "2": None, "3": 0.4},
+    ]
+    assert tuning._best(losses) == {"0": 2, "1": 0, "2": 0, "3": 2}
 
 
 def test_choices_survive_the_file(tmp_path):
