@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -460,7 +459,9 @@ def check_corruptions_grow(case: ModalityCase) -> None:
 
 def check_encoder(case: ModalityCase) -> None:
     """Check the encoder on windows with frames missing, and with all of them missing."""
-    windows = _windows(case)
+    import torch  # slow, and nobody else's affair here
+
+    windows = torch.from_numpy(_windows(case))
     width = 7
     torch.manual_seed(0)
     encoder = case.modality.encoder(windows.shape[2], width, 0.0, **case.settings.encoding)
@@ -677,7 +678,7 @@ def _distance(
     return float(apart[np.isfinite(clean.values)].mean())
 
 
-def _windows(case: ModalityCase) -> torch.Tensor:
+def _windows(case: ModalityCase) -> NDArray[np.float32]:
     """Return windows of the features: whole, with gaps, with one frame, and with none at all."""
     n_frames = min(len(features.times_s) for features in case.features)
     n_frames = min(n_frames, 50)
@@ -685,4 +686,4 @@ def _windows(case: ModalityCase) -> torch.Tensor:
     gaps, single, nothing = base[0].copy(), base[0].copy(), np.full_like(base[0], np.nan)
     gaps[::2] = np.nan
     single[1:] = np.nan
-    return torch.from_numpy(np.concatenate([base, np.stack([gaps, single, nothing])]))
+    return np.concatenate([base, np.stack([gaps, single, nothing])])

@@ -12,7 +12,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from pipeline.testing.rules import ContractError
 
@@ -50,27 +49,39 @@ def no_pickles(reader: str) -> Iterator[None]:
     It is stopped there, and also told at the end of the block, should an error be caught within.
     """
     _hook()
-    load, torch_load = np.load, torch.load
+    load = np.load
 
     def checked_load(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("allow_pickle") or (len(args) > 2 and args[2]):
             _stop("calls numpy.load(allow_pickle=True)")
         return load(*args, **kwargs)
 
-    def checked_torch_load(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs.get("weights_only", True):
-            _stop("calls torch.load(weights_only=False)")
-        return torch_load(*args, **kwargs)
-
     seen: list[str] = []
     _watching.append(seen)
     try:
-        with patch("numpy.load", checked_load), patch("torch.load", checked_torch_load):
+        with patch("numpy.load", checked_load), _checked_torch():
             yield
     finally:
         _watching.pop()
         if seen:
             raise ContractError(f"{reader} {seen[0]}; {REMEDY}")
+
+
+@contextmanager
+def _checked_torch() -> Iterator[None]:
+    """Watch torch, if anybody has imported it; otherwise its pickles are found as any others."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    load = sys.modules["torch"].load
+
+    def checked_load(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs.get("weights_only", True):
+            _stop("calls torch.load(weights_only=False)")
+        return load(*args, **kwargs)
+
+    with patch("torch.load", checked_load):
+        yield
 
 
 def _stop(what: str) -> None:
