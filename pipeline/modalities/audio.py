@@ -5,7 +5,8 @@ the window-corrected autocorrelation (Boersma 1993). Speech is what is loud and 
 to detect it hears; in silence, features of the voice go on at the local mean of the speech
 around, so that statistics over a window are those of its speech. Where the network hears nothing
 in a whole recording, as with a voice spoilt beyond speech, loud frames count as speech.
-Synchronisation clicks are found as isolated impulses in the high band and cut out before
+Synchronisation clicks are found as isolated impulses in the high band (claps and tones by their
+beginning, where `pulse` says so) and cut out before
 anything is measured. Sound that a container's time stamps show to be lost is missing, not silent.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import librosa
 import numpy as np
@@ -43,6 +44,7 @@ from pipeline.modalities._container import (
     sound_blocks,
 )
 from pipeline.modalities._corrupt_audio import CORRUPTIONS
+from pipeline.modalities._onsets import claps, tones
 from pipeline.modalities._speech import speech_probability
 from pipeline.modalities.base import (
     Corruption,
@@ -75,7 +77,7 @@ SILENCE_DB = -90.0  # frames are told apart down to here
 UNSTATED_BYTES = 2**31 - 2**20  # of samples in a wav file, and more
 BLOCK = 2**18  # samples read at a time
 CHUNK = 4096  # frames measured at a time: bounds memory
-CLICK_CHUNK_S = 60.0  # of sound in which clicks are looked for at a time
+PULSE_CHUNK_S = 60.0  # of sound in which pulses are looked for at a time
 NEAR_LOST_S = 0.02  # sound that breaks off is no click
 
 
@@ -91,6 +93,12 @@ class VoiceParams(ModalityParams):
     pitch_max_hz: float = Field(600.0, gt=0)
     pitch_window_s: float = Field(0.05, gt=0)
     voicing_threshold: float = Field(0.5, gt=0, lt=1)
+    pulse: Literal["click", "clap", "tone"] = Field(
+        "click", description="what marks synchronisation: click, clap (of a clapperboard) or tone"
+    )
+    clap_s: float = Field(0.1, gt=0, description="a clap has died away by then")
+    tone_hz: float = Field(1000.0, gt=0)
+    tone_s: float = Field(0.1, gt=0)
     click_band_hz: float = Field(4000.0, gt=0)
     click_ratio: float = Field(12.0, gt=1)
     click_s: float = Field(0.004, gt=0)
@@ -109,6 +117,11 @@ class VoiceParams(ModalityParams):
         if not self.pitch_min_hz < self.pitch_max_hz < self.rate_hz / 4:
             raise ValueError("pitch_min_hz < pitch_max_hz < rate_hz / 4 must hold")
         return self
+
+    @property
+    def pulse_s(self) -> float:
+        """How long a pulse is heard."""
+        return {"click": self.click_s, "clap": self.clap_s, "tone": self.tone_s}[self.pulse]
 
 
 class AudioParams(VoiceParams):
@@ -147,7 +160,7 @@ class Audio:
         return content_hash(path)
 
     def read(self, path: Path, item: str | None, params: VoiceParams) -> Signal:
-        """Read the sound, mono and resampled, and find its synchronisation clicks.
+        """Read the sound, mono and resampled, and find its synchronisation pulses.
 
         Returns
         -------
@@ -163,7 +176,7 @@ class Audio:
             start_s = 0.0
         lost = np.isnan(sound)
         mono = np.where(lost, np.float32(0), sound) if lost.any() else sound
-        pulses_s = start_s + _away_from(lost, clicks(mono, rate_hz, params), rate_hz)
+        pulses_s = start_s + _away_from(lost, pulses(mono, rate_hz, params), rate_hz)
         if rate_hz != params.rate_hz:
             refuse_size(int(mono.size * params.rate_hz / rate_hz), path)
             mono = _resampled(mono, rate_hz, params.rate_hz)
@@ -259,7 +272,7 @@ class Audio:
         start_s = float(signal.times_s[0])
         centred = sound - heard.mean()
         centred[lost] = 0
-        return cut_clicks(centred, signal.pulses_s - start_s, params)
+        return cut_pulses(centred, signal.pulses_s - start_s, params)
 
     def corrupt(
         self,
@@ -469,26 +482,34 @@ def mel_bank(rate_hz: float, size: int, n_bands: int) -> Array:
     return bank / bank.sum(axis=1, keepdims=True)
 
 
-def clicks(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
-    """Find short broadband clicks.
+def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
+    """Find synchronisation pulses of the kind that ``params.pulse`` says.
 
     A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
-    square of the 20 ms around it, itself left out, and that of the whole sound.
+    square of the 20 ms around it, itself left out, and that of the whole sound. A clap or a tone
+    begins where sound becomes ``click_ratio`` times as loud: see `_onsets`.
 
     Returns
     -------
-    ndarray of float64, shape (n_clicks,)
+    ndarray of float64, shape (n_pulses,)
         Seconds from the first sample.
     """
-    if sound.size < 0.1 * rate_hz or params.click_band_hz >= 0.45 * rate_hz:
+    highest_hz = params.tone_hz if params.pulse == "tone" else params.click_band_hz
+    if sound.size < 0.1 * rate_hz or highest_hz >= 0.45 * rate_hz:
         return np.empty(0)
     power = _variance(sound)
-    size, margin = round(CLICK_CHUNK_S * rate_hz), round(rate_hz)
+    size, margin = round(PULSE_CHUNK_S * rate_hz), round(rate_hz)
     found = []
     for start in range(0, sound.size, size):
         first = max(start - margin, 0)
-        peaks = first + _clicks(sound[first : start + size + margin], power, rate_hz, params)
-        found.append(peaks[(peaks >= start) & (peaks < start + size)])
+        part = sound[first : start + size + margin]
+        if params.pulse == "click":
+            peaks = _clicks(part, power, rate_hz, params)
+        elif params.pulse == "clap":
+            peaks = claps(part, rate_hz, params.click_ratio, params.click_band_hz, power)
+        else:
+            peaks = tones(part, rate_hz, params.click_ratio, params.tone_hz, params.tone_s)
+        found.append(first + peaks[(first + peaks >= start) & (first + peaks < start + size)])
     return np.concatenate(found) / rate_hz
 
 
@@ -524,10 +545,10 @@ def _away_from(
     return pulses_s[near[np.rint(pulses_s * rate_hz).astype(int)] == 0]
 
 
-def cut_clicks(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
-    """Replace the clicks by a straight line from their left to their right."""
+def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
+    """Replace the pulses by a straight line from their left to their right."""
     cut = np.zeros(sound.size + 2, np.int8)  # with a border of 0
-    before, after = round(0.001 * params.rate_hz), round(params.click_s * params.rate_hz)
+    before, after = round(0.001 * params.rate_hz), round(params.pulse_s * params.rate_hz)
     for onset in np.rint(pulses_s * params.rate_hz).astype(int):
         cut[max(onset - before, 0) + 1 : min(onset + after, sound.size - 1) + 2] = 1
     if cut[1:-1].all():

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from pipeline.errors import RecordingError
 from pipeline.modalities.audio import (
     AudioParams,
-    clicks,
-    cut_clicks,
+    cut_pulses,
     hold,
     modality,
     pitch_track,
+    pulses,
 )
 from pipeline.modalities.base import Signal
 from pipeline.seeds import generator
@@ -80,7 +80,7 @@ def test_clicks_in_speech_are_found_to_a_millisecond(times_s: list[float]) -> No
     sound = voice()
     for time_s in spaced:
         sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
-    found = clicks(sound.astype(np.float32), RATE_HZ, PARAMS)
+    found = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
     for time_s in spaced:
         assert np.abs(found - time_s).min() < 1e-3
     assert len(found) <= len(spaced) + 2
@@ -88,7 +88,33 @@ def test_clicks_in_speech_are_found_to_a_millisecond(times_s: list[float]) -> No
 
 def test_speech_without_clicks_gives_none() -> None:
     sound = voice() * np.hanning(int(2.0 * RATE_HZ))
-    assert clicks(sound.astype(np.float32), RATE_HZ, PARAMS).size <= 1
+    assert pulses(sound.astype(np.float32), RATE_HZ, PARAMS).size <= 1
+
+
+def clap(since_s: np.ndarray) -> np.ndarray:
+    after_s = np.maximum(since_s, 0)
+    return (
+        (since_s >= 0) * generator("clap").standard_normal(since_s.size) * np.exp(-after_s / 0.02)
+    )
+
+
+def tone(since_s: np.ndarray) -> np.ndarray:
+    return ((since_s >= 0) & (since_s < 0.1)) * np.sin(2 * np.pi * 1000 * since_s)
+
+
+@pytest.mark.parametrize(("kind", "made"), [("clap", clap), ("tone", tone)])
+def test_claps_and_tones_are_found_where_they_begin(kind, made) -> None:
+    sound, times_s = voice(duration_s=20.0), np.linspace(0.63, 19.13, 14)
+    for time_s in times_s:
+        sound += 0.4 * made(np.arange(sound.size) / RATE_HZ - time_s)
+    params = AudioParams(pulse=kind)
+    found = pulses(sound.astype(np.float32), RATE_HZ, params)
+    for time_s in times_s:
+        assert np.abs(found - time_s).min() < 1.5e-3
+    assert len(found) <= 16
+    assert pulses(voice(duration_s=20.0).astype(np.float32), RATE_HZ, params).size <= 2
+    left = cut_pulses(sound.astype(np.float32), found, params)
+    assert np.abs(left).max() < 0.8 * np.abs(sound).max()
 
 
 def test_a_click_hardly_disturbs_the_features() -> None:
@@ -112,7 +138,7 @@ def test_cutting_joins_both_sides_by_a_line() -> None:
     ramp = np.linspace(0, 1, RATE_HZ, dtype=np.float32)
     spoilt = ramp.copy()
     spoilt[8000:8010] = 5
-    assert np.allclose(cut_clicks(spoilt, np.array([0.5]), PARAMS), ramp, atol=1e-5)
+    assert np.allclose(cut_pulses(spoilt, np.array([0.5]), PARAMS), ramp, atol=1e-5)
 
 
 def test_silence_takes_the_mean_of_the_speech_around() -> None:
@@ -200,11 +226,11 @@ def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) 
     sound = voice(duration_s=4)
     for time_s in (0.7, 1.0, 1.61, 2.999, 3.8):
         sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
-    whole = clicks(sound.astype(np.float32), RATE_HZ, PARAMS)
+    whole = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
     features = modality.features(signal_of(sound, whole), PARAMS).values
-    monkeypatch.setattr("pipeline.modalities.audio.CLICK_CHUNK_S", 1.0)
+    monkeypatch.setattr("pipeline.modalities.audio.PULSE_CHUNK_S", 1.0)
     monkeypatch.setattr("pipeline.modalities.audio.CHUNK", 32)
-    assert np.array_equal(clicks(sound.astype(np.float32), RATE_HZ, PARAMS), whole)
+    assert np.array_equal(pulses(sound.astype(np.float32), RATE_HZ, PARAMS), whole)
     again = modality.features(signal_of(sound, whole), PARAMS).values
     assert np.abs(again - features).max() < 1e-3
     assert whole.size == 5
