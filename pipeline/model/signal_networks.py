@@ -147,7 +147,8 @@ class Filters(nn.Module):
         """Filter maps, shape (..., n_maps, n_samples); 0 is what lies beyond the ends."""
         n_samples, n_taps = maps.shape[-1], self.taps.shape[-1]
         size = n_samples + n_taps - 1
-        spectrum = torch.fft.rfft(maps, size) * torch.fft.rfft(self.taps, size)
+        # Mixed precision halves what comes in, which the transform does not take.
+        spectrum = torch.fft.rfft(maps.float(), size) * torch.fft.rfft(self.taps.float(), size)
         start = (n_taps - 1) // 2
         return torch.fft.irfft(spectrum, size)[..., start : start + n_samples]
 

@@ -80,6 +80,13 @@ def test_dropout_is_drawn_by_the_stack_and_gradients_reach_all_weights() -> None
         assert (weight.grad != 0).any(), name
 
 
+def test_it_takes_mixed_precision() -> None:
+    network, values = encoder(dropout=0.0), signals(2, CHANNELS, SAMPLES)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(values)
+    assert_close(mixed.float(), network(values), atol=0.1, rtol=0.1)
+
+
 def test_lost_samples_are_zero() -> None:
     windows = torch.full((2, SAMPLES, CHANNELS), torch.nan)
     windows[0, 10:] = 1.0
