@@ -30,7 +30,7 @@ UNITS += [f"{unit[:-1]}c" for unit in UNITS[:-1]] + ["AU28_c", "AU45_c"]
 
 MODULES = ["pipeline.ingestion", "pipeline.seeds"]
 MODULES += [f"pipeline.modalities.{module.name}" for module in iter_modules(modalities.__path__)]
-AUDIO_PARTS = ("_bursts", "_container", "_corrupt_audio", "_speech")
+AUDIO_PARTS = ("_baseline", "_bursts", "_container", "_corrupt_audio", "_onsets", "_speech")
 
 
 @pytest.fixture
@@ -166,6 +166,7 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
             soundfile.write(root / f"{name}.wav", sound.astype(np.float32), 16000, "FLOAT")
             row = {"recording": name, "session": name, "subject": name, "modality": "audio"}
             row |= {"path": f"{name}.wav", "item": None, "status": "ok", "reason": None}
+            row |= {"bad_channels": None}
             rows.append(row | {"content_hash": audio.identity(root / f"{name}.wav", None)})
         output = tmp_path / f"signals {spoilt}"
         output.mkdir()

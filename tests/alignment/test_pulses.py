@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.alignment.clock import Clock, Line, Piece
@@ -36,6 +36,7 @@ def test_alignment_inverts_any_clock(clock: Line, seed: int) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(clock=clocks, seed=st.integers(0, 2**31))
+@example(Line(0.0, 0.0), 22937)
 def test_survives_missing_spurious_and_jittered_pulses(clock: Line, seed: int) -> None:
     rng = np.random.default_rng(seed)
     schedule = schedule_s(seed)
@@ -43,7 +44,12 @@ def test_survives_missing_spurious_and_jittered_pulses(clock: Line, seed: int) -
     pulses = np.concatenate([pulses, rng.uniform(0, DURATION_S, 10)])
     fit = fit_pulses(pulses, schedule, PARAMS, (0, DURATION_S))
     assert fit.status == "aligned"
-    assert worst_error_ms(fit.clock, clock) < 3
+    assert fit.clock is not None
+    times = np.linspace(0, DURATION_S, 20)
+    error_ms = 1e3 * np.abs(fit.clock.to_session(times) - clock.to_session(times))
+    known = np.isfinite(error_ms)  # three pulses missing in a row at an end leave it untold
+    assert known.mean() > 0.5
+    assert error_ms[known].max() < 3
 
 
 @pytest.mark.parametrize("seed", range(5))
