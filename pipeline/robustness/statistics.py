@@ -35,13 +35,15 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
     The percentiles of the resamples, moved so that their mean is the estimate: resamples repeat
     subjects, which makes what is measured in bins, as calibration error, larger in every one.
-    An interval ends at 1 where resamples reach it, for then it is the figure's upper bound.
+    An interval ends at 1 or -1 where resamples reach it, for then it is the figure's bound.
     """
     if not np.isfinite(values[0]):
         return float("nan"), float("nan"), float("nan")
     low, high = np.nanquantile(values[1:], [0.025, 0.975]) + values[0] - np.nanmean(values[1:])
     if np.isclose(np.nanmax(values), 1):
         high = min(high, 1.0)
+    if np.isclose(np.nanmin(values), -1):
+        low = max(low, -1.0)
     return float(values[0]), float(low), float(high)
 
 

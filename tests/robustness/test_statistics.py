@@ -31,10 +31,12 @@ def test_an_interval_lies_around_an_estimate_that_every_resample_exceeds() -> No
     assert high - low == pytest.approx(0.95, abs=0.03)
 
 
-def test_an_interval_does_not_leave_the_bound_its_resamples_pile_up_at() -> None:
-    estimate, low, high = interval(np.array([1.0, 1.0, 0.9, 1.0, 0.8, 1.0]))
-    assert (estimate, high) == (1, 1)
-    assert low < 1
+@pytest.mark.parametrize("bound", [1.0, -1.0])
+def test_an_interval_does_not_leave_the_bound_its_resamples_pile_up_at(bound: float) -> None:
+    estimate, *ends = interval(bound * np.array([1.0, 1.0, 0.9, 1.0, 0.8, 1.0]))
+
+    assert estimate == bound
+    assert max(np.abs(ends)) == 1 > min(np.abs(ends))
 
 
 def test_the_interval_covers_the_true_difference_as_often_as_it_says() -> None:
