@@ -346,10 +346,12 @@ class CoherenceTransfer(Method):
         probability = said.unimodal.softmax(-1).detach()
         several = (batch.available.sum(-1, keepdim=True) > 1).to(latent.dtype)
         weight = batch.available * several
-        own = self.witness(latent, probability, (latent, probability), batch.available)
-        other = self.witness(
-            latent.roll(1, 0), probability.roll(1, 0), (latent, probability), batch.available
+        others = (latent, probability)
+        judged = (torch.cat([seen, seen.roll(1, 0)]) for seen in others)  # own, somebody else's
+        odds = self.witness(
+            *judged, tuple(seen.repeat(2, 1, 1) for seen in others), batch.available.repeat(2, 1)
         )
+        own, other = odds.chunk(2)
         return weighted_mean(F.softplus(-own), weight) + weighted_mean(
             F.softplus(other), weight * batch.available.roll(1, 0)
         )
