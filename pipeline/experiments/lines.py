@@ -279,6 +279,7 @@ EARNED = {
     "grid_ece": -1,
     "grid_aurc": -1,
     "guilty_auroc": 1,
+    "incoherence_auroc": 1,
     "vacuity_spearman": 1,
 }
 
