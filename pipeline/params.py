@@ -66,7 +66,7 @@ class AlignmentParams(Section):
     max_offset_s: float = Field(5.0, gt=0, description="largest offset between two clocks")
     max_drift_ppm: float = Field(500.0, gt=0, description="largest drift between two clocks")
     match_tolerance_ms: float = Field(
-        40.0, gt=0, description="a pulse this near to a scheduled one can be it"
+        60.0, gt=0, description="a pulse this near to a scheduled one can be it"
     )
     tolerance_ms: float = Field(20.0, gt=0, description="a clock may be wrong by: half a frame")
     min_confidence: float = Field(
