@@ -19,9 +19,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import TerminationSignal
 from prefect.states import Completed, Failed, State
 
-from flows.dvc import Graph, reproduce, stage_graph
-from pipeline.errors import ConsilienceError
-from pipeline.parallel import workers
+from consilience.core.dvc import Graph, reproduce, stage_graph
+from consilience.core.errors import ConsilienceError
+from consilience.core.workers import workers
 
 NOT_RUN = "not run"
 

@@ -19,7 +19,7 @@ import pybv
 import scipy.io
 import soundfile
 
-from pipeline.seeds import generator
+from consilience.core.seeds import generator
 
 Maker = Callable[["Goods", Path], object]
 SESSION = "zz-{}"  # after the good: the first of two duplicates is the one kept

@@ -17,11 +17,11 @@ import polars as pl
 import pytest
 import soundfile
 
-from pipeline.contracts import Annotations, Ingested, Problems, Recordings, read_table
-from pipeline.params import SynthesisParams
-from pipeline.seeds import generator
-from pipeline.synthesis.corpus import write_corpus
-from pipeline.synthesis.plan import FILES, RATES_HZ
+from consilience.core.seeds import generator
+from consilience.schema.params import SynthesisParams
+from consilience.schema.tables import Annotations, Ingested, Problems, Recordings, read_table
+from consilience.synthesis.corpus import write_corpus
+from consilience.synthesis.plan import FILES, RATES_HZ
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -180,9 +180,9 @@ def outcome(make_project: Callable[[], Project]) -> Outcome:
     project = make_project()
     write_mixed(project.folder / ROOT, project.folder / "truth")
     project.configure(root=ROOT)
-    printed = project.run("python", "-m", "pipeline.stages.catalog").stdout
+    printed = project.run("python", "-m", "consilience.stages.catalog").stdout
     for modality in FILES:
-        printed += project.run("python", "-m", "pipeline.stages.ingest", modality).stdout
+        printed += project.run("python", "-m", "consilience.stages.ingest", modality).stdout
     data = project.folder / "data"
     catalog, ingested = (
         {
@@ -284,7 +284,7 @@ def test_a_misspelt_parameter_stops_the_run_in_one_line(
     at = right.rindex(stated)
     path.write_text(right[:at] + misspelt + right[at + len(stated) :])
     try:
-        done = outcome.project.run("python", "-m", "pipeline.stages.catalog", check=False)
+        done = outcome.project.run("python", "-m", "consilience.stages.catalog", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1
@@ -297,7 +297,7 @@ def test_a_run_that_is_to_fail_on_problems_says_so(outcome: Outcome) -> None:
     right = path.read_text()
     path.write_text(right.replace("on_problem: quarantine", "on_problem: fail"))
     try:
-        done = outcome.project.run("python", "-m", "pipeline.stages.catalog", check=False)
+        done = outcome.project.run("python", "-m", "consilience.stages.catalog", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1

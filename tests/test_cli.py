@@ -4,9 +4,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline import params, registry
-from pipeline.cli import app
-from pipeline.errors import ConsilienceError
+from consilience.cli import app
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.schema import params
 
 
 def run(*arguments: str) -> str:

@@ -16,7 +16,7 @@ import typer
 from dvc.cli.parser import get_main_parser
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from consilience.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,8 +24,12 @@ PAGES.remove(ROOT / "docs/log.md")  # what was, not what is
 CLI = typer.main.get_command(app)
 COMMAND = re.compile(r"^ {4}((?:\.venv/bin/)?(?:consilience|dvc|make|python|prefect) .*|git .*)$")
 NAMED = re.compile(r"`((?:pipeline|docs|tests|flows|data)/[\w/.-]+|[\w-]+\.(?:yaml|toml|lock|md))`")
-MADE = ("data/", "pipeline/modalities/gaze", "tests/modalities/test_gaze")  # by following the page
-MADE += ("pipeline/datasets/callcentre", "tests/datasets/test_callcentre")
+MADE = (
+    "data/",
+    "pipeline/consilience/modalities/gaze",
+    "tests/modalities/test_gaze",
+)  # by following the page
+MADE += ("pipeline/consilience/datasets/callcentre", "tests/datasets/test_callcentre")
 
 
 def lines(pattern: re.Pattern[str]) -> list[object]:

@@ -19,11 +19,11 @@ import pytest
 import scipy.io
 import soundfile
 
-from pipeline import params
-from pipeline.contracts import Ingested, Recordings, read_table
-from pipeline.params import SynthesisParams
-from pipeline.seeds import generator
-from pipeline.synthesis.corpus import write_corpus
+from consilience.core.seeds import generator
+from consilience.schema import params
+from consilience.schema.params import SynthesisParams
+from consilience.schema.tables import Ingested, Recordings, read_table
+from consilience.synthesis.corpus import write_corpus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -133,13 +133,13 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     (folder / "params.yaml").write_text(params.document(params.defaults("folder", str(root))))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = base / "found.json"
-    check = "from pipeline.cli import main; main()"
+    check = "from consilience.cli import main; main()"
     words = ["check", str(root), "--dataset", "folder", "--json", str(report)]
     bounded(folder, "-c", check, *words)
-    bounded(folder, "-m", "pipeline.stages.catalog")
+    bounded(folder, "-m", "consilience.stages.catalog")
     for modality in MODALITIES:
         done = bounded(
-            folder, "-m", "pipeline.stages.ingest", modality, check=modality != "face_au"
+            folder, "-m", "consilience.stages.ingest", modality, check=modality != "face_au"
         )
     assert "Traceback" not in done.stderr
     data = folder / "data"
@@ -159,7 +159,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def bounded(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Python in a folder; it must end, without a traceback."""
-    limit_s = INGEST_LIMIT_S if "pipeline.stages.ingest" in words else LIMIT_S
+    limit_s = INGEST_LIMIT_S if "consilience.stages.ingest" in words else LIMIT_S
     environment = {
         **os.environ,
         "CONSILIENCE_LIMIT_S": str(limit_s),
@@ -181,7 +181,7 @@ def bounded(folder: Path, *words: str, check: bool = True) -> subprocess.Complet
 
 
 def recording_of(session: str, modality: str) -> str:
-    from pipeline.errors import one_line
+    from consilience.core.errors import one_line
 
     return one_line(f"{session}_{modality}")
 

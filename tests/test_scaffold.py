@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import params, scaffold
-from pipeline.errors import ConsilienceError
+from consilience import scaffold
+from consilience.core.errors import ConsilienceError
+from consilience.schema import params
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -126,7 +127,11 @@ def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
     assert (newcomer.folder / "data/models/concat/model.safetensors").is_file()
     meta = json.loads((newcomer.folder / "data/windows/meta.json").read_text())
     assert meta["modalities"] == ["audio", "gaze"]
-    own = {"pipeline/modalities/gaze.py", "tests/modalities/test_gaze.py", "params.yaml"}
+    own = {
+        "pipeline/consilience/modalities/gaze.py",
+        "tests/modalities/test_gaze.py",
+        "params.yaml",
+    }
     assert changed(newcomer) - {"dvc.lock"} == own
 
 
@@ -134,7 +139,7 @@ def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
 def test_a_newcomer_adds_a_dataset_and_catalogs_it(newcomer) -> None:
     follow(newcomer, "dataset", "callcentre")
     assert changed(newcomer) == {
-        "pipeline/datasets/callcentre.py",
+        "pipeline/consilience/datasets/callcentre.py",
         "tests/datasets/test_callcentre.py",
     }
     root = "data/raw/calls"
@@ -223,7 +228,7 @@ def test_nothing_is_written_outside_the_project(tmp_path: Path, monkeypatch) -> 
 def empty_project(tmp_path: Path, monkeypatch) -> Path:
     """Give a folder that passes for the project's."""
     (tmp_path / "pipeline").mkdir()
-    monkeypatch.setattr(scaffold.pipeline, "__file__", str(tmp_path / "pipeline/__init__.py"))
+    monkeypatch.setattr(scaffold.consilience, "__file__", str(tmp_path / "pipeline/__init__.py"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -235,7 +240,7 @@ def test_no_file_is_overwritten(empty_project: Path) -> None:
     with pytest.raises(ConsilienceError, match="there already"):
         scaffold.begin("modality", "gaze")
     assert there.read_text() == "mine"
-    assert not (empty_project / "pipeline/modalities/gaze.py").exists()
+    assert not (empty_project / "pipeline/consilience/modalities/gaze.py").exists()
 
 
 @pytest.mark.parametrize("kind", scaffold.KINDS)

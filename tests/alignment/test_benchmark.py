@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.alignment.clock import Clock, ClockFit, Line, Piece
-from pipeline.alignment.pulses import fit_pulses
-from pipeline.params import AlignmentParams
-from pipeline.seeds import generator
+from consilience.alignment.clock import Clock, ClockFit, Line, Piece
+from consilience.alignment.pulses import fit_pulses
+from consilience.core.seeds import generator
+from consilience.schema.params import AlignmentParams
 
 Times = NDArray[np.float64]
 

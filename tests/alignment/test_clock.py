@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alignment.clock import Clock, Line, Piece, clocks_of
-from pipeline.contracts import Pieces, frame_of
+from consilience.alignment.clock import Clock, Line, Piece, clocks_of
+from consilience.schema.tables import Pieces, frame_of
 
 lines = st.builds(Line, st.floats(-5, 5), st.floats(-500, 500))
 

@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.alignment.clock import Clock, Line
-from pipeline.alignment.clock_score import ClockPair, between_ms, score_clocks, summarise
+from consilience.alignment.clock import Clock, Line
+from consilience.alignment.clock_score import ClockPair, between_ms, score_clocks, summarise
 
 TRUE = Line(1.0, 100.0)
 

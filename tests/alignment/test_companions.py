@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import registry
-from pipeline.alignment.clock import SHARED, Line
-from pipeline.alignment.companions import fit_content, fit_sound, fit_start_times
-from pipeline.alignment.sound import Sound
-from pipeline.params import AlignmentParams
-from pipeline.seeds import generator
+from consilience.alignment.clock import SHARED, Line
+from consilience.alignment.companions import fit_content, fit_sound, fit_start_times
+from consilience.alignment.sound import Sound
+from consilience.core import registry
+from consilience.core.seeds import generator
+from consilience.schema.params import AlignmentParams
 
 PARAMS = AlignmentParams()
 DATA = Path(__file__).parents[3] / "shared" / "data"

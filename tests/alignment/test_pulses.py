@@ -3,10 +3,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.alignment.clock import Clock, Line, Piece
-from pipeline.alignment.pulses import fit_pulses
-from pipeline.alignment.windows import Grid, Window, cut
-from pipeline.params import AlignmentParams
+from consilience.alignment.clock import Clock, Line, Piece
+from consilience.alignment.pulses import fit_pulses
+from consilience.schema.params import AlignmentParams
+from consilience.windows.layout import Grid, Window, cut
 
 PARAMS = AlignmentParams()
 DURATION_S = 70.0

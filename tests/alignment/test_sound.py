@@ -3,11 +3,11 @@ import pytest
 from scipy import signal
 from scipy.ndimage import map_coordinates
 
-from pipeline.alignment.clock import Line
-from pipeline.alignment.lines import robust_line
-from pipeline.alignment.sound import FLOOR_S, Sound, shared_sound
-from pipeline.params import AlignmentParams
-from pipeline.seeds import generator
+from consilience.alignment.clock import Line
+from consilience.alignment.piecewise_fit import robust_line
+from consilience.alignment.sound import FLOOR_S, Sound, shared_sound
+from consilience.core.seeds import generator
+from consilience.schema.params import AlignmentParams
 
 PARAMS = AlignmentParams()
 RATE_HZ = 16000.0

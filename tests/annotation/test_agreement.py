@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.annotation.agreement import intraclass_correlation, krippendorff_alpha
+from consilience.annotation.agreement import intraclass_correlation, krippendorff_alpha
 
 NAN = float("nan")
 # Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, example C.

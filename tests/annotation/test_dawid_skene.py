@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.annotation.dawid_skene import dawid_skene, posterior
+from consilience.annotation.dawid_skene import dawid_skene, posterior
 
 
 def simulated(right: tuple[float, ...], n: int, k: int) -> tuple[np.ndarray, ...]:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.annotation.evaluators import evaluator_median, evaluator_weighted
+from consilience.annotation.evaluators import evaluator_median, evaluator_weighted
 
 
 def everybody(ratings: np.ndarray) -> tuple[np.ndarray, ...]:

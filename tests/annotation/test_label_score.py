@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.alignment.windows import Window
-from pipeline.annotation.consensus import Consensus
-from pipeline.annotation.label_score import (
+from consilience.annotation.label_consensus import Consensus
+from consilience.annotation.label_score import (
     State,
     accuracy,
     brier_score,
@@ -14,6 +13,7 @@ from pipeline.annotation.label_score import (
     true_states,
     value_concordance,
 )
+from consilience.windows.layout import Window
 
 
 def label(probability: list[float] | None, valence: float | None = None) -> Consensus:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.annotation.lags import STEP_S, Course, estimate_lags
+from consilience.annotation.lags import STEP_S, Course, estimate_lags
 
 LAGS_S = {"quick": 1.1, "usual": 2.45, "slow": 5.8}
 

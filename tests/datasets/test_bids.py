@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Trials
-from pipeline.datasets.base import opened
-from pipeline.datasets.bids import dataset
-from pipeline.errors import ConsilienceError
-from pipeline.ingestion import _ingest_one
-from pipeline.modalities.eeg import EegParams
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.datasets.base import opened
+from consilience.datasets.bids import dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.ingest.ingest import _ingest_one
+from consilience.modalities.eeg import EegParams
+from consilience.schema.tables import Annotations, Trials
 
 RUN = "sub-01/ses-1/eeg/sub-01_ses-1_task-film_run-01"
 EVENTS = (

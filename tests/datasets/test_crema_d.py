@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations
-from pipeline.datasets.crema_d import EMOTIONS, dataset
-from pipeline.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError
+from consilience.datasets.crema_d import EMOTIONS, dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema.tables import Annotations
 
 CLIP = "1001_DFA_ANG_XX"
 VOTES = (

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import params, registry
-from pipeline.checking import check
-from pipeline.contracts import Annotations, Trials
-from pipeline.errors import ConsilienceError
-from pipeline.modalities._packets import count, counted_times
-from pipeline.modalities.eeg import EegParams, modality
-from pipeline.seeds import generator
-from pipeline.training.splits import split
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.ingest.check import check
+from consilience.modalities.eeg import EegParams, modality
+from consilience.readers.packet_counter import count, counted_times
+from consilience.schema import params
+from consilience.schema.tables import Annotations, Trials
+from consilience.windows.splits import split
 
 dataset = registry.find("datasets", "dasps")
 CHANNELS = dataset.preset["modalities"]["eeg"]["channels"]

@@ -13,12 +13,12 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import params
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Trials
-from pipeline.datasets.deap import NUMBERS, dataset
-from pipeline.errors import ConsilienceError
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.datasets.deap import NUMBERS, dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema import params
+from consilience.schema.tables import Annotations, Trials
 
 HEADER = (
     "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"

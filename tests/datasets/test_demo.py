@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 import soundfile
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Pulses, Trials
-from pipeline.datasets.base import Entry
-from pipeline.datasets.demo import dataset
-from pipeline.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError
+from consilience.datasets.base import Entry
+from consilience.datasets.demo import dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema.tables import Annotations, Pulses, Trials
 
 TABLES = {
     "recordings.csv": """subject,session,modality,path,rate_hz

@@ -9,11 +9,11 @@ import pytest
 import scipy.io
 import soundfile
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations
-from pipeline.datasets.eav import EMOTIONS, dataset
-from pipeline.errors import ConsilienceError
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.datasets.eav import EMOTIONS, dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema.tables import Annotations
 
 # Row of the label matrix of each trial: neutral heard and spoken, sadness heard, calmness spoken.
 ROWS = (0, 1, 2, 9)

@@ -10,14 +10,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import params
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Pulses, Trials
-from pipeline.datasets import _tables
-from pipeline.datasets.base import opened
-from pipeline.datasets.folder import dataset
-from pipeline.errors import ConsilienceError
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.datasets import _tables
+from consilience.datasets.base import opened
+from consilience.datasets.folder import dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema import params
+from consilience.schema.tables import Annotations, Pulses, Trials
 
 MANIFEST = "session,subject,modality,path\none,ada,audio,a.wav\ntwo,bob,audio,b.wav\n"
 ANNOTATIONS = (

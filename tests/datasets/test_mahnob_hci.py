@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Trials
-from pipeline.datasets.mahnob_hci import EMOTIONS, dataset, describe
-from pipeline.errors import ConsilienceError, RecordingError
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.seeds import generator
+from consilience.datasets.mahnob_hci import EMOTIONS, dataset, describe
+from consilience.ingest.catalog import build_catalog
+from consilience.schema.tables import Annotations, Trials
 
 XML = (
     '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations
-from pipeline.datasets.ravdess import VOICES, dataset
-from pipeline.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError
+from consilience.datasets.ravdess import VOICES, dataset
+from consilience.ingest.catalog import build_catalog
+from consilience.schema.tables import Annotations
 
 
 def touch(root: Path, *names: str) -> None:

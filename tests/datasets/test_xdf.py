@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from pipeline import params, registry
-from pipeline.catalog import build_catalog
-from pipeline.contracts import Annotations, Pulses, Trials
-from pipeline.datasets.base import opened
-from pipeline.errors import ConsilienceError
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.datasets.base import opened
+from consilience.ingest.catalog import build_catalog
+from consilience.schema import params
+from consilience.schema.tables import Annotations, Pulses, Trials
 
 dataset = registry.find("datasets", "xdf")
 NAME = "sub-{}_ses-S001_task-film_run-001_eeg.xdf"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.dvc import ENVIRONMENT
+from consilience.core.dvc import ENVIRONMENT
 
 WORK = """
 import os, pathlib, subprocess, sys, time

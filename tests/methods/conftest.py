@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline import registry
-from pipeline.methods.base import Batch, Method
-from pipeline.model.encoders import FunctionalsEncoder
+from consilience.core import registry
+from consilience.encoders.base import FunctionalsEncoder
+from consilience.methods.base import Batch, Method
 
 SENSORS = ("eeg", "audio", "video")
 CLASSES, WIDTH, FEATURES, WINDOWS = 4, 8, 5, 12

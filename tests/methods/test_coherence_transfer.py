@@ -11,11 +11,11 @@ from scipy.special import softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from pipeline.methods.base import Batch, Method
-from pipeline.methods.coherence_transfer import CoherenceTransfer, Observed
-from pipeline.methods.gce import generalised_cross_entropy
-from pipeline.methods.hybrid import summed_loss
-from pipeline.model.coalitions import coalitions
+from consilience.methods.base import Batch, Method
+from consilience.methods.coherence_transfer import CoherenceTransfer, Observed
+from consilience.methods.gce import generalised_cross_entropy
+from consilience.methods.hybrid import summed_loss
+from consilience.model.modality_subsets import coalitions
 
 Build = Callable[..., Method]
 Make = Callable[..., CoherenceTransfer]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch.testing import assert_close
 
-from pipeline.methods.base import Batch, Method
-from pipeline.methods.dkd import decoupled
-from pipeline.methods.hybrid import summed_loss
-from pipeline.model.trust import trusted_target
+from consilience.methods.base import Batch, Method
+from consilience.methods.dkd import decoupled
+from consilience.methods.hybrid import summed_loss
+from consilience.model.trust import trusted_target
 
 Build = Callable[..., Method]
 Array = NDArray[np.float64]

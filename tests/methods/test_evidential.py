@@ -10,11 +10,11 @@ from scipy.special import digamma, gammaln
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from pipeline.methods.base import Batch, Method
-from pipeline.methods.rcml import conflict_loss
-from pipeline.methods.tmc import affect_loss
-from pipeline.model.evidence import average, conflict, dempster
-from pipeline.model.losses import evidential_loss
+from consilience.methods.base import Batch, Method
+from consilience.methods.rcml import conflict_loss
+from consilience.methods.tmc import affect_loss
+from consilience.model.evidence import average, conflict, dempster
+from consilience.model.losses import evidential_loss
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]

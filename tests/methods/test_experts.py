@@ -10,10 +10,10 @@ from scipy.special import log_softmax, logsumexp, softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from pipeline.methods.base import Batch, Method
-from pipeline.methods.late_fusion import mix_gaussians
-from pipeline.methods.qmf import ranking_loss
-from pipeline.model.opinions import normalised_entropy
+from consilience.methods.base import Batch, Method
+from consilience.methods.late_fusion import mix_gaussians
+from consilience.methods.qmf import ranking_loss
+from consilience.model.uncertainty import normalised_entropy
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]

@@ -9,13 +9,13 @@ from scipy.special import softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from pipeline.methods.base import Batch, Method
-from pipeline.methods.co_teaching import easiest, redrawn, window_losses
-from pipeline.methods.elr import early_learning
-from pipeline.methods.gce import generalised_cross_entropy
-from pipeline.methods.hybrid import summed_loss
-from pipeline.methods.self_training import pseudo_label_loss
-from pipeline.model.losses import cross_entropy
+from consilience.methods.base import Batch, Method
+from consilience.methods.co_teaching import easiest, redrawn, window_losses
+from consilience.methods.elr import early_learning
+from consilience.methods.gce import generalised_cross_entropy
+from consilience.methods.hybrid import summed_loss
+from consilience.methods.self_training import pseudo_label_loss
+from consilience.model.losses import cross_entropy
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]

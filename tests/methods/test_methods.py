@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from pipeline import registry
-from pipeline.methods.base import Batch, Method
-from pipeline.model.stack import Stack
+from consilience.core import registry
+from consilience.methods.base import Batch, Method
+from consilience.model.stack import Stack
 
 NAMES = registry.names("methods")
 SYMMETRIC = sorted({"late_fusion", "unimodal", "product_of_experts", "qmf", "tmc", "rcml"})

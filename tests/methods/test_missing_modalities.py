@@ -8,10 +8,10 @@ from scipy.special import entr, log_softmax, softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from pipeline.methods.action_mae import attend, reconstruction_loss
-from pipeline.methods.base import Batch, Method, task_loss
-from pipeline.methods.mmanet import in_weak_combination, margin_distance
-from pipeline.methods.shaspec import alignment_loss, domain_loss
+from consilience.methods.action_mae import attend, reconstruction_loss
+from consilience.methods.base import Batch, Method, task_loss
+from consilience.methods.mmanet import in_weak_combination, margin_distance
+from consilience.methods.shaspec import alignment_loss, domain_loss
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]

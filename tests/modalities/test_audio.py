@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.errors import RecordingError
-from pipeline.modalities.audio import (
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.audio import (
     AudioParams,
     cut_pulses,
     hold,
@@ -17,8 +18,7 @@ from pipeline.modalities.audio import (
     pitch_track,
     pulses,
 )
-from pipeline.modalities.base import Signal
-from pipeline.seeds import generator
+from consilience.modalities.base import Signal
 
 PARAMS = AudioParams()
 RATE_HZ = 16000
@@ -228,8 +228,8 @@ def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) 
         sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
     whole = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
     features = modality.features(signal_of(sound, whole), PARAMS).values
-    monkeypatch.setattr("pipeline.modalities.audio.PULSE_CHUNK_S", 1.0)
-    monkeypatch.setattr("pipeline.modalities.audio.CHUNK", 32)
+    monkeypatch.setattr("consilience.modalities.audio.PULSE_CHUNK_S", 1.0)
+    monkeypatch.setattr("consilience.modalities.audio.CHUNK", 32)
     assert np.array_equal(pulses(sound.astype(np.float32), RATE_HZ, PARAMS), whole)
     again = modality.features(signal_of(sound, whole), PARAMS).values
     assert np.abs(again - features).max() < 1e-3
@@ -464,7 +464,7 @@ def test_speech_stays_where_it_was_when_noise_fills_the_pauses(kind: str) -> Non
 
 def test_where_no_speech_is_heard_loud_frames_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipeline.modalities.audio.speech_probability",
+        "consilience.modalities.audio.speech_probability",
         lambda sound, rate_hz, times_s: np.zeros(times_s.size, np.float32),
     )
     features = modality.features(signal_of(voice()), PARAMS)

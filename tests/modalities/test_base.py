@@ -6,10 +6,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline import registry
-from pipeline.modalities._bursts import bursts
-from pipeline.modalities.audio import AudioParams
-from pipeline.seeds import generator
+from consilience.core import registry
+from consilience.core.seeds import generator
+from consilience.modalities.audio import AudioParams
+from consilience.signals.burst_loss import bursts
 
 MODALITIES = registry.names("modalities")
 

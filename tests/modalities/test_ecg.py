@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import RecordingError
-from pipeline.modalities._peripheral import CORRUPTIONS, PeripheralParams
-from pipeline.modalities.base import SEVERITIES, Signal
-from pipeline.modalities.ecg import modality
-from pipeline.seeds import generator
-from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import SEVERITIES, Signal
+from consilience.modalities.ecg import modality
+from consilience.modalities.single_channel import CORRUPTIONS, PeripheralParams
+from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 200
 PARAMS = PeripheralParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.errors import RecordingError
-from pipeline.modalities._recording import rising_edges
-from pipeline.modalities.base import Signal
-from pipeline.modalities.eeg import EegParams, bad_channels, band_power, modality
-from pipeline.seeds import generator
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.eeg import EegParams, bad_channels, band_power, modality
+from consilience.readers.recording import rising_edges
 
 PARAMS = EegParams()
 EMOTIV = EegParams(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.modalities.base import Signal
-from pipeline.modalities.eeg import modality as eeg
-from pipeline.modalities.eeg_signal import EegSignalParams, modality, scaled
-from pipeline.seeds import generator
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.eeg import modality as eeg
+from consilience.modalities.eeg_signal import EegSignalParams, modality, scaled
 
 CHANNELS = ("Fz", "Cz", "Pz", "Oz", "C3", "C4")
 PARAMS = EegSignalParams(channels=CHANNELS)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import RecordingError
-from pipeline.modalities.base import Signal
-from pipeline.modalities.face_au import CORRUPTIONS, FaceAuParams, modality
-from pipeline.modalities.lower_face_au import modality as lower_face
-from pipeline.modalities.upper_face_au import modality as upper_face
-from pipeline.seeds import generator
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.face_au import CORRUPTIONS, FaceAuParams, modality
+from consilience.modalities.lower_face_au import modality as lower_face
+from consilience.modalities.upper_face_au import modality as upper_face
 
 PARAMS = FaceAuParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 TABLE = """clip,AU01_r,AU12_r,AU12_c

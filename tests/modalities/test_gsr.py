@@ -6,11 +6,11 @@ import edfio
 import numpy as np
 import pytest
 
-from pipeline.modalities._peripheral import CORRUPTIONS
-from pipeline.modalities.base import SEVERITIES, Signal
-from pipeline.modalities.gsr import GsrParams, modality
-from pipeline.seeds import generator
-from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
+from consilience.core.seeds import generator
+from consilience.modalities.base import SEVERITIES, Signal
+from consilience.modalities.gsr import GsrParams, modality
+from consilience.modalities.single_channel import CORRUPTIONS
+from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 32
 PARAMS = GsrParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})

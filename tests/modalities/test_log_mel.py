@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.modalities.audio import modality as audio
-from pipeline.modalities.base import Signal
-from pipeline.modalities.log_mel import LogMelParams, modality
-from pipeline.seeds import generator
+from consilience.core.seeds import generator
+from consilience.modalities.audio import modality as audio
+from consilience.modalities.base import Signal
+from consilience.modalities.log_mel import LogMelParams, modality
 
 PARAMS = LogMelParams()
 RATE_HZ = 16000

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.modalities._peripheral import PeripheralParams
-from pipeline.modalities.base import Signal
-from pipeline.modalities.ppg import modality
-from pipeline.seeds import generator
-from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.ppg import modality
+from consilience.modalities.single_channel import PeripheralParams
+from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 64  # as the Muse
 PARAMS = PeripheralParams()

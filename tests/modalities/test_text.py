@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConsilienceError, RecordingError
-from pipeline.modalities import _sentences
-from pipeline.modalities._transcript import MAX_CHARACTERS, Utterance, read_transcript
-from pipeline.modalities.base import Signal
-from pipeline.modalities.text import CORRUPTIONS, TextParams, modality
-from pipeline.seeds import generator
+from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.text import CORRUPTIONS, TextParams, modality
+from consilience.pretrained import sentences
+from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
 
 PARAMS = TextParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 SAID = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]
@@ -119,7 +119,7 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
     assert features.times_s == pytest.approx(1.1 + 0.2 * np.arange(15))
     assert (~spoken).sum() in (2, 3)
     assert np.isnan(features.values[~spoken]).all()
-    happy, question = _sentences.embed(SAID[0].text)[0], _sentences.embed(SAID[1].text)[0]
+    happy, question = sentences.embed(SAID[0].text)[0], sentences.embed(SAID[1].text)[0]
     assert (features.values[features.times_s < 2.5] == happy).all()
     assert (features.values[features.times_s > 3.05] == question).all()
     assert features.quality["covered_fraction"] == pytest.approx(2.5 / 3)
@@ -128,7 +128,7 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
 
 def test_meaning_is_nearer_than_wording() -> None:
     one, other, opposite = (
-        _sentences.embed(text)[0]
+        sentences.embed(text)[0]
         for text in ("I am so happy today", "what a joyful day", "I feel miserable")
     )
     assert one @ other > 0.3
@@ -141,15 +141,15 @@ def test_nothing_is_downloaded(monkeypatch) -> None:
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    _sentences._model.cache_clear()
-    assert np.isfinite(_sentences.embed("offline")[0]).all()
+    sentences._model.cache_clear()
+    assert np.isfinite(sentences.embed("offline")[0]).all()
 
 
 def test_the_missing_extra_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(_sentences, "find_spec", lambda name: None)
-    _sentences._model.cache_clear()
+    monkeypatch.setattr(sentences, "find_spec", lambda name: None)
+    sentences._model.cache_clear()
     with pytest.raises(ConsilienceError, match=r"pip install 'consilience\[text\]'"):
-        _sentences.embed("hm")
+        sentences.embed("hm")
 
 
 def test_garbled_words_lower_the_quality() -> None:

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from pipeline.errors import RecordingError
-from pipeline.modalities.base import Signal
-from pipeline.modalities.video import (
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import Signal
+from consilience.modalities.video import (
     VideoParams,
     align_crops,
     describe,
@@ -21,10 +22,9 @@ from pipeline.modalities.video import (
     track_face,
     uneven,
 )
-from pipeline.params import SynthesisParams
-from pipeline.seeds import generator
-from pipeline.synthesis.face import write_face
-from pipeline.synthesis.plan import Session, sessions
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis.face import write_face
+from consilience.synthesis.plan import Session, sessions
 
 PARAMS = VideoParams()
 RATE_HZ = 25

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import RecordingError
-from pipeline.modalities._speaker_net import UNITS
-from pipeline.modalities.audio import modality as audio
-from pipeline.modalities.base import Signal
-from pipeline.modalities.voice_embedding import NAMES, VoiceEmbeddingParams, modality
-from pipeline.seeds import generator
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.audio import modality as audio
+from consilience.modalities.base import Signal
+from consilience.modalities.voice_embedding import NAMES, VoiceEmbeddingParams, modality
+from consilience.pretrained.speaker import UNITS
 
 PARAMS = VoiceEmbeddingParams()
 RATE_HZ = 16000

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
-from pipeline.model.evidence import average, conflict, dempster, expected_probability
-from pipeline.model.opinions import vacuity
+from consilience.model.evidence import average, conflict, dempster, expected_probability
+from consilience.model.uncertainty import vacuity
 
 Array = NDArray[np.float64]
 

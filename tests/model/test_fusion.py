@@ -2,8 +2,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from pipeline.model.coalitions import coalitions
-from pipeline.model.fusion import Heads, SummedNetwork
+from consilience.model.fusion import Heads, SummedNetwork
+from consilience.model.modality_subsets import coalitions
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
 SENSORS = ("eeg", "audio", "video")

@@ -3,7 +3,7 @@ import math
 import torch
 from torch.testing import assert_close
 
-from pipeline.model.losses import cross_entropy, divergence, evidential_loss, gaussian_nll
+from consilience.model.losses import cross_entropy, divergence, evidential_loss, gaussian_nll
 
 
 def test_cross_entropy_takes_soft_labels_and_skips_missing_ones() -> None:

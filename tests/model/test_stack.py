@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from pipeline.model.stack import Stack
+from consilience.model.stack import Stack
 
 
 class Doubler(nn.Module):

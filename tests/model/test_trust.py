@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from pipeline.model.trust import SETTLED, TrustParams, trusted_target
+from consilience.model.trust import SETTLED, TrustParams, trusted_target
 
 CLASSES = 4
 

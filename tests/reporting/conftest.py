@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.contracts import (
+from consilience.core.files import write_json
+from consilience.core.seeds import generator
+from consilience.schema.tables import (
     Alignment,
     Anchors,
     Annotators,
@@ -22,8 +24,6 @@ from pipeline.contracts import (
     frame_of,
     write_table,
 )
-from pipeline.files import write_json
-from pipeline.seeds import generator
 
 METHODS = ("concat", "late_fusion", "coherence_transfer")
 KINDS = ("noise", "packet_loss")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contracts import Annotators, Confusions, frame_of, write_table
-from pipeline.errors import ConsilienceError
-from pipeline.reporting.page import render
-from pipeline.reporting.results import load_results
+from consilience.core.errors import ConsilienceError
+from consilience.reporting.page import render
+from consilience.reporting.results import load_results
+from consilience.schema.tables import Annotators, Confusions, frame_of, write_table
 
 Run = Callable[..., Path]
 

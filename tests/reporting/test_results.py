@@ -3,7 +3,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.reporting.results import load_results
+from consilience.reporting.results import load_results
 
 Run = Callable[..., Path]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline import registry
-from pipeline.files import write_arrays, write_json
-from pipeline.params import AlignmentParams
-from pipeline.stages import align
+from consilience.core import registry
+from consilience.core.files import write_arrays, write_json
+from consilience.schema.params import AlignmentParams
+from consilience.stages import align
 
 CLIPS = sorted((Path(__file__).parents[3] / "shared" / "data" / "grid").glob("*.mpg"))
 LATE_S = 0.3

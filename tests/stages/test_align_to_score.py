@@ -11,9 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline import params, registry
-from pipeline.alignment.clock import Line
-from pipeline.contracts import (
+from consilience.alignment.clock import Line
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import write_arrays, write_json
+from consilience.schema import params
+from consilience.schema.tables import (
     Alignment,
     Annotations,
     Ingested,
@@ -26,9 +29,7 @@ from pipeline.contracts import (
     read_table,
     write_table,
 )
-from pipeline.errors import ConsilienceError
-from pipeline.files import write_arrays, write_json
-from pipeline.stages import align, label, score, window
+from consilience.stages import align, label, score, window
 
 RATES_HZ = {"fast": 20.0, "slow": 5.0, "table": None}
 CLASSES = ("joy", "anger")

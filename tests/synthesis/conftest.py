@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import SynthesisParams
-from pipeline.synthesis.corpus import write_corpus
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis.corpus import write_corpus
 
 TINY = SynthesisParams(subjects=2, sessions=1, trials=2, missing_fraction=0, faulty_fraction=0)
 

@@ -1,9 +1,9 @@
 import numpy as np
 
-from pipeline.params import SynthesisParams
-from pipeline.synthesis.annotators import annotation_rows
-from pipeline.synthesis.difficulty import CLASSES, RATERS
-from pipeline.synthesis.plan import sessions
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis.annotators import annotation_rows
+from consilience.synthesis.difficulty import CLASSES, RATERS
+from consilience.synthesis.plan import sessions
 
 PLANS = sessions(SynthesisParams(subjects=6))
 ROWS = {plan.name: annotation_rows(plan) for plan in PLANS}

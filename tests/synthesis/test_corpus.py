@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.contracts import Annotations, Pulses, Trials
-from pipeline.datasets.demo import dataset
-from pipeline.params import SynthesisParams
-from pipeline.synthesis.corpus import write_corpus
-from pipeline.synthesis.plan import sessions
+from consilience.datasets.demo import dataset
+from consilience.schema.params import SynthesisParams
+from consilience.schema.tables import Annotations, Pulses, Trials
+from consilience.synthesis.corpus import write_corpus
+from consilience.synthesis.plan import sessions
 
 TABLES = {"recordings.csv", "trials.csv", "pulses.csv", "annotations.csv"}
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.params import SynthesisParams
-from pipeline.synthesis.difficulty import CLASSES, QUADRANTS
-from pipeline.synthesis.plan import FILES, Clock, sessions
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis.difficulty import CLASSES, QUADRANTS
+from consilience.synthesis.plan import FILES, Clock, sessions
 
 DEFAULT = sessions(SynthesisParams())
 

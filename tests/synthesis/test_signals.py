@@ -12,9 +12,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.params import SynthesisParams
-from pipeline.synthesis import eeg, face, voice
-from pipeline.synthesis.plan import Clock, Session, sessions
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis import eeg, face, voice
+from consilience.synthesis.plan import Clock, Session, sessions
 
 CASCADES = Path(cv2.__file__).parent / "data"
 PLAN = sessions(SynthesisParams(subjects=1, sessions=1, trials=2))[0]

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import params
-from pipeline.errors import ConsilienceError
-from pipeline.params import SynthesisParams
-from pipeline.stages import synthesize
+from consilience.core.errors import ConsilienceError
+from consilience.schema import params
+from consilience.schema.params import SynthesisParams
+from consilience.stages import synthesize
 
 
 def test_stage_writes_raw_and_truth_where_the_graph_expects_them(

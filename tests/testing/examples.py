@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.params import SynthesisParams
-from pipeline.seeds import generator
-from pipeline.synthesis.corpus import write_corpus
-from pipeline.synthesis.plan import FILES
+from consilience.core.seeds import generator
+from consilience.schema.params import SynthesisParams
+from consilience.synthesis.corpus import write_corpus
+from consilience.synthesis.plan import FILES
 
 Examples = list[tuple[Path, str | None]]
 CORPUS = SynthesisParams(

@@ -15,7 +15,7 @@ import edfio
 import numpy as np
 import soundfile
 
-from pipeline.seeds import generator
+from consilience.core.seeds import generator
 
 RATE_HZ = 16000
 

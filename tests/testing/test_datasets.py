@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import registry
-from pipeline.testing import DATASET_CHECKS, DatasetCase, name_of
+from consilience.core import registry
+from consilience.testing import DATASET_CHECKS, DatasetCase, name_of
 
 HERE = Path(__file__).parent
 

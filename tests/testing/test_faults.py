@@ -17,9 +17,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from pipeline.scaffold import KINDS, TEMPLATES
-from pipeline.seeds import generator
-from pipeline.testing import (
+from consilience.core.seeds import generator
+from consilience.scaffold import KINDS, TEMPLATES
+from consilience.testing import (
     DATASET_CHECKS,
     MODALITY_CHECKS,
     ContractError,

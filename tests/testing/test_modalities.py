@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import registry
-from pipeline.testing import MODALITY_CHECKS, ModalityCase, name_of
+from consilience.core import registry
+from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 HERE = Path(__file__).parent
 

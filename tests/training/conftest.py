@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.contracts import Labels, Splits, frame_of, write_table
+from consilience.schema.tables import Labels, Splits, frame_of, write_table
 
 SUBJECTS, PER_SUBJECT, FRAMES = 6, 12, 5
 SENSORS = {"audio": 4, "face_au": 3}

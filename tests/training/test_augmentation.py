@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.training.augmentation import Augmentation, Run
+from consilience.training.augmentation import Augmentation, Run
 
 
 def make(runs: list[Run], epoch: int = 1) -> Augmentation:

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from pipeline import registry
-from pipeline.methods.base import Method, MethodParams, Reading, plain_reading
-from pipeline.model.stack import Stack
-from pipeline.robustness import protocol
-from pipeline.robustness.protocol import Condition
-from pipeline.training import calibration, data
-from pipeline.training.augmentation import Run
-from pipeline.training.calibration import PREFIX, calibrate
-from pipeline.training.data import Corpus, Scaler
+from consilience.core import registry
+from consilience.evaluation import protocol
+from consilience.evaluation.protocol import Condition
+from consilience.methods.base import Method, MethodParams, Reading, plain_reading
+from consilience.model.stack import Stack
+from consilience.training import calibration, data
+from consilience.training.augmentation import Run
+from consilience.training.calibration import PREFIX, calibrate
+from consilience.training.data import Corpus, Scaler
 
 Windows = dict[str, dict[str, Tensor]]
 RUNS = [Run(fold, seed) for fold in range(3) for seed in (0, 1)]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pipeline.errors import ConsilienceError
-from pipeline.training import data
-from pipeline.training.loop import encoders_for
+from consilience.core.errors import ConsilienceError
+from consilience.training import data
+from consilience.training.loop import encoders_for
 
 
 def prepared(corpus: data.Corpus) -> dict[str, torch.Tensor]:

@@ -9,13 +9,13 @@ import torch
 from polars.testing import assert_frame_equal
 from torch.testing import assert_close
 
-from pipeline import registry
-from pipeline.contracts import Scores, read_table, write_table
-from pipeline.errors import ConsilienceError
-from pipeline.params import TrainingParams
-from pipeline.robustness import evaluation, protocol, statistics
-from pipeline.robustness.figures import summary
-from pipeline.training import data, devices, loop
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.evaluation import protocol, resampling, scorer
+from consilience.evaluation.aggregate import summary
+from consilience.schema.params import TrainingParams
+from consilience.schema.tables import Scores, read_table, write_table
+from consilience.training import data, devices, loop
 
 BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
 
@@ -181,17 +181,17 @@ def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     asked = protocol.conditions(corpus)
     prepared = protocol.prepare_windows(corpus, encoders, asked)
     read = partial(protocol.read, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
-    evaluated = evaluation.evaluate(read, fitted.runs, corpus, asked, 10, keep=asked[:1])
-    table = evaluation.score_table("hybrid", evaluated, corpus)
+    evaluated = scorer.evaluate(read, fitted.runs, corpus, asked, 10, keep=asked[:1])
+    table = scorer.score_table("hybrid", evaluated, corpus)
     assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()
     write_table(tmp_path / "scores.parquet", table, Scores)
     assert read_table(tmp_path / "scores.parquet", Scores).equals(table)
-    found = evaluation.resampled(evaluated, statistics.subject_weights(6, 100))
+    found = scorer.resampled(evaluated, resampling.subject_weights(6, 100))
     figures = summary(found)
     assert figures["all"][0] > 0.6
     assert figures["noise_audio"][0] < figures["all"][0]
     assert "valence_ccc" in figures
     assert "arousal_ccc" not in figures
-    windows = evaluation.window_table(evaluated.kept[asked[0]], corpus)
+    windows = scorer.window_table(evaluated.kept[asked[0]], corpus)
     assert windows.height == len(corpus.index)
     assert (windows["predicted"] == windows["actual"]).mean() > 0.6

@@ -1,0 +1,1 @@
+"""The project's own studies; not part of the installed package."""

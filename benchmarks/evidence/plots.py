@@ -1,0 +1,145 @@
+"""The figures of ``docs/evidence``, as SVG whose bytes depend on the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.evidence.claims import DEMO, THREE, TWO
+from benchmarks.evidence.results import OURS, Outcome, Results
+from benchmarks.evidence.tables import curve_rows
+from consilience.evaluation.aggregate import Places
+
+# Colours that remain apart for the colour-blind (Okabe & Ito 2008); ours is the strongest.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+SHOWN = (OURS, "hybrid", "kd", "concat", "rcml")
+NAMES = {
+    "symmetric": "share of wrong labels, symmetric",
+    "pair": "share of wrong labels, to the next class",
+    "labelled": "labelled subjects",
+}
+
+
+def draw(results: Results, folder: Path) -> list[str]:
+    """Draw every figure the results allow; return the files' names."""
+    mpl.rcParams.update({"svg.hashsalt": "consilience", "font.size": 8, "svg.fonttype": "none"})
+    figures = {f"severity_{name}": severity(results.of(name)) for name in (TWO, THREE, DEMO)}
+    figures |= {f"curve_{name}": figure for name, figure in _curves(results)}
+    figures |= {f"reliability_{name}": reliability(results.of(name)) for name in (TWO, DEMO)}
+    figures |= {f"risk_{name}": risk(results.of(name)) for name in (TWO, DEMO)}
+    drawn = {name: figure for name, figure in figures.items() if figure is not None}
+    for name, figure in drawn.items():
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+    return [f"{name}.svg" for name in drawn]
+
+
+def severity(outcomes: Mapping[str, Outcome]) -> Figure | None:
+    """Draw accuracy over severity: a row per sensor, a panel per kind of corruption."""
+    shown = _shown(outcomes)
+    if not shown:
+        return None
+    some = next(iter(shown.values())).pooled
+    places = Places(some.conditions, some.modalities)
+    kinds = {
+        name: [kind for modality, kind in places.kinds if modality == name]
+        for name in some.modalities
+    }
+    columns = max(map(len, kinds.values()))
+    figure = Figure(figsize=(1.7 * columns, 1.7 * len(kinds)))
+    panels = figure.subplots(len(kinds), columns, sharey=True, squeeze=False)
+    for row, (sensor, own) in zip(panels, kinds.items(), strict=True):
+        for panel in row[len(own) :]:
+            panel.set_axis_off()
+        for panel, kind in zip(row, own, strict=False):
+            steps = [places.full, *places.kinds[sensor, kind]]
+            levels = [some.conditions[step].severity for step in steps]
+            for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+                accuracy = outcome.pooled.scores["balanced_accuracy"][0, steps]
+                panel.plot(levels, accuracy, label=name, **style)
+            panel.set_title(f"{sensor}: {kind}", fontsize=7)
+    _legend(figure, panels[0, 0])
+    return figure
+
+
+def _curves(results: Results) -> Iterator[tuple[str, Figure]]:
+    for curve, points in curve_rows(results).items():
+        places = {name: {x for key, x, *_ in points if key == name} for name, *_ in points}
+        names = [name for name, own in places.items() if len(own) > 2]
+        if not names:
+            continue
+        figure = Figure(figsize=(3.6, 2.8))
+        panel = figure.subplots()
+        ordered = [OURS] * (OURS in names) + [name for name in names if name != OURS]
+        for name, style in zip(ordered, _styles(), strict=False):
+            own_points = sorted((x, value) for key, x, _, value in points if key == name)
+            panel.plot(*zip(*own_points, strict=True), label=name, marker="o", ms=3, **style)
+        panel.set_xlabel(NAMES[curve])
+        panel.set_ylabel("balanced accuracy, all sensors")
+        panel.legend(frameon=False)
+        yield curve, figure
+
+
+def reliability(outcomes: Mapping[str, Outcome]) -> Figure | None:
+    """Draw accuracy over confidence with all sensors, clean, and over all conditions."""
+    shown = _shown(outcomes)
+    if not shown:
+        return None
+    figure = Figure(figsize=(5.6, 2.8))
+    panels = figure.subplots(1, 2, sharey=True)
+    for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+        bins = outcome.evaluated.sums["bins"]  # (C, Z, S, B, 3)
+        for panel, part in zip(panels, (bins[:1], bins), strict=True):
+            count, confidence, right = np.moveaxis(part.sum((0, 1, 2)), -1, 0)
+            full = count > 0
+            panel.plot(
+                confidence[full] / count[full], right[full] / count[full], label=name, **style
+            )
+    for panel, title in zip(panels, ("all sensors, clean", "all conditions"), strict=True):
+        panel.plot([0, 1], [0, 1], color="black", lw=0.6, ls=":")
+        panel.set_title(title)
+        panel.set_xlabel("confidence")
+    panels[0].set_ylabel("accuracy")
+    _legend(figure, panels[0])
+    return figure
+
+
+def risk(outcomes: Mapping[str, Outcome]) -> Figure | None:
+    """Draw the error rate of the most confident windows over their share."""
+    shown = _shown(outcomes)
+    if not shown:
+        return None
+    figure = Figure(figsize=(3.6, 2.8))
+    panel = figure.subplots()
+    for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+        counts = outcome.evaluated.sums["ranking"][0].sum((0, 1))  # (G, 2)
+        n, right = np.cumsum(counts, 0).T
+        full = n > 0
+        panel.plot(n[full] / n[-1], 1 - right[full] / n[full], label=name, **style)
+    panel.set_xlabel("coverage")
+    panel.set_ylabel("error rate, all sensors")
+    _legend(figure, panel)
+    return figure
+
+
+def _shown(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    return {name: outcomes[name] for name in SHOWN if name in outcomes}
+
+
+def _styles() -> Sequence[dict[str, Any]]:
+    return [{"color": colour, "lw": 2 if n == 0 else 1} for n, colour in enumerate(COLOURS)]
+
+
+def _legend(figure: Figure, panel: Any) -> None:
+    figure.legend(
+        *panel.get_legend_handles_labels(),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=len(SHOWN),
+        frameon=False,
+    )
+    figure.tight_layout()

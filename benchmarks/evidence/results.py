@@ -1,0 +1,159 @@
+"""Results of the experiments as the tables read them, and comparisons between entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evidence.plan import Experiment, Plan
+from benchmarks.evidence.runner import read_figures
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import read_arrays
+from consilience.evaluation.aggregate import Figures
+from consilience.evaluation.resampling import Paired, holm, interval, paired
+from consilience.evaluation.scorer import Evaluated, Resampled, resampled
+
+OURS = "ours"
+OUR_METHOD = "coherence_transfer"
+NO_PEERS = (OUR_METHOD, "shuffled_teacher")  # methods that are ours, whole, in part or as control
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one entry did in one experiment."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """Method, parameters, runs."""
+        card: dict[str, Any] = json.loads((self.folder / "card.json").read_text())
+        return card
+
+    @cached_property
+    def figures(self) -> Figures:
+        """Every figure under every resample of the subjects."""
+        return read_figures(self.folder)
+
+    @cached_property
+    def evaluated(self) -> Evaluated:
+        """The sums the figures are made of."""
+        return Evaluated.load(self.folder)
+
+    @cached_property
+    def pooled(self) -> Resampled:
+        """Scores by condition, all subjects pooled: the estimates alone."""
+        return resampled(self.evaluated, np.ones((1, len(self.evaluated.subjects))))
+
+    def estimate(self, figure: str) -> tuple[float, float, float]:
+        """Return a figure with its 95 % interval; NaN if there is none of that name."""
+        if figure not in self.figures.sample:
+            return float("nan"), float("nan"), float("nan")
+        return interval(self.figures.sample[figure])
+
+    @cached_property
+    def label_error_auroc(self) -> NDArray[np.float64] | None:
+        """How well each run told wrong labels from right ones, (R,); None without wrong ones."""
+        path = self.folder / "label_errors.npz"
+        return read_arrays(path)["auroc"] if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcomes by experiment and entry, in the plan's order; experiments not yet run are absent."""
+
+    plan: Plan
+    outcomes: dict[str, dict[str, Outcome]]
+
+    def experiment(self, name: str) -> Experiment:
+        """Return how an experiment was planned."""
+        return self.plan.experiments[name]
+
+    def of(self, experiment: str) -> dict[str, Outcome]:
+        """Return an experiment's outcomes; empty if it has not been run."""
+        return self.outcomes.get(experiment, {})
+
+    def peers(self, experiment: str) -> dict[str, Outcome]:
+        """Return the outcomes of all methods but ours and its controls."""
+        return {
+            name: outcome
+            for name, outcome in self.of(experiment).items()
+            if outcome.card["method"] not in NO_PEERS
+        }
+
+
+def load(plan: Plan, folder: Path) -> Results:
+    """Find the results of all experiments that have been run.
+
+    Raises
+    ------
+    ConsilienceError
+        If there are none.
+    """
+    outcomes = {
+        name: {
+            entry: Outcome(entry, folder / name / entry)
+            for entry in plan.expanded(experiment.entries)
+            if (folder / name / entry / "card.json").is_file()
+        }
+        for name, experiment in plan.experiments.items()
+        if (folder / name).is_dir()
+    }
+    if not any(outcomes.values()):
+        raise ConsilienceError("there are no results", str(folder), "run 'make evidence'")
+    return Results(plan, outcomes)
+
+
+class Comparison(NamedTuple):
+    """Ours less another entry, in one figure.
+
+    Attributes
+    ----------
+    figure, other : str
+    paired : Paired
+    p_corrected : float
+        Holm's, over the family the comparison was made in.
+    """
+
+    figure: str
+    other: str
+    paired: Paired
+    p_corrected: float
+
+    def ahead(self, sign: int) -> bool:
+        """Whether ours is better (`sign` 1: higher is, -1: lower) beyond doubt."""
+        nearest = self.paired.low if sign > 0 else -self.paired.high
+        return nearest > 0 and self.p_corrected < SIGNIFICANT
+
+
+def compare(
+    ours: Outcome, others: Mapping[str, Outcome], figures: Sequence[str]
+) -> list[Comparison]:
+    """Compare ours with others in some figures; all of these comparisons are one family."""
+    found = {
+        (figure, name): paired(
+            ours.figures.sample[figure],
+            other.figures.sample[figure],
+            ours.figures.subjects[figure],
+            other.figures.subjects[figure],
+        )
+        for figure in figures
+        for name, other in others.items()
+        if figure in ours.figures.sample and figure in other.figures.sample
+    }
+    corrected = holm({"\x1f".join(key): pair.p_value for key, pair in found.items()})
+    return [Comparison(*key, pair, corrected["\x1f".join(key)]) for key, pair in found.items()]
+
+
+def nearest(comparisons: Iterable[Comparison], sign: int) -> Comparison:
+    """Return the comparison in which ours is least ahead."""
+    return min(comparisons, key=lambda c: sign * c.paired.difference)

@@ -1,0 +1,251 @@
+"""What the training is told: labels with mistakes in them, few of them, or none that mean anything.
+
+A scenario touches training and validation windows only; the evaluation keeps the corpus's labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from benchmarks.evidence import votes
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.schema.params import Section, SplitParams
+from consilience.training.augmentation import Run
+from consilience.training.data import Corpus
+from consilience.windows.splits import split
+
+Noise = Literal["none", "symmetric", "pair", "instance_dependent", "votes", "shuffled"]
+RATED = ("symmetric", "pair", "instance_dependent")
+RATE_SPREAD = 0.1  # standard deviation of the instances' own flip rates, Xia et al. 2020
+
+
+class Scenario(Section):
+    """One way of teaching; the defaults tell the truth."""
+
+    noise: Noise = Field("none", description=", ".join(get_args(Noise)))
+    rate: float = Field(
+        0.0, ge=0, lt=1, description="share of wrong labels; the votes have their own"
+    )
+    voters: Literal["voice", "face", "both"] = Field(
+        "both", description="what the people were given whose votes these are"
+    )
+    labelled_subjects: int | None = Field(
+        None, ge=1, description="training subjects with labels; null: all"
+    )
+    random_split: bool = Field(False, description="windows, not subjects, are dealt to the folds")
+
+    @model_validator(mode="after")
+    def _rate_where_it_counts(self) -> Self:
+        if (self.rate > 0) != (self.noise in RATED):
+            raise ValueError(f"rate belongs to {', '.join(RATED)}, and to no other noise")
+        return self
+
+
+@dataclass(frozen=True)
+class Told:
+    """The labels of a corpus as a scenario tells them to each run; what `loop.fit` calls.
+
+    Mistakes are made per trial, so that all its windows are wrong alike, and drawn from the seed
+    alone: each fold of a seed sees the same ones. A wrong label changes places with the right
+    one, which keeps what was soft about it; the true class is never drawn again, so a rate is
+    the share of wrong labels. Of symmetric noise, the trials wrong at a low rate are so at a
+    higher one. Valence and arousal would give the right class away, so where there are mistakes
+    they are told of no window.
+    """
+
+    corpus: Corpus
+    scenario: Scenario
+
+    def __call__(self, run: Run) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the class probabilities (N, K) and affect (N, 2) for a run."""
+        target, affect = self._target(run.seed), self.corpus.affect
+        if self.scenario.noise != "none":
+            affect = np.full_like(affect, np.nan)
+        if self.scenario.labelled_subjects is None:
+            return target, affect
+        known = self._labelled(run)[:, None]
+        nothing = np.float32(np.nan)
+        return np.where(known, target, nothing), np.where(known, affect, nothing)
+
+    def wrong(self, run: Run) -> NDArray[np.bool_]:
+        """Return which windows, shape (N,), are told another leading class than they have."""
+        told, truth = self(run)[0], self.corpus.target
+        known = np.isfinite(told).all(1) & np.isfinite(truth).all(1)
+        differs = np.nan_to_num(told).argmax(1) != np.nan_to_num(truth).argmax(1)
+        return np.asarray(known & differs)
+
+    @cached_property
+    def _trials(self) -> NDArray[np.int64]:
+        """The trial of every window, as a number."""
+        trial = self.corpus.index.select(pl.struct("session", "trial").rank("dense") - 1)
+        return trial.to_series().to_numpy().astype(np.int64)
+
+    @cached_property
+    def _mean_targets(self) -> NDArray[np.float64]:
+        """Each trial's mean soft label (J, K); NaN without any."""
+        return _means(self.corpus.target.astype(float), self._trials)
+
+    def _target(self, seed: int) -> NDArray[np.float32]:
+        noise, truth = self.scenario.noise, self._mean_targets
+        if noise == "none":
+            return self.corpus.target
+        known = np.flatnonzero(np.isfinite(truth).all(1))
+        if noise == "shuffled":
+            told = truth.copy()
+            told[known] = truth[generator("shuffled labels", seed).permutation(known)]
+            return told[self._trials].astype(np.float32)
+        old = np.nan_to_num(truth).argmax(1)
+        new = old.copy()
+        new[known] = _mistaken(old[known], self._chances(old, seed)[known], noise, seed)
+        return _exchanged(self.corpus.target, old[self._trials], new[self._trials])
+
+    def _chances(self, old: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+        """Return the probability (J, K) of every class to be told of every trial."""
+        scenario, classes = self.scenario, self.corpus.classes
+        if scenario.noise == "instance_dependent":
+            return instance_chances(self._features, old, len(classes), scenario.rate, seed)
+        if scenario.noise == "votes":
+            return votes.confusion(classes, scenario.voters)[old]
+        return transition(scenario.noise, scenario.rate, len(classes))[old]
+
+    @cached_property
+    def _features(self) -> NDArray[np.float64]:
+        """All modalities' clean features, mean over a trial, standardised; 0 where unknown."""
+        means = []
+        for name in self.corpus.modalities:
+            windows = self.corpus.windows(name)
+            flat = np.stack([_mean(window) for window in windows])
+            means.append(_means(flat, self._trials))
+        values = np.concatenate(means, 1)
+        centre = _mean(values)
+        spread = np.sqrt(_mean((values - centre) ** 2))
+        return np.nan_to_num((values - centre) / np.where(spread > 0, spread, 1.0))
+
+    def _labelled(self, run: Run) -> NDArray[np.bool_]:
+        """Return which windows keep their labels: all but those of some training subjects.
+
+        The subjects with labels are the first of an order drawn for the run, so that more of
+        them always include the fewer.
+        """
+        training = sorted(set(self.corpus.index["subject"][self.corpus.members(run.fold, "train")]))
+        wanted = self.scenario.labelled_subjects
+        if wanted is None or wanted > len(training):
+            raise ConsilienceError(
+                f"{len(training)} training subjects in fold {run.fold}",
+                f"labelled_subjects = {wanted}",
+                "ask for fewer",
+            )
+        order = generator("labelled subjects", *run).permutation(len(training))
+        silent = [training[number] for number in order[wanted:]]
+        return ~self.corpus.index["subject"].is_in(silent).to_numpy()
+
+
+def transition(noise: str, rate: float, n_classes: int) -> NDArray[np.float64]:
+    """Return how likely each class (rows) is told as which, for noise that asks the class alone.
+
+    Symmetric: each other class alike, ``rate / (K - 1)``; pair: the next class in order.
+    """
+    stay = np.eye(n_classes)
+    if noise == "pair":
+        return (1 - rate) * stay + rate * np.roll(stay, 1, axis=1)
+    return (1 - rate) * stay + rate * (1 - stay) / (n_classes - 1)
+
+
+def instance_chances(
+    features: NDArray[np.float64], old: NDArray[np.int64], n_classes: int, rate: float, seed: int
+) -> NDArray[np.float64]:
+    """Return how likely each instance is told as which class, by what it looks like.
+
+    Xia et al. 2020, "Part-dependent label noise", algorithm 2: each instance has a flip rate of
+    its own from a normal distribution around `rate`, cut to 0..1, and shares it out among the
+    wrong classes by the softmax of its features projected at random, once per class.
+
+    Parameters
+    ----------
+    features : ndarray, shape (J, S)
+        Standardised.
+    old : ndarray of int, shape (J,)
+
+    Returns
+    -------
+    ndarray, shape (J, K)
+    """
+    rng = generator("instance-dependent labels", seed)
+    projection = rng.standard_normal((n_classes, features.shape[1], n_classes))
+    rates = _cut_normal(rng, rate, len(features))
+    leaning = np.einsum("js,jsk->jk", features, projection[old])
+    own = np.arange(n_classes) == old[:, None]
+    leaning = np.where(own, -np.inf, leaning)
+    share = np.exp(leaning - leaning.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    return np.where(own, 1 - rates[:, None], rates[:, None] * share)
+
+
+def by_random_split(corpus: Corpus, params: SplitParams) -> Corpus:
+    """Return a corpus whose windows, not people, are dealt to the folds: a control that leaks.
+
+    Each window gets a made-up subject, as many as there are people, and the folds are made of
+    those; nothing else changes.
+    """
+    n_subjects = corpus.index["subject"].n_unique()
+    order = generator("random split").permutation(len(corpus.index)) % n_subjects
+    subjects = [f"part-{number:03d}" for number in order]
+    index = corpus.index.with_columns(pl.Series("subject", subjects))
+    return replace(corpus, index=index, splits=split(subjects, params))
+
+
+def _mistaken(
+    old: NDArray[np.int64], chances: NDArray[np.float64], noise: str, seed: int
+) -> NDArray[np.int64]:
+    """Draw the class each trial is told as."""
+    rng = generator("label noise", noise, seed)
+    whether, which = rng.random(len(old)), rng.random(len(old))
+    own = np.arange(chances.shape[1]) == old[:, None]
+    others = np.where(own, 0.0, chances)
+    cumulative = np.cumsum(others, 1)
+    drawn = (cumulative <= which[:, None] * cumulative[:, -1:]).sum(1)
+    flipped = whether < cumulative[:, -1]
+    return np.where(flipped, drawn, old)
+
+
+def _exchanged(
+    target: NDArray[np.float32], old: NDArray[np.int64], new: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Exchange two classes' probabilities in every window's soft label."""
+    rows, told = np.arange(len(target)), target.copy()
+    told[rows, old], told[rows, new] = target[rows, new], target[rows, old]
+    return told
+
+
+def _cut_normal(rng: np.random.Generator, mean: float, n: int) -> NDArray[np.float64]:
+    """Draw from a normal distribution around `mean`, again where outside 0..1."""
+    drawn = rng.normal(mean, RATE_SPREAD, n)
+    while (outside := (drawn < 0) | (drawn > 1)).any():
+        drawn[outside] = rng.normal(mean, RATE_SPREAD, int(outside.sum()))
+    return drawn
+
+
+def _means(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean over the finite values of each group: (N, F) to (J, F)."""
+    finite = np.isfinite(values)
+    shape = (group.max() + 1, values.shape[1])
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, group, np.where(finite, values, 0.0))
+    np.add.at(count, group, finite)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _mean(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean of the finite values along the first axis; NaN without any."""
+    finite = np.isfinite(values)
+    count = finite.sum(0)
+    total = np.where(finite, values, 0.0).sum(0, dtype=float)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,1 @@
+"""Benchmarks of annotation: reaction lags and crowd labels."""

@@ -1,0 +1,107 @@
+"""How near consensus labels are to the true state, where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from consilience.annotation.label_consensus import Consensus
+from consilience.windows.layout import Window
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class State:
+    """The true state of one window: the class it shows longest, and means."""
+
+    emotion: str
+    valence: float
+    arousal: float
+
+
+def true_states(truth: pl.DataFrame, windows: Sequence[Window]) -> list[State | None]:
+    """Return the true state of each window; None where the truth says nothing.
+
+    Parameters
+    ----------
+    truth : polars.DataFrame
+        Columns session, time_s, valence, arousal, emotion.
+    windows : sequence of Window
+        Windows of any sessions.
+    """
+    by_session = truth.partition_by("session", as_dict=True)
+    return [_true_state(by_session.get((window.session,)), window) for window in windows]
+
+
+def _true_state(truth: pl.DataFrame | None, window: Window) -> State | None:
+    if truth is None:
+        return None
+    inside = truth.filter(pl.col("time_s").is_between(window.start_s, window.end_s, closed="left"))
+    if not inside.height:
+        return None
+    emotion = inside["emotion"].value_counts().sort("count", "emotion", descending=True)
+    means = inside.select(pl.col("valence", "arousal").mean()).row(0)
+    return State(emotion["emotion"][0], *means)
+
+
+def concordance(x: Floats, y: Floats) -> float | None:
+    """Return Lin's concordance correlation coefficient; None for fewer than two pairs.
+
+    ``2 cov(x, y) / (var x + var y + (mean x - mean y)²)`` (Lin 1989).
+    """
+    if len(x) < 2:
+        return None
+    covariance = np.mean((x - x.mean()) * (y - y.mean()))
+    scale = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    return round(float(2 * covariance / scale), 4) if scale > 0 else 1.0
+
+
+def accuracy(
+    shares: Sequence[Sequence[float] | None],
+    states: Sequence[State | None],
+    classes: Sequence[str],
+) -> float | None:
+    """Return how often the class with the largest share is the true one."""
+    hits = [
+        classes[int(np.argmax(share))] == state.emotion
+        for share, state in zip(shares, states, strict=True)
+        if share is not None and state is not None
+    ]
+    return round(float(np.mean(hits)), 4) if hits else None
+
+
+def brier_score(
+    shares: Sequence[Sequence[float] | None],
+    states: Sequence[State | None],
+    classes: Sequence[str],
+) -> float | None:
+    """Return the mean squared distance of classes' shares from the true class, 0 to 2."""
+    errors = [
+        sum(
+            (part - (name == state.emotion)) ** 2 for part, name in zip(share, classes, strict=True)
+        )
+        for share, state in zip(shares, states, strict=True)
+        if share is not None and state is not None
+    ]
+    return round(float(np.mean(errors)), 4) if errors else None
+
+
+def value_concordance(
+    labels: Sequence[Consensus], states: Sequence[State | None]
+) -> dict[str, float | None]:
+    """Return the concordance of valence and of arousal with the truth."""
+    found: dict[str, float | None] = {}
+    for name in ("valence", "arousal"):
+        pairs = [
+            (getattr(label, name), getattr(state, name))
+            for label, state in zip(labels, states, strict=True)
+            if getattr(label, name) is not None and state is not None
+        ]
+        x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+        found[name] = concordance(x, y)
+    return found

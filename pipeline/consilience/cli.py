@@ -1,0 +1,148 @@
+"""The command line: ``consilience …``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import write_bytes, write_json
+from consilience.evaluation.summary import short_table
+from consilience.schema import params
+
+app = typer.Typer(
+    help="From raw EEG, voice and face recordings to a model that knows what to trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def use(
+    dataset: Annotated[
+        str, typer.Argument(help="Name of a dataset; 'consilience names' lists them.")
+    ],
+    root: Annotated[str | None, typer.Option(help="Folder of its recordings.")] = None,
+    modalities: Annotated[
+        str, typer.Option(help="Those to use, with commas between; its usual ones if left out.")
+    ] = "",
+) -> None:
+    """Write params.yaml anew for a dataset, with every parameter at its default."""
+    chosen = [name.strip() for name in modalities.split(",") if name.strip()]
+    content = params.defaults(dataset, root, chosen)
+    write_bytes(params.PARAMS_FILE, params.document(content).encode())
+    typer.echo(f"{params.PARAMS_FILE} now describes '{dataset}'; 'dvc repro' runs it")
+
+
+@app.command()
+def names() -> None:
+    """List the datasets, modalities and methods there are."""
+    for kind in ("datasets", "modalities", "methods"):
+        typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
+
+
+@app.command()
+def corruptions(
+    modality: Annotated[str, typer.Argument(help="Name of a modality.")],
+) -> None:
+    """Show what can spoil a modality, as lines for its section of params.yaml."""
+    known = registry.find("modalities", modality).Params.KNOWN
+    typer.echo("corruptions:")
+    for kind, corruption in known.items():
+        typer.echo(f"  {kind}: {list(corruption.severities)} # {corruption.meaning}")
+
+
+@app.command()
+def summary() -> None:
+    """Show the evaluation's short table and where the report is."""
+    metrics, windows = Path("data/evaluation/metrics.json"), Path("data/windows/meta.json")
+    if not metrics.is_file():
+        raise ConsilienceError("nothing was evaluated yet", str(metrics), "run 'dvc repro'")
+    classes = json.loads(windows.read_text())["classes"]
+    Console().print(short_table(json.loads(metrics.read_text()), len(classes), params.METHODS[-1]))
+    typer.echo(f"report: {Path('data/report/report.html').resolve()}")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
+    ],
+    root: Annotated[Path, typer.Argument(help="Folder of labelled recordings it never saw.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ],
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Also spoil, contradict and hide sensors.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+) -> None:
+    """Score a trained model on recordings it never saw."""
+    from consilience.evaluation import external  # slow to import
+
+    found = external.evaluate_bundle(bundle, root, dataset, grid)
+    for line in external.warnings(found):
+        print(f"warning: {line}", file=sys.stderr)
+    Console().print(external.table(found))
+    if json_file:
+        write_json(json_file, found.as_json())
+        typer.echo(f"all figures: {json_file}")
+
+
+@app.command()
+def check(
+    root: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    dataset: Annotated[
+        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ],
+    on_problem: Annotated[
+        Literal["quarantine", "fail"] | None,
+        typer.Option(help="fail: exit with 1 at any problem; else only if nothing is usable."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all that was found to this file.")
+    ] = None,
+) -> None:
+    """Say what a dataset holds and what is wrong with it, before anything runs."""
+    from consilience.ingest import check  # slow to import
+
+    modalities, policy = check.stated(dataset)
+    report = check.check(dataset, root, modalities)
+    check.show(report, Console())
+    if json_file:
+        write_json(json_file, report.as_json())
+        typer.echo(f"all that was found: {json_file}")
+    if report.failed(on_problem or policy):
+        raise SystemExit(1)
+
+
+@app.command()
+def new(
+    kind: Annotated[Literal["modality", "dataset"], typer.Argument(help="What to begin.")],
+    name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and _.")],
+) -> None:
+    """Begin a modality or a dataset: its one file and its test, with FILL IN where you come in."""
+    from consilience import scaffold
+
+    for path in scaffold.begin(kind, name):
+        typer.echo(f"wrote {path}")
+    if kind == "modality" and scaffold.enter(name):
+        typer.echo(f"added {name} to {params.PARAMS_FILE}")
+    typer.echo(f"fill in what is marked FILL IN, see docs/adding-a-{kind}.md; then run the test")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 1."""
+    try:
+        app()
+    except ConsilienceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

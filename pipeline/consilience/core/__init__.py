@@ -1,0 +1,1 @@
+"""Errors, files, seeds, the registry and workers: what every other package uses."""

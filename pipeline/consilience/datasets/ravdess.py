@@ -1,0 +1,147 @@
+"""RAVDESS: acted emotions in voice and face, one clip a recording (Livingstone & Russo 2018).
+
+Expected below the root, in any folders, under the official names
+``MM-VV-EE-II-SS-RR-AA`` (modality, vocal channel, emotion, intensity, statement, repetition,
+actor): audio-only ``03-…`` as WAV or FLAC, video-only ``02-…`` and full ``01-…`` as MP4. Beside
+them, ``openface_au35_clipmean.csv`` with OpenFace action units: a row per clip, whose key
+``clip`` is the name less the modality code; the whole face, or its upper and lower part as two
+sensors. Only speech (``VV`` = 01) is listed.
+
+A clip is its own session, its emotion the intended one: acted, not felt.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from consilience.core.errors import ConsilienceError
+from consilience.datasets._tables import LINE, Problem, keep, read_text
+from consilience.datasets.base import Entry, Listing
+from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
+
+CLIP = "(01|02)-(0[1-8])-0[12]-0[12]-0[12]-([0-9][0-9])"
+NAME = re.compile(f"(0[123])-({CLIP})")
+FULL, VIDEO_ONLY, AUDIO_ONLY = "01", "02", "03"
+ACTION_UNITS = "openface_au35_clipmean.csv"
+FACES = ("face_au", "upper_face_au", "lower_face_au")  # modalities that read the same table
+VOICES = ("audio", "voice_embedding")  # modalities that read the same sound
+MEDIA = {".wav", ".flac", ".mp4"}
+
+
+class Ravdess:
+    """Adapter of the RAVDESS speech clips."""
+
+    name: ClassVar[str] = "ravdess"
+    modalities: ClassVar[tuple[str, ...]] = (*VOICES, "video", *FACES)
+    classes: ClassVar[tuple[str, ...]] = (
+        "neutral",
+        "calm",
+        "happy",
+        "sad",
+        "angry",
+        "fearful",
+        "disgust",
+        "surprised",
+    )
+    clock: ClassVar[str] = "shared"
+    preset: ClassVar[dict[str, Any]] = {
+        "modalities": {"voice_embedding": {}, "face_au": {}},
+        # Half of a clip is silence before and after the words.
+        "windows": {"length_s": None, "max_length_s": 5.5, "min_coverage": 0.1},
+        "splits": {"folds": 6, "validation_subjects": 3},
+        "training": {"head": "linear"},
+    }
+
+    def list(self, root: Path) -> Listing:
+        """List clips and action units below `root`; see the module for the layout."""
+        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in MEDIA)
+        named = {path: NAME.fullmatch(path.stem) for path in files}
+        problems = [
+            (path.relative_to(root).as_posix(), "not a RAVDESS file name", "rename or remove it")
+            for path, match in named.items()
+            if match is None
+        ]
+        entries = [
+            entry
+            for path, match in named.items()
+            if match is not None
+            for entry in _entries(path.relative_to(root).as_posix(), match)
+        ]
+        entries = _prefer_audio_only(entries) + list(_action_units(root, problems))
+        if not entries:
+            raise ConsilienceError(
+                "no RAVDESS clip found",
+                str(root),
+                "expected names such as 03-01-06-02-01-01-17.wav",
+            )
+        return Listing(
+            entries, frame_of([], Trials), frame_of([], Pulses), _intended(entries), problems
+        )
+
+
+def _entries(path: str, name: re.Match[str]) -> Iterator[Entry]:
+    kind, clip, channel, _, actor = name.groups()
+    if channel != "01":  # song
+        return
+    subject = f"Actor_{actor}"
+    if kind in (FULL, AUDIO_ONLY):
+        yield from (Entry(clip, subject, voice, path) for voice in VOICES)
+    if kind in (FULL, VIDEO_ONLY):
+        yield Entry(clip, subject, "video", path)
+
+
+def _prefer_audio_only(entries: list[Entry]) -> list[Entry]:
+    """Leave out a video file's sound track (or the full file's pictures) where its own file is."""
+    own = {
+        (entry.session, entry.modality)
+        for entry in entries
+        if not Path(entry.path).name.startswith(f"{FULL}-")
+    }
+    return [
+        entry
+        for entry in entries
+        if not Path(entry.path).name.startswith(f"{FULL}-")
+        or (entry.session, entry.modality) not in own
+    ]
+
+
+def _action_units(root: Path, problems: list[Problem]) -> Iterator[Entry]:
+    path = root / ACTION_UNITS
+    if not path.is_file():
+        return
+    try:
+        table = read_text(path, root, ("clip",), problems)
+    except ConsilienceError as error:
+        problems.append((error.where, error.what, f"{error.remedy}; its clips are left out"))
+        return
+    named = pl.col("clip").str.contains(f"^{CLIP}$")
+    table = keep(table.select(LINE, "clip"), named, ACTION_UNITS, "no RAVDESS clip", problems)
+    for clip in table["clip"]:
+        for face in FACES:
+            yield Entry(clip, f"Actor_{clip[-2:]}", face, ACTION_UNITS, item=clip)
+
+
+def _intended(entries: list[Entry]) -> pl.DataFrame:
+    emotions = {session: int(session.split("-")[1]) for session in {e.session for e in entries}}
+    rows: list[dict[str, object]] = [
+        {
+            "session": session,
+            "annotator": "intended",
+            "target": "emotion",
+            "start_s": 0.0,
+            "end_s": math.inf,
+            "label": Ravdess.classes[emotion - 1],
+            "value": None,
+        }
+        for session, emotion in sorted(emotions.items())
+    ]
+    return frame_of(rows, Annotations)
+
+
+dataset = Ravdess()

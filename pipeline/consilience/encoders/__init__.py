@@ -1,0 +1,1 @@
+"""Networks that map prepared windows to embeddings."""

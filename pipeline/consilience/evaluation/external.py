@@ -1,0 +1,338 @@
+"""A trained model on labelled recordings it never saw: ``consilience evaluate``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from rich import box
+from rich.table import Table
+from safetensors import SafetensorError
+
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import text_hash, write_bytes
+from consilience.datasets.base import listed_as, opened
+from consilience.evaluation import protocol
+from consilience.evaluation.aggregate import by_kind, summary
+from consilience.evaluation.protocol import SUBSET
+from consilience.evaluation.resampling import interval, subject_weights
+from consilience.evaluation.scorer import Resampled, evaluate, resampled
+from consilience.schema import params
+from consilience.schema.params import RobustnessParams, SplitParams
+from consilience.schema.tables import ROLES, Splits, frame_of
+from consilience.stages import align, catalog, ingest, label, window
+from consilience.training import data, loop
+from consilience.training.data import CLEAN, Corpus
+
+CACHE = Path("data/external")  # what was read of the recordings, kept for a second time
+BUNDLE = ("model.safetensors", "card.json")
+
+Card = dict[str, Any]
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class External:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    bundle : Path
+    card : dict
+    corpus : Corpus
+    overlap : list of str
+        Subjects the model may have met in training.
+    runs : int
+        Of the bundle, averaged for every subject but those of `overlap`.
+    figures : dict of str to (estimate, low, high)
+    conditions : list of dict
+        Every metric under every condition.
+    kinds : list of dict
+        `figures.by_kind`, estimates.
+    """
+
+    bundle: Path
+    card: Card
+    corpus: Corpus
+    overlap: list[str]
+    runs: int
+    figures: dict[str, Interval]
+    conditions: list[dict[str, Any]]
+    kinds: list[dict[str, Any]]
+
+    @property
+    def subjects(self) -> list[str]:
+        """Everybody who was tested."""
+        return sorted(self.corpus.index["subject"].unique().to_list())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as nested dicts and lists of numbers and words."""
+        return {
+            "bundle": str(self.bundle),
+            "method": self.card["method"],
+            "trained_on": self.card["dataset"],
+            "dataset": self.corpus.dataset,
+            "modalities": self.corpus.modalities,
+            "classes": self.corpus.classes,
+            "subjects": self.subjects,
+            "windows": self.corpus.index.height,
+            "subjects_met_in_training": self.overlap,
+            "runs": self.runs,
+            "figures": {
+                name: dict(zip(("estimate", "low", "high"), values, strict=True))
+                for name, values in self.figures.items()
+            },
+            "conditions": self.conditions,
+            "kinds": self.kinds,
+        }
+
+
+def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> External:
+    """Score a trained model on a dataset's labelled recordings.
+
+    The recordings go through the pipeline as those of the training did. Every window is read by
+    all runs of the bundle and their probabilities are averaged. A subject who, by name, was
+    trained or validated on in the same dataset is read by the other runs only.
+
+    Parameters
+    ----------
+    bundle : Path
+        Folder with ``model.safetensors`` and ``card.json``.
+    root : Path
+        Folder of the recordings.
+    dataset : str
+        Name of its adapter.
+    grid : bool
+        Whether to go through the whole robustness protocol; otherwise subsets alone.
+
+    Raises
+    ------
+    ConsilienceError
+        If the bundle is incomplete, or the recordings do not fit it: other classes, modalities or
+        features, or no labels.
+    """
+    card = read_card(bundle)
+    source = opened(registry.find("datasets", dataset), root)
+    _check_dataset(card, source, dataset)
+    folder = _cut(card, root.resolve(), dataset, grid)
+    corpus = _relabelled(data.load(folder / "data/windows"), card)
+    _check_features(corpus, card)
+
+    settings = RobustnessParams()
+    asked = protocol.conditions(corpus)
+    if not grid:
+        asked = [condition for condition in asked if condition.kind == SUBSET]
+    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
+    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
+    torch.set_num_threads(card["training"]["cpu_threads"])
+    stack, scaler, runs, _ = _load_model(bundle, example)
+    read = partial(protocol.read, stack, scaler, runs, corpus, prepared)
+    evaluated = evaluate(read, runs, corpus, asked, settings.calibration_bins, ensemble=True)
+    weights = subject_weights(len(evaluated.subjects), settings.bootstrap)
+    found = resampled(evaluated, weights)
+    return External(
+        bundle,
+        card,
+        corpus,
+        sorted(set(evaluated.subjects) & met(card, dataset)),
+        len(runs),
+        {name: interval(values) for name, values in summary(found).items()},
+        _conditions(found),
+        _kinds(found),
+    )
+
+
+def read_card(bundle: Path) -> Card:
+    """Read the card of a bundle.
+
+    Raises
+    ------
+    ConsilienceError
+        If a file is missing or the card does not say how windows are made.
+    """
+    for name in BUNDLE:
+        if not (bundle / name).is_file():
+            raise ConsilienceError(
+                f"there is no {name}", str(bundle), "name a folder such as data/models/hybrid"
+            )
+    try:
+        card: Card = json.loads((bundle / BUNDLE[1]).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConsilienceError(f"not JSON: {error}", str(bundle / BUNDLE[1])) from None
+    lacking = [key for key in ("recipe", "subjects", "classes", "features") if key not in card]
+    if lacking:
+        raise ConsilienceError(
+            f"it lacks {', '.join(lacking)}", str(bundle / BUNDLE[1]), "train the model again"
+        )
+    return card
+
+
+def met(card: Card, dataset: str) -> set[str]:
+    """Return the subjects of a dataset that some run of a model was trained or validated on."""
+    if dataset != card["dataset"]:
+        return set()
+    return {
+        name
+        for roles in card["subjects"].values()
+        for role in ("train", "validation")
+        for name in roles[role]
+    }
+
+
+def _check_dataset(card: Card, source: Any, dataset: str) -> None:
+    unknown = [name for name in source.classes if name not in card["classes"]]
+    if unknown:
+        raise ConsilienceError(
+            f"the model does not know its classes {', '.join(unknown)}",
+            f"dataset '{dataset}'",
+            f"it knows {', '.join(card['classes'])}",
+        )
+    lacking = [name for name in card["recipe"]["modalities"] if listed_as(source, name) is None]
+    if lacking:
+        raise ConsilienceError(
+            f"it does not offer {', '.join(lacking)}, which the model was trained for",
+            f"dataset '{dataset}'",
+            f"it offers {', '.join(source.modalities)}",
+        )
+
+
+def _check_features(corpus: Corpus, card: Card) -> None:
+    for name, expected in card["features"].items():
+        found = corpus.features[name]
+        if found != expected:
+            other = [feature for feature in found if feature not in expected] or found
+            raise ConsilienceError(
+                f"{len(found)} features where the model knows {len(expected)}, such as {other[0]}",
+                f"modality {name}",
+                "the recordings or the program differ from those of the training",
+            )
+
+
+def _cut(card: Card, root: Path, dataset: str, grid: bool) -> Path:
+    """Take recordings to windows in a folder of their own, as the card says; return the folder.
+
+    Without the grid no signal is corrupted.
+    """
+    recipe = card["recipe"]
+    modalities = recipe["modalities"]
+    if not grid:
+        modalities = {name: {**own, "corruptions": {}} for name, own in modalities.items()}
+    content = params.defaults(dataset, str(root), list(modalities))
+    content |= {**recipe, "modalities": modalities}
+    content |= {"methods": {card["method"]: card["params"]}, "training": card["training"]}
+    text = params.document(content)
+    folder = (CACHE / f"{dataset}-{text_hash(text)[:12]}").resolve()
+    write_bytes(folder / params.PARAMS_FILE, text.encode())
+    with chdir(folder), redirect_stdout(sys.stderr):
+        catalog.main()
+        for name in modalities:
+            ingest.main(name)
+        align.main()
+        label.main()
+        window.main(partial(_splits, card, dataset))
+    return folder
+
+
+def _splits(card: Card, dataset: str, subjects: Iterable[str], _: SplitParams) -> pl.DataFrame:
+    """Return the role of every subject for every fold of the bundle: test, if never met there."""
+    known = met(card, dataset)
+    rows: list[dict[str, object]] = []
+    for fold, members in card["subjects"].items():
+        roles = {name: role for role in ROLES for name in members[role]}
+        rows += [
+            {
+                "fold": int(fold),
+                "subject": name,
+                "role": roles[name] if name in known else "test",
+            }
+            for name in sorted(set(subjects))
+        ]
+    return frame_of(rows, Splits)
+
+
+def _relabelled(corpus: Corpus, card: Card) -> Corpus:
+    """Return the corpus with the model's classes, in the model's order."""
+    classes = tuple(card["classes"])
+    target = np.zeros((len(corpus.index), len(classes)), np.float32)
+    for place, name in enumerate(corpus.classes):
+        target[:, classes.index(name)] = corpus.target[:, place]
+    target[~np.isfinite(corpus.target).all(1)] = np.nan
+    return replace(corpus, classes=classes, target=target)
+
+
+def _load_model(bundle: Path, example: dict[str, torch.Tensor]) -> Any:
+    try:
+        return loop.load_model(bundle, example)
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise ConsilienceError(
+            f"the weights do not fit the card: {what}", str(bundle / BUNDLE[0])
+        ) from None
+
+
+def _conditions(found: Resampled) -> list[dict[str, Any]]:
+    return [
+        {
+            **condition._asdict(),
+            **{
+                name: float(values[0, number])
+                for name, values in found.scores.items()
+                if np.isfinite(values[0, number])
+            },
+        }
+        for number, condition in enumerate(found.conditions)
+    ]
+
+
+def _kinds(found: Resampled) -> list[dict[str, Any]]:
+    return [
+        {"modality": modality, "kind": kind, **{name: float(v[0]) for name, v in own.items()}}
+        for (modality, kind), own in by_kind(found).items()
+    ]
+
+
+def table(found: External) -> Table:
+    """Lay an evaluation out, a row per figure."""
+    n_subjects = len(found.subjects)
+    rows = Table(
+        title=f"{found.card['method'].replace('_', ' ')} on {found.corpus.dataset}: "
+        f"{n_subjects} subjects, {found.corpus.index.height} windows",
+        caption=f"chance {1 / len(found.corpus.classes):.3f}; "
+        f"mean of {found.runs} runs; intervals over subjects",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    rows.add_column("figure", no_wrap=True)
+    rows.add_column("estimate", justify="right")
+    rows.add_column("95 % interval", justify="right")
+    for name, (estimate, low, high) in found.figures.items():
+        rows.add_row(_said(name), f"{estimate:.3f}", f"{low:.3f} to {high:.3f}")
+    return rows
+
+
+def _said(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def warnings(found: External) -> Sequence[str]:
+    """Return what a reader must know of an evaluation before its figures, a line each."""
+    lines = []
+    if found.overlap:
+        lines.append(
+            f"the model was trained or validated on subjects of these names: "
+            f"{', '.join(found.overlap)}; each is read only by the runs that held it out"
+        )
+    if len(found.subjects) < 2:
+        lines.append("a single subject: the intervals say nothing")
+    return lines

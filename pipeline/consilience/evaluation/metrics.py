@@ -1,0 +1,218 @@
+"""Metrics as functions of sums over windows, so that subjects can be pooled and resampled.
+
+Shapes: N windows, S subjects, K classes, B confidence bins, G levels of a ranking, two affect
+targets. Sums may have further leading axes, which the metrics keep.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.methods.base import AFFECT
+
+Array = NDArray[np.float64]
+Sums = dict[str, Array]
+
+FLOOR = 1e-12
+LEVELS = 200  # of a ranking; with fewer windows nothing is lost, with more next to nothing
+
+
+def subject_sums(
+    probability: Array,
+    affect: Array,
+    target: Array,
+    true_affect: Array,
+    subject: NDArray[np.int64],
+    n_subjects: int,
+    n_bins: int,
+) -> Sums:
+    """Add up, per subject, all that `measures` needs.
+
+    Parameters
+    ----------
+    probability, target : ndarray, shape (N, K)
+        Windows with NaN in either count for nothing. A window's class is the most likely one
+        of its soft label.
+    affect, true_affect : ndarray, shape (N, 2)
+        The same for valence and arousal.
+    subject : ndarray of int, shape (N,)
+    n_subjects, n_bins : int
+
+    Returns
+    -------
+    dict of str to ndarray, shape (S, ...)
+    """
+    known = np.isfinite(probability).all(1) & np.isfinite(target).all(1)
+    p, owner = probability[known], subject[known]
+    truth, guess = target[known].argmax(1), p.argmax(1)
+    n_classes = probability.shape[1]
+    confusion = np.zeros((n_subjects, n_classes, n_classes))
+    np.add.at(confusion, (owner, truth, guess), 1)
+
+    loss = np.zeros((n_subjects, 2))
+    nll = -np.log(np.maximum(p[np.arange(len(p)), truth], FLOOR))
+    brier = ((p - np.eye(n_classes)[truth]) ** 2).sum(1)
+    np.add.at(loss, owner, np.stack([nll, brier], 1))
+
+    confidence, right = p.max(1), guess == truth
+    width = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    terms = np.stack([np.ones(len(p)), confidence, right], 1)
+    bins, adaptive_bins = np.zeros((2, n_subjects, n_bins, 3))
+    np.add.at(bins, (owner, width), terms)
+    np.add.at(adaptive_bins, (owner, levels(confidence, n_bins)), terms)
+
+    moments = np.zeros((n_subjects, len(AFFECT), 6))
+    for number in range(len(AFFECT)):
+        x, y = affect[:, number], true_affect[:, number]
+        both = np.isfinite(x) & np.isfinite(y)
+        x, y = x[both], y[both]
+        terms = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1)
+        np.add.at(moments[:, number], subject[both], terms)
+    return {
+        "confusion": confusion,
+        "loss": loss,
+        "bins": bins,
+        "adaptive_bins": adaptive_bins,
+        "ranking": ranking(confidence, right, owner, n_subjects),
+        "moments": moments,
+    }
+
+
+def levels(score: Array, n_levels: int) -> NDArray[np.int64]:
+    """Return each score's level, 0 for the highest; levels hold equal numbers, ties share one."""
+    n_higher = len(score) - np.searchsorted(np.sort(score), score, side="right")
+    return n_higher * n_levels // max(1, len(score))
+
+
+def ranking(
+    score: Array, positive: NDArray[np.bool_], subject: NDArray[np.int64], n_subjects: int
+) -> Array:
+    """Count windows and positives by subject and level of the score, the highest first.
+
+    The windows are sorted once; whatever subjects are drawn again, `auroc` and `aurc` then only
+    add up counts.
+
+    Returns
+    -------
+    ndarray, shape (S, LEVELS, 2)
+    """
+    counts = np.zeros((n_subjects, LEVELS, 2))
+    np.add.at(
+        counts,
+        (subject, levels(score, LEVELS)),
+        np.stack([np.ones(len(score)), positive], 1),
+    )
+    return counts
+
+
+def auroc(counts: Array) -> Array:
+    """Return the area under the ROC curve of a `ranking` (..., G, 2), ties counted half.
+
+    The probability that a positive scores higher than a negative; NaN without either.
+    """
+    positive = counts[..., 1]
+    negative = counts[..., 0] - positive
+    lower = negative.sum(-1, keepdims=True) - np.cumsum(negative, -1)
+    with np.errstate(invalid="ignore"):
+        return (positive * (lower + negative / 2)).sum(-1) / (positive.sum(-1) * negative.sum(-1))
+
+
+def aurc(counts: Array) -> Array:
+    """Return the area under the risk-coverage curve of a `ranking` (..., G, 2) by confidence.
+
+    The error rate of the n most confident windows, averaged over n (Geifman et al. 2019, "Bias-
+    reduced uncertainty estimation for deep neural classifiers"). Positives are right; within a
+    level errors are taken as evenly spread.
+    """
+    n, wrong = counts[..., 0], counts[..., 0] - counts[..., 1]
+    n_before, wrong_before = np.cumsum(n, -1) - n, np.cumsum(wrong, -1) - wrong
+    share = (n + 1) / (2 * np.maximum(n, 1))  # of a level behind its average window
+    risk = (wrong_before + wrong * share) / (n_before + np.maximum(n, 1) * share)
+    with np.errstate(invalid="ignore"):
+        return (n * risk).sum(-1) / n.sum(-1)
+
+
+def spearman(values: Array) -> Array:
+    """Return the rank correlation of values (..., n) with their own order 1 to n.
+
+    Ties share their mean rank; NaN if all are equal.
+    """
+    below = values[..., None, :] < values[..., :, None]
+    equal = values[..., None, :] == values[..., :, None]
+    ranks = below.sum(-1) + (equal.sum(-1) - 1) / 2
+    order = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
+    centred = ranks - ranks.mean(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        found = (centred * order).sum(-1) / np.sqrt((centred**2).sum(-1) * (order**2).sum())
+    return np.where(np.isfinite(values).all(-1), found, np.nan)
+
+
+def measures(sums: Sums) -> dict[str, Array]:
+    """Return every metric from pooled sums.
+
+    Parameters
+    ----------
+    sums : dict of str to ndarray, shape (..., sum's own axes)
+        `subject_sums`, added over subjects.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (...)
+        Balanced accuracy and macro-F1 average over the classes that occur; NLL in nats;
+        expected calibration error over bins of the leading class's confidence, of equal width
+        (``ece``) or holding equally many windows (``adaptive_ece``); Brier score over all
+        classes; `aurc`; how well confidence tells right from wrong (``failure_auroc``); CCC
+        after Lin 1989. NaN without any labelled window.
+    """
+    confusion = sums["confusion"]
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    actual, guessed = confusion.sum(-1), confusion.sum(-2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = np.where(actual > 0, hits / actual, np.nan)
+        f1 = np.where(actual > 0, 2 * hits / (actual + guessed), np.nan)
+        n = actual.sum(-1)
+        result = {
+            "balanced_accuracy": _nanmean(recall),
+            "macro_f1": _nanmean(f1),
+            "nll": sums["loss"][..., 0] / n,
+            "brier": sums["loss"][..., 1] / n,
+            "ece": _gaps(sums["bins"]) / n,
+            "adaptive_ece": _gaps(sums["adaptive_bins"]) / n,
+            "aurc": aurc(sums["ranking"]),
+            "failure_auroc": auroc(sums["ranking"]),
+        }
+        for number, name in enumerate(AFFECT):
+            count, x, y, xx, yy, xy = np.moveaxis(sums["moments"][..., number, :], -1, 0)
+            mx, my = x / count, y / count
+            spread = xx / count - mx**2 + yy / count - my**2 + (mx - my) ** 2
+            result[f"{name}_ccc"] = 2 * (xy / count - mx * my) / spread
+            result[f"{name}_rmse"] = np.sqrt(np.maximum((xx - 2 * xy + yy) / count, 0))
+    return result
+
+
+def pool(sums: Sums, weight: Array, axis: int) -> Sums:
+    """Add sums over the subjects' axis under weights.
+
+    Parameters
+    ----------
+    sums : dict of str to ndarray
+        Subjects along `axis` of each.
+    weight : ndarray, shape (W, S)
+        For instance how often each bootstrap sample drew each subject.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (W, ...)
+        The remaining axes in their order.
+    """
+    return {name: np.tensordot(weight, values, (1, axis)) for name, values in sums.items()}
+
+
+def _gaps(bins: Array) -> Array:
+    return np.abs(bins[..., 1] - bins[..., 2]).sum(-1)
+
+
+def _nanmean(values: Array) -> Array:
+    known = np.isfinite(values)
+    return np.where(known, values, 0.0).sum(-1) / known.sum(-1)

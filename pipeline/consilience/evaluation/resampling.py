@@ -1,0 +1,115 @@
+"""Intervals by resampling subjects, paired tests, and their correction for being many.
+
+Windows of one person are not independent, so the subject is the unit throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from consilience.core.seeds import generator
+
+
+def subject_weights(n_subjects: int, n_resamples: int) -> NDArray[np.float64]:
+    """Return how often each bootstrap resample draws each subject.
+
+    The first row is the sample itself. All methods share the draws, so that the differences
+    between them are paired.
+
+    Returns
+    -------
+    ndarray, shape (1 + n_resamples, n_subjects)
+    """
+    rng = generator("bootstrap", n_subjects, n_resamples)
+    drawn = rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), n_resamples)
+    return np.concatenate([np.ones((1, n_subjects)), drawn])
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the estimate and its 95 % interval from values (1 + n_resamples,).
+
+    The percentiles of the resamples, moved so that their mean is the estimate: resamples repeat
+    subjects, which makes what is measured in bins, as calibration error, larger in every one.
+    An interval ends at 1 or -1 where resamples reach it, for then it is the figure's bound.
+    """
+    if not np.isfinite(values[0]):
+        return float("nan"), float("nan"), float("nan")
+    low, high = np.nanquantile(values[1:], [0.025, 0.975]) + values[0] - np.nanmean(values[1:])
+    if np.isclose(np.nanmax(values), 1):
+        high = min(high, 1.0)
+    if np.isclose(np.nanmin(values), -1):
+        low = max(low, -1.0)
+    return float(values[0]), float(low), float(high)
+
+
+class Paired(NamedTuple):
+    """How two methods differ on the same subjects.
+
+    Attributes
+    ----------
+    difference, low, high : float
+        Of the pooled figures, first less second, with its 95 % bootstrap interval.
+    p_value : float
+        Of the two-sided Wilcoxon signed-rank test on the subjects' own differences.
+    n_subjects : int
+        Subjects that have the figure.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n_subjects: int
+
+
+def paired(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    first_subjects: NDArray[np.float64],
+    second_subjects: NDArray[np.float64],
+) -> Paired:
+    """Compare a figure of two methods.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (1 + n_resamples,)
+        The figure under the weights of `subject_weights`.
+    first_subjects, second_subjects : ndarray, shape (S,)
+        The figure of each subject alone.
+    """
+    apart = first_subjects - second_subjects
+    apart = apart[np.isfinite(apart)]
+    return Paired(*interval(first - second), signed_rank(apart), len(apart))
+
+
+def signed_rank(differences: NDArray[np.float64]) -> float:
+    """Return the two-sided p of Wilcoxon's signed-rank test; 1 if no difference is left.
+
+    Exact for up to 50 differences, then by the normal approximation (`scipy.stats.wilcoxon`).
+    Differences of 0 are dropped (Wilcoxon 1945); those below a billionth are rounding.
+    """
+    differences = np.round(differences, 9)
+    differences = differences[differences != 0]
+    if not len(differences):
+        return 1.0
+    return float(wilcoxon(differences, zero_method="wilcox", method="auto").pvalue)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Return p values adjusted for a family of comparisons (Holm 1979); NaN stay outside it.
+
+    The k-th smallest of n is multiplied by ``n - k + 1``, never falls below a smaller one's and
+    never exceeds 1.
+    """
+    known = sorted((p, name) for name, p in p_values.items() if np.isfinite(p))
+    adjusted = dict.fromkeys(p_values, float("nan"))
+    largest = 0.0
+    for place, (p, name) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - place)))
+        adjusted[name] = largest
+    return adjusted

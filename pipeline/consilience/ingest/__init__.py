@@ -1,0 +1,1 @@
+"""Catalog, check and ingest: from a dataset to feature frames."""

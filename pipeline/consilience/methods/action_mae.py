@@ -1,0 +1,124 @@
+"""ActionMAE: a masked autoencoder that reconstructs the missing modalities' encodings.
+
+Woo et al. 2023, "Towards good practices for missing modality robust action recognition" (arXiv
+2211.13916). A modality's encoding is one token; what modality dropout hides, a transformer with a
+memory token reconstructs from the rest, and the head reads the decoded tokens of all modalities.
+Attention has one head: there are hardly more tokens than modalities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
+from consilience.model.fusion import N_AFFECT, encode, split_affect
+from consilience.model.losses import weighted_mean
+
+
+class ActionMaeParams(MethodParams):
+    """Parameters of ActionMAE."""
+
+    reconstruction: float = Field(1.0, ge=0)  # weight of the missing encodings' loss
+    depth: int = Field(1, ge=1)  # blocks of the encoder and of the decoder; the paper has 2
+
+
+class Block(nn.Module):
+    """A transformer block: attention and a small network, each on normalised tokens, added."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention, self.before_mixing = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.mixing = nn.Sequential(
+            nn.Linear(width, 2 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+        )
+
+    def forward(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Transform tokens (B, N, W), of which only those that are seen (B, N) are attended to."""
+        query, key, value = self.attention(self.before_attention(tokens)).chunk(3, -1)
+        tokens = tokens + self.output(attend(query, key, value, seen))
+        return tokens + self.mixing(self.before_mixing(tokens))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+    """Return ``softmax(q k / sqrt W) v`` over the tokens that are seen; all (B, N, W)."""
+    score = query @ key.transpose(1, 2) / query.shape[-1] ** 0.5
+    return torch.where(seen[:, None] > 0, score, -torch.inf).softmax(-1) @ value
+
+
+class ActionMae(Method):
+    """``L_task + L_reconstruction``."""
+
+    Params = ActionMaeParams
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        n_modalities, width, depth = len(self.encoders), self.width, self.params.depth
+        self.position = nn.Parameter(0.02 * torch.randn(n_modalities, width))
+        self.memory = nn.Parameter(0.02 * torch.randn(1, width))
+        self.hidden = nn.Parameter(0.02 * torch.randn(width))
+        self.encoder = nn.ModuleList([Block(width, self.dropout) for _ in range(depth)])
+        self.decoder = nn.ModuleList([Block(width, self.dropout) for _ in range(depth)])
+        self.decoded = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.head = self.new_head(n_modalities * width, self.n_classes + 2 * N_AFFECT)
+
+    def _decode(self, inputs: dict[str, Tensor], available: Tensor) -> Tensor:
+        """Return the decoded tokens (B, M, W) of all modalities."""
+        encodings = torch.stack(encode(self.encoders, inputs, available), 1)
+        memory = self.memory.expand(len(available), -1, -1)
+        tokens = torch.cat([memory, encodings + self.position], 1)
+        always = torch.ones_like(available[:, :1])
+        seen = torch.cat([always, available], 1)
+        for block in self.encoder:
+            tokens = block(tokens, seen)
+        hidden = torch.cat([memory, (self.hidden + self.position).expand_as(encodings)], 1)
+        tokens = torch.where(seen[..., None] > 0, tokens, hidden)
+        for block in self.decoder:
+            tokens = block(tokens, torch.ones_like(seen))
+        decoded: Tensor = self.decoded(tokens[:, 1:])
+        return decoded
+
+    def _reading(self, decoded: Tensor, available: Tensor) -> Reading:
+        logits, affect = self.head(decoded.flatten(1)).tensor_split([self.n_classes], -1)
+        return plain_reading(logits, split_affect(affect), available)
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Return the head's reading of the decoded tokens."""
+        inputs, available = given
+        return self._reading(self._decode(inputs, available), available)
+
+    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return the task's loss and that of reconstructing what modality dropout hid."""
+        decoded = self._decode(batch.inputs, batch.available)
+        reading = self._reading(decoded, batch.available)
+        with torch.no_grad():
+            target = torch.stack(encode(self.encoders, batch.clean, batch.present), 1)
+        hidden = batch.present * (1 - batch.available)
+        missed = reconstruction_loss(decoded, target, hidden)
+        loss = task_loss(reading, batch) + self.params.reconstruction * missed
+        return loss, reading.logits.detach().softmax(-1)
+
+
+def reconstruction_loss(decoded: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    """Return the mean squared error of the hidden tokens, the targets standardised each.
+
+    Parameters
+    ----------
+    decoded, target : Tensor, shape (B, M, W)
+    hidden : Tensor, shape (B, M)
+        1 where a token was hidden and its modality recorded.
+    """
+    wanted = F.layer_norm(target, target.shape[-1:])
+    return weighted_mean((decoded - wanted).square().mean(-1), hidden)
+
+
+method = ActionMae

@@ -1,0 +1,37 @@
+"""Concatenation: one head over all encodings side by side, zeros for the missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from consilience.methods.base import Method, MethodParams, Reading, plain_reading
+from consilience.model.fusion import N_AFFECT, encode, split_affect
+
+
+class ConcatParams(MethodParams):
+    """It has none of its own."""
+
+
+class Concat(Method):
+    """A small network over the concatenated encodings and the availability flags."""
+
+    Params = ConcatParams
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        n_inputs = (self.width + 1) * len(self.encoders)
+        self.head = self.new_head(n_inputs, self.n_classes + 2 * N_AFFECT)
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Return the head's reading."""
+        inputs, available = given
+        encodings = encode(self.encoders, inputs, available)
+        output = self.head(torch.cat([*encodings, available], -1))
+        logits, affect = output.tensor_split([self.n_classes], -1)
+        return plain_reading(logits, split_affect(affect), available)
+
+
+method = Concat

@@ -1,0 +1,57 @@
+"""Generalised cross-entropy on the hybrid: a loss that forgives labels it cannot explain.
+
+Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural networks with
+noisy labels" (arXiv 1805.07836): ``(1 - p_y^q) / q``, between cross-entropy (q -> 0)
+and mean absolute error (q = 1).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from consilience.methods.base import Batch
+from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
+from consilience.model.losses import weighted_mean
+
+
+class GceParams(HybridParams):
+    """Parameters of the generalised cross-entropy."""
+
+    q: float = Field(0.7, gt=0, le=1)
+
+
+class Gce(Hybrid):
+    """The hybrid with the generalised cross-entropy in place of every cross-entropy."""
+
+    Params = GceParams
+
+    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return the fused and the unimodal losses."""
+        said = self.network(batch.inputs, batch.available)
+        loss = summed_loss(
+            said,
+            batch.available,
+            batch.target,
+            batch.affect,
+            self.params.unimodal,
+            partial(generalised_cross_entropy, self.params.q),
+        )
+        return loss, said.logits.detach().softmax(-1)
+
+
+def generalised_cross_entropy(
+    q: float, logits: Tensor, target: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    """Return the mean of ``sum_k y_k (1 - p_k^q) / q``; see `cross_entropy` for the shapes."""
+    labelled = target.isfinite().all(-1)
+    power = torch.exp(q * logits.log_softmax(-1))
+    loss = (torch.where(labelled[:, None], target, 0.0) * (1 - power) / q).sum(-1)
+    known = labelled.to(loss.dtype)
+    return weighted_mean(loss, known if weight is None else known * weight)
+
+
+method = Gce

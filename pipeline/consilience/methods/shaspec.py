@@ -1,0 +1,117 @@
+"""Shared and specific features: what all modalities tell, and what only one of them does.
+
+Wang et al. 2023, "Multi-modal learning with missing modality via shared-specific feature
+modelling" (arXiv 2307.14126). Here the shared and the specific encoders are layers upon the
+encoders that every method has: sensors differ too much to share more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
+from consilience.model.fusion import N_AFFECT, encode, split_affect
+from consilience.model.losses import weighted_mean
+
+
+class ShaSpecParams(MethodParams):
+    """Weights of the paper."""
+
+    alignment: float = Field(0.1, ge=0)  # alpha: of the shared features' distance
+    domain: float = Field(0.02, ge=0)  # beta: of telling modalities by their specific features
+
+
+class Features(NamedTuple):
+    """Features of the modalities, each of shape (B, M, W), 0 where not available."""
+
+    shared: Tensor
+    specific: Tensor
+
+
+class ShaSpec(Method):
+    """``L_task + alpha L_dao + beta L_dco`` over ``f_m = g(r_m, s_m) + r_m``."""
+
+    Params = ShaSpecParams
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        n_modalities, width = len(self.encoders), self.width
+        self.shared = nn.Linear(width, width)
+        self.specific = nn.ModuleList([nn.Linear(width, width) for _ in self.encoders])
+        self.compose = nn.Linear(2 * width, width)
+        self.domain = nn.Linear(width, n_modalities)
+        self.head = self.new_head(n_modalities * width, self.n_classes + 2 * N_AFFECT)
+
+    def _features(self, inputs: dict[str, Tensor], available: Tensor) -> Features:
+        encodings = encode(self.encoders, inputs, available)
+        shared = self.shared(torch.stack(encodings, 1))
+        own = [layer(h) for layer, h in zip(self.specific, encodings, strict=True)]
+        known = available[..., None] > 0
+        return Features(
+            torch.where(known, shared, 0.0), torch.where(known, torch.stack(own, 1), 0.0)
+        )
+
+    def _reading(self, features: Features, available: Tensor) -> Reading:
+        output = self.head(self._fused(features, available).flatten(1))
+        logits, affect = output.tensor_split([self.n_classes], -1)
+        return plain_reading(logits, split_affect(affect), available)
+
+    def _fused(self, features: Features, available: Tensor) -> Tensor:
+        """Return the fused features (B, M, W); the mean shared one where there is no other."""
+        shared = features.shared
+        composed = self.compose(torch.cat([shared, features.specific], -1)) + shared
+        generated = shared.sum(1) / available.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(available[..., None] > 0, composed, generated[:, None])
+
+    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+        """Return the head's reading."""
+        inputs, available = given
+        return self._reading(self._features(inputs, available), available)
+
+    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """Return the task's, the alignment's and the domain's losses."""
+        features = self._features(batch.inputs, batch.available)
+        reading = self._reading(features, batch.available)
+        loss = task_loss(reading, batch)
+        alignment = alignment_loss(features.shared, batch.available)
+        domain = domain_loss(self.domain(features.specific), batch.available)
+        loss = loss + self.params.alignment * alignment + self.params.domain * domain
+        return loss, reading.logits.detach().softmax(-1)
+
+
+def alignment_loss(shared: Tensor, available: Tensor) -> Tensor:
+    """Return the mean absolute difference of shared features, summed over pairs of modalities.
+
+    Parameters
+    ----------
+    shared : Tensor, shape (B, M, W)
+    available : Tensor, shape (B, M)
+    """
+    loss = torch.zeros((), device=shared.device)
+    for first in range(shared.shape[1]):
+        for second in range(first):
+            distance = (shared[:, first] - shared[:, second]).abs().mean(-1)
+            both = available[:, first] * available[:, second]
+            loss = loss + weighted_mean(distance, both)
+    return loss
+
+
+def domain_loss(logits: Tensor, available: Tensor) -> Tensor:
+    """Return the cross-entropy of telling which modality a specific feature is of.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, M, M)
+        One for each modality, of each modality's feature.
+    available : Tensor, shape (B, M)
+    """
+    own = F.log_softmax(logits, -1).diagonal(dim1=1, dim2=2)
+    return weighted_mean(-own, available)
+
+
+method = ShaSpec

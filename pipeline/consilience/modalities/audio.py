@@ -1,0 +1,698 @@
+"""Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
+
+The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
+the window-corrected autocorrelation (Boersma 1993). Speech is what is loud and a network trained
+to detect it hears; in silence, features of the voice go on at the local mean of the speech
+around, so that statistics over a window are those of its speech. Where the network hears nothing
+in a whole recording, as with a voice spoilt beyond speech, loud frames count as speech.
+Synchronisation clicks are found as isolated impulses in the high band (claps and tones by their
+beginning, where `pulse` says so) and cut out before
+anything is measured. Sound that a container's time stamps show to be lost is missing, not silent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import librosa
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import scipy.signal
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from consilience.core.errors import RecordingError
+from consilience.core.files import content_hash
+from consilience.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
+from consilience.pretrained.speech import speech_probability
+from consilience.readers.container import (
+    CONTAINERS,
+    declared_s,
+    decode_sound,
+    losses,
+    open_container,
+    refuse_layout,
+    refuse_length,
+    refuse_size,
+    sound_blocks,
+)
+from consilience.signals.audio_corruptions import CORRUPTIONS
+from consilience.signals.baseline import from_median
+from consilience.signals.sync_pulses import claps, tones
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Array = NDArray[np.float32]
+
+FORMATS = {
+    ".wav": ("WAV", "WAVEX", "RF64"),
+    ".flac": ("FLAC",),
+    ".mp3": ("MP3", "MPEG"),
+}
+MISSING_S = 0.25  # between what a container says and what its sound track holds
+SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
+MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
+FULL_SCALE = 0.9999
+CLIPPED_FRACTION = 1e-3  # of the samples at full scale is worth a remark
+PLENTY_HZ = 16000.0  # a rate that leaves out nothing of a voice that is measured here
+OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
+SILENCE_DB = -90.0  # frames are told apart down to here
+UNSTATED_BYTES = 2**31 - 2**20  # of samples in a wav file, and more
+BLOCK = 2**18  # samples read at a time
+CHUNK = 4096  # frames measured at a time: bounds memory
+PULSE_CHUNK_S = 60.0  # of sound in which pulses are looked for at a time
+NEAR_LOST_S = 0.02  # sound that breaks off is no click
+
+
+class VoiceParams(ModalityParams):
+    """Parameters of reading a voice and of telling speech by its loudness."""
+
+    rate_hz: float = Field(16000.0, gt=0)
+    window_s: float = Field(0.032, gt=0)
+    hop_s: float = Field(0.02, gt=0)
+    mel_bands: int = Field(26, ge=1)
+    cepstra: int = Field(13, ge=1)
+    pitch_min_hz: float = Field(60.0, gt=0)
+    pitch_max_hz: float = Field(600.0, gt=0)
+    pitch_window_s: float = Field(0.05, gt=0)
+    voicing_threshold: float = Field(0.5, gt=0, lt=1)
+    pulse: Literal["click", "clap", "tone"] = Field(
+        "click", description="what marks synchronisation: click, clap (of a clapperboard) or tone"
+    )
+    clap_s: float = Field(0.1, gt=0, description="a clap has died away by then")
+    tone_hz: float = Field(1000.0, gt=0)
+    tone_s: float = Field(0.1, gt=0)
+    click_band_hz: float = Field(4000.0, gt=0)
+    click_ratio: float = Field(12.0, gt=1)
+    click_s: float = Field(0.004, gt=0)
+    smoothing_frames: int = Field(3, ge=1)
+    speech_range_db: float = Field(35.0, gt=0)
+    hold_s: float = Field(0.5, gt=0)
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if abs(self.hop_s * self.rate_hz - round(self.hop_s * self.rate_hz)) > 1e-6:
+            raise ValueError("hop_s must be a whole number of samples at rate_hz")
+        if self.cepstra > self.mel_bands:
+            raise ValueError("cepstra must not exceed mel_bands")
+        if not self.pitch_min_hz < self.pitch_max_hz < self.rate_hz / 4:
+            raise ValueError("pitch_min_hz < pitch_max_hz < rate_hz / 4 must hold")
+        return self
+
+    @property
+    def pulse_s(self) -> float:
+        """How long a pulse is heard."""
+        return {"click": self.click_s, "clap": self.clap_s, "tone": self.tone_s}[self.pulse]
+
+
+class AudioParams(VoiceParams):
+    """Parameters of the voice's features."""
+
+    speech_probability: float = Field(
+        0.15, gt=0, lt=1, description="from which on a loud frame is speech"
+    )
+    relative: bool = Field(
+        False, description="count from the median of the speech, if it holds several episodes"
+    )
+
+
+class Audio:
+    """The voice modality."""
+
+    name: ClassVar[str] = "audio"
+    suffixes: ClassVar[tuple[str, ...]] = (*FORMATS, *CONTAINERS)
+    Params: ClassVar[type[ModalityParams]] = AudioParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read rate, channels and duration from the header.
+
+        Raises
+        ------
+        RecordingError
+            If the file is no sound, is empty, or holds less than its header says.
+        """
+        _refuse_empty(path)
+        if path.suffix.lower() in CONTAINERS:
+            return _probe_container(path)
+        return _probe_file(path)
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the file."""
+        return content_hash(path)
+
+    def read(self, path: Path, item: str | None, params: VoiceParams) -> Signal:
+        """Read the sound, mono and resampled, and find its synchronisation pulses.
+
+        Returns
+        -------
+        Signal
+            ``values`` float32, shape (n_samples,), full scale 1; NaN where sound was lost.
+        """
+        _refuse_empty(path)
+        if path.suffix.lower() in CONTAINERS:
+            sound, rate_hz, start_s = decode_sound(path)
+            _refuse_cut_off(path, sound.size / rate_hz)
+        else:
+            sound, rate_hz = _decode_file(path)
+            start_s = 0.0
+        lost = np.isnan(sound)
+        mono = np.where(lost, np.float32(0), sound) if lost.any() else sound
+        pulses_s = start_s + _away_from(lost, pulses(mono, rate_hz, params), rate_hz)
+        if rate_hz != params.rate_hz:
+            refuse_size(int(mono.size * params.rate_hz / rate_hz), path)
+            mono = _resampled(mono, rate_hz, params.rate_hz)
+        if lost.any():
+            index = np.arange(mono.size) * (rate_hz / params.rate_hz)
+            mono[lost[index.astype(int).clip(max=lost.size - 1)]] = np.nan
+        times_s = start_s + np.arange(mono.size) / params.rate_hz
+        return Signal(mono, times_s, ("mono",), pulses_s)
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is remarkable about the sound, without being an error.
+
+        Silent or equal channels, samples at full scale, a low rate, sound lost inside a container.
+
+        Raises
+        ------
+        RecordingError
+            If it cannot be read.
+        """
+        _refuse_empty(path)
+        rate_hz = self.probe(path, item).rate_hz or 0.0
+        stamps_s: list[float | None] = []
+        sizes, peaks, full, alike = [], [], 0, True
+        for stamp_s, block in _channels(path):
+            stamps_s.append(stamp_s)
+            sizes.append(block.shape[1])
+            peaks.append(np.abs(block).max(axis=1, initial=0))
+            full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
+            alike = alike and bool((block == block[0]).all())
+        remarks = _on_channels(np.max(peaks, axis=0), alike) if peaks else ["no samples"]
+        if rate_hz < PLENTY_HZ:
+            remarks.append(f"{rate_hz:g} Hz: nothing above {rate_hz / 2:g} Hz is in it")
+        if full > CLIPPED_FRACTION * sum(sizes):
+            remarks.append(f"{100 * full / sum(sizes):.1f} % of the samples at full scale")
+        lost, _ = losses(np.array(sizes), stamps_s, rate_hz)
+        if lost.any():
+            longest_s = lost.max() / rate_hz
+            remarks.append(
+                f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s"
+            )
+        return remarks
+
+    def features(self, signal: Signal, params: AudioParams) -> Features:
+        """Cut the clicks out, and measure spectrum and prosody frame by frame.
+
+        Raises
+        ------
+        RecordingError
+            If the sound is flat or shorter than one window.
+        """
+        clean = self.checked(signal, params)
+        start_s = float(signal.times_s[0])
+        columns = describe(clean, params)
+        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        lost = lost_frames(np.isnan(signal.values), len(values), params)
+        values[lost] = np.nan
+        if params.relative:
+            speech = columns["speech"].astype(bool) & ~lost
+            values[:, :-1] = from_median(values[:, :-1], speech)
+        times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
+        measures = quality(clean, columns["loudness_db"][~lost], columns["speech"][~lost])
+        measures["lost_fraction"] = float(lost.mean())
+        measures["offset_fraction"] = float(np.nanmean(signal.values))
+        return Features(values, times_s, tuple(columns), measures)
+
+    def checked(self, signal: Signal, params: VoiceParams) -> Array:
+        """Return the sound without offset and clicks, and 0 where it was lost.
+
+        Raises
+        ------
+        RecordingError
+            See `features`.
+        """
+        sound = np.asarray(signal.values, np.float32)
+        lost = np.isnan(sound)
+        if lost.all() or np.isinf(sound).any():
+            raise RecordingError(
+                "the sound has NaN or infinite samples", "audio", "export it again"
+            )
+        if sound.size <= max(params.pitch_window_s, params.window_s) * params.rate_hz:
+            raise RecordingError(
+                f"{sound.size} samples are shorter than one window", "audio", "record for longer"
+            )
+        heard = sound[~lost] if lost.any() else sound
+        if np.abs(heard).max() > MAX_LEVEL:
+            raise RecordingError(
+                f"the sound goes to {np.abs(heard).max():g} times full scale",
+                "audio",
+                "export it within -1 and 1",
+            )
+        if np.ptp(heard) < SILENT:
+            raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
+        start_s = float(signal.times_s[0])
+        centred = sound - heard.mean()
+        centred[lost] = 0
+        return cut_pulses(centred, signal.pulses_s - start_s, params)
+
+    def corrupt(
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: VoiceParams,
+        rng: np.random.Generator,
+    ) -> Signal:
+        """Spoil the sound as it comes out of the microphone; what was lost stays so."""
+        sound = np.asarray(signal.values, np.float32)
+        lost = np.isnan(sound)
+        level = params.corruptions[kind][severity - 1]
+        heard = np.where(lost, np.float32(0), sound)
+        spoilt = CORRUPTIONS[kind].apply(heard, level, params.rate_hz, rng)
+        return replace(signal, values=np.where(lost, np.float32(np.nan), spoilt))
+
+    def frame_rate_hz(self, params: VoiceParams) -> float:
+        """Return the frames a second."""
+        return 1 / params.hop_s
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return functionals over time and a small network."""
+        from consilience.encoders.base import FunctionalsEncoder
+
+        return FunctionalsEncoder(n_features, width, dropout)
+
+
+def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
+    """Measure every feature on one frame grid, frame ``i`` centred at ``i * hop_s``.
+
+    Parameters
+    ----------
+    sound : ndarray of float32, shape (n_samples,)
+        Without offset, full scale 1.
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (n_frames,)
+    """
+    frames = framed(sound, params.window_s, params)
+    parts = [_spectra(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    mel, loudness = measured.pop("mel"), measured.pop("loudness_db")
+    cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
+    pitch, voicing = pitch_track(sound, params)
+    voice = {
+        **{f"mel_{i:02d}_db": column for i, column in enumerate(mel.T)},
+        **{f"mfcc_{i:02d}": column for i, column in enumerate(cepstra.T)},
+        **measured,
+        "flux_db": np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1),
+        "pitch_semitones": pitch,
+    }
+    speech = speech_frames(sound, loudness, params)
+    smooth = _smooth(np.stack([*voice.values(), loudness, voicing], axis=1), params)
+    steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
+    held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
+    names = [*voice, "loudness_db", "voicing"]
+    stepping = [f"{name}_step" for name in names[params.mel_bands :]]
+    values = np.hstack([held, smooth[:, -2:], speech[:, None]]).astype(np.float32)
+    return dict(zip([*voice, *stepping, *names[-2:], "speech"], values.T, strict=True))
+
+
+def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
+    """Measure what a frame's spectrum and waveform say by themselves."""
+    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
+    spectrum = scipy.fft.rfft(frames * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
+    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
+    bank = mel_bank(params.rate_hz, frames.shape[1], params.mel_bands)
+    return {
+        "mel": 10 * np.log10(power @ bank.T),
+        **_spectral(power, params),
+        "zero_crossings": np.diff(np.signbit(frames), axis=1).mean(axis=1),
+        "loudness_db": 10 * np.log10(frames.var(axis=1) + np.float32(10 ** (SILENCE_DB / 10))),
+    }
+
+
+def speech_frames(sound: Array, loudness_db: Array, params: AudioParams) -> NDArray[np.bool_]:
+    """Return which frames are speech: loud ones that a network hears, or else all loud ones."""
+    times_s = np.arange(len(loudness_db), dtype=np.float64) * params.hop_s
+    heard = speech_probability(sound, params.rate_hz, times_s) >= params.speech_probability
+    loud = loudness_db > np.percentile(loudness_db, 95) - params.speech_range_db
+    return np.asarray(heard & loud if (heard & loud).any() else loud)
+
+
+def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
+    """Return which frames contain lost samples."""
+    if not lost.any():
+        return np.zeros(n_frames, bool)
+    hop = round(params.hop_s * params.rate_hz)
+    reach = round(max(params.window_s, params.pitch_window_s) * params.rate_hz)
+    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
+    centres = np.minimum(np.arange(n_frames) * hop, lost.size - 1)
+    return near[centres] > 0
+
+
+def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
+    """Replace what is not speech by a Gaussian-weighted mean of the speech around.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_frames, n_features)
+    speech : ndarray of bool, shape (n_frames,)
+        With at least one frame of speech.
+    width : float
+        Standard deviation of the Gaussian in frames; far from any speech, the mean of the
+        whole recording's speech takes over.
+    """
+    faint = 1e-3
+    inside = np.where(speech[:, None], values, 0)
+    total = scipy.ndimage.gaussian_filter1d(inside, width, axis=0, mode="constant")
+    weight = scipy.ndimage.gaussian_filter1d(speech.astype(np.float32), width, mode="constant")
+    around = (total + faint * values[speech].mean(axis=0)) / (weight + faint)[:, None]
+    result: Array = np.where(speech[:, None], values, around)
+    return result
+
+
+def _smooth(values: Array, params: AudioParams) -> Array:
+    result: Array = scipy.ndimage.uniform_filter1d(
+        values, params.smoothing_frames, axis=0, mode="nearest"
+    )
+    return result
+
+
+def _spectral(power: Array, params: AudioParams) -> dict[str, Array]:
+    hz = np.linspace(0, params.rate_hz / 2, power.shape[1], dtype=np.float32)
+    total = power.sum(axis=1)
+    centroid = power @ hz / total
+    spread = np.sqrt(np.maximum(power @ hz**2 / total - centroid**2, 0))
+    cumulative = np.cumsum(power, axis=1)
+    rolloff = hz[(cumulative < 0.85 * total[:, None]).sum(axis=1)]
+    flatness = 10 * (np.log10(power).mean(axis=1) - np.log10(power.mean(axis=1)))
+    low, high = power[:, hz < 1000].sum(axis=1), power[:, hz >= 1000].sum(axis=1)
+    return {
+        "centroid_khz": centroid / 1000,
+        "spread_khz": spread / 1000,
+        "rolloff_khz": rolloff / 1000,
+        "flatness_db": flatness,
+        "alpha_ratio_db": 10 * np.log10(low / high),
+    }
+
+
+def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
+    """Track pitch by the window-corrected autocorrelation (Boersma 1993).
+
+    Returns
+    -------
+    pitch : ndarray of float32, shape (n_frames,)
+        Semitones above 55 Hz; interpolated where unvoiced, 0 if nothing is voiced.
+    strength : ndarray of float32, shape (n_frames,)
+        Height of the peak, 0 to 1: harmonic part of the power.
+    """
+    frames = framed(sound, params.pitch_window_s, params)
+    parts = [_peaks(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    pitch, strength, loud = (np.concatenate(column) for column in zip(*parts, strict=True))
+    voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
+    if not voiced.any():
+        return np.zeros(len(pitch), np.float32), strength.astype(np.float32)
+    rows = np.arange(len(pitch))
+    smooth = scipy.ndimage.median_filter(pitch[voiced], 5, mode="nearest")
+    return np.interp(rows, rows[voiced], smooth).astype(np.float32), strength.astype(np.float32)
+
+
+def _peaks(frames: Array, params: AudioParams) -> tuple[Array, Array, Array]:
+    """Return the best pitch of each frame in semitones, its strength, and the frame's power."""
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    size = frames.shape[1]
+    window = scipy.signal.windows.hann(size, sym=False).astype(np.float32)
+    shortest = int(params.rate_hz / params.pitch_max_hz)
+    longest = min(int(params.rate_hz / params.pitch_min_hz), size - 2)
+    correlation = _autocorrelation(frames * window)[:, : longest + 2]
+    correlation /= _autocorrelation(window[None])[:, : longest + 2]
+    correlation /= np.maximum(correlation[:, :1], 1e-12)
+    lags = np.arange(shortest, longest + 1)
+    candidates = correlation[:, lags] - OCTAVE_COST * np.log2(lags / shortest).astype(np.float32)
+    summit = correlation[:, lags] >= np.maximum(correlation[:, lags - 1], correlation[:, lags + 1])
+    peak = np.argmax(np.where(summit, candidates, -1), axis=1) + shortest
+    rows = np.arange(len(peak))
+    before, height, after = (correlation[rows, peak + step] for step in (-1, 0, 1))
+    bend = before - 2 * height + after
+    shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.where(bend < -1e-6, bend, -1), 0)
+    pitch = 12 * np.log2(params.rate_hz / (peak + np.clip(shift, -0.5, 0.5)) / 55)
+    strength = np.where(summit.any(axis=1), np.clip(height, 0, 1), 0)
+    return pitch, strength, frames.var(axis=1)
+
+
+def _autocorrelation(frames: Array) -> Array:
+    size = scipy.fft.next_fast_len(2 * frames.shape[1], real=True)
+    spectrum = scipy.fft.rfft(frames, size, axis=1)
+    result: Array = scipy.fft.irfft(spectrum.real**2 + spectrum.imag**2, size, axis=1)
+    return result
+
+
+def framed(sound: Array, length_s: float, params: VoiceParams) -> Array:
+    """Cut overlapping frames centred on multiples of the hop, mirroring the ends."""
+    size = 2 * round(length_s * params.rate_hz / 2)
+    hop = round(params.hop_s * params.rate_hz)
+    padded = np.pad(sound, size // 2, mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+
+
+@lru_cache
+def mel_bank(rate_hz: float, size: int, n_bands: int) -> Array:
+    """Return the weights of the mel bands, each summing to 1, shape (n_bands, size // 2 + 1)."""
+    bank: Array = librosa.filters.mel(sr=rate_hz, n_fft=size, n_mels=n_bands)
+    return bank / bank.sum(axis=1, keepdims=True)
+
+
+def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
+    """Find synchronisation pulses of the kind that ``params.pulse`` says.
+
+    A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
+    square of the 20 ms around it, itself left out, and that of the whole sound. A clap or a tone
+    begins where sound becomes ``click_ratio`` times as loud: see `_onsets`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_pulses,)
+        Seconds from the first sample.
+    """
+    highest_hz = params.tone_hz if params.pulse == "tone" else params.click_band_hz
+    if sound.size < 0.1 * rate_hz or highest_hz >= 0.45 * rate_hz:
+        return np.empty(0)
+    power = _variance(sound)
+    size, margin = round(PULSE_CHUNK_S * rate_hz), round(rate_hz)
+    found = []
+    for start in range(0, sound.size, size):
+        first = max(start - margin, 0)
+        part = sound[first : start + size + margin]
+        if params.pulse == "click":
+            peaks = _clicks(part, power, rate_hz, params)
+        elif params.pulse == "clap":
+            peaks = claps(part, rate_hz, params.click_ratio, params.click_band_hz, power)
+        else:
+            peaks = tones(part, rate_hz, params.click_ratio, params.tone_hz, params.tone_s)
+        found.append(first + peaks[(first + peaks >= start) & (first + peaks < start + size)])
+    return np.concatenate(found) / rate_hz
+
+
+def _clicks(sound: Array, power: float, rate_hz: float, params: VoiceParams) -> NDArray[np.int64]:
+    band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
+    high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
+    inner, outer = (2 * round(length_s * rate_hz / 2) + 1 for length_s in (params.click_s, 0.02))
+    around = scipy.ndimage.uniform_filter1d(high, outer, mode="reflect") * outer
+    around -= scipy.ndimage.uniform_filter1d(high, inner, mode="reflect") * inner
+    floor = np.maximum(around / (outer - inner), 1e-10)
+    ratio = np.where(high > power, high / floor, 0)
+    peaks, _ = scipy.signal.find_peaks(ratio, params.click_ratio**2, distance=outer)
+    return np.asarray(peaks)
+
+
+def _variance(sound: Array) -> float:
+    """Return a sound's variance, block by block: NumPy's takes as much memory as the sound."""
+    mean = float(sound.mean())
+    blocks = (sound[start : start + BLOCK] for start in range(0, sound.size, BLOCK))
+    return float(
+        sum(np.sum((block - mean) ** 2, dtype=np.float64) for block in blocks) / sound.size
+    )
+
+
+def _away_from(
+    lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], rate_hz: float
+) -> NDArray[np.float64]:
+    """Leave out pulses where sound breaks off or comes back."""
+    if not lost.any():
+        return pulses_s
+    reach = 2 * round(NEAR_LOST_S * rate_hz) + 1
+    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
+    return pulses_s[near[np.rint(pulses_s * rate_hz).astype(int)] == 0]
+
+
+def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
+    """Replace the pulses by a straight line from their left to their right."""
+    cut = np.zeros(sound.size + 2, np.int8)  # with a border of 0
+    before, after = round(0.001 * params.rate_hz), round(params.pulse_s * params.rate_hz)
+    for onset in np.rint(pulses_s * params.rate_hz).astype(int):
+        cut[max(onset - before, 0) + 1 : min(onset + after, sound.size - 1) + 2] = 1
+    if cut[1:-1].all():
+        return sound
+    result = sound.copy()
+    for start, stop in np.flatnonzero(np.diff(cut)).reshape(-1, 2):
+        left = sound[start - 1] if start else sound[stop]
+        right = sound[stop] if stop < sound.size else left
+        result[start:stop] = np.linspace(left, right, stop - start + 2)[1:-1]
+    return result
+
+
+def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]:
+    """Judge a sound by its frames: 1 from 30 dB between speech and pauses on, 0 at 5 or less."""
+    clipped = _clipped_fraction(sound)
+    quiet, loud = np.percentile(loudness_db, [5, 95])
+    snr_db = float(loud - quiet)
+    return {
+        "clipped_fraction": clipped,
+        "snr_db": snr_db,
+        "silent_fraction": float(1 - speech.mean()),
+        "quality": float(np.clip((snr_db - 5) / 25, 0, 1) * max(1 - 20 * clipped, 0)),
+    }
+
+
+def _clipped_fraction(sound: Array) -> float:
+    """Return the share of samples that stay at the sound's own extremes."""
+    extreme = (sound >= 0.999 * sound.max()) | (sound <= 0.999 * sound.min())
+    return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
+
+
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+
+
+def _probe_file(path: Path) -> Header:
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(
+            f"not a readable sound file: {error.error_string}", str(path), "copy or export it again"
+        ) from None
+    expected = FORMATS[path.suffix.lower()]
+    if info.format not in expected:
+        raise RecordingError(
+            f"the content is {info.format}, not {expected[0]}",
+            str(path),
+            "correct the file's ending",
+        )
+    if info.frames == 0:
+        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
+    refuse_layout(info.samplerate, info.channels, path)
+    refuse_length(info.frames / info.samplerate, path)
+    # A recorder that cannot go back to its header leaves the length at the most it can say.
+    said = re.search(r"data : (\d+) \(should be", info.extra_info)
+    if said and int(said[1]) < UNSTATED_BYTES:
+        raise RecordingError(
+            "the file is cut off: it is shorter than its header says",
+            str(path),
+            "copy it again from the recorder",
+        )
+    return Header(float(info.samplerate), info.channels, info.frames / info.samplerate)
+
+
+def _decode_file(path: Path) -> tuple[Array, float]:
+    """Read a sound file, its channels averaged."""
+    header = _probe_file(path)
+    assert header.rate_hz is not None
+    assert header.duration_s is not None
+    n_said = round(header.duration_s * header.rate_hz)
+    refuse_size(n_said, path)
+    sound, n_read = np.empty(n_said, np.float32), 0
+    for block in _file_blocks(path):
+        if not np.isfinite(block).all():
+            raise RecordingError(
+                "the sound has NaN or infinite samples", str(path), "export it again"
+            )
+        n_read += block.shape[1]
+        if n_read > sound.size:  # a header that states no length, or too little
+            sound.resize(n_read, refcheck=False)
+        sound[n_read - block.shape[1] : n_read] = block.mean(axis=0, dtype=np.float32)
+    if n_read < n_said:
+        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
+    return sound, header.rate_hz
+
+
+def _file_blocks(path: Path) -> Iterator[Array]:
+    """Yield the samples of a sound file, shape (n_channels, n)."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+                yield block.T
+    except soundfile.LibsndfileError as error:
+        raise RecordingError(
+            f"the sound breaks off: {error.error_string}", str(path), "copy it again"
+        ) from None
+
+
+def _channels(path: Path) -> Iterator[tuple[float | None, Array]]:
+    """Yield time stamps, if there are any, and samples of every channel."""
+    if path.suffix.lower() in CONTAINERS:
+        with open_container(path, "audio") as container:
+            yield from sound_blocks(container, path)
+    else:
+        for block in _file_blocks(path):
+            yield None, block
+
+
+def _resampled(sound: Array, rate_hz: float, target_hz: float) -> Array:
+    """Resample block by block, which gives the same samples as all at once."""
+    stream = soxr.ResampleStream(rate_hz, target_hz, 1, dtype="float32", quality="HQ")
+    starts = range(0, sound.size, BLOCK)
+    parts = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
+    return np.concatenate(parts)
+
+
+def _on_channels(peaks: Array, alike: bool) -> list[str]:
+    silent = [str(number) for number, peak in enumerate(peaks, 1) if peak < SILENT]
+    layout = {1: "mono", 2: "stereo"}.get(peaks.size, f"{peaks.size} channels")
+    if len(silent) == peaks.size:
+        return [f"{layout}, silent throughout"]
+    if silent:
+        return [f"{layout}, silent: channel {' and '.join(silent)}"]
+    if peaks.size > 1:
+        return [f"{layout}, all channels alike" if alike else f"{layout}, averaged"]
+    return []
+
+
+def _probe_container(path: Path) -> Header:
+    with open_container(path, "audio") as container:
+        stream = container.streams.audio[0]
+        refuse_layout(float(stream.rate), stream.channels, path)
+        return Header(float(stream.rate), stream.channels, declared_s(container, stream))
+
+
+def _refuse_cut_off(path: Path, lasted_s: float) -> None:
+    said_s = _probe_container(path).duration_s
+    if said_s is not None and lasted_s < said_s - MISSING_S:
+        raise RecordingError(
+            f"the sound track breaks off before its {said_s:.2f} s are over",
+            str(path),
+            "copy it again from the recorder",
+        )
+
+
+modality = Audio()

@@ -1,0 +1,530 @@
+"""EEG: recordings of many formats, cleaned by MNE-Python, as log band power per channel over time.
+
+Everything happens inside one recording: bad channels are found and interpolated by spherical
+splines (Perrin et al. 1989), the mains hum is notched out, the signal band-passed and referred
+to the average. Band power is taken from a Hann window that slides over the cleaned signal.
+
+What was lost stays lost: samples that a packet counter or the time stamps show to be missing open
+a gap in time, an electrode without contact or called bad reads NaN, and frames over either are NaN.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import mne
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from consilience.core.errors import RecordingError
+from consilience.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
+from consilience.readers.packet_counter import gaps_in, packets_of
+from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
+from consilience.signals.eeg_corruptions import CORRUPTIONS
+from consilience.signals.regular_grid import filled, on_grid, rate_of
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Array = NDArray[np.float64]
+
+OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+MICRO, MILLI = 1e-6, 1e-3
+WORTH_TELLING = 0.01  # share of the time
+FLAT_V = 1e-8  # peak to peak within a second: below any amplifier's own noise
+BANDS_HZ = {
+    "delta": (1.0, 4.0),
+    "theta": (4.0, 8.0),
+    "alpha": (8.0, 13.0),
+    "beta": (13.0, 30.0),
+    "gamma": (30.0, 45.0),
+}
+SPREAD_FLOOR = 0.1  # decades: channels of a good recording differ by as much
+
+
+class EegParams(ModalityParams):
+    """Parameters of the EEG."""
+
+    channels: tuple[str, ...] = Field(
+        (
+            *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8"),
+            *("T7", "C3", "Cz", "C4", "T8"),
+            *("P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
+        ),
+        min_length=1,
+    )
+    mains_hz: float = Field(50.0, gt=0)
+    bands_hz: dict[str, tuple[float, float]] = Field(default=BANDS_HZ, min_length=1)
+    window_s: float = Field(1.0, gt=0)
+    hop_s: float = Field(0.25, gt=0)
+    bad_z: float = Field(5.0, gt=0)
+    max_bad_fraction: float = Field(0.5, gt=0, lt=1)
+    min_contact: float = Field(
+        3.0, description="least contact quality, where the recorder tells it: Emotiv's 0 to 4"
+    )
+    max_contact_loss: float = Field(
+        0.25, gt=0, le=1, description="share without contact above which a channel is bad"
+    )
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EegParams:
+        if any(not 0 < low < high for low, high in self.bands_hz.values()):
+            raise ValueError("each of bands_hz must be two rising frequencies above 0")
+        if len({name.casefold() for name in self.channels}) < len(self.channels):
+            raise ValueError("channels must not name one twice")
+        known = {name.casefold() for name in _montage().ch_names}
+        unknown = [name for name in self.channels if name.casefold() not in known]
+        if unknown:
+            raise ValueError(f"channels are no 10-20 names: {', '.join(unknown)}")
+        return self
+
+
+class Cleaned(NamedTuple):
+    """A cleaned recording.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_channels, n_samples)
+        In volts, channels as the parameters order them.
+    rate_hz : float
+    gone : ndarray of bool, shape (n_samples,)
+        Moments at which too many channels say nothing.
+    quality : dict of str to float
+    """
+
+    values: Array
+    rate_hz: float
+    gone: NDArray[np.bool_]
+    quality: dict[str, float]
+
+
+class Eeg:
+    """The EEG modality."""
+
+    name: ClassVar[str] = "eeg"
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    Params: ClassVar[type[ModalityParams]] = EegParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read the header, and check it against the size of the file.
+
+        Raises
+        ------
+        RecordingError
+            If the file is empty, truncated, unreadable, or has no EEG channel.
+        """
+        recording = open_recording(path, item)
+        return Header(
+            rate_hz=recording.rate_hz,
+            n_channels=len(_eeg_names(recording)),
+            duration_s=recording.n_samples / recording.rate_hz,
+            start_time=recording.start_time,
+        )
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the recording, companions of its file included."""
+        return identity(path, item)
+
+    def read(self, path: Path, item: str | None, params: EegParams) -> Signal:
+        """Read every EEG channel, and the pulses on the trigger channel.
+
+        Returns
+        -------
+        Signal
+            ``values`` float64 in volts, shape (n_samples, n_channels); NaN where an electrode
+            has too little contact, or the file calls it bad. Times leave out what the packet
+            counter shows to be missing.
+        """
+        recording = open_recording(path, item)
+        names = _eeg_names(recording)
+        values = recording.values(list(names), MICRO)
+        values[:, [name in recording.bads for name in names]] = np.nan
+        for channel, lost in _without_contact(recording, names, params.min_contact).items():
+            values[lost, channel] = np.nan
+        times_s, pulses = recording.times_s(), recording.pulses()
+        once = np.ones(len(times_s), bool)
+        packets = packets_of(recording)
+        if packets is not None:
+            once = ~packets.repeated
+            times_s = times_s if recording.stamped else packets.position / recording.rate_hz
+        return Signal(
+            np.ascontiguousarray(values[once]),
+            times_s[once],
+            tuple(names.values()),
+            times_s[pulses],
+            recording.anchors_s(),
+        )
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is wrong with a readable recording: lost packets, bad contacts, flat lines.
+
+        Raises
+        ------
+        RecordingError
+            As `probe`.
+        """
+        recording = open_recording(path, item)
+        names = _eeg_names(recording)
+        packets = packets_of(recording)
+        found = packets.findings() if packets else []
+        bads = [standard for name, standard in names.items() if name in recording.bads]
+        found += [f"the file calls bad: {', '.join(bads)}"] if bads else []
+        bad = _without_contact(recording, names, EegParams().min_contact)
+        shares = {channel: float(lost.mean()) for channel, lost in bad.items()}
+        found += [
+            f"contact bad on {list(names.values())[channel]} {100 * share:.0f} % of the time"
+            for channel, share in shares.items()
+            if share >= WORTH_TELLING
+        ]
+        values = recording.values(list(names), MICRO)
+        flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
+        found += [
+            f"{name} is flat {100 * share:.0f} % of the time"
+            for name, share in zip(names.values(), flat, strict=True)
+            if share >= WORTH_TELLING
+        ]
+        return found + gaps_in(recording.times_s(), recording.rate_hz)
+
+    def features(self, signal: Signal, params: EegParams) -> Features:
+        """Clean the recording and return log10 band power in µV², channel by channel.
+
+        Frames that overlap a gap in time, or a moment at which more than ``max_bad_fraction`` of
+        the channels had no contact, are NaN.
+
+        Raises
+        ------
+        RecordingError
+            If the rate is too low for the bands, the recording shorter than a window, or too
+            many channels are missing, flat, NaN or noisy.
+        """
+        cleaned = self.cleaned(signal, params)
+        power, centres_s = band_power(cleaned.values * 1e6, cleaned.rate_hz, params)
+        frames = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
+        frames[_overlaps(cleaned.gone, cleaned.rate_hz, params)] = np.nan
+        names = tuple(
+            f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
+        )
+        return Features(frames, signal.times_s[0] + centres_s, names, cleaned.quality)
+
+    def cleaned(self, signal: Signal, params: EegParams) -> Cleaned:
+        """Bring a recording to an even rate and clean it.
+
+        Raises
+        ------
+        RecordingError
+            See `features`.
+        """
+        rate_hz = _rate_hz(signal, params)
+        values, received = on_grid(signal, rate_hz)
+        raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
+        gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
+        return Cleaned(_clean(raw, bads, params), rate_hz, gone, quality)
+
+    def corrupt(
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: EegParams,
+        rng: np.random.Generator,
+    ) -> Signal:
+        """Spoil the working channels as they come out of the amplifier."""
+        values = np.asarray(signal.values, np.float64)
+        rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
+        unknown = ~np.isfinite(values)
+        whole = filled(values)
+        alive = ~unknown.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
+        if not alive.any():
+            return signal
+        level = params.corruptions[kind][severity - 1]
+        spoilt = whole.copy()
+        spoilt[:, alive] = CORRUPTIONS[kind].apply(
+            whole[:, alive], level, rate_hz, params.mains_hz, rng
+        )
+        spoilt[unknown] = np.nan
+        return replace(signal, values=spoilt)
+
+    def frame_rate_hz(self, params: EegParams) -> float:
+        """Return the frames a second."""
+        return 1 / params.hop_s
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return functionals over time and a small network."""
+        from consilience.encoders.base import FunctionalsEncoder
+
+        return FunctionalsEncoder(n_features, width, dropout)
+
+
+def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:
+    """Return the power in each band within a sliding Hann window.
+
+    Parameters
+    ----------
+    clean : ndarray of float64, shape (n_channels, n_samples)
+
+    Returns
+    -------
+    power : ndarray of float64, shape (n_frames, n_channels, n_bands)
+        In the square of the signal's unit.
+    centres_s : ndarray of float64, shape (n_frames,)
+        Seconds from the first sample.
+    """
+    size, starts = _frames(clean.shape[1], rate_hz, params)
+    window = scipy.signal.windows.hann(size, sym=False)
+    frames = np.lib.stride_tricks.sliding_window_view(clean, size, axis=1)[:, starts] * window
+    spectrum = scipy.fft.rfft(frames, axis=2)
+    density = 2 * (spectrum.real**2 + spectrum.imag**2) / (size * np.sum(window**2))
+    hz = scipy.fft.rfftfreq(size, 1 / rate_hz)
+    inside = [(hz >= low) & (hz < high) for low, high in params.bands_hz.values()]
+    power = np.stack([density[:, :, band].sum(axis=2) for band in inside], axis=2)
+    centres_s: Array = np.asarray((starts + (size - 1) / 2) / rate_hz, np.float64)
+    return power.transpose(1, 0, 2), centres_s
+
+
+def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, str]:
+    """Find channels without contact, flat, or outstanding in amplitude or high-frequency noise.
+
+    Those called bad say nothing at all, and so count as without contact.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_samples, n_channels)
+        In volts.
+
+    Returns
+    -------
+    dict of int to str
+        Reason by the channel's index.
+    """
+    unknown = ~np.isfinite(values)
+    values = filled(values)
+    bads = {int(i): "without contact or called bad" for i in np.flatnonzero(_lost(unknown, params))}
+    flat = flat_fraction(values, rate_hz) > 0.1
+    bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
+    good = np.array([i for i in range(values.shape[1]) if i not in bads], int)
+    if len(good) < 4:
+        return bads
+    high_hz = max(high for _, high in params.bands_hz.values())
+    bandpass = scipy.signal.butter(2, (1.0, high_hz), "bandpass", fs=rate_hz, output="sos")
+    slow = scipy.signal.sosfiltfilt(bandpass, values[:, good], axis=0)
+    for what, part in (("amplitude", slow), ("noise", np.diff(slow, n=2, axis=0))):
+        spread = np.log10(np.median(np.abs(part), axis=0) + 1e-12)
+        centre = np.median(spread)
+        scale = max(1.4826 * float(np.median(np.abs(spread - centre))), SPREAD_FLOOR)
+        out = np.abs(spread - centre) / scale > params.bad_z
+        bads |= {int(i): f"unusual {what}" for i in good[out] if int(i) not in bads}
+    return bads
+
+
+def flat_fraction(values: Array, rate_hz: float) -> Array:
+    """Return the share of seconds in which a channel does not move, shape (n_channels,)."""
+    size = min(round(rate_hz), len(values))
+    whole = values[: len(values) // size * size].reshape(-1, size, values.shape[1])
+    moves: Array = (np.ptp(whole, axis=1) < FLAT_V).mean(axis=0)
+    return moves
+
+
+def _lost(unknown: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
+    """Say which channels lack too much of what others have, shape (n_channels,)."""
+    any_known = ~unknown.all(axis=1)
+    if not any_known.any():
+        return np.ones(unknown.shape[1], bool)
+    lost: NDArray[np.bool_] = unknown[any_known].mean(axis=0) > params.max_contact_loss
+    return lost
+
+
+def _overlaps(gone: NDArray[np.bool_], rate_hz: float, params: EegParams) -> NDArray[np.bool_]:
+    """Say which frames of `band_power` reach over moments that are gone, shape (n_frames,)."""
+    size, starts = _frames(len(gone), rate_hz, params)
+    before = np.concatenate([[0], np.cumsum(gone)])
+    over: NDArray[np.bool_] = before[starts + size] > before[starts]
+    return over
+
+
+def _frames(n_samples: int, rate_hz: float, params: EegParams) -> tuple[int, NDArray[np.intp]]:
+    """Return the length of a frame and the first samples of all, in samples."""
+    size = round(params.window_s * rate_hz)
+    n_frames = 1 + int((n_samples - size) / (params.hop_s * rate_hz))
+    return size, np.rint(np.arange(n_frames) * params.hop_s * rate_hz).astype(np.intp)
+
+
+def _assess(
+    values: Array,
+    received: NDArray[np.bool_],
+    channels: tuple[str, ...],
+    rate_hz: float,
+    params: EegParams,
+) -> tuple[mne.io.RawArray, list[str], dict[str, float]]:
+    """Judge the channels; return those of the montage, the bad ones' names, the quality."""
+    index = {name.casefold(): i for i, name in enumerate(channels)}
+    missing = [name for name in params.channels if name.casefold() not in index]
+    bads = bad_channels(values, rate_hz, params)
+    reasons = {channels[i]: reason for i, reason in bads.items()}
+    wanted = {name.casefold() for name in params.channels}
+    lost = {name: "missing" for name in missing} | {
+        name: reason for name, reason in reasons.items() if name.casefold() in wanted
+    }
+    if len(lost) > params.max_bad_fraction * len(params.channels):
+        told = ", ".join(f"{name} {reason}" for name, reason in lost.items())
+        raise RecordingError(
+            f"{len(lost)} of {len(params.channels)} channels are unusable: {told}",
+            "eeg",
+            f"the recording has {', '.join(channels)}; params.modalities.eeg.channels "
+            "says which are wanted",
+        )
+    info = mne.create_info([*channels, *missing], rate_hz, "eeg")
+    data = np.zeros((len(info.ch_names), len(values)))
+    whole = filled(values)
+    data[: values.shape[1]] = (whole - whole.mean(axis=0)).T
+    raw = mne.io.RawArray(data, info, verbose="error")
+    raw.set_montage(_montage(), match_case=False, verbose="error")
+    quality = _quality(values, received, rate_hz, len(lost) / len(params.channels), params)
+    return raw, [*reasons, *missing], quality
+
+
+def _clean(raw: mne.io.RawArray, bads: list[str], params: EegParams) -> Array:
+    """Notch, band-pass, interpolate, average reference; channels as the parameters order them."""
+    rate_hz = raw.info["sfreq"]
+    high_hz = max(high for _, high in params.bands_hz.values())
+    low_hz = min(low for low, _ in params.bands_hz.values())
+    data = raw.get_data()
+    for hum_hz in np.arange(params.mains_hz, min(rate_hz / 2, 2 * high_hz), params.mains_hz):
+        b, a = scipy.signal.iirnotch(hum_hz, 25, rate_hz)
+        data = scipy.signal.filtfilt(b, a, data)
+    band = scipy.signal.butter(4, (low_hz / 2, high_hz), "bandpass", fs=rate_hz, output="sos")
+    raw = mne.io.RawArray(scipy.signal.sosfiltfilt(band, data), raw.info, verbose="error")
+    raw.info["bads"] = bads
+    if bads:
+        raw.interpolate_bads(reset_bads=True, origin=(0.0, 0.0, 0.0), verbose="error")
+    raw.set_eeg_reference("average", verbose="error")
+    order = {name.casefold(): i for i, name in enumerate(raw.ch_names)}
+    clean: Array = raw.get_data()[[order[name.casefold()] for name in params.channels]]
+    return clean
+
+
+def _quality(
+    values: Array,
+    received: NDArray[np.bool_],
+    rate_hz: float,
+    bad_fraction: float,
+    params: EegParams,
+) -> dict[str, float]:
+    finite = ~_lost(np.isnan(values), params)
+    kept = filled(values[:, finite])
+    hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
+    flat = float(flat_fraction(kept, rate_hz).mean()) if finite.any() else 1.0
+    clipped = float(_clipped_fraction(kept).mean()) if finite.any() else 1.0
+    return {
+        "bad_channel_fraction": bad_fraction,
+        "contact_bad_fraction": float(np.isnan(values[received]).mean()),
+        "packet_losses": float(np.count_nonzero(received[:-1] & ~received[1:])),
+        "packet_loss_fraction": float(np.mean(~received)),
+        "flat_fraction": flat,
+        "clipped_fraction": clipped,
+        "line_noise_db": hum,
+        "quality": float(
+            (1 - bad_fraction) * received.mean() * (1 - clipped) * np.clip(1.5 - hum / 40, 0.2, 1)
+        ),
+    }
+
+
+def _clipped_fraction(values: Array) -> Array:
+    """Return the share of samples that stay at a channel's own extremes, shape (n_channels,)."""
+    extreme = (values == values.max(axis=0)) | (values == values.min(axis=0))
+    stays = extreme[1:] & extreme[:-1] & (np.ptp(values, axis=0) > FLAT_V)
+    share: Array = stays.mean(axis=0)
+    return share
+
+
+def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
+    """Return how far the mains line stands above its neighbourhood, median over channels."""
+    if mains_hz + 5 > rate_hz / 2 or not values.shape[1]:
+        return 0.0
+    hz, density = scipy.signal.welch(values, rate_hz, nperseg=min(len(values), 512), axis=0)
+    away = np.abs(hz - mains_hz)
+    line = density[away <= 1.0].mean(axis=0)
+    beside = np.median(density[(away > 2) & (away < 6)], axis=0)
+    return float(np.median(10 * np.log10((line + 1e-20) / (beside + 1e-20))))
+
+
+def _rate_hz(signal: Signal, params: EegParams) -> float:
+    rate_hz = rate_of(signal, "eeg", params.window_s + 1)
+    high_hz = max(high for _, high in params.bands_hz.values())
+    if rate_hz < 2.2 * high_hz:
+        raise RecordingError(
+            f"{rate_hz:g} samples a second are too few for bands up to {high_hz:g} Hz",
+            "eeg",
+            "lower params.modalities.eeg.bands_hz",
+        )
+    return rate_hz
+
+
+@lru_cache(maxsize=1)
+def _montage() -> Any:
+    return mne.channels.make_standard_montage("colin27_1020")
+
+
+@lru_cache(maxsize=1)
+def _standard_names() -> dict[str, str]:
+    names = {name.casefold(): name for name in _montage().ch_names}
+    return names | {old.casefold(): new for old, new in OLD_NAMES.items()}
+
+
+def standard_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the EEG channels among some: the name they go by to the standard 10-20 one."""
+    known = _standard_names()
+    found: dict[str, str] = {}
+    for name in names:
+        bare = re.sub(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", "", name, flags=re.I)
+        standard = known.get(bare.casefold())
+        if standard and standard not in found.values():
+            found[name] = standard
+    return found
+
+
+def _eeg_names(recording: Recording) -> dict[str, str]:
+    names = standard_names(recording.names)
+    if not names:
+        raise RecordingError(
+            f"no channel has a 10-20 name; there are {', '.join(recording.names[:8])}",
+            str(recording.path),
+            "name the channels after the 10-20 system, such as Fp1 or Cz",
+        )
+    return names
+
+
+def _without_contact(
+    recording: Recording, names: Mapping[str, str], least: float
+) -> dict[int, NDArray[np.bool_]]:
+    """Return when the recorder itself judged contact too bad, by the channel's number."""
+    known = {name.casefold(): name for name in recording.names}
+    found: dict[int, NDArray[np.bool_]] = {}
+    for number, name in enumerate(names):
+        told = known.get(f"cq_{name}".casefold())
+        if told is not None:
+            contact = recording.values([told], 1.0)[:, 0]
+            scale = 1 / MICRO if np.abs(contact).max() < MILLI else 1.0  # it may be called a volt
+            lost = contact * scale < least - 0.5
+            found |= {number: lost} if lost.any() else {}
+    return found
+
+
+modality = Eeg()

@@ -1,0 +1,245 @@
+"""Facial action units of OpenFace, averaged over a clip: a row of a table is a recording.
+
+Columns ending in ``_r`` are intensities, 0 to 5; those ending in ``_c`` are the share of frames
+in which the unit was present, 0 to 1 (Baltrusaitis et al. 2018). The table has no time axis.
+
+Corruptions act on the clip's means, which is all the signal there is: they stand for what a worse
+picture or tracker would have made of the whole clip, not for the picture itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core.errors import RecordingError
+from consilience.core.files import text_hash
+from consilience.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Array = NDArray[np.float64]
+Units = tuple[str, ...]
+
+KEY = "clip"
+UNIT = re.compile(r"AU(\d+)_[rc]")
+RANGES = {"_r": 5.0, "_c": 1.0}
+# Places of the face by the numbers of their units (Ekman and Friesen 1978); lips are the rest.
+PLACES = ({1, 2, 4}, {5, 6, 7, 43, 45, 46}, {9, 10, 11}, {12, 13, 14, 15, 20})
+
+
+def noise(values: Array, fraction: float, units: Units, rng: np.random.Generator) -> Array:
+    """Add Gaussian noise in proportion to each unit's range."""
+    scale = fraction * _ranges(units)
+    return values + scale * rng.standard_normal(values.shape)
+
+
+def occlusion(values: Array, share: float, units: Units, rng: np.random.Generator) -> Array:
+    """Let a share of the units read 0, place by place: what is hidden shows no expression."""
+    places = np.array([_place(unit) for unit in units])
+    order = rng.permutation(len(PLACES) + 1)[places]
+    hidden = np.argsort(order, kind="stable")[: round(share * len(units))]
+    spoilt = values.copy()
+    spoilt[:, hidden] = 0
+    return spoilt
+
+
+def offset(values: Array, fraction: float, units: Units, rng: np.random.Generator) -> Array:
+    """Shift all units to one side, as a tracker with a wrong neutral face does."""
+    side = rng.choice([-1.0, 1.0])
+    return values + side * fraction * _ranges(units) * rng.uniform(0.5, 1.5, values.shape)
+
+
+def damping(values: Array, factor: float, units: Units, rng: np.random.Generator) -> Array:
+    """Shrink every unit, as a tracker does that smooths too much."""
+    return values * factor
+
+
+def spurious(values: Array, share: float, units: Units, rng: np.random.Generator) -> Array:
+    """Let a share of the units fire for no reason, at any strength."""
+    fires = rng.permutation(len(units)) < round(share * len(units))
+    return np.where(fires, _ranges(units) * rng.random(values.shape), values)
+
+
+CORRUPTIONS = {
+    "noise": Corruption(
+        "standard deviation as a fraction of a unit's range",
+        (0.03, 0.06, 0.12, 0.2, 0.35),
+        (0, 10),
+        noise,
+    ),
+    "occlusion": Corruption(
+        "share of units hidden", (0.15, 0.3, 0.45, 0.6, 0.8), (0, 1), occlusion
+    ),
+    "offset": Corruption(
+        "fraction of a unit's range", (0.02, 0.05, 0.1, 0.2, 0.35), (0, 1), offset
+    ),
+    "damping": Corruption("factor", (0.8, 0.6, 0.4, 0.2, 0.05), (0, 1), damping),
+    "spurious": Corruption("share of units firing", (0.05, 0.1, 0.2, 0.35, 0.6), (0, 1), spurious),
+}
+
+
+class FaceAuParams(ModalityParams):
+    """Parameters of the action units."""
+
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
+
+
+class FaceAu:
+    """The action-unit modality."""
+
+    name: ClassVar[str] = "face_au"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    Params: ClassVar[type[ModalityParams]] = FaceAuParams
+
+    def takes(self, unit: str) -> bool:
+        """Say whether a column of the table belongs to the modality: here, every unit does."""
+        return True
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Check that the row is there and complete. Raises RecordingError."""
+        return Header(rate_hz=None, n_channels=len(self._numbers(path, item)), duration_s=None)
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the row and of the names of its columns."""
+        return text_hash(*(f"{name}={text}" for name, text in self._row(path, item).items()))
+
+    def read(self, path: Path, item: str | None, params: FaceAuParams) -> Signal:
+        """Read one row.
+
+        Returns
+        -------
+        Signal
+            ``values`` float64, shape (1, n_units), at time 0.
+        """
+        numbers = self._numbers(path, item)
+        return Signal(np.array([list(numbers.values())]), np.zeros(1), tuple(numbers))
+
+    def features(self, signal: Signal, params: FaceAuParams) -> Features:
+        """Return the units as one frame; quality is the share of values within their range."""
+        values = np.asarray(signal.values, np.float32)
+        if not len(values):
+            raise RecordingError("there are no values", "action units", "add the row")
+        if not np.isfinite(values).all():
+            unit = signal.channels[int(np.argmax(~np.isfinite(values[0])))]
+            raise RecordingError("the value is no number", f"column {unit}", "correct the table")
+        inside = float(np.mean((values[0] >= 0) & (values[0] <= _ranges(signal.channels))))
+        quality = {"inside_range_fraction": inside, "quality": inside}
+        return Features(values, signal.times_s, signal.channels, quality)
+
+    def corrupt(
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: FaceAuParams,
+        rng: np.random.Generator,
+    ) -> Signal:
+        """Spoil the clip's means, and stay within each unit's range."""
+        level = params.corruptions[kind][severity - 1]
+        spoilt = CORRUPTIONS[kind].apply(signal.values, level, signal.channels, rng)
+        return replace(signal, values=np.clip(spoilt, 0, _ranges(signal.channels)))
+
+    def frame_rate_hz(self, params: FaceAuParams) -> None:
+        """Return None: a window has one frame."""
+        return None
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return a small network over the values' square roots."""
+        from consilience.encoders.base import RootEncoder
+
+        return RootEncoder(n_features, width, dropout)
+
+    def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
+        """Return the row's values by unit. Raises RecordingError naming the column at fault."""
+        return {
+            unit: _number(text, f"{path}, {KEY} {item}, column {unit}")
+            for unit, text in self._row(path, item).items()
+            if unit != KEY
+        }
+
+    def _row(self, path: Path, item: str | None) -> dict[str, str]:
+        """Return the row's key and the texts of the units that belong to the modality."""
+        row = _row(path, item)
+        own = {unit: text for unit, text in row.items() if unit == KEY or self.takes(unit)}
+        if len(own) == 1:
+            raise RecordingError(f"no column is one of {self.name}'s units", str(path))
+        return own
+
+
+def _ranges(units: Units) -> Array:
+    return np.array([RANGES[unit[-2:]] for unit in units])
+
+
+def number_of(unit: str) -> int | None:
+    """Return the number of a unit: 12 of ``AU12_r``; None if the name has none."""
+    match = UNIT.fullmatch(unit)
+    return int(match[1]) if match else None
+
+
+def _place(unit: str) -> int:
+    number = number_of(unit)
+    return next((place for place, own in enumerate(PLACES) if number in own), len(PLACES))
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        number = float(text or "nan")
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        said = f"'{text}' is no number" if text else "the value is missing"
+        raise RecordingError(said, where, "correct the table")
+    return number
+
+
+def _row(path: Path, item: str | None) -> dict[str, str]:
+    if not path.is_file():
+        raise RecordingError("the file is missing", str(path), "restore the table")
+    rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
+    if item not in rows:
+        raise RecordingError(f"there is no row '{item}'", f"{path}, column {KEY}", "add the row")
+    return rows[item]
+
+
+@lru_cache(maxsize=4)
+def _rows(path: Path, modified_ns: int, size: int) -> dict[str, dict[str, str]]:
+    """Parse a table once for all its rows, and again when the file has changed."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or []
+            units = [name for name in names if name[-2:] in RANGES]
+            if KEY not in names or not units:
+                raise RecordingError(
+                    f"this is no table of action units: it needs a column '{KEY}' and columns "
+                    "such as AU01_r or AU01_c",
+                    str(path),
+                    "export the means of OpenFace's output, a row per clip",
+                )
+            return {row[KEY]: {name: row[name] for name in (KEY, *units)} for row in reader}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordingError(
+            f"not readable as CSV: {error}", str(path), "export it again"
+        ) from None
+
+
+modality = FaceAu()

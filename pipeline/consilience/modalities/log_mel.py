@@ -1,0 +1,93 @@
+"""Voice as a spectrogram: log-mel bands frame by frame, for a network over time and frequency.
+
+Another reading of the same recordings as `audio`, read and freed of clicks alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+from pydantic import Field
+
+from consilience.modalities.audio import (
+    CHUNK,
+    SILENCE_DB,
+    Audio,
+    VoiceParams,
+    framed,
+    lost_frames,
+    mel_bank,
+    quality,
+)
+from consilience.modalities.base import Features, Signal
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Array = NDArray[np.float32]
+
+
+class LogMelParams(VoiceParams):
+    """Parameters of the spectrogram; of `audio`'s, those of its reader, frames and bands."""
+
+    mel_bands: int = Field(40, ge=1)
+    channels: int = Field(32, ge=1, description="maps of a convolution; 128 or more for a GPU")
+    layers: int = Field(2, ge=1, description="convolutions; 4 or 5 for a GPU")
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The network's size."""
+        return {"channels": self.channels, "layers": self.layers}
+
+
+class LogMel(Audio):
+    """The voice modality, as a spectrogram."""
+
+    name: ClassVar[str] = "log_mel"
+    reads: ClassVar[str] = "audio"
+    Params: ClassVar[type[VoiceParams]] = LogMelParams
+
+    def features(self, signal: Signal, params: VoiceParams) -> Features:
+        """Return the power in every mel band in dB of full scale; NaN where sound was lost.
+
+        Raises
+        ------
+        RecordingError
+            As `Audio.features`.
+        """
+        sound = self.checked(signal, params)
+        frames = framed(sound, params.window_s, params)
+        parts = [log_mel(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+        values = np.concatenate(parts)
+        lost = lost_frames(np.isnan(signal.values), len(values), params)
+        values[lost] = np.nan
+        times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
+        loudness = 10 * np.log10((10 ** (values[~lost] / 10)).sum(axis=1))
+        loud = loudness > np.percentile(loudness, 95) - params.speech_range_db
+        measures = quality(sound, loudness, loud) | {"lost_fraction": float(lost.mean())}
+        names = tuple(f"mel_{band:02d}_db" for band in range(params.mel_bands))
+        return Features(values, times_s, names, measures)
+
+    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
+        """Return a time-delay network over the bands."""
+        from consilience.encoders.spectrogram import SpectrogramEncoder
+
+        return SpectrogramEncoder(n_features, width, dropout, **encoding)
+
+
+def log_mel(frames: Array, params: VoiceParams) -> Array:
+    """Return the power in mel bands, in dB, shape (n_frames, mel_bands)."""
+    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
+    spectrum = scipy.fft.rfft(frames * window, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
+    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
+    bank = mel_bank(params.rate_hz, frames.shape[1], params.mel_bands)
+    result: Array = (10 * np.log10(power @ bank.T)).astype(np.float32)
+    return result
+
+
+modality = LogMel()

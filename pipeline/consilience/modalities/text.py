@@ -1,0 +1,207 @@
+"""What is said: time-stamped transcripts, as the embedding of the utterance spoken at each moment.
+
+Tables with the columns ``start_s``, ``end_s`` and ``text`` (CSV, TSV), WebVTT and SubRip subtitles,
+and GRID's word alignments. A signal is a step function: each sample is what is being said from its
+time stamp to the next, an empty text being silence. The model knows English best.
+
+Corruptions are what goes wrong between mouth and transcript. That a transcript is late is among the
+windows' own variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from consilience.core.errors import RecordingError
+from consilience.core.files import content_hash
+from consilience.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
+from consilience.pretrained import sentences
+from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Texts = NDArray[np.object_]
+
+NAMES = tuple(f"unit_{number:03d}" for number in range(sentences.UNITS))
+LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
+CLEAR_PIECES, GARBLED_PIECES = 1.5, 4.0  # per word: of English as spoken, of mere letters
+
+
+def noise(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
+    """Replace a share of the characters by other letters, as a recogniser that spells does."""
+
+    def spoil(text: str) -> str:
+        wrong = rng.random(len(text)) < share
+        letters = rng.choice(list(LETTERS), len(text))
+        return "".join(b if w else a for a, w, b in zip(text, wrong, letters, strict=True))
+
+    return _each(spoil, texts)
+
+
+def word_loss(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
+    """Leave out a share of the words."""
+
+    def spoil(text: str) -> str:
+        words = text.split()
+        return " ".join(np.array(words, object)[rng.random(len(words)) >= share])
+
+    return _each(spoil, texts)
+
+
+def confusion(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
+    """Put other words of the same transcript in a share of the words' places."""
+    known = sorted({word for text in texts for word in text.split()}) or [""]
+
+    def spoil(text: str) -> str:
+        words = text.split()
+        wrong = rng.random(len(words)) < share
+        others = rng.integers(len(known), size=len(words))
+        return " ".join(
+            known[other] if w else word for word, w, other in zip(words, wrong, others, strict=True)
+        )
+
+    return _each(spoil, texts)
+
+
+def utterance_loss(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
+    """Leave out a share of the utterances."""
+    return np.where(rng.random(len(texts)) < share, "", texts)
+
+
+CORRUPTIONS = {
+    "noise": Corruption("share of characters wrong", (0.02, 0.05, 0.1, 0.2, 0.4), (0, 1), noise),
+    "word_loss": Corruption("share of words lost", (0.1, 0.2, 0.4, 0.6, 0.8), (0, 1), word_loss),
+    "confusion": Corruption(
+        "share of words misheard as others", (0.1, 0.2, 0.4, 0.6, 0.9), (0, 1), confusion
+    ),
+    "utterance_loss": Corruption(
+        "share of utterances lost", (0.1, 0.2, 0.4, 0.6, 0.8), (0, 1), utterance_loss
+    ),
+}
+
+
+class TextParams(ModalityParams):
+    """Parameters of the transcripts."""
+
+    hop_s: float = Field(0.2, ge=0.05, description="from one frame to the next")
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
+
+
+class Text:
+    """The text modality."""
+
+    name: ClassVar[str] = "text"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".vtt", ".srt", ".align")
+    Params: ClassVar[type[ModalityParams]] = TextParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Return the duration. Raises RecordingError if the file is no transcript."""
+        utterances = read_transcript(path)
+        return Header(None, 1, utterances[-1].end_s - utterances[0].start_s)
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the file."""
+        return content_hash(path)
+
+    def read(self, path: Path, item: str | None, params: TextParams) -> Signal:
+        """Read the transcript. Raises RecordingError.
+
+        Returns
+        -------
+        Signal
+            ``values`` texts, shape (n_steps,): what is said from each time stamp to the next.
+        """
+        steps = list(_steps(read_transcript(path)))
+        times_s = np.array([time_s for time_s, _ in steps], np.float64)
+        return Signal(np.array([text for _, text in steps], object), times_s, ("text",))
+
+    def features(self, signal: Signal, params: TextParams) -> Features:
+        """Embed every utterance, and put the one being spoken into each frame.
+
+        Raises
+        ------
+        RecordingError
+            If nothing is said, or for too long.
+        """
+        texts, starts_s = signal.values, signal.times_s
+        if len(starts_s) < 2 or not texts[:-1].any():
+            raise RecordingError("nothing is said", "text", "check the transcript")
+        if starts_s[-1] - starts_s[0] > MAX_DURATION_S:
+            raise RecordingError("it lasts too long", "text", "are the times in seconds?")
+        embedded = {text: sentences.embed(text) for text in sorted(set(texts[:-1]))}
+        n_frames = max(1, round((starts_s[-1] - starts_s[0]) / params.hop_s))
+        centres_s = starts_s[0] + (np.arange(n_frames) + 0.5) * params.hop_s
+        spoken = np.searchsorted(starts_s[:-1], centres_s, side="right") - 1
+        values = np.stack([embedded[text][0] for text in texts[:-1]])[spoken]
+        pieces = sum(embedded[text][1] for text in texts[:-1])
+        return Features(values, centres_s, NAMES, _quality(texts[:-1], np.diff(starts_s), pieces))
+
+    def corrupt(
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: TextParams,
+        rng: np.random.Generator,
+    ) -> Signal:
+        """Spoil the words; times stay."""
+        level = params.corruptions[kind][severity - 1]
+        return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, rng))
+
+    def frame_rate_hz(self, params: TextParams) -> float:
+        """Return the frames a second."""
+        return 1 / params.hop_s
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return mean and deviation over time and a small network."""
+        from consilience.encoders.base import MomentsEncoder
+
+        return MomentsEncoder(n_features, width, dropout)
+
+
+def _steps(utterances: list[Utterance]) -> list[tuple[float, str]]:
+    """Return what is said from when on, silence included; the last step is the end."""
+    steps: list[tuple[float, str]] = []
+    for start_s, end_s, text in utterances:
+        if steps and steps[-1][0] == start_s:  # no pause
+            steps.pop()
+        steps += [(start_s, text), (end_s, "")]
+    return steps
+
+
+def _quality(texts: Texts, lasting_s: NDArray[np.float64], n_pieces: int) -> dict[str, float]:
+    """Judge by the pieces that words fall into: garbled ones fall into more than known ones."""
+    spoken_s = float(lasting_s[texts != ""].sum())
+    n_words = sum(len(text.split()) for text in texts)
+    per_word = n_pieces / max(n_words, 1)
+    clear = (GARBLED_PIECES - per_word) / (GARBLED_PIECES - CLEAR_PIECES)
+    return {
+        "covered_fraction": spoken_s / float(lasting_s.sum()),
+        "words_per_minute": 60 * n_words / max(spoken_s, 1e-9),
+        "pieces_per_word": per_word,
+        "quality": float(np.clip(clear, 0, 1)),
+    }
+
+
+def _each(spoil: Callable[[str], str], texts: Texts) -> Texts:
+    return np.array([spoil(text) for text in texts], object)
+
+
+modality = Text()

@@ -1,0 +1,594 @@
+"""Face: video files, as appearance and motion of brows, eyes and mouth, head pose and light.
+
+Frames keep the container's time stamps. A detector looks for the face every few frames; boxes and
+confidence are interpolated in between, a frame of too little confidence is missing, and the crop
+is registered to the recording's own mean face by cross-correlation. Appearance is measured on
+crops normalised for light, as low-frequency cosine coefficients of each region, left and right
+sides averaged. Synchronisation flashes are jumps of brightness, of the picture or of a patch of
+it, that go back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import av
+import cv2
+import numpy as np
+import scipy.ndimage
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+from pydantic import Field
+
+from consilience.core.errors import RecordingError
+from consilience.core.files import content_hash
+from consilience.modalities.base import (
+    Corruption,
+    Features,
+    Header,
+    ModalityParams,
+    Severities,
+    Signal,
+    default_corruptions,
+)
+from consilience.pretrained.face_detector import look
+from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
+from consilience.signals.baseline import from_median
+from consilience.signals.frame_buffer import spool
+from consilience.signals.video_corruptions import CORRUPTIONS
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+Array = NDArray[np.float32]
+Times = NDArray[np.float64]
+Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
+
+CROP = 64  # pixels of the square face crop
+REACH = 6  # pixels of the crop that registration may move it
+STILL_GREY = 0.5  # mean change below which two pictures differ by their coding only
+BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are looked for
+# Rows and columns (of one half of the face) in the crop, and cosine orders down and across.
+REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
+    "brow": (slice(10, 26), slice(6, 32), (4, 3)),
+    "eye": (slice(20, 34), slice(6, 32), (4, 3)),
+    "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
+}
+GAP_FRAMES = 1.5  # usual steps from one frame to the next, beyond which some are missing
+UNEVEN = 0.05  # of the usual step
+ROUNDING_S = 0.0025  # of the time stamps of a container that counts in milliseconds
+TALLEST = 4  # a picture's height in its widths, from which on it is made smaller
+MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
+CHUNK = 64  # crops described at a time: as much as fits a core's cache
+
+
+class VideoParams(ModalityParams):
+    """Parameters of the face."""
+
+    frame_rate_hz: float = Field(25.0, gt=0, description="of a window; recordings keep their own")
+    width: int = Field(240, ge=64, le=320, description="pixels of the picture worked on")
+    detection_every: int = Field(12, ge=1, description="frames from one look to the next")
+    confidence_floor: float = Field(
+        0.5, gt=0, lt=1, description="below it there is no face; above 0.5 without the fall-back"
+    )
+    flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
+    flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
+    flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
+    relative: bool = Field(
+        False, description="count from the recording's median, if it holds several episodes"
+    )
+    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
+    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """Where the face is in every frame; NaN where it is not known.
+
+    Attributes
+    ----------
+    boxes : ndarray of float64, shape (n_frames, 3)
+        Centre x, centre y and side length of the square face box, in pixels.
+    confidence : ndarray of float64, shape (n_frames,)
+        Of the detector, 0 to 1.
+    found_fraction : float
+        Part of the inspected frames in which a face was detected.
+    """
+
+    boxes: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    found_fraction: float
+
+
+class Video:
+    """The face modality."""
+
+    name: ClassVar[str] = "video"
+    suffixes: ClassVar[tuple[str, ...]] = tuple(CONTAINERS)
+    Params: ClassVar[type[ModalityParams]] = VideoParams
+
+    def probe(self, path: Path, item: str | None) -> Header:
+        """Read frame rate, duration and date from the container.
+
+        Raises
+        ------
+        RecordingError
+            If the file is empty, is no video of its ending's format, or has no picture.
+        """
+        with open_container(path, "video") as container:
+            stream = container.streams.video[0]
+            return Header(
+                # The average rate would count dropped frames as a slower camera.
+                rate_hz=float(stream.guessed_rate or stream.average_rate or 0) or None,
+                n_channels=1,
+                duration_s=declared_s(container, stream),
+                start_time=container.metadata.get("creation_time"),
+            )
+
+    def identity(self, path: Path, item: str | None) -> str:
+        """Return the hash of the file."""
+        return content_hash(path)
+
+    def read(self, path: Path, item: str | None, params: VideoParams) -> Signal:
+        """Decode the picture to grey, upright, at the working width, and find its flashes.
+
+        Returns
+        -------
+        Signal
+            ``values`` uint8, shape (n_frames, height, width), grey 0-255.
+
+        Raises
+        ------
+        RecordingError
+            If there is no frame, decoding fails, or the file is shorter than its header says.
+        """
+        stamps: list[float] = []
+        with open_container(path, "video") as container:
+            start_s = origin_s(container)
+            said_s = declared_s(container, container.streams.video[0])
+            try:
+                frames = spool(_in_order(_decode(container, params.width), stamps, path))
+            except (av.FFmpegError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise RecordingError(
+                    f"the video breaks off: {reason}", str(path), "copy it again"
+                ) from None
+        if len(stamps) < 2:
+            raise RecordingError(
+                f"{len(stamps)} frames are no video", str(path), "copy it again from the recorder"
+            )
+        _refuse_cut_off(path, stamps, said_s)
+        times_s = np.array(stamps) - start_s
+        return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return what is remarkable about the video, without being an error.
+
+        Uneven or missing frames by the container's time stamps, and a rotation; one frame is
+        decoded.
+
+        Raises
+        ------
+        RecordingError
+            If it cannot be read.
+        """
+        stamps = []
+        try:
+            with open_container(path, "video") as container:
+                turned = round(next(container.decode(video=0)).rotation) % 360
+            with open_container(path, "video") as container:
+                for packet in container.demux(video=0):
+                    stamp = packet.pts if packet.pts is not None else packet.dts
+                    if packet.size and stamp is not None:
+                        stamps.append(float(stamp * packet.time_base))
+        except (av.FFmpegError, StopIteration) as error:
+            reason = getattr(error, "strerror", None) or "not even its first frame"
+            raise RecordingError(
+                f"its pictures cannot be decoded: {reason}", str(path), "copy it again"
+            ) from None
+        remarks = uneven(np.unique(stamps))
+        return [*remarks, f"rotated {turned}°, turned upright"] if turned else remarks
+
+    def features(self, signal: Signal, params: VideoParams) -> Features:
+        """Find the face and describe it, frame by frame.
+
+        Raises
+        ------
+        RecordingError
+            If the picture never changes or no face is found in it.
+        """
+        frames, times_s = signal.values, signal.times_s
+        if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
+            raise RecordingError(
+                "the picture never changes", "video", "check that the camera was connected"
+            )
+        track = track_face(frames, times_s, params)
+        crops, boxes = align_crops(frames, track.boxes)
+        columns: dict[str, NDArray[Any]] = {**describe(crops, times_s), **_head(boxes, times_s)}
+        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        unknown = np.isnan(boxes[:, 0])
+        unknown[1:] |= unknown[:-1]  # motion needs the frame before, too
+        values[unknown] = np.nan
+        if params.relative:
+            values = from_median(values, ~unknown)
+        quality = _quality(frames, times_s, crops, track)
+        return Features(values, times_s, tuple(columns), quality)
+
+    def corrupt(
+        self,
+        signal: Signal,
+        kind: str,
+        severity: int,
+        params: VideoParams,
+        rng: np.random.Generator,
+    ) -> Signal:
+        """Spoil the pictures; what hides the face goes where the face is in the clean ones."""
+
+        def face() -> NDArray[np.float64]:
+            return track_face(signal.values, signal.times_s, params).boxes
+
+        level = params.corruptions[kind][severity - 1]
+        return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, face, rng))
+
+    def frame_rate_hz(self, params: VideoParams) -> float:
+        """Return the frames a second."""
+        return params.frame_rate_hz
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return functionals over time and a small network."""
+        from consilience.encoders.base import FunctionalsEncoder
+
+        return FunctionalsEncoder(n_features, width, dropout)
+
+
+def uneven(times_s: Times) -> list[str]:
+    """Return remarks on frames that are not evenly spaced in time.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (n_frames,)
+        Increasing.
+    """
+    if len(times_s) < 3:
+        return []
+    steps_s = np.diff(times_s)
+    usual_s = float(np.median(steps_s))
+    gaps_s = steps_s[steps_s > GAP_FRAMES * usual_s]
+    kept = steps_s[steps_s <= GAP_FRAMES * usual_s]
+    remarks = []
+    if np.ptp(kept) > UNEVEN * usual_s + ROUNDING_S:
+        remarks.append(
+            f"variable frame rate, {1 / kept.max():.3g} to {1 / kept.min():.3g} frames a second"
+        )
+    if gaps_s.size:
+        plural = "s" if gaps_s.size > 1 else ""
+        remarks.append(f"{gaps_s.size} gap{plural}, longest {gaps_s.max():.2f} s")
+    return remarks
+
+
+def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
+    """Find flashes of light, of the whole picture or of a patch.
+
+    A flash is a rise of a patch's brightness from one frame to the next, far above the patch's
+    usual change, that is gone within `flash_max_s`. It began between the last dark and the first
+    bright frame, so the middle of the two is its time; where frames are lost just before it, that
+    is too uncertain and it is left out.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_flashes,)
+        Seconds on the clock of `times_s`.
+    """
+    light = np.array([_patches(frame) for frame in frames])
+    rise = np.diff(light, axis=0)
+    usual = 1.4826 * np.median(np.abs(rise), axis=0) + 0.5
+    sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
+    period_s = float(np.median(np.diff(times_s)))
+    found: list[float] = []
+    for before in np.flatnonzero(sudden.any(axis=1)):
+        first = before + 1
+        until = np.searchsorted(times_s, times_s[first] + params.flash_max_s, side="right")
+        half = 0.5 * (light[before] + light[first])
+        gone = (light[first + 1 : until] < half).any(axis=0)
+        uncertain = times_s[first] - times_s[before] > 1.5 * period_s
+        soon = bool(found) and times_s[first] - found[-1] < params.flash_max_s / 2
+        if (gone & sudden[before]).any() and not uncertain and not soon:
+            found.append(0.5 * (times_s[before] + times_s[first]))
+    return np.array(found)
+
+
+def _patches(frame: Frames) -> Array:
+    small = cv2.resize(
+        frame, (4 * BLOCK_COLUMNS, 4 * BLOCK_ROWS), interpolation=cv2.INTER_AREA
+    ).astype(np.float32)
+    patches: Array = small.reshape(BLOCK_ROWS, 4, BLOCK_COLUMNS, 4).mean(axis=(1, 3)).ravel()
+    return patches
+
+
+def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack:
+    """Detect the face now and then, and fill in between.
+
+    Raises
+    ------
+    RecordingError
+        If there is no face in any frame looked at.
+    """
+    keys = np.arange(0, len(frames), params.detection_every)
+    looks, last = [], None
+    for key in keys:
+        sighting = look(frames[key], last, params.confidence_floor)
+        last = sighting if sighting.confidence >= params.confidence_floor else None
+        looks.append(sighting)
+    *columns, confidence = np.array(looks, np.float64).T
+    found = confidence >= params.confidence_floor
+    if not found.any():
+        raise RecordingError(
+            "no face is found in any frame", "video", "point the camera at the face, add light"
+        )
+    boxes = np.stack([column[found] for column in columns], axis=1)
+    smooth = scipy.ndimage.median_filter(boxes, (5, 1), mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
+    seen_s = times_s[keys[found]]
+    between = np.stack([np.interp(times_s, seen_s, column) for column in smooth.T], axis=1)
+    confidence = np.interp(times_s, times_s[keys], confidence)
+    between[confidence < params.confidence_floor] = np.nan
+    return FaceTrack(between, confidence, float(found.mean()))
+
+
+def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
+    """Cut the face out of every frame and register it to the recording's mean face.
+
+    Parameters
+    ----------
+    frames : ndarray of uint8, shape (n_frames, height, width)
+    boxes : ndarray of float64, shape (n_frames, 3)
+        Centre x, centre y, side; NaN where there is no face.
+
+    Returns
+    -------
+    crops : ndarray of uint8, shape (n_frames, 64, 64)
+        Black where there is no face.
+    boxes : ndarray of float64, shape (n_frames, 3)
+        The boxes moved to where the registration found the face.
+    """
+    crops = np.zeros((len(frames), CROP, CROP), np.uint8)
+    boxes = boxes.copy()
+    known = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    for index in known:
+        crops[index] = _crop(frames[index], boxes[index])
+    mean_face = (crops.sum(axis=0, dtype=np.float64) / known.size).astype(np.float32)
+    for index in known:
+        boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
+        crops[index] = _crop(frames[index], boxes[index])
+    return crops, boxes
+
+
+def _displacement(crop: Frames, mean_face: Array) -> NDArray[np.float64]:
+    """Return how far right and down of the mean face this one is, in pixels of the crop.
+
+    It is the peak of the normalised cross-correlation, refined by parabolas; 0 where the peak
+    lies on the border, which is no match.
+    """
+    inner = mean_face[REACH:-REACH, REACH:-REACH]
+    likeness = cv2.matchTemplate(crop.astype(np.float32), inner, cv2.TM_CCOEFF_NORMED)
+    _, _, _, (x, y) = cv2.minMaxLoc(likeness)
+    if not (0 < x < 2 * REACH and 0 < y < 2 * REACH):
+        return np.zeros(2)
+    across, down = likeness[y, x - 1 : x + 2], likeness[y - 1 : y + 2, x]
+    return np.array([x - REACH + _summit(across), y - REACH + _summit(down)])
+
+
+def _summit(three: NDArray[Any]) -> float:
+    """Return where the parabola through three values is highest, from the middle one."""
+    before, at, after = (float(value) for value in three)
+    bend = before - 2 * at + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
+
+
+def _crop(frame: Frames, box: NDArray[np.float64]) -> Frames:
+    x, y, side = box
+    scale = CROP / side
+    place = np.array(
+        [[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]], np.float64
+    )
+    crop: Any = cv2.warpAffine(
+        frame, place, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(crop, np.uint8)
+
+
+def describe(crops: Frames, times_s: Times) -> dict[str, Array]:
+    """Describe face crops: appearance, edges and motion of each region, and light.
+
+    Parameters
+    ----------
+    crops : ndarray of uint8, shape (n_frames, 64, 64)
+    times_s : ndarray of float64, shape (n_frames,)
+
+    Returns
+    -------
+    dict of str to ndarray of float32, shape (n_frames,)
+        Motion is per second; light is in grey levels.
+    """
+    names, basis, masks = _basis()
+    seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
+    parts = []
+    last = crops[:1]
+    for start in range(0, len(crops), CHUNK):
+        block = crops[start : start + CHUNK]
+        parts.append(_describe_block(block, last, basis, masks))
+        last = block[-1:]
+    values = np.concatenate(parts)
+    n_regions = len(REGIONS)
+    motion = slice(len(names) + 2 * n_regions, len(names) + 3 * n_regions)
+    values[:, motion] /= seconds[:, None]
+    all_names = [
+        *names,
+        *(f"{region}_{what}" for what in ("edges_x", "edges_y", "motion") for region in REGIONS),
+        *("light_grey", "contrast_grey", "side_light_grey"),
+    ]
+    return dict(zip(all_names, values.T, strict=True))
+
+
+def _describe_block(crops: Frames, last: Frames, basis: Array, masks: Array) -> Array:
+    grey = crops.astype(np.float32)
+    flat = grey.reshape(len(grey), -1)
+    mean, contrast = flat.mean(axis=1), flat.std(axis=1)
+    half = CROP // 2
+    side = grey[:, :, half:].mean(axis=(1, 2)) - grey[:, :, :half].mean(axis=(1, 2))
+    faces = _even_light(np.concatenate([last.astype(np.float32), grey]))
+    motion = np.abs(np.diff(faces, axis=0)).reshape(len(grey), -1) @ masks
+    faces = faces[1:]
+    edges_x = np.abs(np.diff(faces, axis=2, append=faces[:, :, -1:])).reshape(len(grey), -1)
+    edges_y = np.abs(np.diff(faces, axis=1, append=faces[:, -1:])).reshape(len(grey), -1)
+    return np.concatenate(
+        [
+            faces.reshape(len(grey), -1) @ basis,
+            edges_x @ masks,
+            edges_y @ masks,
+            motion,
+            np.stack([mean, contrast, side], axis=1),
+        ],
+        axis=1,
+    )
+
+
+def _even_light(grey: Array) -> Array:
+    """Take out the plane of light and scale each crop to unit variance."""
+    ramp = np.linspace(-1, 1, CROP, dtype=np.float32)
+    centred = grey - grey.mean(axis=(1, 2), keepdims=True)
+    power = np.float32(np.mean(ramp**2))
+    across = (centred.mean(axis=1) @ ramp) / CROP / power
+    down = (centred.mean(axis=2) @ ramp) / CROP / power
+    flat = centred - across[:, None, None] * ramp - down[:, None, None] * ramp[:, None]
+    return flat / np.maximum(flat.std(axis=(1, 2), keepdims=True), 1)
+
+
+@lru_cache
+def _basis() -> tuple[list[str], Array, Array]:
+    """Return names and weights, (4096, n), of the cosine coefficients, and the regions' masks."""
+    names, weights, masks = [], [], []
+    for region, (rows, columns, (n_down, n_across)) in REGIONS.items():
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        mask = np.zeros((CROP, CROP))
+        mask[rows, columns] = 1 / (2 * height * width)
+        masks.append(mask + mask[:, ::-1])
+        for down in range(n_down):
+            for across in range(n_across):
+                if down == across == 0:
+                    continue
+                weight = np.zeros((CROP, CROP))
+                weight[rows, columns] = np.outer(_cosine(down, height), _cosine(across, width))
+                weights.append((weight + weight[:, ::-1]) / 2)
+                names.append(f"{region}_dct_{down}{across}")
+    return names, _columns(weights), _columns(masks)
+
+
+def _cosine(order: int, length: int) -> NDArray[np.float64]:
+    """Return the orthonormal cosine of an order (DCT-II), divided by the root of its length."""
+    wave = np.cos(np.pi * order * (np.arange(length) + 0.5) / length)
+    return wave / length * (np.sqrt(2) if order else 1)
+
+
+def _columns(pictures: list[NDArray[np.float64]]) -> Array:
+    return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
+
+
+def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.float64]]:
+    """Return where the head is, in its own sizes from its usual place, and how fast it moves."""
+    x, y, side = (boxes - [*np.nanmedian(boxes[:, :2], axis=0), 0]).T / np.nanmedian(boxes[:, 2])
+    seconds = np.diff(times_s)
+    step = np.hypot(np.diff(x), np.diff(y)) / seconds
+    speed = np.concatenate([step[:1], step])
+    return {"head_x": x, "head_y": y, "head_size": side, "head_speed": speed}
+
+
+def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) -> dict[str, float]:
+    steps_s = np.diff(times_s)
+    lost = float(np.sum(np.rint(steps_s / np.median(steps_s)) - 1))
+    dropped = lost / (lost + len(frames))
+    duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
+    known = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]
+    contrast = float(np.mean([crop.std() for crop in known]))
+    sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in known]))
+    quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
+    return {
+        "face_fraction": track.found_fraction,
+        "face_confidence_fraction": float(track.confidence.mean()),
+        "dropped_fraction": dropped,
+        "duplicate_fraction": duplicate,
+        "sharpness_grey": sharpness,
+        "contrast_grey": contrast,
+        "brightness_grey": float(np.mean([frame.mean() for frame in frames[::12]])),
+        "quality": float(quality),
+    }
+
+
+def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
+    """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
+    reformatter = VideoReformatter()  # one for all frames is three times faster than one each
+    for time_s, frame in _timed(container):
+        sides = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+        scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
+        size = max(round(scale * frame.width), 1), max(round(scale * frame.height), 1)
+        grey = reformatter.reformat(frame, *size, "gray", interpolation="AREA").to_ndarray()
+        yield time_s, np.rot90(grey, round(frame.rotation / 90))
+
+
+def _timed(container: Any) -> Iterator[tuple[float, Any]]:
+    """Yield frames and the seconds at which they are shown.
+
+    AVI states no time of showing: there the first frame shown takes the first packet's time, and
+    so on, whatever the order of decoding.
+    """
+    stream = container.streams.video[0]
+    if container.format.name != "avi":
+        for frame in container.decode(stream):
+            if frame.time is not None:
+                yield frame.time, frame
+        return
+    due_s: deque[float] = deque()
+    for packet in container.demux(stream):
+        if packet.size and packet.dts is not None:
+            due_s.append(float(packet.dts * packet.time_base))
+        for frame in packet.decode():
+            if due_s:
+                yield due_s.popleft(), frame
+
+
+def _in_order(
+    decoded: Iterable[tuple[float, Frames]], stamps: list[float], path: Path
+) -> Iterator[Frames]:
+    """Yield pictures whose time goes on, and put down their time stamps."""
+    shape = None
+    for stamp, picture in decoded:
+        if stamps and stamp <= stamps[-1]:
+            continue
+        if shape is not None and picture.shape != shape:
+            raise RecordingError("the picture changes its shape", str(path), "export it again")
+        if len(stamps) == MOST_FRAMES:
+            raise RecordingError(
+                f"more than {MOST_FRAMES} frames are not read", str(path), "split it"
+            )
+        shape = picture.shape
+        stamps.append(stamp)
+        yield picture
+
+
+def _refuse_cut_off(path: Path, stamps: list[float], said_s: float | None) -> None:
+    covered_s = stamps[-1] - stamps[0] + float(np.median(np.diff(stamps)))
+    if said_s is not None and covered_s < said_s - max(0.5, 0.02 * said_s):
+        raise RecordingError(
+            f"the file is cut off: {covered_s:.1f} s of {said_s:.1f} s",
+            str(path),
+            "copy it again from the recorder",
+        )
+
+
+modality = Video()

@@ -1,0 +1,80 @@
+"""Voice, as a network pretrained on thousands of speakers hears it.
+
+Another reading of the same recordings as `audio`, for natural speech: the second hidden layer of a
+speaker-verification network, averaged over fifths of a second. A window is summed up by the mean
+and the standard deviation of what it contains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import model_validator
+
+from consilience.core.errors import RecordingError
+from consilience.modalities.audio import Audio, VoiceParams, quality
+from consilience.modalities.base import Features, Signal
+from consilience.pretrained import speaker
+
+if TYPE_CHECKING:
+    from consilience.encoders.base import Encoder
+
+NAMES = tuple(f"unit_{number:03d}" for number in range(speaker.UNITS))
+
+
+class VoiceEmbeddingParams(VoiceParams):
+    """Parameters of the voice's embedding; of `audio`'s, those of its reader and speech."""
+
+    hop_s: float = 0.2
+
+    @model_validator(mode="after")
+    def _at_the_networks_rate(self) -> VoiceEmbeddingParams:
+        if self.rate_hz != speaker.RATE_HZ:
+            raise ValueError(f"rate_hz must be {speaker.RATE_HZ}, as the network was trained")
+        return self
+
+
+class VoiceEmbedding(Audio):
+    """The voice modality, embedded."""
+
+    name: ClassVar[str] = "voice_embedding"
+    Params: ClassVar[type[VoiceParams]] = VoiceEmbeddingParams
+
+    def features(self, signal: Signal, params: VoiceParams) -> Features:
+        """Run the network over the whole recording and average its states block by block.
+
+        A block is left out (NaN) if it is quieter than the loudest by more than
+        ``speech_range_db``.
+
+        Raises
+        ------
+        RecordingError
+            As `Audio.features`; or if the sound is shorter than one block.
+        """
+        sound = self.checked(signal, params)
+        size = round(params.hop_s * params.rate_hz)
+        n_blocks = len(sound) // size
+        if not n_blocks:
+            raise RecordingError(
+                f"{len(sound)} samples are shorter than one block", "audio", "record for longer"
+            )
+        states = speaker.hidden(sound[: n_blocks * size])[: n_blocks * size // speaker.HOP]
+        values = states.reshape(n_blocks, -1, speaker.UNITS).mean(1)
+        power = np.square(sound[: n_blocks * size]).reshape(n_blocks, size).mean(1)
+        quiet = power < power.max() * 10 ** (-params.speech_range_db / 10)
+        values[quiet] = np.nan
+        times_s = (
+            float(signal.times_s[0]) + (np.arange(n_blocks, dtype=np.float64) + 0.5) * params.hop_s
+        )
+        measures = quality(sound, 10 * np.log10(power + 1e-12), ~quiet)
+        return Features(values.astype(np.float32), times_s, NAMES, measures)
+
+    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+        """Return mean and deviation over time and a small network."""
+        from consilience.encoders.base import MomentsEncoder
+
+        return MomentsEncoder(n_features, width, dropout)
+
+
+modality = VoiceEmbedding()

@@ -1,0 +1,1 @@
+"""Frozen networks whose weights ship in packages."""

@@ -1,0 +1,56 @@
+"""Sentence embeddings from word pieces: 256 numbers, the mean of what the pieces contribute.
+
+The table of word pieces and its tokenizer come inside the package WordLlama (MIT), which distilled
+them from large language models' token embeddings by training on sentence similarity ("l2_supercat",
+256 dimensions). Its code is not imported: both files are read where they lie, offline, and no
+object is unpickled.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core.errors import ConsilienceError
+
+UNITS = 256
+TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
+WEIGHTS = "weights/l2_supercat_256.safetensors"
+
+
+def embed(text: str) -> tuple[NDArray[np.float32], int]:
+    """Return a text's embedding, of length 1, and the number of its word pieces.
+
+    Returns
+    -------
+    embedding : ndarray of float32, shape (256,)
+        NaN if the text has no word piece.
+    n_pieces : int
+    """
+    tokenizer, table = _model()
+    pieces = tokenizer.encode(text, add_special_tokens=False).ids
+    mean = table[pieces].astype(np.float64).mean(axis=0) if pieces else np.full(UNITS, np.nan)
+    length = np.linalg.norm(mean)
+    return (mean / length if length > 0 else mean * np.nan).astype(np.float32), len(pieces)
+
+
+@lru_cache(maxsize=1)
+def _model() -> tuple[Any, NDArray[np.float16]]:
+    package = find_spec("wordllama")
+    if package is None or package.origin is None or find_spec("tokenizers") is None:
+        raise ConsilienceError(
+            "the sentence model is not installed",
+            "modality text",
+            "pip install 'consilience[text]'",
+        )
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    folder = Path(package.origin).parent
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    return tokenizer, load_file(folder / WEIGHTS)["embedding.weight"]

@@ -1,0 +1,67 @@
+"""The speaker-verification network whose second layer also hears how something is said.
+
+Three LSTM layers trained to tell speakers apart over tens of thousands of people (Wan et al. 2018,
+"Generalized end-to-end loss for speaker verification"); the weights come inside the package
+Resemblyzer (Apache 2.0). Its code is not imported: only the tensors of its first two layers are
+read, and no object is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from consilience.core.errors import ConsilienceError
+
+Array = NDArray[np.float32]
+
+RATE_HZ, WINDOW, HOP, MEL_BANDS = 16000, 400, 160, 40  # as the network was trained
+LEVEL_DB = -30.0  # root mean square it was trained at
+UNITS = 256
+
+
+def hidden(sound: Array) -> Array:
+    """Return the second layer's output every 10 ms, shape (n_frames, 256).
+
+    Parameters
+    ----------
+    sound : ndarray of float32, shape (n_samples,)
+        At 16 kHz; its level does not matter.
+    """
+    level = 10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12)
+    level_set = sound * np.float32(10 ** ((LEVEL_DB - level) / 20))
+    mel = librosa.feature.melspectrogram(
+        y=level_set, sr=RATE_HZ, n_fft=WINDOW, hop_length=HOP, n_mels=MEL_BANDS
+    )
+    with torch.no_grad():
+        states, _ = _layers()(torch.from_numpy(mel.T.astype(np.float32))[None])
+    result: Array = states[0].numpy()
+    return result
+
+
+@lru_cache(maxsize=1)
+def _layers() -> nn.LSTM:
+    package = find_spec("resemblyzer")
+    if package is None or package.origin is None:
+        raise ConsilienceError(
+            "the voice network's weights are not installed",
+            "modality voice_embedding",
+            "pip install 'consilience[voice]'",
+        )
+    weights = Path(package.origin).with_name("pretrained.pt")
+    tensors = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
+    own = {
+        name.removeprefix("lstm."): value
+        for name, value in tensors.items()
+        if name.startswith("lstm.") and name[-1] in "01"
+    }
+    layers = nn.LSTM(MEL_BANDS, UNITS, num_layers=2, batch_first=True)
+    layers.load_state_dict(own)
+    return layers.eval()

@@ -1,0 +1,1 @@
+"""File formats; a reader knows no sensor, no dataset and no parameters."""

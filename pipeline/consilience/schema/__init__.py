@@ -1,0 +1,1 @@
+"""Parameters and tables: values and checks, no computation."""

@@ -1,0 +1,149 @@
+"""What spoils a voice: noise, other talkers, a room, a bad converter, a bad line.
+
+Each function takes the sound, full scale 1, the severity's number, the rate in Hz and a generator,
+and returns the spoilt sound. Ratios are to the power of the whole sound.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+
+from consilience.modalities.base import Corruption
+from consilience.signals.burst_loss import bursts
+
+Array = NDArray[np.float32]
+
+TALKERS = 5
+FORMANTS_HZ = ((250, 850), (800, 2400), (2200, 3200))  # ranges over the vowels
+FORMANT_WIDTH_HZ = 110.0
+ROOM_M3, DISTANCE_M = 60.0, 2.0  # of the room, and from the mouth to the microphone
+PACKET_S, BURST_PACKETS = 0.02, 3.0
+
+
+def noise(sound: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Add pink noise."""
+    return _mix(sound, pink_noise(sound.size, rng), snr_db)
+
+
+def babble(sound: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Add several people talking at once."""
+    voices = np.sum([_talker(sound.size, rate_hz, rng) for _ in range(TALKERS)], axis=0)
+    return _mix(sound, voices / voices.std(), snr_db)
+
+
+def reverb(sound: Array, t60_s: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Play the sound in a room: the direct sound, and noise that decays by 60 dB in `t60_s`.
+
+    The ratio of direct to reverberant energy follows from the decay at a fixed volume and
+    distance: the square of critical distance over distance, the critical distance being
+    ``0.057 * sqrt(volume / t60)`` metres (Kuttruff 2016).
+    """
+    since_s = np.arange(1, int(t60_s * rate_hz), dtype=np.float32) / np.float32(rate_hz)
+    tail = rng.standard_normal(since_s.size, np.float32) * 10 ** (-3 * since_s / t60_s)
+    direct_to_reverberant = 0.057**2 * ROOM_M3 / t60_s / DISTANCE_M**2
+    tail /= np.sqrt(direct_to_reverberant * np.sum(tail**2))
+    response = np.concatenate([np.ones(1, np.float32), tail.astype(np.float32)])
+    heard = scipy.signal.oaconvolve(sound, response)[: sound.size]
+    return (heard * np.std(sound) / np.std(heard)).astype(np.float32)
+
+
+def clipping(sound: Array, overload_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Drive a converter beyond full scale, and turn the result back to the level it had."""
+    limit = np.abs(sound).max() / 10 ** (overload_db / 20)
+    clipped = np.clip(sound, -limit, limit)
+    return (clipped * np.std(sound) / np.std(clipped)).astype(np.float32)
+
+
+def packet_loss(sound: Array, rate: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Silence packets of 20 ms, in bursts as a two-state chain makes them (Gilbert 1960)."""
+    size = round(PACKET_S * rate_hz)
+    lost = bursts(-(-sound.size // size), rate, BURST_PACKETS, rng)
+    return np.where(np.repeat(lost, size)[: sound.size], np.float32(0), sound)
+
+
+def telephone(sound: Array, edge_hz: float, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Leave only the band from 300 Hz to `edge_hz`."""
+    band = (300.0, min(edge_hz, 0.49 * rate_hz))
+    sos = scipy.signal.butter(4, band, "bandpass", fs=rate_hz, output="sos")
+    return np.asarray(scipy.signal.sosfilt(sos, sound), np.float32)
+
+
+CORRUPTIONS = {
+    "noise": Corruption(
+        "signal-to-noise ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60), noise
+    ),
+    "babble": Corruption(
+        "signal-to-babble ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60), babble
+    ),
+    "reverb": Corruption("reverberation time in s", (0.2, 0.4, 0.7, 1.0, 1.5), (0.01, 10), reverb),
+    "clipping": Corruption("overload in dB", (6.0, 12.0, 20.0, 30.0, 45.0), (0, 80), clipping),
+    "packet_loss": Corruption(
+        "share of packets lost", (0.05, 0.1, 0.2, 0.4, 0.65), (0, 0.95), packet_loss
+    ),
+    "telephone": Corruption(
+        "upper edge of the band in Hz",
+        (5000.0, 3400.0, 2400.0, 1600.0, 900.0),
+        (400, 24000),
+        telephone,
+    ),
+}
+
+
+def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
+    """Return noise of unit variance whose power falls by 3 dB an octave."""
+    spectrum = scipy.fft.rfft(rng.standard_normal(n_samples, np.float32))
+    spectrum /= np.sqrt(np.maximum(np.arange(spectrum.size, dtype=np.float32), 1))
+    noise: Array = scipy.fft.irfft(spectrum, n_samples)
+    return noise / noise.std()
+
+
+def _mix(sound: Array, added: Array, snr_db: float) -> Array:
+    gain = np.sqrt(np.var(sound) / 10 ** (snr_db / 10))
+    return sound + np.float32(gain) * added
+
+
+def _talker(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Return speech without words: glottal pulses and breath through moving formants.
+
+    Syllables last 0.12 to 0.35 s; each has its pitch, formants, breath and loudness, and a fifth of
+    them are pauses.
+    """
+    starts_s = np.cumsum(rng.uniform(0.12, 0.35, int(n_samples / rate_hz / 0.2) + 10))
+    starts_s -= starts_s[5] * rng.random()
+    n = starts_s.size
+    loudness = rng.random(n) * (rng.random(n) < 0.8)
+    octaves = rng.uniform(-0.5, 0.8) + 0.15 * rng.standard_normal(n)
+    formants_hz = np.stack([rng.uniform(low, high, n) for low, high in FORMANTS_HZ])
+    breath = 0.02 + 0.1 * (rng.random(n) < 0.25)
+
+    size = 2 * round(0.016 * rate_hz)
+    frames_s = np.arange(n_samples // size * 2 + 4) * (size / 2 / rate_hz)
+    times_s = np.arange(frames_s.size // 2 * size + size) / rate_hz
+    pitch_hz = 120 * 2 ** np.interp(times_s[::size], starts_s, octaves).repeat(size)
+    pulses = np.diff(np.floor(np.cumsum(pitch_hz / rate_hz)), prepend=0).astype(np.float32)
+    hiss = np.interp(times_s[::size], starts_s, breath).astype(np.float32).repeat(size)
+    source = pulses + hiss * rng.standard_normal(times_s.size, np.float32)
+
+    hz = scipy.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
+    response = np.float32(1) / (1 + hz / 500)
+    for track in formants_hz:
+        centre = np.interp(frames_s, starts_s, track).astype(np.float32)[:, None]
+        response = response * (0.1 + 1 / (1 + ((hz - centre) / FORMANT_WIDTH_HZ) ** 2))
+    response = response * np.interp(frames_s, starts_s, loudness).astype(np.float32)[:, None]
+    return _filter(source, response.astype(np.float32), size)[:n_samples]
+
+
+def _filter(source: Array, response: Array, size: int) -> Array:
+    """Filter a sound frame by frame, the frames overlapping by half (Griffin and Lim 1984)."""
+    half = size // 2
+    window = np.sqrt(scipy.signal.windows.hann(size, sym=False)).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(source, size)[::half][: len(response)]
+    spectrum = scipy.fft.rfft(frames * window, axis=1)
+    parts = scipy.fft.irfft(spectrum * response[: len(frames)], size, axis=1) * window
+    sound = np.zeros((len(parts) + 1, half), np.float32)
+    sound[:-1] += parts[:, :half]
+    sound[1:] += parts[:, half:]
+    return sound.ravel()

@@ -1,0 +1,259 @@
+"""Windows as training and evaluation see them: memory-mapped, prepared once, standardised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from consilience.core.errors import ConsilienceError
+from consilience.encoders.base import Encoder
+from consilience.methods.base import AFFECT
+from consilience.schema.tables import Labels, Splits, read_table
+
+CLEAN = "clean"
+CLIP = 5.0  # standard deviations; a broken recording must not outshout the rest
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A folder of windows, without the windows' content.
+
+    Attributes
+    ----------
+    folder : Path
+    modalities, classes : tuple of str
+    dataset : str
+    features : dict of str to list of str
+        Names of each modality's features.
+    variants : dict of str to tuple of str
+        Names of each modality's corrupted and late windows.
+    index : polars.DataFrame
+        `Labels`, in the order of the arrays.
+    splits : polars.DataFrame
+        `Splits`.
+    available : ndarray of bool, shape (N, M)
+    target : ndarray of float32, shape (N, K)
+        Soft labels, NaN rows where there is none.
+    affect : ndarray of float32, shape (N, 2)
+        Valence and arousal, NaN where unknown.
+    encodings : dict of str to dict
+        What each modality's encoder is told beside sizes.
+    """
+
+    folder: Path
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    dataset: str
+    features: dict[str, list[str]]
+    variants: dict[str, tuple[str, ...]]
+    index: pl.DataFrame
+    splits: pl.DataFrame
+    available: NDArray[np.bool_]
+    target: NDArray[np.float32]
+    affect: NDArray[np.float32]
+    encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
+        """Return the memory-mapped windows (N, T, F) of a modality.
+
+        Raises
+        ------
+        ConsilienceError
+            If the file is missing or does not fit the index.
+        """
+        path = self.folder / modality / f"{variant}.npy"
+        if not path.is_file():
+            raise ConsilienceError("these windows are missing", str(path), "run 'dvc repro window'")
+        windows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if len(windows) != len(self.index):
+            raise ConsilienceError(
+                f"{len(windows)} windows, but the index has {len(self.index)}",
+                str(path),
+                "run 'dvc repro -f window'",
+            )
+        return windows
+
+    def members(self, fold: int, *roles: str) -> NDArray[np.int64]:
+        """Return the positions of the windows whose subject has one of the roles in a fold."""
+        of_fold = self.splits.filter(pl.col("fold") == fold, pl.col("role").is_in(roles))
+        chosen = self.index["subject"].is_in(of_fold["subject"].to_list())
+        return np.flatnonzero(chosen.to_numpy())
+
+    def labels(self, run: object) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the class probabilities (N, K) and affect (N, 2), the same for every run."""
+        return self.target, self.affect
+
+    @property
+    def folds(self) -> list[int]:
+        """Fold numbers, sorted."""
+        return sorted(self.splits["fold"].unique().to_list())
+
+
+def load(folder: Path) -> Corpus:
+    """Read the index, labels, splits and availability of a folder of windows.
+
+    Raises
+    ------
+    ConsilienceError
+        If something is missing or no window has a label to learn from.
+    """
+    index = read_table(folder / "index.parquet", Labels)
+    splits = read_table(folder / "splits.parquet", Splits)
+    meta = json.loads((folder / "meta.json").read_text())
+    classes = tuple(meta["classes"])
+    missing = [float("nan")] * len(classes)
+    rows = [row if row is not None else missing for row in index["class_probability"].to_list()]
+    target = np.array(rows, np.float32).reshape(len(index), len(classes))
+    affect = index.select(AFFECT).to_numpy().astype(np.float32)
+    if not (np.isfinite(target).any() or np.isfinite(affect).any()):
+        raise ConsilienceError(
+            "no window has a label", str(folder / "index.parquet"), "check the annotations"
+        )
+    return Corpus(
+        folder=folder,
+        modalities=tuple(meta["modalities"]),
+        classes=classes,
+        dataset=meta["dataset"],
+        features={name: meta["features"][name] for name in meta["modalities"]},
+        variants={name: tuple(meta["variants"][name]) for name in meta["modalities"]},
+        index=index,
+        splits=splits,
+        available=np.load(folder / "availability.npy", allow_pickle=False),
+        target=target,
+        affect=affect,
+        encodings=meta.get("encodings", {}),
+    )
+
+
+def prepare(
+    corpus: Corpus, encoders: Mapping[str, Encoder], modality: str, variant: str = CLEAN
+) -> Tensor:
+    """Run an encoder's fixed step over all windows of a modality; rows not available are 0."""
+    windows = corpus.windows(modality, variant)
+    chunks = (
+        encoders[modality].prepare(torch.from_numpy(np.array(windows[start : start + 1024])))
+        for start in range(0, len(windows), 1024)
+    )
+    prepared = torch.cat(list(chunks))
+    available = torch.from_numpy(corpus.available[:, corpus.modalities.index(modality)])
+    prepared[~available] = 0.0
+    return torch.nan_to_num(prepared, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Standardisation of each run, from that run's training windows alone.
+
+    Attributes
+    ----------
+    mean, std : dict of str to Tensor, shape (R, 1, ...)
+        Of the prepared windows of each modality.
+    affect_mean, affect_std : Tensor, shape (R, 1, 2)
+    """
+
+    mean: dict[str, Tensor]
+    std: dict[str, Tensor]
+    affect_mean: Tensor
+    affect_std: Tensor
+
+    def inputs(self, prepared: Mapping[str, Tensor], index: Tensor, available: Tensor) -> Any:
+        """Return standardised windows (R, B, ...) per modality, 0 where not available.
+
+        Parameters
+        ----------
+        prepared : mapping of str to Tensor, shape (N, ...)
+        index : Tensor of int64, shape (R, B)
+        available : Tensor, shape (R, B, M)
+        """
+        result = {}
+        for position, (name, values) in enumerate(prepared.items()):
+            scaled = ((values[index] - self.mean[name]) / self.std[name]).clamp(-CLIP, CLIP)
+            result[name] = mask(scaled, available[..., position])
+        return result
+
+    def affect(self, values: Tensor) -> Tensor:
+        """Return valence and arousal (R, B, 2) in standardised units."""
+        return (values - self.affect_mean) / self.affect_std
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it by name, to be saved."""
+        named = {f"mean/{name}": value for name, value in self.mean.items()}
+        named |= {f"std/{name}": value for name, value in self.std.items()}
+        return {**named, "affect_mean": self.affect_mean, "affect_std": self.affect_std}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], modalities: Sequence[str]) -> Scaler:
+        """Invert `tensors`."""
+        return cls(
+            {name: tensors[f"mean/{name}"] for name in modalities},
+            {name: tensors[f"std/{name}"] for name in modalities},
+            tensors["affect_mean"],
+            tensors["affect_std"],
+        )
+
+
+def mask(values: Tensor, available: Tensor) -> Tensor:
+    """Set windows (R, B, ...) to 0 where `available` (R, B) is."""
+    shape = available.shape + (1,) * (values.ndim - available.ndim)
+    return torch.where(available.reshape(shape) > 0, values, 0.0)
+
+
+def fit_scaler(
+    corpus: Corpus,
+    prepared: Mapping[str, Tensor],
+    members: Sequence[NDArray[np.int64]],
+    affect: NDArray[np.float32],
+) -> Scaler:
+    """Measure mean and standard deviation over each run's own windows.
+
+    Of windows with a time axis, the last, over that too.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    prepared : mapping of str to Tensor, shape (N, ...)
+    members : sequence of ndarray, length R
+        Positions of each run's training windows.
+    affect : ndarray, shape (R, N, 2)
+        Valence and arousal as each run is told.
+    """
+    mean: dict[str, Tensor] = {}
+    std: dict[str, Tensor] = {}
+    for position, (name, values) in enumerate(prepared.items()):
+        own = [values[rows[corpus.available[rows, position]]] for rows in members]
+        moments = [_moments(part) for part in own]
+        mean[name] = torch.stack([m for m, _ in moments])[:, None]
+        std[name] = torch.stack([s for _, s in moments])[:, None]
+    scales = [
+        _moments(torch.from_numpy(own[rows])) for own, rows in zip(affect, members, strict=True)
+    ]
+    return Scaler(
+        mean,
+        std,
+        torch.stack([m for m, _ in scales])[:, None],
+        torch.stack([s for _, s in scales])[:, None],
+    )
+
+
+def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of every number; 1 for a deviation of 0.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n, n_numbers) or (n, n_numbers, n_times)
+    """
+    finite = values.isfinite()
+    over = (0, *range(2, values.ndim))
+    n = finite.sum(over, keepdim=True)[0].clamp(min=1)
+    mean = torch.where(finite, values, 0.0).sum(over, keepdim=True)[0] / n
+    std = (torch.where(finite, values - mean, 0.0).square().sum(over, keepdim=True)[0] / n).sqrt()
+    return mean, torch.where(std > 1e-6, std, 1.0)

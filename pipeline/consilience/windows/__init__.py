@@ -1,0 +1,1 @@
+"""Window layout, cutting and the window store."""

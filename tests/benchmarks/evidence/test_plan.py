@@ -1,0 +1,143 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.evidence import plan
+from benchmarks.evidence.claims import DEMO, FEW, NOISY, THREE, TWO
+from benchmarks.evidence.results import OUR_METHOD, OURS
+from benchmarks.evidence.tables import CONTROLS
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.schema import params
+
+EVIDENCE = Path(__file__).parents[3] / "benchmarks/evidence"
+CONTENT = yaml.safe_load((EVIDENCE / "experiments.yaml").read_text())
+
+SMALL = {
+    "corpora": {"demo": {"root": "data/raw/demo"}},
+    "entries": {"hybrid": {"method": "hybrid"}, "plain": {"method": "concat"}},
+    "groups": {"both": ["hybrid", "plain"]},
+    "experiments": {
+        "clean": {"corpus": "demo", "sensors": ["eeg"], "entries": ["plain", "both"]},
+    },
+    "cost": {"experiment": "clean", "entries": ["hybrid"]},
+}
+
+
+def write(folder: Path, **changes: object) -> Path:
+    path = folder / "experiments.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}))
+    return path
+
+
+def test_groups_stand_for_their_entries_once(tmp_path):
+    planned = plan.load(write(tmp_path))
+    assert planned.expanded(planned.experiments["clean"].entries) == ["plain", "hybrid"]
+
+
+def test_an_entry_has_its_methods_parameters(tmp_path):
+    planned = plan.load(write(tmp_path, entries={**SMALL["entries"], "plain": {"method": "kd"}}))
+    entry = planned.entry("plain")
+    assert (entry.name, entry.method) == ("plain", "kd")
+    assert entry.params == registry.find("methods", "kd").Params()
+
+
+TUNED = {
+    "entries": {**SMALL["entries"], "half": {"like": "hybrid", "unimodal": 0.5}},
+    "candidates": {"hybrid": [{"unimodal": 2.0}], "plain": [{"training": {"dropout": 0.1}}]},
+    "tuned": {"clean": "demo"},
+}
+
+
+def test_chosen_settings_change_an_entry_and_those_like_it(tmp_path):
+    planned = plan.load(write(tmp_path, **TUNED))
+    assert planned.trials("hybrid") == [{}, {"unimodal": 2.0}]
+    assert planned.entry("hybrid", {"unimodal": 2.0}).params.unimodal == 2
+    assert planned.entry("half", {"unimodal": 2.0}).params.unimodal == 0.5
+    (changes,) = planned.candidates["plain"]
+    trained = planned.entry("plain", changes).training.made(params.TrainingParams())
+    assert trained == params.TrainingParams(dropout=0.1)
+
+
+def tuned(**candidates: object) -> dict[str, object]:
+    return {**TUNED, "candidates": {**TUNED["candidates"], **candidates}}
+
+
+def chosen_on(name: str, **more: object) -> dict[str, object]:
+    other = {**SMALL["experiments"]["clean"], "chosen_on": name, **more}
+    return {**TUNED, "experiments": {**SMALL["experiments"], "other": other}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (tuned(hybrid=[]), "as often"),
+        (tuned(hybrid=[{"unimodal": 1.0}]), "twice"),
+        (tuned(hybrid=[{"ramp": 1.0}]), "ramp"),
+        (tuned(hybrid=[{"training": {"dropout": 0.1}}]), "parameters of its own"),
+        (tuned(plain=[{"training": {"epochs": 99}}]), "epochs"),
+        (tuned(half=[{"unimodal": 2.0}]), "half"),
+        ({**TUNED, "candidates": {"hybrid": [{"unimodal": 2.0}]}}, "'plain' of clean has none"),
+        ({**TUNED, "tuned": {"clean": "ravdess"}}, "on corpus 'ravdess'"),
+        ({"entries": {**SMALL["entries"], "half": {"like": "odd"}}}, "like no entry"),
+        (chosen_on("other"), "not tuned"),
+        (chosen_on("clean", scenario={"random_split": True}), "other folds"),
+        ({"entries": {"hybrid": {"method": "hybrit"}, "plain": {"method": "kd"}}}, "hybrid"),
+        ({"entries": {"hybrid": {}, "plain": {"method": "kd"}}}, "no method"),
+        ({"entries": {"hybrid": {"method": "kd", "ramps": 1}, "plain": {"method": "kd"}}}, "ramps"),
+        ({"groups": {"both": ["hybrid", "odd"]}}, "odd"),
+        ({"corpora": {"other": {"root": "x"}}}, "demo"),
+        ({"cost": {"experiment": "unclean", "entries": ["hybrid"]}}, "unclean"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(tmp_path, changes, told):
+    with pytest.raises(ConsilienceError, match=told) as caught:
+        plan.load(write(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_plan_is_told(tmp_path):
+    with pytest.raises(ConsilienceError, match="no plan"):
+        plan.load(tmp_path / "experiments.yaml")
+
+
+@pytest.fixture(scope="module")
+def planned() -> plan.Plan:
+    return plan.load(EVIDENCE / "experiments.yaml")
+
+
+def test_ours_is_ours(planned):
+    assert planned.entry(OURS).method == OUR_METHOD
+
+
+@pytest.mark.parametrize("corpus", CONTENT["corpora"])
+def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, corpus):
+    settings = params.load(EVIDENCE / corpus / "params.yaml")
+    assert settings.dataset.root == planned.corpora[corpus].root
+    for name, own in settings.modalities.items():
+        assert list(own.corruptions) == list(registry.find("modalities", name).Params.KNOWN)
+
+
+@pytest.mark.parametrize("name", CONTENT["experiments"])
+def test_every_experiment_has_its_sensors(planned, name):
+    experiment = planned.experiments[name]
+    settings = params.load(EVIDENCE / experiment.corpus / "params.yaml")
+    assert set(experiment.sensors) <= set(settings.modalities)
+
+
+def test_the_tables_look_for_experiments_that_are_planned(planned):
+    wanted = {TWO, THREE, DEMO, *NOISY, *FEW.values(), *CONTROLS}
+    assert wanted <= set(planned.experiments)
+
+
+def test_the_graph_names_files_that_exist():
+    stages = yaml.safe_load((EVIDENCE / "dvc.yaml").read_text())["stages"]
+    for stage in stages.values():
+        stage = stage.get("do", stage)
+        folder = EVIDENCE / "demo" if "wdir" in stage else EVIDENCE
+        code = [dep for dep in stage.get("deps", []) if "pipeline/" in dep]
+        assert all((folder / dep).exists() for dep in code)
+        module = re.search(r"\}\.(\w+)", stage["cmd"])
+        assert any(dep.endswith(f"pipeline/stages/{module[1]}.py") for dep in code)

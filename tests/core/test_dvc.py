@@ -1,0 +1,85 @@
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from consilience.core.dvc import Outcome, parse_graph, reproduce, stage_graph
+from consilience.core.errors import ConsilienceError
+
+Project = Callable[[float], Path]
+
+
+def test_graph_lists_upstream_stages_before_the_stages_that_need_them() -> None:
+    dot = 'strict digraph  {\n"c";\n"a@x";\n"b";\n"b" -> "c";\n"a@x" -> "c";\n"a@x" -> "b";\n}\n'
+    graph = parse_graph(dot)
+    assert graph == {"a@x": [], "b": ["a@x"], "c": ["b", "a@x"]}
+    assert list(graph) == ["a@x", "b", "c"]
+
+
+def test_graph_is_the_one_dvc_draws(project: Project) -> None:
+    project(0)
+    graph = asyncio.run(stage_graph())
+    assert set(graph.pop("align")) == {"ingest@audio", "ingest@face_au", "ingest@eeg"}
+    assert graph == {"ingest@audio": [], "ingest@face_au": [], "ingest@eeg": []}
+
+
+def test_a_folder_without_project_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConsilienceError, match="not inside of a DVC repository") as caught:
+        asyncio.run(stage_graph())
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_are_reported_while_the_stage_runs(project: Project) -> None:
+    project(2)
+    seen: dict[str, float] = {}
+    outcome = asyncio.run(
+        reproduce("ingest@eeg", 3, None, lambda line: seen.update({line: time.monotonic()}))
+    )
+    assert outcome == Outcome("ran")
+    assert time.monotonic() - seen["eeg may use 3 workers"] > 2
+
+
+def test_a_failed_stage_gives_its_own_last_line(project: Project) -> None:
+    (project(0) / "eeg.fails").touch()
+    outcome = asyncio.run(reproduce("ingest@eeg", 1, None, lambda line: None))
+    assert outcome == Outcome("failed", "eeg: the microphone is off (switch it on) (exited with 1)")
+
+
+def test_an_unknown_stage_gives_the_reason_of_dvc(project: Project) -> None:
+    project(0)
+    outcome = asyncio.run(reproduce("ingest@smell", 1, None, lambda line: None))
+    assert outcome.state == "failed"
+    assert "ingest@smell" in outcome.reason
+
+
+def test_a_stage_that_takes_too_long_fails(project: Project) -> None:
+    project(60)
+    outcome = asyncio.run(reproduce("ingest@eeg", 1, 0.2, lambda line: None))
+    assert outcome == Outcome("failed", "took longer than 0.2 s")
+
+
+def test_no_process_outlives_a_cancelled_stage(
+    project: Project, is_running: Callable[[int], bool]
+) -> None:
+    pid_file = project(60) / "eeg.pid"
+
+    async def cancel() -> None:
+        stage = reproduce("ingest@eeg", 1, None, lambda line: None)
+        running = asyncio.create_task(stage)
+        while not (pid_file.exists() and pid_file.read_text()):
+            await asyncio.sleep(0.05)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(cancel())
+    pid = int(pid_file.read_text())
+    deadline = time.monotonic() + 5
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(pid)

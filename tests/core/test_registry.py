@@ -1,0 +1,99 @@
+"""Another package offers a modality, and the pipeline uses it."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.ingest import ingest
+from consilience.ingest.catalog import build_catalog
+from consilience.scaffold import TEMPLATES
+from consilience.schema import params
+from consilience.testing import ModalityCase
+from consilience.testing.modality import check_features
+
+ROOT = Path(__file__).parents[2]
+NEWCOMER = runpy.run_path(str(ROOT / "tests/test_scaffold.py"))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Path:
+    """Install a package, my_sensors 1.0, that offers the docs' modality `gaze`."""
+    site = tmp_path / "site-packages"
+    (site / "my_sensors").mkdir(parents=True)
+    (site / "my_sensors/__init__.py").touch()
+    page = (ROOT / "docs/adding-a-modality.md").read_text()
+    code = next(iter(NEWCOMER["instructions"](page).values()))
+    text = (TEMPLATES / "modality.txt").read_text().replace("NAME", "gaze")
+    (site / "my_sensors/gaze.py").write_text(text.replace("Title", "Gaze"))
+    NEWCOMER["fill_in"](site / "my_sensors/gaze.py", code)
+    info = site / "my_sensors-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-sensors\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[consilience.modalities]\n"
+        "gaze = my_sensors.gaze:modality\n"
+        "eeg = my_sensors.gaze:modality\n"
+        "broken = my_sensors.nowhere:modality\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))  # for other processes
+    yield site
+    for name in [name for name in sys.modules if name.startswith("my_sensors")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def study(tmp_path) -> Path:
+    """Write two subjects' gaze and its manifest."""
+    root, rows = tmp_path / "study", []
+    root.mkdir()
+    for number in range(2):
+        columns = {"time_s": [n / 60 for n in range(120)], "x": [900.0 + number] * 120}
+        table = pl.DataFrame(columns | {"y": [500.0] * 120, "pupil_mm": [3.0] * 120})
+        table.write_csv(root / f"{number}.csv")
+        rows.append(f"s{number},p{number},gaze,{number}.csv")
+    text = "\n".join(["session,subject,modality,path", *rows])
+    (root / "recordings.csv").write_text(text)
+    return root
+
+
+def test_its_modality_is_found_checked_catalogued_and_ingested(package, study, tmp_path):
+    assert "gaze" in registry.names("modalities")
+    modality = registry.find("modalities", "gaze")
+    check_features(ModalityCase(modality, [(study / f"{n}.csv", None) for n in range(2)]))
+    content = params.defaults("folder", str(study))
+    assert content["modalities"]["gaze"]["hop_s"] == 0.1
+    settings = params.parse(content).modalities["gaze"]
+    dataset = registry.find("datasets", "folder").at(study)
+    table = build_catalog(dataset, study, ["gaze"]).recordings["gaze"]
+    (tmp_path / "out").mkdir()
+    results = ingest.ingest(table, study, "gaze", settings, tmp_path / "store", tmp_path / "out")
+    assert [(result.status, result.n_frames) for result in results] == [("ok", 20)] * 2
+
+
+def test_its_code_is_part_of_the_results_key(package):
+    modality = registry.find("modalities", "gaze")
+    before = ingest._fingerprint(modality, modality.Params())
+    assert any("Gaze: where the eyes look" in text for text in ingest._sources(modality))
+    assert before == ingest._fingerprint(modality, modality.Params())
+
+
+def test_a_name_of_ours_is_not_taken_over(package):
+    assert type(registry.find("modalities", "eeg")).__module__ == "consilience.modalities.eeg"
+
+
+def test_a_package_that_cannot_be_loaded_is_named(package):
+    with pytest.raises(ConsilienceError, match=r"'my-sensors' offers 'broken'.*my_sensors.nowhere"):
+        registry.find("modalities", "broken")
+
+
+def test_without_the_package_there_is_no_such_modality():
+    with pytest.raises(ConsilienceError, match="there is no modality 'gaze'"):
+        registry.find("modalities", "gaze")

@@ -1,0 +1,200 @@
+"""A model taken to recordings it never saw, through the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+import yaml
+
+from consilience.core.errors import ConsilienceError
+from consilience.evaluation import external
+from consilience.schema import params
+from consilience.synthesis.corpus import write_corpus
+from tests.evaluation.conftest import build_corpus
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+    Done = subprocess.CompletedProcess[str]
+
+CARD: dict[str, Any] = {
+    "method": "hybrid",
+    "dataset": "demo",
+    "classes": ["happy", "angry", "sad", "calm"],
+    "features": {"eeg": ["a"], "audio": ["b"]},
+    "subjects": {
+        "0": {"train": ["p1"], "validation": ["p2"], "test": ["p3"]},
+        "1": {"train": ["p2"], "validation": ["p3"], "test": ["p1"]},
+    },
+    "recipe": {"modalities": {"eeg": {}, "audio": {}}},
+}
+
+
+def bundle(folder: Path, card: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "card.json").write_text(json.dumps(card))
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def test_somebody_of_a_known_name_is_read_only_by_runs_that_held_them_out() -> None:
+    splits = external._splits(CARD, "demo", ["p1", "p9", "p1"], None)  # type: ignore[arg-type]
+    roles = {(fold, name): role for fold, name, role in splits.iter_rows()}
+    assert roles == {(0, "p1"): "train", (0, "p9"): "test", (1, "p1"): "test", (1, "p9"): "test"}
+    elsewhere = external._splits(CARD, "ravdess", ["p1"], None)  # type: ignore[arg-type]
+    assert elsewhere["role"].to_list() == ["test", "test"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["happy", "sad"]}, "the model does not know its classes angry, calm"),
+        ({"recipe": {"modalities": {"face_au": {}}}}, "it does not offer face_au"),
+        ({"recipe": {"modalities": {"eeg": {"chanels": []}}}}, "chanels"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_one_clear_line(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    recipe = {**CARD["recipe"], "alignment": {}, "annotation": {}, "windows": {}}
+    card = {**CARD, "recipe": recipe, "params": {}, "training": {}, **change}
+    with pytest.raises(ConsilienceError, match=message) as told:
+        external.evaluate_bundle(bundle(tmp_path / "model", card), tmp_path, "demo", grid=False)
+    assert "\n" not in str(told.value)
+
+
+def test_an_incomplete_bundle_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConsilienceError, match=r"there is no model\.safetensors"):
+        external.read_card(tmp_path)
+    old = {key: value for key, value in CARD.items() if key != "recipe"}
+    with pytest.raises(ConsilienceError, match="it lacks recipe"):
+        external.read_card(bundle(tmp_path, old))
+    (tmp_path / "card.json").write_text("{")
+    with pytest.raises(ConsilienceError, match="not JSON"):
+        external.read_card(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(make_project: Callable[[], Project]) -> Project:
+    """Give a project with a model of four people, and recordings of one of them and two others."""
+    project = make_project()
+    project.configure(modalities=["eeg", "audio"])  # pictures take long to read
+    content = yaml.safe_load((project.folder / "params.yaml").read_text())
+    project.repro("train@hybrid")
+
+    more = params.SynthesisParams(**{**content["synthesis"], "subjects": 6})
+    others = project.folder / "others"
+    write_corpus(more, others, project.folder / "truth")
+    known = [f"sub-{number:02}" for number in (1, 2, 3)]
+    for name in known:
+        shutil.rmtree(others / name)
+    manifest = pl.read_csv(others / "recordings.csv").filter(~pl.col("subject").is_in(known))
+    manifest.write_csv(others / "recordings.csv")
+    return project
+
+
+def evaluate(project: Project, *options: str) -> tuple[Done, dict[str, Any]]:
+    done = project.run(
+        "consilience",
+        *("evaluate", "data/models/hybrid", "others", "--dataset", "demo"),
+        *("--json", "found.json", *options),
+    )
+    return done, json.loads((project.folder / "found.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def first(trained: Project) -> tuple[Done, dict[str, Any]]:
+    return evaluate(trained)
+
+
+@pytest.mark.slow
+def test_other_people_are_scored_with_all_sensors_and_every_subset(
+    first: tuple[Done, dict[str, Any]],
+) -> None:
+    done, found = first
+    assert found["subjects"] == ["sub-04", "sub-05", "sub-06"]
+    assert found["subjects_met_in_training"] == ["sub-04"]
+    assert "subjects of these names: sub-04" in done.stderr
+    figures = found["figures"]
+    assert {"all", "without_eeg", "only_audio", "ece", "aurc"} <= set(figures)
+    assert "grid" not in figures
+    for name in ("all", "nll"):
+        assert figures[name]["low"] <= figures[name]["estimate"] <= figures[name]["high"]
+    assert len(found["conditions"]) == 3
+    assert "without eeg" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_second_evaluation_reads_no_recording_again_and_says_the_same(
+    trained: Project, first: tuple[Done, dict[str, Any]]
+) -> None:
+    again, found = evaluate(trained)
+    assert "0 processed" in again.stderr
+    assert "  processed" not in again.stderr
+    assert found == first[1]
+
+
+@pytest.mark.slow
+def test_the_grid_spoils_every_sensor_of_the_recordings(
+    trained: Project, first: tuple[Done, dict[str, Any]]
+) -> None:
+    _, found = evaluate(trained, "--grid")
+    kinds = {condition["kind"] for condition in found["conditions"]}
+    assert {"subset", "noise", "conflict", "missing", "everything", "desync"} <= kinds
+    assert found["figures"]["all"] == first[1]["figures"]["all"]
+    assert {(own["modality"], own["kind"]) for own in found["kinds"]} >= {("eeg", "noise")}
+
+
+def test_features_that_the_model_does_not_know_are_told() -> None:
+    corpus = build_corpus(("eeg", "audio"))
+    card = {**CARD, "features": {"eeg": ["number"], "audio": ["pitch_hz", "level_db"]}}
+    with pytest.raises(ConsilienceError, match=r"modality audio: 1 features .* such as number"):
+        external._check_features(corpus, card)
+
+
+def test_labels_follow_the_models_order_of_the_classes() -> None:
+    corpus = build_corpus(("eeg", "audio"))
+    card = {"classes": ["sad", *reversed(corpus.classes)]}
+    again = external._relabelled(corpus, card)
+    named = [again.classes[place] for place in again.target.argmax(1)]
+    assert named == [corpus.classes[place] for place in corpus.target.argmax(1)]
+    assert (again.target[:, 0] == 0).all()
+
+
+def actors(source: Path, target: Path, numbers: list[int]) -> None:
+    """Copy fifteen clips of each actor, and their action units."""
+    for number in numbers:
+        own = target / f"Actor_{number:02}"
+        own.mkdir(parents=True)
+        for clip in sorted(source.glob(f"Actor_{number:02}/03-01-*-01-01-{number:02}.flac")):
+            shutil.copyfile(clip, own / clip.name)
+    name = "openface_au35_clipmean.csv"
+    clips = [path.stem.removeprefix("03-") for path in target.rglob("*.flac")]
+    pl.read_csv(source / name).filter(pl.col("clip").is_in(clips)).write_csv(target / name)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_actors_held_out_are_scored_clip_by_clip(tmp_project: Project, real_data: Path) -> None:
+    actors(real_data / "ravdess", tmp_project.folder / "met", [1, 2, 3, 4])
+    actors(real_data / "ravdess", tmp_project.folder / "unmet", [5, 6])
+    tmp_project.configure("ravdess", "met", training={"epochs": 15, "seeds": [0]})
+    tmp_project.repro("train@hybrid")
+    done = tmp_project.run(
+        "consilience",
+        *("evaluate", "data/models/hybrid", "unmet", "--dataset", "ravdess"),
+        *("--json", "found.json"),
+    )
+    found = json.loads((tmp_project.folder / "found.json").read_text())
+    assert found["subjects"] == ["Actor_05", "Actor_06"]
+    assert found["windows"] == 30
+    assert found["subjects_met_in_training"] == []
+    assert "warning" not in done.stderr
+    assert found["figures"]["all"]["estimate"] > 1.5 / 8

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consilience.evaluation.protocol import (
+    MISSING_RATES,
+    Condition,
+    _thinned,
+    conditions,
+    donors,
+    kinds,
+    portions,
+    read,
+    show,
+)
+from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
+
+CORPUS = build_corpus()
+SUBJECT = CORPUS.index["subject"].to_numpy()
+TRUTH = CORPUS.target.argmax(1)
+
+
+def test_every_subset_and_variant_is_asked_once_and_the_full_subset_first() -> None:
+    asked = conditions(CORPUS)
+    assert len(asked) == len(set(asked))
+    assert asked[0] == Condition("subset", ("eeg", "audio", "video"))
+    assert len([c for c in asked if c.kind == "subset"]) == 7
+    variants = {(c.modalities[0], f"{c.kind}_{c.severity}") for c in asked if c.severity}
+    for name in CORPUS.modalities:
+        assert {(name, variant) for variant in CORPUS.variants[name]} <= variants
+    assert [c.modalities for c in asked if c.kind == "conflict"] == [
+        (m,) for m in CORPUS.modalities
+    ]
+    assert [c.severity for c in asked if c.kind == "missing"] == [1, 2, 3, 4, 5]
+    assert asked[-1] == Condition("everything", CORPUS.modalities, 5)
+
+
+def test_a_single_sensor_can_neither_conflict_nor_go_missing() -> None:
+    asked = conditions(build_corpus(("eeg",)))
+    assert {c.kind for c in asked} == {"subset", "noise", "hum", "desync", "everything"}
+
+
+def test_severities_are_those_found() -> None:
+    assert kinds(CORPUS, "eeg") == {"noise": (1, 3, 5), "hum": (1, 5), "desync": (2,)}
+
+
+def test_donors_are_of_the_same_role_and_of_another_person_and_class() -> None:
+    for fold, name in [(0, "eeg"), (1, "audio"), (2, "video")]:
+        found = donors(CORPUS, fold, name)
+        column = CORPUS.modalities.index(name)
+        for role in ("validation", "test"):
+            rows = CORPUS.members(fold, role)
+            several = CORPUS.available[rows, column] & (CORPUS.available[rows].sum(1) > 1)
+            assert ((found[rows] >= 0) == several).all()
+            own, lent = rows[several], found[rows[several]]
+            assert np.isin(lent, rows).all()
+            assert CORPUS.available[lent, column].all()
+            assert (SUBJECT[own] != SUBJECT[lent]).all()
+            assert (TRUTH[own] != TRUTH[lent]).all()
+        assert (found[CORPUS.members(fold, "train")] == -1).all()
+        np.testing.assert_array_equal(found, donors(CORPUS, fold, name))
+
+
+def test_a_fold_with_one_test_subject_borrows_from_validation_and_never_the_other_way() -> None:
+    corpus = build_corpus(roles=["test", "validation", "validation", "train", "train"])
+    found = donors(corpus, 0, "audio")
+    tested = corpus.members(0, "test")
+    assert (found[tested] >= 0).all()
+    assert np.isin(found[tested], corpus.members(0, "validation")).all()
+    lone = build_corpus(roles=["test", "test", "validation", "train", "train", "train"])
+    assert (donors(lone, 0, "audio")[lone.members(0, "validation")] == -1).all()
+
+
+@given(st.integers(0, 200), st.sampled_from(MISSING_RATES), st.integers(2, 4))
+@settings(max_examples=60)
+def test_missing_takes_the_rate_it_says_and_leaves_every_window_one(seed, rate, n_sensors) -> None:
+    present = np.random.default_rng(seed).random((50, n_sensors)) < 0.8
+    left = _thinned(present, rate)
+    assert not (left & ~present).any()
+    np.testing.assert_array_equal(left.any(1), present.any(1))
+    removable = present.sum() - present.any(1).sum()
+    assert present.sum() - left.sum() == min(round(rate * present.sum()), removable)
+
+
+def test_what_is_missing_at_a_low_rate_is_missing_at_every_higher_one() -> None:
+    shown = [show(Condition("missing", CORPUS.modalities, s), CORPUS, 0) for s in range(1, 6)]
+    for milder, worse in pairwise(shown):
+        assert not (worse.available & ~milder.available).any()
+
+
+def inputs(condition: Condition) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Return fold 0's test windows: positions, (window, variant) shown, availability."""
+    parts = list(
+        portions(
+            plain_scaler(CORPUS, 1), RUNS[:1], CORPUS, numbered(CORPUS), condition, ("test",), 7
+        )
+    )
+    rows = np.concatenate([part.rows[0][part.counted[0]] for part in parts])
+    available = np.concatenate([part.available[0][part.counted[0]] for part in parts])
+    values = {
+        name: 1000 * np.concatenate([part.inputs[name][0][part.counted[0]] for part in parts])
+        for name in CORPUS.modalities
+    }
+    return rows, values, available > 0
+
+
+def test_a_corruption_spoils_one_modality_and_hides_none() -> None:
+    rows, values, available = inputs(Condition("hum", ("eeg",), 5))
+    np.testing.assert_array_equal(rows, CORPUS.members(0, "test"))
+    np.testing.assert_array_equal(available, CORPUS.available[rows])
+    place = 1 + CORPUS.variants["eeg"].index("hum_5")
+    assert (values["eeg"][available[:, 0], 1].round() == place).all()
+    assert (values["audio"][:, 1] == 0).all()
+
+
+def test_a_conflict_shows_the_donor_in_one_sensor_and_the_window_in_the_others() -> None:
+    rows, values, available = inputs(Condition("conflict", ("audio",)))
+    found = donors(CORPUS, 0, "audio")[rows]
+    assert (found >= 0).all()
+    np.testing.assert_array_equal(values["audio"][:, 0].round(), found)
+    there = available[:, 0]
+    np.testing.assert_array_equal(values["eeg"][there, 0].round(), rows[there])
+
+
+def test_everything_spoils_all_sensors_at_the_worst_in_several_ways() -> None:
+    _, values, available = inputs(Condition("everything", CORPUS.modalities, 5))
+    for column, name in enumerate(CORPUS.modalities):
+        worst = {1 + i for i, v in enumerate(CORPUS.variants[name]) if v.endswith("_5")}
+        assert set(values[name][available[:, column], 1].round()) == worst
+
+
+@pytest.mark.parametrize("condition", conditions(CORPUS)[:2] + conditions(CORPUS)[-8:])
+def test_every_run_reads_its_own_test_windows_and_no_others(condition: Condition) -> None:
+    scaler = plain_scaler(CORPUS, len(RUNS))
+    readings = read(Oracle(3), scaler, RUNS, CORPUS, numbered(CORPUS), condition)  # type: ignore[arg-type]
+    for number, run in enumerate(RUNS):
+        told = np.isfinite(readings.logits[number]).all(1)
+        expected = np.zeros(len(told), bool)
+        expected[CORPUS.members(run.fold, "test")] = True
+        np.testing.assert_array_equal(
+            told, expected & show(condition, CORPUS, run.fold).available.any(1)
+        )
+        if condition.kind == "subset":
+            np.testing.assert_array_equal(readings.logits[number, told].argmax(1), TRUTH[told])

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consilience.core.errors import ConsilienceError
+from consilience.evaluation import protocol, scorer
+from consilience.evaluation.aggregate import by_kind, compare, corruption_error, figures_of, summary
+from consilience.evaluation.protocol import Condition, Readings, conditions
+from consilience.evaluation.resampling import subject_weights
+from consilience.evaluation.scorer import Evaluated, evaluate, resampled
+from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
+
+CORPUS = build_corpus()
+ASKED = conditions(CORPUS)
+WEIGHTS = subject_weights(6, 200)
+READ = partial(
+    protocol.read,
+    Oracle(3),  # type: ignore[arg-type]
+    plain_scaler(CORPUS, len(RUNS)),
+    RUNS,
+    CORPUS,
+    numbered(CORPUS),
+)
+
+
+def softened(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+    """Read as the oracle does, but take every fifth window for another class."""
+    readings = READ(condition, roles)
+    readings.logits[:, ::5] = np.roll(readings.logits[:, ::5], 1, axis=-1)
+    return readings
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Evaluated:
+    return evaluate(READ, RUNS, CORPUS, ASKED, 10, keep=ASKED[:1])
+
+
+@pytest.fixture(scope="module")
+def worse() -> Evaluated:
+    return evaluate(softened, RUNS, CORPUS, ASKED, 10)
+
+
+def estimate(evaluated: Evaluated) -> dict[str, float]:
+    return {n: v[0] for n, v in summary(resampled(evaluated, np.ones((1, 6)))).items()}
+
+
+def test_an_oracle_is_always_right_but_where_sensors_contradict_one_another(
+    oracle: Evaluated,
+) -> None:
+    found = estimate(oracle)
+    alike = ("all", "without_eeg", "only_video", "noise", "missing", "everything", "severe")
+    for name in (*alike, "relative_robustness", "retained", "subsets_worst"):
+        assert found[name] == pytest.approx(1), name
+    assert 0.5 < found["conflict"] < 1  # a window with two sensors is one vote against one
+    assert found["grid"] == pytest.approx((7 + 3 + 3 * found["conflict"]) / 13)
+    assert found["grid"] == found["grid_balanced_accuracy"]
+    assert found["aurc"] == 0
+    assert found["grid_aurc"] < 0.1
+
+
+def test_the_guilty_sensor_and_the_incoherent_window_are_told(oracle: Evaluated) -> None:
+    found = estimate(oracle)
+    # Where three sensors are there the guilty one agrees with none; of two, both disagree.
+    assert found["guilty_auroc"] > 0.95
+    assert 0.8 < found["guilty_named"] < 1
+    assert found["incoherence_auroc"] == 1
+    assert found["faulty_auroc"] == 0.5  # a corrupted sensor still votes right
+    assert found["bolder"] == 0
+    assert found["vacuity_spearman"] == pytest.approx(1)
+    assert found["out_of_distribution_auroc"] == 1
+
+
+def test_every_test_window_is_counted_once_a_seed(oracle: Evaluated) -> None:
+    counts = oracle.sums["confusion"].sum((-1, -2))
+    assert counts.shape == (len(ASKED), 2, 6)
+    per_condition = counts.sum(2)
+    assert (per_condition[0] == len(CORPUS.index)).all()
+    for number, condition in enumerate(ASKED):
+        if condition.kind == "conflict":
+            column = CORPUS.modalities.index(condition.modalities[0])
+            several = CORPUS.available[:, column] & (CORPUS.available.sum(1) > 1)
+            assert (per_condition[number] == several.sum()).all()
+
+
+def test_what_is_stored_says_the_same(oracle: Evaluated, tmp_path: Path) -> None:
+    oracle.save(tmp_path)
+    again = Evaluated.load(tmp_path)
+    assert (again.conditions, again.modalities) == (oracle.conditions, oracle.modalities)
+    assert (again.subjects, again.seeds) == (oracle.subjects, oracle.seeds)
+    first, second = figures_of(oracle, 100), figures_of(again, 100)
+    for name, values in first.sample.items():
+        np.testing.assert_array_equal(values, second.sample[name])
+    with pytest.raises(ConsilienceError, match="the evaluation is missing"):
+        Evaluated.load(tmp_path / "elsewhere")
+
+
+def test_methods_are_compared_on_the_same_draws(oracle: Evaluated, worse: Evaluated) -> None:
+    first, second = figures_of(oracle, 200), figures_of(worse, 200)
+    found = compare(first, second)
+    assert found["all"].difference == pytest.approx(
+        first.sample["all"][0] - second.sample["all"][0]
+    )
+    assert found["all"].low > 0.1
+    assert found["all"].p_value == pytest.approx(2 / 2**6)
+    assert found["all"].n_subjects == 6
+    own = compare(first, first)
+    assert own["grid"] == (0, 0, 0, 1, 6)
+
+
+def test_corruption_error_is_one_against_oneself_and_zero_without_errors(
+    oracle: Evaluated, worse: Evaluated
+) -> None:
+    flawless, flawed = resampled(oracle, WEIGHTS), resampled(worse, WEIGHTS)
+    np.testing.assert_allclose(corruption_error(flawed, flawed), 1)
+    np.testing.assert_allclose(corruption_error(flawless, flawed), 0, atol=1e-12)
+
+
+def test_kinds_are_told_apart(oracle: Evaluated) -> None:
+    found = by_kind(resampled(oracle, WEIGHTS))
+    assert set(found) == {
+        *(("eeg", kind) for kind in ("noise", "hum", "desync")),
+        *(("audio", kind) for kind in ("noise", "babble")),
+        ("video", "noise"),
+    }
+    assert all(len(v) == len(WEIGHTS) for kind in found.values() for v in kind.values())
+
+
+def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
+    def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+        readings = READ(condition, roles)
+        readings.logits[1::2] *= 0  # the second seed knows nothing
+        return readings
+
+    whole = evaluate(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1], ensemble=True)
+    apart = evaluate(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1])
+    assert (whole.seeds, apart.seeds) == ([0], [0, 1])
+    probability = whole.kept[ASKED[0]].probability
+    assert probability.shape == (1, len(CORPUS.index), 3)
+    np.testing.assert_allclose(probability[0], apart.kept[ASKED[0]].probability.mean(0))
+
+
+def test_tables_hold_every_window_and_every_score(oracle: Evaluated) -> None:
+    windows = scorer.window_table(oracle.kept[ASKED[0]], CORPUS)
+    assert windows["window"].to_list() == CORPUS.index["window"].to_list()
+    assert (windows["actual"] == windows["predicted"]).all()
+    assert windows["reliability_eeg"].null_count() == (~CORPUS.available[:, 0]).sum()
+    scores = scorer.score_table("oracle", oracle, CORPUS)
+    metrics = scores["metric"].n_unique()
+    assert scores.height == len(ASKED) * 2 * 6 * metrics
+    own = scores.filter(metric="balanced_accuracy", condition="subset", subject="p3")
+    assert own["value"].to_list() == [1.0] * own.height
+    bins = scorer.reliability_table(oracle)
+    assert bins["predictions"].sum() == 2 * len(CORPUS.index)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from consilience.evaluation.summary import short_table
+
+
+def test_the_table_fits_eighty_columns_and_shows_every_figure():
+    names = ["all", "without_eeg", "without_audio", "without_video", "noise", "grid", "ece"]
+    values = {name: 0.1 * place for place, name in enumerate(names, start=1)}
+    values |= {f"{name}_low": 0.9 for name in names}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(short_table({"coherence_transfer": values, "concat": values}, 4, "concat"))
+    lines = console.export_text().splitlines()
+    row = next(line for line in lines if "coherence transfer" in line)
+    assert row.split()[2:] == ["0.100", "0.200", "0.300", "0.400", "0.500", "0.600", "0.700"]
+    assert any("no eeg" in line and "ECE" in line for line in lines)
+    assert any("chance 0.250" in line for line in lines)

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.datasets.base import Entry, Listing
+from consilience.ingest.catalog import build_catalog
+from consilience.modalities.audio import Audio
+from consilience.modalities.base import Header
+from consilience.schema.tables import Annotations, Pulses, Recordings, Trials, frame_of
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
+
+
+class Listed:
+    """A dataset that lists what it is given."""
+
+    name, classes, clock, modalities, preset = "listed", ("calm",), "shared", ("audio",), {}
+
+    def __init__(self, *entries: Entry, annotations: list[dict[str, object]] | None = None):
+        self.entries, self.annotations = list(entries), annotations or []
+
+    def list(self, root: Path) -> Listing:
+        return Listing(
+            self.entries,
+            frame_of([], Trials),
+            frame_of([], Pulses),
+            frame_of(self.annotations, Annotations),
+        )
+
+
+def entry(path: str, session: str = "one", **more: object) -> Entry:
+    return Entry(session, "someone", "audio", path, **more)
+
+
+def tone(path: Path, rate_hz: int = 16000, name: str = "tone") -> None:
+    sound = 0.1 * generator(name).standard_normal(rate_hz)
+    soundfile.write(path, sound.astype(np.float32), rate_hz)
+
+
+def rows(root: Path, *entries: Entry) -> dict[str, dict[str, object]]:
+    table = build_catalog(Listed(*entries), root, ["audio"]).recordings["audio"]
+    Recordings.validate(table)
+    return {row["path"]: row for row in table.iter_rows(named=True)}
+
+
+def test_a_good_recording_is_described(tmp_path):
+    tone(tmp_path / "a.wav")
+    row = rows(tmp_path, entry("a.wav", declared_rate_hz=16000.0))["a.wav"]
+    assert (row["status"], row["reason"]) == ("ok", None)
+    assert (row["recording"], row["rate_hz"], row["n_channels"]) == ("one_audio", 16000.0, 1)
+    assert row["duration_s"] == pytest.approx(1.0)
+    assert len(row["content_hash"]) == 64
+
+
+def test_a_recording_has_its_datasets_clock_unless_it_is_an_exception(tmp_path):
+    tone(tmp_path / "a.wav", name="a")
+    tone(tmp_path / "b.wav", name="b")
+    table = rows(tmp_path, entry("a.wav"), entry("b.wav", session="two", clock="anchors"))
+    assert (table["a.wav"]["clock"], table["b.wav"]["clock"]) == ("shared", "anchors")
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("gone.wav", None, "no such file"),
+        ("empty.wav", b"", "empty"),
+        ("noise.wav", bytes(range(256)) * 8, ""),
+        ("voice.docx", b"words", r"\.docx is no audio format"),
+    ],
+)
+def test_a_bad_file_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path, path, content, reason):
+    tone(tmp_path / "good.wav")
+    if content is not None:
+        (tmp_path / path).write_bytes(content)
+    table = rows(tmp_path, entry("good.wav"), entry(path, session="two"))
+    assert table["good.wav"]["status"] == "ok"
+    assert table[path]["status"] == ("missing" if content is None else "quarantined")
+    assert table[path]["reason"]
+    assert re.search(reason, table[path]["reason"])
+
+
+def test_a_rate_that_contradicts_the_header_is_told_with_both(tmp_path):
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "b.wav", name="other")
+    table = rows(tmp_path, entry("a.wav", declared_rate_hz=44100.0), entry("b.wav", session="two"))
+    assert table["a.wav"]["status"] == "quarantined"
+    assert "16000 Hz" in table["a.wav"]["reason"]
+    assert "44100 Hz" in table["a.wav"]["reason"]
+
+
+def test_the_second_of_two_recordings_of_a_session_is_a_duplicate(tmp_path):
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "b.wav", name="other")
+    table = rows(tmp_path, entry("b.wav"), entry("a.wav"))
+    assert table["a.wav"]["status"] == "ok"
+    assert table["b.wav"]["reason"] == "duplicate of a.wav"
+
+
+def test_the_same_bytes_in_two_sessions_are_a_duplicate(tmp_path):
+    tone(tmp_path / "a.wav")
+    tone(tmp_path / "b.wav")
+    table = rows(tmp_path, entry("a.wav", session="one"), entry("b.wav", session="two"))
+    assert table["b.wav"]["reason"] == "duplicate of a.wav"
+
+
+def test_a_broken_first_take_does_not_condemn_the_second(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"")
+    tone(tmp_path / "b.wav")
+    table = rows(tmp_path, entry("a.wav"), entry("b.wav"))
+    assert table["b.wav"]["status"] == "ok"
+
+
+def test_no_path_leads_out_of_the_dataset(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    tone(root / "good.wav")
+    tone(tmp_path / "outside.wav", name="other")
+    (root / "link.wav").symlink_to(tmp_path / "outside.wav")
+    table = rows(
+        root,
+        entry("good.wav"),
+        entry("../outside.wav", session="two"),
+        entry("link.wav", session="three"),
+    )
+    assert "out of the dataset" in table["../outside.wav"]["reason"]
+    assert "out of the dataset" in table["link.wav"]["reason"]
+
+
+def test_annotations_that_name_no_recording_become_a_problem(tmp_path):
+    tone(tmp_path / "a.wav")
+    rows_of = {"annotator": "x", "target": "emotion", "start_s": 0.0, "end_s": 1.0, "value": None}
+    annotations = [{**rows_of, "session": name, "label": "calm"} for name in ("one", "nobody")]
+    catalog = build_catalog(Listed(entry("a.wav"), annotations=annotations), tmp_path, ["audio"])
+    assert catalog.annotations["session"].to_list() == ["one"]
+    assert "nobody" in catalog.problems["what"].item()
+
+
+def test_a_modality_that_is_not_offered_is_an_error(tmp_path):
+    with pytest.raises(
+        ConsilienceError, match=r"no recording of modality 'eeg' \(it offers: audio"
+    ):
+        build_catalog(Listed(entry("a.wav")), tmp_path, ["eeg"])
+
+
+def test_a_root_that_is_no_folder_is_an_error(tmp_path):
+    with pytest.raises(ConsilienceError, match=r"dataset\.root"):
+        build_catalog(Listed(), tmp_path / "nowhere", ["audio"])
+
+
+@pytest.mark.parametrize("session", ["../escape", "a/b", "..", ".hidden", "s" * 151, "a\\b"])
+def test_a_session_that_is_no_file_name_is_quarantined(tmp_path, session):
+    tone(tmp_path / "a.wav")
+    row = rows(tmp_path, entry("a.wav", session=session))["a.wav"]
+    assert row["status"] == "quarantined"
+    assert "cannot be part of a file name" in row["reason"]
+
+
+def test_undecodable_and_control_characters_are_escaped(tmp_path):
+    name = os.fsdecode(b"t\xfcr\x07.wav")
+    (tmp_path / name).touch()
+    listed = Listed(entry(name))
+    listing = listed.list(tmp_path)
+    listing.problems.append((name, "odd\nname", "rename it"))
+    listed.list = lambda root: listing
+    catalog = build_catalog(listed, tmp_path)
+    table = Recordings.validate(catalog.recordings["audio"])
+    assert table["path"].item() == r"t\udcfcr\x07.wav"
+    assert "rename it" in table["reason"].item()
+    assert catalog.problems["what"].to_list()[0] == r"odd\nname"
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (Header(float("nan"), 1, 1.0), "nan Hz"),
+        (Header(float("inf"), 1, 1.0), "inf Hz"),
+        (Header(16000.0, 1, float("inf")), "inf s"),
+        (Header(16000.0, 1, 1e9), "1e+09 s"),
+        (Header(16000.0, 1, -1.0), "-1 s"),
+    ],
+)
+def test_a_header_that_cannot_be_is_quarantined(tmp_path, monkeypatch, header, told):
+    tone(tmp_path / "a.wav")
+    monkeypatch.setattr(Audio, "probe", lambda *_: header)
+    row = rows(tmp_path, entry("a.wav"))["a.wav"]
+    assert row["status"] == "quarantined"
+    assert told in row["reason"]
+
+
+def test_without_modalities_all_that_are_listed_are_checked(tmp_path):
+    tone(tmp_path / "a.wav")
+    catalog = build_catalog(Listed(entry("a.wav")), tmp_path)
+    assert (list(catalog.recordings), catalog.classes) == (["audio"], ("calm",))
+
+
+def test_another_reading_takes_the_recordings_of_the_first(tmp_path):
+    hiss = generator("hiss").standard_normal(16000)
+    soundfile.write(tmp_path / "a.wav", 0.1 * hiss, 16000)
+    catalog = build_catalog(Listed(Entry("s", "p", "audio", "a.wav")), tmp_path, ["log_mel"])
+    row = catalog.recordings["log_mel"].row(0, named=True)
+    assert (row["recording"], row["path"], row["status"]) == ("s_log_mel", "a.wav", "ok")

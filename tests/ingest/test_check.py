@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+from typer.testing import CliRunner
+
+from consilience.cli import app
+from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
+from consilience.ingest import check
+from consilience.schema import params
+
+MANIFEST = """\
+session,subject,modality,path,clock
+s1,ada,audio,a.wav,shared
+s2,ada,audio,b.wav,anchors
+s3,bob,audio,gone.wav,shared
+s4,bob,audio,broken.wav,shared
+s5,bob,audio,copy.wav,shared
+"""
+ANNOTATIONS = """\
+session,annotator,target,start_s,end_s,label,value
+s1,rater,emotion,0,1,calm,
+s1,self,valence,0,1,,0.5
+nobody,rater,emotion,0,1,sad,
+s1,rater,emotion,1,0,sad,
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "recordings.csv").write_text(MANIFEST)
+    (folder / "annotations.csv").write_text(ANNOTATIONS)
+    for name in ("a", "b"):
+        noise = 0.1 * generator("check", name).standard_normal(32000)
+        soundfile.write(folder / f"{name}.wav", noise.astype(np.float32), 16000)
+    (folder / "copy.wav").write_bytes((folder / "a.wav").read_bytes())
+    (folder / "broken.wav").write_bytes(b"nothing")
+    return folder
+
+
+def run(*words: object):
+    return CliRunner().invoke(app, ["check", *map(str, words)], catch_exceptions=False)
+
+
+def test_what_there_is_and_what_is_wrong(root):
+    content = check.check("folder", root).as_json()
+    assert (content["subjects"], content["sessions"]) == (1, 2)
+    audio = content["modalities"]["audio"]
+    assert (audio["ok"], audio["quarantined"], audio["missing"]) == (2, 2, 1)
+    assert audio["hours"] == pytest.approx(4 / 3600, abs=1e-4)
+    assert content["rates_hz"] == {"audio": {"16000": 2}}
+    assert content["clocks"]["to_align_without_pulses"] == ["s2"]
+    said = content["annotations"]
+    assert (said["annotators"], said["annotated_sessions"], said["sessions"]) == (2, 1, 5)
+    assert said["classes"] == {"calm": 1, "sad": 0}
+    assert said["sessions_without"] == ["s2", "s3", "s4", "s5"]
+    told = {row["where"]: row["what"] for row in content["problems"]}
+    assert told["gone.wav"] == "listed, but there is no such file"
+    assert told["copy.wav"] == "duplicate of a.wav"
+    assert "broken.wav" in told
+    assert "not after start_s" in told["annotations.csv line 5"]
+    assert "nobody" in told["annotations"]
+    assert all(row["remedy"] for row in content["problems"])
+
+
+def test_it_is_printed_with_file_and_remedy(root):
+    done = run(root, "--dataset", "folder")
+    for part in ("1 subjects, 2 sessions", "16000 (2)", "problems: 5", "gone.wav: listed"):
+        assert part in done.output
+    assert "annotations.csv line 5: end_s is not after start_s" in done.output
+
+
+def test_the_policy_decides_how_it_ends(root, tmp_path):
+    assert run(root, "--dataset", "folder").exit_code == 0
+    assert run(root, "--dataset", "folder", "--on-problem", "fail").exit_code == 1
+    (root / "annotations.csv").unlink()
+    (root / "recordings.csv").write_text("\n".join(MANIFEST.splitlines()[:3]))
+    assert run(root, "--dataset", "folder", "--on-problem", "fail").exit_code == 0
+    (root / "recordings.csv").write_text("\n".join([MANIFEST.splitlines()[0], "x,y,audio,no.wav,"]))
+    assert run(root, "--dataset", "folder").exit_code == 1
+
+
+def test_the_json_file_has_everything(root, tmp_path):
+    run(root, "--dataset", "folder", "--json", tmp_path / "found.json")
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content == json.loads(json.dumps(check.check("folder", root).as_json()))
+    assert {row["status"] for row in content["recordings"]} == {"ok", "quarantined", "missing"}
+
+
+def test_params_of_the_same_dataset_say_what_and_how(root):
+    content = params.defaults("folder", str(root), ["audio"])
+    content["dataset"]["on_problem"] = "fail"
+    params.PARAMS_FILE.write_text(params.document(content))
+    assert check.stated("folder") == (("audio",), "fail")
+    assert check.stated("ravdess") == ((), "quarantine")
+    assert run(root, "--dataset", "folder").exit_code == 1
+    assert run(root, "--dataset", "folder", "--on-problem", "quarantine").exit_code == 0
+
+
+def test_what_a_reader_remarks_stands_with_its_file(root, monkeypatch):
+    from consilience.modalities.audio import Audio
+
+    def inspect(self, path, item):
+        if path.name == "b.wav":
+            raise OSError("the disk\nis gone")
+        return ["clipped\tin [bold]places[/bold]"]
+
+    monkeypatch.setattr(Audio, "inspect", inspect, raising=False)
+    report = check.check("folder", root)
+    assert [(f.path, f.what) for f in report.findings] == [
+        ("a.wav", "clipped\\tin [bold]places[/bold]"),
+        ("b.wav", "cannot be read: OSError: the disk is gone"),
+    ]
+    console = Console(record=True, width=200)
+    check.show(report, console)
+    assert "a.wav: clipped\\tin [bold]places[/bold]" in console.export_text()
+    assert not report.failed("quarantine")
+
+
+def test_very_many_problems_are_counted_not_printed(root):
+    rows = "".join(f"s{n},x,audio,{n}.wav,shared\n" for n in range(100))
+    (root / "recordings.csv").write_text(MANIFEST + rows)
+    report = check.check("folder", root)
+    console = Console(record=True, width=200)
+    check.show(report, console)
+    text = console.export_text()
+    assert f"and {105 - check.MAX_SHOWN} more: --json" in text
+
+
+def test_a_folder_of_something_else_is_one_line(tmp_path):
+    with pytest.raises(ConsilienceError, match="table is missing"):
+        check.check("folder", tmp_path)
+    with pytest.raises(ConsilienceError, match="no folder"):
+        check.check("folder", tmp_path / "nowhere")
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_the_losses_and_contacts_of_dasps_are_found(real_data):
+    report = check.check("dasps", real_data / "dasps")
+    own = [finding.what for finding in report.findings if finding.path == "S01.edf"]
+    assert any("55" in what for what in own), own
+    assert any("contact" in what for what in own), own

@@ -1,0 +1,149 @@
+"""The mixture of coalitions: whom it may believe, and that it never makes itself sure."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.testing import assert_close
+
+from consilience.model.modality_subsets import belief, coalitions, mixture
+from consilience.model.uncertainty import normalised_entropy
+
+CERTAIN, WINDOWS, CLASSES = 40.0, 6, 4
+sizes, seeds = st.integers(1, 4), st.integers(0, 10_000)
+
+
+def sensors(seed: int, n: int, spread: float = 8.0) -> tuple[Tensor, Tensor]:
+    """Return log odds and availability of windows, the last of which has nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    odds = spread * torch.randn(WINDOWS, n, generator=generator)
+    available = (torch.rand(WINDOWS, n, generator=generator) < 0.7).float()
+    available[-1] = 0
+    return odds, available
+
+
+def said(seed: int, n: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed + 1)
+    return 5 * torch.randn(WINDOWS, 2**n - 1, CLASSES, generator=generator)
+
+
+def full(available: Tensor, masks: Tensor) -> Tensor:
+    """Return 1 for the coalition (B, S) of all that is available."""
+    return (available[:, None] == masks).all(-1).float()
+
+
+@pytest.mark.parametrize("n", range(1, 6))
+def test_coalitions_are_all_non_empty_subsets_and_everybody_comes_first(n: int) -> None:
+    masks = coalitions(n)
+    found = [tuple(np.flatnonzero(row)) for row in masks.numpy()]
+    assert masks.shape == (2**n - 1, n)
+    assert set(found) == {c for size in range(1, n + 1) for c in combinations(range(n), size)}
+    assert (masks[0] == 1).all()
+    assert (masks.sum(1).diff() <= 0).all()
+
+
+@given(seeds, sizes)
+def test_belief_is_that_of_independent_sensors_and_goes_to_possible_coalitions_only(
+    seed: int, n: int
+) -> None:
+    odds, available = sensors(seed, n, spread=2.0)
+    masks = coalitions(n)
+    found = belief(odds, available, masks).exp().double().numpy()
+    right = 1 / (1 + np.exp(-odds.double().numpy()))
+    for window, has in enumerate(available.numpy() > 0):
+        expected = np.zeros(len(masks))
+        for number, members in enumerate(masks.numpy() > 0):
+            if has.any() and not (members & ~has).any():
+                each = np.where(members, right[window], 1 - right[window])
+                expected[number] = each[has].prod()
+        if not has.any():
+            expected[0] = 1.0
+        np.testing.assert_allclose(found[window], expected / expected.sum(), rtol=1e-4, atol=1e-7)
+        assert (found[window][expected == 0] == 0).all()
+
+
+@given(seeds, sizes, st.sampled_from([0.1, 8.0, 100.0]))
+def test_belief_is_normalised_however_sure_it_is(seed: int, n: int, spread: float) -> None:
+    log_belief = belief(*sensors(seed, n, spread), coalitions(n))
+    assert not log_belief.isnan().any()
+    assert_close(log_belief.logsumexp(-1), torch.zeros(WINDOWS), atol=1e-5, rtol=0)
+
+
+@given(seeds, st.permutations(range(3)))
+def test_belief_follows_a_permutation_of_the_sensors(seed: int, order: list[int]) -> None:
+    odds, available = sensors(seed, 3)
+    masks = coalitions(3)
+    before = belief(odds, available, masks)
+    after = belief(odds[:, order], available[:, order], masks)
+    same = [int((masks == row).all(1).nonzero()) for row in masks[:, order]]
+    somebody = available.any(1)
+    assert_close(after[somebody][:, same], before[somebody])
+
+
+@given(seeds, sizes)
+def test_the_odds_of_a_sensor_that_is_not_there_count_for_nothing(seed: int, n: int) -> None:
+    odds, available = sensors(seed, n)
+    other = torch.where(available > 0, odds, -odds + 3)
+    assert_close(belief(odds, available, coalitions(n)), belief(other, available, coalitions(n)))
+
+
+@given(seeds, sizes)
+def test_certain_sensors_all_speak_together(seed: int, n: int) -> None:
+    _, available = sensors(seed, n)
+    masks = coalitions(n)
+    found = belief(torch.full((WINDOWS, n), CERTAIN), available, masks).exp()
+    somebody = available.any(1)
+    assert_close(found[somebody], full(available, masks)[somebody])
+
+
+def test_a_sensor_known_wrong_is_left_aside_unless_it_is_the_only_one() -> None:
+    masks, wrong = coalitions(3), torch.tensor([[1.0, -CERTAIN, 0.5]])
+    found = belief(wrong, torch.ones(1, 3), masks).exp()
+    assert_close((found @ masks)[0, 1], torch.tensor(0.0), atol=1e-6, rtol=0)
+    # The others are believed as if it were not there.
+    without = belief(wrong, torch.tensor([[1.0, 0, 1]]), masks).exp()
+    assert_close(found, without, atol=1e-6, rtol=0)
+    alone = belief(wrong, torch.tensor([[0.0, 1, 0]]), masks).exp()
+    assert_close(alone @ masks, torch.tensor([[0.0, 1, 0]]))
+
+
+@given(seeds, sizes)
+def test_the_mixture_is_a_distribution_no_surer_than_its_surest_coalition(
+    seed: int, n: int
+) -> None:
+    odds, available = sensors(seed, n, spread=2.0)
+    masks, logits = coalitions(n), said(seed, n)
+    log_belief = belief(odds, available, masks)
+    mixed, each = mixture(log_belief, logits).exp(), logits.softmax(-1)
+    assert_close(mixed.sum(-1), torch.ones(WINDOWS))
+    possible = log_belief > -torch.inf
+    surest = torch.where(possible, each.amax(-1), 0.0).amax(1)
+    assert (mixed.amax(-1) <= surest + 1e-5).all()
+    least = torch.where(possible, normalised_entropy(each), torch.inf).amin(1)
+    assert (normalised_entropy(mixed) >= least - 1e-5).all()
+
+
+def test_two_that_contradict_one_another_stay_two_hypotheses() -> None:
+    first, second = torch.tensor([8.0, 0, 0]), torch.tensor([0.0, 8, 0])
+    together = torch.tensor([0.0, 0, 8])  # something in between
+    even = belief(torch.full((1, 2), -3.0), torch.ones(1, 2), coalitions(2))
+    mixed = mixture(even, torch.stack([together, first, second])[None]).exp()[0]
+    assert_close(mixed[0], mixed[1])
+    assert mixed[2] < 0.05 < 0.4 < mixed[0]
+
+
+@pytest.mark.parametrize("n", range(1, 5))
+def test_where_nothing_is_available_all_stays_finite(n: int) -> None:
+    odds = torch.randn(WINDOWS, n, requires_grad=True)
+    logits = said(n, n).requires_grad_()
+    available = torch.zeros(WINDOWS, n)
+    mixed = mixture(belief(odds, available, coalitions(n)), logits)
+    assert_close(mixed, logits[:, 0].log_softmax(-1))
+    mixed[:, 0].sum().backward()
+    for leaf in (odds, logits):
+        assert leaf.grad is not None
+        assert leaf.grad.isfinite().all()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import pyxdf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consilience.core.errors import RecordingError
+from consilience.modalities.eeg import EegParams, modality
+from consilience.readers import xdf
+
+MUSE = "muse2_sub-P{}_ses-S001_task-Default_run-001_eeg.xdf"
+
+
+@pytest.fixture(scope="module")
+def two_alike(tmp_path_factory, xdf):
+    """Two streams that share name and type on clocks of their own, a marker, an empty one."""
+    stream, write = xdf
+    times = np.arange(1000) / 100
+    return write(
+        tmp_path_factory.mktemp("xdf") / "a session.xdf",
+        stream("Muse", "EEG", 100, np.sin(times), 50 + times, ("Cz",), offsets=((50, 7), (60, 7))),
+        stream("Muse", "EEG", 100, np.cos(times), 157 + times, ("Cz",), offsets=((157, -99.5),)),
+        stream("Rating", "Markers", 0, ["calm", "ångest"], [58.0, 59.0], offsets=()),
+        stream("Ring", "GSR", 4, [], [], ("EDA",)),
+    )
+
+
+def test_streams_that_share_a_name_have_items_of_their_own(two_alike):
+    found = {stream.item: stream.n_samples for stream in xdf.streams(two_alike)}
+    assert found == {"EEG#1": 1000, "EEG#2": 1000, "Markers#3": 2, "GSR#4": 0}
+
+
+def test_time_stamps_are_the_senders_own_and_anchors_lead_to_the_session(two_alike):
+    first, second = xdf.read(two_alike, "EEG#1"), xdf.read(two_alike, "EEG#2")
+    assert first.values[0, 0] == 0
+    assert second.values[0, 0] == 1
+    # The session begins with the first sample on the recording computer's clock: 50 + 7 s.
+    assert first.stamps_s[:2] == pytest.approx([-7, -6.99])
+    assert first.anchors_s[:, 1] - first.anchors_s[:, 0] == pytest.approx([7, 7])
+    session_s = second.stamps_s[0] + second.anchors_s[0, 1] - second.anchors_s[0, 0]
+    assert session_s == pytest.approx(157 - 99.5 - 57)
+
+
+def test_text_is_read(two_alike):
+    read = xdf.read(two_alike, "markers")
+    assert read.values[:, 0].tolist() == ["calm", "ångest"]
+    assert read.anchors_s.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("EEG", "more than one stream is 'EEG'.*EEG#1, EEG#2"),
+        ("ECG", "no stream is 'ECG'"),
+        (None, "no stream is"),
+        ("GSR", r"GSR#4 \('Ring'\) is empty"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_names_the_streams(two_alike, item, said):
+    with pytest.raises(RecordingError, match=said):
+        xdf.read(two_alike, item)
+
+
+def test_identity_is_of_the_stream(two_alike):
+    one, other = (xdf.identity(two_alike, f"EEG#{number}") for number in (1, 2))
+    assert one != other
+    assert one == xdf.identity(two_alike, "eeg#1")
+
+
+def chunk(tag: int, content: bytes) -> bytes:
+    return b"\x08" + struct.pack("<QH", len(content) + 2, tag) + content
+
+
+HEADER = (
+    "<info><name>a</name><type>EEG</type><channel_count>{channels}</channel_count>"
+    "<nominal_srate>{rate}</nominal_srate><channel_format>{form}</channel_format></info>"
+)
+
+
+def described(channels: object = 1, rate: object = 100, form: str = "float32") -> bytes:
+    text = HEADER.format(channels=channels, rate=rate, form=form)
+    return chunk(2, struct.pack("<I", 1) + text.encode())
+
+
+LAUGHS = (
+    '<!DOCTYPE a [<!ENTITY b "ha">'
+    + "".join(
+        f'<!ENTITY {x} "{f"&{y};" * 10}">' for y, x in zip("bcdefghi", "cdefghij", strict=True)
+    )
+    + "]><info><name>&j;</name></info>"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"XDF",
+        b"RIFF" + bytes(100),
+        b"XDF:\x08" + struct.pack("<Q", 2**62),
+        b"XDF:" + described() + chunk(3, struct.pack("<IBQ", 1, 8, 2**60)),
+        b"XDF:" + described(form="string") + chunk(3, struct.pack("<IBI", 1, 4, 2**31)),
+        b"XDF:" + described(channels=10**9) + chunk(3, struct.pack("<IBB", 1, 1, 0)),
+        b"XDF:" + described(channels=-1),
+        b"XDF:" + described(rate=1e12),
+        b"XDF:" + described(rate="nan"),
+        b"XDF:" + described(form="pickle"),
+        b"XDF:" + chunk(3, struct.pack("<IBB", 9, 1, 1)),
+        b"XDF:" + chunk(2, struct.pack("<I", 1) + b"<info><name>"),
+        b"XDF:" + chunk(2, struct.pack("<I", 1) + LAUGHS.encode()),
+        b"XDF:" + described() + chunk(3, struct.pack("<IBBBd", 1, 1, 1, 8, np.nan) + bytes(4)),
+    ],
+)
+def test_hostile_files_are_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "a.xdf"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="XDF") as caught:
+        xdf.streams(path)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.data())
+def test_a_damaged_file_is_refused_or_read_but_never_worse(two_alike, data):
+    content = bytearray(two_alike.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = two_alike.with_name("damaged.xdf")
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with suppress(RecordingError):
+        for stream in xdf.streams(path):
+            xdf.read(path, stream.item)
+
+
+@pytest.fixture
+def muse(real_data):
+    return lambda subject: real_data / "xdf" / MUSE.format(subject)
+
+
+@pytest.mark.real_data
+def test_muse_has_what_it_sent_and_no_more(muse):
+    found = {stream.item: stream.n_samples for stream in xdf.streams(muse("003"))}
+    assert found == {"ACC#1": 0, "EEG#2": 2688, "PPG#3": 0, "GYRO#4": 0}
+    assert {stream.name for stream in xdf.streams(muse("003"))} == {"Muse"}
+    with pytest.raises(RecordingError, match=r"PPG#3 \('Muse'\) is empty .*device"):
+        xdf.read(muse("003"), "PPG")
+
+
+@pytest.mark.real_data
+def test_muse_is_read_as_pyxdf_reads_it(muse):
+    read = xdf.read(muse("001"), "EEG")
+    raw, _ = pyxdf.load_xdf(str(muse("001")), [{"type": "EEG"}], synchronize_clocks=False)
+    assert np.array_equal(read.values, raw[0]["time_series"])
+    assert np.diff(read.times_s) == pytest.approx(np.diff(raw[0]["time_stamps"]), abs=1e-9)
+    assert read.anchors_s.shape == (3, 2)
+    assert np.abs(read.anchors_s[:, 1] - read.anchors_s[:, 0]).max() < 1e-4  # one computer
+
+
+@pytest.mark.real_data
+def test_muse_becomes_eeg_features(muse):
+    params = EegParams(channels=("TP9", "AF7", "AF8", "TP10"))
+    header = modality.probe(muse("002"), "EEG")
+    signal = modality.read(muse("002"), "EEG", params)
+    features = modality.features(signal, params)
+    assert (header.rate_hz, header.n_channels) == (256, 4)
+    assert signal.channels == params.channels  # AUX_RIGHT is no electrode of the 10-20 system
+    assert 1e-6 < np.median(np.abs(signal.values - signal.values.mean(axis=0))) < 1e-3
+    assert np.isfinite(features.values).all()
+
+
+@pytest.mark.real_data
+def test_the_format_examples_are_read(real_data):
+    empty = {s.item: s.n_samples for s in xdf.streams(real_data / "xdf" / "empty_streams.xdf")}
+    assert empty == {"control#1": 1, "data#2": 0, "data#3": 0, "data#4": 10}
+    minimal = xdf.read(real_data / "xdf" / "minimal.xdf", "EEG")
+    assert minimal.values.shape == (9, 3)
+    assert minimal.anchors_s == pytest.approx(np.array([[1.1, 1.0], [2.1, 2.0]]))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from consilience.core.errors import ConsilienceError
+from consilience.schema import params
+
+
+@pytest.fixture
+def content():
+    return params.defaults("demo")
+
+
+def test_defaults_pass_their_own_check(content):
+    assert params.parse(content).dataset.name == "demo"
+
+
+def test_the_document_says_what_was_asked(content, tmp_path):
+    content["windows"]["length_s"] = None
+    path = tmp_path / "params.yaml"
+    path.write_text(params.document(content))
+    assert params.load(path).windows.length_s is None
+    assert params.load(path).modalities["eeg"] == params.parse(content).modalities["eeg"]
+
+
+def test_a_misspelt_parameter_is_named_with_the_nearest_known(content):
+    content["windows"]["lenght_s"] = content["windows"].pop("length_s")
+    with pytest.raises(ConsilienceError, match=r"windows\.lenght_s; did you mean 'length_s'"):
+        params.parse(content)
+
+
+def test_a_misspelt_parameter_of_a_modality_is_named(content):
+    content["modalities"]["audio"]["hop"] = content["modalities"]["audio"].pop("hop_s")
+    with pytest.raises(ConsilienceError, match=r"modalities\.audio\.hop; did you mean 'hop_s'"):
+        params.parse(content)
+
+
+def test_an_unknown_section_is_an_error(content):
+    content["windwos"] = {}
+    with pytest.raises(ConsilienceError, match="windwos; did you mean 'windows'"):
+        params.parse(content)
+
+
+def test_an_unknown_modality_lists_those_there_are(content):
+    content["modalities"]["egg"] = {}
+    with pytest.raises(ConsilienceError, match=r"no modality 'egg' \(did you mean 'eeg'\?.*audio"):
+        params.parse(content)
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("windows", "hop_s"), ("training", "epochs"), ("dataset", "root")]
+)
+def test_an_unstated_parameter_is_an_error(content, section, name):
+    del content[section][name]
+    with pytest.raises(ConsilienceError, match=rf"parameter {section}\.{name} is missing"):
+        params.parse(content)
+
+
+def test_an_unstated_parameter_of_a_modality_is_an_error(content):
+    del content["modalities"]["audio"]["hop_s"]
+    with pytest.raises(ConsilienceError, match=r"parameter modalities\.audio\.hop_s is missing"):
+        params.parse(content)
+
+
+def test_a_value_out_of_range_is_told_with_its_value(content):
+    content["windows"]["min_coverage"] = 1.5
+    with pytest.raises(ConsilienceError, match=r"windows\.min_coverage = 1\.5: .*less than"):
+        params.parse(content)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [1", "just words"])
+def test_a_file_that_is_no_mapping_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConsilienceError) as caught:
+        params.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(ConsilienceError, match="consilience use demo"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_a_dataset_without_a_place_asks_for_one():
+    with pytest.raises(ConsilienceError, match="--root"):
+        params.defaults("ravdess")
+
+
+def test_a_datasets_usual_modalities_and_others_on_request():
+    assert list(params.defaults("ravdess", "x")["modalities"]) == ["voice_embedding", "face_au"]
+    asked = ["lower_face_au", "audio"]
+    assert list(params.defaults("ravdess", "x", asked)["modalities"]) == asked
+    with pytest.raises(ConsilienceError, match=r"'ravdess' does not offer 'eeg'.*upper_face_au"):
+        params.defaults("ravdess", "x", ["eeg"])
+
+
+def test_another_reading_is_offered_with_what_it_knows_of_the_first_ones_preset():
+    demo = params.defaults("demo", modalities=["eeg_signal", "log_mel"])["modalities"]
+    assert list(demo) == ["eeg_signal", "log_mel"]
+    dasps = params.defaults("dasps", "x", ["eeg_signal"])["modalities"]
+    assert dasps["eeg_signal"]["channels"][0] == "AF3"
+    with pytest.raises(ConsilienceError, match="'dasps' does not offer 'log_mel'"):
+        params.defaults("dasps", "x", ["log_mel"])
+
+
+def test_an_unknown_corruption_is_told_with_those_there_are(content):
+    content["modalities"]["audio"]["corruptions"]["hiss"] = [1, 2, 3, 4, 5]
+    with pytest.raises(ConsilienceError, match=r"audio\.corruptions.*no kind 'hiss'; known: noise"):
+        params.parse(content)
+
+
+@pytest.mark.parametrize("delays", [[0.1, 0.1, 0.5, 1, 2], [0, 0.1, 0.5, 1, 2], [0.1, 0.5, 1, 2]])
+def test_delays_must_rise_from_above_zero(content, delays):
+    content["windows"]["desync_s"] = delays
+    with pytest.raises(ConsilienceError, match=r"windows\.desync_s"):
+        params.parse(content)
