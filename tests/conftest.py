@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from consilience.schema import params
+from consilience import params
 
 ROOT = Path(__file__).parent.parent
 # Speed is a benchmark's affair: on a busy machine a deadline would fail for no fault of the code.

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from consilience.core.seeds import generator
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Annotations, Ingested, Problems, Recordings, read_table
 from consilience.synthesis.corpus import write_corpus
 from consilience.synthesis.plan import FILES, RATES_HZ

@@ -4,10 +4,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from consilience import params
 from consilience.cli import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
 
 
 def run(*arguments: str) -> str:
@@ -21,7 +21,7 @@ def run(*arguments: str) -> str:
 @pytest.mark.parametrize("name", ["eeg", "voice_embedding", "upper_face_au", "video"])
 def test_what_is_shown_can_be_pasted(name: str) -> None:
     shown = yaml.safe_load(run("corruptions", name))
-    model = registry.find("modalities", name).Params
+    model = registry.get("modalities", name).Params
     assert model(**shown).corruptions.keys() == model.KNOWN.keys()
 
 

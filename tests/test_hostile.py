@@ -19,9 +19,9 @@ import pytest
 import scipy.io
 import soundfile
 
+from consilience import params
 from consilience.core.seeds import generator
-from consilience.schema import params
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Ingested, Recordings, read_table
 from consilience.synthesis.corpus import write_corpus
 

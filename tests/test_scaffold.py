@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from consilience import scaffold
+from consilience import params, scaffold
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, model_validator
 from benchmarks.evidence.scenarios import Scenario
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params import Section, TrainingParams
+from consilience.schema.params.base import Section
+from consilience.schema.params.training import TrainingParams
 
 
 class TrainingChanges(Section):
@@ -186,7 +187,7 @@ class Plan(Section):
         if "method" not in fields:
             raise ConsilienceError("no method is named", where, "add 'method: …'")
         method, training = fields.pop("method"), fields.pop("training", {})
-        kind = registry.find("methods", method)
+        kind = registry.get("methods", method)
         if training and kind.Params.model_fields:
             raise ConsilienceError(
                 f"{method} has parameters of its own", where, "try those, not the training's"

@@ -33,15 +33,18 @@ from consilience.core.files import (
     write_json,
 )
 from consilience.core.workers import parallel_map
-from consilience.evaluation import protocol, scorer
+from consilience.evaluation import predict, scorer
 from consilience.evaluation.aggregate import Figures, figures_of
 from consilience.evaluation.metrics import auroc, ranking
-from consilience.evaluation.protocol import CONFLICT, SUBSET, Condition, Readings
+from consilience.evaluation.predict import Predictions
 from consilience.evaluation.resampling import subject_weights
 from consilience.ingest.ingest import link_or_copy
-from consilience.schema.params import Params, load
-from consilience.training import data, label_reliability, loop
-from consilience.training.data import Corpus
+from consilience.params import Params, load
+from consilience.schema.tables import CLEAN
+from consilience.training import conditioned, label_reliability, loop
+from consilience.windows import conditions
+from consilience.windows.conditions import CONFLICT, SUBSET, Condition
+from consilience.windows.store import Corpus, load_corpus
 
 Prepared = dict[str, dict[str, Tensor]]
 Chosen = Mapping[str, Mapping[int, Mapping[str, Any]]]  # changes by entry and fold
@@ -127,13 +130,13 @@ def prepare_work(experiment: Experiment, base: Path, store: Path) -> Work:
     if experiment.seeds:
         training = params.training.model_copy(update={"seeds": experiment.seeds})
         params = params.model_copy(update={"training": training})
-    whole = data.load(base / experiment.corpus / "data/windows")
+    whole = load_corpus(base / experiment.corpus / "data/windows")
     corpus = with_sensors(whole, experiment.sensors)
     if experiment.scenario.random_split:
         corpus = by_random_split(corpus, params.splits)
-    asked = protocol.conditions(corpus)
+    asked = conditions.conditions(corpus)
     windows = text_hash(_windows_hash(corpus), *experiment.sensors)
-    code = code_hash(["consilience.evaluation.protocol", *_encoders(corpus)])
+    code = code_hash(["consilience.evaluation.predict", *_encoders(corpus)])
     prepared = store / f"prepared-{text_hash(windows, code)[:16]}.npz"
     if not prepared.is_file():
         _prepare(corpus, asked, prepared)
@@ -285,11 +288,11 @@ def _opinions(
     What its sensors think without having been told, if it asks for that; otherwise the moving
     average of its opinions during the training.
     """
-    if not registry.find("methods", method).cross_fitted:
+    if not registry.get("methods", method).cross_fitted:
         return np.concatenate([fitted.consensus for fitted in fits])
     corpus, runs = work.corpus, [run for fitted in fits for run in fitted.runs]
     judged, _ = label_reliability.of_runs(
-        {name: variants[data.CLEAN] for name, variants in prepared.items()},
+        {name: variants[CLEAN] for name, variants in prepared.items()},
         corpus.available,
         [work.told(run)[0] for run in runs],
         corpus.index["subject"].to_numpy(),
@@ -301,16 +304,16 @@ def _opinions(
 def _test(fits: Sequence[loop.Fitted], prepared: Prepared, work: Work, folder: Path) -> None:
     """Write how the runs do under every condition, and under every resample of the subjects."""
 
-    def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+    def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
         parts = [
             vars(
-                protocol.read(
+                predict.predict(
                     part.stack, part.scaler, part.runs, work.corpus, prepared, condition, roles
                 )
             )
             for part in fits
         ]
-        return Readings(**{name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+        return Predictions(**{name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
 
     robustness = work.params.robustness
     evaluated = scorer.evaluate(
@@ -395,12 +398,12 @@ def _ranked(
 
 def code_of(work: Work, entry: Entry, module: str) -> str:
     """Hash the code that an entry's results depend on: a module, the method and the encoders."""
-    kind = registry.find("methods", entry.method)
+    kind = registry.get("methods", entry.method)
     return code_hash([module, kind.__module__, *_encoders(work.corpus)])
 
 
 def _encoders(corpus: Corpus) -> list[str]:
-    return [type(registry.find("modalities", name)).__module__ for name in corpus.modalities]
+    return [type(registry.get("modalities", name)).__module__ for name in corpus.modalities]
 
 
 def _windows_hash(corpus: Corpus) -> str:
@@ -408,7 +411,7 @@ def _windows_hash(corpus: Corpus) -> str:
     files = [
         corpus.folder / name / f"{variant}.npy"
         for name in corpus.modalities
-        for variant in (data.CLEAN, *corpus.variants[name])
+        for variant in (CLEAN, *corpus.variants[name])
     ]
     files += [corpus.folder / name for name in ("index.parquet", "splits.parquet", "meta.json")]
     return text_hash(*parallel_map(content_hash, files, "hash windows"))
@@ -416,7 +419,7 @@ def _windows_hash(corpus: Corpus) -> str:
 
 def _prepare(corpus: Corpus, asked: Sequence[Condition], path: Path) -> None:
     encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    prepared = conditioned.prepare_windows(corpus, encoders, asked)
     arrays = {
         f"{name}/{variant}": values.numpy()
         for name, variants in prepared.items()

@@ -17,10 +17,11 @@ from pydantic import Field, model_validator
 from benchmarks.evidence import votes
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.schema.params import Section, SplitParams
+from consilience.schema.params.base import Section
+from consilience.schema.params.windows import SplitParams
 from consilience.training.augmentation import Run
-from consilience.training.data import Corpus
 from consilience.windows.splits import split
+from consilience.windows.store import Corpus
 
 Noise = Literal["none", "symmetric", "pair", "instance_dependent", "votes", "shuffled"]
 RATED = ("symmetric", "pair", "instance_dependent")

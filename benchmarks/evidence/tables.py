@@ -195,7 +195,7 @@ def cost_page(results: Results, cost: dict[str, Any]) -> str:
     parts = [
         "# Cost",
         "CPU seconds of one thread. Training: all folds of one seed together, all epochs and the "
-        "calibration. Reading: one window by one model, in batches, its features computed. "
+        "calibration. Prediction: one window by one model, in batches, its features computed. "
         "Settings as planned.",
         table(heading, rows),
     ]

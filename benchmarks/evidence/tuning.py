@@ -22,8 +22,8 @@ from benchmarks.evidence.runner import Chosen, Work, code_of, fit, prepare_work,
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import text_hash, write_json
 from consilience.core.workers import parallel_map
-from consilience.evaluation import protocol
-from consilience.evaluation.protocol import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
+from consilience.evaluation import predict
+from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
 
 SEED = 0  # of the one training a trial gets
 MARGIN = 0.005  # nats by which a trial must beat the planned settings; less is chance
@@ -121,7 +121,7 @@ def _losses(work: Work, entry: Entry, checkpoint: Path) -> dict[str, float | Non
     blocks: dict[Condition, list[NDArray[np.float64]]] = {}
     for condition in work.asked:
         if condition.kind not in (MISSING, EVERYTHING):
-            read = protocol.read(
+            read = predict.predict(
                 fitted.stack,
                 fitted.scaler,
                 fitted.runs,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from consilience.annotation.label_consensus import Labelling, label_windows
 from consilience.core.seeds import generator
-from consilience.schema.params import AnnotationParams
+from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotations, Trials, frame_of
 from consilience.synthesis.plan import random_wave, smooth_step
 from consilience.windows.layout import Window

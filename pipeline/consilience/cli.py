@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes, write_json
 from consilience.evaluation.summary import short_table
-from consilience.schema import params
 
 app = typer.Typer(
     help="From raw EEG, voice and face recordings to a model that knows what to trust.",
@@ -52,7 +52,7 @@ def corruptions(
     modality: Annotated[str, typer.Argument(help="Name of a modality.")],
 ) -> None:
     """Show what can spoil a modality, as lines for its section of params.yaml."""
-    known = registry.find("modalities", modality).Params.KNOWN
+    known = registry.get("modalities", modality).Params.KNOWN
     typer.echo("corruptions:")
     for kind, corruption in known.items():
         typer.echo(f"  {kind}: {list(corruption.severities)} # {corruption.meaning}")

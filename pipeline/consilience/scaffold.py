@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import consilience
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
-from consilience.datasets.base import opened
-from consilience.schema import params
+from consilience.datasets.base import bind_to_root
 
 TEMPLATES = Path(__file__).with_name("templates")
 KINDS = {"modality": "modalities", "dataset": "datasets"}
@@ -81,7 +81,7 @@ def enter(name: str) -> bool:
     if name in settings.modalities or not root.is_dir():
         return False
     try:
-        dataset = opened(registry.find("datasets", settings.dataset.name), root)
+        dataset = bind_to_root(registry.get("datasets", settings.dataset.name), root)
         listed = {entry.modality for entry in dataset.list(root).entries}
     except ConsilienceError:
         return False

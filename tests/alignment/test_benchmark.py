@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from consilience.alignment.clock import Clock, ClockFit, Line, Piece
 from consilience.alignment.pulses import fit_pulses
 from consilience.core.seeds import generator
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 Times = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from consilience.alignment.companions import fit_content, fit_sound, fit_start_t
 from consilience.alignment.sound import Sound
 from consilience.core import registry
 from consilience.core.seeds import generator
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 PARAMS = AlignmentParams()
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -73,7 +73,7 @@ def test_content_declines_where_it_cannot_tell() -> None:
 @pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
 def test_the_sound_tracks_of_real_clips_come_back_within_a_frame() -> None:
     """A recorder hears what the camera hears, starts later, and adds noise of its own."""
-    audio = registry.find("modalities", "audio")
+    audio = registry.get("modalities", "audio")
     claimed = 0
     for clip in CLIPS:
         signal = audio.read(clip, None, audio.Params())
@@ -98,7 +98,7 @@ def test_the_sound_tracks_of_real_clips_come_back_within_a_frame() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
 def test_mouths_and_voices_of_real_clips_come_back_within_what_is_claimed() -> None:
-    audio, video = (registry.find("modalities", name) for name in ("audio", "video"))
+    audio, video = (registry.get("modalities", name) for name in ("audio", "video"))
     heard_as, seen_as = audio.Params(corruptions={}), video.Params(corruptions={})
     shift_s, errors_ms = 0.4, []
     for clip in CLIPS[:3] + CLIPS[-3:-2]:

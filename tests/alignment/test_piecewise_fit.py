@@ -4,7 +4,7 @@ import pytest
 from consilience.alignment.clock import Line
 from consilience.alignment.piecewise_fit import Segment, judge, robust_line, segments
 from consilience.core.seeds import generator
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 PARAMS = AlignmentParams()
 FLOOR_S = 1e-4

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from consilience.alignment.clock import Clock, Line, Piece
 from consilience.alignment.pulses import fit_pulses
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 from consilience.windows.layout import Grid, Window, cut
 
 PARAMS = AlignmentParams()

@@ -7,7 +7,7 @@ from consilience.alignment.clock import Line
 from consilience.alignment.piecewise_fit import robust_line
 from consilience.alignment.sound import FLOOR_S, Sound, shared_sound
 from consilience.core.seeds import generator
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 PARAMS = AlignmentParams()
 RATE_HZ = 16000.0

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from consilience.annotation.label_consensus import Consensus, label_windows
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params import AnnotationParams
+from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotations, Trials, frame_of
 from consilience.windows.layout import Window
 

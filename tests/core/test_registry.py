@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.ingest import ingest
 from consilience.ingest.catalog import build_catalog
 from consilience.scaffold import TEMPLATES
-from consilience.schema import params
 from consilience.testing import ModalityCase
 from consilience.testing.modality import check_features
 
@@ -66,12 +66,12 @@ def study(tmp_path) -> Path:
 
 def test_its_modality_is_found_checked_catalogued_and_ingested(package, study, tmp_path):
     assert "gaze" in registry.names("modalities")
-    modality = registry.find("modalities", "gaze")
+    modality = registry.get("modalities", "gaze")
     check_features(ModalityCase(modality, [(study / f"{n}.csv", None) for n in range(2)]))
     content = params.defaults("folder", str(study))
     assert content["modalities"]["gaze"]["hop_s"] == 0.1
     settings = params.parse(content).modalities["gaze"]
-    dataset = registry.find("datasets", "folder").at(study)
+    dataset = registry.get("datasets", "folder").at(study)
     table = build_catalog(dataset, study, ["gaze"]).recordings["gaze"]
     (tmp_path / "out").mkdir()
     results = ingest.ingest(table, study, "gaze", settings, tmp_path / "store", tmp_path / "out")
@@ -79,21 +79,21 @@ def test_its_modality_is_found_checked_catalogued_and_ingested(package, study, t
 
 
 def test_its_code_is_part_of_the_results_key(package):
-    modality = registry.find("modalities", "gaze")
+    modality = registry.get("modalities", "gaze")
     before = ingest._fingerprint(modality, modality.Params())
     assert any("Gaze: where the eyes look" in text for text in ingest._sources(modality))
     assert before == ingest._fingerprint(modality, modality.Params())
 
 
 def test_a_name_of_ours_is_not_taken_over(package):
-    assert type(registry.find("modalities", "eeg")).__module__ == "consilience.modalities.eeg"
+    assert type(registry.get("modalities", "eeg")).__module__ == "consilience.modalities.eeg"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(package):
     with pytest.raises(ConsilienceError, match=r"'my-sensors' offers 'broken'.*my_sensors.nowhere"):
-        registry.find("modalities", "broken")
+        registry.get("modalities", "broken")
 
 
 def test_without_the_package_there_is_no_such_modality():
     with pytest.raises(ConsilienceError, match="there is no modality 'gaze'"):
-        registry.find("modalities", "gaze")
+        registry.get("modalities", "gaze")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.datasets.base import opened
+from consilience.datasets.base import bind_to_root
 from consilience.datasets.bids import dataset
 from consilience.ingest.catalog import build_catalog
 from consilience.ingest.ingest import _ingest_one
@@ -94,7 +94,7 @@ def test_bad_channels_are_noted(root):
 
 
 def test_modalities_and_classes_are_those_found(root):
-    found = opened(dataset, root)
+    found = bind_to_root(dataset, root)
     assert found.modalities == ("eeg", "audio", "video")
     assert found.classes == ("happy", "sad")
 
@@ -146,7 +146,7 @@ def test_what_mne_bids_writes_is_read(tmp_path):
     raw.set_annotations(mne.Annotations([1.0, 5.0], [3.0, 3.0], ["sad", "happy"]))
     path = mne_bids.BIDSPath(subject="01", task="film", datatype="eeg", root=tmp_path)
     mne_bids.write_raw_bids(raw, path, format="BrainVision", allow_preload=True, verbose="error")
-    found = opened(dataset, tmp_path)
+    found = bind_to_root(dataset, tmp_path)
     assert found.classes == ("happy", "sad")
     catalog = build_catalog(found, tmp_path)
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"]
@@ -163,7 +163,7 @@ def test_bad_channels_are_masked_in_the_features(root):
     results = []
     for status in ("bad", "good"):
         put(root, f"{RUN}_channels.tsv", f"name\ttype\tstatus\nFp1\tEEG\t{status}\n")
-        catalog = build_catalog(opened(dataset, root), root, ["eeg"])
+        catalog = build_catalog(bind_to_root(dataset, root), root, ["eeg"])
         (row,) = catalog.recordings["eeg"].rows(named=True)
         results.append(_ingest_one(row, root, "eeg", settings, store, "code"))
     assert [r.quality["bad_channel_fraction"] for r in results] == [0.25, 0.0]

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.ingest.check import check
 from consilience.modalities.eeg import EegParams, modality
 from consilience.readers.packet_counter import count, counted_times
-from consilience.schema import params
 from consilience.schema.tables import Annotations, Trials
 from consilience.windows.splits import split
 
-dataset = registry.find("datasets", "dasps")
+dataset = registry.get("datasets", "dasps")
 CHANNELS = dataset.preset["modalities"]["eeg"]["channels"]
 HEADER = "file,subject,situation,phase,onset_s,duration_s,valence,arousal,match_r\n"
 RATE_HZ = 128

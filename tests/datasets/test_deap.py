@@ -13,11 +13,11 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.datasets.deap import NUMBERS, dataset
 from consilience.ingest.catalog import build_catalog
-from consilience.schema import params
 from consilience.schema.tables import Annotations, Trials
 
 HEADER = (

@@ -10,13 +10,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.datasets import _tables
-from consilience.datasets.base import opened
+from consilience.datasets.base import bind_to_root
 from consilience.datasets.folder import dataset
 from consilience.ingest.catalog import build_catalog
-from consilience.schema import params
 from consilience.schema.tables import Annotations, Pulses, Trials
 
 MANIFEST = "session,subject,modality,path\none,ada,audio,a.wav\ntwo,bob,audio,b.wav\n"
@@ -80,7 +80,7 @@ def test_a_bad_row_is_one_problem_with_file_row_and_remedy(tmp_path, row, what, 
 
 def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
-    found = opened(dataset, tmp_path)
+    found = bind_to_root(dataset, tmp_path)
     assert (found.modalities, found.classes) == (("audio",), ("happy", "sad"))
     assert dataset.classes == ()
     content = params.defaults("folder", str(tmp_path))
@@ -91,7 +91,7 @@ def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
 def test_stated_classes_order_them_and_leave_others_out(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
     (tmp_path / "classes.txt").write_text("sad\ncalm\n")
-    found = opened(dataset, tmp_path)
+    found = bind_to_root(dataset, tmp_path)
     assert found.classes == ("sad", "calm")
     listing = found.list(tmp_path)
     assert listing.annotations["label"].to_list() == ["sad"]
@@ -113,7 +113,7 @@ def test_a_label_that_is_a_free_text_is_no_class(tmp_path):
     header = ANNOTATIONS.splitlines()[0]
     write(tmp_path, recordings=MANIFEST, annotations=f"{header}\n{rows}")
     with pytest.raises(ConsilienceError, match=r"60 classes.*classes\.txt"):
-        opened(dataset, tmp_path)
+        bind_to_root(dataset, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_any_text_gives_tables_that_keep_the_contract(
     head = f"{headers[name]}\n" if with_header else ""
     (root / f"{name}.csv").write_bytes((head + text).encode() + raw)
     try:
-        listing = opened(dataset, root).list(root)
+        listing = bind_to_root(dataset, root).list(root)
     except ConsilienceError as error:
         told = str(error)
         listing = None

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.datasets.base import opened
+from consilience.datasets.base import bind_to_root
 from consilience.ingest.catalog import build_catalog
-from consilience.schema import params
 from consilience.schema.tables import Annotations, Pulses, Trials
 
-dataset = registry.find("datasets", "xdf")
+dataset = registry.get("datasets", "xdf")
 NAME = "sub-{}_ses-S001_task-film_run-001_eeg.xdf"
 TIMES = np.arange(400) / 100
 
@@ -83,7 +83,7 @@ def test_markers_become_annotations_and_trials(tmp_path, xdf):
 def test_bare_labels_count_if_the_classes_are_named(tmp_path, xdf):
     session(xdf, tmp_path, "P001", {101.0: "glad", 102.0: "sad", 103.0: "emotion=odd"})
     (tmp_path / "classes.txt").write_text("glad\nsad\n")
-    here = opened(dataset, tmp_path)
+    here = bind_to_root(dataset, tmp_path)
     rows = here.list(tmp_path).annotations
     assert here.classes == ("glad", "sad")
     assert rows["label"].to_list() == ["glad", "sad"]
@@ -103,7 +103,7 @@ def test_the_preset_names_what_the_files_hold(tmp_path, xdf):
     assert list(content["modalities"]) == ["eeg", "gsr"]
     assert list(content["modalities"]["eeg"]["channels"]) == ["Fp1", "Cz"]
     assert content["splits"]["folds"] == 2
-    assert opened(dataset, tmp_path).classes == ("angry", "calm")
+    assert bind_to_root(dataset, tmp_path).classes == ("angry", "calm")
 
 
 def test_broken_and_strange_files_are_problems_and_the_others_go_on(tmp_path, xdf):
@@ -138,7 +138,7 @@ def test_a_folder_without_xdf_is_told(tmp_path):
 @pytest.mark.real_data
 def test_the_muse_sessions(real_data):
     root = real_data / "xdf"
-    here = opened(dataset, root)
+    here = bind_to_root(dataset, root)
     channels = ("TP9", "AF7", "AF8", "TP10")
     assert here.preset["modalities"] == {"eeg": {"channels": channels}}
     catalog = build_catalog(here, root, here.modalities)

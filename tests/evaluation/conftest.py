@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from consilience.methods.base import Reading
+from consilience.model.types import Prediction
 from consilience.schema.tables import Labels, Splits, frame_of
 from consilience.training.augmentation import Run
-from consilience.training.data import Corpus, Scaler
+from consilience.training.data import Scaler
+from consilience.windows.store import Corpus
 
 CLASSES = ("calm", "angry", "happy")
 SENSORS = ("eeg", "audio", "video")
@@ -95,7 +96,7 @@ class Oracle:
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
 
-    def __call__(self, function: str, given: tuple) -> Reading:
+    def __call__(self, function: str, given: tuple) -> Prediction:
         inputs, available = given
         shown = torch.stack([values[..., 0] for values in inputs.values()], -1) * 1000
         votes = torch.nn.functional.one_hot(
@@ -107,7 +108,7 @@ class Oracle:
         partners = (available.sum(-1, keepdim=True) - available).clamp(min=1)
         share = votes.sum(-2) / available.sum(-1, keepdim=True).clamp(min=1)
         spoilt = torch.stack([values[..., 1] for values in inputs.values()], -1).amax(-1)
-        return Reading(
+        return Prediction(
             logits=4 * share,
             affect_mean=torch.zeros(*share.shape[:-1], 2),
             affect_log_variance=torch.zeros(*share.shape[:-1], 2),

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 import yaml
 
+from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import external
-from consilience.schema import params
 from consilience.synthesis.corpus import write_corpus
 from tests.evaluation.conftest import build_corpus
 

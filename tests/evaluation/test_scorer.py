@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 from consilience.core.errors import ConsilienceError
-from consilience.evaluation import protocol, scorer
+from consilience.evaluation import predict, scorer
 from consilience.evaluation.aggregate import by_kind, compare, corruption_error, figures_of, summary
-from consilience.evaluation.protocol import Condition, Readings, conditions
+from consilience.evaluation.predict import Predictions
 from consilience.evaluation.resampling import subject_weights
 from consilience.evaluation.scorer import Evaluated, evaluate, resampled
+from consilience.windows.conditions import Condition, conditions
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
 CORPUS = build_corpus()
 ASKED = conditions(CORPUS)
 WEIGHTS = subject_weights(6, 200)
 READ = partial(
-    protocol.read,
+    predict.predict,
     Oracle(3),  # type: ignore[arg-type]
     plain_scaler(CORPUS, len(RUNS)),
     RUNS,
@@ -28,7 +29,7 @@ READ = partial(
 )
 
 
-def softened(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+def softened(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
     """Read as the oracle does, but take every fifth window for another class."""
     readings = READ(condition, roles)
     readings.logits[:, ::5] = np.roll(readings.logits[:, ::5], 1, axis=-1)
@@ -131,7 +132,7 @@ def test_kinds_are_told_apart(oracle: Evaluated) -> None:
 
 
 def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
-    def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Readings:
+    def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
         readings = READ(condition, roles)
         readings.logits[1::2] *= 0  # the second seed knows nothing
         return readings

@@ -13,8 +13,8 @@ from consilience.core.seeds import generator
 from consilience.datasets.base import Entry, Listing
 from consilience.ingest.catalog import build_catalog
 from consilience.modalities.audio import Audio
-from consilience.modalities.base import Header
 from consilience.schema.tables import Annotations, Pulses, Recordings, Trials, frame_of
+from consilience.signals.types import Header
 
 
 @pytest.fixture(autouse=True)

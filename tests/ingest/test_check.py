@@ -9,11 +9,11 @@ import soundfile
 from rich.console import Console
 from typer.testing import CliRunner
 
+from consilience import params
 from consilience.cli import app
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.ingest import check
-from consilience.schema import params
 
 MANIFEST = """\
 session,subject,modality,path,clock

@@ -121,7 +121,7 @@ def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus
 
 def test_the_code_of_a_modality_is_all_its_modules_and_no_other():
     def named(name):
-        sources = _sources(registry.find("modalities", name))
+        sources = _sources(registry.get("modalities", name))
         return {module for module in MODULES if inspect.getsource(import_module(module)) in sources}
 
     shared = {"consilience.ingest.ingest", "consilience.core.seeds", "consilience.modalities.base"}
@@ -159,7 +159,7 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
     root, found = tmp_path / "raw", []
     root.mkdir()
     sounds = {name: 0.1 * generator(name).standard_normal(24000) for name in ("a", "b")}
-    audio = registry.find("modalities", "audio")
+    audio = registry.get("modalities", "audio")
     for spoilt in (0.0, 0.5):
         sounds["a"][-1] += spoilt  # the last one before b begins
         rows = []

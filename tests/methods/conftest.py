@@ -6,7 +6,8 @@ from torch import Tensor
 
 from consilience.core import registry
 from consilience.encoders.base import FunctionalsEncoder
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
+from consilience.model.types import Batch
 
 SENSORS = ("eeg", "audio", "video")
 CLASSES, WIDTH, FEATURES, WINDOWS = 4, 8, 5, 12
@@ -14,7 +15,7 @@ CLASSES, WIDTH, FEATURES, WINDOWS = 4, 8, 5, 12
 
 def _build(name: str, seed: int = 0, dropout: float = 0.0, **settings: object) -> Method:
     torch.manual_seed(seed)
-    kind = registry.find("methods", name)
+    kind = registry.get("methods", name)
     encoders = {sensor: FunctionalsEncoder(FEATURES, WIDTH, dropout) for sensor in SENSORS}
     for encoder in encoders.values():
         encoder(torch.zeros(1, FEATURES))

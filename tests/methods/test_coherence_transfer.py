@@ -11,11 +11,12 @@ from scipy.special import softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.coherence_transfer import CoherenceTransfer, Observed
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import summed_loss
 from consilience.model.modality_subsets import coalitions
+from consilience.model.types import Batch
 
 Build = Callable[..., Method]
 Make = Callable[..., CoherenceTransfer]
@@ -108,7 +109,7 @@ def test_every_switch_trains_and_reads(
             assert loss.isfinite()
             assert opinion.isfinite().all()
     loss.backward()
-    reading = network.read((batch.inputs, masks))
+    reading = network.predict((batch.inputs, masks))
     assert all(values.isfinite().all() for values in reading)
 
 
@@ -329,14 +330,14 @@ def test_without_a_witness_nobody_learns_to_be_one(make: Make, labelled: Batch) 
 
 
 def test_without_evidence_the_vacuity_is_the_entropy(make: Make, windows: Windows) -> None:
-    reading = make(evidence=0).read((windows(), torch.ones(12, SENSORS)))
+    reading = make(evidence=0).predict((windows(), torch.ones(12, SENSORS)))
     p = opinions_of(reading.logits)
     entropy = -(p * np.log(p)).sum(-1) / np.log(CLASSES)
     assert_close(reading.vacuity.double(), torch.from_numpy(entropy), atol=1e-4, rtol=0)
 
 
 def test_without_a_witness_nobody_is_asked(make: Make, windows: Windows) -> None:
-    observed = make(witness=0).observe((windows(), torch.ones(12, SENSORS)))
+    observed = make(witness=0).forward((windows(), torch.ones(12, SENSORS)))
     assert (observed.clues[..., 0] == 0).all()
 
 
@@ -353,10 +354,10 @@ def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batc
         network.loss(one, step / 100)[0].backward()
         optimizer.step()
     network.eval()
-    own = network.observe((inputs, everything)).clues[..., 0]
+    own = network.forward((inputs, everything)).clues[..., 0]
     for m, name in enumerate(inputs):
         swapped = {**inputs, name: inputs[name].roll(1, 0)}
-        told = network.observe((swapped, everything)).clues[..., 0]
+        told = network.forward((swapped, everything)).clues[..., 0]
         assert (told[:, m] < own[:, m]).all()
         assert told[:, m].mean() < 0 < own[:, m].mean()
 
@@ -368,14 +369,14 @@ def test_agreement_costs_no_sensor_anything(make: Make, windows: Windows) -> Non
     network, everything = make(), torch.ones(12, SENSORS)
     for chosen in (None, 2):
         say(network, [chosen] * SENSORS)
-        agreement = network.observe((windows(), everything)).clues[..., 4:6]
+        agreement = network.forward((windows(), everything)).clues[..., 4:6]
         assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
 
 
 def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Windows) -> None:
     network = make()
     said = network.network(windows(), torch.ones(12, SENSORS))
-    foreseen = network.observe((windows(), torch.ones(12, SENSORS))).clues[..., 6]
+    foreseen = network.forward((windows(), torch.ones(12, SENSORS))).clues[..., 6]
     for m in range(SENSORS):
         others = torch.ones(12, SENSORS)
         others[:, m] = 0
@@ -384,18 +385,18 @@ def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Window
         expected = np.log(CLASSES * (p * q).sum(-1) + 0.01)
         np.testing.assert_allclose(foreseen[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
     alone = torch.tensor([1.0, 0, 0]).expand(12, 3)
-    assert (network.observe((windows(), alone)).clues[..., 6] == 0).all()
+    assert (network.forward((windows(), alone)).clues[..., 6] == 0).all()
 
 
 def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows: Windows) -> None:
     network = make()
     say(network, [0, 1, 1])
-    own, rest = network.observe((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:6].T
+    own, rest = network.forward((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:6].T
     assert_close(own, torch.tensor([-1.0, -0.5, -0.5]))
     assert_close(rest, torch.tensor([0.0, -1, -1]), atol=1e-6, rtol=0)
     # Of two that contradict one another nobody can tell who is wrong.
     own, rest = (
-        network.observe((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:6].T
+        network.forward((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:6].T
     )
     assert_close(own, torch.tensor([-1.0, -1, 0]))
     assert_close(rest, torch.zeros(3), atol=1e-6, rtol=0)
@@ -403,7 +404,7 @@ def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows:
 
 def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windows) -> None:
     alone = torch.tensor([0.0, 1, 0]).expand(12, SENSORS)
-    clues = make().observe((windows(), alone)).clues
+    clues = make().forward((windows(), alone)).clues
     assert (clues[:, [0, 2]] == 0).all()
     assert (clues[:, 1][:, [0, 4, 5]] == 0).all()
     assert (clues[:, 1][:, [1, 2, 3]] != 0).all()
@@ -412,7 +413,7 @@ def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windo
 def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windows) -> None:
     given, everything = windows(), torch.ones(12, SENSORS)
     loud = {**given, "audio": 4 * given["audio"]}
-    before, after = (make().observe((one, everything)).clues[..., 1] for one in (given, loud))
+    before, after = (make().forward((one, everything)).clues[..., 1] for one in (given, loud))
     assert (after[:, 1] > before[:, 1] + 1).all()
     assert torch.equal(after[:, [0, 2]], before[:, [0, 2]])
     expected = np.log(given["audio"].double().square().mean(1).numpy() + 0.01)
@@ -434,7 +435,7 @@ def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
     network, somebody = make(coalitions=False), masks.any(1)
-    reading = network.read((windows(), masks))
+    reading = network.predict((windows(), masks))
     whole = network.network(windows(), masks).logits
     everybody = (masks[:, None] == coalitions(SENSORS)).all(-1).float()
     temperature = (everybody @ network.calibration["log_temperature"]).exp()
@@ -443,17 +444,17 @@ def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
     entropy = torch.special.entr(expected.exp()).sum(-1) / np.log(CLASSES)
     power = (always + undecided * entropy).clamp(-2, 2).exp()[:, None]
     assert_close(reading.logits[somebody], (power * expected)[somebody], atol=1e-4, rtol=1e-4)
-    again = with_worth(make(coalitions=False), [-5.0, 0, 5]).read((windows(), masks))
+    again = with_worth(make(coalitions=False), [-5.0, 0, 5]).predict((windows(), masks))
     assert_close(again.logits, reading.logits)
-    free = with_worth(make(), [-5.0, 0, 5]).read((windows(), masks))
+    free = with_worth(make(), [-5.0, 0, 5]).predict((windows(), masks))
     assert not torch.allclose(free.logits, reading.logits, atol=0.01)
 
 
 def test_worthy_sensors_speak_as_without_coalitions(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    trusting = with_worth(make(), [CERTAIN] * SENSORS).read((windows(), masks))
-    assert_close(trusting.logits, make(coalitions=False).read((windows(), masks)).logits)
+    trusting = with_worth(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
+    assert_close(trusting.logits, make(coalitions=False).predict((windows(), masks)).logits)
 
 
 def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
@@ -463,8 +464,8 @@ def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
     without = masks * torch.tensor([1.0, 0, 1])
     others = without.any(1)
     assert_close(
-        network.read((windows(), masks)).logits[others],
-        network.read((windows(), without)).logits[others],
+        network.predict((windows(), masks)).logits[others],
+        network.predict((windows(), without)).logits[others],
         atol=1e-4,
         rtol=1e-4,
     )
@@ -473,7 +474,7 @@ def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
 def test_what_is_missing_is_not_relied_on_and_the_least_sound_sets_the_coherence(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    reading = make().read((windows(), masks))
+    reading = make().predict((windows(), masks))
     assert (reading.reliability[masks == 0] == 0).all()
     assert (reading.reliability[masks == 1] > 0).all()
     for window, has in enumerate(masks > 0):
@@ -482,15 +483,15 @@ def test_what_is_missing_is_not_relied_on_and_the_least_sound_sets_the_coherence
 
 
 def test_sound_and_worth_are_two_things(make: Make, windows: Windows, masks: Tensor) -> None:
-    before = make().read((windows(), masks))
+    before = make().predict((windows(), masks))
     network = make()
     with torch.no_grad():
         network.calibration["sound_prior"].sub_(2)
-    after = network.read((windows(), masks))
+    after = network.predict((windows(), masks))
     assert torch.equal(after.logits, before.logits)
     assert (after.reliability <= before.reliability).all()
     assert (after.reliability[masks > 0] < before.reliability[masks > 0]).all()
-    worthy = with_worth(make(), [1.0, 2, 3]).read((windows(), masks))
+    worthy = with_worth(make(), [1.0, 2, 3]).predict((windows(), masks))
     assert torch.equal(worthy.reliability, before.reliability)
     assert not torch.allclose(worthy.logits, before.logits)
 
@@ -499,13 +500,15 @@ def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_li
     make: Make, windows: Windows
 ) -> None:
     network = with_worth(make(), [3.0, 3, 3])
-    observed: Observed = network.observe((windows(), torch.ones(12, SENSORS)))
-    nothing = network.decide(observed._replace(evidence=torch.zeros_like(observed.evidence)))
+    observed: Observed = network.forward((windows(), torch.ones(12, SENSORS)))
+    nothing = network.calibrated(observed._replace(evidence=torch.zeros_like(observed.evidence)))
     assert_close(nothing.vacuity, torch.ones(12))
-    vacuity = network.decide(observed).vacuity
+    vacuity = network.calibrated(observed).vacuity
     evidence = observed.evidence.sum((1, 2)) / (1 + np.exp(-3.0))
     assert_close(vacuity, CLASSES / (CLASSES + evidence))
-    assert_close(with_worth(network, [-CERTAIN] * SENSORS).decide(observed).vacuity, torch.ones(12))
+    assert_close(
+        with_worth(network, [-CERTAIN] * SENSORS).calibrated(observed).vacuity, torch.ones(12)
+    )
 
 
 # What is fitted after the training
@@ -514,7 +517,7 @@ def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_li
 def calibrated(network: CoherenceTransfer, windows: Windows, faulty: Tensor, has: Tensor) -> Tensor:
     """Return the mean loss of the calibration, its gradients left behind."""
     network.zero_grad()
-    observed = network.observe((windows(), has.expand(12, -1)))
+    observed = network.forward((windows(), has.expand(12, -1)))
     target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
     loss = network.calibration_loss((observed, target, faulty.expand(12, -1)))
     assert loss.shape == (12,)

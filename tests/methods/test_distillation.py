@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch.testing import assert_close
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.dkd import decoupled
 from consilience.methods.hybrid import summed_loss
 from consilience.model.trust import trusted_target
+from consilience.model.types import Batch
 
 Build = Callable[..., Method]
 Array = NDArray[np.float64]

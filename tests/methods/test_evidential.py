@@ -10,11 +10,12 @@ from scipy.special import digamma, gammaln
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.rcml import conflict_loss
 from consilience.methods.tmc import affect_loss
 from consilience.model.evidence import average, conflict, dempster
 from consilience.model.losses import evidential_loss
+from consilience.model.types import Batch
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]
@@ -63,7 +64,7 @@ def test_tmc_adds_the_losses_of_the_combination_and_of_every_view(
     expected = mean_loss(dempster(views), batch, batch.available.amax(-1), annealed)
     for m in range(3):
         expected += mean_loss(views[:, m], batch, batch.available[:, m], annealed)
-    reading = network.observe((batch.inputs, batch.available))
+    reading = network.forward((batch.inputs, batch.available))
     expected += affect_loss(said, reading, batch).item()
     loss, _ = network.loss(batch, progress)
     np.testing.assert_allclose(loss.item(), expected, rtol=1e-5)
@@ -81,7 +82,7 @@ def test_rcml_averages_the_losses_and_adds_the_conflict(build: Build, batch: Bat
         d.sum() / (count - 1) for d, count in zip(degree, several, strict=True) if count > 1
     ]
     expected = np.mean(terms) + 0.7 * np.mean(conflicts)
-    reading = network.observe((batch.inputs, batch.available))
+    reading = network.forward((batch.inputs, batch.available))
     expected += affect_loss(said, reading, batch).item()
     loss, _ = network.loss(batch, 0.1)
     np.testing.assert_allclose(loss.item(), expected, rtol=1e-5)
@@ -99,9 +100,9 @@ def test_vacuity_is_k_over_s_and_stays_so_under_calibration(
     for temperature in (0.0, 1.0):
         with torch.no_grad():
             network.calibration["log_temperature"].fill_(temperature)
-        reading = network.read((windows(), masks))
+        reading = network.predict((windows(), masks))
         torch.testing.assert_close(reading.vacuity, expected)
-    probability = network.observe((windows(), masks)).logits.softmax(-1)
+    probability = network.forward((windows(), masks)).logits.softmax(-1)
     torch.testing.assert_close(probability, (fused + 1) / (fused + 1).sum(-1, keepdim=True))
 
 
@@ -110,7 +111,7 @@ def test_the_pseudo_view_joins_where_there_are_several(
 ) -> None:
     plain, joined = build("tmc"), build("tmc", pseudo_view=True)
     joined.load_state_dict(plain.state_dict(), strict=False)
-    one, other = (network.observe((windows(), masks)) for network in (plain, joined))
+    one, other = (network.forward((windows(), masks)) for network in (plain, joined))
     several = masks.sum(-1) > 1
     torch.testing.assert_close(one.logits[~several], other.logits[~several])
     assert (other.vacuity[several] < one.vacuity[several]).all()

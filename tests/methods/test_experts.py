@@ -10,9 +10,10 @@ from scipy.special import log_softmax, logsumexp, softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.late_fusion import mix_gaussians
 from consilience.methods.qmf import ranking_loss
+from consilience.model.types import Batch
 from consilience.model.uncertainty import normalised_entropy
 
 Build = Callable[..., Method]
@@ -54,7 +55,7 @@ def test_with_one_modality_all_read_the_same(build: Build, windows: Windows) -> 
         with torch.no_grad():
             for weight in network.calibration.values():
                 weight.zero_()
-        reading = network.read((windows(), only))
+        reading = network.predict((windows(), only))
         found = reading.logits.softmax(-1)
         expected = found if expected is None else expected
         assert_close(found, expected, rtol=1e-4, atol=1e-6)
@@ -63,7 +64,7 @@ def test_with_one_modality_all_read_the_same(build: Build, windows: Windows) -> 
 def test_late_fusion_averages_probabilities(build: Build, windows: Windows, masks: Tensor) -> None:
     network = build("late_fusion")
     logits = alone(network, windows, masks)
-    found = network.observe((windows(), masks)).logits.softmax(-1).detach().numpy()
+    found = network.forward((windows(), masks)).logits.softmax(-1).detach().numpy()
     for row, mask, probability in zip(logits, masks.numpy(), found, strict=True):
         if mask.any():
             expected = softmax(row[mask > 0], -1).mean(0)
@@ -87,7 +88,7 @@ def test_the_product_counts_the_prior_once(build: Build, windows: Windows, masks
     temperature = network.calibration["log_temperature"].detach().exp().numpy()
     prior = log_softmax(network.log_prior.detach().numpy())  # type: ignore[operator, union-attr]
     logits = alone(network, windows, masks)
-    found = network.read((windows(), masks)).logits.softmax(-1).detach().numpy()
+    found = network.predict((windows(), masks)).logits.softmax(-1).detach().numpy()
     for row, mask, probability in zip(logits, masks.numpy() > 0, found, strict=True):
         if mask.any():
             experts = log_softmax(row / temperature[:, None], -1)[mask]
@@ -111,7 +112,7 @@ def test_the_most_certain_modality_speaks(build: Build, windows: Windows, masks:
     network = build("unimodal")
     cooled = network.calibration["log_temperature"].detach().exp()[:, None]
     logits = torch.from_numpy(alone(network, windows, masks)) / cooled
-    found = network.read((windows(), masks))
+    found = network.predict((windows(), masks))
     for row, mask, said, doubt in zip(logits, masks, found.logits, found.vacuity, strict=True):
         if mask.any():
             best = min(row[mask > 0], key=lambda own: float(normalised_entropy(own.softmax(-1))))
@@ -125,7 +126,7 @@ def test_qmf_weights_logits_by_their_negative_energy(
     network = build("qmf")
     logits = alone(network, windows, masks)
     weight = 0.1 * logsumexp(logits, -1, keepdims=True) * masks.numpy()[..., None]
-    found = network.observe((windows(), masks)).logits.detach().numpy()
+    found = network.forward((windows(), masks)).logits.detach().numpy()
     np.testing.assert_allclose(found, (weight * logits).sum(1), rtol=1e-4, atol=1e-6)
 
 
@@ -154,7 +155,7 @@ def test_qmf_is_content_with_weights_that_fall_as_losses_rise() -> None:
 
 def test_qmf_takes_its_weights_as_given_when_it_fuses(build: Build, windows: Windows) -> None:
     network, only = build("qmf"), torch.tensor([1.0, 0, 0]).expand(12, 3)
-    network.observe((windows(), only)).logits.sum().backward()
+    network.forward((windows(), only)).logits.sum().backward()
     bias = network.heads[0][-1].bias  # type: ignore[index, union-attr]
     weight = 0.1 * logsumexp(alone(network, windows, only)[:, 0], -1)
     np.testing.assert_allclose(bias.grad[:4].numpy(), np.full(4, weight.sum()), rtol=1e-4)

@@ -9,13 +9,14 @@ from scipy.special import softmax
 from torch import Tensor
 from torch.testing import assert_close
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.co_teaching import easiest, redrawn, window_losses
 from consilience.methods.elr import early_learning
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import summed_loss
 from consilience.methods.self_training import pseudo_label_loss
 from consilience.model.losses import cross_entropy
+from consilience.model.types import Batch
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]
@@ -142,7 +143,7 @@ def test_the_second_network_starts_elsewhere_with_the_same_spread(build: Build) 
 def test_both_networks_are_read_together(build: Build, windows: Windows, masks: Tensor) -> None:
     network = build("co_teaching")
     said = [own(windows(), masks).logits.softmax(-1) for own in network.networks]  # type: ignore[operator, union-attr]
-    found = network.observe((windows(), masks)).logits.softmax(-1)
+    found = network.forward((windows(), masks)).logits.softmax(-1)
     assert_close(found, (said[0] + said[1]) / 2)
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.model.stack import Stack
+from consilience.model.types import Batch
 
 NAMES = registry.names("methods")
 SYMMETRIC = sorted({"late_fusion", "unimodal", "product_of_experts", "qmf", "tmc", "rcml"})
@@ -41,7 +42,7 @@ def test_a_missing_modality_leaks_nothing(
         for m, (sensor, values) in enumerate(given.items())
     }
     for before, after in zip(
-        network.read((given, masks)), network.read((changed, masks)), strict=True
+        network.predict((given, masks)), network.predict((changed, masks)), strict=True
     ):
         assert_close(before, after, rtol=0, atol=0, equal_nan=True)
 
@@ -75,7 +76,7 @@ def test_windows_are_read_one_by_one(network: Method, windows: Windows, masks: T
     order = torch.arange(len(masks)).flip(0)
     shuffled = {sensor: values[order] for sensor, values in given.items()}
     for before, after in zip(
-        network.read((given, masks)), network.read((shuffled, masks[order])), strict=True
+        network.predict((given, masks)), network.predict((shuffled, masks[order])), strict=True
     ):
         assert_close(before[order], after, equal_nan=True)
 
@@ -83,7 +84,7 @@ def test_windows_are_read_one_by_one(network: Method, windows: Windows, masks: T
 def test_readings_stay_in_their_ranges_and_nothing_means_ignorance(
     network: Method, windows: Windows, masks: Tensor
 ) -> None:
-    reading = network.read((windows(), masks))
+    reading = network.predict((windows(), masks))
     assert reading.logits.shape == (len(masks), 4)
     assert reading.affect_mean.shape == reading.affect_log_variance.shape == (len(masks), 2)
     assert reading.reliability.shape == masks.shape
@@ -122,16 +123,16 @@ def test_what_is_observed_can_be_gathered_over_conditions(
     """A flat tuple of tensors whose first axis are the windows; each is decided alone."""
     given, half = windows(), slice(6, None)
     parts = [
-        network.observe(({name: v[own] for name, v in given.items()}, masks[own]))
+        network.forward(({name: v[own] for name, v in given.items()}, masks[own]))
         for own in (slice(None, 6), half)
     ]
     whole = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
-    assert_close(network.decide(whole).logits, network.read((given, masks)).logits)
+    assert_close(network.calibrated(whole).logits, network.predict((given, masks)).logits)
 
 
 def test_every_part_of_the_calibration_moves_the_reading(network: Method, windows: Windows) -> None:
-    observed = network.observe((windows(), torch.ones(12, 3)))
-    reading = network.decide(observed)
+    observed = network.forward((windows(), torch.ones(12, 3)))
+    reading = network.calibrated(observed)
     said = reading.logits.logsumexp(-1).sum() + reading.reliability.nan_to_num().sum()
     said.backward()
     for name, weight in network.calibration.items():
@@ -143,11 +144,11 @@ def test_calibration_of_a_single_modality_keeps_its_choice(
     network: Method, windows: Windows
 ) -> None:
     alone = torch.tensor([0.0, 1, 0]).expand(12, 3)
-    before = network.read((windows(), alone)).logits.argmax(-1)
+    before = network.predict((windows(), alone)).logits.argmax(-1)
     with torch.no_grad():
         for weight in network.calibration.values():
             weight.add_(0.7)
-    assert_close(network.read((windows(), alone)).logits.argmax(-1), before)
+    assert_close(network.predict((windows(), alone)).logits.argmax(-1), before)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.1, 1.0])
@@ -190,12 +191,12 @@ def test_runs_are_stacked(build: Build, batch: Batch) -> None:
         stack = Stack(copy.deepcopy(runs)).train()
         loss, opinion = stack("semi_supervised_loss", given, 0.5)
         loss.sum().backward()
-        reading = stack.eval()("read", (given.inputs, given.available))
+        reading = stack.eval()("predict", (given.inputs, given.available))
         for run, network in enumerate(runs):
             own_loss, own_opinion = network.train().semi_supervised_loss(batch, 0.5)
             assert_close(loss[run], own_loss, msg=lambda text, n=name: f"{n}: {text}")
             assert_close(opinion[run], own_opinion)
-            alone = network.eval().read((batch.inputs, batch.available))
+            alone = network.eval().predict((batch.inputs, batch.available))
             for together, single in zip(reading, alone, strict=True):
                 assert_close(together[run], single, equal_nan=True)
 
@@ -219,7 +220,7 @@ def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str
         loss.backward()
         optimizer.step()
     known = one.target.isfinite().all(1)
-    read = network.eval().read((one.inputs, one.available))
+    read = network.eval().predict((one.inputs, one.available))
     right = read.logits.argmax(1) == one.target.nan_to_num().argmax(1)
     assert right[known].float().mean() > 0.9
     assert_close(read.affect_mean, one.affect, atol=0.35, rtol=0)
@@ -256,8 +257,8 @@ def test_the_order_of_the_sensors_does_not_matter(
 ) -> None:
     order = [2, 0, 1]
     network, given = build(name), windows()
-    reading = network.read((given, masks))
-    again = rearranged(network, order).read((given, masks[:, order]))
+    reading = network.predict((given, masks))
+    again = rearranged(network, order).predict((given, masks[:, order]))
     assert_close(again.logits, reading.logits)
     assert_close(again.vacuity, reading.vacuity)
     assert_close(again.affect_mean, reading.affect_mean)

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.methods.action_mae import attend, reconstruction_loss
-from consilience.methods.base import Batch, Method, task_loss
+from consilience.methods.base import Method, task_loss
 from consilience.methods.mmanet import in_weak_combination, margin_distance
 from consilience.methods.shaspec import alignment_loss, domain_loss
+from consilience.model.types import Batch
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]
@@ -62,7 +63,7 @@ def test_the_domain_of_a_specific_feature_is_its_modality() -> None:
 def test_shaspec_weighs_its_objectives(build: Build, batch: Batch) -> None:
     network = build("shaspec", alignment=0.1, domain=0.02)
     features = network._features(batch.inputs, batch.available)  # type: ignore[operator]
-    reading = network.observe((batch.inputs, batch.available))
+    reading = network.forward((batch.inputs, batch.available))
     expected = task_loss(reading, batch)
     expected = expected + 0.1 * alignment_loss(features.shared, batch.available)
     domain = network.domain(features.specific)  # type: ignore[operator]
@@ -120,7 +121,7 @@ def test_predictions_without_a_modality_are_counted_by_class(build: Build, batch
         left = batch.present.clone()
         if hidden is not None:
             left[:, hidden] = 0
-        classes = network.observe((batch.clean, left)).logits.argmax(-1)
+        classes = network.forward((batch.clean, left)).logits.argmax(-1)
         assert_close(row, torch.bincount(classes, minlength=4) / 12)
 
 
@@ -151,7 +152,7 @@ def test_reconstruction_counts_hidden_tokens_alone() -> None:
 
 def test_action_mae_learns_to_reconstruct_what_was_hidden(build: Build, batch: Batch) -> None:
     network = build("action_mae", reconstruction=2.0)
-    plain = task_loss(network.observe((batch.inputs, batch.available)), batch)
+    plain = task_loss(network.forward((batch.inputs, batch.available)), batch)
     whole = batch._replace(present=batch.available)
     assert_close(network.loss(whole, 0.5)[0], plain)
     assert network.loss(batch, 0.5)[0] > plain

@@ -18,7 +18,7 @@ from consilience.modalities.audio import (
     pitch_track,
     pulses,
 )
-from consilience.modalities.base import Signal
+from consilience.signals.types import Signal
 
 PARAMS = AudioParams()
 RATE_HZ = 16000

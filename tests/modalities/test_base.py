@@ -21,7 +21,7 @@ def test_parts_of_modalities_are_no_modalities() -> None:
 
 @pytest.mark.parametrize("name", MODALITIES)
 def test_every_known_kind_can_be_asked_for_and_noise_is_by_default(name: str) -> None:
-    model = registry.find("modalities", name).Params
+    model = registry.get("modalities", name).Params
     assert list(model().corruptions) == ["noise"]
     everything = model(corruptions={kind: c.severities for kind, c in model.KNOWN.items()})
     assert len(everything.variants) == 5 * len(model.KNOWN)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import SEVERITIES, Signal
 from consilience.modalities.ecg import modality
 from consilience.modalities.single_channel import CORRUPTIONS, PeripheralParams
+from consilience.schema.tables import SEVERITIES
+from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 200

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.eeg import EegParams, bad_channels, band_power, modality
 from consilience.readers.recording import rising_edges
+from consilience.signals.types import Signal
 
 PARAMS = EegParams()
 EMOTIV = EegParams(

@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.eeg import modality as eeg
 from consilience.modalities.eeg_signal import EegSignalParams, modality, scaled
+from consilience.signals.types import Signal
 
 CHANNELS = ("Fz", "Cz", "Pz", "Oz", "C3", "C4")
 PARAMS = EegSignalParams(channels=CHANNELS)

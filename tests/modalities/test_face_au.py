@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.face_au import CORRUPTIONS, FaceAuParams, modality
 from consilience.modalities.lower_face_au import modality as lower_face
 from consilience.modalities.upper_face_au import modality as upper_face
+from consilience.signals.types import Signal
 
 PARAMS = FaceAuParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 TABLE = """clip,AU01_r,AU12_r,AU12_c

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from consilience.core.seeds import generator
-from consilience.modalities.base import SEVERITIES, Signal
 from consilience.modalities.gsr import GsrParams, modality
 from consilience.modalities.single_channel import CORRUPTIONS
+from consilience.schema.tables import SEVERITIES
+from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 32

@@ -5,8 +5,8 @@ import pytest
 
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality as audio
-from consilience.modalities.base import Signal
 from consilience.modalities.log_mel import LogMelParams, modality
+from consilience.signals.types import Signal
 
 PARAMS = LogMelParams()
 RATE_HZ = 16000

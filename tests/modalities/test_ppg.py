@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.ppg import modality
 from consilience.modalities.single_channel import PeripheralParams
+from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 64  # as the Muse

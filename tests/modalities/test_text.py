@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.text import CORRUPTIONS, TextParams, modality
 from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
+from consilience.signals.types import Signal
 
 PARAMS = TextParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 SAID = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]

@@ -12,7 +12,6 @@ from scipy.ndimage import uniform_filter1d
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import Signal
 from consilience.modalities.video import (
     VideoParams,
     align_crops,
@@ -22,7 +21,8 @@ from consilience.modalities.video import (
     track_face,
     uneven,
 )
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
+from consilience.signals.types import Signal
 from consilience.synthesis.face import write_face
 from consilience.synthesis.plan import Session, sessions
 

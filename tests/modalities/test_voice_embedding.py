@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality as audio
-from consilience.modalities.base import Signal
 from consilience.modalities.voice_embedding import NAMES, VoiceEmbeddingParams, modality
 from consilience.pretrained.speaker import UNITS
+from consilience.signals.types import Signal
 
 PARAMS = VoiceEmbeddingParams()
 RATE_HZ = 16000

@@ -14,7 +14,7 @@ from consilience.core.seeds import generator
 from consilience.modalities.video import VideoParams, modality
 from consilience.pretrained import face_detector
 from consilience.pretrained.face_detector import CASCADE_CONFIDENCE, Sighting, look
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.signals.video_corruptions import noise
 from consilience.synthesis.face import write_face
 from consilience.synthesis.plan import sessions

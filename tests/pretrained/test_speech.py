@@ -12,7 +12,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.pretrained import speech
 from consilience.pretrained.speech import BLOCK, BLOCKS_AT_ONCE, RATE_HZ, speech_probability
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.signals.audio_corruptions import pink_noise
 from consilience.synthesis.plan import Session, sessions
 from consilience.synthesis.voice import write_voice

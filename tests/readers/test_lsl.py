@@ -10,7 +10,7 @@ import pyxdf
 from consilience.alignment.offsets import fit_offsets
 from consilience.core.seeds import generator
 from consilience.readers.lsl import dejitter, unfold
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 PARAMS = AlignmentParams()
 DATA = Path(__file__).parents[3] / "shared" / "data" / "xdf"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from consilience import params
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
 
 
 @pytest.fixture

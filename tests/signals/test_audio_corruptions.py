@@ -8,9 +8,10 @@ import scipy.signal
 
 from consilience.core.seeds import generator
 from consilience.modalities.audio import AudioParams, modality
-from consilience.modalities.base import SEVERITIES, Signal
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
+from consilience.schema.tables import SEVERITIES
 from consilience.signals.audio_corruptions import CORRUPTIONS, pink_noise
+from consilience.signals.types import Signal
 from consilience.synthesis.plan import sessions
 from consilience.synthesis.voice import write_voice
 

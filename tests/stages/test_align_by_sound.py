@@ -8,7 +8,7 @@ import soundfile
 
 from consilience.core import registry
 from consilience.core.files import write_arrays, write_json
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 from consilience.stages import align
 
 CLIPS = sorted((Path(__file__).parents[3] / "shared" / "data" / "grid").glob("*.mpg"))
@@ -33,7 +33,7 @@ def test_a_camera_without_flashes_is_aligned_by_its_sound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    audio = registry.find("modalities", "audio")
+    audio = registry.get("modalities", "audio")
     (tmp_path / "camera.mpg").symlink_to(CLIPS[0])
     signal = audio.read(CLIPS[0], None, audio.Params())
     soundfile.write("recorder.wav", signal.values[round(LATE_S * 16000) :], 16000, "FLOAT")

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from consilience import params
 from consilience.alignment.clock import Line
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_arrays, write_json
-from consilience.schema import params
 from consilience.schema.tables import (
     Alignment,
     Annotations,

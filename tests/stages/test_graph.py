@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from consilience.schema import params
-from consilience.schema.params import Params
+from consilience import params
+from consilience.params import Params
 
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

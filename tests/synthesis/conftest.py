@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.corpus import write_corpus
 
 TINY = SynthesisParams(subjects=2, sessions=1, trials=2, missing_fraction=0, faulty_fraction=0)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.annotators import annotation_rows
 from consilience.synthesis.difficulty import CLASSES, RATERS
 from consilience.synthesis.plan import sessions

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from consilience.datasets.demo import dataset
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Annotations, Pulses, Trials
 from consilience.synthesis.corpus import write_corpus
 from consilience.synthesis.plan import sessions

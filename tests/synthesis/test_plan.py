@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.difficulty import CLASSES, QUADRANTS
 from consilience.synthesis.plan import FILES, Clock, sessions
 

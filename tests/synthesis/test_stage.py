@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from consilience import params
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.stages import synthesize
 
 

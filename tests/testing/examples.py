@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from consilience.core.seeds import generator
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.corpus import write_corpus
 from consilience.synthesis.plan import FILES
 

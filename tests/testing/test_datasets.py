@@ -22,7 +22,7 @@ def case_of(tmp_path_factory):
     @lru_cache
     def make(name: str) -> DatasetCase:
         folder = tmp_path_factory.mktemp(name)
-        return DatasetCase(registry.find("datasets", name), ROOTS[name](folder))
+        return DatasetCase(registry.get("datasets", name), ROOTS[name](folder))
 
     return make
 

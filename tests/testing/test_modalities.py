@@ -23,7 +23,7 @@ def case_of(tmp_path_factory):
 
     @lru_cache
     def make(name: str) -> ModalityCase:
-        return ModalityCase(registry.find("modalities", name), EXAMPLES[name](folder))
+        return ModalityCase(registry.get("modalities", name), EXAMPLES[name](folder))
 
     return make
 

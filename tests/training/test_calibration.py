@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
-from consilience.evaluation import protocol
-from consilience.evaluation.protocol import Condition
-from consilience.methods.base import Method, MethodParams, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.model.stack import Stack
-from consilience.training import calibration, data
+from consilience.model.types import Prediction
+from consilience.schema.params.plugins import MethodParams
+from consilience.training import calibration, conditioned
 from consilience.training.augmentation import Run
 from consilience.training.calibration import PREFIX, calibrate
-from consilience.training.data import Corpus, Scaler
+from consilience.training.data import Scaler
+from consilience.windows import conditions
+from consilience.windows.conditions import Condition
+from consilience.windows.store import Corpus, load_corpus
 
 Windows = dict[str, dict[str, Tensor]]
 RUNS = [Run(fold, seed) for fold in range(3) for seed in (0, 1)]
@@ -38,7 +41,7 @@ def corpus(windows_folder: Path) -> Corpus:
             for s, role in enumerate(ROLES)
         ]
     )
-    return replace(data.load(windows_folder), splits=splits)
+    return replace(load_corpus(windows_folder), splits=splits)
 
 
 def shown(corpus: Corpus, content: Callable[[str, str], Tensor]) -> Windows:
@@ -66,12 +69,12 @@ class Overconfident(Method):
         self.boldness = nn.Parameter(torch.tensor(boldness))
         self.n_modalities = n_modalities
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         inputs, available = given
         several = available.sum(-1, keepdim=True).clamp(min=1)
         logits = self.boldness * torch.stack(list(inputs.values())).sum(0) / several
         nothing = torch.zeros(len(available), 2)
-        return plain_reading(logits, (nothing, nothing), available)
+        return plain_prediction(logits, (nothing, nothing), available)
 
 
 @pytest.mark.parametrize("only", [None, "subset", "noise"])
@@ -80,7 +83,7 @@ def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) 
     boldness = [0.4, 1.0, 2.5, 4.0, 1.5, 0.7]
     stack = Stack([Overconfident(factor, 2, 3) for factor in boldness])
     prepared = shown(corpus, lambda *_: logits)
-    asked = [c for c in protocol.conditions(corpus) if c.kind == (only or c.kind)]
+    asked = [c for c in conditions.conditions(corpus) if c.kind == (only or c.kind)]
     honest = [c for c in asked if c.kind != "conflict"]  # there, somebody else is shown
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, honest, target)
@@ -93,7 +96,7 @@ def test_what_is_at_odds_with_the_labels_is_said_with_less_confidence(corpus: Co
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=corpus.target.shape)).float()
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
-    asked = [c for c in protocol.conditions(corpus) if c.kind in ("subset", "noise")]
+    asked = [c for c in conditions.conditions(corpus) if c.kind in ("subset", "noise")]
     spoilt = shown(corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0))
     stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
     calibrate(stack, plain_scaler(spoilt), RUNS, corpus, spoilt, asked, target)
@@ -138,7 +141,7 @@ class Plain(nn.Module):
 
 def ours(seed: int = 0) -> Stack:
     """Return untrained networks, all of whose heads read the class that the sensors show."""
-    kind = registry.find("methods", "coherence_transfer")
+    kind = registry.get("methods", "coherence_transfer")
     networks = []
     for run in range(len(RUNS)):
         torch.manual_seed(seed + run)
@@ -167,7 +170,7 @@ def calibrated(
     asked: list[Condition] | None = None,
 ) -> dict[str, Tensor]:
     stack = ours()
-    under = asked or protocol.conditions(corpus)
+    under = asked or conditions.conditions(corpus)
     labels = told(corpus) if target is None else target
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, under, labels)
     return {name: value.detach() for name, value in stack.weights.items()}
@@ -222,7 +225,7 @@ def changed(prepared: Windows, rows: np.ndarray) -> Windows:
 @pytest.mark.usefixtures("briefly")
 def test_only_windows_and_labels_of_validation_subjects_matter(corpus: Corpus, role: str) -> None:
     prepared, target = content(corpus, "audio"), told(corpus)
-    assert any(c.kind == "conflict" for c in protocol.conditions(corpus))
+    assert any(c.kind == "conflict" for c in conditions.conditions(corpus))
     rows = corpus.members(0, role)
     otherwise = target.clone()
     otherwise[:, rows] = otherwise[:, rows].roll(1, -1)
@@ -240,7 +243,7 @@ def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
     prepared, target = content(corpus), told(corpus)
     rows = corpus.members(0, "validation")[::3]
     target[:2, rows] = torch.nan
-    honest = [c for c in protocol.conditions(corpus) if c.kind != "conflict"]
+    honest = [c for c in conditions.conditions(corpus) if c.kind != "conflict"]
     before = fitted(calibrated(corpus, prepared, target, honest))
     assert all(value.isfinite().all() for value in before.values())
     after = fitted(calibrated(corpus, changed(prepared, rows), target, honest))
@@ -256,19 +259,21 @@ def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
 def test_a_spoilt_sensor_is_given_less_worth(corpus: Corpus, sensor: str) -> None:
     prepared = content(corpus, sensor)
     stack, scaler = ours(), plain_scaler(prepared)
-    calibrate(stack, scaler, RUNS, corpus, prepared, protocol.conditions(corpus), told(corpus))
+    calibrate(stack, scaler, RUNS, corpus, prepared, conditions.conditions(corpus), told(corpus))
     place = corpus.modalities.index(sensor)
 
     def mean(kind: str, severity: int) -> tuple[Tensor, Tensor]:
         """Return each run's mean odds of the sensors' worth and their reliability (R, M)."""
         names = corpus.modalities if kind == "subset" else (sensor,)
         condition = Condition(kind, names, severity)
-        (portion,) = protocol.portions(scaler, RUNS, corpus, prepared, condition, ("validation",))
+        (portion,) = conditioned.portions(
+            scaler, RUNS, corpus, prepared, condition, ("validation",)
+        )
         both = (portion.available.sum(-1) > 1).float()[..., None]
         with torch.no_grad():
-            observed = stack("observe", (portion.inputs, portion.available))
+            observed = stack("forward", (portion.inputs, portion.available))
             odds = stack("_odds", observed, "worth")
-            sound = stack("decide", observed).reliability
+            sound = stack("calibrated", observed).reliability
         return (odds * both).sum(1) / both.sum(1), (sound * both).sum(1) / both.sum(1)
 
     (worth, sound), (worth_spoilt, sound_spoilt) = mean("subset", 0), mean("noise", 5)

@@ -8,15 +8,16 @@ from torch.testing import assert_close
 from consilience.core.errors import ConsilienceError
 from consilience.training import data
 from consilience.training.loop import encoders_for
+from consilience.windows.store import Corpus, load_corpus
 
 
-def prepared(corpus: data.Corpus) -> dict[str, torch.Tensor]:
+def prepared(corpus: Corpus) -> dict[str, torch.Tensor]:
     encoders = encoders_for(corpus.features, {}, 4, 0.0)
     return {name: data.prepare(corpus, encoders, name) for name in corpus.modalities}
 
 
 def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     for fold in corpus.folds:
         parts = [corpus.members(fold, role) for role in ("train", "validation", "test")]
         assert sorted(np.concatenate(parts)) == list(range(len(corpus.index)))
@@ -25,7 +26,7 @@ def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
 
 
 def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     values, rows = prepared(corpus), [corpus.members(0, "train")]
     before = data.fit_scaler(corpus, values, rows, corpus.affect[None])
     others = np.setdiff1d(np.arange(len(corpus.index)), rows[0])
@@ -37,7 +38,7 @@ def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) 
 
 
 def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     values, rows = prepared(corpus), corpus.members(0, "train")
     scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None])
     index = torch.from_numpy(rows)[None]
@@ -51,7 +52,7 @@ def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) ->
 
 
 def test_missing_and_foreign_windows_are_told(windows_folder: Path) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     with pytest.raises(ConsilienceError, match="missing"):
         corpus.windows("audio", "noise_9")
     np.save(windows_folder / "audio" / "clean.npy", np.zeros((3, 5, 4), np.float32))
@@ -60,7 +61,7 @@ def test_missing_and_foreign_windows_are_told(windows_folder: Path) -> None:
 
 
 def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: Path) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     signals = torch.randn(len(corpus.index), 4, 50) * torch.tensor([1.0, 5, 1, 1])[:, None] + 3
     rows = corpus.members(0, "train")
     scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None])

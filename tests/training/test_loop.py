@@ -11,19 +11,21 @@ from torch.testing import assert_close
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.evaluation import protocol, resampling, scorer
+from consilience.evaluation import predict, resampling, scorer
 from consilience.evaluation.aggregate import summary
-from consilience.schema.params import TrainingParams
+from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Scores, read_table, write_table
-from consilience.training import data, devices, loop
+from consilience.training import conditioned, data, devices, loop
+from consilience.windows import conditions
+from consilience.windows.store import load_corpus
 
 BUDGET = TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
 
 
 def train(folder: Path, method: str = "hybrid", budget: TrainingParams = BUDGET) -> loop.Fitted:
-    params = registry.find("methods", method).Params()
+    params = registry.get("methods", method).Params()
     checkpoint = folder.parent / "checkpoint"
-    fitted = loop.fit(method, params, budget, data.load(folder), checkpoint)
+    fitted = loop.fit(method, params, budget, load_corpus(folder), checkpoint)
     shutil.rmtree(checkpoint)
     return fitted
 
@@ -133,7 +135,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(windows_folder: P
 def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
     windows_folder: Path, tmp_path: Path
 ) -> None:
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     fitted = train(windows_folder)
     card = {
         "method": "hybrid",
@@ -148,9 +150,9 @@ def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
     prepared = {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
     example = {m: variants["clean"][:1] for m, variants in prepared.items()}
     stack, scaler, runs, _ = loop.load_model(tmp_path / "model", example)
-    full = protocol.conditions(corpus)[0]
-    before = protocol.read(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, full)
-    after = protocol.read(stack, scaler, runs, corpus, prepared, full)
+    full = conditions.conditions(corpus)[0]
+    before = predict.predict(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, full)
+    after = predict.predict(stack, scaler, runs, corpus, prepared, full)
     np.testing.assert_array_equal(before.logits, after.logits)
     assert np.isnan(after.logits[0, corpus.members(runs[0].fold, "train")]).all()
     with pytest.raises(ConsilienceError, match="trained for audio, face_au"):
@@ -159,7 +161,7 @@ def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
 
 def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path) -> None:
     first = train(windows_folder)
-    corpus = data.load(windows_folder)
+    corpus = load_corpus(windows_folder)
     audio = np.array(corpus.windows("audio"))
     audio[corpus.members(0, "test")] = 50.0
     np.save(windows_folder / "audio" / "clean.npy", audio)
@@ -176,11 +178,11 @@ def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path
 
 def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     longer = BUDGET.model_copy(update={"epochs": 4 * BUDGET.epochs})
-    corpus, fitted = data.load(windows_folder), train(windows_folder, budget=longer)
+    corpus, fitted = load_corpus(windows_folder), train(windows_folder, budget=longer)
     encoders = loop.encoders_for(corpus.features, {}, 8, 0.0)
-    asked = protocol.conditions(corpus)
-    prepared = protocol.prepare_windows(corpus, encoders, asked)
-    read = partial(protocol.read, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
+    asked = conditions.conditions(corpus)
+    prepared = conditioned.prepare_windows(corpus, encoders, asked)
+    read = partial(predict.predict, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
     evaluated = scorer.evaluate(read, fitted.runs, corpus, asked, 10, keep=asked[:1])
     table = scorer.score_table("hybrid", evaluated, corpus)
     assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()

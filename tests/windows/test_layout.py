@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.alignment.clock import Clock
-from consilience.schema.params import WindowParams
+from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Trials, frame_of
 from consilience.windows.layout import Grid, Window, coverage, cut, frames_per_window, lay_windows
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params import SplitParams
+from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Splits
 from consilience.windows.splits import split
 

@@ -12,7 +12,7 @@ from consilience.alignment import content, sound
 from consilience.alignment.clock import Clock, ClockFit, Times, unaligned
 from consilience.alignment.piecewise_fit import judge, segments
 from consilience.alignment.sound import Sound, shared_sound
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 START_TIMES = "start times"
 START_ERROR_S = 1.0  # headers tell whole seconds, of clocks that are set by hand

@@ -6,7 +6,7 @@ import numpy as np
 
 from consilience.alignment.clock import ClockFit, Times, unaligned
 from consilience.alignment.piecewise_fit import judge, segments
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 METHOD = "clock offsets"
 FLOOR_S = 1e-4  # what an offset is worth that a few round trips on a local network measured

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from consilience.alignment.clock import Clock, ClockFit, Line, Piece, Times, unaligned
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 HUBER_SIGMAS = 1.345
 OUTLIER_SIGMAS = 4.0

@@ -20,7 +20,7 @@ from consilience.alignment.piecewise_fit import (
     vote,
     weighted_line,
 )
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 Indices = NDArray[np.intp]
 Counts = NDArray[np.int64]

@@ -12,7 +12,7 @@ from scipy.stats import poisson
 
 from consilience.alignment.clock import Line, Times
 from consilience.alignment.piecewise_fit import Segment, segments, vote
-from consilience.schema.params import AlignmentParams
+from consilience.schema.params.alignment import AlignmentParams
 
 Array = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from consilience.annotation.dawid_skene import Verdicts, dawid_skene
 from consilience.annotation.evaluators import Evaluation, evaluator_median, evaluator_weighted
 from consilience.annotation.lags import Lag
 from consilience.annotation.ratings import TARGETS, Opinions, divide, opinions, reaction_lags
-from consilience.schema.params import AnnotationParams
+from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotators, Confusions, frame_of
 from consilience.windows.layout import Window
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from consilience.annotation.lags import STEP_S, Course, Lag, estimate_lags
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params import AnnotationParams
+from consilience.schema.params.annotation import AnnotationParams
 from consilience.windows.layout import Window
 
 SELF_REPORT = "self"

@@ -22,7 +22,7 @@ def names(kind: str) -> list[str]:
     return sorted(_files(kind) | others)
 
 
-def find(kind: str, name: str) -> Any:
+def get(kind: str, name: str) -> Any:
     """Return the modality, dataset or method called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,

@@ -77,7 +77,7 @@ class Dataset(Protocol):
     name : str
         The name in ``params.yaml``.
     modalities : tuple of str
-        What it lists; see also `listed_as`.
+        What it lists; see also `source_modality`.
     classes : tuple of str
         Emotion classes, in the order used everywhere.
     clock : str
@@ -100,7 +100,7 @@ class Dataset(Protocol):
         ...
 
 
-def listed_as(dataset: Dataset, modality: str) -> str | None:
+def source_modality(dataset: Dataset, modality: str) -> str | None:
     """Return the modality as which a dataset lists what another reads; None if it has nothing.
 
     What reads the recordings of another modality (`Modality.reads`) is listed as that one, unless
@@ -108,11 +108,11 @@ def listed_as(dataset: Dataset, modality: str) -> str | None:
     """
     if modality in dataset.modalities or modality not in registry.names("modalities"):
         return modality if modality in dataset.modalities else None
-    other: str | None = getattr(registry.find("modalities", modality), "reads", None)
+    other: str | None = getattr(registry.get("modalities", modality), "reads", None)
     return other if other in dataset.modalities else None
 
 
-def opened(dataset: Dataset, root: Path) -> Dataset:
+def bind_to_root(dataset: Dataset, root: Path) -> Dataset:
     """Return a dataset as it is in a folder: with the modalities and classes found there.
 
     Raises

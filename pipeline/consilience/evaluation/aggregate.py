@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from consilience.evaluation.metrics import Array, spearman
-from consilience.evaluation.protocol import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
 from consilience.evaluation.resampling import Paired, interval, paired, subject_weights
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
-from consilience.methods.base import AFFECT
+from consilience.schema.tables import AFFECT
+from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
 
 WORST = 5  # severity
 GRID_METRICS = ("balanced_accuracy", "nll", "ece", "adaptive_ece", "brier", "aurc")

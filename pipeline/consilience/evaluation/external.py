@@ -18,21 +18,23 @@ from rich import box
 from rich.table import Table
 from safetensors import SafetensorError
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import text_hash, write_bytes
-from consilience.datasets.base import listed_as, opened
-from consilience.evaluation import protocol
+from consilience.datasets.base import bind_to_root, source_modality
+from consilience.evaluation import predict
 from consilience.evaluation.aggregate import by_kind, summary
-from consilience.evaluation.protocol import SUBSET
 from consilience.evaluation.resampling import interval, subject_weights
 from consilience.evaluation.scorer import Resampled, evaluate, resampled
-from consilience.schema import params
-from consilience.schema.params import RobustnessParams, SplitParams
-from consilience.schema.tables import ROLES, Splits, frame_of
+from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.params.windows import SplitParams
+from consilience.schema.tables import CLEAN, ROLES, Splits, frame_of
 from consilience.stages import align, catalog, ingest, label, window
-from consilience.training import data, loop
-from consilience.training.data import CLEAN, Corpus
+from consilience.training import conditioned, loop
+from consilience.windows import conditions
+from consilience.windows.conditions import SUBSET
+from consilience.windows.store import Corpus, load_corpus
 
 CACHE = Path("data/external")  # what was read of the recordings, kept for a second time
 BUNDLE = ("model.safetensors", "card.json")
@@ -122,22 +124,22 @@ def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> Exter
         features, or no labels.
     """
     card = read_card(bundle)
-    source = opened(registry.find("datasets", dataset), root)
+    source = bind_to_root(registry.get("datasets", dataset), root)
     _check_dataset(card, source, dataset)
     folder = _cut(card, root.resolve(), dataset, grid)
-    corpus = _relabelled(data.load(folder / "data/windows"), card)
+    corpus = _relabelled(load_corpus(folder / "data/windows"), card)
     _check_features(corpus, card)
 
     settings = RobustnessParams()
-    asked = protocol.conditions(corpus)
+    asked = conditions.conditions(corpus)
     if not grid:
         asked = [condition for condition in asked if condition.kind == SUBSET]
     encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    prepared = conditioned.prepare_windows(corpus, encoders, asked)
     example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
     torch.set_num_threads(card["training"]["cpu_threads"])
     stack, scaler, runs, _ = _load_model(bundle, example)
-    read = partial(protocol.read, stack, scaler, runs, corpus, prepared)
+    read = partial(predict.predict, stack, scaler, runs, corpus, prepared)
     evaluated = evaluate(read, runs, corpus, asked, settings.calibration_bins, ensemble=True)
     weights = subject_weights(len(evaluated.subjects), settings.bootstrap)
     found = resampled(evaluated, weights)
@@ -198,7 +200,9 @@ def _check_dataset(card: Card, source: Any, dataset: str) -> None:
             f"dataset '{dataset}'",
             f"it knows {', '.join(card['classes'])}",
         )
-    lacking = [name for name in card["recipe"]["modalities"] if listed_as(source, name) is None]
+    lacking = [
+        name for name in card["recipe"]["modalities"] if source_modality(source, name) is None
+    ]
     if lacking:
         raise ConsilienceError(
             f"it does not offer {', '.join(lacking)}, which the model was trained for",

@@ -17,20 +17,19 @@ from scipy.special import softmax
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, write_bytes, write_json
 from consilience.evaluation.metrics import Array, Sums, auroc, measures, pool, ranking, subject_sums
-from consilience.evaluation.protocol import (
+from consilience.evaluation.predict import Predictions
+from consilience.schema.tables import AFFECT, Scores
+from consilience.training.augmentation import Run
+from consilience.windows.conditions import (
     CONFLICT,
     DESYNC,
     EVERYTHING,
     MISSING,
     SUBSET,
     Condition,
-    Readings,
     show,
 )
-from consilience.methods.base import AFFECT
-from consilience.schema.tables import Scores
-from consilience.training.augmentation import Run
-from consilience.training.data import Corpus
+from consilience.windows.store import Corpus
 
 ROUNDING = 1e-5  # of a probability in single precision
 FAULT = 5  # severity at which a corrupted sensor counts as faulty
@@ -38,9 +37,9 @@ STORED = ("evaluated.json", "sums.npz")
 
 
 class Reader(Protocol):
-    """Gives the runs' readings under a condition: `protocol.read` with all else filled in."""
+    """Gives the runs' readings under a condition: `predict.predict` with all else filled in."""
 
-    def __call__(self, condition: Condition, roles: Sequence[str] = ...) -> Readings:
+    def __call__(self, condition: Condition, roles: Sequence[str] = ...) -> Predictions:
         """Read the windows of subjects with these roles."""
         ...
 
@@ -219,7 +218,7 @@ def _gather(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Array:
     return np.stack(result)
 
 
-def _test(readings: Readings, groups: Sequence[Sequence[int]]) -> Tested:
+def _test(readings: Predictions, groups: Sequence[Sequence[int]]) -> Tested:
     told = {name: values for name, values in vars(readings).items() if name != "logits"}
     probability = softmax(readings.logits.astype(np.float64), -1)
     return Tested(
@@ -238,7 +237,7 @@ def _alone(read: Reader, corpus: Corpus) -> dict[str, NDArray[Any]]:
 
 def _bolder(
     condition: Condition,
-    readings: Readings,
+    readings: Predictions,
     alone: Mapping[str, NDArray[Any]],
     runs: Sequence[Run],
     corpus: Corpus,

@@ -15,9 +15,10 @@ import polars as pl
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
 from consilience.core.isolation import isolated_map
-from consilience.datasets.base import Dataset, Entry, listed_as, opened
-from consilience.modalities.base import Header, Modality
+from consilience.datasets.base import Dataset, Entry, bind_to_root, source_modality
+from consilience.modalities.base import Modality
 from consilience.schema.tables import Annotations, Problems, Pulses, Recordings, Trials, frame_of
+from consilience.signals.types import Header
 
 FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
 MAX_NAME_BYTES = 150
@@ -90,7 +91,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         raise ConsilienceError(
             f"the root of dataset '{dataset.name}' is no folder", str(root), "set dataset.root"
         )
-    dataset = opened(dataset, root)
+    dataset = bind_to_root(dataset, root)
     listing = dataset.list(root)
     problems = list(listing.problems)
     recordings: dict[str, pl.DataFrame] = {}
@@ -98,7 +99,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         listed = {entry.modality for entry in listing.entries}
         modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
-        source = listed_as(dataset, name)
+        source = source_modality(dataset, name)
         entries = sorted(
             (
                 replace(entry, modality=name)
@@ -113,7 +114,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
                 str(root),
                 f"it offers: {', '.join(dataset.modalities)}",
             )
-        modality = registry.find("modalities", name)
+        modality = registry.get("modalities", name)
         check = partial(_check, root=root, modality=modality, clock=dataset.clock)
         lost = partial(_lost, clock=dataset.clock)
         rows = _mark_duplicates(isolated_map(check, entries, f"catalog {name}", LIMIT_S, lost))

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
 from consilience.core.isolation import isolated_map
 from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog
-from consilience.schema import params
 
 MAX_SHOWN = 40  # lines of each kind on the screen; the JSON file has them all
 MAX_REMARKS = 4  # on one file
@@ -91,7 +91,7 @@ def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
     ConsilienceError
         If the folder is no such dataset, or lists no recording at all.
     """
-    catalog = build_catalog(registry.find("datasets", name), root, modalities or None)
+    catalog = build_catalog(registry.get("datasets", name), root, modalities or None)
     if not catalog.recordings:
         raise ConsilienceError(f"dataset '{name}' lists no recording", str(root), "check --dataset")
     findings = [
@@ -114,7 +114,7 @@ def stated(dataset: str) -> tuple[tuple[str, ...], str]:
 
 
 def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding]:
-    if not hasattr(registry.find("modalities", modality), "inspect"):
+    if not hasattr(registry.get("modalities", modality), "inspect"):
         return []
     rows = table.filter(pl.col("status") == "ok").select("recording", "path", "item").rows()
     work = partial(_inspect, modality=modality, root=root)
@@ -129,7 +129,7 @@ def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding
 def _inspect(row: tuple[str, str, str | None], modality: str, root: Path) -> list[str]:
     _, path, item = row
     try:
-        found: list[str] = registry.find("modalities", modality).inspect(root / path, item)
+        found: list[str] = registry.get("modalities", modality).inspect(root / path, item)
     except RecordingError as error:
         return [error.reason]
     except Exception as error:  # a reader's own failure belongs to its recording

@@ -33,15 +33,10 @@ from consilience.core.errors import ConsilienceError, RecordingError, unreadable
 from consilience.core.files import text_hash, write_arrays, write_json
 from consilience.core.isolation import isolated_map
 from consilience.core.seeds import generator
-from consilience.modalities.base import (
-    CLEAN,
-    SEVERITIES,
-    Features,
-    Modality,
-    ModalityParams,
-    Signal,
-)
-from consilience.schema.tables import Ingested, Quality, frame_of, write_table
+from consilience.modalities.base import Modality
+from consilience.schema.params.plugins import ModalityParams
+from consilience.schema.tables import CLEAN, SEVERITIES, Ingested, Quality, frame_of, write_table
+from consilience.signals.types import Features, Signal
 
 LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
 
@@ -99,7 +94,7 @@ def ingest(
         name=name,
         settings=settings,
         store=store,
-        fingerprint=_fingerprint(registry.find("modalities", name), settings),
+        fingerprint=_fingerprint(registry.get("modalities", name), settings),
     )
     rows = list(usable.iter_rows(named=True))
     results = isolated_map(work, rows, f"ingest {name}", LIMIT_S, _lost)
@@ -186,7 +181,7 @@ def _lost(row: dict[str, Any], reason: str) -> Result:
 def _compute(
     row: dict[str, Any], root: Path, name: str, settings: ModalityParams
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    modality: Modality = registry.find("modalities", name)
+    modality: Modality = registry.get("modalities", name)
     path = root / row["path"]
     if modality.identity(path, row["item"]) != row["content_hash"]:
         raise RecordingError("the file changed while the pipeline ran", row["path"])

@@ -15,9 +15,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
+from consilience.methods.base import Method, plain_prediction, task_loss
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.losses import weighted_mean
+from consilience.model.types import Batch, Prediction
+from consilience.schema.params.plugins import MethodParams
 
 
 class ActionMaeParams(MethodParams):
@@ -87,11 +89,11 @@ class ActionMae(Method):
         decoded: Tensor = self.decoded(tokens[:, 1:])
         return decoded
 
-    def _reading(self, decoded: Tensor, available: Tensor) -> Reading:
+    def _reading(self, decoded: Tensor, available: Tensor) -> Prediction:
         logits, affect = self.head(decoded.flatten(1)).tensor_split([self.n_classes], -1)
-        return plain_reading(logits, split_affect(affect), available)
+        return plain_prediction(logits, split_affect(affect), available)
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the head's reading of the decoded tokens."""
         inputs, available = given
         return self._reading(self._decode(inputs, available), available)

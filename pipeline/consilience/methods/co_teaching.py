@@ -14,10 +14,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from consilience.methods.base import Batch, Method, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.methods.hybrid import HybridParams, agreement, summed_loss
 from consilience.methods.late_fusion import mix_gaussians
 from consilience.model.fusion import Opinions, SummedNetwork
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
 
 
@@ -40,7 +41,7 @@ class CoTeaching(Method):
         )
         self.networks = nn.ModuleList([first, redrawn(first)])
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the reading of the networks' mean probability."""
         inputs, available = given
         return _together([network(inputs, available) for network in self.networks], available)
@@ -100,13 +101,13 @@ def easiest(loss: Tensor, target: Tensor, share: float) -> Tensor:
     return labelled & (rank < share * labelled.sum())
 
 
-def _together(said: list[Opinions], available: Tensor) -> Reading:
+def _together(said: list[Opinions], available: Tensor) -> Prediction:
     fused = torch.stack([own.logits.softmax(-1) for own in said]).mean(0)
     alone = torch.stack([own.unimodal.softmax(-1) for own in said]).mean(0)
     mean = torch.stack([own.affect[0] for own in said], 1)
     log_variance = torch.stack([own.affect[1] for own in said], 1)
     affect = mix_gaussians(mean, log_variance, torch.ones_like(mean[..., 0]))
-    return plain_reading(
+    return plain_prediction(
         torch.log(fused + EPSILON), affect, available, **agreement(alone, available)
     )
 

@@ -22,18 +22,20 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import Classify, summed_loss
 from consilience.model.fusion import Opinions, SummedNetwork
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
 from consilience.model.modality_subsets import belief, coalitions, mixture
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import (
     jensen_shannon,
     normalised_entropy,
     pairwise_coherence,
     vacuity,
 )
+from consilience.schema.params.plugins import MethodParams
 
 CLUES = 7  # to what a sensor is worth
 CERTAIN = 30.0  # log odds
@@ -163,7 +165,7 @@ class CoherenceTransfer(Method):
             self.calibration[belief_of] = nn.Parameter(torch.zeros(n_modalities, CLUES))
             self.calibration[f"{belief_of}_prior"] = nn.Parameter(torch.full((n_modalities,), 3.0))
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Observed:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Observed:
         """Return the opinions of all coalitions and clues to what each sensor is worth."""
         inputs, available = given
         said = self.network(inputs, available)
@@ -215,7 +217,7 @@ class CoherenceTransfer(Method):
         foreseen = self.network.of_coalitions(said, others).softmax(-1)
         return torch.log(self.n_classes * (probability * foreseen).sum(-1) + LEAST_LIKELY)
 
-    def decide(self, observed: Observed) -> Reading:
+    def calibrated(self, observed: Observed) -> Prediction:
         """Return the mixture of the coalitions, and which sensor is not to be believed.
 
         Two weighings of the same clues: what a sensor is *worth* for the prediction, fitted by the
@@ -229,7 +231,7 @@ class CoherenceTransfer(Method):
         else:
             unknown = normalised_entropy(logits.softmax(-1))
         sound = self._odds(observed, "sound").sigmoid() * observed.available
-        return plain_reading(
+        return plain_prediction(
             logits,
             (observed.affect_mean, observed.affect_log_variance),
             observed.available,

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from consilience.methods.base import Method, MethodParams, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.model.fusion import N_AFFECT, encode, split_affect
+from consilience.model.types import Prediction
+from consilience.schema.params.plugins import MethodParams
 
 
 class ConcatParams(MethodParams):
@@ -25,13 +27,13 @@ class Concat(Method):
         n_inputs = (self.width + 1) * len(self.encoders)
         self.head = self.new_head(n_inputs, self.n_classes + 2 * N_AFFECT)
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the head's reading."""
         inputs, available = given
         encodings = encode(self.encoders, inputs, available)
         output = self.head(torch.cat([*encodings, available], -1))
         logits, affect = output.tensor_split([self.n_classes], -1)
-        return plain_reading(logits, split_affect(affect), available)
+        return plain_prediction(logits, split_affect(affect), available)
 
 
 method = Concat

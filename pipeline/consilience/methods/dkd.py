@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch
 from consilience.methods.kd import Kd, KdParams
 from consilience.model.losses import weighted_mean
+from consilience.model.types import Batch
 
 
 class DkdParams(KdParams):

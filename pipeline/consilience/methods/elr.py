@@ -10,9 +10,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.base import Batch
 from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
 from consilience.model.losses import cross_entropy, weighted_mean
+from consilience.model.types import Batch
 
 
 class ElrParams(HybridParams):

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.base import Batch
 from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
 from consilience.model.losses import weighted_mean
+from consilience.model.types import Batch
 
 
 class GceParams(HybridParams):

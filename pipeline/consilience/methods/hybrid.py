@@ -9,15 +9,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.model.fusion import Opinions, SummedNetwork
 from consilience.model.losses import cross_entropy, gaussian_nll
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import (
     modality_coherence,
     normalised_entropy,
     pairwise_coherence,
     window_coherence,
 )
+from consilience.schema.params.plugins import MethodParams
 
 Classify = Callable[..., Tensor]
 
@@ -39,7 +41,7 @@ class Hybrid(Method):
             dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the network's reading."""
         inputs, available = given
         return summed_reading(self.network(inputs, available), available)
@@ -51,9 +53,9 @@ class Hybrid(Method):
         return loss, said.logits.detach().softmax(-1)
 
 
-def summed_reading(said: Opinions, available: Tensor) -> Reading:
+def summed_reading(said: Opinions, available: Tensor) -> Prediction:
     """Return the reading of a `SummedNetwork`, its modalities trusted as they are certain."""
-    return plain_reading(
+    return plain_prediction(
         said.logits, said.affect, available, **agreement(said.unimodal.softmax(-1), available)
     )
 

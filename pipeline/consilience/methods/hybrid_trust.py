@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from consilience.methods.base import Batch, Method
+from consilience.methods.base import Method
 from consilience.methods.hybrid import Hybrid, HybridParams
 from consilience.model.trust import Trust, TrustParams, trusted_target
+from consilience.model.types import Batch
 
 
 class HybridTrustParams(HybridParams, TrustParams):

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.base import Batch
 from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
 from consilience.model.fusion import Opinions
 from consilience.model.losses import divergence
+from consilience.model.types import Batch
 
 
 class KdParams(HybridParams):

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading
+from consilience.methods.base import Method, plain_prediction
 from consilience.methods.hybrid import agreement, unimodal_loss
 from consilience.model.fusion import N_AFFECT, encode, split_affect
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
+from consilience.schema.params.plugins import MethodParams
 
 
 class LateFusionParams(MethodParams):
@@ -68,18 +70,18 @@ class LateFusion(Experts):
 
     Params = LateFusionParams
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the mixture of what the modalities say."""
         return mixture(self.alone(*given))
 
 
-def mixture(said: Alone) -> Reading:
+def mixture(said: Alone) -> Prediction:
     """Return the mean probability, and mean and variance of the mixture of the affects."""
     weight = said.available[..., None]
     probability = said.logits.softmax(-1)
     mixed = (weight * probability).sum(1) / weight.sum(1).clamp(min=1)
     known = weight.sum(1) > 0
-    return plain_reading(
+    return plain_prediction(
         torch.log(torch.where(known, mixed, 1.0) + EPSILON),
         mix_gaussians(said.affect_mean, said.affect_log_variance, said.available),
         said.available,

@@ -16,10 +16,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
+from consilience.methods.base import Method, plain_prediction, task_loss
 from consilience.model.fusion import N_AFFECT, Heads, encode, split_affect
 from consilience.model.losses import cross_entropy
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
+from consilience.schema.params.plugins import MethodParams
 
 
 class MmanetParams(MethodParams):
@@ -38,12 +40,12 @@ class Said(NamedTuple):
 
     Attributes
     ----------
-    reading : Reading
+    reading : Prediction
     feature : Tensor, shape (B, W)
         What the last layer reads.
     """
 
-    reading: Reading
+    reading: Prediction
     feature: Tensor
 
 
@@ -67,7 +69,7 @@ class Network(nn.Module):
         """Read encodings (B, M, W), 0 where not available."""
         feature = self.head[:-1](torch.cat([encodings.flatten(1), available], -1))
         logits, affect = self.head[-1](feature).tensor_split([self.n_classes], -1)
-        return Said(plain_reading(logits, split_affect(affect), available), feature)
+        return Said(plain_prediction(logits, split_affect(affect), available), feature)
 
 
 class Mmanet(Method):
@@ -81,7 +83,7 @@ class Mmanet(Method):
         self.teacher = copy.deepcopy(self.network)
         self.regulariser = nn.Linear(self.network.n_features, self.n_classes)
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the deployment network's reading."""
         inputs, available = given
         said: Said = self.network(self.network.encodings(inputs, available), available)

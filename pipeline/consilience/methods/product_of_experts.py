@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from consilience.methods.base import Batch, Reading, plain_reading
+from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
 from consilience.methods.late_fusion import Experts, LateFusionParams
 from consilience.model.losses import cross_entropy
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import fuse_gaussians, normalised_entropy
 
 
@@ -48,19 +49,19 @@ class ProductOfExperts(Experts):
         self.log_prior = nn.Parameter(torch.zeros(self.n_classes))
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Product:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Product:
         """Return what each modality says for itself, and the prior."""
         said = self.alone(*given)
         return Product(*said, self.log_prior.log_softmax(-1).expand_as(said.logits[:, 0]))
 
-    def decide(self, observed: Product) -> Reading:
+    def calibrated(self, observed: Product) -> Prediction:
         """Return the product of the calibrated experts."""
         cooled = torch.exp(-self.calibration["log_temperature"])[:, None]
         logits = (observed.logits * cooled).log_softmax(-1)
         available = observed.available
         count = available.sum(-1, keepdim=True)
         product = (available[..., None] * logits).sum(1) - (count - 1) * observed.prior
-        reading = plain_reading(
+        reading = plain_prediction(
             product,
             fuse_gaussians(observed.affect_mean, observed.affect_log_variance, available),
             available,

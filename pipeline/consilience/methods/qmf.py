@@ -13,11 +13,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, MethodParams, Reading, plain_reading, task_loss
+from consilience.methods.base import plain_prediction, task_loss
 from consilience.methods.hybrid import agreement, unimodal_loss
 from consilience.methods.late_fusion import Alone, Experts
 from consilience.model.losses import weighted_mean
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import fuse_gaussians
+from consilience.schema.params.plugins import MethodParams
 
 
 class QmfParams(MethodParams):
@@ -35,14 +37,14 @@ class Qmf(Experts):
     def _weights(self, said: Alone) -> Tensor:
         return self.params.scale * said.logits.logsumexp(-1)
 
-    def _fused(self, said: Alone, weights: Tensor) -> Reading:
+    def _fused(self, said: Alone, weights: Tensor) -> Prediction:
         counted = (said.available * weights.detach())[..., None]
         affect = fuse_gaussians(said.affect_mean, said.affect_log_variance, said.available)
         logits = (counted * said.logits).sum(1)
         own = agreement(said.logits.softmax(-1), said.available)
-        return plain_reading(logits, affect, said.available, **own)
+        return plain_prediction(logits, affect, said.available, **own)
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the reading of the weighted logits."""
         said = self.alone(*given)
         return self._fused(said, self._weights(said))

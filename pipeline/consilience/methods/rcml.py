@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.base import Batch, Reading
 from consilience.methods.tmc import Evidential, EvidentialParams, affect_loss
 from consilience.model.evidence import average, conflict
 from consilience.model.losses import evidential_loss, weighted_mean
+from consilience.model.types import Batch, Prediction
 
 
 class RcmlParams(EvidentialParams):
@@ -27,7 +27,7 @@ class Rcml(Evidential):
 
     Params = RcmlParams
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the reading of the averaged evidence."""
         said = self.alone(*given)
         views = self.views(said)

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch
 from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
 from consilience.model.losses import cross_entropy
+from consilience.model.types import Batch
 
 
 class SelfTrainingParams(HybridParams):

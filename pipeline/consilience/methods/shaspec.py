@@ -14,9 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, Method, MethodParams, Reading, plain_reading, task_loss
+from consilience.methods.base import Method, plain_prediction, task_loss
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.losses import weighted_mean
+from consilience.model.types import Batch, Prediction
+from consilience.schema.params.plugins import MethodParams
 
 
 class ShaSpecParams(MethodParams):
@@ -56,10 +58,10 @@ class ShaSpec(Method):
             torch.where(known, shared, 0.0), torch.where(known, torch.stack(own, 1), 0.0)
         )
 
-    def _reading(self, features: Features, available: Tensor) -> Reading:
+    def _reading(self, features: Features, available: Tensor) -> Prediction:
         output = self.head(self._fused(features, available).flatten(1))
         logits, affect = output.tensor_split([self.n_classes], -1)
-        return plain_reading(logits, split_affect(affect), available)
+        return plain_prediction(logits, split_affect(affect), available)
 
     def _fused(self, features: Features, available: Tensor) -> Tensor:
         """Return the fused features (B, M, W); the mean shared one where there is no other."""
@@ -68,7 +70,7 @@ class ShaSpec(Method):
         generated = shared.sum(1) / available.sum(-1, keepdim=True).clamp(min=1)
         return torch.where(available[..., None] > 0, composed, generated[:, None])
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the head's reading."""
         inputs, available = given
         return self._reading(self._features(inputs, available), available)

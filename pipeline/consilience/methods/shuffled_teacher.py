@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from consilience.methods.base import Batch
 from consilience.methods.coherence_transfer import CoherenceTransfer
 from consilience.model.fusion import Opinions
+from consilience.model.types import Batch
 
 
 class ShuffledTeacher(CoherenceTransfer):

@@ -13,17 +13,19 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Batch, MethodParams, Reading, plain_reading
+from consilience.methods.base import plain_prediction
 from consilience.methods.late_fusion import Alone, Experts
 from consilience.model.evidence import dempster, expected_probability
 from consilience.model.fusion import encode
 from consilience.model.losses import evidential_loss, gaussian_nll
+from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import (
     fuse_gaussians,
     pairwise_coherence,
     vacuity,
     window_coherence,
 )
+from consilience.schema.params.plugins import MethodParams
 
 
 class EvidentialParams(MethodParams):
@@ -39,9 +41,9 @@ class Evidential(Experts):
         """Return the evidence (B, M, K) of the modalities, 0 where not available."""
         return F.softplus(said.logits) * said.available[..., None]
 
-    def reading(self, evidence: Tensor, views: Tensor, said: Alone) -> Reading:
+    def reading(self, evidence: Tensor, views: Tensor, said: Alone) -> Prediction:
         """Return the reading of fused evidence (B, K), whose logits are ``log E[p]``."""
-        return plain_reading(
+        return plain_prediction(
             expected_probability(evidence).log(),
             fuse_gaussians(said.affect_mean, said.affect_log_variance, said.available),
             said.available,
@@ -68,7 +70,7 @@ class Evidential(Experts):
         return min(1.0, progress / annealing) if annealing else 1.0
 
 
-def affect_loss(said: Alone, reading: Reading, batch: Batch) -> Tensor:
+def affect_loss(said: Alone, reading: Prediction, batch: Batch) -> Tensor:
     """Return the fused and each modality's negative log likelihood of the affect."""
     loss = gaussian_nll(reading.affect_mean, reading.affect_log_variance, batch.affect)
     for index in range(said.available.shape[1]):
@@ -105,7 +107,7 @@ class Tmc(Evidential):
         joined = self.pseudo(torch.cat([*encodings, available], -1))
         return said, self.views(said), F.softplus(joined) * several
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Reading:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         """Return the reading of the combined views."""
         said, views, pseudo = self._opinions(*given)
         return self.reading(_combined(views, pseudo), views, said)

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from consilience.methods.base import Reading, plain_reading
+from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
 from consilience.methods.late_fusion import Alone, Experts, LateFusionParams
+from consilience.model.types import Prediction
 from consilience.model.uncertainty import normalised_entropy
 
 
@@ -27,11 +28,11 @@ class Unimodal(Experts):
         super().__init__(*arguments)
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
-    def observe(self, given: tuple[dict[str, Tensor], Tensor]) -> Alone:
+    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Alone:
         """Return what each modality says for itself."""
         return self.alone(*given)
 
-    def decide(self, observed: Alone) -> Reading:
+    def calibrated(self, observed: Alone) -> Prediction:
         """Return the reading of the most certain modality."""
         cooled = torch.exp(-self.calibration["log_temperature"])[:, None]
         logits = observed.logits * cooled
@@ -39,7 +40,7 @@ class Unimodal(Experts):
         doubt = torch.where(observed.available > 0, doubt, torch.inf)
         chosen = nn.functional.one_hot(doubt.argmin(-1), doubt.shape[-1])[..., None]
         known = observed.available.amax(-1, keepdim=True)
-        reading = plain_reading(
+        reading = plain_prediction(
             (chosen * logits).sum(1),
             (
                 known * (chosen * observed.affect_mean).sum(1),

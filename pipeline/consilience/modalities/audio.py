@@ -31,15 +31,6 @@ from pydantic import Field, model_validator
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
-from consilience.modalities.base import (
-    Corruption,
-    Features,
-    Header,
-    ModalityParams,
-    Severities,
-    Signal,
-    default_corruptions,
-)
 from consilience.pretrained.speech import speech_probability
 from consilience.readers.container import (
     CONTAINERS,
@@ -52,9 +43,16 @@ from consilience.readers.container import (
     refuse_size,
     sound_blocks,
 )
+from consilience.schema.params.plugins import (
+    Corruption,
+    ModalityParams,
+    Severities,
+    default_corruptions,
+)
 from consilience.signals.audio_corruptions import CORRUPTIONS
 from consilience.signals.baseline import from_median
 from consilience.signals.sync_pulses import claps, tones
+from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

@@ -15,8 +15,8 @@ import scipy.ndimage
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from consilience.modalities.base import Features, Signal
 from consilience.modalities.eeg import Eeg, EegParams
+from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

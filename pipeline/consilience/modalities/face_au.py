@@ -22,15 +22,13 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import text_hash
-from consilience.modalities.base import (
+from consilience.schema.params.plugins import (
     Corruption,
-    Features,
-    Header,
     ModalityParams,
     Severities,
-    Signal,
     default_corruptions,
 )
+from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

@@ -14,8 +14,8 @@ import scipy.signal
 from numpy.typing import NDArray
 from pydantic import Field
 
-from consilience.modalities.base import ModalityParams
 from consilience.modalities.single_channel import Array, Frames, Peripheral, PeripheralParams
+from consilience.schema.params.plugins import ModalityParams
 
 TONIC_HZ, SMOOTH_HZ = 0.05, 1.5
 ROBUST_SIGMA = 1.4826  # standard deviations in a median absolute deviation

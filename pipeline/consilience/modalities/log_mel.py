@@ -23,7 +23,7 @@ from consilience.modalities.audio import (
     mel_bank,
     quality,
 )
-from consilience.modalities.base import Features, Signal
+from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

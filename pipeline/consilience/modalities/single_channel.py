@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from consilience.core.errors import RecordingError
-from consilience.modalities.base import (
-    Corruption,
-    Features,
-    Header,
-    ModalityParams,
-    Severities,
-    Signal,
-    default_corruptions,
-)
 from consilience.readers.packet_counter import gaps_in, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
+from consilience.schema.params.plugins import (
+    Corruption,
+    ModalityParams,
+    Severities,
+    default_corruptions,
+)
 from consilience.signals.regular_grid import filled, on_grid, rate_of
+from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

@@ -21,17 +21,15 @@ from pydantic import Field
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
-from consilience.modalities.base import (
-    Corruption,
-    Features,
-    Header,
-    ModalityParams,
-    Severities,
-    Signal,
-    default_corruptions,
-)
 from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
+from consilience.schema.params.plugins import (
+    Corruption,
+    ModalityParams,
+    Severities,
+    default_corruptions,
+)
+from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

@@ -28,19 +28,17 @@ from pydantic import Field
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
-from consilience.modalities.base import (
-    Corruption,
-    Features,
-    Header,
-    ModalityParams,
-    Severities,
-    Signal,
-    default_corruptions,
-)
 from consilience.pretrained.face_detector import look
 from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
+from consilience.schema.params.plugins import (
+    Corruption,
+    ModalityParams,
+    Severities,
+    default_corruptions,
+)
 from consilience.signals.baseline import from_median
 from consilience.signals.frame_buffer import spool
+from consilience.signals.types import Features, Header, Signal
 from consilience.signals.video_corruptions import CORRUPTIONS
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pydantic import model_validator
 
 from consilience.core.errors import RecordingError
 from consilience.modalities.audio import Audio, VoiceParams, quality
-from consilience.modalities.base import Features, Signal
 from consilience.pretrained import speaker
+from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from consilience.methods.base import Batch
+    from consilience.model.types import Batch
 
 SETTLED = 0.2  # share of the training after which the consensus has something to say
 

@@ -16,6 +16,9 @@ STATUSES = ["ok", "quarantined", "missing"]
 CLOCKS = ["shared", "anchors"]
 ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
 ROLES = ["train", "validation", "test"]
+AFFECT = ("valence", "arousal")
+CLEAN = "clean"  # variant of a recording or a window without corruption
+SEVERITIES = (1, 2, 3, 4, 5)  # of a corrupted variant: "<kind>_<severity>"
 
 
 class Table(pa.DataFrameModel):

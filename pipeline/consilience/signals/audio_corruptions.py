@@ -11,7 +11,7 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-from consilience.modalities.base import Corruption
+from consilience.schema.params.plugins import Corruption
 from consilience.signals.burst_loss import bursts
 
 Array = NDArray[np.float32]

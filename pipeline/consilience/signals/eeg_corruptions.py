@@ -14,7 +14,7 @@ import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
 
-from consilience.modalities.base import Corruption
+from consilience.schema.params.plugins import Corruption
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.modalities.base import Signal
 from consilience.readers.packet_counter import GAP
+from consilience.signals.types import Signal
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.modalities.base import Corruption
+from consilience.schema.params.plugins import Corruption
 from consilience.signals.burst_loss import bursts
 from consilience.signals.frame_buffer import spool
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from consilience import stages
+from consilience import params, stages
 from consilience.alignment.clock import SHARED, ClockFit, Times
 from consilience.alignment.companions import fit_content, fit_sound, fit_start_times
 from consilience.alignment.content import TRACES
@@ -23,11 +23,11 @@ from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.files import atomic_folder, write_json
 from consilience.core.workers import parallel_map
-from consilience.modalities.base import CLEAN
-from consilience.schema import params
-from consilience.schema.params import AlignmentParams, Params
+from consilience.params import Params
+from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.tables import (
     ALIGNMENT_STATUSES,
+    CLEAN,
     Alignment,
     Anchors,
     Ingested,
@@ -96,7 +96,7 @@ def main() -> None:
     schedules = {
         str(session): own["time_s"].to_numpy() for (session,), own in pulses.group_by("session")
     }
-    audio = settings.modalities.get("audio") or registry.find("modalities", "audio").Params()
+    audio = settings.modalities.get("audio") or registry.get("modalities", "audio").Params()
     means = Means(settings.alignment, Path(settings.dataset.root), audio)
     found = parallel_map(
         partial(align_session, means=means),
@@ -188,7 +188,7 @@ def _trace(one: Recording, values: Times) -> Times | None:
 
 def _sound(one: Recording, means: Means) -> Sound | None:
     """Read a recording's sound track, if its file has one."""
-    audio = registry.find("modalities", "audio")
+    audio = registry.get("modalities", "audio")
     if Path(one.path).suffix.lower() not in audio.suffixes or one.item is not None:
         return None
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from consilience import stages
+from consilience import params, stages
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_json
 from consilience.ingest.catalog import Catalog, build_catalog
-from consilience.schema import params
 from consilience.schema.tables import Annotations, Problems, Pulses, Recordings, Trials, write_table
 
 OUTPUT = Path("data/catalog")
@@ -18,7 +17,7 @@ OUTPUT = Path("data/catalog")
 def main() -> None:
     """Catalog the dataset that the parameters name."""
     settings = params.load()
-    dataset = registry.find("datasets", settings.dataset.name)
+    dataset = registry.get("datasets", settings.dataset.name)
     catalog = build_catalog(dataset, Path(settings.dataset.root), settings.modalities)
     _tell(catalog)
     if settings.dataset.on_problem == "fail" and catalog.problems.height:

@@ -11,16 +11,18 @@ from rich.console import Console
 
 from consilience.core.files import atomic_folder, atomic_path, write_json
 from consilience.evaluation.summary import short_table
-from consilience.schema.params import Params, load
+from consilience.params import Params, load
 from consilience.schema.tables import Scores, write_table
 from consilience.stages import run
+from consilience.training import conditioned
+from consilience.windows import conditions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from consilience.evaluation.protocol import Condition
     from consilience.evaluation.scorer import Evaluated, Resampled
-    from consilience.training.data import Corpus
+    from consilience.windows.conditions import Condition
+    from consilience.windows.store import Corpus, load_corpus
 
 WINDOWS = Path("data/windows")
 MODELS = Path("data/models")
@@ -41,18 +43,17 @@ def evaluate(params: Params) -> None:
         aggregate as figures,
     )
     from consilience.evaluation import (
-        protocol,
-        scorer,
-    )
-    from consilience.evaluation import (
         resampling as statistics,
     )
-    from consilience.training import data, loop
+    from consilience.evaluation import (
+        scorer,
+    )
+    from consilience.training import loop
 
-    corpus = data.load(WINDOWS)
-    asked = protocol.conditions(corpus)
+    corpus = load_corpus(WINDOWS)
+    asked = conditions.conditions(corpus)
     encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    prepared = protocol.prepare_windows(corpus, encoders, asked)
+    prepared = conditioned.prepare_windows(corpus, encoders, asked)
     weights = statistics.subject_weights(
         scorer.subject_codes(corpus)[1], params.robustness.bootstrap
     )
@@ -89,13 +90,13 @@ def _one(
 ) -> Evaluated:
     import torch
 
-    from consilience.evaluation import protocol, scorer
+    from consilience.evaluation import predict, scorer
     from consilience.training import loop
 
     example = {name: variants["clean"][:1] for name, variants in prepared.items()}
     stack, scaler, runs, card = loop.load_model(MODELS / method, example)
     torch.set_num_threads(card["training"]["cpu_threads"])
-    read = partial(protocol.read, stack, scaler, runs, corpus, prepared)
+    read = partial(predict.predict, stack, scaler, runs, corpus, prepared)
     bins = params.robustness.calibration_bins
     return scorer.evaluate(read, runs, corpus, asked, bins, keep=asked[:1])
 

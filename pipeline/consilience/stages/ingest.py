@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from consilience import stages
+from consilience import params, stages
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
 from consilience.ingest.ingest import Result, ingest
-from consilience.schema import params
 from consilience.schema.tables import Recordings, read_table
 
 CATALOG = Path("data/catalog/recordings")

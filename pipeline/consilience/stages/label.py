@@ -8,12 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from consilience import stages
+from consilience import params, stages
 from consilience.annotation.label_consensus import Labelling, label_windows
 from consilience.annotation.ratings import SELF_REPORT
 from consilience.core.files import atomic_folder, write_json
-from consilience.schema import params
-from consilience.schema.params import Params
+from consilience.params import Params
 from consilience.schema.tables import (
     LABELLED,
     Alignment,

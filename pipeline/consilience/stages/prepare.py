@@ -6,8 +6,7 @@ has computed, so only what changed is done again.
 
 from __future__ import annotations
 
-from consilience import stages
-from consilience.schema import params
+from consilience import params, stages
 from consilience.stages import align, catalog, ingest, label, window
 
 

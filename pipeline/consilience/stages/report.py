@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from consilience import stages
+from consilience import params, stages
 from consilience.core.files import write_bytes
-from consilience.schema import params
 
 DATA = Path("data")
 OUTPUT = Path("data/report/report.html")

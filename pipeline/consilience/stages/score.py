@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from consilience import stages
+from consilience import params, stages
 from consilience.alignment.clock import Line, clocks_of
 from consilience.alignment.clock_score import ClockPair, score_clocks
 from consilience.annotation.label_consensus import label_windows
@@ -19,8 +19,7 @@ from consilience.annotation.label_score import accuracy, brier_score, true_state
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_bytes, write_json
-from consilience.schema import params
-from consilience.schema.params import AnnotationParams
+from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import (
     Alignment,
     Annotations,
@@ -57,7 +56,7 @@ def main(corpus: str) -> None:
     }
     labels = _score_labels(
         pl.read_csv(TRUTH / corpus / "state.csv"),
-        registry.find("datasets", corpus).classes,
+        registry.get("datasets", corpus).classes,
         settings.annotation,
     )
     with atomic_folder(OUTPUT / corpus) as folder:

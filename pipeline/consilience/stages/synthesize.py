@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from consilience import stages
+from consilience import params, stages
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
 from consilience.synthesis.corpus import write_corpus
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consilience.core.files import atomic_folder, content_hash, text_hash
-from consilience.schema.params import Params, load
-from consilience.schema.tables import ROLES
+from consilience.params import Params, load
+from consilience.schema.tables import CLEAN, ROLES
 from consilience.stages import run
 
 if TYPE_CHECKING:
-    from consilience.training.data import Corpus
+    from consilience.windows.store import Corpus, load_corpus
 
 WINDOWS = Path("data/windows")
 MODELS = Path("data/models")
@@ -26,14 +26,14 @@ def main(method: str) -> None:
 
 def train(method: str, params: Params) -> None:
     """Train a method on ``data/windows``; an interrupted training of the same is taken up."""
-    from consilience.training import data, loop  # slow to import
+    from consilience.training import loop  # slow to import
 
-    corpus = data.load(WINDOWS)
+    corpus = load_corpus(WINDOWS)
     settings, training = params.methods[method], params.training
     identity = text_hash(
         settings.model_dump_json(),
         training.model_dump_json(),
-        *(content_hash(path) for path in sorted(WINDOWS.rglob(f"{data.CLEAN}.npy"))),
+        *(content_hash(path) for path in sorted(WINDOWS.rglob(f"{CLEAN}.npy"))),
         *(
             content_hash(WINDOWS / name)
             for name in ("index.parquet", "splits.parquet", "meta.json")

@@ -13,16 +13,17 @@ import polars as pl
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from consilience import stages
+from consilience import params, stages
 from consilience.alignment.clock import Clock, clocks_of
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_json
-from consilience.modalities.base import CLEAN, SEVERITIES
-from consilience.schema import params
-from consilience.schema.params import Params, SplitParams
+from consilience.params import Params
+from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import (
+    CLEAN,
     LABELLED,
+    SEVERITIES,
     Alignment,
     Ingested,
     Labels,
@@ -99,7 +100,7 @@ def main(divide: Callable[[Iterable[str], SplitParams], pl.DataFrame] = split) -
 
 
 def _grid(name: str, settings: Params) -> Grid:
-    rate_hz = registry.find("modalities", name).frame_rate_hz(settings.modalities[name])
+    rate_hz = registry.get("modalities", name).frame_rate_hz(settings.modalities[name])
     return Grid(rate_hz, frames_per_window(rate_hz, settings.windows))
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from consilience.core.files import atomic_folder
 from consilience.core.workers import parallel_map
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 from consilience.synthesis.annotators import annotation_rows
 from consilience.synthesis.eeg import leadfield, write_eeg

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.seeds import generator
-from consilience.schema.params import SynthesisParams
+from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.difficulty import (
     CLASSES,
     EXPRESSIVENESS,

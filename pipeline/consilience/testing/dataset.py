@@ -17,11 +17,11 @@ from unittest.mock import patch
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.datasets.base import Dataset, Entry, Listing, opened
+from consilience.datasets.base import Dataset, Entry, Listing, bind_to_root
 from consilience.ingest.catalog import FILE_NAME, build_catalog, one_line
-from consilience.schema import params
 from consilience.schema.tables import CLOCKS, Annotations, Pulses, Table, Trials
 from consilience.testing.pickles import no_pickles, traps
 from consilience.testing.rules import ContractError, only, require
@@ -52,15 +52,15 @@ class DatasetCase:
         return Path(self._folder.name)
 
     @cached_property
-    def opened(self) -> Dataset:
+    def bound(self) -> Dataset:
         """The dataset with what it finds at `root`."""
-        return opened(self.dataset, self.root)
+        return bind_to_root(self.dataset, self.root)
 
     @cached_property
     def listing(self) -> Listing:
         """What the dataset says of `root`."""
         with only(ConsilienceError, "listing a good folder"):
-            return self.opened.list(self.root)
+            return self.bound.list(self.root)
 
     def copy(self, name: str) -> Path | None:
         """Return a new copy of `root`, or None if it is too large for one."""
@@ -72,7 +72,7 @@ class DatasetCase:
 
 def check_description(case: DatasetCase) -> None:
     """Check that name, classes, clock and preset are what the parameters need."""
-    dataset = case.opened
+    dataset = case.bound
     require(
         re.fullmatch(r"[a-z][a-z0-9_]*", dataset.name),
         f"the name '{dataset.name}' is no lower-case identifier",
@@ -114,7 +114,7 @@ def check_tables(case: DatasetCase) -> None:
             f"{name} end before they start",
             "report such rows in `problems` and leave them out",
         )
-    unknown = set(listing.annotations["label"].drop_nulls()) - set(case.opened.classes)
+    unknown = set(listing.annotations["label"].drop_nulls()) - set(case.bound.classes)
     require(
         not unknown,
         f"labels {sorted(unknown)} are no classes",
@@ -188,7 +188,7 @@ def check_paths(case: DatasetCase) -> None:
             f"'{entry.path}' leads out of the dataset",
             "leave it out and name it in `problems`",
         )
-        suffixes = registry.find("modalities", entry.modality).suffixes
+        suffixes = registry.get("modalities", entry.modality).suffixes
         require(
             path.suffix.lower() in suffixes,
             f"'{entry.path}' is no file of modality '{entry.modality}'",
@@ -200,7 +200,7 @@ def check_determinism(case: DatasetCase) -> None:
     """Check that chance and the order in which folders are read do not matter."""
     for order, reverse in (("again", False), ("with folders read in another order", True)):
         with _folders_in_order(reverse):
-            listing = case.opened.list(case.root)
+            listing = case.bound.list(case.root)
         require(
             _comparable(listing) == _comparable(case.listing),
             f"listing {order} gives another result",
@@ -214,7 +214,7 @@ def check_relocation(case: DatasetCase) -> None:
     if moved is None:
         return
     before = _contents(moved)
-    listing = opened(case.dataset, moved).list(moved)
+    listing = bind_to_root(case.dataset, moved).list(moved)
     require(_contents(moved) == before, "list() changed the folder", "only read it")
     require(
         sorted(map(str, listing.entries)) == sorted(map(str, case.listing.entries)),
@@ -229,7 +229,7 @@ def check_empty_folder(case: DatasetCase) -> None:
     empty.mkdir()
     try:
         with only(ConsilienceError, "an empty folder"):
-            entries = opened(case.dataset, empty).list(empty).entries
+            entries = bind_to_root(case.dataset, empty).list(empty).entries
     except ConsilienceError as error:
         require("\n" not in str(error), "the error has several lines", "say it in one")
         return
@@ -298,7 +298,7 @@ def check_links_out(case: DatasetCase) -> None:
 def check_no_pickle(case: DatasetCase) -> None:
     """Check that listing loads no pickle, and that one under a false name is not run."""
     with no_pickles(f"the dataset '{case.dataset.name}'"):
-        case.opened.list(case.root)
+        case.bound.list(case.root)
     root, sprung = case.copy("pickles"), case.folder / "sprung"
     if root is None:
         return
@@ -381,7 +381,7 @@ def _require_inside(entry: Entry, root: Path) -> None:
 def _listing_or_refusal(case: DatasetCase, root: Path, how: str) -> Listing | None:
     try:
         with only(ConsilienceError, f"listing with {how}"):
-            listing = opened(case.dataset, root).list(root)
+            listing = bind_to_root(case.dataset, root).list(root)
     except ConsilienceError as error:
         require("\n" not in str(error), f"the error about {how} has several lines", "say it in one")
         return None

@@ -18,14 +18,10 @@ from pydantic import ValidationError
 
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.base import (
-    SEVERITIES,
-    Features,
-    Header,
-    Modality,
-    ModalityParams,
-    Signal,
-)
+from consilience.modalities.base import Modality
+from consilience.schema.params.plugins import ModalityParams
+from consilience.schema.tables import SEVERITIES
+from consilience.signals.types import Features, Header, Signal
 from consilience.testing.pickles import no_pickles, spring
 from consilience.testing.rules import ContractError, for_all, hypothesis, only, require
 

@@ -13,19 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from consilience.evaluation.protocol import (
-    CONFLICT,
-    DESYNC,
-    EVERYTHING,
-    MISSING,
-    SUBSET,
-    Condition,
-    Prepared,
-    portions,
-)
 from consilience.model.stack import Stack
 from consilience.training.augmentation import Run
-from consilience.training.data import Corpus, Scaler
+from consilience.training.conditioned import Prepared, portions
+from consilience.training.data import Scaler
+from consilience.windows.conditions import CONFLICT, DESYNC, EVERYTHING, MISSING, SUBSET, Condition
+from consilience.windows.store import Corpus
 
 PREFIX = "network/calibration/"
 BAD_FROM = 4  # severity from which a corrupted sensor counts as faulty
@@ -66,7 +59,7 @@ def calibrate(
             inputs = {name: values[:, first::step] for name, values in portion.inputs.items()}
             rows, available = portion.rows[:, first::step], portion.available[:, first::step]
             with torch.no_grad():
-                seen.append(stack("observe", (inputs, available)))
+                seen.append(stack("forward", (inputs, available)))
             own = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
             known = portion.counted[:, first::step] & own.isfinite().all(-1)
             targets.append(torch.nan_to_num(own))

@@ -2,136 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from consilience.core.errors import ConsilienceError
 from consilience.encoders.base import Encoder
-from consilience.methods.base import AFFECT
-from consilience.schema.tables import Labels, Splits, read_table
+from consilience.schema.tables import CLEAN
+from consilience.windows.store import Corpus
 
-CLEAN = "clean"
 CLIP = 5.0  # standard deviations; a broken recording must not outshout the rest
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A folder of windows, without the windows' content.
-
-    Attributes
-    ----------
-    folder : Path
-    modalities, classes : tuple of str
-    dataset : str
-    features : dict of str to list of str
-        Names of each modality's features.
-    variants : dict of str to tuple of str
-        Names of each modality's corrupted and late windows.
-    index : polars.DataFrame
-        `Labels`, in the order of the arrays.
-    splits : polars.DataFrame
-        `Splits`.
-    available : ndarray of bool, shape (N, M)
-    target : ndarray of float32, shape (N, K)
-        Soft labels, NaN rows where there is none.
-    affect : ndarray of float32, shape (N, 2)
-        Valence and arousal, NaN where unknown.
-    encodings : dict of str to dict
-        What each modality's encoder is told beside sizes.
-    """
-
-    folder: Path
-    modalities: tuple[str, ...]
-    classes: tuple[str, ...]
-    dataset: str
-    features: dict[str, list[str]]
-    variants: dict[str, tuple[str, ...]]
-    index: pl.DataFrame
-    splits: pl.DataFrame
-    available: NDArray[np.bool_]
-    target: NDArray[np.float32]
-    affect: NDArray[np.float32]
-    encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
-        """Return the memory-mapped windows (N, T, F) of a modality.
-
-        Raises
-        ------
-        ConsilienceError
-            If the file is missing or does not fit the index.
-        """
-        path = self.folder / modality / f"{variant}.npy"
-        if not path.is_file():
-            raise ConsilienceError("these windows are missing", str(path), "run 'dvc repro window'")
-        windows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-        if len(windows) != len(self.index):
-            raise ConsilienceError(
-                f"{len(windows)} windows, but the index has {len(self.index)}",
-                str(path),
-                "run 'dvc repro -f window'",
-            )
-        return windows
-
-    def members(self, fold: int, *roles: str) -> NDArray[np.int64]:
-        """Return the positions of the windows whose subject has one of the roles in a fold."""
-        of_fold = self.splits.filter(pl.col("fold") == fold, pl.col("role").is_in(roles))
-        chosen = self.index["subject"].is_in(of_fold["subject"].to_list())
-        return np.flatnonzero(chosen.to_numpy())
-
-    def labels(self, run: object) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the class probabilities (N, K) and affect (N, 2), the same for every run."""
-        return self.target, self.affect
-
-    @property
-    def folds(self) -> list[int]:
-        """Fold numbers, sorted."""
-        return sorted(self.splits["fold"].unique().to_list())
-
-
-def load(folder: Path) -> Corpus:
-    """Read the index, labels, splits and availability of a folder of windows.
-
-    Raises
-    ------
-    ConsilienceError
-        If something is missing or no window has a label to learn from.
-    """
-    index = read_table(folder / "index.parquet", Labels)
-    splits = read_table(folder / "splits.parquet", Splits)
-    meta = json.loads((folder / "meta.json").read_text())
-    classes = tuple(meta["classes"])
-    missing = [float("nan")] * len(classes)
-    rows = [row if row is not None else missing for row in index["class_probability"].to_list()]
-    target = np.array(rows, np.float32).reshape(len(index), len(classes))
-    affect = index.select(AFFECT).to_numpy().astype(np.float32)
-    if not (np.isfinite(target).any() or np.isfinite(affect).any()):
-        raise ConsilienceError(
-            "no window has a label", str(folder / "index.parquet"), "check the annotations"
-        )
-    return Corpus(
-        folder=folder,
-        modalities=tuple(meta["modalities"]),
-        classes=classes,
-        dataset=meta["dataset"],
-        features={name: meta["features"][name] for name in meta["modalities"]},
-        variants={name: tuple(meta["variants"][name]) for name in meta["modalities"]},
-        index=index,
-        splits=splits,
-        available=np.load(folder / "availability.npy", allow_pickle=False),
-        target=target,
-        affect=affect,
-        encodings=meta.get("encodings", {}),
-    )
 
 
 def prepare(

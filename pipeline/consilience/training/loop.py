@@ -31,13 +31,15 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes, write_json
 from consilience.core.seeds import generator, seed_from
 from consilience.encoders.base import Encoder
-from consilience.methods.base import Batch
 from consilience.model.losses import cross_entropy, gaussian_nll
 from consilience.model.stack import Stack
-from consilience.schema.params import TrainingParams
-from consilience.training import label_reliability
+from consilience.model.types import Batch
+from consilience.schema.params.training import TrainingParams
+from consilience.training import conditioned, label_reliability
 from consilience.training.augmentation import Augmentation, Run
-from consilience.training.data import Corpus, Scaler, fit_scaler, prepare
+from consilience.training.data import Scaler, fit_scaler, prepare
+from consilience.windows import conditions
+from consilience.windows.store import Corpus
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit
 CHECKPOINT = "state.safetensors"
@@ -89,7 +91,7 @@ def encoders_for(
 @lru_cache
 def _modality(name: str) -> Any:
     """Return a modality, found once: every run of a stack asks for it."""
-    return registry.find("modalities", name)
+    return registry.get("modalities", name)
 
 
 def build_stack(
@@ -109,7 +111,7 @@ def build_stack(
     example : mapping of str to Tensor, shape (1, ...)
         A prepared window of each modality, from which layers learn their input's width.
     """
-    kind = registry.find("methods", method)
+    kind = registry.get("methods", method)
     networks = []
     available = torch.ones(1, len(features))
     for run in runs:
@@ -120,7 +122,7 @@ def build_stack(
         network = kind(
             encoders, n_classes, training.width, training.dropout, params, training.head == "hidden"
         )
-        network.read((dict(example), available))
+        network.predict((dict(example), available))
         networks.append(network)
     return Stack(networks)
 
@@ -154,11 +156,10 @@ def fit(
         Gives a run the class probabilities (N, K) and affect (N, 2), float32, that its training
         and validation windows are said to have; the corpus's own if left out.
     prepared : mapping, optional
-        All windows as `protocol.prepare_windows` returns them, where they are at hand.
+        All windows as `conditioned.prepare_windows` returns them, where they are at hand.
     folds : sequence of int, optional
         All if left out.
     """
-    from consilience.evaluation import protocol
     from consilience.training import calibration, devices  # slow to import
 
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
@@ -177,10 +178,10 @@ def fit(
     stack = _untrained(method, params, training, corpus, runs)
     stack.load_state_dict(_part(state, "best/"))
     scaler = Scaler.from_tensors(_part(state, "scaler/"), corpus.modalities)
-    asked = protocol.conditions(corpus)
+    asked = conditions.conditions(corpus)
     if prepared is None:
         encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
-        prepared = protocol.prepare_windows(corpus, encoders, asked)
+        prepared = conditioned.prepare_windows(corpus, encoders, asked)
     told = torch.from_numpy(np.stack([(labels or corpus.labels)(run)[0] for run in runs]))
     torch.set_num_threads(training.cpu_threads)
     calibration.calibrate(stack, scaler, runs, corpus, prepared, asked, told)
@@ -229,7 +230,7 @@ def _train(
     own = runs[fabric.global_rank :: fabric.world_size]
     stack = _untrained(method, params, training, corpus, own)
     trainer = _Trainer(
-        fabric, stack, own, corpus, training, labels, registry.find("methods", method).cross_fitted
+        fabric, stack, own, corpus, training, labels, registry.get("methods", method).cross_fitted
     )
     trainer.resume(checkpoint)
     with _progress(fabric.is_global_zero) as progress:
@@ -412,7 +413,7 @@ class _Trainer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         available = self.present[index] * kept
         inputs = self.device_scaler.inputs(self.prepared, index, available)
-        reading = self.module("read", (inputs, available))
+        reading = self.module("predict", (inputs, available))
         affect = self.device_scaler.affect(_of(self.affect, index))
         losses, accuracies = [], []
         for run, rows in enumerate(self.validation_rows):
@@ -580,7 +581,7 @@ def load_model(
         )
     training = TrainingParams(**card["training"])
     runs = [Run(**run) for run in card["runs"]]
-    kind = registry.find("methods", card["method"])
+    kind = registry.get("methods", card["method"])
     params = kind.Params(**card["params"])
     stack = build_stack(
         card["method"],

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock
-from consilience.schema.params import WindowParams
+from consilience.schema.params.windows import WindowParams
 
 WHOLE_SESSION = "whole"
 MAX_GAP_PERIODS = 1.5

@@ -8,7 +8,7 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import seed_from
-from consilience.schema.params import SplitParams
+from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Splits, frame_of
 
 

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 import yaml
 
-from consilience.schema import params
-from consilience.schema.params import SplitParams
+from consilience import params
+from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
-from consilience.training.data import Corpus
 from consilience.windows.splits import split
+from consilience.windows.store import Corpus
 
 SUBJECTS, TRIALS, WINDOWS, CLASSES = 8, 40, 2, ("neutral", "happy", "sad", "angry")
 

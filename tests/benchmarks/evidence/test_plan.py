@@ -8,9 +8,9 @@ from benchmarks.evidence import plan
 from benchmarks.evidence.claims import DEMO, FEW, NOISY, THREE, TWO
 from benchmarks.evidence.results import OUR_METHOD, OURS
 from benchmarks.evidence.tables import CONTROLS
+from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.schema import params
 
 EVIDENCE = Path(__file__).parents[3] / "benchmarks/evidence"
 CONTENT = yaml.safe_load((EVIDENCE / "experiments.yaml").read_text())
@@ -41,7 +41,7 @@ def test_an_entry_has_its_methods_parameters(tmp_path):
     planned = plan.load(write(tmp_path, entries={**SMALL["entries"], "plain": {"method": "kd"}}))
     entry = planned.entry("plain")
     assert (entry.name, entry.method) == ("plain", "kd")
-    assert entry.params == registry.find("methods", "kd").Params()
+    assert entry.params == registry.get("methods", "kd").Params()
 
 
 TUNED = {
@@ -117,7 +117,7 @@ def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, c
     settings = params.load(EVIDENCE / corpus / "params.yaml")
     assert settings.dataset.root == planned.corpora[corpus].root
     for name, own in settings.modalities.items():
-        assert list(own.corruptions) == list(registry.find("modalities", name).Params.KNOWN)
+        assert list(own.corruptions) == list(registry.get("modalities", name).Params.KNOWN)
 
 
 @pytest.mark.parametrize("name", CONTENT["experiments"])

@@ -12,7 +12,7 @@ from benchmarks.evidence.scenarios import (
     transition,
 )
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params import SplitParams
+from consilience.schema.params.windows import SplitParams
 from consilience.training.augmentation import Run
 from tests.benchmarks.evidence.conftest import WINDOWS
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consilience.evaluation.protocol import (
+from consilience.evaluation.predict import read
+from consilience.training.conditioned import portions
+from consilience.windows.conditions import (
     MISSING_RATES,
     Condition,
     _thinned,
     conditions,
     donors,
     kinds,
-    portions,
-    read,
     show,
 )
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler

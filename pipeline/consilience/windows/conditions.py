@@ -1,26 +1,16 @@
-"""What models are asked to endure: missing, corrupted, desynchronised and conflicting sensors."""
+"""Test conditions: missing, corrupted, desynchronised and mismatched sensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from consilience.core.seeds import generator
-from consilience.core.workers import parallel_map
-from consilience.encoders.base import Encoder
-from consilience.methods.base import Reading
-from consilience.modalities.base import SEVERITIES
-from consilience.model.stack import Stack
-from consilience.training.augmentation import Run
-from consilience.training.data import CLEAN, Corpus, Scaler, prepare
+from consilience.schema.tables import CLEAN, SEVERITIES
+from consilience.windows.store import Corpus
 
 SUBSET, DESYNC, CONFLICT, MISSING, EVERYTHING = (
     "subset",
@@ -29,14 +19,14 @@ SUBSET, DESYNC, CONFLICT, MISSING, EVERYTHING = (
     "missing",
     "everything",
 )
+
+
 MISSING_RATES = (0.1, 0.2, 0.3, 0.45, 0.6)  # of severities 1 to 5
-CHUNK = 256  # windows a run reads at a time, to bound memory
+
 
 # Whose windows may stand in for whose: first those of the same role, so that validation never
 # sees a test subject; a fold with a single test subject borrows from its validation subjects.
 DONORS = {"validation": ("validation",), "test": ("test", "validation")}
-
-Prepared = Mapping[str, Mapping[str, Tensor]]
 
 
 class Condition(NamedTuple):
@@ -193,176 +183,10 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
     return result
 
 
-def prepare_windows(
-    corpus: Corpus, encoders: Mapping[str, Encoder], asked: Sequence[Condition]
-) -> dict[str, dict[str, Tensor]]:
-    """Run the encoders' fixed step over every variant that conditions ask for.
-
-    Returns
-    -------
-    dict of str to (dict of str to Tensor, shape (N, ...))
-        Prepared windows by modality and variant.
-    """
-    wanted = sorted(
-        {(name, CLEAN) for name in corpus.modalities}
-        | {
-            (name, variant)
-            for condition in asked
-            for name in condition.modalities
-            for variant in _variants(condition, corpus, name)
-        }
-    )
-    work = partial(_prepare, corpus, encoders)
-    windows = parallel_map(work, wanted, "prepare windows")
-    prepared: dict[str, dict[str, Tensor]] = {name: {} for name in corpus.modalities}
-    for (name, variant), values in zip(wanted, windows, strict=True):
-        prepared[name][variant] = values
-    return prepared
-
-
-def _prepare(corpus: Corpus, encoders: Mapping[str, Encoder], wanted: tuple[str, str]) -> Tensor:
-    torch.set_num_threads(1)  # as in a worker process: the last bits must not depend on workers
-    return prepare(corpus, encoders, *wanted)
-
-
-def _variants(condition: Condition, corpus: Corpus, modality: str) -> list[str]:
+def variants_of(condition: Condition, corpus: Corpus, modality: str) -> list[str]:
     """Return the variants a modality shows, window by window one of them."""
     if condition.kind in (SUBSET, MISSING, CONFLICT) or modality not in condition.modalities:
         return [CLEAN]
     if condition.kind == EVERYTHING:
         return _worst(corpus, modality)
     return [f"{condition.kind}_{condition.severity}"]
-
-
-def _source(condition: Condition, corpus: Corpus, prepared: Prepared, modality: str) -> Tensor:
-    first, *more = _variants(condition, corpus, modality)
-    values = prepared[modality][first]
-    if more:
-        values = values.clone()
-        drawn = generator(EVERYTHING, modality).integers(len(more) + 1, size=len(values))
-        for number, variant in enumerate(more, start=1):
-            chosen = torch.from_numpy(drawn == number)
-            values[chosen] = prepared[modality][variant][chosen]
-    return values
-
-
-class Portion(NamedTuple):
-    """Some windows of every run, ready to be read.
-
-    Attributes
-    ----------
-    rows : Tensor of int64, shape (R, B)
-        Which windows they are.
-    inputs : dict of str to Tensor, shape (R, B, ...)
-        Standardised, 0 where not available.
-    available : Tensor of float, shape (R, B, M)
-    counted : Tensor of bool, shape (R, B)
-        False for windows that only fill up a run with fewer, and for those the condition does
-        not apply to or leaves nothing of.
-    """
-
-    rows: Tensor
-    inputs: dict[str, Tensor]
-    available: Tensor
-    counted: Tensor
-
-
-def portions(
-    scaler: Scaler,
-    runs: Sequence[Run],
-    corpus: Corpus,
-    prepared: Prepared,
-    condition: Condition,
-    roles: Sequence[str],
-    size: int = CHUNK,
-) -> Iterator[Portion]:
-    """Yield the windows of each run's subjects in some roles as a condition shows them.
-
-    Parameters
-    ----------
-    prepared : mapping of str to (mapping of str to Tensor)
-        What `prepare_windows` returned.
-    roles : sequence of str
-        ``"validation"``, ``"test"`` or both; training subjects have no conflicts.
-    size : int
-        Windows of a run at a time.
-    """
-    sources = {name: _source(condition, corpus, prepared, name) for name in corpus.modalities}
-    shown = {fold: show(condition, corpus, fold) for fold in {run.fold for run in runs}}
-    own = [corpus.members(run.fold, *roles) for run in runs]
-    longest = max(map(len, own))
-    rows = np.stack([np.resize(part, longest) for part in own])
-    filled = np.arange(longest) < np.array([[len(part)] for part in own])
-    left = np.stack([shown[run.fold].available[part] for run, part in zip(runs, rows, strict=True)])
-    places = {
-        name: np.stack(
-            [
-                shown[run.fold].rows[name][part] if name in shown[run.fold].rows else part
-                for run, part in zip(runs, rows, strict=True)
-            ]
-        )
-        for name in corpus.modalities
-    }
-    for start in range(0, longest, size):
-        part = slice(start, start + size)
-        available = torch.from_numpy(left[:, part]).float()
-        inputs = {
-            name: scaler.inputs(
-                {name: source}, torch.from_numpy(places[name][:, part]), available[..., [position]]
-            )[name]
-            for position, (name, source) in enumerate(sources.items())
-        }
-        counted = torch.from_numpy(filled[:, part] & left[:, part].any(-1))
-        yield Portion(torch.from_numpy(rows[:, part]), inputs, available, counted)
-
-
-@dataclass(frozen=True)
-class Readings:
-    """What the runs of a model say of windows under one condition.
-
-    Each array of float32 has shape (R, N, ...); windows that a run was not asked, or that the
-    condition does not apply to, stay NaN. Valence and arousal are in the labels' own units.
-    """
-
-    logits: NDArray[np.float32]
-    affect_mean: NDArray[np.float32]
-    affect_std: NDArray[np.float32]
-    vacuity: NDArray[np.float32]
-    reliability: NDArray[np.float32]
-    coherence: NDArray[np.float32]
-
-
-def read(
-    stack: Stack,
-    scaler: Scaler,
-    runs: Sequence[Run],
-    corpus: Corpus,
-    prepared: Prepared,
-    condition: Condition,
-    roles: Sequence[str] = ("test",),
-) -> Readings:
-    """Read the windows of each run's subjects in some roles under a condition; see `portions`."""
-    shape = (len(runs), len(corpus.index))
-    arrays: dict[str, NDArray[np.float32]] = {}
-    for portion in portions(scaler, runs, corpus, prepared, condition, roles):
-        with torch.no_grad():
-            reading = stack("read", (portion.inputs, portion.available))
-        counted = portion.counted.numpy()
-        where = (np.nonzero(counted)[0], portion.rows.numpy()[counted])
-        for name, values in _in_units(reading, scaler).items():
-            array = arrays.setdefault(
-                name, np.full(shape + values.shape[2:], np.nan, dtype=np.float32)
-            )
-            array[where] = values.float().numpy()[counted]
-    return Readings(**arrays)
-
-
-def _in_units(reading: Reading, scaler: Scaler) -> dict[str, Tensor]:
-    return {
-        "logits": reading.logits,
-        "affect_mean": reading.affect_mean * scaler.affect_std + scaler.affect_mean,
-        "affect_std": torch.exp(reading.affect_log_variance / 2) * scaler.affect_std,
-        "vacuity": reading.vacuity,
-        "reliability": reading.reliability,
-        "coherence": reading.coherence,
-    }

@@ -1,0 +1,16 @@
+"""Parameters of the evaluation."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from consilience.schema.params.base import Section
+
+
+class RobustnessParams(Section):
+    """How the evaluation measures."""
+
+    bootstrap: int = Field(
+        2000, ge=100, description="resamples of the subjects behind every interval"
+    )
+    calibration_bins: int = Field(15, ge=2)
