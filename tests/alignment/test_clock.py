@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.alignment.clock import Clock, Line, Piece, clocks_of
+from consilience.alignment.clock import Clock, Line, Piece, clocks_from_pieces
 from consilience.schema.tables import Pieces, frame_of
 
 lines = st.builds(Line, st.floats(-5, 5), st.floats(-500, 500))
@@ -20,7 +20,7 @@ def reset_clocks(draw: st.DrawFn) -> Clock:
         end = (0 if np.isinf(start) else start) + length
         pieces.append(Piece(Line(offset, line.drift_ppm), start, end))
         start, offset = end + 0.5, offset + lost
-    return Clock.joined([*pieces, Piece(Line(offset, line.drift_ppm), start)])
+    return Clock.join([*pieces, Piece(Line(offset, line.drift_ppm), start)])
 
 
 @given(clock=reset_clocks(), times=st.lists(st.floats(0, 1e4), min_size=2, max_size=9))
@@ -44,9 +44,9 @@ def test_between_pieces_the_time_is_not_known() -> None:
 
 
 def test_a_clock_that_would_run_backwards_is_shortened() -> None:
-    clock = Clock.joined([Piece(Line(0), 0, 10), Piece(Line(-2), 11, 20)])
+    clock = Clock.join([Piece(Line(0), 0, 10), Piece(Line(-2), 11, 20)])
     assert clock.pieces[1].from_native_s == 12
-    assert len(Clock.joined([Piece(Line(0), 0, 10), Piece(Line(-20), 11, 20)]).pieces) == 1
+    assert len(Clock.join([Piece(Line(0), 0, 10), Piece(Line(-20), 11, 20)]).pieces) == 1
 
 
 @given(line=lines, late_s=st.floats(0, 3), time_s=st.floats(0, 1e3))
@@ -67,7 +67,7 @@ def test_clocks_are_read_from_their_table() -> None:
         )
     ]
     table: pl.DataFrame = frame_of(rows, Pieces)
-    assert clocks_of(table) == {
+    assert clocks_from_pieces(table) == {
         "a": Clock((Piece(Line(0.5, 1.0), until_native_s=4.0), Piece(Line(1.5, 1.0), 5.0))),
-        "b": Clock.straight(2.0, 1.0),
+        "b": Clock.linear(2.0, 1.0),
     }

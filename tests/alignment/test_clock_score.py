@@ -10,7 +10,7 @@ TRUE = Line(1.0, 100.0)
 
 
 def pair(modality: str, session: str = "s", offset_s: float = 0.0, ppm: float = 0.0) -> ClockPair:
-    found = Clock.straight(TRUE.offset_s + offset_s, TRUE.drift_ppm + ppm)
+    found = Clock.linear(TRUE.offset_s + offset_s, TRUE.drift_ppm + ppm)
     return ClockPair(session, modality, found, TRUE, 100.0)
 
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from consilience.alignment.clock import Line
-from consilience.alignment.piecewise_fit import Segment, judge, robust_line, segments
+from consilience.alignment.piecewise_fit import (
+    Segment,
+    clock_from_segments,
+    fit_segments,
+    robust_line,
+)
 from consilience.core.seeds import generator
 from consilience.schema.params.alignment import AlignmentParams
 
@@ -35,7 +40,7 @@ def test_the_drift_stays_within_its_bounds() -> None:
 def test_a_reset_divides_anchors_where_it_happened(step_s: float) -> None:
     native, session = anchors((Line(1, 50), 0, 60), (Line(1 + step_s, 50), 60, 100))
     session[[10, 70]] += 5  # wrong anchors are no resets
-    parts = segments(native, session, FLOOR_S, PARAMS)
+    parts = fit_segments(native, session, FLOOR_S, PARAMS)
     assert len(parts) == 2
     assert parts[0].native_s[-1] < 60 <= parts[1].native_s[0]
     assert parts[1].line.offset_s - parts[0].line.offset_s == pytest.approx(step_s, abs=5e-3)
@@ -45,20 +50,20 @@ def test_a_reset_divides_anchors_where_it_happened(step_s: float) -> None:
 def test_noise_is_no_reset(seed: int) -> None:
     native = np.arange(200.0)
     session = native + generator("noise", seed).normal(0, 0.01, 200)
-    assert len(segments(native, session, FLOOR_S, PARAMS)) == 1
+    assert len(fit_segments(native, session, FLOOR_S, PARAMS)) == 1
 
 
 def test_a_clock_is_not_known_between_the_anchors_on_either_side_of_a_reset() -> None:
     native, session = anchors((Line(1, 50), 0, 60), (Line(2, 50), 60, 100))
-    parts = segments(native, session, FLOOR_S, PARAMS)
-    fit = judge("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
+    parts = fit_segments(native, session, FLOOR_S, PARAMS)
+    fit = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
     assert (fit.status, fit.clock and len(fit.clock.pieces)) == ("aligned", 2)
     assert fit.clock is not None
     known = np.isfinite(fit.clock.to_session(native))
     assert known.sum() >= len(native) - 6
     assert not known[59:61].all()
     gap = np.array([[59.2, 59.9]])
-    sharp = judge("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS, gaps_s=gap)
+    sharp = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS, gaps_s=gap)
     assert sharp.clock is not None
     assert sharp.clock.pieces[0].until_native_s == 59.2
     assert sharp.clock.pieces[1].from_native_s == 59.9
@@ -69,15 +74,15 @@ def test_too_few_anchors_between_resets_are_no_clock() -> None:
     parts = [
         Segment(Line(k), native[i], session[i], 1e-3) for k, i in ((0, slice(3)), (1, slice(3, 6)))
     ]
-    fit = judge("pulses", parts, (0, 6), FLOOR_S, 20, PARAMS, trusted_s=(0, 5))
+    fit = clock_from_segments("pulses", parts, (0, 6), FLOOR_S, 20, PARAMS, trusted_s=(0, 5))
     assert (fit.status, fit.clock) == ("unaligned", None)
     assert "too few" in (fit.reason or "")
 
 
 def test_two_lines_that_meet_leave_no_gap() -> None:
     native, session = anchors((Line(0, 0), 0, 50), (Line(-0.015, 300), 50, 100), sigma_s=1e-4)
-    parts = segments(native, session, FLOOR_S, PARAMS)
-    fit = judge("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
+    parts = fit_segments(native, session, FLOOR_S, PARAMS)
+    fit = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
     assert len(parts) == 2
     assert fit.clock is not None
     assert np.isfinite(fit.clock.to_session(np.linspace(0, 100, 1000))).all()
@@ -85,8 +90,10 @@ def test_two_lines_that_meet_leave_no_gap() -> None:
 
 def test_confidence_falls_with_the_error() -> None:
     native, session = anchors((Line(), 0, 5))
-    parts = segments(native, session, FLOOR_S, PARAMS)
-    near, far = (judge("pulses", parts, (0, end), FLOOR_S, 20, PARAMS) for end in (10, 3600))
+    parts = fit_segments(native, session, FLOOR_S, PARAMS)
+    near, far = (
+        clock_from_segments("pulses", parts, (0, end), FLOOR_S, 20, PARAMS) for end in (10, 3600)
+    )
     assert (near.status, far.status) == ("aligned", "coarse")
     assert (near.confidence or 0) > 0.99 > (far.confidence or 0)
     assert "too much to be sure" in (far.reason or "")

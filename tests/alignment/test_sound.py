@@ -5,7 +5,7 @@ from scipy.ndimage import map_coordinates
 
 from consilience.alignment.clock import Line
 from consilience.alignment.piecewise_fit import robust_line
-from consilience.alignment.sound import FLOOR_S, Sound, shared_sound
+from consilience.alignment.sound import FLOOR_S, SoundTrack, shared_sound_anchors
 from consilience.core.seeds import generator
 from consilience.schema.params.alignment import AlignmentParams
 
@@ -27,20 +27,20 @@ def room(length_s: float) -> np.ndarray:
     return (noise * syllables / np.std(noise * syllables)).astype(np.float32)
 
 
-def recorded(source: np.ndarray, clock: Line, snr_db: float, name: str) -> Sound:
+def recorded(source: np.ndarray, clock: Line, snr_db: float, name: str) -> SoundTrack:
     """Return what a device with this clock hears of the source, whose clock is the session's."""
     length_s = len(source) / 48000
     n = int(clock.to_native(length_s - 1) * RATE_HZ)
     position = 48000 * clock.to_session(np.arange(n) / RATE_HZ)
     heard = map_coordinates(source, position[None], order=3, mode="constant")
     noise = generator("noise", name).standard_normal(n) * 10 ** (-snr_db / 20)
-    return Sound((heard + noise).astype(np.float32), 0.0, RATE_HZ)
+    return SoundTrack((heard + noise).astype(np.float32), 0.0, RATE_HZ)
 
 
 @pytest.mark.slow
 def test_two_noisy_tracks_of_five_minutes_are_aligned_to_a_fraction_of_a_millisecond() -> None:
     source, mine, other = room(300), Line(1.3, 180), Line(-0.7, -240)
-    anchors = shared_sound(
+    anchors = shared_sound_anchors(
         recorded(source, mine, 10, "mine"), recorded(source, other, 10, "other"), 10.0, PARAMS
     )
     true = other.to_native(mine.to_session(anchors[:, 0]))
@@ -62,7 +62,7 @@ def test_two_noisy_tracks_of_five_minutes_are_aligned_to_a_fraction_of_a_millise
 
 def test_short_tracks_are_aligned() -> None:
     source, clock = room(20), Line(0.4, -300)
-    anchors = shared_sound(
+    anchors = shared_sound_anchors(
         recorded(source, clock, 10, "a"), recorded(source, Line(), 10, "b"), 3.0, PARAMS
     )
     assert len(anchors) >= 3
@@ -72,9 +72,9 @@ def test_short_tracks_are_aligned() -> None:
 
 def test_tracks_that_share_no_sound_have_no_anchors() -> None:
     tracks = [recorded(room(length_s), Line(), 10, str(length_s)) for length_s in (19, 21)]
-    assert len(shared_sound(*tracks, 3.0, PARAMS)) == 0
+    assert len(shared_sound_anchors(*tracks, 3.0, PARAMS)) == 0
 
 
 def test_silence_has_no_anchors() -> None:
-    silent = Sound(np.zeros(160000, np.float32), 0.0, RATE_HZ)
-    assert len(shared_sound(silent, recorded(room(12), Line(), 10, "c"), 3.0, PARAMS)) == 0
+    silent = SoundTrack(np.zeros(160000, np.float32), 0.0, RATE_HZ)
+    assert len(shared_sound_anchors(silent, recorded(room(12), Line(), 10, "c"), 3.0, PARAMS)) == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.annotation.label_consensus import Consensus, label_windows
+from consilience.annotation.label_consensus import WindowLabel, label_windows
 from consilience.core.errors import ConsilienceError
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotations, Trials, frame_of
@@ -21,7 +21,7 @@ def says(annotator: str, target: str, start: float, end: float, what: str | floa
     return {**row, "start_s": start, "end_s": end, kind: what}
 
 
-def agree(rows: list[dict], **choice: object) -> Consensus:
+def agree(rows: list[dict], **choice: object) -> WindowLabel:
     settings = AnnotationParams(**{"reaction_lag_s": 0.0, **choice})
     return label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, settings).labels[0]
 
@@ -83,7 +83,7 @@ def test_the_subjects_own_report_is_kept_apart() -> None:
     own = agree([*rows, says("a", "emotion", 0, 4, "calm")], source="self")
     assert own.class_probability == [0, 0, 1]
     assert own.valence == 1
-    assert agree(rows[:1]) == Consensus(self_emotion="sad")
+    assert agree(rows[:1]) == WindowLabel(self_emotion="sad")
 
 
 def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
@@ -99,7 +99,7 @@ def test_sessions_do_not_mix_and_windows_keep_their_order() -> None:
 
 def test_nothing_said_is_no_label() -> None:
     found = agree([says("a", "emotion", 10, 12, "calm")])
-    assert found == Consensus()
+    assert found == WindowLabel()
     assert agree([]) == found
 
 

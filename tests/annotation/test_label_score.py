@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.annotation.label_consensus import Consensus
+from consilience.annotation.label_consensus import WindowLabel
 from consilience.annotation.label_score import (
-    State,
+    TrueState,
     accuracy,
     brier_score,
     concordance,
@@ -16,8 +16,8 @@ from consilience.annotation.label_score import (
 from consilience.windows.layout import Window
 
 
-def label(probability: list[float] | None, valence: float | None = None) -> Consensus:
-    return Consensus(probability, valence, None, None, 1)
+def label(probability: list[float] | None, valence: float | None = None) -> WindowLabel:
+    return WindowLabel(probability, valence, None, None, 1)
 
 
 def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
@@ -31,18 +31,18 @@ def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
         }
     )
     windows = [Window("s", "t", 0.0, 3.0), Window("s", "t", 9.0, 12.0), Window("r", "t", 0.0, 3.0)]
-    assert true_states(truth, windows) == [State("calm", 1.0, 0.5), None, None]
+    assert true_states(truth, windows) == [TrueState("calm", 1.0, 0.5), None, None]
 
 
 def test_accuracy_counts_windows_with_label_and_truth_only() -> None:
-    sad = State("sad", 0, 0)
+    sad = TrueState("sad", 0, 0)
     labels = [[0.2, 0.8], [0.6, 0.4], None, [1.0, 0.0]]
     assert accuracy(labels, [sad, sad, sad, None], ("calm", "sad")) == 0.5
     assert accuracy(labels, [None] * 4, ("calm", "sad")) is None
 
 
 def test_brier_score_is_0_for_certainty_and_2_for_error() -> None:
-    sad = State("sad", 0, 0)
+    sad = TrueState("sad", 0, 0)
     assert brier_score([[0.0, 1.0], None], [sad, sad], ("calm", "sad")) == 0
     assert brier_score([[1.0, 0.0]], [sad], ("calm", "sad")) == 2
     assert brier_score([[0.5, 0.5], [1.0, 0.0]], [sad, None], ("calm", "sad")) == 0.5
@@ -67,6 +67,6 @@ def test_concordance_is_symmetric_and_bounded(pairs: list[tuple[float, float]]) 
 
 
 def test_values_nobody_gave_are_left_out() -> None:
-    states: list[State | None] = [State("sad", float(i), 0.0) for i in range(4)]
+    states: list[TrueState | None] = [TrueState("sad", float(i), 0.0) for i in range(4)]
     labels = [label(None, 0.0), label(None, 1.0), label(None, None), label(None, 3.0)]
     assert value_concordance(labels, states) == {"valence": 1.0, "arousal": None}

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from consilience.annotation.lags import STEP_S, Course, estimate_lags
+from consilience.annotation.lags import STEP_S, SessionTraces, estimate_lags
 
 LAGS_S = {"quick": 1.1, "usual": 2.45, "slow": 5.8}
 
 
-def course(seed: int, lags_s: dict[str, float] = LAGS_S, noise: float = 0.3) -> Course:
+def course(seed: int, lags_s: dict[str, float] = LAGS_S, noise: float = 0.3) -> SessionTraces:
     rng = np.random.default_rng(seed)
     starts_s = np.cumsum(rng.uniform(9, 14, 8))
     trials_s = np.stack([starts_s, starts_s + 7.5], axis=1)
@@ -22,7 +22,7 @@ def course(seed: int, lags_s: dict[str, float] = LAGS_S, noise: float = 0.3) -> 
         return noise * waves.mean(axis=0)
 
     said = {name: state(times_s - lag_s) + error() for name, lag_s in lags_s.items()}
-    return Course({name: values[None] for name, values in said.items()}, trials_s)
+    return SessionTraces({name: values[None] for name, values in said.items()}, trials_s)
 
 
 def test_every_lag_is_found_from_the_borders_of_trials() -> None:
@@ -43,7 +43,7 @@ def test_one_alone_has_the_borders_only() -> None:
 
 
 def test_without_borders_differences_are_found_and_the_mean_is_the_usual() -> None:
-    whole = [Course(one.said, np.array([[0.0, 200.0]])) for one in map(course, range(4))]
+    whole = [SessionTraces(one.said, np.array([[0.0, 200.0]])) for one in map(course, range(4))]
     found = estimate_lags(whole, 8.0, 3.0)
     assert not any(lag.anchored for lag in found.values())
     lags_s = {name: lag.lag_s for name, lag in found.items()}
@@ -54,11 +54,11 @@ def test_without_borders_differences_are_found_and_the_mean_is_the_usual() -> No
 
 
 def test_traces_of_single_trials_do_not_tell_when_things_change() -> None:
-    def cut(one: Course) -> Course:
+    def cut(one: SessionTraces) -> SessionTraces:
         times_s = np.arange(next(iter(one.said.values())).shape[1]) * STEP_S
         inside = (times_s >= one.trials_s[:, :1]) & (times_s < one.trials_s[:, 1:])
         gaps = {name: np.where(inside.any(axis=0), said, np.nan) for name, said in one.said.items()}
-        return Course(gaps, one.trials_s)
+        return SessionTraces(gaps, one.trials_s)
 
     found = estimate_lags([cut(course(seed)) for seed in range(4)], 4.0, 2.0)
     assert not any(lag.anchored for lag in found.values())
@@ -68,9 +68,9 @@ def test_gaps_and_silence_do_no_harm() -> None:
     one = course(0)
     one.said["usual"][:, 100:140] = np.nan
     said = {**one.said, "still": np.zeros_like(one.said["usual"])}
-    found = estimate_lags([Course(said, one.trials_s)], 8.0, 2.0)
+    found = estimate_lags([SessionTraces(said, one.trials_s)], 8.0, 2.0)
     assert found["usual"].lag_s == pytest.approx(LAGS_S["usual"], abs=0.3)
     assert found["usual"].sd_s is None
     assert np.isfinite(found["still"].lag_s)
     assert estimate_lags([], 8.0, 2.0) == {}
-    assert estimate_lags([Course({}, np.empty((0, 2)))], 8.0, 2.0) == {}
+    assert estimate_lags([SessionTraces({}, np.empty((0, 2)))], 8.0, 2.0) == {}

@@ -92,7 +92,8 @@ def test_missing_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_packages_own_code_is_never_imported() -> None:
     code = (
-        "import sys, numpy as np; from consilience.pretrained.speech import speech_probability as p;"
+        "import sys, numpy as np;"
+        "from consilience.pretrained.speech import speech_probability as p;"
         "p(np.zeros(16000, np.float32), 16000, np.zeros(1)); assert 'silero_vad' not in sys.modules"
     )
     root = Path(__file__).parents[2]

@@ -78,7 +78,7 @@ def test_windows_stay_in_their_trial_whatever_the_order(
 
 
 def test_a_ramp_is_read_at_the_frames_centres_whatever_the_clock() -> None:
-    clock, grid = Clock.straight(offset_s=1.5, drift_ppm=200), Grid(10.0, 40)
+    clock, grid = Clock.linear(offset_s=1.5, drift_ppm=200), Grid(10.0, 40)
     native = np.arange(0, 20, 0.04)
     values = np.stack([clock.to_session(native), -clock.to_session(native)], 1).astype(np.float32)
     windows = [Window("s", "t", 3.0, 7.0), Window("s", "t", 5.0, 9.0)]
@@ -93,7 +93,7 @@ def test_a_ramp_is_read_at_the_frames_centres_whatever_the_clock() -> None:
 def test_nothing_is_made_up_beyond_the_recording() -> None:
     grid, native = Grid(10.0, 40), np.arange(0.05, 5, 0.1)
     window = Window("s", "t", 3.0, 7.0)
-    found = cut(np.ones((50, 1), np.float32), native, Clock.straight(), [window], grid)
+    found = cut(np.ones((50, 1), np.float32), native, Clock.linear(), [window], grid)
     assert np.isfinite(found[0, :20]).all()
     assert np.isnan(found[0, 20:]).all()
     assert coverage(found, [window], grid)[0] == pytest.approx(0.5)
@@ -103,9 +103,9 @@ def test_a_gap_stays_a_gap_but_for_half_a_period_at_its_edges() -> None:
     grid, native = Grid(10.0, 40), np.arange(0.05, 4, 0.1)
     values = np.arange(40, dtype=np.float32)[:, None]
     values[10:20] = np.nan
-    found = cut(values, native, Clock.straight(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
+    found = cut(values, native, Clock.linear(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
     np.testing.assert_array_equal(np.isnan(found), np.isnan(values[:, 0]))
-    late = cut(values, native + 0.04, Clock.straight(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
+    late = cut(values, native + 0.04, Clock.linear(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
     assert late[0] == 0
     assert late[20] == 20
     assert np.isnan(late[10:20]).all()
@@ -114,7 +114,7 @@ def test_a_gap_stays_a_gap_but_for_half_a_period_at_its_edges() -> None:
 def test_frames_past_a_short_window_are_padding_and_cost_no_coverage() -> None:
     grid, window = Grid(10.0, 60), Window("s", "t", 0.0, 3.0)
     found = cut(
-        np.ones((50, 1), np.float32), np.arange(0.05, 5, 0.1), Clock.straight(), [window], grid
+        np.ones((50, 1), np.float32), np.arange(0.05, 5, 0.1), Clock.linear(), [window], grid
     )
     assert np.isfinite(found[0, :30]).all()
     assert np.isnan(found[0, 30:]).all()
@@ -124,7 +124,7 @@ def test_frames_past_a_short_window_are_padding_and_cost_no_coverage() -> None:
 def test_a_table_row_speaks_for_its_whole_session() -> None:
     values = np.array([[1, 2]], np.float32)
     windows = [Window("s", "t", 0.0, 4.0), Window("s", "t", 40.0, 44.0)]
-    found = cut(values, np.zeros(1), Clock.straight(), windows, Grid(None, 1))
+    found = cut(values, np.zeros(1), Clock.linear(), windows, Grid(None, 1))
     np.testing.assert_array_equal(found, [[[1, 2]], [[1, 2]]])
     found[0] = 0
     np.testing.assert_array_equal(found[1], [[1, 2]])
@@ -134,11 +134,11 @@ def test_a_table_row_speaks_for_its_whole_session() -> None:
 def test_recordings_of_one_or_two_frames(n: int) -> None:
     values = np.arange(n, dtype=np.float32)[:, None]
     times = np.arange(n) * 0.1
-    found = cut(values, times, Clock.straight(), [Window("s", "t", 0.0, 1.0)], Grid(10.0, 10))[
+    found = cut(values, times, Clock.linear(), [Window("s", "t", 0.0, 1.0)], Grid(10.0, 10))[
         0, :, 0
     ]
     assert np.isfinite(found).sum() == n
-    empty = cut(np.full((n, 1), np.nan, np.float32), times, Clock.straight(), [], Grid(10.0, 10))
+    empty = cut(np.full((n, 1), np.nan, np.float32), times, Clock.linear(), [], Grid(10.0, 10))
     assert empty.shape == (0, 10, 1)
 
 
@@ -149,7 +149,7 @@ def test_values_stay_within_the_observed_range(seed: int) -> None:
     times = np.cumsum(rng.choice([0.04, 0.04, 0.04, 0.12], 200))
     values = rng.normal(size=(200, 2)).astype(np.float32)
     values[rng.random(200) < 0.1] = np.nan
-    clock = Clock.straight(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
+    clock = Clock.linear(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
     windows = [Window("s", "t", float(start), float(start) + 2) for start in range(0, 12, 2)]
     found = cut(values, times, clock, windows, Grid(25.0, 50))
     seen = found[np.isfinite(found[..., 0])]
@@ -162,7 +162,7 @@ def test_windows_are_cut_alike_in_any_order_and_company(seed: int) -> None:
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.uniform(0.02, 0.06, 600))
     values = rng.normal(size=(600, 2)).astype(np.float32)
-    clock = Clock.straight(float(rng.uniform(-2, 2)), float(rng.uniform(-500, 500)))
+    clock = Clock.linear(float(rng.uniform(-2, 2)), float(rng.uniform(-500, 500)))
     windows = [Window("s", "t", start, start + 2) for start in rng.uniform(-3, 30, 8)]
     grid, order = Grid(25.0, 50), rng.permutation(8)[: rng.integers(1, 9)]
     found = cut(values, times, clock, [windows[row] for row in order], grid)

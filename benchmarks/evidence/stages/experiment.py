@@ -1,4 +1,4 @@
-"""One experiment of ``experiments.yaml``: ``python -m benchmarks.evidence.stages.experiment NAME``."""
+"""Run one experiment: ``python -m benchmarks.evidence.stages.experiment NAME``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings for every entry of one experiment: ``python -m benchmarks.evidence.stages.tune NAME``."""
+"""Tune an experiment's entries: ``python -m benchmarks.evidence.stages.tune NAME``."""
 
 from __future__ import annotations
 

@@ -63,12 +63,12 @@ class Clock:
     pieces: tuple[Piece, ...] = (Piece(Line()),)
 
     @classmethod
-    def straight(cls, offset_s: float = 0.0, drift_ppm: float = 0.0) -> Clock:
+    def linear(cls, offset_s: float = 0.0, drift_ppm: float = 0.0) -> Clock:
         """Return the clock that is one line throughout."""
         return cls((Piece(Line(offset_s, drift_ppm)),))
 
     @classmethod
-    def joined(cls, pieces: list[Piece]) -> Clock:
+    def join(cls, pieces: list[Piece]) -> Clock:
         """Return the clock of pieces in native order, shortened where it would run backwards.
 
         Where a device's clock was set forward, its time stamps leap over a stretch; the piece
@@ -180,7 +180,7 @@ def unaligned(method: str, reason: str) -> ClockFit:
     return ClockFit(None, method, np.empty((0, 2)), None, None, None, "unaligned", reason)
 
 
-def clocks_of(pieces: pl.DataFrame) -> dict[str, Clock]:
+def clocks_from_pieces(pieces: pl.DataFrame) -> dict[str, Clock]:
     """Return the clock of every recording in table `Pieces`."""
     found: dict[str, list[Piece]] = {}
     for recording, start_s, end_s, offset_s, drift_ppm in pieces.select(

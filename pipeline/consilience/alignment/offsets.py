@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from consilience.alignment.clock import ClockFit, Times, unaligned
-from consilience.alignment.piecewise_fit import judge, segments
+from consilience.alignment.piecewise_fit import clock_from_segments, fit_segments
 from consilience.schema.params.alignment import AlignmentParams
 
 METHOD = "clock offsets"
@@ -35,5 +35,7 @@ def fit_offsets(
         return unaligned(METHOD, "the container has no clock offsets")
     _, first = np.unique(anchors[:, 0], return_index=True)
     native, session = anchors[first].T
-    parts = segments(native, session, FLOOR_S, params)
-    return judge(METHOD, parts, span_s, FLOOR_S, params.sample_tolerance_ms(rate_hz), params)
+    parts = fit_segments(native, session, FLOOR_S, params)
+    return clock_from_segments(
+        METHOD, parts, span_s, FLOOR_S, params.sample_tolerance_ms(rate_hz), params
+    )

@@ -41,7 +41,7 @@ class Segment:
     sigma_s: float
 
 
-def vote(native_s: Times, session_s: Times, tolerance_s: float, bound: float) -> Line:
+def hough_line(native_s: Times, session_s: Times, tolerance_s: float, bound: float) -> Line:
     """Return the line in whose band most pairs lie: a Hough transform over a grid of drifts.
 
     Parameters
@@ -104,7 +104,7 @@ def weighted_line(native_s: Times, session_s: Times, weights: Times, max_drift_p
     return Line(difference_mean - 1e-6 * drift_ppm * native_mean, drift_ppm)
 
 
-def segments(
+def fit_segments(
     native_s: Times, session_s: Times, floor_s: float, params: AlignmentParams
 ) -> list[Segment]:
     """Divide anchors into stretches of one line each, outliers left out.
@@ -209,7 +209,7 @@ def standard_error_s(
     return sqrt(sigma_s**2 / n + reach**2 / known)
 
 
-def judge(
+def clock_from_segments(
     method: str,
     parts: Sequence[Segment],
     span_s: tuple[float, float],
@@ -248,7 +248,7 @@ def judge(
     ]
     good = [index for index, (_, doubt) in enumerate(judged) if doubt is None]
     kept = good or [max(range(len(parts)), key=lambda index: len(parts[index].native_s))]
-    clock = Clock.joined([pieces[index] for index in kept])
+    clock = Clock.join([pieces[index] for index in kept])
     if not clock.pieces:
         return unaligned(method, "the anchors between resets are too few")
     error_s = max(judged[index][0] for index in kept)

@@ -14,10 +14,10 @@ from consilience.alignment.piecewise_fit import (
     ITERATIONS,
     OUTLIER_SIGMAS,
     Segment,
-    judge,
+    clock_from_segments,
+    fit_segments,
+    hough_line,
     rms,
-    segments,
-    vote,
     weighted_line,
 )
 from consilience.schema.params.alignment import AlignmentParams
@@ -48,8 +48,8 @@ def fit_pulses(
     and a scheduled pulse (a Hough transform), each after the pairs of those before it are gone,
     and by the pulses that the best line leaves over; the path of least cost leads from pulse to
     pulse over these lines; the pairs along it are divided into stretches of one line each
-    (`lines.segments`). A stretch that as many random pulses could have had, or that another
-    line explains as well, is refused.
+    (`fit_segments`). A stretch that as many random pulses could have had, or that another line
+    explains as well, is refused.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def fit_pulses(
     if not parts:
         return unaligned(METHOD, refusals[0])
     floor_s = max(SIGMA_FLOOR_S, 1 / (rate_hz * sqrt(12))) if rate_hz else SIGMA_FLOOR_S
-    return judge(
+    return clock_from_segments(
         METHOD,
         parts,
         span_s,
@@ -97,7 +97,7 @@ def _segments(
     """Return the stretches that can be believed, and why others cannot."""
     native, session = _pairs(candidates, pulses, schedule, params)
     parts, refusals = [], []
-    for part in segments(native, session, SIGMA_FLOOR_S, params):
+    for part in fit_segments(native, session, SIGMA_FLOOR_S, params):
         own = pulses[(pulses >= part.native_s[0]) & (pulses <= part.native_s[-1])]
         part = _refine(part.line, own, schedule, params)
         refusal = _refusal(part, candidates, own, len(pulses), schedule, params)
@@ -138,7 +138,7 @@ def _best_lines(
     for _ in range(n_lines):
         if not len(native):
             break
-        line = vote(native, session, tolerance, bound)
+        line = hough_line(native, session, tolerance, bound)
         voted = np.abs(session - line.to_session(native)) <= tolerance
         native, session = native[~voted], session[~voted]
         refined = _refine(line, pulses, schedule, params)

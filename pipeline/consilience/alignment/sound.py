@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from scipy.stats import poisson
 
 from consilience.alignment.clock import Line, Times
-from consilience.alignment.piecewise_fit import Segment, segments, vote
+from consilience.alignment.piecewise_fit import Segment, fit_segments, hough_line
 from consilience.schema.params.alignment import AlignmentParams
 
 Array = NDArray[np.float32]
@@ -28,7 +28,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundTrack:
     """A sound track: samples, when the first was taken on the recording's clock, their rate."""
 
     values: Array
@@ -51,18 +51,20 @@ class Sound:
         return found
 
 
-def shared_sound(own: Sound, other: Sound, max_offset_s: float, params: AlignmentParams) -> Times:
+def shared_sound_anchors(
+    own: SoundTrack, other: SoundTrack, max_offset_s: float, params: AlignmentParams
+) -> Times:
     """Find moments that two sound tracks of the same room share.
 
     Phase-weighted cross-correlation (GCC-PHAT; Knapp & Carter 1976, IEEE Trans. ASSP 24(4)) of
     short windows against all of the other track that bounds allow gives the delay roughly; a
-    vote of lines, and `lines.segments`, tell which windows agree. Then long windows of both, the
+    vote of lines, and `fit_segments`, tell which windows agree. Then long windows of both, the
     other one resampled to this one's clock so that no drift blurs them, give it to a fraction
     of a sample, twice over.
 
     Parameters
     ----------
-    own, other : Sound
+    own, other : SoundTrack
         At the same rate; each on its own clock.
     max_offset_s : float
         Largest offset between the two clocks.
@@ -79,12 +81,12 @@ def shared_sound(own: Sound, other: Sound, max_offset_s: float, params: Alignmen
         anchors = np.array([pair for part in parts for pair in _fine(own, other, part, params)])
         if len(anchors) < params.min_anchors:
             return np.empty((0, 2))
-        parts = segments(anchors[:, 0], anchors[:, 1], FLOOR_S, params)
+        parts = fit_segments(anchors[:, 0], anchors[:, 1], FLOOR_S, params)
     return anchors
 
 
 def _coarse(
-    own: Sound, other: Sound, max_offset_s: float, params: AlignmentParams
+    own: SoundTrack, other: SoundTrack, max_offset_s: float, params: AlignmentParams
 ) -> list[Segment]:
     """Return the lines on which the short windows that found a peak agree."""
     reach_s = max_offset_s + 1e-6 * params.max_drift_ppm * (other.end_s - other.start_s)
@@ -100,16 +102,16 @@ def _coarse(
     native, session = np.array(pairs).reshape(-1, 2).T
     if len(native) < params.min_anchors:
         return []
-    line = vote(native, session, 2 * COARSE_TOLERANCE_S, 1e-6 * params.max_drift_ppm)
+    line = hough_line(native, session, 2 * COARSE_TOLERANCE_S, 1e-6 * params.max_drift_ppm)
     near = np.abs(session - line.to_session(native)) <= COARSE_TOLERANCE_S
     by_chance = len(native) * COARSE_TOLERANCE_S / reach_s
     if poisson.sf(near.sum() - 2, by_chance) * reach_s / COARSE_TOLERANCE_S > CHANCE:
         return []
-    return segments(native[near], session[near], 1e-3, params)
+    return fit_segments(native[near], session[near], 1e-3, params)
 
 
 def _fine(
-    own: Sound, other: Sound, part: Segment, params: AlignmentParams
+    own: SoundTrack, other: SoundTrack, part: Segment, params: AlignmentParams
 ) -> list[tuple[float, float]]:
     length_s = min(params.sound_window_s, (own.end_s - own.start_s) / 4)
     first = max(own.start_s, float(part.native_s[0]) - params.sound_window_s)
@@ -125,7 +127,7 @@ def _fine(
 
 
 def _delay(
-    own: Sound, other: Sound, middle_s: float, length_s: float, line: Line, reach_s: float
+    own: SoundTrack, other: SoundTrack, middle_s: float, length_s: float, line: Line, reach_s: float
 ) -> float | None:
     """Return by how much later than `line` says the other track has what this one has.
 

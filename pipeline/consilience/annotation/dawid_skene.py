@@ -17,7 +17,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class DawidSkeneFit:
     """What annotators say together, and what each is worth.
 
     Attributes
@@ -42,7 +42,7 @@ def dawid_skene(
     item: Indices,
     annotator: Indices,
     vote: Floats,
-) -> Verdicts:
+) -> DawidSkeneFit:
     """Estimate classes and annotators' confusions by expectation and maximisation.
 
     Dawid and Skene (1979), Applied Statistics 28(1):20-28, as maximum a posteriori: each row of an
@@ -60,7 +60,7 @@ def dawid_skene(
 
     Returns
     -------
-    Verdicts
+    DawidSkeneFit
     """
     n_items, n_annotators, n_classes = item.max() + 1, annotator.max() + 1, vote.shape[1]
     candour = CANDOUR * np.eye(n_classes) + 1 / n_classes
@@ -72,14 +72,14 @@ def dawid_skene(
         confusion = _rows_to_one(counts + POOLING * pooled)
         prevalence = (probability.sum(axis=0) + 1) / (n_items + n_classes)
         reliability = np.einsum("t,att->a", prevalence, confusion)
-        found = Verdicts(probability, confusion, prevalence, reliability)
+        found = DawidSkeneFit(probability, confusion, prevalence, reliability)
         probability = posterior(item, annotator, vote, found)
         if np.abs(probability - found.posterior).max() < PRECISION:
             break
     return replace(found, posterior=probability)
 
 
-def posterior(item: Indices, annotator: Indices, vote: Floats, known: Verdicts) -> Floats:
+def posterior(item: Indices, annotator: Indices, vote: Floats, known: DawidSkeneFit) -> Floats:
     """Return the classes' probabilities, shape (n_items, K), from confusions known already."""
     evidence = np.einsum("jk,jtk->jt", vote, np.log(known.confusion)[annotator])
     logits = np.log(known.prevalence) + _sum_by(item, evidence, item.max() + 1)

@@ -16,7 +16,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class RatingConsensus:
     """Ratings of items as annotators give them together, and what each annotator is worth.
 
     Attributes
@@ -40,7 +40,7 @@ class Evaluation:
     weight: Floats
 
 
-def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Evaluation:
+def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> RatingConsensus:
     """Estimate what is rated from ratings of unlike evaluators.
 
     Grimm and Kroschel (2005), IEEE ASRU, 381-385: a mean weighted by each evaluator's correlation
@@ -56,7 +56,7 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Eva
 
     Returns
     -------
-    Evaluation
+    RatingConsensus
     """
     n_items, n_annotators = item.max() + 1, annotator.max() + 1
     bias = _biases(item, annotator, rating, n_items, n_annotators)
@@ -69,10 +69,10 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Eva
     part = np.where(silent[item], 1.0, part)
     total = np.bincount(item, part, n_items)
     mean = np.bincount(item, part * level, n_items) / total
-    return Evaluation(mean, _spread(item, part, level, mean), bias, reliability, weight)
+    return RatingConsensus(mean, _spread(item, part, level, mean), bias, reliability, weight)
 
 
-def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Evaluation:
+def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> RatingConsensus:
     """Estimate what is rated where only the order of ratings counts.
 
     The median weighted by each evaluator's rank correlation with the others: `evaluator_weighted`
@@ -86,7 +86,7 @@ def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Evalu
 
     Returns
     -------
-    Evaluation
+    RatingConsensus
     """
     rank = np.empty(len(rating))
     for own in (annotator == name for name in np.unique(annotator)):
@@ -102,7 +102,7 @@ def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Evalu
     mean = np.bincount(item, part * rating, n_items) / total
     sd = _spread(item, part, rating, mean)
     unknown = np.full(len(ranks.bias), np.nan)
-    return Evaluation(np.array(median), sd, unknown, ranks.reliability, ranks.weight)
+    return RatingConsensus(np.array(median), sd, unknown, ranks.reliability, ranks.weight)
 
 
 def _weighted_median(rising: Floats, weight: Floats) -> float:

@@ -12,10 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.annotation.agreement import intraclass_correlation, krippendorff_alpha
-from consilience.annotation.dawid_skene import Verdicts, dawid_skene
-from consilience.annotation.evaluators import Evaluation, evaluator_median, evaluator_weighted
+from consilience.annotation.dawid_skene import DawidSkeneFit, dawid_skene
+from consilience.annotation.evaluators import RatingConsensus, evaluator_median, evaluator_weighted
 from consilience.annotation.lags import Lag
-from consilience.annotation.ratings import TARGETS, Opinions, divide, opinions, reaction_lags
+from consilience.annotation.ratings import (
+    TARGETS,
+    Ratings,
+    reaction_lags,
+    split_by_source,
+    window_ratings,
+)
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotators, Confusions, frame_of
 from consilience.windows.layout import Window
@@ -28,7 +34,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Consensus:
+class WindowLabel:
     """What annotators say of one window together.
 
     Attributes
@@ -80,7 +86,7 @@ class Labelling:
 
     Attributes
     ----------
-    labels : list of Consensus
+    labels : list of WindowLabel
         One per window.
     annotators : polars.DataFrame
         Table `Annotators`.
@@ -90,7 +96,7 @@ class Labelling:
         Per target: ``krippendorff_alpha`` and, of ratings, ``icc_single`` and ``icc_mean``.
     """
 
-    labels: list[Consensus]
+    labels: list[WindowLabel]
     annotators: pl.DataFrame
     confusions: pl.DataFrame
     agreement: dict[str, dict[str, float | None]]
@@ -102,7 +108,7 @@ class _Panel:
 
     names: list[str]
     lags: dict[str, Lag]
-    said: dict[str, Opinions]
+    said: dict[str, Ratings]
 
 
 def label_windows(
@@ -144,7 +150,7 @@ def label_windows(
     present = _within(annotations, windows)
     panels = {
         source: _panel(said, windows, trials, classes, choice)
-        for source, said in divide(present).items()
+        for source, said in split_by_source(present).items()
     }
     chosen, n = panels[choice.source], len(windows)
     votes = chosen.said["emotion"]
@@ -168,7 +174,7 @@ def label_windows(
         **_own_reports(panels["self"], classes, n),
     }
     labels = [
-        Consensus(**dict(zip(columns, row, strict=True)))
+        WindowLabel(**dict(zip(columns, row, strict=True)))
         for row in zip(*columns.values(), strict=True)
     ]
     return Labelling(
@@ -198,14 +204,14 @@ def _panel(
 ) -> _Panel:
     names = said["annotator"].unique().sort().to_list()
     lags = reaction_lags(said, trials, classes, choice)
-    return _Panel(names, lags, opinions(said, windows, trials, classes, names, lags))
+    return _Panel(names, lags, window_ratings(said, windows, trials, classes, names, lags))
 
 
-def _voices(part: Opinions) -> Indices:
+def _voices(part: Ratings) -> Indices:
     return np.stack([part.window, part.annotator], axis=1)
 
 
-def _items(part: Opinions, windows: Sequence[Window]) -> Indices:
+def _items(part: Ratings, windows: Sequence[Window]) -> Indices:
     """Return the judgement each opinion belongs to, so that overlapping windows count once.
 
     Windows of one trial of which the same annotators say the same show one judgement.
@@ -221,14 +227,14 @@ def _items(part: Opinions, windows: Sequence[Window]) -> Indices:
     return item
 
 
-def _first(part: Opinions, items: Indices) -> NDArray[np.bool_]:
+def _first(part: Ratings, items: Indices) -> NDArray[np.bool_]:
     """Return the opinions that make up each item the first time it occurs."""
     window_of = np.full(items.max(initial=-1) + 1, np.iinfo(np.intp).max)
     np.minimum.at(window_of, items, part.window)
     return part.window == window_of[items]
 
 
-def _verdicts(part: Opinions, items: Indices) -> Verdicts | None:
+def _verdicts(part: Ratings, items: Indices) -> DawidSkeneFit | None:
     """Return the consensus on items, or None where no item has a quorum."""
     once = _first(part, items)
     if not (np.bincount(items[once]) >= QUORUM).any():
@@ -236,27 +242,27 @@ def _verdicts(part: Opinions, items: Indices) -> Verdicts | None:
     return dawid_skene(items[once], part.annotator[once], part.said[once])
 
 
-def _spread_out(verdicts: Verdicts, part: Opinions, items: Indices, n: int) -> Floats:
+def _spread_out(verdicts: DawidSkeneFit, part: Ratings, items: Indices, n: int) -> Floats:
     """Return the classes' probabilities window by window; NaN where nothing was said."""
     result = np.full((n, verdicts.posterior.shape[1]), np.nan)
     result[part.window] = verdicts.posterior[items]
     return result
 
 
-def _sums(part: Opinions, n: int) -> tuple[Floats, Floats]:
+def _sums(part: Ratings, n: int) -> tuple[Floats, Floats]:
     """Return sums of what is said of each window, and how many say it."""
     sums = [np.bincount(part.window, column, minlength=n) for column in part.said.T]
     count = np.bincount(part.window, minlength=n)
     return np.stack(sums, axis=1).astype(np.float64), count.astype(np.float64)
 
 
-def _shares(part: Opinions, n: int) -> Floats:
+def _shares(part: Ratings, n: int) -> Floats:
     sums, count = _sums(part, n)
     known = count[:, None] > 0
     return np.divide(sums, count[:, None], out=np.full_like(sums, np.nan), where=known)
 
 
-def _same_class(part: Opinions, n: int) -> Floats:
+def _same_class(part: Ratings, n: int) -> Floats:
     sums, count = _sums(part, n)
     own = np.bincount(part.window, (part.said**2).sum(axis=1), minlength=n)
     pairs = count * (count - 1)
@@ -270,22 +276,22 @@ def _entropy(probability: Floats) -> Floats:
     return np.abs(parts.sum(axis=1))
 
 
-def _rate(part: Opinions, n: int, choice: AnnotationParams) -> Evaluation:
+def _rate(part: Ratings, n: int, choice: AnnotationParams) -> RatingConsensus:
     """Return the consensus on ratings, window by window; NaN where nothing was said."""
     if not len(part.window):
         nothing, nobody = np.full(n, np.nan), np.empty(0)
-        return Evaluation(nothing, nothing, nobody, nobody, nobody)
+        return RatingConsensus(nothing, nothing, nobody, nobody, nobody)
     rated, item = np.unique(part.window, return_inverse=True)
     ordinal = choice.scale == "ordinal" and not part.followed
     estimate = evaluator_median if ordinal else evaluator_weighted
     found = estimate(item, part.annotator, part.said[:, 0])
     mean, sd = np.full(n, np.nan), np.full(n, np.nan)
     mean[rated], sd[rated] = found.mean, found.sd
-    return Evaluation(mean, sd, found.bias, found.reliability, found.weight)
+    return RatingConsensus(mean, sd, found.bias, found.reliability, found.weight)
 
 
 def _contradicted(
-    probability: Floats, ratings: dict[str, Evaluation], observers: _Panel, n: int
+    probability: Floats, ratings: dict[str, RatingConsensus], observers: _Panel, n: int
 ) -> list[bool | None]:
     shares = _shares(observers.said["emotion"], n)
     voted = np.isfinite(shares[:, 0]) & np.isfinite(probability[:, 0])
@@ -311,7 +317,7 @@ def _own_reports(panel: _Panel, classes: Sequence[str], n: int) -> dict[str, Seq
 
 
 def _annotators(
-    panel: _Panel, verdicts: Verdicts | None, ratings: dict[str, Evaluation]
+    panel: _Panel, verdicts: DawidSkeneFit | None, ratings: dict[str, RatingConsensus]
 ) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for target, part in panel.said.items():
@@ -339,7 +345,7 @@ def _lag_columns(lag: Lag) -> dict[str, object]:
 
 
 def _confusions(
-    names: Sequence[str], verdicts: Verdicts | None, classes: Sequence[str]
+    names: Sequence[str], verdicts: DawidSkeneFit | None, classes: Sequence[str]
 ) -> pl.DataFrame:
     found = np.empty((0, 0, 0)) if verdicts is None else verdicts.confusion
     rows: list[dict[str, object]] = [
@@ -371,7 +377,7 @@ def _agreement(
     return {target: figures for target, figures in found.items() if len(panel.said[target].window)}
 
 
-def _complete(part: Opinions) -> Floats:
+def _complete(part: Ratings) -> Floats:
     """Return the ratings of windows that all have rated, shape (n_windows, n_annotators)."""
     count = np.bincount(part.window)
     n_annotators = len(np.unique(part.annotator))

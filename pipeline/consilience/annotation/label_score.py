@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consilience.annotation.label_consensus import Consensus
+from consilience.annotation.label_consensus import WindowLabel
 from consilience.windows.layout import Window
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class State:
+class TrueState:
     """The true state of one window: the class it shows longest, and means."""
 
     emotion: str
@@ -24,7 +24,7 @@ class State:
     arousal: float
 
 
-def true_states(truth: pl.DataFrame, windows: Sequence[Window]) -> list[State | None]:
+def true_states(truth: pl.DataFrame, windows: Sequence[Window]) -> list[TrueState | None]:
     """Return the true state of each window; None where the truth says nothing.
 
     Parameters
@@ -38,7 +38,7 @@ def true_states(truth: pl.DataFrame, windows: Sequence[Window]) -> list[State | 
     return [_true_state(by_session.get((window.session,)), window) for window in windows]
 
 
-def _true_state(truth: pl.DataFrame | None, window: Window) -> State | None:
+def _true_state(truth: pl.DataFrame | None, window: Window) -> TrueState | None:
     if truth is None:
         return None
     inside = truth.filter(pl.col("time_s").is_between(window.start_s, window.end_s, closed="left"))
@@ -46,7 +46,7 @@ def _true_state(truth: pl.DataFrame | None, window: Window) -> State | None:
         return None
     emotion = inside["emotion"].value_counts().sort("count", "emotion", descending=True)
     means = inside.select(pl.col("valence", "arousal").mean()).row(0)
-    return State(emotion["emotion"][0], *means)
+    return TrueState(emotion["emotion"][0], *means)
 
 
 def concordance(x: Floats, y: Floats) -> float | None:
@@ -63,7 +63,7 @@ def concordance(x: Floats, y: Floats) -> float | None:
 
 def accuracy(
     shares: Sequence[Sequence[float] | None],
-    states: Sequence[State | None],
+    states: Sequence[TrueState | None],
     classes: Sequence[str],
 ) -> float | None:
     """Return how often the class with the largest share is the true one."""
@@ -77,7 +77,7 @@ def accuracy(
 
 def brier_score(
     shares: Sequence[Sequence[float] | None],
-    states: Sequence[State | None],
+    states: Sequence[TrueState | None],
     classes: Sequence[str],
 ) -> float | None:
     """Return the mean squared distance of classes' shares from the true class, 0 to 2."""
@@ -92,7 +92,7 @@ def brier_score(
 
 
 def value_concordance(
-    labels: Sequence[Consensus], states: Sequence[State | None]
+    labels: Sequence[WindowLabel], states: Sequence[TrueState | None]
 ) -> dict[str, float | None]:
     """Return the concordance of valence and of arousal with the truth."""
     found: dict[str, float | None] = {}

@@ -22,7 +22,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Course:
+class SessionTraces:
     """What annotators said of one session as it went on, at time 0 and every `STEP_S` after.
 
     Attributes
@@ -83,7 +83,7 @@ class _Curve:
 
 
 def estimate_lags(
-    courses: Sequence[Course], max_lag_s: float, usual_lag_s: float
+    courses: Sequence[SessionTraces], max_lag_s: float, usual_lag_s: float
 ) -> dict[str, Lag]:
     """Find the lag of every annotator who followed a session as it went on.
 
@@ -97,7 +97,7 @@ def estimate_lags(
 
     Parameters
     ----------
-    courses : sequence of Course
+    courses : sequence of SessionTraces
         One per session.
     max_lag_s : float
         Lags are sought from 0 up to this.
@@ -147,11 +147,11 @@ def estimate_lags(
     }
 
 
-def _pooled(courses: Sequence[Course], lags: Mapping[str, float]) -> list[Course]:
+def _pooled(courses: Sequence[SessionTraces], lags: Mapping[str, float]) -> list[SessionTraces]:
     """Return the mean of all annotators' traces, late as they are on average."""
     mean_s = sum(lags.values()) / len(lags)
     return [
-        Course(
+        SessionTraces(
             {
                 POOLED: _mean_of(
                     [_at_lag(said, lags[name] - mean_s) for name, said in course.said.items()]
@@ -164,7 +164,7 @@ def _pooled(courses: Sequence[Course], lags: Mapping[str, float]) -> list[Course
     ]
 
 
-def _steps(max_lag_s: float, courses: Sequence[Course] = ()) -> int:
+def _steps(max_lag_s: float, courses: Sequence[SessionTraces] = ()) -> int:
     """Return how many lags to try; with `courses`, none that mistakes a trial for the next."""
     apart = [np.diff(np.sort(course.trials_s[:, 0])) for course in courses]
     distances = np.concatenate(apart) if apart else np.empty(0)
@@ -181,12 +181,12 @@ def _complete(trace: Floats, n_steps: int) -> NDArray[np.bool_]:
     return missing[n_steps:] == missing[:-n_steps]
 
 
-def _trial_shares(courses: Sequence[Course], name: str, n_steps: int) -> list[_Curve]:
+def _trial_shares(courses: Sequence[SessionTraces], name: str, n_steps: int) -> list[_Curve]:
     """Return the share of variance between trials and pauses, session by session."""
     return [_trial_share(course, name, n_steps) for course in courses]
 
 
-def _trial_share(course: Course, name: str, n_steps: int) -> _Curve:
+def _trial_share(course: SessionTraces, name: str, n_steps: int) -> _Curve:
     nothing = _Curve(np.zeros(n_steps), 0)
     if name not in course.said:
         return nothing
@@ -234,7 +234,7 @@ def _whole_trials(where: Indices, trials_s: Floats) -> Indices:
 
 
 def _agreement(
-    courses: Sequence[Course], name: str, lags: Mapping[str, float], n_steps: int
+    courses: Sequence[SessionTraces], name: str, lags: Mapping[str, float], n_steps: int
 ) -> list[_Curve]:
     """Return the correlation with the mean of the others, session by session."""
     curves = []

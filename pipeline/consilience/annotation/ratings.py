@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consilience.annotation.lags import STEP_S, Course, Lag, estimate_lags
+from consilience.annotation.lags import STEP_S, Lag, SessionTraces, estimate_lags
 from consilience.core.errors import ConsilienceError
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.windows.layout import Window
@@ -24,7 +24,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Opinions:
+class Ratings:
     """What annotators say of windows about one target, sorted by window and annotator.
 
     Attributes
@@ -43,7 +43,7 @@ class Opinions:
     followed: bool
 
 
-def divide(annotations: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def split_by_source(annotations: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Tell what observers said (``"observers"``) from subjects' reports on themselves (``"self"``).
 
     The annotator of a self-report has a name that begins with ``self``.
@@ -89,7 +89,7 @@ def _running(said: pl.DataFrame, trials: pl.DataFrame) -> pl.DataFrame:
     return counted.filter(many & short).drop("n_trials")
 
 
-def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) -> Course:
+def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) -> SessionTraces:
     end_s = float(said["end_s"].max())  # type: ignore[arg-type]
     times_s = np.arange(0, end_s, STEP_S)
     traces: dict[str, list[Floats]] = {}
@@ -98,7 +98,7 @@ def _course(said: pl.DataFrame, trials: pl.DataFrame, classes: Sequence[str]) ->
         content = _content(part, target, classes)
         traces.setdefault(name, []).append(_trace(part, content, times_s))
     width = max(sum(len(part) for part in parts) for parts in traces.values())
-    return Course(
+    return SessionTraces(
         {
             name: np.concatenate(parts)
             for name, parts in traces.items()
@@ -123,14 +123,14 @@ def _trace(statements: pl.DataFrame, content: Floats, times_s: Floats) -> Floats
     return channels
 
 
-def opinions(
+def window_ratings(
     said: pl.DataFrame,
     windows: Sequence[Window],
     trials: pl.DataFrame,
     classes: Sequence[str],
     names: Sequence[str],
     lags: Mapping[str, Lag],
-) -> dict[str, Opinions]:
+) -> dict[str, Ratings]:
     """Return what annotators say of windows: means of their statements, weighted by overlap.
 
     Parameters
@@ -142,13 +142,13 @@ def opinions(
         Table `Trials`.
     classes : sequence of str
     names : sequence of str
-        All annotators, in the order of `Opinions.annotator`.
+        All annotators, in the order of `Ratings.annotator`.
     lags : mapping of str to Lag
         What `reaction_lags` returned.
 
     Returns
     -------
-    dict of str to Opinions
+    dict of str to Ratings
         One per target.
 
     Raises
@@ -249,9 +249,9 @@ def _means(
 
 def _joined(
     parts: Sequence[tuple[Indices, Indices, Floats]], width: int, followed: bool
-) -> Opinions:
+) -> Ratings:
     window = np.concatenate([part[0] for part in parts] or [np.empty(0, np.intp)])
     annotator = np.concatenate([part[1] for part in parts] or [np.empty(0, np.intp)])
     said = np.concatenate([part[2] for part in parts] or [np.empty((0, width))])
     order = np.lexsort((annotator, window))
-    return Opinions(window[order], annotator[order].astype(np.intp), said[order], followed)
+    return Ratings(window[order], annotator[order].astype(np.intp), said[order], followed)

@@ -14,11 +14,11 @@ import polars as pl
 
 from consilience import params, stages
 from consilience.alignment.clock import SHARED, ClockFit, Times
-from consilience.alignment.companions import fit_content, fit_sound, fit_start_times
 from consilience.alignment.content import TRACES
+from consilience.alignment.cross_recording import fit_content, fit_sound, fit_start_times
 from consilience.alignment.offsets import fit_offsets
 from consilience.alignment.pulses import fit_pulses
-from consilience.alignment.sound import Sound
+from consilience.alignment.sound import SoundTrack
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.files import atomic_folder, write_json
@@ -186,7 +186,7 @@ def _trace(one: Recording, values: Times) -> Times | None:
     return values[:, names.index(wanted)].astype(np.float64) if wanted in names else None
 
 
-def _sound(one: Recording, means: Means) -> Sound | None:
+def _sound(one: Recording, means: Means) -> SoundTrack | None:
     """Read a recording's sound track, if its file has one."""
     audio = registry.get("modalities", "audio")
     if Path(one.path).suffix.lower() not in audio.suffixes or one.item is not None:
@@ -197,7 +197,7 @@ def _sound(one: Recording, means: Means) -> Sound | None:
         return None
     times_s = signal.times_s
     rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
-    return Sound(signal.values, float(times_s[0]), rate_hz)
+    return SoundTrack(signal.values, float(times_s[0]), rate_hz)
 
 
 def _by_its_own_evidence(one: Recording, schedule_s: Times, settings: AlignmentParams) -> ClockFit:

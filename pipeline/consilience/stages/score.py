@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from consilience import params, stages
-from consilience.alignment.clock import Line, clocks_of
+from consilience.alignment.clock import Line, clocks_from_pieces
 from consilience.alignment.clock_score import ClockPair, score_clocks
 from consilience.annotation.label_consensus import label_windows
 from consilience.annotation.label_score import accuracy, brier_score, true_states, value_concordance
@@ -79,7 +79,7 @@ def _clock_pairs(alignment: pl.DataFrame, path: Path) -> dict[str, ClockPair]:
     """Return found and true clocks of the aligned recordings that have a true one."""
     truth = pl.read_csv(path).rename({"offset_s": "true_s", "drift_ppm": "true_ppm"})
     aligned = alignment.filter(pl.col("status") == "aligned").join(truth, on="recording")
-    clocks = clocks_of(read_table(ALIGNMENT / "pieces.parquet", Pieces))
+    clocks = clocks_from_pieces(read_table(ALIGNMENT / "pieces.parquet", Pieces))
     durations = {
         recording: duration_s
         for modality in alignment["modality"].unique()

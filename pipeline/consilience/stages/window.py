@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from consilience import params, stages
-from consilience.alignment.clock import Clock, clocks_of
+from consilience.alignment.clock import Clock, clocks_from_pieces
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_json
@@ -119,7 +119,7 @@ def _sources(name: str, index: pl.DataFrame) -> list[Source]:
     aligned = read_table(ALIGNMENT / "alignment.parquet", Alignment).filter(
         (pl.col("modality") == name) & (pl.col("status") == "aligned")
     )
-    clocks = clocks_of(read_table(ALIGNMENT / "pieces.parquet", Pieces))
+    clocks = clocks_from_pieces(read_table(ALIGNMENT / "pieces.parquet", Pieces))
     known = aligned.join(ingested.select("recording", "quality"), on="recording")
     return [
         Source(

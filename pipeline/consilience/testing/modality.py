@@ -171,7 +171,7 @@ def check_identity(case: ModalityCase) -> None:
         require(
             isinstance(own, str) and re.fullmatch("[0-9a-f]{64}", own),
             f"identity returned {own!r}",
-            "return consilience.core.files.content_hash(path), or text_hash of what the item consists of",
+            "return consilience.core.files.content_hash(path), or text_hash of the item's content",
         )
         moved = _with_companions(path, case.folder / f"moved-{number}")
         require(

@@ -42,6 +42,23 @@ def read_yaml(path: Path) -> Any:
 def validated(
     model: type[AnyModel], content: Any, where: str, section: tuple[str, ...]
 ) -> AnyModel:
+    """Validate a section of ``params.yaml``.
+
+    Parameters
+    ----------
+    model : type of pydantic.BaseModel
+    content : object
+        The section as nested dicts.
+    where : str
+        File or command that the error message names.
+    section : tuple of str
+        Keys that lead to the section.
+
+    Raises
+    ------
+    ConsilienceError
+        If a parameter is missing, unknown or out of range.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -49,6 +66,7 @@ def validated(
 
 
 def unstated(model: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield the dotted names of the parameters that a model takes from its defaults."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if name not in model.model_fields_set:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from consilience.alignment.clock import SHARED, Line
-from consilience.alignment.companions import fit_content, fit_sound, fit_start_times
-from consilience.alignment.sound import Sound
+from consilience.alignment.cross_recording import fit_content, fit_sound, fit_start_times
+from consilience.alignment.sound import SoundTrack
 from consilience.core import registry
 from consilience.core.seeds import generator
 from consilience.schema.params.alignment import AlignmentParams
@@ -21,15 +21,15 @@ def noise(n: int, *names: object) -> np.ndarray:
 
 def test_sound_ties_a_clock_to_one_that_is_known() -> None:
     source = noise(20 * 16000, "source")
-    own = Sound(source[12000:] + 0.1 * noise(len(source) - 12000, "own"), 0.0, 16000.0)
-    fit = fit_sound(own, Sound(source, 0.0, 16000.0), SHARED, PARAMS, (0.0, own.end_s))
+    own = SoundTrack(source[12000:] + 0.1 * noise(len(source) - 12000, "own"), 0.0, 16000.0)
+    fit = fit_sound(own, SoundTrack(source, 0.0, 16000.0), SHARED, PARAMS, (0.0, own.end_s))
     assert (fit.status, fit.method) == ("aligned", "shared sound")
     assert fit.clock is not None
     assert fit.clock.to_session(5.0) == pytest.approx(5.75, abs=1e-4)
 
 
 def test_the_error_of_the_known_clock_is_inherited() -> None:
-    source = Sound(noise(20 * 16000, "source"), 0.0, 16000.0)
+    source = SoundTrack(noise(20 * 16000, "source"), 0.0, 16000.0)
     unsure = SHARED.__class__(**{**vars(SHARED), "error_ms": 15.0})
     fit = fit_sound(source, source, unsure, PARAMS, (0.0, source.end_s))
     assert fit.status == "coarse"
@@ -78,11 +78,11 @@ def test_the_sound_tracks_of_real_clips_come_back_within_a_frame() -> None:
     for clip in CLIPS:
         signal = audio.read(clip, None, audio.Params())
         rate_hz = (len(signal.times_s) - 1) / float(signal.times_s[-1] - signal.times_s[0])
-        camera = Sound(signal.values, float(signal.times_s[0]), rate_hz)
+        camera = SoundTrack(signal.values, float(signal.times_s[0]), rate_hz)
         shift = round(0.2371 * rate_hz)
         level = float(np.std(signal.values)) * 10 ** (-10 / 20)
         heard = signal.values[shift:] + level * noise(len(signal.values) - shift, clip.name)
-        late = Sound(heard.astype(np.float32), 0.0, rate_hz)
+        late = SoundTrack(heard.astype(np.float32), 0.0, rate_hz)
         near = AlignmentParams(max_offset_s=1.0)
         fit = fit_sound(late, camera, SHARED, near, (0.0, late.end_s))
         claimed += fit.status == "aligned"

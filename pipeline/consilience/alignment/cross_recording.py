@@ -10,8 +10,8 @@ import numpy as np
 
 from consilience.alignment import content, sound
 from consilience.alignment.clock import Clock, ClockFit, Times, unaligned
-from consilience.alignment.piecewise_fit import judge, segments
-from consilience.alignment.sound import Sound, shared_sound
+from consilience.alignment.piecewise_fit import clock_from_segments, fit_segments
+from consilience.alignment.sound import SoundTrack, shared_sound_anchors
 from consilience.schema.params.alignment import AlignmentParams
 
 START_TIMES = "start times"
@@ -19,8 +19,8 @@ START_ERROR_S = 1.0  # headers tell whole seconds, of clocks that are set by han
 
 
 def fit_sound(
-    own: Sound,
-    other: Sound,
+    own: SoundTrack,
+    other: SoundTrack,
     reference: ClockFit,
     params: AlignmentParams,
     span_s: tuple[float, float],
@@ -30,7 +30,7 @@ def fit_sound(
 
     Parameters
     ----------
-    own, other : Sound
+    own, other : SoundTrack
         The recording's sound track, and that of the one whose clock is known.
     reference : ClockFit
         The other's clock; its error is part of the result's.
@@ -43,15 +43,15 @@ def fit_sound(
     assert reference.clock is not None
     # Either clock may be off by the largest offset and the largest drift.
     both = params.model_copy(update={"max_drift_ppm": 2 * params.max_drift_ppm})
-    anchors = shared_sound(own, other, 2 * params.max_offset_s, both)
+    anchors = shared_sound_anchors(own, other, 2 * params.max_offset_s, both)
     if len(anchors):
         anchors[:, 1] = reference.clock.to_session(anchors[:, 1])
         anchors = anchors[np.isfinite(anchors[:, 1])]
     if len(anchors) < params.min_anchors:
         return unaligned(sound.METHOD, "no sound is shared with a recording whose clock is known")
     tolerance_ms = params.sample_tolerance_ms(rate_hz)
-    parts = segments(anchors[:, 0], anchors[:, 1], sound.FLOOR_S, params)
-    fit = judge(sound.METHOD, parts, span_s, sound.FLOOR_S, tolerance_ms, params)
+    parts = fit_segments(anchors[:, 0], anchors[:, 1], sound.FLOOR_S, params)
+    fit = clock_from_segments(sound.METHOD, parts, span_s, sound.FLOOR_S, tolerance_ms, params)
     return _resting_on(fit, reference, tolerance_ms, params)
 
 
@@ -132,7 +132,7 @@ def _roughly(
     status = "aligned" if confidence >= params.min_confidence else "coarse"
     reason = None if status == "aligned" else f"known to about {1e3 * error_s:.0f} ms only"
     return ClockFit(
-        Clock.straight(offset_s),
+        Clock.linear(offset_s),
         method,
         anchors_s,
         None,
