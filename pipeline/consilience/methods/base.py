@@ -28,8 +28,8 @@ class Method(nn.Module):
     its own in `calibration`. It must ignore what it is given of a modality that is not available.
 
     A window is read in two steps. `forward` is the trained network; `calibrated` makes the
-    reading of what was observed, and is all that `calibration` has a part in. Once the network is trained,
-    the parameters of `calibration`, and no others, are fitted on corrupted windows of the
+    reading of what was observed, and is all that `calibration` has a part in. Once the network is
+    trained, the parameters of `calibration`, and no others, are fitted on corrupted windows of the
     validation subjects.
 
     Parameters
