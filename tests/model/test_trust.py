@@ -5,7 +5,8 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from consilience.model.trust import SETTLED, TrustParams, trusted_target
+from consilience.methods.params.hybrid_trust import LabelTrustParams
+from consilience.model.trust import SETTLED, trusted_target
 
 CLASSES = 4
 
@@ -45,7 +46,7 @@ def test_nothing_changes_before_the_consensus_has_settled_or_when_it_is_off() ->
 
 
 def test_automatic_trust_waits_for_disagreement() -> None:
-    threshold = TrustParams().trust_from
+    threshold = LabelTrustParams().trust_from
     calm, torn = random_batch(threshold - 0.01), random_batch(threshold)
     assert_close(trusted_target(calm, 0.5, "auto", threshold), calm.target)
     assert_close(

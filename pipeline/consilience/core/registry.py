@@ -51,7 +51,7 @@ def get(kind: str, name: str) -> Any:
 
 def _files(kind: str) -> set[str]:
     package = importlib.import_module(f"consilience.{kind}")
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg}
     return {name for name in modules - {"base"} if not name.startswith("_")}
 
 

@@ -11,22 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import Method, plain_prediction, task_loss
+from consilience.methods.params.action_mae import Params as ActionMaeParams
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.losses import weighted_mean
 from consilience.model.types import Batch, Prediction
-from consilience.schema.params.plugins import MethodParams
-
-
-class ActionMaeParams(MethodParams):
-    """Parameters of ActionMAE."""
-
-    reconstruction: float = Field(1.0, ge=0)  # weight of the missing encodings' loss
-    depth: int = Field(1, ge=1)  # blocks of the encoder and of the decoder; the paper has 2
 
 
 class Block(nn.Module):

@@ -11,22 +11,15 @@ import copy
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from consilience.methods.base import Method, plain_prediction
-from consilience.methods.hybrid import HybridParams, agreement, summed_loss
+from consilience.methods.hybrid import agreement, summed_loss
 from consilience.methods.late_fusion import mix_gaussians
+from consilience.methods.params.co_teaching import Params as CoTeachingParams
 from consilience.model.fusion import Opinions, SummedNetwork
 from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
-
-
-class CoTeachingParams(HybridParams):
-    """Parameters of co-teaching."""
-
-    forget: float = Field(0.2, ge=0, lt=1)  # tau: share of windows left out; the noise, if known
-    ramp: float = Field(0.05, ge=0, le=1)  # T_k as a share of the training; the paper's 10 of 200
 
 
 class CoTeaching(Method):

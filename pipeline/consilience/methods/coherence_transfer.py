@@ -14,10 +14,9 @@ coalitions they can form.
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
@@ -25,6 +24,7 @@ from torch.nn import functional as F  # noqa: N812
 from consilience.methods.base import Method, plain_prediction
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import Classify, summed_loss
+from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
 from consilience.model.fusion import Opinions, SummedNetwork
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
 from consilience.model.modality_subsets import belief, coalitions, mixture
@@ -35,30 +35,12 @@ from consilience.model.uncertainty import (
     pairwise_coherence,
     vacuity,
 )
-from consilience.schema.params.plugins import MethodParams
 
 CLUES = 7  # to what a sensor is worth
 CERTAIN = 30.0  # log odds
 SHRINKAGE = 1e-3  # of the weights of clues
 LEAST_LIKELY = 0.01  # of what a sensor shows, given the others; keeps the logarithm finite
 SHARPEST = 2.0  # log of the power to which a prediction can be raised, either way
-
-
-class CoherenceTransferParams(MethodParams):
-    """Every part has its switch: a weight of 0 or ``off``."""
-
-    unimodal: float = Field(1.0, ge=0)  # weight of the unimodal losses
-    transfer: float = Field(2.0, ge=0)  # weight of the teacher's predictions; 0: no teacher
-    teach: Literal["auto", "always"] = "auto"  # auto: if some training windows have no label
-    temperature: float = Field(2.0, gt=0)  # of the transfer
-    ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
-    through_head: float = Field(0.0, ge=0)  # share of what the teacher's heads make of encodings
-    evidence: float = Field(0.2, ge=0)  # weight of the prototypes' loss; 0: vacuity is entropy
-    witness: float = Field(0.5, ge=0)  # weight of telling whose sensors contradict; 0: no witness
-    coalitions: bool = True
-    trust: Literal["auto", "on", "off"] = "auto"  # of labels; auto: if they prove unreliable
-    robust: float = Field(0.7, ge=0, le=1)  # q of the loss where labels are doubted; 0: none
-    trust_below: float = Field(0.85, ge=0, le=1)  # reliability of labels below which auto means on
 
 
 class SharedSpace(nn.Module):

@@ -8,13 +8,9 @@ import torch
 from torch import Tensor
 
 from consilience.methods.base import Method, plain_prediction
+from consilience.methods.params.concat import Params as ConcatParams
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.types import Prediction
-from consilience.schema.params.plugins import MethodParams
-
-
-class ConcatParams(MethodParams):
-    """It has none of its own."""
 
 
 class Concat(Method):

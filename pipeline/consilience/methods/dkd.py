@@ -8,23 +8,13 @@ ImageNet; the defaults here lie between and did best on RAVDESS's validation act
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.kd import Kd, KdParams
+from consilience.methods.kd import Kd
+from consilience.methods.params.dkd import Params as DkdParams
 from consilience.model.losses import weighted_mean
 from consilience.model.types import Batch
-
-
-class DkdParams(KdParams):
-    """Parameters of the decoupled distillation."""
-
-    transfer: float = Field(1.0, ge=0)  # of both parts
-    temperature: float = Field(2.0, gt=0)
-    ramp: float = Field(0.083, ge=0, le=1)  # the paper's 20 of 240 epochs
-    alpha: float = Field(1.0, ge=0)  # weight of the target class's knowledge
-    beta: float = Field(1.0, ge=0)  # weight of the other classes' knowledge
 
 
 class Dkd(Kd):

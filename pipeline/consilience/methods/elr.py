@@ -7,18 +7,12 @@ model's opinions on a window, up to its visit before this one.
 
 from __future__ import annotations
 
-from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
+from consilience.methods.hybrid import Hybrid, summed_loss
+from consilience.methods.params.elr import Params as ElrParams
 from consilience.model.losses import cross_entropy, weighted_mean
 from consilience.model.types import Batch
-
-
-class ElrParams(HybridParams):
-    """Parameters of the regularisation."""
-
-    regularisation: float = Field(3.0, ge=0)  # lambda; the paper's for CIFAR-10
 
 
 class Elr(Hybrid):

@@ -10,18 +10,12 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
+from consilience.methods.hybrid import Hybrid, summed_loss
+from consilience.methods.params.gce import Params as GceParams
 from consilience.model.losses import weighted_mean
 from consilience.model.types import Batch
-
-
-class GceParams(HybridParams):
-    """Parameters of the generalised cross-entropy."""
-
-    q: float = Field(0.7, gt=0, le=1)
 
 
 class Gce(Hybrid):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from consilience.methods.base import Method, plain_prediction
+from consilience.methods.params.hybrid import Params as HybridParams
 from consilience.model.fusion import Opinions, SummedNetwork
 from consilience.model.losses import cross_entropy, gaussian_nll
 from consilience.model.types import Batch, Prediction
@@ -19,15 +19,8 @@ from consilience.model.uncertainty import (
     pairwise_coherence,
     window_coherence,
 )
-from consilience.schema.params.plugins import MethodParams
 
 Classify = Callable[..., Tensor]
-
-
-class HybridParams(MethodParams):
-    """Parameters of the hybrid."""
-
-    unimodal: float = Field(1.0, ge=0)  # weight of the unimodal losses beside the fused one
 
 
 class Hybrid(Method):

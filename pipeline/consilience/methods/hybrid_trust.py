@@ -5,15 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from consilience.methods.base import Method
-from consilience.methods.hybrid import Hybrid, HybridParams
-from consilience.model.trust import Trust, TrustParams, trusted_target
+from consilience.methods.hybrid import Hybrid
+from consilience.methods.params.hybrid_trust import Params as HybridTrustParams
+from consilience.model.trust import trusted_target
 from consilience.model.types import Batch
-
-
-class HybridTrustParams(HybridParams, TrustParams):
-    """Those of the hybrid and of label trust, which is why one takes this method."""
-
-    trust: Trust = "on"
 
 
 class LabelTrust(Method):

@@ -10,22 +10,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
+from consilience.methods.hybrid import Hybrid, summed_loss
+from consilience.methods.params.kd import Params as KdParams
 from consilience.model.fusion import Opinions
 from consilience.model.losses import divergence
 from consilience.model.types import Batch
-
-
-class KdParams(HybridParams):
-    """Parameters of the distillation."""
-
-    transfer: float = Field(2.0, ge=0)  # weight of the teacher's predictions
-    temperature: float = Field(2.0, gt=0)  # of the distillation
-    unimodal_transfer: float = Field(0.5, ge=0)  # share that each modality's own head is taught
-    ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which the transfer grows
 
 
 class Kd(Hybrid):

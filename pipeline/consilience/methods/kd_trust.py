@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from consilience.methods.hybrid_trust import LabelTrust
-from consilience.methods.kd import Kd, KdParams
-from consilience.model.trust import Trust, TrustParams
-
-
-class KdTrustParams(KdParams, TrustParams):
-    """Those of the distillation and of label trust, which is why one takes this method."""
-
-    trust: Trust = "on"
+from consilience.methods.kd import Kd
+from consilience.methods.params.kd_trust import Params as KdTrustParams
 
 
 class KdTrust(LabelTrust, Kd):

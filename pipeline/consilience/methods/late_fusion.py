@@ -13,14 +13,10 @@ from torch import Tensor, nn
 
 from consilience.methods.base import Method, plain_prediction
 from consilience.methods.hybrid import agreement, unimodal_loss
+from consilience.methods.params.late_fusion import Params as LateFusionParams
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
-from consilience.schema.params.plugins import MethodParams
-
-
-class LateFusionParams(MethodParams):
-    """It has none of its own."""
 
 
 class Alone(NamedTuple):

@@ -12,27 +12,15 @@ import copy
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import Method, plain_prediction, task_loss
+from consilience.methods.params.mmanet import Params as MmanetParams
 from consilience.model.fusion import N_AFFECT, Heads, encode, split_affect
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import EPSILON
-from consilience.schema.params.plugins import MethodParams
-
-
-class MmanetParams(MethodParams):
-    """Weights of the authors' experiments on CASIA-SURF, but for the first.
-
-    Theirs is 30, which costs 3 points on RAVDESS's validation actors.
-    """
-
-    margin: float = Field(1.0, ge=0)  # alpha: of the margin-aware distillation
-    regularisation: float = Field(0.5, ge=0)  # beta: of the weak combinations
-    begin: float = Field(0.05, ge=0, le=1)  # share of the training before either; 5 of 100 epochs
 
 
 class Said(NamedTuple):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
-from consilience.methods.late_fusion import Experts, LateFusionParams
+from consilience.methods.late_fusion import Experts
+from consilience.methods.params.product_of_experts import Params as ProductOfExpertsParams
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import fuse_gaussians, normalised_entropy
@@ -42,7 +43,7 @@ class Product(NamedTuple):
 class ProductOfExperts(Experts):
     """Log probabilities, each over its temperature, are summed; the prior is counted once."""
 
-    Params = LateFusionParams
+    Params = ProductOfExpertsParams
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -9,24 +9,16 @@ is the present loss.
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import plain_prediction, task_loss
 from consilience.methods.hybrid import agreement, unimodal_loss
 from consilience.methods.late_fusion import Alone, Experts
+from consilience.methods.params.qmf import Params as QmfParams
 from consilience.model.losses import weighted_mean
 from consilience.model.types import Batch, Prediction
 from consilience.model.uncertainty import fuse_gaussians
-from consilience.schema.params.plugins import MethodParams
-
-
-class QmfParams(MethodParams):
-    """Parameters of QMF."""
-
-    scale: float = Field(0.1, gt=0)  # of the negative energy
-    rank: float = Field(0.1, ge=0)  # weight of the regulariser
 
 
 class Qmf(Experts):

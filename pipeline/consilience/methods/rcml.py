@@ -6,20 +6,13 @@ Xu et al. 2024, "Reliable conflictive multi-view learning" (AAAI; arXiv 2402.168
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from consilience.methods.tmc import Evidential, EvidentialParams, affect_loss
+from consilience.methods.params.rcml import Params as RcmlParams
+from consilience.methods.tmc import Evidential, affect_loss
 from consilience.model.evidence import average, conflict
 from consilience.model.losses import evidential_loss, weighted_mean
 from consilience.model.types import Batch, Prediction
-
-
-class RcmlParams(EvidentialParams):
-    """Parameters of RCML; the authors anneal over 50 of 200 epochs."""
-
-    annealing: float = Field(0.25, ge=0, le=1)
-    gamma: float = Field(1.0, ge=0)  # weight of the conflict
 
 
 class Rcml(Evidential):

@@ -8,25 +8,13 @@ target for its masked, corrupted copy.
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.hybrid import Hybrid, HybridParams, summed_loss
+from consilience.methods.hybrid import Hybrid, summed_loss
+from consilience.methods.params.self_training import Params as SelfTrainingParams
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch
-
-
-class SelfTrainingParams(HybridParams):
-    """Parameters of the self-training.
-
-    The paper's threshold is 0.95; networks this small, with this much dropout, are seldom as sure,
-    and 0.6 did best on RAVDESS's validation actors.
-    """
-
-    threshold: float = Field(0.6, ge=0, le=1)  # tau
-    unlabelled: float = Field(1.0, ge=0)  # weight of the unlabelled windows
-    ramp: float = Field(0.3, ge=0, le=1)  # share of the training in which that weight grows
 
 
 class SelfTraining(Hybrid):

@@ -10,22 +10,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import Method, plain_prediction, task_loss
+from consilience.methods.params.shaspec import Params as ShaSpecParams
 from consilience.model.fusion import N_AFFECT, encode, split_affect
 from consilience.model.losses import weighted_mean
 from consilience.model.types import Batch, Prediction
-from consilience.schema.params.plugins import MethodParams
-
-
-class ShaSpecParams(MethodParams):
-    """Weights of the paper."""
-
-    alignment: float = Field(0.1, ge=0)  # alpha: of the shared features' distance
-    domain: float = Field(0.02, ge=0)  # beta: of telling modalities by their specific features
 
 
 class Features(NamedTuple):

@@ -11,12 +11,15 @@ from typing import Any
 from torch import Tensor
 
 from consilience.methods.coherence_transfer import CoherenceTransfer
+from consilience.methods.params.shuffled_teacher import Params as ShuffledTeacherParams
 from consilience.model.fusion import Opinions
 from consilience.model.types import Batch
 
 
 class ShuffledTeacher(CoherenceTransfer):
     """Coherence transfer from the neighbour in a batch that is in random order."""
+
+    Params = ShuffledTeacherParams
 
     def _transfer(self, said: Opinions, taught: Opinions, *further: Any) -> Tensor:
         logits, unimodal = taught.logits.roll(1, 0), taught.unimodal.roll(1, 0)

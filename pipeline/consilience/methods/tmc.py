@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.late_fusion import Alone, Experts
+from consilience.methods.params.tmc import Params as TmcParams
 from consilience.model.evidence import dempster, expected_probability
 from consilience.model.fusion import encode
 from consilience.model.losses import evidential_loss, gaussian_nll
@@ -25,13 +25,6 @@ from consilience.model.uncertainty import (
     vacuity,
     window_coherence,
 )
-from consilience.schema.params.plugins import MethodParams
-
-
-class EvidentialParams(MethodParams):
-    """Parameters of every evidential method here."""
-
-    annealing: float = Field(0.1, ge=0, le=1)  # share of the training in which the KL term grows
 
 
 class Evidential(Experts):
@@ -77,12 +70,6 @@ def affect_loss(said: Alone, reading: Prediction, batch: Batch) -> Tensor:
         mean, log_variance = said.affect_mean[:, index], said.affect_log_variance[:, index]
         loss = loss + gaussian_nll(mean, log_variance, batch.affect, said.available[:, index])
     return loss
-
-
-class TmcParams(EvidentialParams):
-    """Parameters of TMC; the paper anneals over 50 of 500 epochs."""
-
-    pseudo_view: bool = False  # True: ETMC
 
 
 class Tmc(Evidential):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
-from consilience.methods.late_fusion import Alone, Experts, LateFusionParams
+from consilience.methods.late_fusion import Alone, Experts
+from consilience.methods.params.unimodal import Params as UnimodalParams
 from consilience.model.types import Prediction
 from consilience.model.uncertainty import normalised_entropy
 
@@ -22,7 +23,7 @@ from consilience.model.uncertainty import normalised_entropy
 class Unimodal(Experts):
     """A model per modality, none of which knows of the others."""
 
-    Params = LateFusionParams
+    Params = UnimodalParams
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
-from pydantic import BaseModel, Field
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from consilience.model.types import Batch
+from consilience.model.types import Batch
 
 SETTLED = 0.2  # share of the training after which the consensus has something to say
 
 Trust = Literal["auto", "on", "off"]
-
-
-class TrustParams(BaseModel):
-    """The switch that every method with label trust has."""
-
-    trust: Trust = Field("auto", description="auto: if annotators disagree enough")
-    trust_from: float = Field(
-        0.25, ge=0, le=1, description="mean disagreement from which auto means on"
-    )
 
 
 def trusted_target(batch: Batch, progress: float, mode: Trust, trust_from: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Parameter classes of the methods: one light module each, without torch."""
