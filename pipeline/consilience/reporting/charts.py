@@ -12,7 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.results import FATES
+from consilience.reporting.results import RecordingStatus
+from consilience.reporting.words import readable
 from consilience.schema.tables import ROLES
 
 # Okabe and Ito's palette, which the colour-blind can tell apart (jfly.uni-koeln.de/color).
@@ -22,17 +23,12 @@ MORE = ("#8c6d31", "#6a4fa3")
 GREY = "#85898f"
 MOST_POINTS = 4000  # of one trace
 FAINT = "rgba(133, 137, 143, 0.25)"
-FATE_COLOURS = dict(zip(FATES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
+STATUSES = [str(status) for status in RecordingStatus]
+STATUS_COLOURS = dict(zip(STATUSES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 MOST_ANNOTATORS = 40  # a crowd does not fit on a page
-ACRONYMS = {"eeg", "ecg", "eda", "emg", "au"}
 
 Colours = dict[str, str]
-
-
-def said(name: str) -> str:
-    """Return a name as a reader would write it: ``face_au`` as ``face AU``."""
-    return " ".join(word.upper() if word in ACRONYMS else word for word in name.split("_"))
 
 
 def method_colours(methods: Sequence[str], default: str) -> Colours:
@@ -41,7 +37,7 @@ def method_colours(methods: Sequence[str], default: str) -> Colours:
     return {default: ACCENT} | dict(others)
 
 
-def plain_colours(names: Sequence[str]) -> Colours:
+def distinct_colours(names: Sequence[str]) -> Colours:
     """Give every name a colour of its own."""
     return dict(zip(names, cycle((*PALETTE, ACCENT, *MORE)), strict=False))
 
@@ -83,14 +79,14 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
         .sort("n_modalities", maintain_order=True)["subset"]
         .to_list()
     )
-    titles = {name: " + ".join(map(said, name.split("+"))) for name in names}
+    titles = {name: " + ".join(map(readable, name.split("+"))) for name in names}
     return _by_row(table, "subset", titles, colours, chance)
 
 
-def conflicts(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
-    """Show balanced accuracy with 95 % interval by the sensor that shows somebody else."""
+def mismatch(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
+    """Show balanced accuracy with 95 % interval by mismatched sensor."""
     names = table["modality"].unique(maintain_order=True).to_list()
-    titles = {name: f"{said(name)} of somebody else" for name in names}
+    titles = {name: f"{readable(name)} mismatched" for name in names}
     return _by_row(table, "modality", titles, colours, chance)
 
 
@@ -115,7 +111,7 @@ def _by_row(
                 },
                 mode="markers",
                 marker={"color": colour, "size": 8},
-                name=said(method),
+                name=readable(method),
                 text=[titles[name] for name in own[column]],
                 hovertemplate="%{text}<br>%{x:.1%}",
             )
@@ -144,7 +140,7 @@ def noise(
                 y=own["balanced_accuracy"].to_list(),
                 mode="lines+markers",
                 line={"color": colour, "width": 3 if colour == ACCENT else 1.5},
-                name=said(method),
+                name=readable(method),
                 hovertemplate="%{y:.1%}",
             )
         )
@@ -152,7 +148,7 @@ def noise(
     figure.add_hline(chance, line={"dash": "dot", "color": GREY, "width": 1})
     bottom = min(chance, *table["low"].to_list()) - 0.03
     top = min(1.0, max(table["high"].to_list()) + 0.03)
-    figure.update_xaxes(title_text=f"{said(modality)}: severity of {said(kind)}", dtick=1)
+    figure.update_xaxes(title_text=f"{readable(modality)}: severity of {readable(kind)}", dtick=1)
     figure.update_yaxes(tickformat=".0%", range=[bottom, top])
     return figure
 
@@ -190,7 +186,7 @@ def reliability(table: pl.DataFrame, colours: Colours) -> go.Figure:
                 mode="lines+markers",
                 line={"color": colour, "width": 3 if colour == ACCENT else 1.5},
                 marker={"size": [4 + 20 * part**0.5 for part in share], "opacity": 0.7},
-                name=said(method),
+                name=readable(method),
                 customdata=own["predictions"].to_list(),
                 hovertemplate="said %{x:.0%}, was %{y:.0%}<br>%{customdata} predictions",
             )
@@ -201,9 +197,9 @@ def reliability(table: pl.DataFrame, colours: Colours) -> go.Figure:
     return figure
 
 
-def confusion(readings: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
+def confusion(predictions: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
     """Show what each class was taken for, in per cent of its windows."""
-    known = readings.drop_nulls(["actual", "predicted"])
+    known = predictions.drop_nulls(["actual", "predicted"])
     counts = dict(
         ((actual, predicted), count)
         for actual, predicted, count in known.group_by("actual", "predicted").len().iter_rows()
@@ -214,8 +210,8 @@ def confusion(readings: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
         rows.append([count / max(1, sum(row)) for count in row])
     heat = go.Heatmap(
         z=rows,
-        x=[said(name) for name in classes],
-        y=[said(name) for name in classes],
+        x=[readable(name) for name in classes],
+        y=[readable(name) for name in classes],
         zmin=0,
         zmax=1,
         colorscale=[[0, _rgba(ACCENT, 0)], [1, _rgba(ACCENT, 1)]],
@@ -231,9 +227,9 @@ def confusion(readings: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
     return figure
 
 
-def coherence_map(readings: pl.DataFrame) -> go.Figure:
+def coherence(predictions: pl.DataFrame) -> go.Figure:
     """Show every test window by vacuity and coherence, right and wrong ones."""
-    known = readings.drop_nulls(["actual", "vacuity", "coherence"])
+    known = predictions.drop_nulls(["actual", "vacuity", "coherence"])
     right = known["actual"] == known["predicted"]
     traces = [
         go.Scatter(
@@ -258,18 +254,18 @@ def coherence_map(readings: pl.DataFrame) -> go.Figure:
     return figure
 
 
-def timeline(readings: pl.DataFrame, colours: Colours) -> go.Figure:
-    """Show the readings of one session after another, chosen from a list.
+def timeline(predictions: pl.DataFrame, colours: Colours) -> go.Figure:
+    """Show the predictions of one session after another, chosen from a list.
 
     Where sessions are single windows, a subject's windows follow one another instead.
     """
-    per_session = readings.group_by("session").len()["len"].max() or 0
+    per_session = predictions.group_by("session").len()["len"].max() or 0
     group = "session" if isinstance(per_session, int) and per_session > 2 else "subject"
-    names = readings[group].unique().sort().to_list()
+    names = predictions[group].unique().sort().to_list()
     lines = {"vacuity": PALETTE[0], "coherence": PALETTE[1], "confidence": GREY}
     traces: list[Any] = []
     for number, name in enumerate(names):
-        own = readings.filter(pl.col(group) == name).sort("session", "start_s")
+        own = predictions.filter(pl.col(group) == name).sort("session", "start_s")
         times = own["start_s"].to_list() if group == "session" else list(range(own.height))
         shown = number == 0
         for column, colour in lines.items():
@@ -336,7 +332,7 @@ def _strip(
             "size": 9,
             "color": [colours.get(name, FAINT) for name in names],
         },
-        text=[said(name or "unlabelled") for name in names],
+        text=[readable(name or "unlabelled") for name in names],
         name=title,
         visible=shown,
         showlegend=False,
@@ -344,32 +340,32 @@ def _strip(
     )
 
 
-def availability(fates: pl.DataFrame, modality: str) -> go.Figure:
+def availability(recordings: pl.DataFrame, modality: str) -> go.Figure:
     """Show what became of one sensor's recordings, subjects by sessions."""
     sessions = (
-        fates.select("subject", "session")
+        recordings.select("subject", "session")
         .unique()
         .sort("subject", "session")
         .with_columns(number=pl.col("session").cum_count().over("subject"))
     )
     own = sessions.join(
-        fates.filter(pl.col("modality") == modality), on=["subject", "session"], how="left"
+        recordings.filter(pl.col("modality") == modality), on=["subject", "session"], how="left"
     ).sort("subject", "number")
     subjects = own["subject"].unique().sort().to_list()
     width = int(own["number"].max() or 0)  # type: ignore[arg-type]
     codes: list[list[float | None]] = [[None] * width for _ in subjects]
     texts = [[""] * width for _ in subjects]
-    for subject, session, number, fate, reason in own.select(
-        "subject", "session", "number", "fate", "reason"
+    for subject, session, number, status, reason in own.select(
+        "subject", "session", "number", "status", "reason"
     ).iter_rows():
         row = subjects.index(subject)
-        fate = fate or "missing"
-        codes[row][number - 1] = FATES.index(fate)
-        texts[row][number - 1] = f"{session}: {fate}" + (f"<br>{reason}" if reason else "")
+        status = status or "missing"
+        codes[row][number - 1] = STATUSES.index(status)
+        texts[row][number - 1] = f"{session}: {status}" + (f"<br>{reason}" if reason else "")
     steps = [
         stop
-        for number, colour in enumerate(FATE_COLOURS.values())
-        for stop in ([number / len(FATES), colour], [(number + 1) / len(FATES), colour])
+        for number, colour in enumerate(STATUS_COLOURS.values())
+        for stop in ([number / len(STATUSES), colour], [(number + 1) / len(STATUSES), colour])
     ]
     heat = go.Heatmap(
         z=codes,
@@ -377,7 +373,7 @@ def availability(fates: pl.DataFrame, modality: str) -> go.Figure:
         y=subjects,
         text=texts,
         zmin=-0.5,
-        zmax=len(FATES) - 0.5,
+        zmax=len(STATUSES) - 0.5,
         colorscale=steps,
         showscale=False,
         xgap=2 if width <= 20 else 0.5,
@@ -391,13 +387,13 @@ def availability(fates: pl.DataFrame, modality: str) -> go.Figure:
     return figure
 
 
-def quality(fates: pl.DataFrame, colours: Colours) -> go.Figure:
+def quality(recordings: pl.DataFrame, colours: Colours) -> go.Figure:
     """Show the quality of every ingested recording, sensor by sensor."""
     traces = []
     for modality, colour in colours.items():
-        own = fates.filter(pl.col("modality") == modality).drop_nulls("quality")
+        own = recordings.filter(pl.col("modality") == modality).drop_nulls("quality")
         traces.append(
-            _swarm(said(modality), own["quality"].to_list(), own["recording"].to_list(), colour)
+            _swarm(readable(modality), own["quality"].to_list(), own["recording"].to_list(), colour)
         )
     figure = _figure(traces, 90 + 60 * len(colours))
     figure.update_xaxes(title_text="quality", range=[-0.02, 1.02])
@@ -411,7 +407,9 @@ def residuals(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
     for modality, colour in colours.items():
         own = alignment.filter(pl.col("modality") == modality).drop_nulls("residual_ms")
         traces.append(
-            _swarm(said(modality), own["residual_ms"].to_list(), own["recording"].to_list(), colour)
+            _swarm(
+                readable(modality), own["residual_ms"].to_list(), own["recording"].to_list(), colour
+            )
         )
     figure = _figure(traces, 90 + 60 * len(colours))
     figure.update_xaxes(title_text="residual, ms", type="log", dtick="D2")
@@ -434,7 +432,7 @@ def residuals_over_time(anchors: pl.DataFrame, colours: Colours) -> go.Figure:
                 y=own["residual_ms"].to_list(),
                 mode="markers",
                 marker={"color": colour, "size": 4, "opacity": 0.5},
-                name=said(modality),
+                name=readable(modality),
                 text=own["recording"].to_list(),
                 hovertemplate="%{text}<br>%{x:.1f} s, %{y:.2f} ms",
             )
@@ -476,7 +474,7 @@ def clocks(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
                 y=own["drift_ppm"].to_list(),
                 mode="markers",
                 marker={"color": colour, "size": 8, "opacity": 0.75},
-                name=said(modality),
+                name=readable(modality),
                 text=own["recording"].to_list(),
                 hovertemplate="%{text}<br>%{x:.3f} s, %{y:.1f} ppm",
             )
@@ -494,7 +492,7 @@ def class_counts(labels: pl.DataFrame, classes: Sequence[str], colours: Colours)
     leading = labels["class_probability"].drop_nulls().list.arg_max()
     bars = go.Bar(
         x=[int((leading == number).sum()) for number in range(len(classes))],
-        y=[said(name) for name in classes],
+        y=[readable(name) for name in classes],
         orientation="h",
         marker={"color": [colours[name] for name in classes]},
         hovertemplate="%{y}: %{x} windows<extra></extra>",
@@ -596,8 +594,8 @@ def annotator_confusion(confusions: pl.DataFrame, classes: Sequence[str]) -> go.
     share = {(actual, named): value for actual, named, value in mean.iter_rows()}
     heat = go.Heatmap(
         z=[[share.get((actual, named), 0.0) for named in classes] for actual in classes],
-        x=[said(name) for name in classes],
-        y=[said(name) for name in classes],
+        x=[readable(name) for name in classes],
+        y=[readable(name) for name in classes],
         zmin=0,
         zmax=1,
         colorscale=[[0, _rgba(PALETTE[0], 0)], [1, _rgba(PALETTE[0], 1)]],
@@ -667,7 +665,7 @@ def training(history: pl.DataFrame) -> go.Figure:
             y=curve["middle"].to_list(),
             mode="lines",
             line={"color": colour, "width": 2},
-            name=said(column),
+            name=readable(column),
             hovertemplate="%{y:.3f}",
         )
         traces += [trace.update(yaxis=axis) for trace in (band, line)]

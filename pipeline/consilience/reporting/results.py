@@ -1,9 +1,10 @@
-"""What a run has left in ``data/``, read once for the report."""
+"""Reads the results of a run for the report."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,27 @@ from consilience.schema.tables import (
     read_table,
 )
 
-FATES = ["usable", "unaligned", "quarantined", "missing"]
+
+class RecordingStatus(StrEnum):
+    """Outcome of a catalogued recording, in the order of the report's legend."""
+
+    USABLE = "usable"
+    UNALIGNED = "unaligned"
+    QUARANTINED = "quarantined"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the report shows.
+    """Tables and metrics that the report shows.
 
     Attributes
     ----------
     meta : dict
         ``dataset``, ``modalities`` and ``classes`` of the windows.
-    fates : polars.DataFrame
+    recordings : polars.DataFrame
         A row per catalogued recording: recording, session, subject, modality, duration_s,
-        quality, fate (one of `FATES`) and reason.
+        quality, status (a `RecordingStatus`) and reason.
     alignment : polars.DataFrame
         Table `Alignment`.
     anchors : polars.DataFrame
@@ -48,27 +56,27 @@ class Results:
     confusions : polars.DataFrame
         Table `Confusions`.
     label_summary : dict
-        Counts of labels, and how far annotators agree.
+        Number of labels and agreement of the annotators.
     splits : polars.DataFrame
         Table `Splits`.
     problems : polars.DataFrame
-        Table `Problems`: what the catalog found, then what ingesting and alignment did.
+        Table `Problems`: those of the catalog, then those of ingesting and alignment.
     metrics : dict
-        Figures of every method, in the order of the parameters.
-    default : str
+        Metrics of every method, in the order of the parameters.
+    default_method : str
         The method whose windows are shown one by one.
-    readings : polars.DataFrame
-        What the default method says of every test window.
-    subsets, noise, conflicts, reliability : polars.DataFrame
+    predictions : polars.DataFrame
+        Predictions of the default method for every test window.
+    subsets, noise, mismatch, reliability : polars.DataFrame
         The evaluation's plots.
     histories : dict of str to polars.DataFrame
         Training curves of every method.
     scores : dict of str to dict
-        Alignment and labels of synthetic corpora against their truth.
+        Errors of alignment and labels of synthetic corpora against the ground truth.
     """
 
     meta: dict[str, Any]
-    fates: pl.DataFrame
+    recordings: pl.DataFrame
     alignment: pl.DataFrame
     anchors: pl.DataFrame
     labels: pl.DataFrame
@@ -78,11 +86,11 @@ class Results:
     splits: pl.DataFrame
     problems: pl.DataFrame
     metrics: dict[str, dict[str, float]]
-    default: str
-    readings: pl.DataFrame
+    default_method: str
+    predictions: pl.DataFrame
     subsets: pl.DataFrame
     noise: pl.DataFrame
-    conflicts: pl.DataFrame
+    mismatch: pl.DataFrame
     reliability: pl.DataFrame
     histories: dict[str, pl.DataFrame]
     scores: dict[str, dict[str, Any]]
@@ -96,22 +104,22 @@ def load_results(data: Path, synthetic: list[str]) -> Results:
     data : Path
         Folder of all derived data.
     synthetic : list of str
-        Corpora whose scores against the truth belong to this run.
+        Corpora with a ground truth whose scores belong to this run.
 
     Raises
     ------
     ConsilienceError
-        If a table is missing or breaks its contract.
+        If a table is missing or does not match its schema.
     """
     meta = _read_json(data / "windows" / "meta.json")
     alignment = read_table(data / "alignment" / "alignment.parquet", Alignment)
-    fates = _fates(data, meta["modalities"], alignment)
+    recordings = _recordings(data, meta["modalities"], alignment)
     catalogued = read_table(data / "catalog" / "problems.parquet", Problems)
     metrics = _read_json(data / "evaluation" / "metrics.json")
     plots = data / "evaluation" / "plots"
     return Results(
         meta=meta,
-        fates=fates.drop("stage"),
+        recordings=recordings.drop("stage"),
         alignment=alignment,
         anchors=read_table(data / "alignment" / "anchors.parquet", Anchors).join(
             alignment.select("recording", "modality"), on="recording"
@@ -121,19 +129,19 @@ def load_results(data: Path, synthetic: list[str]) -> Results:
         confusions=read_table(data / "labels" / "confusions.parquet", Confusions),
         label_summary=_read_json(data / "labels" / "summary.json"),
         splits=read_table(data / "windows" / "splits.parquet", Splits),
-        problems=pl.concat([catalogued, _later_problems(fates)]),
+        problems=pl.concat([catalogued, _later_problems(recordings)]),
         metrics=metrics,
-        default=_default_method(metrics),
-        readings=pl.read_parquet(data / "evaluation" / "windows.parquet"),
+        default_method=_default_method(metrics),
+        predictions=pl.read_parquet(data / "evaluation" / "windows.parquet"),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
-        conflicts=pl.read_csv(plots / "conflicts.csv"),
+        mismatch=pl.read_csv(plots / "conflicts.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
         histories={name: pl.read_csv(data / "models" / name / "history.csv") for name in metrics},
         scores={
             corpus: {
-                part: _read_json(data / "score" / corpus / f"{part}.json")
-                for part in ("alignment", "labels")
+                kind: _read_json(data / "score" / corpus / f"{kind}.json")
+                for kind in ("alignment", "labels")
             }
             for corpus in synthetic
         },
@@ -148,34 +156,26 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _default_method(metrics: dict[str, dict[str, float]]) -> str:
-    """Return the method that the others are compared with: it alone has its lead over them."""
-    for method, figures in metrics.items():
-        if any(name.startswith("all_over_") for name in figures):
+    """Return the method that the others are compared with, or the first without comparisons.
+
+    The evaluation writes the differences ``all_over_<other>`` for that method only.
+    """
+    for method, values in metrics.items():
+        if any(name.startswith("all_over_") for name in values):
             return method
     return next(iter(metrics))
 
 
-def _fates(data: Path, modalities: list[str], alignment: pl.DataFrame) -> pl.DataFrame:
-    """Follow every catalogued recording to where it was left out, if it was."""
-    parts = []
-    for modality in modalities:
-        catalog = read_table(data / "catalog" / "recordings" / f"{modality}.parquet", Recordings)
-        ingested = read_table(data / "signals" / modality / "recordings.parquet", Ingested)
-        parts.append(
-            catalog.select("recording", "session", "subject", "modality", "duration_s")
-            .with_columns(catalogued=catalog["status"], catalog_reason=catalog["reason"])
-            .join(
-                ingested.select("recording", "quality", ingested="status", ingest_reason="reason"),
-                on="recording",
-                how="left",
-                maintain_order="left",
-            )
-        )
+def _recordings(data: Path, modalities: list[str], alignment: pl.DataFrame) -> pl.DataFrame:
+    """Return every catalogued recording with its status, the stage that excluded it, and why."""
     aligned = alignment.select("recording", aligned="status", align_reason="reason")
-    table = pl.concat(parts).join(aligned, on="recording", how="left", maintain_order="left")
-    left_in_catalog = pl.col("catalogued") != "ok"
-    left_in_ingest = pl.col("ingested") != "ok"
-    left_in_align = pl.col("aligned") != "aligned"
+    table = pl.concat([_ingested(data, modality) for modality in modalities])
+    table = table.join(aligned, on="recording", how="left", maintain_order="left")
+    # A left join leaves null where a later stage has no row: the comparison is then null, which
+    # `when` takes as false. So an excluded recording must be looked for stage by stage, in order.
+    not_catalogued = pl.col("catalogued") != "ok"
+    not_ingested = pl.col("ingested") != "ok"
+    not_aligned = pl.col("aligned") != "aligned"
     return table.select(
         "recording",
         "session",
@@ -183,33 +183,52 @@ def _fates(data: Path, modalities: list[str], alignment: pl.DataFrame) -> pl.Dat
         "modality",
         "duration_s",
         "quality",
-        fate=pl.when(left_in_catalog)
+        status=pl.when(not_catalogued)
         .then("catalogued")
-        .when(left_in_ingest)
+        .when(not_ingested)
         .then("ingested")
-        .when(left_in_align)
+        .when(not_aligned)
         .then(pl.lit("unaligned"))
         .otherwise(pl.lit("usable")),
-        reason=pl.when(left_in_catalog)
+        reason=pl.when(not_catalogued)
         .then("catalog_reason")
-        .when(left_in_ingest)
+        .when(not_ingested)
         .then("ingest_reason")
-        .when(left_in_align)
+        .when(not_aligned)
         .then("align_reason"),
-        stage=pl.when(left_in_catalog)
+        stage=pl.when(not_catalogued)
         .then(pl.lit("catalog"))
-        .when(left_in_ingest)
+        .when(not_ingested)
         .then(pl.lit("ingest"))
-        .when(left_in_align)
+        .when(not_aligned)
         .then(pl.lit("align")),
     )
 
 
-def _later_problems(fates: pl.DataFrame) -> pl.DataFrame:
-    """Return the recordings that ingesting and alignment left out, as table `Problems`."""
-    later = fates.filter(pl.col("stage").is_in(["ingest", "align"]))
+def _ingested(data: Path, modality: str) -> pl.DataFrame:
+    """Return one modality's catalog with the outcome of ingesting beside it."""
+    catalog = read_table(data / "catalog" / "recordings" / f"{modality}.parquet", Recordings)
+    ingested = read_table(data / "signals" / modality / "recordings.parquet", Ingested)
+    return (
+        catalog.select("recording", "session", "subject", "modality", "duration_s")
+        .with_columns(catalogued=catalog["status"], catalog_reason=catalog["reason"])
+        .join(
+            ingested.select("recording", "quality", ingested="status", ingest_reason="reason"),
+            on="recording",
+            how="left",
+            maintain_order="left",
+        )
+    )
+
+
+def _later_problems(recordings: pl.DataFrame) -> pl.DataFrame:
+    """Return the recordings excluded by ingesting and alignment, as table `Problems`.
+
+    The catalog writes its own problems; adding its exclusions here would list them twice.
+    """
+    later = recordings.filter(pl.col("stage").is_in(["ingest", "align"]))
     return later.select(
         where="recording",
         what=pl.col("reason").fill_null("no reason given"),
-        remedy=pl.lit("left out: ") + pl.col("fate"),
+        remedy=pl.lit("left out: ") + pl.col("status"),
     )

@@ -1,0 +1,206 @@
+"""Contents of the report's sections: a function each, for the template of the same name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from consilience.reporting import charts, tables
+from consilience.reporting.charts import STATUS_COLOURS
+from consilience.reporting.results import Results
+from consilience.reporting.words import enumerated, readable
+
+MOST_OPEN = 12  # a longer list of problems is folded
+
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as the template needs it: name, height in pixels, and plotly's JSON."""
+
+    name: str
+    height: int
+    json: Markup
+
+
+def chart(name: str, figure: go.Figure) -> Chart:
+    """Return a figure as JSON that may stand inside a script element."""
+    # A "<" inside JSON can only be part of a string, where its escape means the same; without
+    # it, a recording's name "</script>" would end the element.
+    text = figure.to_json().replace("<", "\\u003c")
+    return Chart(name, int(figure.layout.height), Markup(text))
+
+
+def verdict(results: Results) -> Context:
+    """Return the default method's accuracy and its comparison with the best other method."""
+    values = results.metrics[results.default_method]
+    rivals = [name for name in results.metrics if name != results.default_method]
+    best = max(rivals, key=lambda name: results.metrics[name]["all"]) if rivals else None
+    return {
+        "sensors": enumerated([readable(name) for name in results.meta["modalities"]]),
+        "method": results.default_method,
+        "accuracy": values["all"],
+        "low": values["all_low"],
+        "high": values["all_high"],
+        "chance": _chance(results),
+        "rival": best and _comparison(values, best),
+        "table": tables.methods(results),
+        "counts": tables.counts(results),
+    }
+
+
+def _comparison(values: tables.Metrics, rival: str) -> Context:
+    """Compare the default method with `rival`; the interval decides on the wording."""
+    lead, low, high = (values[f"all_over_{rival}{end}"] for end in ("", "_low", "_high"))
+    if low > 0:
+        comparison = "ahead of"
+    elif high < 0:
+        comparison = "behind"
+    else:
+        comparison = "not distinguishable from"
+    return {"method": rival, "comparison": comparison, "lead": lead, "low": low, "high": high}
+
+
+def robustness(results: Results) -> Context:
+    """Return accuracy with missing, corrupted and mismatched sensors, and their detection."""
+    colours, chance = _method_colours(results), _chance(results)
+    kinds = results.noise.select("modality", "kind").unique(maintain_order=True)
+    mismatch = results.mismatch
+    return {
+        "colours": colours,
+        "subsets": chart("subsets", charts.subsets(results.subsets, colours, chance)),
+        "mismatch": chart("mismatch", charts.mismatch(mismatch, colours, chance))
+        if mismatch.height
+        else None,
+        "diagnoses": tables.diagnoses(results.metrics),
+        "noise": [
+            (
+                modality,
+                kind,
+                chart(
+                    f"noise-{modality}-{kind}",
+                    charts.noise(results.noise, modality, kind, colours, chance),
+                ),
+            )
+            for modality, kind in kinds.iter_rows()
+        ],
+    }
+
+
+def confidence(results: Results) -> Context:
+    """Return calibration and confusion of classes, and the errors of valence and arousal."""
+    colours, classes = _method_colours(results), results.meta["classes"]
+    return {
+        "colours": colours,
+        "reliability": chart("reliability", charts.reliability(results.reliability, colours)),
+        "confusion": chart("confusion", charts.confusion(results.predictions, classes)),
+        "affect": tables.affect(results.metrics),
+    }
+
+
+def windows(results: Results) -> Context:
+    """Return the default method's predictions, window by window."""
+    colours = charts.distinct_colours(results.meta["classes"])
+    # A method without an uncertainty decomposition leaves both columns empty.
+    has_uncertainty = results.predictions.drop_nulls(["vacuity", "coherence"]).height > 0
+    return {
+        "colours": colours,
+        "timeline": chart("timeline", charts.timeline(results.predictions, colours)),
+        "coherence": chart("coherence", charts.coherence(results.predictions))
+        if has_uncertainty
+        else None,
+    }
+
+
+def recordings(results: Results) -> Context:
+    """Return the status and quality of the recordings, and the problems of the input."""
+    modalities = results.meta["modalities"]
+    colours = charts.distinct_colours(modalities)
+    return {
+        "colours": STATUS_COLOURS,
+        "availability": {
+            name: chart(f"availability-{name}", charts.availability(results.recordings, name))
+            for name in modalities
+        },
+        "quality": chart("quality", charts.quality(results.recordings, colours)),
+        "problems": results.problems.to_dicts(),
+        "most_open": MOST_OPEN,
+    }
+
+
+def clocks(results: Results) -> Context | None:
+    """Return the clock estimates and their errors; None if no clock was estimated."""
+    if results.alignment["residual_ms"].drop_nulls().is_empty():
+        return None
+    colours = charts.distinct_colours(results.meta["modalities"])
+    along_session = charts.residuals_over_time(results.anchors, colours)
+    return {
+        "table": tables.clocks(results.alignment),
+        "residuals": chart("residuals", charts.residuals(results.alignment, colours)),
+        "anchors": chart("anchors", along_session),
+        "estimates": chart("clocks", charts.clocks(results.alignment, colours)),
+        "truth": {
+            corpus: {"errors": tables.clock_errors(score["alignment"]), "labels": score["labels"]}
+            for corpus, score in results.scores.items()
+        },
+    }
+
+
+def labels(results: Results) -> Context:
+    """Return classes, agreement and folds of the windows, and the annotators' reliability."""
+    classes, summary = results.meta["classes"], results.label_summary
+    colours = charts.distinct_colours(classes)
+    has_agreement = results.labels["agreement"].drop_nulls().len() > 0
+    return {
+        "labelled": summary["labelled"],
+        "contradicted": summary["contradicted"],
+        "agreement_table": tables.agreement(summary),
+        "classes": chart("classes", charts.class_counts(results.labels, classes, colours)),
+        "agreement": chart("agreement", charts.agreement(results.labels))
+        if has_agreement
+        else None,
+        "folds": chart("folds", charts.folds(results.splits)),
+    } | _annotators(results)
+
+
+def _annotators(results: Results) -> Context:
+    """Return the annotators' charts; None for each that the labels are insufficient for."""
+    table, classes = results.annotators, results.meta["classes"]
+    targets = charts.distinct_colours(table["target"].unique(maintain_order=True).to_list())
+
+    def has(column: str) -> bool:
+        return table[column].drop_nulls().len() > 0
+
+    return {
+        "targets": targets,
+        "reliability": chart("annotators", charts.annotator_reliability(table, targets))
+        if has("reliability")
+        else None,
+        "lags": chart("lags", charts.reaction_lags(table)) if has("lag_s") else None,
+        "lag_gains": chart("lag-gains", charts.lag_gains(table)) if has("correlation") else None,
+        "confusion": chart(
+            "annotator-confusion", charts.annotator_confusion(results.confusions, classes)
+        )
+        if results.confusions.height
+        else None,
+    }
+
+
+def training(results: Results) -> Context:
+    """Return the training curves by method."""
+    return {
+        name: chart(f"training-{name}", charts.training(history))
+        for name, history in results.histories.items()
+    }
+
+
+def _method_colours(results: Results) -> charts.Colours:
+    return charts.method_colours(list(results.metrics), results.default_method)
+
+
+def _chance(results: Results) -> float:
+    return 1 / len(results.meta["classes"])

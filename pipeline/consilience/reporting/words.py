@@ -1,0 +1,39 @@
+"""Names and numbers as the report writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+ACRONYMS = {"eeg", "ecg", "eda", "emg", "au"}
+ABSENT = "–"
+
+
+def readable(name: str) -> str:
+    """Return an identifier in words: ``face_au`` becomes ``face AU``."""
+    return " ".join(word.upper() if word in ACRONYMS else word for word in name.split("_"))
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Join names to ``a``, ``a and b`` or ``a, b and c``."""
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def percent(share: float | None) -> str:
+    """Return a share as per cent with one decimal and a no-break space, or a dash for None."""
+    return ABSENT if share is None else f"{100 * share:.1f}\u00a0%"
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points, always signed, with a true minus."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def decimal(value: float | None) -> str:
+    """Return a number with three decimals, or a dash for None."""
+    return ABSENT if value is None else f"{value:.3f}"
+
+
+def brief(value: Any) -> str:
+    """Return a number with three significant digits, or a dash for None."""
+    return ABSENT if value is None else f"{value:.3g}"
