@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +20,27 @@ def noise(n: int, *names: object) -> np.ndarray:
     return generator("companions", *names).standard_normal(n).astype(np.float32)
 
 
-def test_sound_ties_a_clock_to_one_that_is_known() -> None:
+def test_sound_gives_the_offset_to_a_known_clock() -> None:
     source = noise(20 * 16000, "source")
-    own = SoundTrack(source[12000:] + 0.1 * noise(len(source) - 12000, "own"), 0.0, 16000.0)
-    fit = fit_sound(own, SoundTrack(source, 0.0, 16000.0), SHARED, PARAMS, (0.0, own.end_s))
+    values = source[12000:] + 0.1 * noise(len(source) - 12000, "own")
+    track = SoundTrack(values, 0.0, 16000.0)
+    reference = SoundTrack(source, 0.0, 16000.0)
+    fit = fit_sound(track, reference, SHARED, PARAMS, (0.0, track.end_s))
     assert (fit.status, fit.method) == ("aligned", "shared sound")
     assert fit.clock is not None
     assert fit.clock.to_session(5.0) == pytest.approx(5.75, abs=1e-4)
 
 
-def test_the_error_of_the_known_clock_is_inherited() -> None:
+def test_the_error_of_the_reference_clock_is_added() -> None:
     source = SoundTrack(noise(20 * 16000, "source"), 0.0, 16000.0)
-    unsure = SHARED.__class__(**{**vars(SHARED), "error_ms": 15.0})
-    fit = fit_sound(source, source, unsure, PARAMS, (0.0, source.end_s))
+    inaccurate = replace(SHARED, error_ms=15.0)
+    fit = fit_sound(source, source, inaccurate, PARAMS, (0.0, source.end_s))
     assert fit.status == "coarse"
     assert fit.error_ms == pytest.approx(15.0, abs=0.1)
-    assert "the clock it rests on" in (fit.reason or "")
+    assert "with the reference clock's error" in (fit.reason or "")
 
 
-def test_headers_give_a_coarse_clock() -> None:
+def test_start_times_give_a_coarse_clock() -> None:
     fit = fit_start_times("2026-01-01T10:00:03", "2026-01-01T10:00:01Z", SHARED, PARAMS)
     assert fit.clock is not None
     assert (fit.status, fit.clock.longest) == ("coarse", Line(2.0))
@@ -46,7 +49,7 @@ def test_headers_give_a_coarse_clock() -> None:
 
 
 def mouth_and_voice(length_s: float, *names: object) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and a trace that opens and closes at the pace of syllables."""
+    """Return times and a trace with peaks at the rate of syllables."""
     times = np.arange(0, length_s, 0.04)
     syllables = np.cumsum(generator("syllables", *names).uniform(0.15, 0.6, 100))
     return times, np.exp(-(((times[:, None] - syllables) / 0.08) ** 2)).sum(axis=1)
@@ -61,7 +64,7 @@ def test_content_is_coarse_at_best() -> None:
     assert (fit.error_ms or 0) >= 100
 
 
-def test_content_declines_where_it_cannot_tell() -> None:
+def test_ambiguous_content_gives_no_clock() -> None:
     times, trace = mouth_and_voice(10, "one")
     _, other = mouth_and_voice(10, "other")
     beat = np.sin(2 * np.pi * 3 * times)
@@ -71,39 +74,39 @@ def test_content_declines_where_it_cannot_tell() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
-def test_the_sound_tracks_of_real_clips_come_back_within_a_frame() -> None:
-    """A recorder hears what the camera hears, starts later, and adds noise of its own."""
+def test_shifted_sound_tracks_of_real_clips_are_aligned_within_a_frame() -> None:
+    """The other recorder starts later, and adds independent noise at 10 dB."""
     audio = registry.get("modalities", "audio")
-    claimed = 0
+    n_aligned = 0
     for clip in CLIPS:
         signal = audio.read(clip, None, audio.Params())
         rate_hz = (len(signal.times_s) - 1) / float(signal.times_s[-1] - signal.times_s[0])
         camera = SoundTrack(signal.values, float(signal.times_s[0]), rate_hz)
         shift = round(0.2371 * rate_hz)
         level = float(np.std(signal.values)) * 10 ** (-10 / 20)
-        heard = signal.values[shift:] + level * noise(len(signal.values) - shift, clip.name)
-        late = SoundTrack(heard.astype(np.float32), 0.0, rate_hz)
+        noisy = signal.values[shift:] + level * noise(len(signal.values) - shift, clip.name)
+        late = SoundTrack(noisy.astype(np.float32), 0.0, rate_hz)
         near = AlignmentParams(max_offset_s=1.0)
         fit = fit_sound(late, camera, SHARED, near, (0.0, late.end_s))
-        claimed += fit.status == "aligned"
+        n_aligned += fit.status == "aligned"
         if fit.status == "aligned":
             assert fit.clock is not None
             error_s = fit.clock.to_session(1.0) - (1.0 + shift / rate_hz + camera.start_s)
             assert abs(error_s) < 0.04
-    print(f"\nshared sound of real clips: {claimed} of {len(CLIPS)} aligned")
-    assert claimed >= len(CLIPS) / 2
+    print(f"\nshared sound of real clips: {n_aligned} of {len(CLIPS)} aligned")
+    assert n_aligned >= len(CLIPS) / 2
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
 @pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
-def test_mouths_and_voices_of_real_clips_come_back_within_what_is_claimed() -> None:
+def test_content_of_real_clips_is_within_the_stated_error() -> None:
     audio, video = (registry.get("modalities", name) for name in ("audio", "video"))
-    heard_as, seen_as = audio.Params(corruptions={}), video.Params(corruptions={})
+    audio_params, video_params = audio.Params(corruptions={}), video.Params(corruptions={})
     shift_s, errors_ms = 0.4, []
     for clip in CLIPS[:3] + CLIPS[-3:-2]:
-        voice = audio.features(audio.read(clip, None, heard_as), heard_as)
-        face = video.features(video.read(clip, None, seen_as), seen_as)
+        voice = audio.features(audio.read(clip, None, audio_params), audio_params)
+        face = video.features(video.read(clip, None, video_params), video_params)
         fit = fit_content(
             face.times_s,
             face.values[:, face.names.index("mouth_motion")].astype(np.float64),
@@ -114,5 +117,5 @@ def test_mouths_and_voices_of_real_clips_come_back_within_what_is_claimed() -> N
         assert fit.status != "aligned"
         if fit.clock is not None:
             errors_ms.append(1e3 * (fit.clock.longest.offset_s - shift_s))
-    print(f"\ncontent of real clips: claims {len(errors_ms)} of 4, errors {errors_ms} ms")
+    print(f"\ncontent of real clips: {len(errors_ms)} of 4 coarse, errors {errors_ms} ms")
     assert all(abs(error) <= 250 for error in errors_ms)

@@ -16,7 +16,7 @@ FLOOR_S = 1e-4
 
 
 def anchors(*parts: tuple[Line, float, float], sigma_s: float = 1e-3) -> tuple[np.ndarray, ...]:
-    """Return noisy anchors, one a second, of lines that hold from one time to another."""
+    """Return noisy anchors, one per second, of lines that are valid from one time to another."""
     native = [np.arange(start, end) for _, start, end in parts]
     session = [part[0].to_session(times) for part, times in zip(parts, native, strict=True)]
     noise = generator("lines", str(parts)).normal(0, sigma_s, sum(map(len, native)))
@@ -37,9 +37,9 @@ def test_the_drift_stays_within_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("step_s", [0.01, 0.3, -0.3, 40.0])
-def test_a_reset_divides_anchors_where_it_happened(step_s: float) -> None:
+def test_anchors_are_split_at_a_reset(step_s: float) -> None:
     native, session = anchors((Line(1, 50), 0, 60), (Line(1 + step_s, 50), 60, 100))
-    session[[10, 70]] += 5  # wrong anchors are no resets
+    session[[10, 70]] += 5  # outliers, not resets
     parts = fit_segments(native, session, FLOOR_S, PARAMS)
     assert len(parts) == 2
     assert parts[0].native_s[-1] < 60 <= parts[1].native_s[0]
@@ -47,39 +47,39 @@ def test_a_reset_divides_anchors_where_it_happened(step_s: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_is_no_reset(seed: int) -> None:
+def test_noise_is_not_split(seed: int) -> None:
     native = np.arange(200.0)
     session = native + generator("noise", seed).normal(0, 0.01, 200)
     assert len(fit_segments(native, session, FLOOR_S, PARAMS)) == 1
 
 
-def test_a_clock_is_not_known_between_the_anchors_on_either_side_of_a_reset() -> None:
+def test_times_at_a_reset_are_nan() -> None:
     native, session = anchors((Line(1, 50), 0, 60), (Line(2, 50), 60, 100))
     parts = fit_segments(native, session, FLOOR_S, PARAMS)
     fit = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
     assert (fit.status, fit.clock and len(fit.clock.pieces)) == ("aligned", 2)
     assert fit.clock is not None
-    known = np.isfinite(fit.clock.to_session(native))
-    assert known.sum() >= len(native) - 6
-    assert not known[59:61].all()
+    valid = np.isfinite(fit.clock.to_session(native))
+    assert valid.sum() >= len(native) - 6
+    assert not valid[59:61].all()
     gap = np.array([[59.2, 59.9]])
-    sharp = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS, gaps_s=gap)
-    assert sharp.clock is not None
-    assert sharp.clock.pieces[0].until_native_s == 59.2
-    assert sharp.clock.pieces[1].from_native_s == 59.9
+    located = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS, gaps_s=gap)
+    assert located.clock is not None
+    assert located.clock.pieces[0].until_native_s == 59.2
+    assert located.clock.pieces[1].from_native_s == 59.9
 
 
-def test_too_few_anchors_between_resets_are_no_clock() -> None:
+def test_too_few_anchors_between_resets_give_no_clock() -> None:
     native, session = anchors((Line(0), 0, 3), (Line(1), 3, 6))
     parts = [
         Segment(Line(k), native[i], session[i], 1e-3) for k, i in ((0, slice(3)), (1, slice(3, 6)))
     ]
-    fit = clock_from_segments("pulses", parts, (0, 6), FLOOR_S, 20, PARAMS, trusted_s=(0, 5))
+    fit = clock_from_segments("pulses", parts, (0, 6), FLOOR_S, 20, PARAMS, valid_s=(0, 5))
     assert (fit.status, fit.clock) == ("unaligned", None)
     assert "too few" in (fit.reason or "")
 
 
-def test_two_lines_that_meet_leave_no_gap() -> None:
+def test_lines_that_meet_leave_no_gap() -> None:
     native, session = anchors((Line(0, 0), 0, 50), (Line(-0.015, 300), 50, 100), sigma_s=1e-4)
     parts = fit_segments(native, session, FLOOR_S, PARAMS)
     fit = clock_from_segments("pulses", parts, (0, 100), FLOOR_S, 20, PARAMS)
@@ -96,4 +96,4 @@ def test_confidence_falls_with_the_error() -> None:
     )
     assert (near.status, far.status) == ("aligned", "coarse")
     assert (near.confidence or 0) > 0.99 > (far.confidence or 0)
-    assert "too much to be sure" in (far.reason or "")
+    assert "too large for a tolerance" in (far.reason or "")

@@ -16,10 +16,10 @@ def schedule_s(seed: int = 0, n: int = 25) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).uniform(3, DURATION_S - 3, n))
 
 
-def worst_error_ms(found: Clock | None, true: Line) -> float:
-    assert found is not None
+def worst_error_ms(estimated: Clock | None, true: Line) -> float:
+    assert estimated is not None
     times = np.linspace(0, DURATION_S, 20)
-    return float(1e3 * np.abs(found.to_session(times) - true.to_session(times)).max())
+    return float(1e3 * np.abs(estimated.to_session(times) - true.to_session(times)).max())
 
 
 clocks = st.builds(Line, st.floats(-2, 2), st.floats(-300, 300))
@@ -37,7 +37,7 @@ def test_alignment_inverts_any_clock(clock: Line, seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 @given(clock=clocks, seed=st.integers(0, 2**31))
 @example(Line(0.0, 0.0), 22937)
-def test_survives_missing_spurious_and_jittered_pulses(clock: Line, seed: int) -> None:
+def test_missing_spurious_and_jittered_pulses_are_tolerated(clock: Line, seed: int) -> None:
     rng = np.random.default_rng(seed)
     schedule = schedule_s(seed)
     pulses = clock.to_native(schedule)[rng.permutation(25)[:20]] + rng.normal(0, 5e-4, 20)
@@ -47,13 +47,13 @@ def test_survives_missing_spurious_and_jittered_pulses(clock: Line, seed: int) -
     assert fit.clock is not None
     times = np.linspace(0, DURATION_S, 20)
     error_ms = 1e3 * np.abs(fit.clock.to_session(times) - clock.to_session(times))
-    known = np.isfinite(error_ms)  # three pulses missing in a row at an end leave it untold
-    assert known.mean() > 0.5
-    assert error_ms[known].max() < 3
+    valid = np.isfinite(error_ms)  # three missing pulses in a row make an end invalid
+    assert valid.mean() > 0.5
+    assert error_ms[valid].max() < 3
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_frames_give_a_clock_finer_than_a_frame(seed: int) -> None:
+def test_the_clock_error_is_below_a_frame(seed: int) -> None:
     schedule, clock = schedule_s(seed), Line(-1.3, 210)
     pulses = (np.ceil(25 * clock.to_native(schedule)) - 0.5) / 25
     fit = fit_pulses(pulses, schedule, PARAMS, (0, DURATION_S), rate_hz=25)
@@ -88,7 +88,7 @@ def test_an_hour_with_drift_is_aligned() -> None:
         (np.arange(6.0, 50), np.arange(5.0, 50) + np.pi / 7, "equally well"),
     ],
 )
-def test_says_why_a_recording_cannot_be_aligned(
+def test_an_unaligned_fit_has_a_reason(
     pulses: np.ndarray, schedule: np.ndarray, reason: str
 ) -> None:
     fit = fit_pulses(pulses, schedule, PARAMS, (0, DURATION_S))
@@ -117,15 +117,15 @@ def test_anchors_at_one_end_only_are_coarse_for_a_long_recording() -> None:
     assert fit_pulses(pulses, schedule, PARAMS, (0, 5)).status == "aligned"
     fit = fit_pulses(pulses, schedule, PARAMS, (0, 600))
     assert fit.status == "coarse"
-    assert "at its worst" in (fit.reason or "")
+    assert "largest standard error" in (fit.reason or "")
 
 
 @settings(max_examples=15, deadline=None)
 @given(line=clocks, reset_s=st.floats(15, 55), lost_s=st.floats(0.05, 2), seed=st.integers(0, 99))
-def test_a_warped_signal_is_straight_again(
+def test_a_signal_with_a_reset_is_restored(
     line: Line, reset_s: float, lost_s: float, seed: int
 ) -> None:
-    """What was recorded through a clock that was reset is shown when it happened."""
+    """Samples recorded with a clock that was reset are assigned to their true times."""
     schedule = np.cumsum(np.random.default_rng(seed).uniform(0.5, 1.0, 90))
     border = line.to_native(reset_s)
     after = Line(line.offset_s + lost_s, line.drift_ppm)
@@ -136,11 +136,11 @@ def test_a_warped_signal_is_straight_again(
     fit = fit_pulses(pulses, schedule, PARAMS, (0, 60))
     assert fit.status == "aligned"
     assert fit.clock is not None
-    seen = np.sin(true.to_session(frames))[:, None].astype(np.float32)
+    values = np.sin(true.to_session(frames))[:, None].astype(np.float32)
     window = Window("s", "t", 3.0, 57.0)
     grid = Grid(50.0, 2700)
-    shown = cut(seen, frames, fit.clock, [window], grid)[0, :, 0]
-    np.testing.assert_allclose(
-        shown, np.where(np.isfinite(shown), np.sin(grid.times_s(window)), np.nan), atol=2e-3
-    )
-    assert np.isfinite(shown).mean() > 0.85
+    restored = cut(values, frames, fit.clock, [window], grid)[0, :, 0]
+    valid = np.isfinite(restored)
+    expected = np.where(valid, np.sin(grid.times_s(window)), np.nan)
+    np.testing.assert_allclose(restored, expected, atol=2e-3)
+    assert valid.mean() > 0.85

@@ -14,7 +14,7 @@ RATE_HZ = 16000.0
 
 
 def room(length_s: float) -> np.ndarray:
-    """Return sound of speech's spectrum and pace, with pauses, at 48 kHz."""
+    """Return noise with the spectrum and the syllable rate of speech, with pauses, at 48 kHz."""
     rng = generator("room", length_s)
     n = round(length_s * 48000)
     low = signal.butter(1, [150, 1500], "bandpass", fs=48000, output="sos")
@@ -28,17 +28,17 @@ def room(length_s: float) -> np.ndarray:
 
 
 def recorded(source: np.ndarray, clock: Line, snr_db: float, name: str) -> SoundTrack:
-    """Return what a device with this clock hears of the source, whose clock is the session's."""
+    """Return the source, whose clock is the session's, as a device with this clock records it."""
     length_s = len(source) / 48000
     n = int(clock.to_native(length_s - 1) * RATE_HZ)
     position = 48000 * clock.to_session(np.arange(n) / RATE_HZ)
-    heard = map_coordinates(source, position[None], order=3, mode="constant")
+    values = map_coordinates(source, position[None], order=3, mode="constant")
     noise = generator("noise", name).standard_normal(n) * 10 ** (-snr_db / 20)
-    return SoundTrack((heard + noise).astype(np.float32), 0.0, RATE_HZ)
+    return SoundTrack((values + noise).astype(np.float32), 0.0, RATE_HZ)
 
 
 @pytest.mark.slow
-def test_two_noisy_tracks_of_five_minutes_are_aligned_to_a_fraction_of_a_millisecond() -> None:
+def test_noisy_tracks_of_five_minutes_are_aligned_within_a_fraction_of_a_millisecond() -> None:
     source, mine, other = room(300), Line(1.3, 180), Line(-0.7, -240)
     anchors = shared_sound_anchors(
         recorded(source, mine, 10, "mine"), recorded(source, other, 10, "other"), 10.0, PARAMS
@@ -70,7 +70,7 @@ def test_short_tracks_are_aligned() -> None:
     assert error_ms.max() < 0.2
 
 
-def test_tracks_that_share_no_sound_have_no_anchors() -> None:
+def test_unrelated_tracks_have_no_anchors() -> None:
     tracks = [recorded(room(length_s), Line(), 10, str(length_s)) for length_s in (19, 21)]
     assert len(shared_sound_anchors(*tracks, 3.0, PARAMS)) == 0
 

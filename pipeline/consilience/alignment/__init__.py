@@ -1,1 +1,1 @@
-"""Clock models and windows on the session clock."""
+"""Clock models: maps from each recording's own time to the session's time."""

@@ -1,4 +1,4 @@
-"""Clocks: a monotone map from a recording's own time to the session's, in pieces if need be."""
+"""Clocks: piecewise linear, monotone maps from a recording's native time to session time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Times = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Line:
-    """``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s``."""
+    """Linear clock: ``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s``."""
 
     offset_s: float = 0.0
     drift_ppm: float = 0.0
@@ -25,7 +25,7 @@ class Line:
     @overload
     def to_session(self, native_s: Times) -> Times: ...
     def to_session(self, native_s: float | Times) -> float | Times:
-        """Return session times of native times, in seconds."""
+        """Convert native times to session times, in seconds."""
         return (1 + 1e-6 * self.drift_ppm) * native_s + self.offset_s
 
     @overload
@@ -33,13 +33,13 @@ class Line:
     @overload
     def to_native(self, session_s: Times) -> Times: ...
     def to_native(self, session_s: float | Times) -> float | Times:
-        """Return native times of session times, in seconds."""
+        """Convert session times to native times, in seconds."""
         return (session_s - self.offset_s) / (1 + 1e-6 * self.drift_ppm)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A line, and between which native times it holds, both included."""
+    """A line with the range of native times, both ends included, in which it is valid."""
 
     line: Line
     from_native_s: float = -inf
@@ -48,31 +48,33 @@ class Piece:
 
 @dataclass(frozen=True)
 class Clock:
-    """A monotone map from a recording's own time to the session's.
+    """A monotone, piecewise linear map from a recording's native time to session time.
 
-    A clock that was reset, or that lost samples, is one line before and another one after; at
-    what moment it went over is known only to lie between the anchors on either side. There, as
-    beyond the outermost pieces, times are not known: they are NaN.
+    A device clock that was reset, or that lost samples, follows one line before the reset and
+    another one after it. The moment of the reset is only known to lie between the anchors on
+    either side. Between pieces, and outside the first and the last one, the time is unknown and
+    both conversions return NaN.
 
     Attributes
     ----------
     pieces : tuple of Piece
-        Increasing and disjoint, in native as in session time.
+        Increasing and disjoint in native and in session time.
     """
 
     pieces: tuple[Piece, ...] = (Piece(Line()),)
 
     @classmethod
     def linear(cls, offset_s: float = 0.0, drift_ppm: float = 0.0) -> Clock:
-        """Return the clock that is one line throughout."""
+        """Return the clock that follows a single line at all times."""
         return cls((Piece(Line(offset_s, drift_ppm)),))
 
     @classmethod
     def join(cls, pieces: list[Piece]) -> Clock:
-        """Return the clock of pieces in native order, shortened where it would run backwards.
+        """Join pieces in native order and shorten those that overlap in session time.
 
-        Where a device's clock was set forward, its time stamps leap over a stretch; the piece
-        after it begins no sooner than the session time at which the one before it ends.
+        If a device clock was set forward, its time stamps skip a stretch. The following piece
+        then starts at the session time at which the previous piece ends, so that the map stays
+        monotone. Pieces that become empty are dropped.
         """
         kept: list[Piece] = []
         for piece in pieces:
@@ -87,7 +89,7 @@ class Clock:
 
     @property
     def longest(self) -> Line:
-        """The line of the piece that holds longest."""
+        """Line of the piece that covers the most native time."""
         return max(self.pieces, key=lambda p: p.until_native_s - p.from_native_s).line
 
     @overload
@@ -95,12 +97,12 @@ class Clock:
     @overload
     def to_session(self, native_s: Times) -> Times: ...
     def to_session(self, native_s: float | Times) -> float | Times:
-        """Return session times of native times, in seconds; NaN where not known."""
+        """Convert native times to session times, in seconds; NaN outside all pieces."""
         native = np.asarray(native_s, dtype=np.float64)
         session = np.full(native.shape, np.nan)
         for piece in self.pieces:
-            holds = (native >= piece.from_native_s) & (native <= piece.until_native_s)
-            session = np.where(holds, piece.line.to_session(native), session)
+            inside = (native >= piece.from_native_s) & (native <= piece.until_native_s)
+            session = np.where(inside, piece.line.to_session(native), session)
         return session if isinstance(native_s, np.ndarray) else float(session)
 
     @overload
@@ -108,28 +110,29 @@ class Clock:
     @overload
     def to_native(self, session_s: Times) -> Times: ...
     def to_native(self, session_s: float | Times) -> float | Times:
-        """Return native times of session times, in seconds; NaN where not known."""
+        """Convert session times to native times, in seconds; NaN outside all pieces."""
         session = np.asarray(session_s, dtype=np.float64)
         native = np.full(session.shape, np.nan)
         for piece in self.pieces:
-            # Compared on the session's side, so that both maps agree on what a piece holds.
+            # The borders are compared in session time. If they were converted to native time
+            # first, rounding could assign a border to different pieces in the two directions.
             first = piece.line.to_session(piece.from_native_s)
             last = piece.line.to_session(piece.until_native_s)
-            holds = (session >= first) & (session <= last)
-            native = np.where(holds, piece.line.to_native(session), native)
+            inside = (session >= first) & (session <= last)
+            native = np.where(inside, piece.line.to_native(session), native)
         return native if isinstance(session_s, np.ndarray) else float(native)
 
-    def shifted(self, late_s: float) -> Clock:
-        """Return the clock under which everything seems to happen later."""
+    def shifted(self, delay_s: float) -> Clock:
+        """Return the clock whose session times are all later by `delay_s` seconds."""
         return Clock(
             tuple(
-                replace(piece, line=replace(piece.line, offset_s=piece.line.offset_s + late_s))
+                replace(piece, line=replace(piece.line, offset_s=piece.line.offset_s + delay_s))
                 for piece in self.pieces
             )
         )
 
     def session_span_s(self, from_native_s: float, until_native_s: float) -> tuple[float, float]:
-        """Return the session times between which a stretch of native time is known."""
+        """Return the first and last session time that a stretch of native time maps to."""
         first, last = self.pieces[0], self.pieces[-1]
         return (
             first.line.to_session(max(from_native_s, first.from_native_s)),
@@ -139,7 +142,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class ClockFit:
-    """A clock, how it was found, and whether to rely on it.
+    """An estimated clock with the evidence and the accuracy of the estimate.
 
     Attributes
     ----------
@@ -147,19 +150,19 @@ class ClockFit:
         None if the recording could not be aligned.
     method : str
         The evidence: ``"shared clock"``, ``"clock offsets"``, ``"pulses"``, ``"shared sound"``,
-        ``"content"``, ``"start times"``.
+        ``"content"`` or ``"start times"``.
     anchors_s : ndarray of float64, shape (n_anchors, 2)
-        Native and session times that the clock rests on.
+        Native and session times of the moments to which the clock is fitted.
     residual_ms : float or None
-        Root of the mean squared residual over the anchors, corrected for the degrees of freedom.
+        Root mean squared residual of the anchors, corrected for the degrees of freedom.
     error_ms : float or None
-        Standard error of the clock where it is least well known.
+        Standard error of the clock at the time at which it is largest.
     confidence : float or None
-        Probability that the clock is right within the tolerance at that moment.
+        Probability that the error at that time is within the tolerance, for a normal error.
     status : {"aligned", "coarse", "unaligned"}
-        Coarse: a clock was found, but is not known within the tolerance.
+        ``"coarse"``: a clock was estimated, but its accuracy does not meet the tolerance.
     reason : str or None
-        Why it is not aligned, or not throughout.
+        Why the status is not ``"aligned"``, or which part of the recording was excluded.
     """
 
     clock: Clock | None
@@ -176,15 +179,16 @@ SHARED = ClockFit(Clock(), "shared clock", np.empty((0, 2)), None, 0.0, 1.0, "al
 
 
 def unaligned(method: str, reason: str) -> ClockFit:
-    """Return the outcome of a search that found no clock."""
+    """Return the fit of a recording for which `method` gives no clock."""
     return ClockFit(None, method, np.empty((0, 2)), None, None, None, "unaligned", reason)
 
 
 def clocks_from_pieces(pieces: pl.DataFrame) -> dict[str, Clock]:
-    """Return the clock of every recording in table `Pieces`."""
-    found: dict[str, list[Piece]] = {}
+    """Return the clock of every recording in table `Pieces`, by recording."""
+    by_recording: dict[str, list[Piece]] = {}
     for recording, start_s, end_s, offset_s, drift_ppm in pieces.select(
         "recording", "from_native_s", "until_native_s", "offset_s", "drift_ppm"
     ).iter_rows():
-        found.setdefault(recording, []).append(Piece(Line(offset_s, drift_ppm), start_s, end_s))
-    return {recording: Clock(tuple(own)) for recording, own in found.items()}
+        piece = Piece(Line(offset_s, drift_ppm), start_s, end_s)
+        by_recording.setdefault(recording, []).append(piece)
+    return {recording: Clock(tuple(pieces)) for recording, pieces in by_recording.items()}

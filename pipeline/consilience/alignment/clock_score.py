@@ -1,4 +1,4 @@
-"""How far found clocks are from true ones, where the truth is known."""
+"""Errors of estimated clocks against true clocks, for corpora whose truth is known."""
 
 from __future__ import annotations
 
@@ -12,63 +12,76 @@ from consilience.alignment.clock import Clock, Line
 
 Floats = NDArray[np.float64]
 
-POINTS = 101
+POINTS = 101  # times per recording at which a clock is compared
 
 
 @dataclass(frozen=True)
 class ClockPair:
-    """A recording's found and true clock, and its length on its own clock."""
+    """Estimated and true clock of a recording.
+
+    Attributes
+    ----------
+    session, modality : str
+    estimated : Clock
+    true : Line
+    duration_s : float
+        Length of the recording in native time.
+    """
 
     session: str
     modality: str
-    found: Clock
+    estimated: Clock
     true: Line
     duration_s: float
 
     def error_ms(self) -> Floats:
-        """Return the found minus the true session time, evenly over the recording, in ms.
+        """Return the error of the session time at `POINTS` evenly spaced native times.
 
-        Where the found clock does not tell the time, there is no error.
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Estimated minus true session time in ms, without the times at which the estimated
+            clock is undefined.
         """
         native = np.linspace(0, self.duration_s, POINTS)
-        errors = 1e3 * (self.found.to_session(native) - self.true.to_session(native))
+        errors = 1e3 * (self.estimated.to_session(native) - self.true.to_session(native))
         return errors[np.isfinite(errors)]
 
     def true_s(self, session_s: Floats) -> Floats:
-        """Return when what is taken for these session times really happened."""
-        return self.true.to_session(self.found.to_native(session_s))
+        """Return the true session times of samples that are assigned to estimated times."""
+        return self.true.to_session(self.estimated.to_native(session_s))
 
 
-def between_ms(pairs: list[ClockPair], one: str, other: str) -> Floats:
-    """Return by how much two modalities of a session are out of step.
+def between_ms(pairs: list[ClockPair], first: str, second: str) -> Floats:
+    """Compute the misalignment between two modalities of the same sessions.
 
     Parameters
     ----------
     pairs : list of ClockPair
-        Of any sessions; those with only one of the modalities do not count.
-    one, other : str
+        Of any sessions; sessions with only one of the modalities are ignored.
+    first, second : str
         Modalities.
 
     Returns
     -------
-    ndarray of float64
-        Milliseconds between what both show as the same instant, evenly over the stretch
-        that both cover, over all sessions.
+    ndarray of float64, shape (n,)
+        True time of `first` minus true time of `second`, in ms, of samples that are assigned to
+        the same session time; at `POINTS` evenly spaced times of each session's overlap.
     """
-    first = {pair.session: pair for pair in pairs if pair.modality == one}
-    second = {pair.session: pair for pair in pairs if pair.modality == other}
+    of_first = {pair.session: pair for pair in pairs if pair.modality == first}
+    of_second = {pair.session: pair for pair in pairs if pair.modality == second}
     errors = [np.empty(0)]
-    for session in sorted(first.keys() & second.keys()):
-        a, b = first[session], second[session]
-        spans = [pair.found.session_span_s(0, pair.duration_s) for pair in (a, b)]
+    for session in sorted(of_first.keys() & of_second.keys()):
+        a, b = of_first[session], of_second[session]
+        spans = [pair.estimated.session_span_s(0, pair.duration_s) for pair in (a, b)]
         times = np.linspace(max(span[0] for span in spans), min(span[1] for span in spans), POINTS)
-        apart = 1e3 * (a.true_s(times) - b.true_s(times))
-        errors.append(apart[np.isfinite(apart)])
+        difference = 1e3 * (a.true_s(times) - b.true_s(times))
+        errors.append(difference[np.isfinite(difference)])
     return np.concatenate(errors)
 
 
 def summarise(errors: Floats) -> dict[str, float | None]:
-    """Return the median, 95th percentile and maximum of the errors' magnitudes."""
+    """Return the median, 95th percentile and maximum of the absolute errors."""
     if not len(errors):
         return {"median": None, "p95": None, "max": None}
     values = np.percentile(np.abs(errors), [50, 95, 100])
@@ -78,14 +91,20 @@ def summarise(errors: Floats) -> dict[str, float | None]:
 
 
 def score_clocks(pairs: list[ClockPair], rates_hz: dict[str, float]) -> dict[str, object]:
-    """Summarise clock errors per modality, in milliseconds and samples, and between modalities.
+    """Summarise clock errors per modality and between modalities.
 
     Parameters
     ----------
     pairs : list of ClockPair
         Aligned recordings.
     rates_hz : dict of str to float
-        Samples (frames of a video) a second of each modality.
+        Sampling rate of each modality; of video, frames per second.
+
+    Returns
+    -------
+    dict
+        ``error_ms`` and ``error_samples`` by modality and ``between_ms`` by pair of modalities,
+        each as returned by `summarise`.
     """
     modalities = list(dict.fromkeys(pair.modality for pair in pairs))
     errors = {
@@ -100,7 +119,7 @@ def score_clocks(pairs: list[ClockPair], rates_hz: dict[str, float]) -> dict[str
             if name in rates_hz
         },
         "between_ms": {
-            f"{one}-{other}": summarise(between_ms(pairs, one, other))
-            for one, other in combinations(modalities, 2)
+            f"{first}-{second}": summarise(between_ms(pairs, first, second))
+            for first, second in combinations(modalities, 2)
         },
     }

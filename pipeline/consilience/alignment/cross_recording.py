@@ -1,4 +1,4 @@
-"""A recording's clock from another one of its session, whose clock is known."""
+"""Clocks from evidence shared with another recording of the session whose clock is known."""
 
 from __future__ import annotations
 
@@ -15,122 +15,140 @@ from consilience.alignment.sound import SoundTrack, shared_sound_anchors
 from consilience.schema.params.alignment import AlignmentParams
 
 START_TIMES = "start times"
-START_ERROR_S = 1.0  # headers tell whole seconds, of clocks that are set by hand
+START_ERROR_S = 1.0  # headers give whole seconds of clocks that are set by hand
 
 
 def fit_sound(
-    own: SoundTrack,
-    other: SoundTrack,
+    track: SoundTrack,
+    reference_track: SoundTrack,
     reference: ClockFit,
     params: AlignmentParams,
     span_s: tuple[float, float],
     rate_hz: float | None = None,
 ) -> ClockFit:
-    """Fit a clock to the sound that a recording shares with one whose clock is known.
+    """Fit a clock to the sound that a recording shares with a recording of known clock.
 
     Parameters
     ----------
-    own, other : SoundTrack
-        The recording's sound track, and that of the one whose clock is known.
+    track, reference_track : SoundTrack
+        Sound of the recording to align and of the reference recording.
     reference : ClockFit
-        The other's clock; its error is part of the result's.
+        Clock of the reference recording; its error is added to the error of the result.
     params : AlignmentParams
     span_s : tuple of 2 floats
         Native times of the recording's first and last sample.
     rate_hz : float or None
         Sampling rate of the recording to align.
+
+    Returns
+    -------
+    ClockFit
     """
     assert reference.clock is not None
-    # Either clock may be off by the largest offset and the largest drift.
+    # Each of the two clocks may deviate by the largest offset and drift, in opposite directions.
     both = params.model_copy(update={"max_drift_ppm": 2 * params.max_drift_ppm})
-    anchors = shared_sound_anchors(own, other, 2 * params.max_offset_s, both)
+    anchors = shared_sound_anchors(track, reference_track, 2 * params.max_offset_s, both)
     if len(anchors):
         anchors[:, 1] = reference.clock.to_session(anchors[:, 1])
+        # The reference clock is undefined at its resets.
         anchors = anchors[np.isfinite(anchors[:, 1])]
     if len(anchors) < params.min_anchors:
         return unaligned(sound.METHOD, "no sound is shared with a recording whose clock is known")
     tolerance_ms = params.sample_tolerance_ms(rate_hz)
-    parts = fit_segments(anchors[:, 0], anchors[:, 1], sound.FLOOR_S, params)
-    fit = clock_from_segments(sound.METHOD, parts, span_s, sound.FLOOR_S, tolerance_ms, params)
-    return _resting_on(fit, reference, tolerance_ms, params)
+    segments = fit_segments(anchors[:, 0], anchors[:, 1], sound.FLOOR_S, params)
+    fit = clock_from_segments(sound.METHOD, segments, span_s, sound.FLOOR_S, tolerance_ms, params)
+    return _with_reference_error(fit, reference, tolerance_ms, params)
 
 
-def _resting_on(
+def _with_reference_error(
     fit: ClockFit, reference: ClockFit, tolerance_ms: float, params: AlignmentParams
 ) -> ClockFit:
-    """Add the error of the clock that a fit rests on to its own."""
+    """Add the standard error of the reference clock to that of a fit, and grade it again."""
+    # Independent errors: the variances add up.
     error_ms = sqrt((fit.error_ms or 0.0) ** 2 + (reference.error_ms or 0.0) ** 2)
     confidence = erf(tolerance_ms / (sqrt(2) * error_ms))
     fit = replace(fit, error_ms=error_ms, confidence=confidence)
     if fit.status == "aligned" and confidence < params.min_confidence:
-        reason = f"with the clock it rests on, its standard error is {error_ms:.1f} ms"
+        reason = f"with the reference clock's error, the standard error is {error_ms:.1f} ms"
         return replace(fit, status="coarse", reason=reason)
     return fit
 
 
 def fit_content(
-    own_s: Times,
-    own: Times,
-    other_s: Times,
-    other: Times,
+    times_s: Times,
+    trace: Times,
+    reference_s: Times,
+    reference_trace: Times,
     params: AlignmentParams,
 ) -> ClockFit:
-    """Find a clock's offset from what is seen of a mouth and heard of its voice.
+    """Estimate a clock's offset from the motion of a mouth and the loudness of its voice.
 
     Parameters
     ----------
-    own_s, own : ndarray, shape (n,)
-        Native times of the recording's frames, and the trace compared.
-    other_s, other : ndarray, shape (m,)
-        Session times of the other's frames, and its trace.
+    times_s, trace : ndarray of float64, shape (n,)
+        Native times of the recording's frames, and its trace.
+    reference_s, reference_trace : ndarray of float64, shape (m,)
+        Session times of the reference recording's frames, and its trace.
     params : AlignmentParams
+
+    Returns
+    -------
+    ClockFit
     """
-    offset_s = content.find_delay_s(own_s, own, other_s, other, params.max_offset_s)
+    max_offset_s = params.max_offset_s
+    offset_s = content.estimate_delay_s(times_s, trace, reference_s, reference_trace, max_offset_s)
     if offset_s is None:
-        return unaligned(content.METHOD, "mouth and voice do not tell their delay")
-    middle = (own_s[0] + own_s[-1]) / 2
+        return unaligned(content.METHOD, "the delay between mouth motion and voice is ambiguous")
+    middle = (times_s[0] + times_s[-1]) / 2
     anchors = np.array([[middle, middle + offset_s]])
-    return _roughly(offset_s, content.METHOD, content.ERROR_S, anchors, params)
+    return _offset_only(offset_s, content.METHOD, content.ERROR_S, anchors, params)
 
 
 def fit_start_times(
-    own: str | None, other: str | None, reference: ClockFit, params: AlignmentParams
+    start: str | None, reference_start: str | None, reference: ClockFit, params: AlignmentParams
 ) -> ClockFit:
-    """Find a clock's offset from when two headers say that their recordings began.
+    """Estimate a clock's offset from the start times in two headers.
 
     Parameters
     ----------
-    own, other : str or None
-        ISO 8601 time stamps of the first samples.
+    start, reference_start : str or None
+        ISO 8601 time stamps of the first samples; time zones are ignored.
     reference : ClockFit
-        The other's clock.
+        Clock of the reference recording.
     params : AlignmentParams
+
+    Returns
+    -------
+    ClockFit
     """
     assert reference.clock is not None
-    begun = [_parsed(text) for text in (own, other)]
-    if begun[0] is None or begun[1] is None:
-        return unaligned(START_TIMES, "the headers do not say when the recordings began")
+    started, reference_started = _parsed(start), _parsed(reference_start)
+    if started is None or reference_started is None:
+        return unaligned(START_TIMES, "the headers have no valid start times")
     first_s, _ = reference.clock.session_span_s(0.0, 0.0)
-    offset_s = (begun[0] - begun[1]).total_seconds() + first_s
+    offset_s = (started - reference_started).total_seconds() + first_s
     if abs(offset_s) > params.max_offset_s:
-        return unaligned(START_TIMES, f"by its header it began {offset_s:.0f} s into the session")
+        reason = f"the header's start time is {offset_s:.0f} s into the session"
+        return unaligned(START_TIMES, reason)
     anchors = np.array([[0.0, offset_s]])
-    return _roughly(offset_s, START_TIMES, START_ERROR_S, anchors, params)
+    return _offset_only(offset_s, START_TIMES, START_ERROR_S, anchors, params)
 
 
 def _parsed(text: str | None) -> datetime | None:
     try:
+        # Devices write local time with or without a zone, so that zones cannot be compared.
         return datetime.fromisoformat(text or "").replace(tzinfo=None)
     except ValueError:
         return None
 
 
-def _roughly(
+def _offset_only(
     offset_s: float, method: str, error_s: float, anchors_s: Times, params: AlignmentParams
 ) -> ClockFit:
+    """Return the fit of a clock without drift whose offset has a standard error of `error_s`."""
     confidence = erf(1e-3 * params.tolerance_ms / (sqrt(2) * error_s))
     status = "aligned" if confidence >= params.min_confidence else "coarse"
-    reason = None if status == "aligned" else f"known to about {1e3 * error_s:.0f} ms only"
+    reason = None if status == "aligned" else f"accurate to about {1e3 * error_s:.0f} ms only"
     return ClockFit(
         Clock.linear(offset_s),
         method,
