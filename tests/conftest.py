@@ -44,7 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Project:
+class ProjectCopy:
     """A copy of the project in a repository of its own, where DVC really runs."""
 
     folder: Path
@@ -94,13 +94,13 @@ class Project:
         }
 
 
-def copy_project(folder: Path) -> Project:
+def copy_project(folder: Path) -> ProjectCopy:
     for name in ("pipeline", "flows"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", "data/.gitignore", "data/score/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    project = Project(folder)
+    project = ProjectCopy(folder)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run([*git, "init", "-q"], cwd=folder, check=True)
     project.run("dvc", "init", "-q")
@@ -111,13 +111,13 @@ def copy_project(folder: Path) -> Project:
 
 
 @pytest.fixture
-def tmp_project(tmp_path: Path) -> Project:
+def tmp_project(tmp_path: Path) -> ProjectCopy:
     """Give a fresh copy of the project with an empty DVC cache."""
     return copy_project(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ProjectCopy]:
     """Make projects that outlive one test, for fixtures of wider scope."""
     return lambda: copy_project(tmp_path_factory.mktemp("project") / "project")
 

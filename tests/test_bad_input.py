@@ -24,7 +24,7 @@ from consilience.synthesis.corpus import write_corpus
 from consilience.synthesis.plan import FILES, RATES_HZ
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from conftest import ProjectCopy
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +168,7 @@ BAD = {
 class Outcome:
     """What the catalog and the ingests said and wrote."""
 
-    project: Project
+    project: ProjectCopy
     printed: str
     catalog: dict[str, dict[str, object]]
     ingested: dict[str, dict[str, object]]
@@ -176,7 +176,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(make_project: Callable[[], Project]) -> Outcome:
+def outcome(make_project: Callable[[], ProjectCopy]) -> Outcome:
     project = make_project()
     write_mixed(project.folder / ROOT, project.folder / "truth")
     project.configure(root=ROOT)

@@ -15,6 +15,7 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes, write_json
 from consilience.evaluation.summary import short_table
+from consilience.project import Project
 
 app = typer.Typer(
     help="From raw EEG, voice and face recordings to a model that knows what to trust.",
@@ -88,7 +89,7 @@ def evaluate(
     """Score a trained model on recordings it never saw."""
     from consilience.evaluation import external  # slow to import
 
-    found = external.evaluate_bundle(bundle, root, dataset, grid)
+    found = external.evaluate_bundle(Project(Path.cwd()), bundle, root, dataset, grid)
     for line in external.warnings(found):
         print(f"warning: {line}", file=sys.stderr)
     Console().print(external.table(found))

@@ -16,7 +16,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Dataset, bind_to_root, source_modality
 from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
-from consilience.schema.params.base import Section, read_yaml, unstated, validated
+from consilience.schema.params.base import Section, check_stated, read_yaml, validated
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.synthesis import SynthesisParams
@@ -65,13 +65,7 @@ def parse(content: Any, where: str = "params.yaml") -> Params:
     yet the file must state every one: no number that changes an output is hidden.
     """
     params = _typed(content, where)
-    missing = list(unstated(params, ()))
-    if missing:
-        raise ConsilienceError(
-            f"parameter {missing[0]} is missing",
-            where,
-            "state it; 'consilience use' writes them all",
-        )
+    check_stated(params, (), where)
     return params
 
 

@@ -16,11 +16,12 @@ import yaml
 from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import external
+from consilience.project import Project
 from consilience.synthesis.corpus import write_corpus
 from tests.evaluation.conftest import build_corpus
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from conftest import ProjectCopy
 
     Done = subprocess.CompletedProcess[str]
 
@@ -45,10 +46,10 @@ def bundle(folder: Path, card: dict[str, Any]) -> Path:
 
 
 def test_somebody_of_a_known_name_is_read_only_by_runs_that_held_them_out() -> None:
-    splits = external._splits(CARD, "demo", ["p1", "p9", "p1"], None)  # type: ignore[arg-type]
+    splits = external._splits(CARD, "demo", ["p1", "p9", "p1"])
     roles = {(fold, name): role for fold, name, role in splits.iter_rows()}
     assert roles == {(0, "p1"): "train", (0, "p9"): "test", (1, "p1"): "test", (1, "p9"): "test"}
-    elsewhere = external._splits(CARD, "ravdess", ["p1"], None)  # type: ignore[arg-type]
+    elsewhere = external._splits(CARD, "ravdess", ["p1"])
     assert elsewhere["role"].to_list() == ["test", "test"]
 
 
@@ -66,7 +67,9 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
     recipe = {**CARD["recipe"], "alignment": {}, "annotation": {}, "windows": {}}
     card = {**CARD, "recipe": recipe, "params": {}, "training": {}, **change}
     with pytest.raises(ConsilienceError, match=message) as told:
-        external.evaluate_bundle(bundle(tmp_path / "model", card), tmp_path, "demo", grid=False)
+        external.evaluate_bundle(
+            Project(tmp_path), bundle(tmp_path / "model", card), tmp_path, "demo", grid=False
+        )
     assert "\n" not in str(told.value)
 
 
@@ -82,7 +85,7 @@ def test_an_incomplete_bundle_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(make_project: Callable[[], Project]) -> Project:
+def trained(make_project: Callable[[], ProjectCopy]) -> ProjectCopy:
     """Give a project with a model of four people, and recordings of one of them and two others."""
     project = make_project()
     project.configure(modalities=["eeg", "audio"])  # pictures take long to read
@@ -100,7 +103,7 @@ def trained(make_project: Callable[[], Project]) -> Project:
     return project
 
 
-def evaluate(project: Project, *options: str) -> tuple[Done, dict[str, Any]]:
+def evaluate(project: ProjectCopy, *options: str) -> tuple[Done, dict[str, Any]]:
     done = project.run(
         "consilience",
         *("evaluate", "data/models/hybrid", "others", "--dataset", "demo"),
@@ -110,7 +113,7 @@ def evaluate(project: Project, *options: str) -> tuple[Done, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def first(trained: Project) -> tuple[Done, dict[str, Any]]:
+def first(trained: ProjectCopy) -> tuple[Done, dict[str, Any]]:
     return evaluate(trained)
 
 
@@ -133,7 +136,7 @@ def test_other_people_are_scored_with_all_sensors_and_every_subset(
 
 @pytest.mark.slow
 def test_a_second_evaluation_reads_no_recording_again_and_says_the_same(
-    trained: Project, first: tuple[Done, dict[str, Any]]
+    trained: ProjectCopy, first: tuple[Done, dict[str, Any]]
 ) -> None:
     again, found = evaluate(trained)
     assert "0 processed" in again.stderr
@@ -143,7 +146,7 @@ def test_a_second_evaluation_reads_no_recording_again_and_says_the_same(
 
 @pytest.mark.slow
 def test_the_grid_spoils_every_sensor_of_the_recordings(
-    trained: Project, first: tuple[Done, dict[str, Any]]
+    trained: ProjectCopy, first: tuple[Done, dict[str, Any]]
 ) -> None:
     _, found = evaluate(trained, "--grid")
     kinds = {condition["kind"] for condition in found["conditions"]}
@@ -182,7 +185,7 @@ def actors(source: Path, target: Path, numbers: list[int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_actors_held_out_are_scored_clip_by_clip(tmp_project: Project, real_data: Path) -> None:
+def test_actors_held_out_are_scored_clip_by_clip(tmp_project: ProjectCopy, real_data: Path) -> None:
     actors(real_data / "ravdess", tmp_project.folder / "met", [1, 2, 3, 4])
     actors(real_data / "ravdess", tmp_project.folder / "unmet", [5, 6])
     tmp_project.configure("ravdess", "met", training={"epochs": 15, "seeds": [0]})

@@ -11,11 +11,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from consilience import params
+from consilience.alignment import session as alignment_session
 from consilience.alignment.clock import Line
+from consilience.alignment.run import align
+from consilience.annotation.label import label
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_arrays, write_json
+from consilience.evaluation.ground_truth import score
+from consilience.project import Project
+from consilience.schema.params.alignment import AlignmentParams
+from consilience.schema.params.annotation import AnnotationParams
+from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.params.windows import SplitParams, WindowParams
 from consilience.schema.tables import (
     Alignment,
     Annotations,
@@ -29,7 +37,8 @@ from consilience.schema.tables import (
     read_table,
     write_table,
 )
-from consilience.stages import align, label, score, window
+from consilience.windows import build
+from consilience.windows.build import window
 
 RATES_HZ = {"fast": 20.0, "slow": 5.0, "table": None}
 CLASSES = ("joy", "anger")
@@ -53,7 +62,7 @@ def state_at(times_s: np.ndarray) -> np.ndarray:
     return np.sin(2 * np.pi * times_s / 20)
 
 
-def project(root: Path, modalities: tuple[str, ...], clock: str = "anchors") -> None:
+def write_project(root: Path, modalities: tuple[str, ...], clock: str = "anchors") -> None:
     catalog = root / "data/catalog"
     rng = np.random.default_rng(0)
     pulses = np.sort(rng.uniform(1, END_S - 1, 15))
@@ -144,35 +153,44 @@ def annotation_rows() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    def find(kind: str, name: str) -> Any:
+    def get(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
         return SimpleNamespace(
             frame_rate_hz=lambda _: RATES_HZ.get(name), Params=SimpleNamespace, suffixes=()
         )
 
-    def stages(name: str = "project", modalities: tuple[str, ...] = ("fast", "slow")) -> Path:
+    def modality_params(project: Project) -> dict[str, Any]:
+        fake = SimpleNamespace(variants=VARIANTS[1:], encoding={})
+        return dict.fromkeys(project.content["modalities"], fake)
+
+    def stages(
+        name: str = "project",
+        modalities: tuple[str, ...] = ("fast", "slow"),
+        windows: WindowParams | None = None,
+    ) -> Path:
         root = tmp_path / name
         if not root.exists():
-            project(root, modalities)
-        settings = params.Params.model_construct(
-            dataset=params.DatasetParams(),
-            modalities=dict.fromkeys(
-                modalities, SimpleNamespace(variants=VARIANTS[1:], encoding={})
-            ),
-            alignment=params.AlignmentParams(),
-            annotation=params.AnnotationParams(reaction_lag_s=2.0),
-            windows=params.WindowParams(),
-            splits=params.SplitParams(folds=2, validation_subjects=1),
-        )
-        monkeypatch.chdir(root)
-        monkeypatch.setattr(params, "load", lambda: settings)
-        align.main()
-        label.main()
-        window.main()
+            write_project(root, modalities)
+        sections = [
+            DatasetParams(),
+            AlignmentParams(),
+            AnnotationParams(reaction_lag_s=2.0),
+            windows or WindowParams(),
+            SplitParams(folds=2, validation_subjects=1),
+        ]
+        content = {part.KEY: part.model_dump(mode="json") for part in sections}
+        content["modalities"] = {name: {} for name in modalities}
+        (root / "params.yaml").write_text(json.dumps(content))  # JSON is YAML
+        project = Project(root)
+        align(project)
+        label(project)
+        window(project)
         return root
 
-    monkeypatch.setattr(registry, "find", find)
+    monkeypatch.setattr(registry, "get", get)
+    monkeypatch.setattr(alignment_session, "modality_params", modality_params)
+    monkeypatch.setattr(build, "modality_params", modality_params)
     return stages
 
 
@@ -225,7 +243,7 @@ def test_a_wrong_clock_shows_what_happened_before(run: Callable[..., Path]) -> N
     index = read_table(root / "data/windows/index.parquet", Labels)
     available = np.load(root / "data/windows/availability.npy")[:, 0]
     times = index["start_s"].to_numpy()[:, None] + (np.arange(80) + 0.5) / 20
-    for variant, late_s in zip(desync, params.WindowParams().desync_s, strict=True):
+    for variant, late_s in zip(desync, WindowParams().desync_s, strict=True):
         seen = np.load(root / f"data/windows/fast/{variant}.npy", mmap_mode="r")
         recorded = (times > late_s + 2.1) & available[:, None]  # clocks start within 2 s
         before = state_at(times - late_s)[recorded]
@@ -233,12 +251,9 @@ def test_a_wrong_clock_shows_what_happened_before(run: Callable[..., Path]) -> N
         assert np.isnan(seen[~available]).all()
 
 
-def test_a_window_that_is_its_whole_trial_has_no_wrong_clock(
-    run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = params.WindowParams(length_s=None)
-    monkeypatch.setattr(params, "WindowParams", lambda: whole)
-    meta = json.loads((run() / "data/windows/meta.json").read_text())
+def test_a_window_that_is_its_whole_trial_has_no_wrong_clock(run: Callable[..., Path]) -> None:
+    root = run(windows=WindowParams(length_s=None))
+    meta = json.loads((root / "data/windows/meta.json").read_text())
     assert meta["variants"] == {name: list(VARIANTS[1:]) for name in ("fast", "slow")}
 
 
@@ -309,7 +324,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
 def test_a_table_speaks_for_sessions_without_trials(
     run: Callable[..., Path], tmp_path: Path
 ) -> None:
-    project(tmp_path / "tables", ("fast", "table"), clock="shared")
+    write_project(tmp_path / "tables", ("fast", "table"), clock="shared")
     write_table(tmp_path / "tables/data/catalog/trials.parquet", frame_of([], Trials), Trials)
     root = run("tables", ("fast", "table"))
     index = read_table(root / "data/windows/index.parquet", Labels)
@@ -323,7 +338,7 @@ def test_a_table_speaks_for_sessions_without_trials(
 
 
 def test_nothing_to_window_is_told(run: Callable[..., Path], tmp_path: Path) -> None:
-    project(tmp_path / "silent", ("fast",))
+    write_project(tmp_path / "silent", ("fast",))
     table = frame_of([], Annotations)
     write_table(tmp_path / "silent/data/catalog/annotations.parquet", table, Annotations)
     with pytest.raises(ConsilienceError, match="no window has both a label and"):
@@ -356,7 +371,7 @@ def test_score_compares_with_the_truth(run: Callable[..., Path]) -> None:
         )
         for session in SESSIONS
     ).write_csv(truth / "state.csv")
-    score.main("demo")
+    score(Project(root), "demo")
     found = json.loads((root / "data/score/demo/alignment.json").read_text())
     assert (found["recordings"], found["scored"]) == (9, 8)
     assert found["error_ms"]["slow"]["max"] < 0.1
@@ -368,4 +383,4 @@ def test_score_compares_with_the_truth(run: Callable[..., Path]) -> None:
     plot = pl.read_csv(root / "data/score/demo/alignment.csv")
     assert plot.filter(pl.col("recording") == NO_PULSES)["error_ms"].to_list() == [None]
     with pytest.raises(ConsilienceError, match="the pipeline ran on 'demo', not on 'other'"):
-        score.main("other")
+        score(Project(root), "other")

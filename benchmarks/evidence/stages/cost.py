@@ -6,12 +6,13 @@ from pathlib import Path
 
 from benchmarks.evidence.stages.experiment import PLAN, STORE
 from consilience.core.files import write_json
+from consilience.project import Project
 from consilience.stages import run
 
 OUTPUT = Path("data/cost.json")
 
 
-def main() -> None:
+def main(_: Project) -> None:
     """Measure and write ``data/cost.json``."""
     from benchmarks.evidence import cost, plan  # slow to import
 

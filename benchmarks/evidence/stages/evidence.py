@@ -8,12 +8,13 @@ from pathlib import Path
 from benchmarks.evidence.stages.cost import OUTPUT as COST
 from benchmarks.evidence.stages.experiment import PLAN, RESULTS, TUNING
 from consilience.core.files import atomic_folder, write_bytes, write_json
+from consilience.project import Project
 from consilience.stages import run
 
 README, TABLES, FIGURES = Path("README.md"), Path("tables"), Path("figures")
 
 
-def main() -> None:
+def main(_: Project) -> None:
     """Write ``README.md``, ``tables`` and ``figures``."""
     from benchmarks.evidence import claims, plan, plots, results, tables  # slow to import
 

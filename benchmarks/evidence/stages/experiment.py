@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from consilience.core.errors import ConsilienceError
+from consilience.project import Project
 from consilience.stages import run
 
 PLAN = Path("experiments.yaml")
@@ -13,7 +14,7 @@ TUNING = Path("data/tuning")
 RESULTS = Path("data/results")
 
 
-def main(name: str) -> None:
+def main(_: Project, name: str) -> None:
     """Train and test every entry of an experiment; write ``data/results/NAME``."""
     from benchmarks.evidence import plan, runner, tuning  # slow to import
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from benchmarks.evidence.stages.experiment import PLAN, STORE, TUNING
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_json
+from consilience.project import Project
 from consilience.stages import run
 
 
-def main(name: str) -> None:
+def main(_: Project, name: str) -> None:
     """Try every entry of an experiment with all its settings; write ``data/tuning/NAME.json``."""
     from benchmarks.evidence import plan, tuning  # slow to import
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,22 +20,22 @@ from safetensors import SafetensorError
 from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import text_hash, write_bytes
+from consilience.core.files import atomic_folder, text_hash, write_bytes
 from consilience.datasets.base import bind_to_root, source_modality
 from consilience.evaluation import predict
 from consilience.evaluation.aggregate import by_kind, summary
 from consilience.evaluation.resampling import interval, subject_weights
 from consilience.evaluation.scorer import Resampled, evaluate, resampled
+from consilience.preparation import recordings_to_labels
+from consilience.project import Project
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.params.windows import SplitParams
-from consilience.schema.tables import CLEAN, ROLES, Splits, frame_of
-from consilience.stages import align, catalog, ingest, label, window
+from consilience.schema.tables import CLEAN, ROLES, Splits, frame_of, write_table
 from consilience.training import conditioned, loop
 from consilience.windows import conditions
+from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET
 from consilience.windows.store import Corpus, load_corpus
 
-CACHE = Path("data/external")  # what was read of the recordings, kept for a second time
 BUNDLE = ("model.safetensors", "card.json")
 
 Card = dict[str, Any]
@@ -99,7 +98,9 @@ class External:
         }
 
 
-def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> External:
+def evaluate_bundle(
+    project: Project, bundle: Path, root: Path, dataset: str, grid: bool
+) -> External:
     """Score a trained model on a dataset's labelled recordings.
 
     The recordings go through the pipeline as those of the training did. Every window is read by
@@ -108,6 +109,8 @@ def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> Exter
 
     Parameters
     ----------
+    project : Project
+        Keeps what is computed from the recordings for a second evaluation.
     bundle : Path
         Folder with ``model.safetensors`` and ``card.json``.
     root : Path
@@ -126,8 +129,9 @@ def evaluate_bundle(bundle: Path, root: Path, dataset: str, grid: bool) -> Exter
     card = read_card(bundle)
     source = bind_to_root(registry.get("datasets", dataset), root)
     _check_dataset(card, source, dataset)
-    folder = _cut(card, root.resolve(), dataset, grid)
-    corpus = _relabelled(load_corpus(folder / "data/windows"), card)
+    other = _nested(project, card, root.resolve(), dataset, grid)
+    _make_windows(other, card, dataset)
+    corpus = _relabelled(load_corpus(other.windows), card)
     _check_features(corpus, card)
 
     settings = RobustnessParams()
@@ -223,32 +227,37 @@ def _check_features(corpus: Corpus, card: Card) -> None:
             )
 
 
-def _cut(card: Card, root: Path, dataset: str, grid: bool) -> Path:
-    """Take recordings to windows in a folder of their own, as the card says; return the folder.
+def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) -> Project:
+    """Return a project of its own for the recordings, with the parameters of the card.
 
     Without the grid no signal is corrupted.
     """
     recipe = card["recipe"]
     modalities = recipe["modalities"]
     if not grid:
-        modalities = {name: {**own, "corruptions": {}} for name, own in modalities.items()}
+        modalities = {name: {**fields, "corruptions": {}} for name, fields in modalities.items()}
     content = params.defaults(dataset, str(root), list(modalities))
     content |= {**recipe, "modalities": modalities}
     content |= {"methods": {card["method"]: card["params"]}, "training": card["training"]}
     text = params.document(content)
-    folder = (CACHE / f"{dataset}-{text_hash(text)[:12]}").resolve()
-    write_bytes(folder / params.PARAMS_FILE, text.encode())
-    with chdir(folder), redirect_stdout(sys.stderr):
-        catalog.main()
-        for name in modalities:
-            ingest.main(name)
-        align.main()
-        label.main()
-        window.main(partial(_splits, card, dataset))
-    return folder
+    other = project.external(f"{dataset}-{text_hash(text)[:12]}")
+    write_bytes(other.params_file, text.encode())
+    return other
 
 
-def _splits(card: Card, dataset: str, subjects: Iterable[str], _: SplitParams) -> pl.DataFrame:
+def _make_windows(other: Project, card: Card, dataset: str) -> None:
+    """Process the recordings up to windows, each subject's role in a fold as in the bundle."""
+
+    def emit(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    recordings_to_labels(other, emit)
+    with atomic_folder(other.windows) as folder:
+        index = write_windows(other, folder, emit)
+        write_table(folder / "splits.parquet", _splits(card, dataset, index["subject"]), Splits)
+
+
+def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
     """Return the role of every subject for every fold of the bundle: test, if never met there."""
     known = met(card, dataset)
     rows: list[dict[str, object]] = []

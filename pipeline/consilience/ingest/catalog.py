@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,21 @@ import polars as pl
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
+from consilience.core.files import atomic_folder, write_json
 from consilience.core.isolation import isolated_map
 from consilience.datasets.base import Dataset, Entry, bind_to_root, source_modality
 from consilience.modalities.base import Modality
-from consilience.schema.tables import Annotations, Problems, Pulses, Recordings, Trials, frame_of
+from consilience.project import Project
+from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.tables import (
+    Annotations,
+    Problems,
+    Pulses,
+    Recordings,
+    Trials,
+    frame_of,
+    write_table,
+)
 from consilience.signals.types import Header
 
 FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
@@ -263,3 +274,44 @@ def _of_sessions(
             (name, f"{count} rows name session '{session}', which no recording has", "left out")
         )
     return table.filter(known)
+
+
+def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None:
+    """Catalog the dataset that a project's parameters name, and write ``data/catalog``.
+
+    Parameters
+    ----------
+    project : Project
+    emit : callable
+        Receives the lines of the summary, and every problem.
+
+    Raises
+    ------
+    ConsilienceError
+        As `build_catalog`, and at any problem if ``dataset.on_problem`` is ``fail``.
+    """
+    settings = project.section(DatasetParams)
+    dataset = registry.get("datasets", settings.name)
+    catalog = build_catalog(dataset, project.dataset_root, list(project.content["modalities"]))
+    for modality, counts in catalog.summary()["modalities"].items():
+        emit(
+            f"catalog {modality}: {counts['ok']} usable, {counts['quarantined']} quarantined, "
+            f"{counts['missing']} missing, {counts['hours']:.2f} h"
+        )
+    for where, what, remedy in catalog.problems.rows():
+        emit(f"  {where}: {what}" + (f" ({remedy})" if remedy else ""))
+    if settings.on_problem == "fail" and catalog.problems.height:
+        raise ConsilienceError(
+            f"{catalog.problems.height} problems, listed above",
+            settings.root,
+            "correct them, or set dataset.on_problem to quarantine",
+        )
+    with atomic_folder(project.catalog) as folder:
+        for modality, table in catalog.recordings.items():
+            write_table(folder / "recordings" / f"{modality}.parquet", table, Recordings)
+        write_table(folder / "trials.parquet", catalog.trials, Trials)
+        write_table(folder / "pulses.parquet", catalog.pulses, Pulses)
+        write_table(folder / "annotations.parquet", catalog.annotations, Annotations)
+        write_table(folder / "problems.parquet", catalog.problems, Problems)
+        write_json(folder / "dataset.json", {"name": catalog.dataset, "classes": catalog.classes})
+        write_json(folder / "summary.json", catalog.summary())

@@ -12,6 +12,7 @@ from rich.console import Console
 from consilience.core.files import atomic_folder, atomic_path, write_json
 from consilience.evaluation.summary import short_table
 from consilience.params import Params, load
+from consilience.project import Project
 from consilience.schema.tables import Scores, write_table
 from consilience.stages import run
 from consilience.training import conditioned
@@ -24,20 +25,17 @@ if TYPE_CHECKING:
     from consilience.windows.conditions import Condition
     from consilience.windows.store import Corpus, load_corpus
 
-WINDOWS = Path("data/windows")
-MODELS = Path("data/models")
-EVALUATION = Path("data/evaluation")
 OURS = "coherence_transfer"
 REFERENCE = "concat"  # of corruption errors
 LEADS = ("all", "grid", "grid_nll", "grid_ece", "grid_aurc")  # told over every other method
 
 
-def main() -> None:
+def main(project: Project) -> None:
     """Evaluate and write ``data/evaluation``; end with a short table."""
-    evaluate(load())
+    evaluate(project, load(project.params_file))
 
 
-def evaluate(params: Params) -> None:
+def evaluate(project: Project, params: Params) -> None:
     """Evaluate every method of the parameters on ``data/windows``."""
     from consilience.evaluation import (
         aggregate as figures,
@@ -50,7 +48,7 @@ def evaluate(params: Params) -> None:
     )
     from consilience.training import loop
 
-    corpus = load_corpus(WINDOWS)
+    corpus = load_corpus(project.windows)
     asked = conditions.conditions(corpus)
     encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
     prepared = conditioned.prepare_windows(corpus, encoders, asked)
@@ -61,7 +59,7 @@ def evaluate(params: Params) -> None:
     scores: list[pl.DataFrame] = []
     found: dict[str, Resampled] = {}
     for method in params.methods:
-        done[method] = _one(method, corpus, prepared, asked, params)
+        done[method] = _one(project, method, corpus, prepared, asked, params)
         scores.append(scorer.score_table(method, done[method], corpus))
         found[method] = scorer.resampled(done[method], weights)
 
@@ -71,7 +69,7 @@ def evaluate(params: Params) -> None:
         for method, resampled in found.items():
             own[method]["corruption_error"] = figures.corruption_error(resampled, found[REFERENCE])
     metrics = _metrics(own, default)
-    with atomic_folder(EVALUATION) as folder:
+    with atomic_folder(project.evaluation) as folder:
         write_json(folder / "metrics.json", metrics)
         write_table(folder / "scores.parquet", pl.concat(scores), Scores)
         reading = scorer.window_table(done[default].kept[asked[0]], corpus)
@@ -82,6 +80,7 @@ def evaluate(params: Params) -> None:
 
 
 def _one(
+    project: Project,
     method: str,
     corpus: Corpus,
     prepared: dict[str, dict[str, Tensor]],
@@ -94,7 +93,7 @@ def _one(
     from consilience.training import loop
 
     example = {name: variants["clean"][:1] for name, variants in prepared.items()}
-    stack, scaler, runs, card = loop.load_model(MODELS / method, example)
+    stack, scaler, runs, card = loop.load_model(project.model(method), example)
     torch.set_num_threads(card["training"]["cpu_threads"])
     read = partial(predict.predict, stack, scaler, runs, corpus, prepared)
     bins = params.robustness.calibration_bins

@@ -10,6 +10,8 @@ from consilience.schema.params.base import Section
 class AlignmentParams(Section):
     """How clocks are matched, and when a recording counts as aligned."""
 
+    KEY = "alignment"
+
     max_offset_s: float = Field(5.0, gt=0, description="largest offset between two clocks")
     max_drift_ppm: float = Field(500.0, gt=0, description="largest drift between two clocks")
     match_tolerance_ms: float = Field(

@@ -12,6 +12,8 @@ from consilience.schema.params.base import Section
 class AnnotationParams(Section):
     """How annotations become labels."""
 
+    KEY = "annotation"
+
     source: Literal["observers", "self"] = Field(
         "observers", description="whose judgements are the labels; self: the subjects' own reports"
     )

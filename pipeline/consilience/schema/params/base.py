@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -14,10 +14,13 @@ from ruamel.yaml.error import YAMLError
 from consilience.core.errors import ConsilienceError
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+AnySection = TypeVar("AnySection", bound="Section")
 
 
 class Section(BaseModel):
     """A block of ``params.yaml``; a key it does not know is an error."""
+
+    KEY: ClassVar[str] = ""  # the section's name in params.yaml
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,6 +40,46 @@ def read_yaml(path: Path) -> Any:
     except YAMLError as error:
         line = " ".join(str(error).split())
         raise ConsilienceError(f"not valid YAML: {line}", str(path)) from None
+
+
+def read_section(content: dict[str, Any], kind: type[AnySection], where: str) -> AnySection:
+    """Check one section of ``params.yaml``, all of whose parameters must be stated.
+
+    Parameters
+    ----------
+    content : dict
+        The whole file; see `read_yaml`.
+    kind : type of Section
+    where : str
+        Path of the file, for errors.
+
+    Raises
+    ------
+    ConsilienceError
+        If the section or a parameter is missing, unknown or out of range.
+    """
+    if kind.KEY not in content:
+        raise ConsilienceError(
+            f"section {kind.KEY} is missing", where, "'consilience use' writes all sections"
+        )
+    section = validated(kind, content[kind.KEY] or {}, where, (kind.KEY,))
+    check_stated(section, (kind.KEY,), where)
+    return section
+
+
+def check_stated(section: BaseModel, path: tuple[str, ...], where: str) -> None:
+    """Check that a file states every parameter, so that no number hides in a default.
+
+    Raises
+    ------
+    ConsilienceError
+        If one is missing.
+    """
+    missing = next(unstated(section, path), None)
+    if missing:
+        raise ConsilienceError(
+            f"parameter {missing} is missing", where, "state it; 'consilience use' writes them all"
+        )
 
 
 def validated(
@@ -98,3 +141,37 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
         if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return list(model.model_fields)
+
+
+def read_plugins(
+    content: dict[str, Any], kind: str, params_class: Callable[[str], type[AnyModel]], where: str
+) -> dict[str, AnyModel]:
+    """Check the parameters of every modality or method that ``params.yaml`` names.
+
+    Parameters
+    ----------
+    content : dict
+        The whole file; see `read_yaml`.
+    kind : str
+        The section: ``"modalities"`` or ``"methods"``.
+    params_class : callable
+        Returns the parameter class of a plug-in by its name.
+    where : str
+        Path of the file, for errors.
+
+    Raises
+    ------
+    ConsilienceError
+        If the section is missing or empty, a plug-in is unknown, or a parameter is missing,
+        unknown or out of range.
+    """
+    section = content.get(kind)
+    if not isinstance(section, dict) or not section:
+        raise ConsilienceError(
+            f"section {kind} is missing or empty", where, "'consilience use' writes all sections"
+        )
+    params = {}
+    for name, fields in section.items():
+        params[name] = validated(params_class(name), fields or {}, where, (kind, name))
+        check_stated(params[name], (kind, name), where)
+    return params

@@ -12,6 +12,8 @@ from consilience.schema.params.base import Section
 class DatasetParams(Section):
     """Which recordings to use."""
 
+    KEY = "dataset"
+
     name: str = Field("demo", description="'consilience names' lists the known ones")
     root: str = Field("data/raw/demo", description="folder of the recordings")
     synthetic: list[str] = Field(

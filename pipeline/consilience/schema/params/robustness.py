@@ -10,6 +10,8 @@ from consilience.schema.params.base import Section
 class RobustnessParams(Section):
     """How the evaluation measures."""
 
+    KEY = "robustness"
+
     bootstrap: int = Field(
         2000, ge=100, description="resamples of the subjects behind every interval"
     )

@@ -10,6 +10,8 @@ from consilience.schema.params.base import Section
 class SynthesisParams(Section):
     """Size and difficulty of the demonstration corpus."""
 
+    KEY = "synthesis"
+
     subjects: int = Field(8, ge=1, description="simulated people")
     sessions: int = Field(2, ge=1, description="of each subject")
     trials: int = Field(8, ge=1, description="emotional episodes of a session")

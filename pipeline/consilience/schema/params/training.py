@@ -12,6 +12,8 @@ from consilience.schema.params.base import Section
 class TrainingParams(Section):
     """Budget and augmentations, the same for every method."""
 
+    KEY = "training"
+
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     epochs: int = Field(20, ge=1)
     patience: int = Field(

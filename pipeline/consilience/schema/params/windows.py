@@ -14,6 +14,8 @@ Delay = Annotated[float, Field(gt=0)]
 class WindowParams(Section):
     """Windows on the session clock; ``length_s: null`` takes each trial as one window."""
 
+    KEY = "windows"
+
     length_s: float | None = Field(4.0, gt=0, description="null: one window per trial")
     hop_s: float = Field(2.0, gt=0)
     cross_trials: bool = Field(
@@ -37,6 +39,8 @@ class WindowParams(Section):
 
 class SplitParams(Section):
     """Subject-independent folds."""
+
+    KEY = "splits"
 
     folds: int = Field(8, ge=2, description="every subject is in one fold's test set")
     validation_subjects: int = Field(2, ge=1, description="of each fold, for early stopping")

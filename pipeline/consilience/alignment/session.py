@@ -1,0 +1,261 @@
+"""Alignment policy: which evidence fixes the clock of each recording of a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from consilience.alignment.clock import SHARED, ClockFit, Times
+from consilience.alignment.content import TRACES
+from consilience.alignment.cross_recording import fit_content, fit_sound, fit_start_times
+from consilience.alignment.offsets import fit_offsets
+from consilience.alignment.pulses import fit_pulses
+from consilience.alignment.sound import SoundTrack
+from consilience.core import registry
+from consilience.core.errors import RecordingError
+from consilience.core.workers import parallel_map
+from consilience.modalities.settings import modality_params
+from consilience.project import Project
+from consilience.schema.params.alignment import AlignmentParams
+from consilience.schema.tables import (
+    ALIGNMENT_STATUSES,
+    CLEAN,
+    Ingested,
+    Pulses,
+    Recordings,
+    read_table,
+)
+
+GAP_PERIODS = 3.0  # frames further apart than this many periods leave a gap
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An ingested recording to align.
+
+    Attributes
+    ----------
+    recording, session, modality : str
+    folder : Path
+        Where ingest wrote the modality's arrays.
+    path : Path
+        The raw file.
+    item : str or None
+        Key of the recording inside a file that holds several.
+    clock : str
+        ``"shared"`` if its own time is the session's.
+    start_time : str or None
+        ISO 8601.
+    rate_hz, duration_s : float or None
+    """
+
+    recording: str
+    session: str
+    modality: str
+    folder: Path
+    path: Path
+    item: str | None
+    clock: str
+    start_time: str | None
+    rate_hz: float | None
+    duration_s: float | None
+
+    def arrays(self, *names: str) -> list[Times]:
+        """Read some of the recording's ingested arrays."""
+        path = self.folder / f"{self.recording}.npz"
+        with np.load(path, allow_pickle=False) as stored:
+            return [stored[name] for name in names]
+
+    def span_s(self, times_s: Times) -> tuple[float, float]:
+        """Return start and end on the recording's own clock, in seconds.
+
+        Frame times are frame centres, so half of what the duration exceeds them by is added
+        at each end.
+        """
+        covered_s = float(times_s[-1] - times_s[0])
+        margin_s = max(0.0, (self.duration_s or covered_s) - covered_s) / 2
+        return float(times_s[0]) - margin_s, float(times_s[-1]) + margin_s
+
+
+@dataclass(frozen=True)
+class AlignmentContext:
+    """What aligning a session needs beside its recordings.
+
+    Attributes
+    ----------
+    params : AlignmentParams
+    audio : ModalityParams
+        Parameters with which sound tracks are read.
+    """
+
+    params: AlignmentParams
+    audio: Any
+
+
+def align_recordings(project: Project) -> list[tuple[Recording, ClockFit]]:
+    """Estimate the clock of every ingested recording of a project.
+
+    Returns
+    -------
+    list of (Recording, ClockFit)
+        In the order of the modalities, then of sessions and recordings.
+    """
+    modalities = modality_params(project)
+    recordings = [rec for name in modalities for rec in _recordings(project, name)]
+    sessions: dict[str, list[Recording]] = {}
+    for rec in recordings:
+        sessions.setdefault(rec.session, []).append(rec)
+    pulses = read_table(project.catalog / "pulses.parquet", Pulses)
+    schedules = {
+        str(session): part["time_s"].to_numpy() for (session,), part in pulses.group_by("session")
+    }
+    audio = modalities.get("audio") or registry.get("modalities", "audio").Params()
+    context = AlignmentContext(project.section(AlignmentParams), audio)
+    fitted = parallel_map(
+        partial(align_session, context=context),
+        [(members, schedules.get(session, np.empty(0))) for session, members in sessions.items()],
+        "align",
+    )
+    fits = {name: fit for session in fitted for name, fit in session.items()}
+    return [(rec, fits[rec.recording]) for rec in recordings]
+
+
+def _recordings(project: Project, modality: str) -> list[Recording]:
+    ingested = read_table(project.signals(modality) / "recordings.parquet", Ingested)
+    catalog = read_table(project.recordings_table(modality), Recordings)
+    root, folder = project.dataset_root, project.signals(modality)
+    usable = (
+        ingested.filter(pl.col("status") == "ok")
+        .select("recording", "duration_s")
+        .join(catalog.drop("duration_s"), on="recording")
+        .sort("session", "recording")
+    )
+    columns = [field.name for field in fields(Recording) if field.name != "folder"]
+    return [
+        Recording(**{**row, "path": root / row["path"], "folder": folder})
+        for row in usable.select(columns).iter_rows(named=True)
+    ]
+
+
+def align_session(
+    session: tuple[list[Recording], Times], context: AlignmentContext
+) -> dict[str, ClockFit]:
+    """Estimate the clocks of one session's recordings.
+
+    Each recording's own evidence (clock offsets, pulses) goes first. A recording that this leaves
+    unaligned is then compared with every aligned one: start times, activity, shared sound.
+
+    Parameters
+    ----------
+    session : tuple of (list of Recording, ndarray of float64, shape (n_pulses,))
+        Its recordings, and the emission times of its pulses on the session clock, in seconds.
+    context : AlignmentContext
+
+    Returns
+    -------
+    dict of str to ClockFit
+        By recording.
+    """
+    recordings, schedule_s = session
+    fits = {rec.recording: _fit_alone(rec, schedule_s, context.params) for rec in recordings}
+    aligned = [rec for rec in recordings if fits[rec.recording].status == "aligned"]
+    for rec in recordings:
+        if fits[rec.recording].status != "aligned" and rec.duration_s is not None:
+            alone = fits[rec.recording]
+            compared = [
+                fit
+                for other in aligned
+                for fit in _fits_against(rec, other, fits[other.recording], context)
+            ]
+            chosen = best([alone, *compared])
+            fits[rec.recording] = alone if chosen.status == "unaligned" else chosen
+    return fits
+
+
+def _fits_against(
+    rec: Recording, other: Recording, reference: ClockFit, context: AlignmentContext
+) -> Iterator[ClockFit]:
+    """Fit a clock to what a recording shares with an aligned one, the surest evidence last."""
+    assert reference.clock is not None
+    times_s, frames = rec.arrays("times_s", CLEAN)
+    other_s, other_frames = other.arrays("times_s", CLEAN)
+    yield fit_start_times(rec.start_time, other.start_time, reference, context.params)
+    trace, other_trace = _trace(rec, frames), _trace(other, other_frames)
+    if rec.modality != other.modality and trace is not None and other_trace is not None:
+        session_s = reference.clock.to_session(other_s)
+        yield fit_content(times_s, trace, session_s, other_trace, context.params)
+    sound, other_sound = _sound(rec, context), _sound(other, context)
+    if sound is not None and other_sound is not None:
+        span_s = rec.span_s(times_s)
+        yield fit_sound(sound, other_sound, reference, context.params, span_s, rec.rate_hz)
+
+
+def _trace(rec: Recording, frames: Times) -> Times | None:
+    """Return the feature whose time course voice and face share, shape (n_frames,)."""
+    names = json.loads((rec.folder / "features.json").read_text())["names"]
+    feature = TRACES.get(rec.modality)
+    return frames[:, names.index(feature)].astype(np.float64) if feature in names else None
+
+
+def _sound(rec: Recording, context: AlignmentContext) -> SoundTrack | None:
+    """Read a recording's sound track, if its file has one."""
+    audio = registry.get("modalities", "audio")
+    if rec.path.suffix.lower() not in audio.suffixes or rec.item is not None:
+        return None
+    try:
+        signal = audio.read(rec.path, None, context.audio)
+    except RecordingError:
+        return None
+    times_s = signal.times_s
+    rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+    return SoundTrack(signal.values, float(times_s[0]), rate_hz)
+
+
+def _fit_alone(rec: Recording, schedule_s: Times, params: AlignmentParams) -> ClockFit:
+    """Fit a clock to a recording's own evidence: clock offsets, or else pulses.
+
+    A recording with both has its offsets checked against its pulses.
+    """
+    if rec.clock == "shared":
+        return SHARED
+    times_s, pulses_s, anchors_s = rec.arrays("times_s", "pulses_s", "anchors_s")
+    span_s = rec.span_s(times_s)
+    by_offsets = fit_offsets(anchors_s, params, span_s, rec.rate_hz)
+    by_pulses = fit_pulses(pulses_s, schedule_s, params, span_s, rec.rate_hz, _gaps_s(times_s))
+    if by_offsets.status == by_pulses.status == "aligned":
+        return _checked(by_offsets, by_pulses, params.sample_tolerance_ms(rec.rate_hz))
+    return best([by_offsets, by_pulses]) if len(anchors_s) else by_pulses
+
+
+def _gaps_s(times_s: Times) -> Times:
+    """Return the native start and end of gaps without frames, in seconds, shape (n_gaps, 2)."""
+    step = np.diff(times_s)
+    if not len(step):
+        return np.empty((0, 2))
+    before = np.flatnonzero(step > GAP_PERIODS * np.median(step))
+    return np.stack([times_s[before], times_s[before + 1]], axis=1)
+
+
+def _checked(fit: ClockFit, other: ClockFit, tolerance_ms: float) -> ClockFit:
+    """Return the first fit; its status becomes coarse if the second one's anchors contradict it."""
+    assert fit.clock is not None
+    native, session = other.anchors_s.T
+    apart_ms = 1e3 * float(np.nanmedian(np.abs(fit.clock.to_session(native) - session)))
+    if apart_ms <= tolerance_ms:
+        return fit
+    reason = f"{fit.method} and {other.method} are {apart_ms:.1f} ms apart"
+    return replace(fit, status="coarse", reason=reason)
+
+
+def best(fits: list[ClockFit]) -> ClockFit:
+    """Return the fit with the best status; ties go to the higher confidence, then to the first."""
+    return min(
+        fits, key=lambda fit: (ALIGNMENT_STATUSES.index(fit.status), -(fit.confidence or 0.0))
+    )

@@ -1,0 +1,121 @@
+"""Lay windows over a project's sessions and label them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import polars as pl
+
+from consilience.annotation.label_consensus import Labelling, label_windows
+from consilience.annotation.ratings import SELF_REPORT
+from consilience.core.files import atomic_folder, write_json
+from consilience.project import Project
+from consilience.schema.params.annotation import AnnotationParams
+from consilience.schema.params.windows import WindowParams
+from consilience.schema.tables import (
+    LABELLED,
+    Alignment,
+    Annotations,
+    Annotators,
+    Confusions,
+    Labels,
+    Recordings,
+    Trials,
+    frame_of,
+    read_table,
+    write_table,
+)
+from consilience.windows.layout import lay_windows
+
+
+def label(project: Project, emit: Callable[[str], None] = print) -> None:
+    """Lay windows over the sessions, label them and write ``data/labels``.
+
+    Parameters
+    ----------
+    project : Project
+        Cataloged and aligned.
+    emit : callable
+        Receives the lines of the summary.
+    """
+    classes = tuple(json.loads((project.catalog / "dataset.json").read_text())["classes"])
+    annotations = read_table(project.catalog / "annotations.parquet", Annotations)
+    table, labelling = build_labels(project, annotations, classes, emit)
+    with atomic_folder(project.labels) as folder:
+        write_table(folder / "labels.parquet", table, Labels)
+        write_table(folder / "annotators.parquet", labelling.annotators, Annotators)
+        write_table(folder / "confusions.parquet", labelling.confusions, Confusions)
+        write_json(folder / "summary.json", _summary(table, labelling, annotations, classes))
+    emit(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
+
+
+def build_labels(
+    project: Project,
+    annotations: pl.DataFrame,
+    classes: tuple[str, ...],
+    emit: Callable[[str], None],
+) -> tuple[pl.DataFrame, Labelling]:
+    """Return table `Labels` of all windows of all sessions with an aligned recording."""
+    trials = read_table(project.catalog / "trials.parquet", Trials)
+    subjects, recorded_s = _sessions(project)
+    trials = trials.filter(pl.col("session").is_in(list(subjects)))
+    windows = lay_windows(trials, recorded_s, project.section(WindowParams))
+    for session in sorted(set(subjects) - {window.session for window in windows}):
+        emit(f"label: session {session} has no trial as long as a window")
+    labelling = label_windows(
+        annotations, windows, trials, classes, project.section(AnnotationParams)
+    )
+    rows: list[dict[str, object]] = [
+        {
+            "window": window.name,
+            "session": window.session,
+            "subject": subjects[window.session],
+            "trial": window.trial,
+            "start_s": window.start_s,
+            "end_s": window.end_s,
+            **vars(label),
+        }
+        for window, label in zip(windows, labelling.labels, strict=True)
+    ]
+    return frame_of(rows, Labels), labelling
+
+
+def _sessions(project: Project) -> tuple[dict[str, str], dict[str, float]]:
+    """Return the subjects of sessions with a clock, and when their longest recordings end.
+
+    The end is infinite if no recording of the session has a time axis.
+    """
+    subjects: dict[str, str] = {}
+    ends_s: dict[str, float] = {}
+    aligned = read_table(project.alignment / "alignment.parquet", Alignment).filter(
+        pl.col("status") == "aligned"
+    )
+    for (modality,), part in aligned.group_by("modality", maintain_order=True):
+        catalog = read_table(project.recordings_table(str(modality)), Recordings)
+        known = part.join(catalog.select("recording", "subject"), on="recording")
+        for session, subject, end_s in known.select("session", "subject", "end_s").iter_rows():
+            subjects[session] = subject
+            if end_s is not None:
+                ends_s[session] = max(end_s, ends_s.get(session, 0.0))
+    return subjects, {session: ends_s.get(session, math.inf) for session in subjects}
+
+
+def _summary(
+    table: pl.DataFrame,
+    labelling: Labelling,
+    annotations: pl.DataFrame,
+    classes: tuple[str, ...],
+) -> dict[str, object]:
+    likeliest = table["class_probability"].drop_nulls().list.arg_max()
+    return {
+        "windows": table.height,
+        "labelled": table.filter(LABELLED).height,
+        "classes": {name: int((likeliest == index).sum()) for index, name in enumerate(classes)},
+        "mean_agreement": table["agreement"].mean(),
+        "agreement": labelling.agreement,
+        "contradicted": int(table["contradicted"].sum()),
+        "annotators": annotations["annotator"].n_unique(),
+        "self_reports": int(annotations["annotator"].str.starts_with(SELF_REPORT).sum()),
+    }

@@ -1,0 +1,24 @@
+"""Parameters of the modalities that a project uses."""
+
+from __future__ import annotations
+
+from consilience.core import registry
+from consilience.project import Project
+from consilience.schema.params.base import read_plugins
+from consilience.schema.params.plugins import ModalityParams
+
+
+def modality_params(project: Project) -> dict[str, ModalityParams]:
+    """Read and check the parameters of every modality in ``params.yaml``, in its order.
+
+    Raises
+    ------
+    ConsilienceError
+        If a modality is unknown, or a parameter is missing, unknown or out of range.
+    """
+
+    def params_class(name: str) -> type[ModalityParams]:
+        kind: type[ModalityParams] = registry.get("modalities", name).Params
+        return kind
+
+    return read_plugins(project.content, "modalities", params_class, str(project.params_file))

@@ -1,0 +1,152 @@
+"""A project folder: where each file lies, and the parameters in its ``params.yaml``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from consilience.core.errors import ConsilienceError
+from consilience.schema.params.base import Section, read_section, read_yaml
+from consilience.schema.params.dataset import DatasetParams
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+class Project:
+    """A folder with ``params.yaml`` and ``data/``.
+
+    This class alone knows the paths. Every stage is a function of a project; none depends on the
+    working directory, so that several projects can run in one process.
+
+    Parameters
+    ----------
+    root : Path or str
+        The project's folder.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.root)!r})"
+
+    @property
+    def params_file(self) -> Path:
+        """The parameters."""
+        return self.root / "params.yaml"
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """``params.yaml`` as nested dicts, unchecked; read once.
+
+        Raises
+        ------
+        ConsilienceError
+            If the file is missing, not YAML or not a mapping.
+        """
+        content = read_yaml(self.params_file)
+        if not isinstance(content, dict):
+            raise ConsilienceError(
+                "not a mapping of sections", str(self.params_file), "run 'consilience use demo'"
+            )
+        return content
+
+    def section(self, kind: type[AnySection]) -> AnySection:
+        """Read and check one section of the parameters.
+
+        A stage names the sections it reads, so that a change of any other leaves its code
+        fingerprint as it is.
+
+        Parameters
+        ----------
+        kind : type of Section
+            Such as `AlignmentParams`.
+
+        Raises
+        ------
+        ConsilienceError
+            If the section is missing or invalid.
+        """
+        return read_section(self.content, kind, str(self.params_file))
+
+    @property
+    def dataset_root(self) -> Path:
+        """Folder of the dataset's recordings."""
+        return self.root / self.section(DatasetParams).root
+
+    @property
+    def data(self) -> Path:
+        """Raw recordings and everything derived from them."""
+        return self.root / "data"
+
+    def raw(self, corpus: str) -> Path:
+        """Return the folder of a synthetic corpus."""
+        return self.data / "raw" / corpus
+
+    def truth(self, corpus: str) -> Path:
+        """Return the folder of a synthetic corpus's ground truth."""
+        return self.data / "truth" / corpus
+
+    @property
+    def code(self) -> Path:
+        """Code fingerprints, one file per stage."""
+        return self.data / "code"
+
+    @property
+    def catalog(self) -> Path:
+        """Tables of the dataset's recordings, trials, pulses, annotations and problems."""
+        return self.data / "catalog"
+
+    def recordings_table(self, modality: str) -> Path:
+        """Return the path of one modality's catalog."""
+        return self.catalog / "recordings" / f"{modality}.parquet"
+
+    def signals(self, modality: str) -> Path:
+        """Return the folder of one modality's feature frames."""
+        return self.data / "signals" / modality
+
+    def ingest_store(self, modality: str) -> Path:
+        """Return the folder of one modality's ingest results by key, kept between runs."""
+        return self.data / ".store" / modality
+
+    @property
+    def alignment(self) -> Path:
+        """Clocks of the recordings."""
+        return self.data / "alignment"
+
+    @property
+    def labels(self) -> Path:
+        """Labelled windows on the session clocks."""
+        return self.data / "labels"
+
+    @property
+    def windows(self) -> Path:
+        """Arrays of windows; see `consilience.windows.store`."""
+        return self.data / "windows"
+
+    def model(self, method: str) -> Path:
+        """Return the folder of one method's trained model."""
+        return self.data / "models" / method
+
+    def checkpoints(self, method: str) -> Path:
+        """Return the folder of one method's interrupted training."""
+        return self.data / "checkpoints" / method
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics, scores and plots of every method."""
+        return self.data / "evaluation"
+
+    def score(self, corpus: str) -> Path:
+        """Return the folder of a synthetic corpus's scores against its ground truth."""
+        return self.data / "score" / corpus
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML page."""
+        return self.data / "report" / "report.html"
+
+    def external(self, key: str) -> Project:
+        """Return the nested project in which `consilience evaluate` processes other recordings."""
+        return Project(self.data / "external" / key)

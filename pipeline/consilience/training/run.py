@@ -1,0 +1,107 @@
+"""Train one method of a project on every fold with every seed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from consilience.core import registry
+from consilience.core.files import atomic_folder, content_hash, text_hash
+from consilience.modalities.settings import modality_params
+from consilience.project import Project
+from consilience.schema.params.alignment import AlignmentParams
+from consilience.schema.params.annotation import AnnotationParams
+from consilience.schema.params.base import read_plugins
+from consilience.schema.params.plugins import MethodParams
+from consilience.schema.params.training import TrainingParams
+from consilience.schema.params.windows import WindowParams
+from consilience.schema.tables import CLEAN, ROLES
+from consilience.training import loop
+from consilience.windows.store import Corpus, load_corpus
+
+
+def method_params(project: Project) -> dict[str, MethodParams]:
+    """Read and check the parameters of every method in ``params.yaml``, in its order."""
+
+    def params_class(name: str) -> type[MethodParams]:
+        kind: type[MethodParams] = registry.get("methods", name).Params
+        return kind
+
+    return read_plugins(project.content, "methods", params_class, str(project.params_file))
+
+
+def train(project: Project, method: str) -> None:
+    """Train a method on ``data/windows`` and write ``data/models/<method>``.
+
+    An interrupted training of the same data, parameters and code goes on from its checkpoint.
+
+    Parameters
+    ----------
+    project : Project
+        With windows.
+    method : str
+    """
+    corpus = load_corpus(project.windows)
+    settings, training = method_params(project)[method], project.section(TrainingParams)
+    files = [
+        *sorted(project.windows.rglob(f"{CLEAN}.npy")),
+        *(project.windows / name for name in ("index.parquet", "splits.parquet", "meta.json")),
+    ]
+    identity = text_hash(
+        settings.model_dump_json(),
+        training.model_dump_json(),
+        *(content_hash(path) for path in files),
+        *(content_hash(path) for path in _code()),
+    )
+    checkpoints = project.checkpoints(method)
+    fitted = loop.fit(method, settings, training, corpus, checkpoints / identity[:16])
+    card = {
+        "method": method,
+        "dataset": corpus.dataset,
+        "classes": corpus.classes,
+        "features": corpus.features,
+        "encodings": corpus.encodings,
+        "params": settings.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+        "runs": [{"fold": fold, "seed": seed} for fold, seed in fitted.runs],
+        "best_epochs": fitted.best_epochs,
+        "windows": len(corpus.index),
+        "subjects": _subjects(corpus),
+        "recipe": _recipe(project),
+    }
+    with atomic_folder(project.model(method)) as folder:
+        loop.save_model(folder, fitted, card)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _recipe(project: Project) -> dict[str, object]:
+    """Return the parameters that turn recordings into windows, for use on other recordings."""
+    sections = (AlignmentParams, AnnotationParams, WindowParams)
+    return {
+        "modalities": {
+            name: params.model_dump(mode="json")
+            for name, params in modality_params(project).items()
+        },
+        **{kind.KEY: project.section(kind).model_dump(mode="json") for kind in sections},
+    }
+
+
+def _subjects(corpus: Corpus) -> dict[str, dict[str, list[str]]]:
+    """Return the subjects by fold and role: which run may be tested on whom."""
+    return {
+        str(fold): {
+            role: corpus.splits.filter(fold=fold, role=role)["subject"].sort().to_list()
+            for role in ROLES
+        }
+        for fold in corpus.folds
+    }
+
+
+def _code() -> list[Path]:
+    """Return the source files whose content invalidates a checkpoint."""
+    package = Path(__file__).parents[1]
+    return sorted(
+        path
+        for folder in ("methods", "modalities", "model", "training")
+        for path in (package / folder).glob("*.py")
+    )

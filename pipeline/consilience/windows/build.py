@@ -1,0 +1,286 @@
+"""Cut a project's aligned recordings into labelled windows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from consilience.alignment.clock import Clock, clocks_from_pieces
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import atomic_folder, write_json
+from consilience.modalities.settings import modality_params
+from consilience.project import Project
+from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.params.plugins import ModalityParams
+from consilience.schema.params.windows import SplitParams, WindowParams
+from consilience.schema.tables import (
+    CLEAN,
+    LABELLED,
+    SEVERITIES,
+    Alignment,
+    Ingested,
+    Labels,
+    Pieces,
+    Splits,
+    read_table,
+    write_table,
+)
+from consilience.windows.layout import Grid, Window, coverage, cut, frames_per_window
+from consilience.windows.splits import split
+
+Rows = NDArray[np.intp]
+Arrays = dict[str, np.memmap[Any, np.dtype[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An aligned recording.
+
+    Attributes
+    ----------
+    path : Path
+        Its ingested arrays.
+    clock : Clock
+    quality : float
+        NaN if unknown.
+    rows : ndarray of intp
+        Rows of the index that are windows of its session.
+    """
+
+    path: Path
+    clock: Clock
+    quality: float
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How one variant of a modality's windows is cut.
+
+    Attributes
+    ----------
+    array : str
+        The ingested features it is cut from.
+    late_s : float
+        Error added to the recording's clock, in seconds.
+    """
+
+    array: str
+    late_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """One modality of a project, ready to be cut into windows."""
+
+    project: Project
+    name: str
+    features: list[str]
+    grid: Grid
+    variants: dict[str, Variant]
+
+    def sources(self, index: pl.DataFrame) -> list[Source]:
+        """Return the aligned recordings of sessions that have windows, by name."""
+        rows = {
+            str(session): part["row"].to_numpy().astype(np.intp)
+            for (session,), part in index.with_row_index("row").group_by("session")
+        }
+        signals, alignment = self.project.signals(self.name), self.project.alignment
+        ingested = read_table(signals / "recordings.parquet", Ingested)
+        aligned = read_table(alignment / "alignment.parquet", Alignment).filter(
+            (pl.col("modality") == self.name) & (pl.col("status") == "aligned")
+        )
+        clocks = clocks_from_pieces(read_table(alignment / "pieces.parquet", Pieces))
+        joined = aligned.join(ingested.select("recording", "quality"), on="recording")
+        return [
+            Source(
+                signals / f"{recording}.npz",
+                clocks[recording],
+                np.nan if quality is None else quality,
+                rows[session],
+            )
+            for recording, session, quality in joined.select("recording", "session", "quality")
+            .sort("recording")
+            .iter_rows()
+            if session in rows
+        ]
+
+    def coverage(self, index: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the share of every window that clean features cover, shape (n_windows,)."""
+        windows = _windows(index)
+        covered = np.zeros(len(windows))
+        for source in self.sources(index):
+            members = [windows[row] for row in source.rows]
+            with np.load(source.path, allow_pickle=False) as arrays:
+                frames = cut(arrays[CLEAN], arrays["times_s"], source.clock, members, self.grid)
+            covered[source.rows] = coverage(frames, members, self.grid)
+        return covered
+
+    def fill(
+        self, outputs: Arrays, index: pl.DataFrame, available: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Write every variant of the windows, NaN where unavailable.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_windows,)
+            Quality of the recording each window comes from; 0 where there is none.
+        """
+        windows = _windows(index)
+        quality = np.zeros(len(windows), dtype=np.float32)
+        written = np.zeros(len(windows), dtype=bool)
+        for source in self.sources(index):
+            rows = source.rows[available[source.rows]]
+            members = [windows[row] for row in rows]
+            with np.load(source.path, allow_pickle=False) as arrays:
+                for name, variant in self.variants.items():
+                    clock = source.clock.shifted(variant.late_s)
+                    outputs[name][rows] = cut(
+                        arrays[variant.array], arrays["times_s"], clock, members, self.grid
+                    )
+            quality[rows] = source.quality
+            written[rows] = True
+        for output in outputs.values():
+            output[~written] = np.nan
+            output.flush()
+        return quality
+
+
+def window(project: Project, emit: Callable[[str], None] = print) -> None:
+    """Cut every aligned recording, divide the windows by subject and write ``data/windows``.
+
+    Parameters
+    ----------
+    project : Project
+        Labelled.
+    emit : callable
+        Receives the lines of the summary.
+
+    Raises
+    ------
+    ConsilienceError
+        As `write_windows`, or if there are too few subjects for the folds.
+    """
+    with atomic_folder(project.windows) as folder:
+        index = write_windows(project, folder, emit)
+        splits = split(index["subject"], project.section(SplitParams))
+        write_table(folder / "splits.parquet", splits, Splits)
+
+
+def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -> pl.DataFrame:
+    """Cut every aligned recording into windows, without dividing them by subject.
+
+    Parameters
+    ----------
+    project : Project
+        Labelled.
+    folder : Path
+        Empty; receives all of a window store but ``splits.parquet``.
+    emit : callable
+        Receives the lines of the summary.
+
+    Returns
+    -------
+    polars.DataFrame
+        `Labels` of the windows, in the order of the arrays.
+
+    Raises
+    ------
+    ConsilienceError
+        If no window has both a label and an aligned recording.
+    """
+    settings = project.section(WindowParams)
+    labels_path = project.labels / "labels.parquet"
+    labels = read_table(labels_path, Labels).filter(LABELLED).sort("session", "start_s", "trial")
+    modalities = modality_params(project)
+    cutters = [_cutter(project, name, own, settings) for name, own in modalities.items()]
+    covered = np.stack([cutter.coverage(labels) for cutter in cutters], axis=1)
+    usable = (covered >= settings.min_coverage).any(axis=1)
+    index, covered = labels.filter(pl.Series(usable)), covered[usable]
+    if not index.height:
+        raise ConsilienceError(
+            "no window has both a label and an aligned recording",
+            str(labels_path),
+            "see data/alignment and data/labels for what was left out, and why",
+        )
+    available = covered >= settings.min_coverage
+    quality = np.zeros(available.shape, dtype=np.float32)
+    for column, cutter in enumerate(cutters):
+        shape = (index.height, cutter.grid.n_frames, len(cutter.features))
+        outputs = _arrays(folder / cutter.name, cutter.variants, shape)
+        quality[:, column] = cutter.fill(outputs, index, available[:, column])
+    np.save(folder / "availability.npy", available)
+    np.save(folder / "coverage.npy", covered.astype(np.float32))
+    np.save(folder / "quality.npy", quality)
+    write_table(folder / "index.parquet", index, Labels)
+    write_json(folder / "meta.json", _meta(project, cutters, modalities, settings))
+    counts = ", ".join(
+        f"{name} in {count}" for name, count in zip(modalities, available.sum(axis=0), strict=True)
+    )
+    emit(f"window: {len(available)} of {labels.height} labelled windows have a recording: {counts}")
+    return index
+
+
+def _cutter(
+    project: Project, name: str, modality: ModalityParams, settings: WindowParams
+) -> Cutter:
+    rate_hz = registry.get("modalities", name).frame_rate_hz(modality)
+    grid = Grid(rate_hz, frames_per_window(rate_hz, settings))
+    features = json.loads((project.signals(name) / "features.json").read_text())["names"]
+    return Cutter(project, name, features, grid, _variants(modality, grid, settings))
+
+
+def _variants(modality: ModalityParams, grid: Grid, settings: WindowParams) -> dict[str, Variant]:
+    """Return every variant of a modality's windows, the clean one first.
+
+    Desynchronised variants need a time axis, and windows that are not whole trials.
+    """
+    variants = {name: Variant(name) for name in (CLEAN, *modality.variants)}
+    if grid.rate_hz is not None and settings.length_s is not None:
+        for severity, late_s in zip(SEVERITIES, settings.desync_s, strict=True):
+            variants[f"desync_{severity}"] = Variant(CLEAN, late_s)
+    return variants
+
+
+def _windows(index: pl.DataFrame) -> list[Window]:
+    columns = index.select("session", "trial", "start_s", "end_s")
+    return [Window(*row) for row in columns.iter_rows()]
+
+
+def _arrays(folder: Path, variants: Iterable[str], shape: tuple[int, ...]) -> Arrays:
+    folder.mkdir()
+    return {
+        variant: open_memmap(folder / f"{variant}.npy", "w+", dtype=np.float32, shape=shape)
+        for variant in variants
+    }
+
+
+def _meta(
+    project: Project,
+    cutters: list[Cutter],
+    modalities: dict[str, ModalityParams],
+    settings: WindowParams,
+) -> dict[str, object]:
+    # The label summary lists the classes in the order of the label vectors.
+    classes = list(json.loads((project.labels / "summary.json").read_text())["classes"])
+    return {
+        "dataset": project.section(DatasetParams).name,
+        "modalities": list(modalities),
+        "classes": classes,
+        "features": {cutter.name: cutter.features for cutter in cutters},
+        "variants": {
+            cutter.name: [name for name in cutter.variants if name != CLEAN] for cutter in cutters
+        },
+        "encodings": {name: modality.encoding for name, modality in modalities.items()},
+        "frame_rate_hz": {cutter.name: cutter.grid.rate_hz for cutter in cutters},
+        "length_s": settings.length_s,
+    }
