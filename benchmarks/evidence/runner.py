@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from benchmarks.evidence.code import code_hash
@@ -35,13 +34,13 @@ from consilience.core.files import (
 from consilience.core.workers import parallel_map
 from consilience.evaluation import predict, scorer
 from consilience.evaluation.aggregate import Figures, figures_of
+from consilience.evaluation.detection import Scores, count_by_subject, is_bad_sensor
 from consilience.evaluation.metrics import auroc, ranking
-from consilience.evaluation.predict import Predictions
 from consilience.evaluation.resampling import subject_weights
 from consilience.ingest.ingest import link_or_copy
 from consilience.params import Params, load
 from consilience.schema.tables import CLEAN
-from consilience.training import conditioned, label_reliability, loop
+from consilience.training import label_reliability, loop
 from consilience.windows import conditions
 from consilience.windows.conditions import CONFLICT, SUBSET, Condition
 from consilience.windows.store import Corpus, load_corpus
@@ -195,7 +194,7 @@ def label_errors(
     """
     score = np.full(opinions.shape[:2], np.nan, np.float32)
     wrong = np.zeros(score.shape, bool)
-    auroc = np.full(len(runs), np.nan)
+    areas = np.full(len(runs), np.nan)
     for number, run in enumerate(runs):
         target = told(run)[0]
         rows = corpus.members(run.fold, "train")
@@ -204,8 +203,11 @@ def label_errors(
         score[number, rows] = 1 - opinion[np.arange(len(rows)), label] / opinion.max(1)
         wrong[number] = told.wrong(run)
         if 0 < wrong[number, rows].sum() < len(rows):
-            auroc[number] = roc_auc_score(wrong[number, rows], score[number, rows])
-    return {"score": score, "wrong": wrong, "auroc": auroc}
+            # A level per window: no resampling follows, so the area can be exact.
+            owner = np.zeros(len(rows), int)
+            counts = ranking(score[number, rows], wrong[number, rows], owner, 1, len(rows))
+            areas[number] = auroc(counts[0])
+    return {"score": score, "wrong": wrong, "auroc": areas}
 
 
 def _settings(plan: Plan, name: str, chosen: Chosen | None, folds: Sequence[int]) -> Settings:
@@ -302,27 +304,15 @@ def _opinions(
 
 
 def _test(fits: Sequence[loop.Fitted], prepared: Prepared, work: Work, folder: Path) -> None:
-    """Write how the runs do under every condition, and under every resample of the subjects."""
-
-    def read(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
-        parts = [
-            vars(
-                predict.predict(
-                    part.stack, part.scaler, part.runs, work.corpus, prepared, condition, roles
-                )
-            )
-            for part in fits
-        ]
-        return Predictions(**{name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
-
+    """Write the scores under every condition, and under every resample of the subjects."""
     robustness = work.params.robustness
-    evaluated = scorer.evaluate(
-        read,
-        [run for part in fits for run in part.runs],
+    evaluated = scorer.score(
+        fits,
         work.corpus,
+        prepared,
         work.asked,
         robustness.calibration_bins,
-        keep=[work.asked[0], *(c for c in work.asked if _bad_sensor(c))],
+        keep=[work.asked[0], *filter(is_bad_sensor, work.asked)],
     )
     evaluated.save(folder)
     figures = figures_of(evaluated, robustness.bootstrap)
@@ -341,59 +331,40 @@ def read_figures(folder: Path) -> Figures:
     return Figures(**parts)
 
 
-def _bad_sensor(condition: Condition) -> bool:
-    single = condition.kind not in (SUBSET, "missing", "everything", "desync")
-    return single and (condition.kind == CONFLICT or condition.severity == scorer.FAULT)
-
-
 def _bad_sensor_or_ambiguous(
     evaluated: scorer.Evaluated, corpus: Corpus, n_resamples: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return how well coherence tells a window with one bad sensor from an ambiguous one.
+    """Return how well coherence separates windows with one bad sensor from ambiguous ones.
 
-    Bad is a sensor that shows somebody else or is corrupted at the highest severity; ambiguous a
-    clean window on whose class several annotators were at odds. Empty without such windows.
+    A bad sensor is mismatched or corrupted at the highest severity. Ambiguous is a clean window
+    whose annotators disagree: no class has `AMBIGUOUS` of their votes.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (1 + n_resamples,)
+        AUROC of 1 - coherence; empty without such windows.
     """
     several = (corpus.index["n_annotators"] > 1).to_numpy()
     leading = np.nan_to_num(corpus.target).max(1)
-    ambiguous = several & (leading > 0) & (leading < AMBIGUOUS)
-    clear = several & (leading >= AMBIGUOUS)
+    ambiguous = np.flatnonzero(several & (leading > 0) & (leading < AMBIGUOUS))
+    clear = np.flatnonzero(several & (leading >= AMBIGUOUS))
     codes, n_subjects = scorer.subject_codes(corpus)
     weights = subject_weights(n_subjects, n_resamples)
-    full, *bad = evaluated.kept.items()
-    found = {}
-    for name, chosen in {
-        "bad_sensor_auroc": bad,
-        "conflict_or_ambiguous_auroc": [item for item in bad if item[0].kind == CONFLICT],
+    (_, full), *bad = evaluated.predictions.items()
+    areas = {}
+    for name, positives in {
+        "bad_sensor_auroc": [tested for _, tested in bad],
+        "conflict_or_ambiguous_auroc": [t for condition, t in bad if condition.kind == CONFLICT],
     }.items():
-        parts = [(full[1].coherence, ambiguous, False)]
-        parts += [(tested.coherence, clear, True) for _, tested in chosen]
-        if not ambiguous.any() or not chosen:
+        if not len(ambiguous) or not positives:
             continue
-        areas = [
-            auroc(np.tensordot(weights, _ranked(parts, seed, codes, n_subjects), (1, 0)))
-            for seed in range(len(evaluated.seeds))
-        ]
-        if np.isfinite(areas).any():
-            found[f"sample/{name}"] = np.mean(areas, axis=0)
-    return found
-
-
-def _ranked(
-    parts: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_], bool]],
-    seed: int,
-    codes: NDArray[np.int64],
-    n_subjects: int,
-) -> NDArray[np.float64]:
-    scores, flags, owners = [], [], []
-    for coherence, rows, positive in parts:
-        known = rows & np.isfinite(coherence[seed])
-        scores.append(1 - coherence[seed, known])
-        flags.append(np.full(known.sum(), positive))
-        owners.append(codes[known])
-    return ranking(
-        np.concatenate(scores), np.concatenate(flags), np.concatenate(owners), n_subjects
-    )
+        scores = [Scores(1 - full.coherence[:, ambiguous], False, ambiguous)]
+        scores += [Scores(1 - tested.coherence[:, clear], True, clear) for tested in positives]
+        counts = count_by_subject(scores, codes, n_subjects)
+        of_seeds = auroc(np.tensordot(weights, counts, (1, 1)))
+        if np.isfinite(of_seeds).any():
+            areas[f"sample/{name}"] = of_seeds.mean(-1)
+    return areas
 
 
 def code_of(work: Work, entry: Entry, module: str) -> str:
@@ -418,8 +389,7 @@ def _windows_hash(corpus: Corpus) -> str:
 
 
 def _prepare(corpus: Corpus, asked: Sequence[Condition], path: Path) -> None:
-    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    prepared = conditioned.prepare_windows(corpus, encoders, asked)
+    prepared = predict.prepare_windows(corpus, asked)
     arrays = {
         f"{name}/{variant}": values.numpy()
         for name, variants in prepared.items()

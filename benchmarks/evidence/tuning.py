@@ -121,15 +121,7 @@ def _losses(work: Work, entry: Entry, checkpoint: Path) -> dict[str, float | Non
     blocks: dict[Condition, list[NDArray[np.float64]]] = {}
     for condition in work.asked:
         if condition.kind not in (MISSING, EVERYTHING):
-            read = predict.predict(
-                fitted.stack,
-                fitted.scaler,
-                fitted.runs,
-                corpus,
-                prepared,
-                condition,
-                ("validation",),
-            )
+            read = predict.predict([fitted], corpus, prepared, condition, ("validation",))
             blocks.setdefault(_block(condition), []).append(_cross_entropy(read.logits, target))
     means = np.array([np.mean(losses, axis=0) for losses in blocks.values()])
     known = np.isfinite(means)

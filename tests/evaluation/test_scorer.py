@@ -8,42 +8,41 @@ import numpy as np
 import pytest
 
 from consilience.core.errors import ConsilienceError
-from consilience.evaluation import predict, scorer
 from consilience.evaluation.aggregate import by_kind, compare, corruption_error, figures_of, summary
-from consilience.evaluation.predict import Predictions
+from consilience.evaluation.predict import LoadedModel, Predictions, predict
 from consilience.evaluation.resampling import subject_weights
-from consilience.evaluation.scorer import Evaluated, evaluate, resampled
+from consilience.evaluation.scorer import Evaluated, resampled, score, score_predictions
 from consilience.windows.conditions import Condition, conditions
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
 CORPUS = build_corpus()
 ASKED = conditions(CORPUS)
 WEIGHTS = subject_weights(6, 200)
-READ = partial(
-    predict.predict,
+MODEL = LoadedModel(
     Oracle(3),  # type: ignore[arg-type]
     plain_scaler(CORPUS, len(RUNS)),
     RUNS,
-    CORPUS,
-    numbered(CORPUS),
+    {},
 )
+PREPARED = numbered(CORPUS)
+PREDICTOR = partial(predict, [MODEL], CORPUS, PREPARED)
 
 
 def softened(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
-    """Read as the oracle does, but take every fifth window for another class."""
-    readings = READ(condition, roles)
-    readings.logits[:, ::5] = np.roll(readings.logits[:, ::5], 1, axis=-1)
-    return readings
+    """Predict as the oracle does, but another class for every fifth window."""
+    predictions = PREDICTOR(condition, roles)
+    predictions.logits[:, ::5] = np.roll(predictions.logits[:, ::5], 1, axis=-1)
+    return predictions
 
 
 @pytest.fixture(scope="module")
 def oracle() -> Evaluated:
-    return evaluate(READ, RUNS, CORPUS, ASKED, 10, keep=ASKED[:1])
+    return score([MODEL], CORPUS, PREPARED, ASKED, 10, keep=ASKED[:1])
 
 
 @pytest.fixture(scope="module")
 def worse() -> Evaluated:
-    return evaluate(softened, RUNS, CORPUS, ASKED, 10)
+    return score_predictions(softened, RUNS, CORPUS, ASKED, 10)
 
 
 def estimate(evaluated: Evaluated) -> dict[str, float]:
@@ -96,7 +95,7 @@ def test_what_is_stored_says_the_same(oracle: Evaluated, tmp_path: Path) -> None
     first, second = figures_of(oracle, 100), figures_of(again, 100)
     for name, values in first.sample.items():
         np.testing.assert_array_equal(values, second.sample[name])
-    with pytest.raises(ConsilienceError, match="the evaluation is missing"):
+    with pytest.raises(ConsilienceError, match="missing evaluation file"):
         Evaluated.load(tmp_path / "elsewhere")
 
 
@@ -133,27 +132,13 @@ def test_kinds_are_told_apart(oracle: Evaluated) -> None:
 
 def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
     def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
-        readings = READ(condition, roles)
-        readings.logits[1::2] *= 0  # the second seed knows nothing
-        return readings
+        predictions = PREDICTOR(condition, roles)
+        predictions.logits[1::2] *= 0  # the second seed knows nothing
+        return predictions
 
-    whole = evaluate(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1], ensemble=True)
-    apart = evaluate(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1])
+    whole = score_predictions(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1], ensemble=True)
+    apart = score_predictions(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1])
     assert (whole.seeds, apart.seeds) == ([0], [0, 1])
-    probability = whole.kept[ASKED[0]].probability
+    probability = whole.predictions[ASKED[0]].probability
     assert probability.shape == (1, len(CORPUS.index), 3)
-    np.testing.assert_allclose(probability[0], apart.kept[ASKED[0]].probability.mean(0))
-
-
-def test_tables_hold_every_window_and_every_score(oracle: Evaluated) -> None:
-    windows = scorer.window_table(oracle.kept[ASKED[0]], CORPUS)
-    assert windows["window"].to_list() == CORPUS.index["window"].to_list()
-    assert (windows["actual"] == windows["predicted"]).all()
-    assert windows["reliability_eeg"].null_count() == (~CORPUS.available[:, 0]).sum()
-    scores = scorer.score_table("oracle", oracle, CORPUS)
-    metrics = scores["metric"].n_unique()
-    assert scores.height == len(ASKED) * 2 * 6 * metrics
-    own = scores.filter(metric="balanced_accuracy", condition="subset", subject="p3")
-    assert own["value"].to_list() == [1.0] * own.height
-    bins = scorer.reliability_table(oracle)
-    assert bins["predictions"].sum() == 2 * len(CORPUS.index)
+    np.testing.assert_allclose(probability[0], apart.predictions[ASKED[0]].probability.mean(0))

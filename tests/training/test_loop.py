@@ -1,5 +1,4 @@
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from torch.testing import assert_close
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.evaluation import predict, resampling, scorer
+from consilience.evaluation import predict, resampling, scorer, tables
 from consilience.evaluation.aggregate import summary
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Scores, read_table, write_table
-from consilience.training import conditioned, data, devices, loop
+from consilience.training import data, devices, loop
 from consilience.windows import conditions
 from consilience.windows.store import load_corpus
 
@@ -148,15 +147,14 @@ def test_a_saved_model_reads_as_before_and_test_content_cannot_matter(
     loop.save_model(tmp_path / "model", fitted, card)
     encoders = loop.encoders_for(corpus.features, {}, 8, 0.0)
     prepared = {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
-    example = {m: variants["clean"][:1] for m, variants in prepared.items()}
-    stack, scaler, runs, _ = loop.load_model(tmp_path / "model", example)
+    loaded = predict.load_bundle(tmp_path / "model", prepared)
     full = conditions.conditions(corpus)[0]
-    before = predict.predict(fitted.stack, fitted.scaler, fitted.runs, corpus, prepared, full)
-    after = predict.predict(stack, scaler, runs, corpus, prepared, full)
+    before = predict.predict([fitted], corpus, prepared, full)
+    after = predict.predict([loaded], corpus, prepared, full)
     np.testing.assert_array_equal(before.logits, after.logits)
-    assert np.isnan(after.logits[0, corpus.members(runs[0].fold, "train")]).all()
+    assert np.isnan(after.logits[0, corpus.members(loaded.runs[0].fold, "train")]).all()
     with pytest.raises(ConsilienceError, match="trained for audio, face_au"):
-        loop.load_model(tmp_path / "model", {"audio": example["audio"]})
+        predict.load_bundle(tmp_path / "model", {"audio": prepared["audio"]})
 
 
 def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path) -> None:
@@ -179,12 +177,10 @@ def test_windows_of_test_subjects_do_not_touch_the_training(windows_folder: Path
 def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     longer = BUDGET.model_copy(update={"epochs": 4 * BUDGET.epochs})
     corpus, fitted = load_corpus(windows_folder), train(windows_folder, budget=longer)
-    encoders = loop.encoders_for(corpus.features, {}, 8, 0.0)
     asked = conditions.conditions(corpus)
-    prepared = conditioned.prepare_windows(corpus, encoders, asked)
-    read = partial(predict.predict, fitted.stack, fitted.scaler, fitted.runs, corpus, prepared)
-    evaluated = scorer.evaluate(read, fitted.runs, corpus, asked, 10, keep=asked[:1])
-    table = scorer.score_table("hybrid", evaluated, corpus)
+    prepared = predict.prepare_windows(corpus, asked)
+    evaluated = scorer.score([fitted], corpus, prepared, asked, 10, keep=asked[:1])
+    table = tables.score_table("hybrid", evaluated, corpus)
     assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()
     write_table(tmp_path / "scores.parquet", table, Scores)
     assert read_table(tmp_path / "scores.parquet", Scores).equals(table)
@@ -194,6 +190,6 @@ def test_from_windows_to_scores(windows_folder: Path, tmp_path: Path) -> None:
     assert figures["noise_audio"][0] < figures["all"][0]
     assert "valence_ccc" in figures
     assert "arousal_ccc" not in figures
-    windows = scorer.window_table(evaluated.kept[asked[0]], corpus)
+    windows = tables.window_table(evaluated.predictions[asked[0]], corpus)
     assert windows.height == len(corpus.index)
     assert (windows["predicted"] == windows["actual"]).mean() > 0.6

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consilience.evaluation.predict import read
+from consilience.evaluation.predict import LoadedModel, predict
 from consilience.training.conditioned import portions
 from consilience.windows.conditions import (
     MISSING_RATES,
@@ -137,7 +137,8 @@ def test_everything_spoils_all_sensors_at_the_worst_in_several_ways() -> None:
 @pytest.mark.parametrize("condition", conditions(CORPUS)[:2] + conditions(CORPUS)[-8:])
 def test_every_run_reads_its_own_test_windows_and_no_others(condition: Condition) -> None:
     scaler = plain_scaler(CORPUS, len(RUNS))
-    readings = read(Oracle(3), scaler, RUNS, CORPUS, numbered(CORPUS), condition)  # type: ignore[arg-type]
+    model = LoadedModel(Oracle(3), scaler, RUNS, {})  # type: ignore[arg-type]
+    readings = predict([model], CORPUS, numbered(CORPUS), condition)
     for number, run in enumerate(RUNS):
         told = np.isfinite(readings.logits[number]).all(1)
         expected = np.zeros(len(told), bool)

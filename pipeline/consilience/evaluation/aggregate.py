@@ -87,7 +87,7 @@ def summary(found: Resampled) -> dict[str, Array]:
         ``relative_robustness`` and ``retained``, means over kinds: see `by_kind`.
     Diagnosis
         ``guilty_auroc``, ``faulty_auroc``, each also per modality, ``incoherence_auroc`` and
-        ``out_of_distribution_auroc``: see `evaluation._contests`. ``guilty_named``: share of
+        ``out_of_distribution_auroc``: see `detection.detection_tasks`. ``guilty_named``: share of
         conflicts whose guilty modality is the least reliable. ``bolder``: share of conflicts in
         which the fused reading is more certain than its most certain sensor.
         ``vacuity_spearman`` and ``vacuity_spearman_worst``: mean and least over kinds, see
@@ -113,7 +113,7 @@ def summary(found: Resampled) -> dict[str, Array]:
     for name, (metric, numbers) in means.items():
         if numbers:
             figures[name] = _mean(found.scores[metric][:, numbers])
-    figures |= {f"{name}_auroc": values for name, values in found.contests.items()}
+    figures |= {f"{name}_auroc": values for name, values in found.detections.items()}
     return {name: values for name, values in figures.items() if np.isfinite(values[0])}
 
 

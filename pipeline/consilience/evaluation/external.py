@@ -6,31 +6,27 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from rich import box
 from rich.table import Table
-from safetensors import SafetensorError
 
 from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, text_hash, write_bytes
 from consilience.datasets.base import bind_to_root, source_modality
-from consilience.evaluation import predict
 from consilience.evaluation.aggregate import by_kind, summary
-from consilience.evaluation.resampling import interval, subject_weights
-from consilience.evaluation.scorer import Resampled, evaluate, resampled
+from consilience.evaluation.predict import load_bundle, prepare_windows
+from consilience.evaluation.resampling import interval
+from consilience.evaluation.scorer import Resampled, resample, score
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import CLEAN, ROLES, Splits, frame_of, write_table
-from consilience.training import conditioned, loop
+from consilience.schema.tables import ROLES, Splits, frame_of, write_table
 from consilience.windows import conditions
 from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET
@@ -138,21 +134,16 @@ def evaluate_bundle(
     asked = conditions.conditions(corpus)
     if not grid:
         asked = [condition for condition in asked if condition.kind == SUBSET]
-    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    prepared = conditioned.prepare_windows(corpus, encoders, asked)
-    example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
-    torch.set_num_threads(card["training"]["cpu_threads"])
-    stack, scaler, runs, _ = _load_model(bundle, example)
-    read = partial(predict.predict, stack, scaler, runs, corpus, prepared)
-    evaluated = evaluate(read, runs, corpus, asked, settings.calibration_bins, ensemble=True)
-    weights = subject_weights(len(evaluated.subjects), settings.bootstrap)
-    found = resampled(evaluated, weights)
+    prepared = prepare_windows(corpus, asked)
+    model = load_bundle(bundle, prepared)
+    evaluated = score([model], corpus, prepared, asked, settings.calibration_bins, ensemble=True)
+    found = resample(evaluated, settings.bootstrap)
     return External(
         bundle,
         card,
         corpus,
         sorted(set(evaluated.subjects) & met(card, dataset)),
-        len(runs),
+        len(model.runs),
         {name: interval(values) for name, values in summary(found).items()},
         _conditions(found),
         _kinds(found),
@@ -282,16 +273,6 @@ def _relabelled(corpus: Corpus, card: Card) -> Corpus:
         target[:, classes.index(name)] = corpus.target[:, place]
     target[~np.isfinite(corpus.target).all(1)] = np.nan
     return replace(corpus, classes=classes, target=target)
-
-
-def _load_model(bundle: Path, example: dict[str, torch.Tensor]) -> Any:
-    try:
-        return loop.load_model(bundle, example)
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        what = " ".join(str(error).split())[:200]
-        raise ConsilienceError(
-            f"the weights do not fit the card: {what}", str(bundle / BUNDLE[0])
-        ) from None
 
 
 def _conditions(found: Resampled) -> list[dict[str, Any]]:

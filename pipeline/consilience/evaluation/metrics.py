@@ -86,21 +86,25 @@ def levels(score: Array, n_levels: int) -> NDArray[np.int64]:
 
 
 def ranking(
-    score: Array, positive: NDArray[np.bool_], subject: NDArray[np.int64], n_subjects: int
+    score: Array,
+    positive: NDArray[np.bool_],
+    subject: NDArray[np.int64],
+    n_subjects: int,
+    n_levels: int = LEVELS,
 ) -> Array:
     """Count windows and positives by subject and level of the score, the highest first.
 
     The windows are sorted once; whatever subjects are drawn again, `auroc` and `aurc` then only
-    add up counts.
+    add up counts. With as many levels as windows both areas are exact.
 
     Returns
     -------
-    ndarray, shape (S, LEVELS, 2)
+    ndarray, shape (S, n_levels, 2)
     """
-    counts = np.zeros((n_subjects, LEVELS, 2))
+    counts = np.zeros((n_subjects, n_levels, 2))
     np.add.at(
         counts,
-        (subject, levels(score, LEVELS)),
+        (subject, levels(score, n_levels)),
         np.stack([np.ones(len(score)), positive], 1),
     )
     return counts

@@ -1,17 +1,23 @@
-"""What models are asked to endure: missing, corrupted, desynchronised and conflicting sensors."""
+"""Predictions of trained runs for windows under a test condition."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
+from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
+from consilience.schema.tables import CLEAN
+from consilience.training import conditioned, loop
 from consilience.training.augmentation import Run
 from consilience.training.conditioned import Prepared, portions
 from consilience.training.data import Scaler
@@ -19,12 +25,47 @@ from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
 
+class TrainedModel(Protocol):
+    """The runs of a method with their weights; `loop.Fitted` and `LoadedModel` are such."""
+
+    @property
+    def stack(self) -> Stack:
+        """Weights of all runs."""
+
+    @property
+    def scaler(self) -> Scaler:
+        """Standardisation of inputs and affect, one per run."""
+
+    @property
+    def runs(self) -> Sequence[Run]:
+        """Fold and seed of each run, in the order of the stack."""
+
+
+class LoadedModel(NamedTuple):
+    """A model read from its bundle.
+
+    Attributes
+    ----------
+    stack : Stack
+    scaler : Scaler
+    runs : list of Run
+    card : dict
+        Content of ``card.json``.
+    """
+
+    stack: Stack
+    scaler: Scaler
+    runs: list[Run]
+    card: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """What the runs of a model say of windows under one condition.
+    """Predictions of R runs for the N windows of a corpus under one condition.
 
-    Each array of float32 has shape (R, N, ...); windows that a run was not asked, or that the
-    condition does not apply to, stay NaN. Valence and arousal are in the labels' own units.
+    Each array of float32 has shape (R, N, ...). NaN marks windows outside the requested roles of
+    a run, and windows to which the condition does not apply. Valence and arousal are in the
+    units of the labels.
     """
 
     logits: NDArray[np.float32]
@@ -35,37 +76,109 @@ class Predictions:
     coherence: NDArray[np.float32]
 
 
+def prepare_windows(
+    corpus: Corpus, conditions: Sequence[Condition]
+) -> dict[str, dict[str, Tensor]]:
+    """Run the encoders' fixed step over every variant that the conditions use.
+
+    The fixed step does not depend on width and dropout, so that all methods share the result.
+
+    Returns
+    -------
+    dict of str to (dict of str to Tensor, shape (N, ...))
+        Prepared windows by modality and variant.
+    """
+    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
+    return conditioned.prepare_windows(corpus, encoders, conditions)
+
+
+def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> LoadedModel:
+    """Load a trained model, and use as many CPU threads as its training did.
+
+    The number of threads can change the last bits of a result.
+
+    Parameters
+    ----------
+    folder : Path
+        Bundle with ``model.safetensors`` and ``card.json``.
+    prepared : mapping
+        What `prepare_windows` returned; one window per modality fixes the encoders' sizes.
+
+    Raises
+    ------
+    ConsilienceError
+        If the model is missing, was trained for other modalities, or its weights do not match
+        its card.
+    """
+    example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
+    try:
+        model = LoadedModel(*loop.load_model(folder, example))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise ConsilienceError(
+            f"the weights do not match the card: {what}", str(folder / "model.safetensors")
+        ) from None
+    torch.set_num_threads(model.card["training"]["cpu_threads"])
+    return model
+
+
 def predict(
-    stack: Stack,
-    scaler: Scaler,
-    runs: Sequence[Run],
+    models: Sequence[TrainedModel],
     corpus: Corpus,
     prepared: Prepared,
     condition: Condition,
     roles: Sequence[str] = ("test",),
 ) -> Predictions:
-    """Read the windows of each run's subjects in some roles under a condition; see `portions`."""
-    shape = (len(runs), len(corpus.index))
+    """Predict the windows of each run's subjects that have one of the roles.
+
+    Parameters
+    ----------
+    models : sequence of TrainedModel
+        Their runs are concatenated in this order.
+    corpus : Corpus
+    prepared : mapping of str to (mapping of str to Tensor)
+        What `prepare_windows` returned.
+    condition : Condition
+    roles : sequence of str
+        ``"validation"``, ``"test"`` or both.
+    """
+    parts = [_predict_model(model, corpus, prepared, condition, roles) for model in models]
+    return Predictions(
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    )
+
+
+def _predict_model(
+    model: TrainedModel,
+    corpus: Corpus,
+    prepared: Prepared,
+    condition: Condition,
+    roles: Sequence[str],
+) -> dict[str, NDArray[np.float32]]:
+    shape = (len(model.runs), len(corpus.index))
     arrays: dict[str, NDArray[np.float32]] = {}
-    for portion in portions(scaler, runs, corpus, prepared, condition, roles):
+    for batch in portions(model.scaler, model.runs, corpus, prepared, condition, roles):
         with torch.no_grad():
-            reading = stack("predict", (portion.inputs, portion.available))
-        counted = portion.counted.numpy()
-        where = (np.nonzero(counted)[0], portion.rows.numpy()[counted])
-        for name, values in _in_units(reading, scaler).items():
+            prediction = model.stack("predict", (batch.inputs, batch.available))
+        # Runs have different numbers of windows; padding rows must not overwrite real ones.
+        counted = batch.counted.numpy()
+        where = (np.nonzero(counted)[0], batch.rows.numpy()[counted])
+        for name, values in _in_label_units(prediction, model.scaler).items():
             array = arrays.setdefault(
                 name, np.full(shape + values.shape[2:], np.nan, dtype=np.float32)
             )
             array[where] = values.float().numpy()[counted]
-    return Predictions(**arrays)
+    return arrays
 
 
-def _in_units(reading: Prediction, scaler: Scaler) -> dict[str, Tensor]:
+def _in_label_units(prediction: Prediction, scaler: Scaler) -> dict[str, Tensor]:
+    """Return the outputs by name, with affect scaled back from standardised values."""
     return {
-        "logits": reading.logits,
-        "affect_mean": reading.affect_mean * scaler.affect_std + scaler.affect_mean,
-        "affect_std": torch.exp(reading.affect_log_variance / 2) * scaler.affect_std,
-        "vacuity": reading.vacuity,
-        "reliability": reading.reliability,
-        "coherence": reading.coherence,
+        "logits": prediction.logits,
+        "affect_mean": prediction.affect_mean * scaler.affect_std + scaler.affect_mean,
+        # The model predicts a log variance: half of it is the log of the standard deviation.
+        "affect_std": torch.exp(prediction.affect_log_variance / 2) * scaler.affect_std,
+        "vacuity": prediction.vacuity,
+        "reliability": prediction.reliability,
+        "coherence": prediction.coherence,
     }

@@ -1,4 +1,7 @@
-"""From readings to scores: every condition, fold and seed of a method, pooled over subjects."""
+"""Scores of a model under every test condition, pooled over subjects.
+
+`score` is the one way in: the evaluate stage, ``consilience evaluate`` and the benchmarks use it.
+"""
 
 from __future__ import annotations
 
@@ -6,81 +9,61 @@ import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, write_bytes, write_json
-from consilience.evaluation.metrics import Array, Sums, auroc, measures, pool, ranking, subject_sums
-from consilience.evaluation.predict import Predictions
-from consilience.schema.tables import AFFECT, Scores
-from consilience.training.augmentation import Run
-from consilience.windows.conditions import (
-    CONFLICT,
-    DESYNC,
-    EVERYTHING,
-    MISSING,
-    SUBSET,
-    Condition,
-    show,
+from consilience.evaluation.detection import (
+    PooledPredictions,
+    count_by_subject,
+    detection_tasks,
+    is_used,
 )
+from consilience.evaluation.metrics import Array, Sums, auroc, measures, pool, subject_sums
+from consilience.evaluation.predict import Predictions, TrainedModel, predict
+from consilience.evaluation.resampling import subject_weights
+from consilience.training.augmentation import Run
+from consilience.training.conditioned import Prepared
+from consilience.windows.conditions import CONFLICT, SUBSET, Condition, show
 from consilience.windows.store import Corpus
 
 ROUNDING = 1e-5  # of a probability in single precision
-FAULT = 5  # severity at which a corrupted sensor counts as faulty
 STORED = ("evaluated.json", "sums.npz")
+WINDOW_MEANS = ("vacuity", "coherence", "named", "bolder")
 
 
-class Reader(Protocol):
-    """Gives the runs' readings under a condition: `predict.predict` with all else filled in."""
+class Predictor(Protocol):
+    """Returns the runs' predictions under a condition: `predict` with all else filled in."""
 
     def __call__(self, condition: Condition, roles: Sequence[str] = ...) -> Predictions:
-        """Read the windows of subjects with these roles."""
+        """Predict the windows of each run's subjects that have one of the roles."""
         ...
 
 
 @dataclass(frozen=True)
-class Tested:
-    """The test windows of one method under one condition.
-
-    Attributes
-    ----------
-    probability : ndarray, shape (Z, N, K)
-        For Z seeds; NaN where the condition does not apply.
-    affect_mean, affect_std : ndarray, shape (Z, N, 2)
-    vacuity, coherence : ndarray, shape (Z, N)
-    reliability : ndarray, shape (Z, N, M)
-    """
-
-    probability: Array
-    affect_mean: Array
-    affect_std: Array
-    vacuity: Array
-    coherence: Array
-    reliability: Array
-
-
-@dataclass(frozen=True)
 class Evaluated:
-    """One method under every condition, as sums from which any subjects can be resampled.
+    """Scores of one method as sums per subject, from which any subjects can be resampled.
 
     Attributes
     ----------
     conditions : list of Condition
+        C conditions, the full subset first.
     modalities, subjects : list of str
         Subjects sorted by name.
     seeds : list of int
     sums : dict of str to ndarray, shape (C, Z, S, ...)
-        `metrics.subject_sums` of every condition, seed and subject, and `told`, see there.
-    contests : dict of str to ndarray, shape (Z, S, G, 2)
-        `metrics.ranking` of what a score has to tell apart: see `_contests`.
-    kept : dict of Condition to Tested
-        Window by window, of the conditions asked for; not stored by `save`.
+        `metrics.subject_sums` of every condition, seed and subject, and ``told``: pairs of a
+        number of windows and a total over them, for each of `WINDOW_MEANS`.
+    detections : dict of str to ndarray, shape (Z, S, G, 2)
+        `detection.count_by_subject` of every detection task.
+    predictions : dict of Condition to PooledPredictions
+        Predictions window by window, of the conditions requested; not stored by `save`.
     """
 
     conditions: list[Condition]
@@ -88,14 +71,14 @@ class Evaluated:
     subjects: list[str]
     seeds: list[int]
     sums: Sums
-    contests: Sums
-    kept: dict[Condition, Tested] = field(default_factory=dict)
+    detections: Sums
+    predictions: dict[Condition, PooledPredictions] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write ``sums.npz`` and ``evaluated.json``, all a later comparison needs."""
+        """Write ``sums.npz`` and ``evaluated.json``, all that a later comparison needs."""
         buffer = io.BytesIO()
         named = {f"sums/{name}": values for name, values in self.sums.items()}
-        named |= {f"contests/{name}": values for name, values in self.contests.items()}
+        named |= {f"detections/{name}": values for name, values in self.detections.items()}
         np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
         write_bytes(folder / STORED[1], buffer.getvalue())
         write_json(
@@ -119,305 +102,233 @@ class Evaluated:
         """
         for name in STORED:
             if not (folder / name).is_file():
-                raise ConsilienceError("the evaluation is missing", str(folder / name))
+                raise ConsilienceError("missing evaluation file", str(folder / name))
         card = json.loads((folder / STORED[0]).read_text())
-        parts: dict[str, Sums] = {"sums": {}, "contests": {}}
+        groups: dict[str, Sums] = {"sums": {}, "detections": {}}
         for name, values in read_arrays(folder / STORED[1]).items():
-            part, _, key = name.partition("/")
-            parts[part][key] = values
+            group, _, key = name.partition("/")
+            groups[group][key] = values
         return cls(
             [Condition(kind, tuple(names), s) for kind, names, s in card["conditions"]],
             card["modalities"],
             card["subjects"],
             card["seeds"],
-            parts["sums"],
-            parts["contests"],
+            groups["sums"],
+            groups["detections"],
         )
 
 
-def evaluate(
-    read: Reader,
-    runs: Sequence[Run],
+def score(
+    models: Sequence[TrainedModel],
     corpus: Corpus,
-    asked: Sequence[Condition],
+    prepared: Prepared,
+    conditions: Sequence[Condition],
     n_bins: int,
     keep: Collection[Condition] = (),
     ensemble: bool = False,
 ) -> Evaluated:
-    """Score the runs of a method on their test windows under every condition.
+    """Score a method on its runs' test windows under every condition.
 
     Parameters
     ----------
-    read : callable
-        See `Reader`.
-    runs : sequence of Run
+    models : sequence of TrainedModel
+        Several if folds were trained with different settings.
     corpus : Corpus
-        Labels of its own, whatever the runs were trained on.
-    asked : sequence of Condition
+        Its labels are the truth, whatever labels the runs were trained on.
+    prepared : mapping of str to (mapping of str to Tensor)
+        What `predict.prepare_windows` returned.
+    conditions : sequence of Condition
         The full subset first; the others are compared with it.
     n_bins : int
-        Of calibration.
+        Confidence bins of the calibration error.
     keep : collection of Condition
-        Those whose readings are kept window by window.
+        Conditions whose predictions are returned window by window.
     ensemble : bool
-        Whether the runs that test a window are averaged as one model; otherwise seed by seed.
+        True averages all runs that test a window as one model; False scores seed by seed.
     """
-    groups = _groups(runs, ensemble)
+    predictor: Predictor = partial(predict, models, corpus, prepared)
+    runs = [run for model in models for run in model.runs]
+    return score_predictions(predictor, runs, corpus, conditions, n_bins, keep, ensemble)
+
+
+def score_predictions(
+    predictor: Predictor,
+    runs: Sequence[Run],
+    corpus: Corpus,
+    conditions: Sequence[Condition],
+    n_bins: int,
+    keep: Collection[Condition] = (),
+    ensemble: bool = False,
+) -> Evaluated:
+    """Score predictions of any source; see `score` for the other parameters.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    runs : sequence of Run
+        Fold and seed of each of the predictor's runs.
+    """
+    groups = _run_groups(runs, ensemble)
     codes, n_subjects = subject_codes(corpus)
-    alone = _alone(read, corpus)
-    tested: dict[Condition, Tested] = {}
+    confidences = _single_sensor_confidence(predictor, corpus)
+    pooled: dict[Condition, PooledPredictions] = {}
     sums: list[list[Sums]] = []
-    for condition in asked:
-        readings = read(condition)
-        item = _test(readings, groups)
-        bolder = _gather(_bolder(condition, readings, alone, runs, corpus), groups)
-        sums.append([_sums(item, bolder, z, condition, corpus, n_bins) for z in range(len(groups))])
-        if condition in keep or condition == asked[0] or _contested(condition):
-            tested[condition] = item
-    stacked = {
-        name: np.stack([np.stack([of_seed[name] for of_seed in item]) for item in sums])
-        for name in sums[0][0]
-    }
-    contests = {
-        name: _ranked(entries, codes, n_subjects)
-        for name, entries in _contests(tested, asked[0], corpus).items()
-    }
+    for condition in conditions:
+        predictions = predictor(condition)
+        item = _pool_runs(predictions, groups)
+        bolder = _bolder(condition, predictions, confidences, runs, corpus)
+        sums.append(
+            _condition_sums(item, _mean_over_runs(bolder, groups), condition, corpus, n_bins)
+        )
+        # Memory: window-wise predictions are kept only where something reads them later.
+        if condition in keep or condition == conditions[0] or is_used(condition):
+            pooled[condition] = item
+    tasks = detection_tasks(pooled, conditions[0], corpus)
     return Evaluated(
-        list(asked),
+        list(conditions),
         list(corpus.modalities),
         sorted(corpus.index["subject"].unique().to_list()),
         [0] if ensemble else sorted({run.seed for run in runs}),
-        stacked,
-        contests,
-        {condition: tested[condition] for condition in keep},
+        {
+            name: np.stack([np.stack([seed[name] for seed in seeds]) for seeds in sums])
+            for name in sums[0][0]
+        },
+        {name: count_by_subject(scores, codes, n_subjects) for name, scores in tasks.items()},
+        {condition: pooled[condition] for condition in keep},
     )
 
 
 def subject_codes(corpus: Corpus) -> tuple[NDArray[np.int64], int]:
-    """Return each window's subject as a number in the order of their sorted names, and how many."""
+    """Return each window's subject as its position among the sorted names, and their number."""
     names, codes = np.unique(corpus.index["subject"].to_numpy(), return_inverse=True)
     return codes, len(names)
 
 
-def _groups(runs: Sequence[Run], ensemble: bool) -> list[list[int]]:
-    """Return the runs, by number, whose readings of a window are averaged."""
+def _run_groups(runs: Sequence[Run], ensemble: bool) -> list[list[int]]:
+    """Return the positions of the runs whose predictions for a window are averaged."""
     if ensemble:
         return [list(range(len(runs)))]
     seeds = sorted({run.seed for run in runs})
     return [[number for number, run in enumerate(runs) if run.seed == seed] for seed in seeds]
 
 
-def _gather(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Array:
-    """Average readings (R, N, ...) over the runs of each group that have them: (Z, N, ...)."""
-    result = []
+def _mean_over_runs(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Array:
+    """Average (R, N, ...) over the finite values of each group of runs: (Z, N, ...)."""
+    means = []
     for group in groups:
-        known = np.isfinite(values[group])
-        total = np.where(known, values[group], 0.0).sum(0, dtype=np.float64)
-        with np.errstate(invalid="ignore"):
-            result.append(total / known.sum(0))
-    return np.stack(result)
+        finite = np.isfinite(values[group])
+        # Double precision: the sum of many float32 would lose digits.
+        total = np.where(finite, values[group], 0.0).sum(0, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no run predicts this window
+            means.append(total / finite.sum(0))
+    return np.stack(means)
 
 
-def _test(readings: Predictions, groups: Sequence[Sequence[int]]) -> Tested:
-    told = {name: values for name, values in vars(readings).items() if name != "logits"}
-    probability = softmax(readings.logits.astype(np.float64), -1)
-    return Tested(
-        _gather(probability, groups),
-        **{name: _gather(values, groups) for name, values in told.items()},
+def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> PooledPredictions:
+    """Average the runs' predictions; probabilities are averaged, not logits."""
+    outputs = {name: values for name, values in vars(predictions).items() if name != "logits"}
+    probability = softmax(predictions.logits.astype(np.float64), -1)
+    return PooledPredictions(
+        _mean_over_runs(probability, groups),
+        **{name: _mean_over_runs(values, groups) for name, values in outputs.items()},
     )
 
 
-def _alone(read: Reader, corpus: Corpus) -> dict[str, NDArray[Any]]:
-    """Return how certain each run is of each window by one modality alone, each (R, N)."""
+def _single_sensor_confidence(predictor: Predictor, corpus: Corpus) -> dict[str, NDArray[Any]]:
+    """Return each run's confidence (R, N) in each window from one modality alone.
+
+    Validation subjects are included because they lend their windows to mismatches.
+    """
+    roles = ("validation", "test")
     return {
-        name: softmax(read(Condition(SUBSET, (name,)), ("validation", "test")).logits, -1).max(-1)
+        name: softmax(predictor(Condition(SUBSET, (name,)), roles).logits, -1).max(-1)
         for name in corpus.modalities
     }
 
 
 def _bolder(
     condition: Condition,
-    readings: Predictions,
-    alone: Mapping[str, NDArray[Any]],
+    predictions: Predictions,
+    confidences: Mapping[str, NDArray[Any]],
     runs: Sequence[Run],
     corpus: Corpus,
 ) -> NDArray[Any]:
-    """Return where the fused reading of a conflict is more certain than its most certain sensor.
+    """Return where the fused prediction is more confident than the most confident sensor alone.
 
     Returns
     -------
     ndarray, shape (R, N)
-        1 or 0; NaN for all conditions but conflicts.
+        1 or 0; NaN for all conditions but mismatches.
     """
-    fused = softmax(readings.logits, -1).max(-1)
+    fused = softmax(predictions.logits, -1).max(-1)
     if condition.kind != CONFLICT:
         return np.full_like(fused, np.nan)
     best = np.full_like(fused, -np.inf)
     for number, run in enumerate(runs):
         shown = show(condition, corpus, run.fold)
-        for name, certainty in alone.items():
+        for name, confidence in confidences.items():
+            # The mismatched sensor's confidence is that of the window it comes from.
             rows = shown.rows.get(name, slice(None))
-            best[number] = np.fmax(best[number], certainty[number, rows])
+            best[number] = np.fmax(best[number], confidence[number, rows])
     return np.where(np.isfinite(fused), fused > best + ROUNDING, np.nan)
 
 
-def _sums(
-    tested: Tested, bolder: Array, z: int, condition: Condition, corpus: Corpus, n_bins: int
-) -> Sums:
-    """Return the sums (S, ...) of one seed.
-
-    ``told`` holds pairs of a number of windows and a total over them, along its last axis: of
-    vacuity, of coherence, of conflicts in which the guilty modality is the least reliable
-    (`_named`), and of those in which the fused reading is the boldest (`_bolder`).
-    """
+def _condition_sums(
+    pooled: PooledPredictions, bolder: Array, condition: Condition, corpus: Corpus, n_bins: int
+) -> list[Sums]:
+    """Return the sums (S, ...) of one condition, one dict per seed."""
     codes, n_subjects = subject_codes(corpus)
-    sums = subject_sums(
-        tested.probability[z],
-        tested.affect_mean[z],
-        corpus.target.astype(np.float64),
-        corpus.affect.astype(np.float64),
-        codes,
-        n_subjects,
-        n_bins,
-    )
-    told = np.zeros((n_subjects, 4, 2))
-    named = _named(tested.reliability[z], condition, corpus)
-    for place, values in enumerate((tested.vacuity[z], tested.coherence[z], named, bolder[z])):
-        known = np.isfinite(values) & np.isfinite(tested.probability[z]).all(1)
-        np.add.at(told[:, place, 0], codes[known], 1)
-        np.add.at(told[:, place, 1], codes[known], values[known])
-    return {**sums, "told": told}
+    result = []
+    for z in range(len(pooled.probability)):
+        sums = subject_sums(
+            pooled.probability[z],
+            pooled.affect_mean[z],
+            corpus.target.astype(np.float64),
+            corpus.affect.astype(np.float64),
+            codes,
+            n_subjects,
+            n_bins,
+        )
+        named = _named(pooled.reliability[z], condition, corpus)
+        values = np.stack([pooled.vacuity[z], pooled.coherence[z], named, bolder[z]])
+        predicted = np.isfinite(pooled.probability[z]).all(1)
+        result.append({**sums, "told": _counts_and_totals(values, predicted, codes, n_subjects)})
+    return result
+
+
+def _counts_and_totals(
+    values: Array, predicted: NDArray[np.bool_], codes: NDArray[np.int64], n_subjects: int
+) -> Array:
+    """Return the number and the total of the finite values (Q, N) per subject: (S, Q, 2)."""
+    result = np.zeros((n_subjects, len(values), 2))
+    for place, row in enumerate(values):
+        counted = np.isfinite(row) & predicted
+        np.add.at(result[:, place, 0], codes[counted], 1)
+        np.add.at(result[:, place, 1], codes[counted], row[counted])
+    return result
 
 
 def _named(reliability: Array, condition: Condition, corpus: Corpus) -> Array:
-    """Return 1 where the guilty modality has the least reliability of those available, else 0.
+    """Return 1 where the mismatched modality is the least reliable of those available, else 0.
 
-    A tie counts in parts. NaN for all conditions but conflicts, and where no reliability is told.
+    A tie of n counts 1/n. NaN for all conditions but mismatches, and where a method returns no
+    reliability.
     """
     if condition.kind != CONFLICT:
         return np.full(len(reliability), np.nan)
-    guilty = corpus.modalities.index(condition.modalities[0])
-    shown = np.where(corpus.available, reliability, np.inf)
-    least = shown == shown.min(1, keepdims=True)
-    named = least[:, guilty] / np.maximum(least.sum(1), 1)
-    return np.where(np.isfinite(reliability[:, guilty]), named, np.nan)
+    mismatched = corpus.modalities.index(condition.modalities[0])
+    candidates = np.where(corpus.available, reliability, np.inf)
+    least = candidates == candidates.min(1, keepdims=True)
+    share = least[:, mismatched] / np.maximum(least.sum(1), 1)
+    return np.where(np.isfinite(reliability[:, mismatched]), share, np.nan)
 
 
-def _contested(condition: Condition) -> bool:
-    faulty = condition.severity == FAULT and condition.kind not in (DESYNC, MISSING)
-    return faulty or condition.kind in (CONFLICT, EVERYTHING)
-
-
-Entry = tuple[Array, bool, NDArray[np.int64]]
-
-
-def _contests(
-    tested: Mapping[Condition, Tested], full: Condition, corpus: Corpus
-) -> dict[str, list[Entry]]:
-    """Return what scores have to tell apart: lists of (scores (Z, n), positive, rows (n,)).
-
-    ``guilty`` and ``guilty_<m>``: ``1 - reliability`` of the modality that shows somebody else,
-    against that of the other available modalities of the same windows and of all available
-    modalities of the same windows without a conflict. ``faulty`` and ``faulty_<m>``: the same for
-    the modality that is corrupted at the highest severity. ``incoherence``: ``1 - coherence`` of
-    windows with a conflict against the same windows without. ``out_of_distribution``: vacuity of
-    windows with all modalities corrupted against the same windows clean.
-    """
-    clean = tested[full]
-    found: dict[str, list[Entry]] = {}
-    for condition, item in tested.items():
-        rows = np.flatnonzero(np.isfinite(item.probability).all((0, 2)))
-        if condition.kind == EVERYTHING:
-            found.setdefault("out_of_distribution", []).extend(
-                [(item.vacuity[:, rows], True, rows), (clean.vacuity[:, rows], False, rows)]
-            )
-        elif _contested(condition):
-            (name,) = condition.modalities
-            kind = "guilty" if condition.kind == CONFLICT else "faulty"
-            entries = _accused(item, clean, name, rows, corpus)
-            found.setdefault(kind, []).extend(entries)
-            found.setdefault(f"{kind}_{name}", []).extend(entries)
-        if condition.kind == CONFLICT:
-            found.setdefault("incoherence", []).extend(
-                [
-                    (1 - item.coherence[:, rows], True, rows),
-                    (1 - clean.coherence[:, rows], False, rows),
-                ]
-            )
-    return found
-
-
-def _accused(
-    item: Tested, clean: Tested, guilty: str, rows: NDArray[np.int64], corpus: Corpus
-) -> list[Entry]:
-    column = corpus.modalities.index(guilty)
-    rows = rows[corpus.available[rows, column] & (corpus.available[rows].sum(1) > 1)]
-    entries: list[Entry] = []
-    for m in range(len(corpus.modalities)):
-        there = rows[corpus.available[rows, m]]
-        entries.append((1 - item.reliability[:, there, m], m == column, there))
-        entries.append((1 - clean.reliability[:, there, m], False, there))
-    return entries
-
-
-def _ranked(entries: Sequence[Entry], codes: NDArray[np.int64], n_subjects: int) -> Array:
-    """Return the `ranking` (Z, S, G, 2) of a contest's scores; windows without one are left out."""
-    scores = np.concatenate([score for score, _, _ in entries], axis=1)
-    positive = np.concatenate([np.full(len(rows), flag) for _, flag, rows in entries])
-    owner = codes[np.concatenate([rows for _, _, rows in entries])]
-    known = np.isfinite(scores)
-    return np.stack(
-        [
-            ranking(of_seed[k], positive[k], owner[k], n_subjects)
-            for of_seed, k in zip(scores, known, strict=True)
-        ]
-    )
-
-
-def score_table(method: str, evaluated: Evaluated, corpus: Corpus) -> pl.DataFrame:
-    """Return the `Scores` of a method: every metric of every test subject."""
-    tests = corpus.splits.filter(pl.col("role") == "test")
-    fold = dict(tests.select("subject", "fold").iter_rows())
-    seeds, subjects = evaluated.seeds, evaluated.subjects
-    each = pl.DataFrame(
-        {
-            "seed": np.repeat(seeds, len(subjects)),
-            "fold": [fold[subject] for subject in subjects] * len(seeds),
-            "subject": subjects * len(seeds),
-        }
-    )
-    parts = []
-    for c, condition in enumerate(evaluated.conditions):
-        where = {
-            "method": method,
-            "condition": condition.kind,
-            "modalities": "+".join(condition.modalities),
-            "severity": condition.severity,
-        }
-        found = _measures({name: values[c] for name, values in evaluated.sums.items()})
-        parts += [
-            each.with_columns(
-                metric=pl.lit(metric),
-                value=pl.Series(values.ravel()).fill_nan(None),
-                **{name: pl.lit(value) for name, value in where.items()},
-            )
-            for metric, values in found.items()
-        ]
-    types = {name: column.dtype.type for name, column in Scores.to_schema().columns.items()}
-    return pl.concat(parts).select(*types).cast(types)
-
-
-def _measures(sums: Sums) -> dict[str, Array]:
-    told = np.moveaxis(sums["told"], -2, 0)
+def sums_to_metrics(sums: Sums) -> dict[str, Array]:
+    """Return `metrics.measures` and the `WINDOW_MEANS` of pooled sums."""
+    counts_and_totals = np.moveaxis(sums["told"], -2, 0)
     with np.errstate(invalid="ignore"):
-        means = dict(
-            zip(
-                ("vacuity", "coherence", "named", "bolder"),
-                told[..., 1] / told[..., 0],
-                strict=True,
-            )
-        )
-    return {**measures(sums), **means}
+        means = counts_and_totals[..., 1] / counts_and_totals[..., 0]
+    return {**measures(sums), **dict(zip(WINDOW_MEANS, means, strict=True))}
 
 
 @dataclass(frozen=True)
@@ -430,14 +341,19 @@ class Resampled:
     modalities : list of str
     scores : dict of str to ndarray, shape (W, C)
         Mean over seeds, for W weights.
-    contests : dict of str to ndarray, shape (W,)
-        Area under the ROC curve of each of `_contests`.
+    detections : dict of str to ndarray, shape (W,)
+        Area under the ROC curve of each detection task.
     """
 
     conditions: list[Condition]
     modalities: list[str]
     scores: dict[str, Array]
-    contests: dict[str, Array]
+    detections: dict[str, Array]
+
+
+def resample(evaluated: Evaluated, n_resamples: int) -> Resampled:
+    """Resample the subjects of a method; row 0 of every result is the sample itself."""
+    return resampled(evaluated, subject_weights(len(evaluated.subjects), n_resamples))
 
 
 def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
@@ -445,90 +361,17 @@ def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
 
     Parameters
     ----------
+    evaluated : Evaluated
     weights : ndarray, shape (W, S)
-        `statistics.subject_weights`; the unit matrix gives each subject alone.
+        `resampling.subject_weights`; the unit matrix gives each subject alone.
     """
     columns = []
-    for c in range(len(evaluated.conditions)):  # one at a time, to bound memory
-        pooled = pool({n: values[c] for n, values in evaluated.sums.items()}, weights, axis=1)
-        columns.append({name: values.mean(-1) for name, values in _measures(pooled).items()})
+    for c in range(len(evaluated.conditions)):  # one condition at a time, to bound memory
+        sums = pool({n: values[c] for n, values in evaluated.sums.items()}, weights, axis=1)
+        columns.append({name: values.mean(-1) for name, values in sums_to_metrics(sums).items()})
     scores = {name: np.stack([column[name] for column in columns], 1) for name in columns[0]}
-    contests = {
+    detections = {
         name: auroc(np.tensordot(weights, counts, (1, 1))).mean(-1)
-        for name, counts in evaluated.contests.items()
+        for name, counts in evaluated.detections.items()
     }
-    return Resampled(evaluated.conditions, evaluated.modalities, scores, contests)
-
-
-def window_table(tested: Tested, corpus: Corpus) -> pl.DataFrame:
-    """Return what a model says of every test window, complete and clean, mean over seeds."""
-    probability = tested.probability.mean(0)
-    scored = np.isfinite(probability).all(1)
-    classes = np.array(corpus.classes)
-    fold = corpus.splits.filter(pl.col("role") == "test").select("subject", "fold")
-    known = np.all(np.isfinite(corpus.target), axis=1)
-    leading = classes[np.where(known, np.nan_to_num(corpus.target).argmax(1), 0)]
-    columns: dict[str, Any] = {
-        "actual": [str(name) if k else None for name, k in zip(leading, known, strict=True)],
-        "predicted": [str(name) for name in classes[np.nan_to_num(probability).argmax(1)]],
-        "confidence": probability.max(1),
-        **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
-        "vacuity": tested.vacuity.mean(0),
-        "coherence": tested.coherence.mean(0),
-        "verdict": _verdicts(tested, corpus),
-        **{
-            f"reliability_{name}": np.where(
-                corpus.available[:, m], tested.reliability.mean(0)[:, m], np.nan
-            )
-            for m, name in enumerate(corpus.modalities)
-        },
-    }
-    for number, name in enumerate(AFFECT):
-        if np.isfinite(corpus.affect[:, number]).any():
-            columns[f"predicted_{name}"] = tested.affect_mean.mean(0)[:, number]
-            columns[f"predicted_{name}_std"] = tested.affect_std.mean(0)[:, number]
-    table = pl.concat(
-        [
-            corpus.index.select("window", "session", "subject", "trial", "start_s", "end_s"),
-            pl.DataFrame(columns),
-            corpus.index.select(*AFFECT, "agreement"),
-        ],
-        how="horizontal",
-    ).with_columns(pl.col(pl.Float64).fill_nan(None))
-    return table.filter(scored).join(fold, on="subject", how="left", maintain_order="left")
-
-
-def _verdicts(tested: Tested, corpus: Corpus) -> list[str | None]:
-    """Say of every window which sensor is bad, or that the state is ambiguous, or neither.
-
-    Bad is the least reliable sensor if it is likelier at fault than not; ambiguous is a state
-    that coherent sensors together give no class even odds.
-    """
-    reliability = np.where(corpus.available, tested.reliability.mean(0), np.inf)
-    confidence = tested.probability.mean(0).max(1)
-    said: list[str | None] = []
-    for own, sure in zip(reliability, confidence, strict=True):
-        if np.isnan(own).any():
-            said.append(None)
-        elif own.min() < 0.5:
-            said.append(f"bad sensor: {corpus.modalities[int(own.argmin())]}")
-        else:
-            said.append("ambiguous state" if sure < 0.5 else "clear")
-    return said
-
-
-def reliability_table(evaluated: Evaluated) -> pl.DataFrame:
-    """Return confidence and accuracy per bin with all modalities, pooled over seeds."""
-    bins = evaluated.sums["bins"][0].sum((0, 1))
-    edges = np.linspace(0, 1, len(bins) + 1)
-    filled = bins[:, 0] > 0
-    count = np.maximum(bins[:, 0], 1)
-    return pl.DataFrame(
-        {
-            "from": edges[:-1],
-            "to": edges[1:],
-            "confidence": bins[:, 1] / count,
-            "accuracy": bins[:, 2] / count,
-            "predictions": bins[:, 0].astype(int),
-        }
-    ).filter(filled)
+    return Resampled(evaluated.conditions, evaluated.modalities, scores, detections)

@@ -1,0 +1,144 @@
+"""Evaluate every trained method of a project on the same windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from rich.console import Console
+
+from consilience.core.files import atomic_folder, atomic_path, write_json
+from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
+from consilience.evaluation.metrics import Array
+from consilience.evaluation.predict import load_bundle, prepare_windows
+from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
+from consilience.evaluation.summary import short_table
+from consilience.evaluation.tables import plot_tables, score_table, window_table
+from consilience.project import Project
+from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.tables import Scores, write_table
+from consilience.windows.conditions import conditions
+from consilience.windows.store import Corpus, load_corpus
+
+DEFAULT_METHOD = "coherence_transfer"  # the first method if it was not trained
+REFERENCE_METHOD = "concat"  # its errors are the unit of the corruption error
+LEADS = ("all", "grid", "grid_nll", "grid_ece", "grid_aurc")  # also given as differences
+
+
+class Evaluation(NamedTuple):
+    """Scores of several methods on one corpus.
+
+    Attributes
+    ----------
+    default : str
+        The method whose predictions are listed window by window.
+    metrics : dict of method to (dict of metric to float)
+        With the ends of the 95 % intervals, ``<metric>_low`` and ``<metric>_high``.
+    scores : polars.DataFrame
+        `Scores`.
+    windows : polars.DataFrame
+        `tables.window_table` of the default method.
+    plots : dict of str to polars.DataFrame
+        `tables.plot_tables`.
+    """
+
+    default: str
+    metrics: dict[str, dict[str, float]]
+    scores: pl.DataFrame
+    windows: pl.DataFrame
+    plots: dict[str, pl.DataFrame]
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.json``, ``scores.parquet``, ``windows.parquet`` and ``plots/*.csv``."""
+        with atomic_folder(folder) as aside:
+            write_json(aside / "metrics.json", self.metrics)
+            write_table(aside / "scores.parquet", self.scores, Scores)
+            with atomic_path(aside / "windows.parquet") as path:
+                self.windows.write_parquet(path)
+            for name, table in self.plots.items():
+                with atomic_path(aside / "plots" / f"{name}.csv") as path:
+                    table.write_csv(path, float_precision=6)
+
+
+def evaluate(project: Project) -> None:
+    """Evaluate every method of a project, write ``data/evaluation`` and print a short table.
+
+    Parameters
+    ----------
+    project : Project
+        With windows and models.
+    """
+    corpus = load_corpus(project.windows)
+    bundles = {method: project.model(method) for method in project.content["methods"]}
+    evaluation = evaluate_models(corpus, bundles, project.section(RobustnessParams))
+    evaluation.write(project.evaluation)
+    Console().print(short_table(evaluation.metrics, len(corpus.classes), evaluation.default))
+
+
+def evaluate_models(
+    corpus: Corpus, bundles: Mapping[str, Path], params: RobustnessParams
+) -> Evaluation:
+    """Score trained models under every condition that the corpus allows.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    bundles : mapping of method to Path
+        Folders with ``model.safetensors`` and ``card.json``, at least one.
+    params : RobustnessParams
+
+    Raises
+    ------
+    ConsilienceError
+        If a bundle is missing or does not match the corpus.
+    """
+    tested = conditions(corpus)
+    prepared = prepare_windows(corpus, tested)
+    evaluated: dict[str, Evaluated] = {}
+    resampled: dict[str, Resampled] = {}
+    scores: list[pl.DataFrame] = []
+    for method, bundle in bundles.items():
+        model = load_bundle(bundle, prepared)
+        evaluated[method] = score(
+            [model], corpus, prepared, tested, params.calibration_bins, keep=tested[:1]
+        )
+        scores.append(score_table(method, evaluated[method], corpus))
+        resampled[method] = resample(evaluated[method], params.bootstrap)
+    default = DEFAULT_METHOD if DEFAULT_METHOD in bundles else next(iter(bundles))
+    windows = window_table(evaluated[default].predictions[tested[0]], corpus)
+    return Evaluation(
+        default,
+        _metrics(_summaries(resampled), default),
+        pl.concat(scores),
+        windows,
+        plot_tables(evaluated, resampled, windows),
+    )
+
+
+def _summaries(resampled: Mapping[str, Resampled]) -> dict[str, dict[str, Array]]:
+    """Return `aggregate.summary` of every method, with the corruption error where possible."""
+    summaries = {method: summary(scores) for method, scores in resampled.items()}
+    if "noise" in summaries.get(REFERENCE_METHOD, {}):
+        reference = resampled[REFERENCE_METHOD]
+        for method, scores in resampled.items():
+            summaries[method]["corruption_error"] = corruption_error(scores, reference)
+    return summaries
+
+
+def _metrics(
+    summaries: Mapping[str, Mapping[str, Array]], default: str
+) -> dict[str, dict[str, float]]:
+    """Return every figure with its interval, and the default method's lead over each other."""
+    metrics = {method: with_intervals(own, list(own)) for method, own in summaries.items()}
+    for method, values in summaries.items():
+        if method != default:
+            # Differences are resampled as such: their interval is narrower than the methods' own.
+            leads = {
+                f"{name}_over_{method}": summaries[default][name] - values[name]
+                for name in LEADS
+                if name in values
+            }
+            metrics[default] |= with_intervals(leads, list(leads))
+    return metrics

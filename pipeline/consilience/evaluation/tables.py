@@ -1,0 +1,226 @@
+"""Tables of an evaluation: scores, windows, and the data behind every plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from consilience.evaluation.aggregate import by_kind
+from consilience.evaluation.detection import PooledPredictions
+from consilience.evaluation.resampling import interval
+from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
+from consilience.schema.tables import AFFECT, Scores
+from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET
+from consilience.windows.store import Corpus
+
+BAD_SENSOR = 0.5  # reliability below which a sensor is more probably at fault than not
+AMBIGUOUS = 0.5  # confidence below which no class has even odds
+
+
+def score_table(method: str, evaluated: Evaluated, corpus: Corpus) -> pl.DataFrame:
+    """Return the `Scores` of a method: every metric of every test subject."""
+    tests = corpus.splits.filter(pl.col("role") == "test")
+    fold = dict(tests.select("subject", "fold").iter_rows())
+    seeds, subjects = evaluated.seeds, evaluated.subjects
+    rows = pl.DataFrame(
+        {
+            "seed": np.repeat(seeds, len(subjects)),
+            "fold": [fold[subject] for subject in subjects] * len(seeds),
+            "subject": subjects * len(seeds),
+        }
+    )
+    blocks = []
+    for c, condition in enumerate(evaluated.conditions):
+        constants = {
+            "method": method,
+            "condition": condition.kind,
+            "modalities": "+".join(condition.modalities),
+            "severity": condition.severity,
+        }
+        metrics = sums_to_metrics({name: values[c] for name, values in evaluated.sums.items()})
+        blocks += [
+            rows.with_columns(
+                metric=pl.lit(metric),
+                value=pl.Series(values.ravel()).fill_nan(None),
+                **{name: pl.lit(value) for name, value in constants.items()},
+            )
+            for metric, values in metrics.items()
+        ]
+    types = {name: column.dtype.type for name, column in Scores.to_schema().columns.items()}
+    return pl.concat(blocks).select(*types).cast(types)
+
+
+def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame:
+    """Return a method's prediction for every test window, complete and clean, mean over seeds."""
+    probability = predictions.probability.mean(0)
+    fold = corpus.splits.filter(pl.col("role") == "test").select("subject", "fold")
+    columns: dict[str, Any] = {
+        "actual": _actual_classes(corpus),
+        "predicted": [corpus.classes[k] for k in np.nan_to_num(probability).argmax(1)],
+        "confidence": probability.max(1),
+        **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
+        "vacuity": predictions.vacuity.mean(0),
+        "coherence": predictions.coherence.mean(0),
+        "verdict": _verdicts(predictions, corpus),
+        **{
+            f"reliability_{name}": np.where(
+                corpus.available[:, m], predictions.reliability.mean(0)[:, m], np.nan
+            )
+            for m, name in enumerate(corpus.modalities)
+        },
+    }
+    for number, name in enumerate(AFFECT):
+        if np.isfinite(corpus.affect[:, number]).any():
+            columns[f"predicted_{name}"] = predictions.affect_mean.mean(0)[:, number]
+            columns[f"predicted_{name}_std"] = predictions.affect_std.mean(0)[:, number]
+    table = pl.concat(
+        [
+            corpus.index.select("window", "session", "subject", "trial", "start_s", "end_s"),
+            pl.DataFrame(columns),
+            corpus.index.select(*AFFECT, "agreement"),
+        ],
+        how="horizontal",
+    ).with_columns(pl.col(pl.Float64).fill_nan(None))
+    predicted = np.isfinite(probability).all(1)
+    return table.filter(predicted).join(fold, on="subject", how="left", maintain_order="left")
+
+
+def _actual_classes(corpus: Corpus) -> list[str | None]:
+    """Return the most probable class of every window's soft label; None without a label."""
+    labelled = np.all(np.isfinite(corpus.target), axis=1)
+    leading = np.nan_to_num(corpus.target).argmax(1)
+    return [
+        corpus.classes[k] if has_label else None
+        for k, has_label in zip(leading, labelled, strict=True)
+    ]
+
+
+def _verdicts(predictions: PooledPredictions, corpus: Corpus) -> list[str | None]:
+    """Return for every window which sensor is bad, or that the state is ambiguous, or neither.
+
+    Bad is the least reliable sensor if its reliability is below `BAD_SENSOR`. Ambiguous is a
+    window whose sensors are all reliable and whose confidence is below `AMBIGUOUS`.
+    """
+    reliability = np.where(corpus.available, predictions.reliability.mean(0), np.inf)
+    confidence = predictions.probability.mean(0).max(1)
+    verdicts: list[str | None] = []
+    for sensors, certainty in zip(reliability, confidence, strict=True):
+        if np.isnan(sensors).any():  # the method returns no reliability
+            verdicts.append(None)
+        elif sensors.min() < BAD_SENSOR:
+            verdicts.append(f"bad sensor: {corpus.modalities[int(sensors.argmin())]}")
+        else:
+            verdicts.append("ambiguous state" if certainty < AMBIGUOUS else "clear")
+    return verdicts
+
+
+def reliability_table(evaluated: Evaluated) -> pl.DataFrame:
+    """Return confidence and accuracy per bin with all modalities, pooled over seeds."""
+    bins = evaluated.sums["bins"][0].sum((0, 1))
+    edges = np.linspace(0, 1, len(bins) + 1)
+    filled = bins[:, 0] > 0
+    count = np.maximum(bins[:, 0], 1)
+    return pl.DataFrame(
+        {
+            "from": edges[:-1],
+            "to": edges[1:],
+            "confidence": bins[:, 1] / count,
+            "accuracy": bins[:, 2] / count,
+            "predictions": bins[:, 0].astype(int),
+        }
+    ).filter(filled)
+
+
+def accuracy_table(resampled: Mapping[str, Resampled]) -> pl.DataFrame:
+    """Return balanced accuracy with its 95 % interval by method and condition."""
+    rows = []
+    for method, scores in resampled.items():
+        for number, condition in enumerate(scores.conditions):
+            estimate, low, high = interval(scores.scores["balanced_accuracy"][:, number])
+            rows.append(
+                {
+                    "method": method,
+                    "condition": condition.kind,
+                    "modalities": "+".join(condition.modalities),
+                    "n_modalities": len(condition.modalities),
+                    "severity": condition.severity,
+                    "balanced_accuracy": estimate,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def noise_table(accuracies: pl.DataFrame) -> pl.DataFrame:
+    """Return the accuracy curve of every modality and kind of corruption, from severity 0.
+
+    Parameters
+    ----------
+    accuracies : polars.DataFrame
+        Of `accuracy_table`.
+    """
+    full = pl.col("n_modalities") == pl.col("n_modalities").max()
+    clean = accuracies.filter(pl.col("condition") == SUBSET).filter(full)
+    not_a_corruption = [SUBSET, CONFLICT, MISSING, EVERYTHING]
+    noise = accuracies.filter(~pl.col("condition").is_in(not_a_corruption))
+    kinds = noise.select("modalities", "condition").unique(maintain_order=True)
+    # Severity 0 of every curve is the same clean condition.
+    clean = clean.drop("modalities", "condition").join(kinds, how="cross").select(noise.columns)
+    return (
+        pl.concat([clean, noise])
+        .drop("n_modalities")
+        .rename({"modalities": "modality", "condition": "kind"})
+        .sort("method", "modality", "kind", "severity", maintain_order=True)
+    )
+
+
+def kind_table(resampled: Mapping[str, Resampled]) -> pl.DataFrame:
+    """Return the estimates of `aggregate.by_kind` by method, modality and kind of corruption."""
+    return pl.DataFrame(
+        [
+            {"method": method, "modality": modality, "kind": kind}
+            | {name: float(values[0]) for name, values in metrics.items()}
+            for method, scores in resampled.items()
+            for (modality, kind), metrics in by_kind(scores).items()
+        ]
+    )
+
+
+def plot_tables(
+    evaluated: Mapping[str, Evaluated],
+    resampled: Mapping[str, Resampled],
+    windows: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Return the tables behind the plots, by name of their CSV file.
+
+    Parameters
+    ----------
+    evaluated, resampled : mapping of method to scores
+    windows : polars.DataFrame
+        `window_table` of the method whose confusions are plotted.
+    """
+    accuracies = accuracy_table(resampled)
+    of_kind = {
+        kind: accuracies.filter(pl.col("condition") == kind).drop("condition")
+        for kind in (SUBSET, CONFLICT, MISSING)
+    }
+    return {
+        "subsets": of_kind[SUBSET].drop("severity").rename({"modalities": "subset"}),
+        "noise": noise_table(accuracies),
+        "kinds": kind_table(resampled),
+        "conflicts": of_kind[CONFLICT]
+        .drop("severity", "n_modalities")
+        .rename({"modalities": "modality"}),
+        "missing": of_kind[MISSING].drop("modalities", "n_modalities"),
+        "reliability": pl.concat(
+            [
+                reliability_table(scores).insert_column(0, pl.lit(method).alias("method"))
+                for method, scores in evaluated.items()
+            ]
+        ),
+        "confusion": windows.select("actual", "predicted").drop_nulls(),
+    }
