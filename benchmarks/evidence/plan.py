@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
 
 from benchmarks.evidence.scenarios import Scenario
 from consilience.core import registry
@@ -214,7 +214,7 @@ def load(path: Path) -> Plan:
     if not path.is_file():
         raise ConsilienceError("there is no plan of experiments", str(path))
     try:
-        plan = Plan.model_validate(yaml.safe_load(path.read_text()))
+        plan = Plan.model_validate(YAML(typ="safe").load(path.read_text()))
     except ValidationError as error:
         raise _refused(error, str(path)) from None
     for name in plan.entries:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from consilience import params
 from consilience.core.errors import ConsilienceError
@@ -89,7 +89,7 @@ def trained(make_project: Callable[[], ProjectCopy]) -> ProjectCopy:
     """Give a project with a model of four people, and recordings of one of them and two others."""
     project = make_project()
     project.configure(modalities=["eeg", "audio"])  # pictures take long to read
-    content = yaml.safe_load((project.folder / "params.yaml").read_text())
+    content = YAML(typ="safe").load((project.folder / "params.yaml").read_text())
     project.repro("train@hybrid")
 
     more = params.SynthesisParams(**{**content["synthesis"], "subjects": 6})

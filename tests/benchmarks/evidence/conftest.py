@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from consilience import params
 from consilience.schema.params.windows import SplitParams
@@ -103,7 +102,7 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["robustness"]["bootstrap"] = 100
     content["splits"] = folds.model_dump()
     (base / "small/params.yaml").write_text(params.document(content))
-    (base / "experiments.yaml").write_text(yaml.safe_dump(PLAN))
+    (base / "experiments.yaml").write_text(json.dumps(PLAN))
     return base
 
 

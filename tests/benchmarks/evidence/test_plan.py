@@ -1,8 +1,9 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from benchmarks.evidence import plan
 from benchmarks.evidence.claims import DEMO, FEW, NOISY, THREE, TWO
@@ -13,7 +14,7 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 
 EVIDENCE = Path(__file__).parents[3] / "benchmarks/evidence"
-CONTENT = yaml.safe_load((EVIDENCE / "experiments.yaml").read_text())
+CONTENT = YAML(typ="safe").load((EVIDENCE / "experiments.yaml").read_text())
 
 SMALL = {
     "corpora": {"demo": {"root": "data/raw/demo"}},
@@ -28,7 +29,7 @@ SMALL = {
 
 def write(folder: Path, **changes: object) -> Path:
     path = folder / "experiments.yaml"
-    path.write_text(yaml.safe_dump({**SMALL, **changes}))
+    path.write_text(json.dumps({**SMALL, **changes}))
     return path
 
 
@@ -133,7 +134,7 @@ def test_the_tables_look_for_experiments_that_are_planned(planned):
 
 
 def test_the_graph_names_files_that_exist():
-    stages = yaml.safe_load((EVIDENCE / "dvc.yaml").read_text())["stages"]
+    stages = YAML(typ="safe").load((EVIDENCE / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
         stage = stage.get("do", stage)
         folder = EVIDENCE / "demo" if "wdir" in stage else EVIDENCE

@@ -1,11 +1,11 @@
 """Tiny experiments, really run: one training an entry, shared by the tests of a module."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from benchmarks.evidence import (
     claims as lines,
@@ -44,7 +44,7 @@ def done(laboratory):
 
 def changed(base: Path, **entries: object) -> plan.Plan:
     path = base / "changed.yaml"
-    path.write_text(yaml.safe_dump({**PLAN, "entries": {**PLAN["entries"], **entries}}))
+    path.write_text(json.dumps({**PLAN, "entries": {**PLAN["entries"], **entries}}))
     return plan.load(path)
 
 

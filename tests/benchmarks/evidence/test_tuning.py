@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 
 from benchmarks.evidence import plan, runner, tables, tuning
 from consilience.core.files import write_json
@@ -34,7 +33,7 @@ TUNED = {
 
 def planned(base: Path) -> plan.Plan:
     path = base / "tuned.yaml"
-    path.write_text(yaml.safe_dump(TUNED))
+    path.write_text(json.dumps(TUNED))
     return plan.load(path)
 
 
