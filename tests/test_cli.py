@@ -22,7 +22,7 @@ def run(*arguments: str) -> str:
 def test_what_is_shown_can_be_pasted(name: str) -> None:
     shown = YAML(typ="safe").load(run("corruptions", name))
     model = registry.get("modalities", name).Params
-    assert model(**shown).corruptions.keys() == model.KNOWN.keys()
+    assert model(**shown).corruptions.keys() == model.CORRUPTION_KINDS.keys()
 
 
 def test_an_unknown_modality_is_told() -> None:

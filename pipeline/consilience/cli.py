@@ -53,7 +53,7 @@ def corruptions(
     modality: Annotated[str, typer.Argument(help="Name of a modality.")],
 ) -> None:
     """Show what can spoil a modality, as lines for its section of params.yaml."""
-    known = registry.get("modalities", modality).Params.KNOWN
+    known = registry.params("modalities", modality).CORRUPTION_KINDS
     typer.echo("corruptions:")
     for kind, corruption in known.items():
         typer.echo(f"  {kind}: {list(corruption.severities)} # {corruption.meaning}")

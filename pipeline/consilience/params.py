@@ -129,7 +129,7 @@ def defaults(
 
 def _known_to(modality: str, fields: dict[str, Any]) -> dict[str, Any]:
     """Return what a modality knows of a preset that may be meant for another reading."""
-    known = registry.get("modalities", modality).Params.model_fields
+    known = registry.params("modalities", modality).model_fields
     return {name: value for name, value in fields.items() if name in known}
 
 
@@ -168,7 +168,7 @@ def _typed(content: Any, where: str) -> Params:
         raise ConsilienceError("not a mapping of sections", where, "run 'consilience use demo'")
     plugins = {
         kind: {
-            name: validated(registry.get(kind, name).Params, fields or {}, where, (kind, name))
+            name: validated(registry.params(kind, name), fields or {}, where, (kind, name))
             for name, fields in content[kind].items()
         }
         for kind in ("modalities", "methods")

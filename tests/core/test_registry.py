@@ -95,5 +95,5 @@ def test_a_package_that_cannot_be_loaded_is_named(package):
 
 
 def test_without_the_package_there_is_no_such_modality():
-    with pytest.raises(ConsilienceError, match="there is no modality 'gaze'"):
+    with pytest.raises(ConsilienceError, match="unknown modality 'gaze'"):
         registry.get("modalities", "gaze")

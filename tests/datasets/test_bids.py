@@ -17,7 +17,7 @@ from consilience.datasets.base import bind_to_root
 from consilience.datasets.bids import dataset
 from consilience.ingest.catalog import build_catalog
 from consilience.ingest.ingest import _ingest_one
-from consilience.modalities.eeg import EegParams
+from consilience.modalities.params.eeg import EegParams
 from consilience.schema.tables import Annotations, Trials
 
 RUN = "sub-01/ses-1/eeg/sub-01_ses-1_task-film_run-01"

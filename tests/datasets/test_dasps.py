@@ -12,7 +12,8 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.ingest.check import check
-from consilience.modalities.eeg import EegParams, modality
+from consilience.modalities.eeg import modality
+from consilience.modalities.params.eeg import EegParams
 from consilience.readers.packet_counter import count, counted_times
 from consilience.schema.tables import Annotations, Trials
 from consilience.windows.splits import split

@@ -100,7 +100,7 @@ def test_changed_parameters_redo_all(corpus):
 
 def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus):
     corpus.ingest("noise")
-    known = {kind: known.severities for kind, known in modality.Params.KNOWN.items()}
+    known = {kind: known.severities for kind, known in modality.Params.CORRUPTION_KINDS.items()}
     corpus.ingest("all", corruptions=known)
     alone, beside = (
         read_arrays(corpus.folder / name / "01-01-01-01-01-01_face_au.npz")

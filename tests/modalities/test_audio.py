@@ -55,7 +55,7 @@ def test_names_and_frames_agree_with_the_rate() -> None:
     assert features.values.dtype == np.float32
     assert np.isfinite(features.values).all()
     assert len(set(features.names)) == len(features.names)
-    assert np.allclose(np.diff(features.times_s), 1 / modality.frame_rate_hz(PARAMS))
+    assert np.allclose(np.diff(features.times_s), 1 / PARAMS.frame_rate_hz)
     assert 0 < features.quality["quality"] <= 1
 
 
@@ -452,7 +452,7 @@ def test_real_recordings_give_sane_features(name: str) -> None:
 @pytest.mark.real_data
 @pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
 def test_speech_stays_where_it_was_when_noise_fills_the_pauses(kind: str) -> None:
-    params = AudioParams(corruptions={kind: PARAMS.KNOWN[kind].severities})
+    params = AudioParams(corruptions={kind: PARAMS.CORRUPTION_KINDS[kind].severities})
     signal = modality.read(DATA / REAL["RAVDESS FLAC"], None, params)
     noisy = modality.corrupt(signal, kind, 3, params, generator(kind))
     before, after = (

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from consilience.core import registry
 from consilience.core.seeds import generator
-from consilience.modalities.audio import AudioParams
+from consilience.modalities.params.audio import AudioParams
 from consilience.signals.burst_loss import bursts
 
 MODALITIES = registry.names("modalities")
@@ -16,17 +16,22 @@ MODALITIES = registry.names("modalities")
 
 def test_parts_of_modalities_are_no_modalities() -> None:
     assert {"audio", "upper_face_au"} < set(MODALITIES)
-    assert not {name for name in MODALITIES if name.startswith("_") or name == "base"}
+    assert not {name for name in MODALITIES if name.startswith("_")}
+    assert not {"base", "params", "settings", "single_channel"} & set(MODALITIES)
 
 
 @pytest.mark.parametrize("name", MODALITIES)
 def test_every_known_kind_can_be_asked_for_and_noise_is_by_default(name: str) -> None:
     model = registry.get("modalities", name).Params
     assert list(model().corruptions) == ["noise"]
-    everything = model(corruptions={kind: c.severities for kind, c in model.KNOWN.items()})
-    assert len(everything.variants) == 5 * len(model.KNOWN)
+    everything = model(
+        corruptions={kind: c.severities for kind, c in model.CORRUPTION_KINDS.items()}
+    )
+    assert len(everything.variants) == 5 * len(model.CORRUPTION_KINDS)
     assert everything.variants[:2] == ("noise_1", "noise_2")
-    assert all(kind in model.model_fields["corruptions"].description for kind in model.KNOWN)
+    assert all(
+        kind in model.model_fields["corruptions"].description for kind in model.CORRUPTION_KINDS
+    )
 
 
 def test_no_corruption_is_a_choice() -> None:
@@ -36,7 +41,7 @@ def test_no_corruption_is_a_choice() -> None:
 @pytest.mark.parametrize(
     ("corruptions", "said"),
     [
-        ({"hiss": (1, 2, 3, 4, 5)}, "no kind 'hiss'; known: noise, babble"),
+        ({"hiss": (1, 2, 3, 4, 5)}, "unknown kind 'hiss'; known: noise, babble"),
         ({"noise": (-5, 0, 5, 10, 20)}, "signal-to-noise ratio in dB must go from mild to hard"),
         ({"reverb": (0.2, 0.2, 0.7, 1.0, 1.5)}, "must go from mild to hard"),
         ({"packet_loss": (0.1, 0.2, 0.4, 0.8, 1.6)}, "must lie in 0 to 0.95"),

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.ecg import modality
-from consilience.modalities.single_channel import CORRUPTIONS, PeripheralParams
+from consilience.modalities.params.single_channel import CORRUPTIONS, SingleChannelParams
 from consilience.schema.tables import SEVERITIES
 from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 200
-PARAMS = PeripheralParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
+PARAMS = SingleChannelParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 
 
 def beat_times(rate_per_min: float, duration_s: float, jitter: float = 0.04) -> np.ndarray:
@@ -130,7 +130,7 @@ def write(path: Path, *labels: str) -> Path:
 def test_the_channel_is_found_by_its_name_or_the_parameter(tmp_path: Path) -> None:
     path = write(tmp_path / "a.edf", "Fp1", "ECG II", "chest")
     usual = modality.read(path, None, PARAMS)
-    chosen = modality.read(path, None, PeripheralParams(channel="chest"))
+    chosen = modality.read(path, None, SingleChannelParams(channel="chest"))
     assert (modality.probe(path, None).n_channels, usual.channels) == (1, ("ECG II",))
     assert chosen.channels == ("chest",)
     assert np.abs(usual.values - heart(80).values).max() < 1e-6
@@ -142,7 +142,7 @@ def test_a_file_without_it_names_the_parameter(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"modalities\.ecg\.channel; there are Fp1, chest"):
         modality.probe(path, None)
     with pytest.raises(RecordingError, match="no channel 'belly'"):
-        modality.read(path, None, PeripheralParams(channel="belly"))
+        modality.read(path, None, SingleChannelParams(channel="belly"))
 
 
 def examples(folder: Path) -> list[tuple[Path, str | None]]:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.eeg import EegParams, bad_channels, band_power, modality
+from consilience.modalities.eeg import bad_channels, band_power, modality
+from consilience.modalities.params.eeg import EegParams
 from consilience.readers.recording import rising_edges
 from consilience.signals.types import Signal
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from consilience.core.seeds import generator
 from consilience.modalities.eeg import modality as eeg
-from consilience.modalities.eeg_signal import EegSignalParams, modality, scaled
+from consilience.modalities.eeg_signal import modality, scaled
+from consilience.modalities.params.eeg_signal import EegSignalParams
 from consilience.signals.types import Signal
 
 CHANNELS = ("Fz", "Cz", "Pz", "Oz", "C3", "C4")
@@ -29,7 +30,7 @@ def test_frames_come_twice_as_fast_as_samples_of_a_window() -> None:
     assert np.diff(features.times_s) == pytest.approx(1 / 256)
     assert features.times_s[-1] == pytest.approx(12.0, abs=0.01)
     assert features.names == tuple(f"{name}_sd" for name in CHANNELS)
-    assert modality.frame_rate_hz(PARAMS) == 128
+    assert PARAMS.frame_rate_hz == 128
 
 
 def test_a_rhythm_is_where_and_when_it_was() -> None:
@@ -67,7 +68,7 @@ def test_frames_within_a_gap_are_missing() -> None:
 
 def test_it_reads_what_eeg_reads() -> None:
     assert modality.reads == eeg.name
-    assert set(PARAMS.KNOWN) == set(eeg.Params.KNOWN)
+    assert set(PARAMS.CORRUPTION_KINDS) == set(eeg.Params.CORRUPTION_KINDS)
     assert set(eeg.Params.model_fields) < set(EegSignalParams.model_fields)
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.face_au import CORRUPTIONS, FaceAuParams, modality
+from consilience.modalities.face_au import modality
 from consilience.modalities.lower_face_au import modality as lower_face
+from consilience.modalities.params.face_au import CORRUPTIONS, FaceAuParams
 from consilience.modalities.upper_face_au import modality as upper_face
 from consilience.signals.types import Signal
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from consilience.core.seeds import generator
-from consilience.modalities.gsr import GsrParams, modality
-from consilience.modalities.single_channel import CORRUPTIONS
+from consilience.modalities.gsr import modality
+from consilience.modalities.params.gsr import GsrParams
+from consilience.modalities.params.single_channel import CORRUPTIONS
 from consilience.schema.tables import SEVERITIES
 from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of

@@ -5,7 +5,8 @@ import pytest
 
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality as audio
-from consilience.modalities.log_mel import LogMelParams, modality
+from consilience.modalities.log_mel import modality
+from consilience.modalities.params.log_mel import LogMelParams
 from consilience.signals.types import Signal
 
 PARAMS = LogMelParams()
@@ -41,7 +42,7 @@ def test_lost_sound_is_missing() -> None:
 
 def test_it_reads_what_audio_reads_and_tells_its_encoder_how_large() -> None:
     assert modality.reads == audio.name
-    assert set(PARAMS.KNOWN) == set(audio.Params.KNOWN)
+    assert set(PARAMS.CORRUPTION_KINDS) == set(audio.Params.CORRUPTION_KINDS)
     chosen = LogMelParams(channels=5, layers=3).encoding
     encoder = modality.encoder(40, 7, 0.0, **chosen)
     assert [layer[0].out_channels for layer in encoder.layers] == [5, 5, 5]

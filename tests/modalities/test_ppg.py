@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.core.seeds import generator
+from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.ppg import modality
-from consilience.modalities.single_channel import PeripheralParams
 from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 
 RATE_HZ = 64  # as the Muse
-PARAMS = PeripheralParams()
+PARAMS = SingleChannelParams()
 
 
 def pulse(rate_per_min: float = 70, duration_s: float = 40, sign: int = 1) -> Signal:

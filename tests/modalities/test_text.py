@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.text import CORRUPTIONS, TextParams, modality
+from consilience.modalities.params.text import CORRUPTIONS, TextParams
+from consilience.modalities.text import APPLY, modality
 from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
 from consilience.signals.types import Signal
@@ -171,7 +172,7 @@ def test_corruptions_have_the_stated_share(kind: str) -> None:
     words = [f"w{number}" for number in range(200)]
     texts = np.array([" ".join(words)] * 20 if kind != "utterance_loss" else words, object)
     level = CORRUPTIONS[kind].severities[2]
-    spoilt = CORRUPTIONS[kind].apply(texts, level, generator(kind))
+    spoilt = APPLY[kind](texts, level, generator(kind))
     if kind == "word_loss":
         assert np.mean([len(t.split()) for t in spoilt]) == pytest.approx(
             200 * (1 - level), rel=0.1

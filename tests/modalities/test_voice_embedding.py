@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality as audio
-from consilience.modalities.voice_embedding import NAMES, VoiceEmbeddingParams, modality
+from consilience.modalities.params.voice_embedding import NETWORK_RATE_HZ, VoiceEmbeddingParams
+from consilience.modalities.voice_embedding import NAMES, modality
+from consilience.pretrained import speaker
 from consilience.pretrained.speaker import UNITS
 from consilience.signals.types import Signal
 
@@ -46,7 +48,7 @@ def test_loudness_does_not_matter_but_pitch_does() -> None:
 
 def test_it_hears_what_audio_hears() -> None:
     assert modality.suffixes == audio.suffixes
-    assert set(PARAMS.KNOWN) == set(audio.Params.KNOWN)
+    assert set(PARAMS.CORRUPTION_KINDS) == set(audio.Params.CORRUPTION_KINDS)
     noisy, again = (
         part.corrupt(buzz(150), "noise", 3, PARAMS, generator("noise"))
         for part in (modality, audio)
@@ -73,3 +75,7 @@ def test_takes_of_one_speaker_are_nearer_than_those_of_two(real_data: Path) -> N
 
     one, again, other = heard(3, 1), heard(3, 2), heard(4, 1)
     assert np.linalg.norm(one - again) < 0.7 * np.linalg.norm(one - other)
+
+
+def test_the_rate_of_the_light_parameters_is_the_networks() -> None:
+    assert speaker.RATE_HZ == NETWORK_RATE_HZ

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.modalities.video import VideoParams, modality
+from consilience.modalities.params.video import VideoParams
+from consilience.modalities.video import modality
 from consilience.pretrained import face_detector
 from consilience.pretrained.face_detector import CASCADE_CONFIDENCE, Sighting, look
 from consilience.schema.params.synthesis import SynthesisParams

@@ -18,7 +18,8 @@ from eeglabio.raw import export_set
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.eeg import EegParams, modality
+from consilience.modalities.eeg import modality
+from consilience.modalities.params.eeg import EegParams
 from consilience.readers import matlab
 from consilience.readers.recording import open_recording
 

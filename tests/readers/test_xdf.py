@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
-from consilience.modalities.eeg import EegParams, modality
+from consilience.modalities.eeg import modality
+from consilience.modalities.params.eeg import EegParams
 from consilience.readers import xdf
 
 MUSE = "muse2_sub-P{}_ses-S001_task-Default_run-001_eeg.xdf"

@@ -43,7 +43,8 @@ def test_an_unknown_section_is_an_error(content):
 
 def test_an_unknown_modality_lists_those_there_are(content):
     content["modalities"]["egg"] = {}
-    with pytest.raises(ConsilienceError, match=r"no modality 'egg' \(did you mean 'eeg'\?.*audio"):
+    message = r"unknown modality 'egg' \(did you mean 'eeg'\?.*audio"
+    with pytest.raises(ConsilienceError, match=message):
         params.parse(content)
 
 
@@ -106,7 +107,9 @@ def test_another_reading_is_offered_with_what_it_knows_of_the_first_ones_preset(
 
 def test_an_unknown_corruption_is_told_with_those_there_are(content):
     content["modalities"]["audio"]["corruptions"]["hiss"] = [1, 2, 3, 4, 5]
-    with pytest.raises(ConsilienceError, match=r"audio\.corruptions.*no kind 'hiss'; known: noise"):
+    with pytest.raises(
+        ConsilienceError, match=r"audio\.corruptions.*unknown kind 'hiss'; known: noise"
+    ):
         params.parse(content)
 
 

@@ -7,10 +7,11 @@ import pytest
 import scipy.signal
 
 from consilience.core.seeds import generator
-from consilience.modalities.audio import AudioParams, modality
+from consilience.modalities.audio import modality
+from consilience.modalities.params.audio import CORRUPTIONS, AudioParams
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import SEVERITIES
-from consilience.signals.audio_corruptions import CORRUPTIONS, pink_noise
+from consilience.signals.audio_corruptions import APPLY, pink_noise
 from consilience.signals.types import Signal
 from consilience.synthesis.plan import sessions
 from consilience.synthesis.voice import write_voice
@@ -86,7 +87,7 @@ def test_babble_has_voices_in_the_band_of_speech_that_come_and_go(signal: Signal
 def test_a_click_in_a_room_dies_away_within_the_reverberation_time(severity: int) -> None:
     sound = np.zeros(3 * RATE_HZ, np.float32)
     sound[0] = 1
-    response = CORRUPTIONS["reverb"].apply(
+    response = APPLY["reverb"](
         sound, PARAMS.corruptions["reverb"][severity - 1], RATE_HZ, generator("room")
     )
     left = np.cumsum(response[:0:-1] ** 2)[::-1]  # backwards integration (Schroeder 1965)
@@ -103,7 +104,7 @@ def test_clipping_flattens_the_peaks_and_keeps_the_level(signal: Signal) -> None
 
 def test_lost_packets_are_silent_and_as_many_as_stated() -> None:
     sound = np.ones(60 * RATE_HZ, np.float32)
-    lost = CORRUPTIONS["packet_loss"].apply(sound, 0.2, RATE_HZ, generator("line")) == 0
+    lost = APPLY["packet_loss"](sound, 0.2, RATE_HZ, generator("line")) == 0
     packets = lost.reshape(-1, round(0.02 * RATE_HZ))
     assert (packets.all(axis=1) | ~packets.any(axis=1)).all()
     assert packets[:, 0].mean() == pytest.approx(0.2, abs=0.05)
@@ -111,7 +112,7 @@ def test_lost_packets_are_silent_and_as_many_as_stated() -> None:
 
 def test_a_telephone_leaves_its_band() -> None:
     white = generator("white").standard_normal(8 * RATE_HZ).astype(np.float32)
-    heard = CORRUPTIONS["telephone"].apply(white, 3400.0, RATE_HZ, generator(0))
+    heard = APPLY["telephone"](white, 3400.0, RATE_HZ, generator(0))
     hz, density = scipy.signal.welch(heard, RATE_HZ, nperseg=1024)
     inside = (hz > 400) & (hz < 3000)
     assert density[(hz < 150) | (hz > 5000)].max() < 1e-2 * density[inside].mean()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from consilience.core.seeds import generator
-from consilience.modalities.eeg import EegParams, modality
+from consilience.modalities.eeg import modality
+from consilience.modalities.params.eeg import CORRUPTIONS, EegParams
 from consilience.schema.tables import SEVERITIES
-from consilience.signals.eeg_corruptions import CORRUPTIONS
 from consilience.signals.types import Signal
 
 PARAMS = EegParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})

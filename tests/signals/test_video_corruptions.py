@@ -7,11 +7,11 @@ import pytest
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.video import VideoParams, modality, track_face
+from consilience.modalities.params.video import CORRUPTIONS, VideoParams
+from consilience.modalities.video import modality, track_face
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import SEVERITIES
 from consilience.signals.types import Signal
-from consilience.signals.video_corruptions import CORRUPTIONS
 from consilience.synthesis.face import write_face
 from consilience.synthesis.plan import sessions
 

@@ -156,13 +156,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def get(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
-        return SimpleNamespace(
-            frame_rate_hz=lambda _: RATES_HZ.get(name), Params=SimpleNamespace, suffixes=()
-        )
+        return SimpleNamespace(Params=SimpleNamespace, suffixes=())
 
     def modality_params(project: Project) -> dict[str, Any]:
-        fake = SimpleNamespace(variants=VARIANTS[1:], encoding={})
-        return dict.fromkeys(project.content["modalities"], fake)
+        return {
+            name: SimpleNamespace(
+                variants=VARIANTS[1:], encoding={}, frame_rate_hz=RATES_HZ.get(name)
+            )
+            for name in project.content["modalities"]
+        }
 
     def stages(
         name: str = "project",

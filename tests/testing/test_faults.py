@@ -119,7 +119,7 @@ def test_the_good_ones_pass(gaze, callcentre):
 FEATURES = "return Features(values, centres_s, FEATURES, quality)"
 NOISE = "fraction * np.nanstd(samples, axis=0) * rng.standard_normal(samples.shape)"
 READ = "table = pl.read_csv(path)"
-CORRUPT = "return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, rng))"
+CORRUPT = "return replace(signal, values=APPLY[kind](signal.values, level, rng))"
 PROBE = "rate_hz = float(1 / np.median(np.diff(times_s)))"
 ENCODER = "return FunctionalsEncoder(n_features, width, dropout)"
 FLATTEN = """
@@ -152,7 +152,7 @@ MODALITY_FAULTS = {
     "no quality": (', "quality": float(good.mean())', "", "features"),
     "a name too many": (FEATURES, FEATURES.replace("FEATURES", '(*FEATURES, "z")'), "features"),
     "another clock": ("centres_s = start_s", "centres_s = 100 + start_s", "features"),
-    "wrong rate": ("return 1 / params.hop_s", "return params.hop_s", "frame_rate"),
+    "wrong rate": ("return 1 / self.hop_s", "return self.hop_s", "frame_rate"),
     "no unit": ('"valid_fraction"', '"validity"', "quality"),
     "chance in features": (FEATURES, f"values[0] = np.random.rand()\n        {FEATURES}", "determinism"),
     "chance in corrupt": ("rng.standard_normal(", "np.random.standard_normal(", "determinism"),

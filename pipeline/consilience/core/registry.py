@@ -1,6 +1,7 @@
-"""Finds modalities, datasets and methods by name: a file here, or another package's entry point.
+"""Looks up modalities, datasets and methods by name.
 
-Files whose names begin with an underscore are parts of those beside them.
+A plug-in is a file of the package ``consilience.<kind>`` or an entry point of another package.
+Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins.
 """
 
 from __future__ import annotations
@@ -9,59 +10,86 @@ import difflib
 import importlib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from consilience.core.errors import ConsilienceError
 
 SINGULAR = {"modalities": "modality", "datasets": "dataset", "methods": "method"}
+SHARED = frozenset({"base", "settings", "single_channel"})  # modules that are not plug-ins
 
 
 def names(kind: str) -> list[str]:
-    """Return the known names of a kind: ``"modalities"``, ``"datasets"`` or ``"methods"``."""
-    others = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
-    return sorted(_files(kind) | others)
+    """Return the names of all plug-ins of a kind, sorted.
+
+    Parameters
+    ----------
+    kind : str
+        ``"modalities"``, ``"datasets"`` or ``"methods"``.
+    """
+    external = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
+    return sorted(_files(kind) | external)
 
 
 def get(kind: str, name: str) -> Any:
     """Return the modality, dataset or method called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
-    ``dataset`` or ``method``; another package offers one under the entry-point
-    group ``consilience.<kind>``. A file here goes before a package of the same name.
+    ``dataset`` or ``method``; another package offers it under the entry-point group
+    ``consilience.<kind>``. A file takes precedence over an entry point of the same name.
 
     Raises
     ------
     ConsilienceError
-        If there is none of that name (the message lists those there are), or the package that
-        offers it cannot be loaded.
+        If the name is unknown (the message lists those there are), or the package that offers it
+        cannot be loaded.
     """
     if name in _files(kind):
         return getattr(importlib.import_module(f"consilience.{kind}.{name}"), SINGULAR[kind])
     for entry in entry_points(group=f"consilience.{kind}", name=name):
         return _loaded(entry)
-    known = names(kind)
-    close = difflib.get_close_matches(name, known, n=1)
+    available = names(kind)
+    close = difflib.get_close_matches(name, available, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise ConsilienceError(
-        f"there is no {SINGULAR[kind]} '{name}'",
-        "params.yaml",
-        f"{hint}known: {', '.join(known)}",
+        f"unknown {SINGULAR[kind]} '{name}'", "params.yaml", f"{hint}known: {', '.join(available)}"
     )
+
+
+def params(kind: str, name: str) -> Any:
+    """Return the parameter class of the modality or method called `name`.
+
+    It is ``Params`` of the light module ``consilience/<kind>/params/<name>.py`` if there is one, so
+    that the plug-in's libraries are not imported; else the attribute ``Params`` of the plug-in.
+
+    Raises
+    ------
+    ConsilienceError
+        As `get`.
+    """
+    if name in _files(kind) and _has_light_module(kind, name):
+        return importlib.import_module(f"consilience.{kind}.params.{name}").Params
+    return get(kind, name).Params
 
 
 def _files(kind: str) -> set[str]:
     package = importlib.import_module(f"consilience.{kind}")
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg}
-    return {name for name in modules - {"base"} if not name.startswith("_")}
+    modules = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg}
+    return {name for name in modules - SHARED if not name.startswith("_")}
+
+
+def _has_light_module(kind: str, name: str) -> bool:
+    package = f"consilience.{kind}.params"
+    return find_spec(package) is not None and find_spec(f"{package}.{name}") is not None
 
 
 def _loaded(entry: EntryPoint) -> Any:
     try:
         return entry.load()
-    except Exception as error:  # whatever another package's code leads to
+    except Exception as error:  # another package's code may raise anything
         package = entry.dist.name if entry.dist else entry.module
         raise ConsilienceError(
             f"the package '{package}' offers '{entry.name}', which cannot be loaded: {error}",
             f"entry point {entry.value}",
-            "mend or uninstall the package",
+            "repair or uninstall the package",
         ) from error

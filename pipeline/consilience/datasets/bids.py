@@ -40,8 +40,8 @@ from consilience.datasets._tables import (
 )
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_in, stated_classes
-from consilience.modalities.eeg import standard_names
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
+from consilience.signals.montage import standard_names
 
 EEG = (".edf", ".bdf", ".vhdr", ".set")
 BESIDE = {

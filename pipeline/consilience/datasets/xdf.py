@@ -36,9 +36,9 @@ from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.datasets._tables import Problem, annotation, annotations_of
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_in, stated_classes
-from consilience.modalities.eeg import standard_names
 from consilience.readers import xdf
 from consilience.schema.tables import Pulses, Trials, frame_of
+from consilience.signals.montage import standard_names
 
 KINDS = {
     "eeg": re.compile(r"(?<![a-z])eeg", re.IGNORECASE),

@@ -13,11 +13,11 @@ anything is measured. Sound that a container's time stamps show to be lost is mi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import librosa
 import numpy as np
@@ -27,10 +27,10 @@ import scipy.signal
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.params.audio import AudioParams, VoiceParams
 from consilience.pretrained.speech import speech_probability
 from consilience.readers.container import (
     CONTAINERS,
@@ -43,13 +43,8 @@ from consilience.readers.container import (
     refuse_size,
     sound_blocks,
 )
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
-from consilience.signals.audio_corruptions import CORRUPTIONS
+from consilience.schema.params.plugins import ModalityParams
+from consilience.signals.audio_corruptions import APPLY
 from consilience.signals.baseline import from_median
 from consilience.signals.sync_pulses import claps, tones
 from consilience.signals.types import Features, Header, Signal
@@ -77,60 +72,6 @@ BLOCK = 2**18  # samples read at a time
 CHUNK = 4096  # frames measured at a time: bounds memory
 PULSE_CHUNK_S = 60.0  # of sound in which pulses are looked for at a time
 NEAR_LOST_S = 0.02  # sound that breaks off is no click
-
-
-class VoiceParams(ModalityParams):
-    """Parameters of reading a voice and of telling speech by its loudness."""
-
-    rate_hz: float = Field(16000.0, gt=0)
-    window_s: float = Field(0.032, gt=0)
-    hop_s: float = Field(0.02, gt=0)
-    mel_bands: int = Field(26, ge=1)
-    cepstra: int = Field(13, ge=1)
-    pitch_min_hz: float = Field(60.0, gt=0)
-    pitch_max_hz: float = Field(600.0, gt=0)
-    pitch_window_s: float = Field(0.05, gt=0)
-    voicing_threshold: float = Field(0.5, gt=0, lt=1)
-    pulse: Literal["click", "clap", "tone"] = Field(
-        "click", description="what marks synchronisation: click, clap (of a clapperboard) or tone"
-    )
-    clap_s: float = Field(0.1, gt=0, description="a clap has died away by then")
-    tone_hz: float = Field(1000.0, gt=0)
-    tone_s: float = Field(0.1, gt=0)
-    click_band_hz: float = Field(4000.0, gt=0)
-    click_ratio: float = Field(12.0, gt=1)
-    click_s: float = Field(0.004, gt=0)
-    smoothing_frames: int = Field(3, ge=1)
-    speech_range_db: float = Field(35.0, gt=0)
-    hold_s: float = Field(0.5, gt=0)
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if abs(self.hop_s * self.rate_hz - round(self.hop_s * self.rate_hz)) > 1e-6:
-            raise ValueError("hop_s must be a whole number of samples at rate_hz")
-        if self.cepstra > self.mel_bands:
-            raise ValueError("cepstra must not exceed mel_bands")
-        if not self.pitch_min_hz < self.pitch_max_hz < self.rate_hz / 4:
-            raise ValueError("pitch_min_hz < pitch_max_hz < rate_hz / 4 must hold")
-        return self
-
-    @property
-    def pulse_s(self) -> float:
-        """How long a pulse is heard."""
-        return {"click": self.click_s, "clap": self.clap_s, "tone": self.tone_s}[self.pulse]
-
-
-class AudioParams(VoiceParams):
-    """Parameters of the voice's features."""
-
-    speech_probability: float = Field(
-        0.15, gt=0, lt=1, description="from which on a loud frame is speech"
-    )
-    relative: bool = Field(
-        False, description="count from the median of the speech, if it holds several episodes"
-    )
 
 
 class Audio:
@@ -285,12 +226,8 @@ class Audio:
         lost = np.isnan(sound)
         level = params.corruptions[kind][severity - 1]
         heard = np.where(lost, np.float32(0), sound)
-        spoilt = CORRUPTIONS[kind].apply(heard, level, params.rate_hz, rng)
+        spoilt = APPLY[kind](heard, level, params.rate_hz, rng)
         return replace(signal, values=np.where(lost, np.float32(np.nan), spoilt))
-
-    def frame_rate_hz(self, params: VoiceParams) -> float:
-        """Return the frames a second."""
-        return 1 / params.hop_s
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""

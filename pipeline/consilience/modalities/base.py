@@ -1,4 +1,7 @@
-"""What a sensor must offer to take part: the modality Protocol and the shapes it speaks in."""
+"""The modality Protocol: what a sensor must provide, and the abilities it may have besides.
+
+Everything that a modality's file needs can be imported from here.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from consilience.schema.params.plugins import ModalityParams
+from consilience.core.errors import RecordingError
+from consilience.core.files import content_hash, text_hash
+from consilience.schema.params.plugins import (
+    Corruption,
+    ModalityParams,
+    Severities,
+    default_corruptions,
+)
 from consilience.signals.types import Features, Header, Signal
 
-if TYPE_CHECKING:  # who only reads recordings need not wait for torch
+if TYPE_CHECKING:  # reading recordings does not need torch
     from consilience.encoders.base import Encoder
+
+__all__ = [
+    "Corruption",
+    "Features",
+    "Header",
+    "Modality",
+    "ModalityParams",
+    "RecordingError",
+    "Severities",
+    "Signal",
+    "content_hash",
+    "default_corruptions",
+    "text_hash",
+]
 
 
 class Modality(Protocol):
@@ -20,14 +44,14 @@ class Modality(Protocol):
     Attributes
     ----------
     name : str
-        The key in ``params.yaml``.
+        Key in ``params.yaml``.
     suffixes : tuple of str
         File name endings it reads, lower case with the dot.
     Params : type of ModalityParams
-        Its parameters with their defaults.
+        Class of its parameters, with their defaults.
     reads : str, optional
-        The modality whose recordings this is another reading of: datasets that offer them offer
-        it, without a word of their own.
+        The modality whose recordings this one reads, if it shares them; datasets that offer that
+        modality then offer this one.
     """
 
     name: ClassVar[str]
@@ -47,13 +71,13 @@ class Modality(Protocol):
         ...
 
     def features(self, signal: Signal, params: Any) -> Features:
-        """Clean the signal, judge its quality, return feature frames. Raises RecordingError."""
+        """Clean the signal, measure its quality, return feature frames. Raises RecordingError."""
         ...
 
     def corrupt(
         self, signal: Signal, kind: str, severity: int, params: Any, rng: np.random.Generator
     ) -> Signal:
-        """Return the signal spoilt at severity 1 (mild) to 5 (hardly usable), same time stamps.
+        """Return the signal corrupted at severity 1 (mild) to 5 (hardly usable), same time stamps.
 
         Parameters
         ----------
@@ -63,30 +87,15 @@ class Modality(Protocol):
         severity : int
             1 to 5.
         params : ModalityParams
-            The modality's own.
+            An instance of the modality's `Params`.
         rng : numpy.random.Generator
         """
         ...
 
-    def frame_rate_hz(self, params: Any) -> float | None:
-        """Return the frames a second of a window, or None for one frame a window."""
-        ...
-
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return the network that turns prepared windows into ``width`` numbers.
+        """Return the network that maps prepared windows to vectors of ``width`` numbers.
 
-        ``encoding`` is the parameters' `ModalityParams.encoding`.
-        """
-        ...
-
-
-class Inspecting(Protocol):
-    """What a modality may offer besides; ``consilience check`` asks those that do."""
-
-    def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return what is wrong with a recording that can be used, one plain sentence each.
-
-        Lost packets, bad contacts, flat channels: with amounts and units, and no longer than a
-        line. Nothing to tell is an empty list. Raises RecordingError as `Modality.probe`.
+        ``encoding`` is the parameters' `ModalityParams.encoding`. Import the encoder's module
+        inside this method: it loads torch, which reading recordings does not need.
         """
         ...

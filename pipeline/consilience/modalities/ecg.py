@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 import scipy.signal
 
+from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.single_channel import (
     Array,
     Frames,
     Peripheral,
-    PeripheralParams,
     beat_features,
     beats,
 )
@@ -33,7 +33,7 @@ class Ecg(Peripheral):
     least_rate_hz: ClassVar[float] = 100.0
 
     def measure(
-        self, values: Array, rate_hz: float, frames: Frames, params: PeripheralParams
+        self, values: Array, rate_hz: float, frames: Frames, params: SingleChannelParams
     ) -> tuple[Array, dict[str, float]]:
         """Return heart rate, RMSSD and size of the R wave; see `Peripheral.measure`."""
         sos = scipy.signal.butter(3, QRS_HZ, "bandpass", fs=rate_hz, output="sos")

@@ -10,8 +10,7 @@ a gap in time, an electrode without contact or called bad reads NaN, and frames 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,18 +21,14 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from consilience.core.errors import RecordingError
+from consilience.modalities.params.eeg import EegParams
 from consilience.readers.packet_counter import gaps_in, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
-from consilience.signals.eeg_corruptions import CORRUPTIONS
+from consilience.schema.params.plugins import ModalityParams
+from consilience.signals.eeg_corruptions import APPLY
+from consilience.signals.montage import standard_names
 from consilience.signals.regular_grid import filled, on_grid, rate_of
 from consilience.signals.types import Features, Header, Signal
 
@@ -42,57 +37,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 MICRO, MILLI = 1e-6, 1e-3
 WORTH_TELLING = 0.01  # share of the time
 FLAT_V = 1e-8  # peak to peak within a second: below any amplifier's own noise
-BANDS_HZ = {
-    "delta": (1.0, 4.0),
-    "theta": (4.0, 8.0),
-    "alpha": (8.0, 13.0),
-    "beta": (13.0, 30.0),
-    "gamma": (30.0, 45.0),
-}
 SPREAD_FLOOR = 0.1  # decades: channels of a good recording differ by as much
-
-
-class EegParams(ModalityParams):
-    """Parameters of the EEG."""
-
-    channels: tuple[str, ...] = Field(
-        (
-            *("Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8"),
-            *("T7", "C3", "Cz", "C4", "T8"),
-            *("P7", "P3", "Pz", "P4", "P8", "O1", "O2"),
-        ),
-        min_length=1,
-    )
-    mains_hz: float = Field(50.0, gt=0)
-    bands_hz: dict[str, tuple[float, float]] = Field(default=BANDS_HZ, min_length=1)
-    window_s: float = Field(1.0, gt=0)
-    hop_s: float = Field(0.25, gt=0)
-    bad_z: float = Field(5.0, gt=0)
-    max_bad_fraction: float = Field(0.5, gt=0, lt=1)
-    min_contact: float = Field(
-        3.0, description="least contact quality, where the recorder tells it: Emotiv's 0 to 4"
-    )
-    max_contact_loss: float = Field(
-        0.25, gt=0, le=1, description="share without contact above which a channel is bad"
-    )
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> EegParams:
-        if any(not 0 < low < high for low, high in self.bands_hz.values()):
-            raise ValueError("each of bands_hz must be two rising frequencies above 0")
-        if len({name.casefold() for name in self.channels}) < len(self.channels):
-            raise ValueError("channels must not name one twice")
-        known = {name.casefold() for name in _montage().ch_names}
-        unknown = [name for name in self.channels if name.casefold() not in known]
-        if unknown:
-            raise ValueError(f"channels are no 10-20 names: {', '.join(unknown)}")
-        return self
 
 
 class Cleaned(NamedTuple):
@@ -254,15 +202,9 @@ class Eeg:
             return signal
         level = params.corruptions[kind][severity - 1]
         spoilt = whole.copy()
-        spoilt[:, alive] = CORRUPTIONS[kind].apply(
-            whole[:, alive], level, rate_hz, params.mains_hz, rng
-        )
+        spoilt[:, alive] = APPLY[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
         spoilt[unknown] = np.nan
         return replace(signal, values=spoilt)
-
-    def frame_rate_hz(self, params: EegParams) -> float:
-        """Return the frames a second."""
-        return 1 / params.hop_s
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
@@ -478,24 +420,6 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
 @lru_cache(maxsize=1)
 def _montage() -> Any:
     return mne.channels.make_standard_montage("colin27_1020")
-
-
-@lru_cache(maxsize=1)
-def _standard_names() -> dict[str, str]:
-    names = {name.casefold(): name for name in _montage().ch_names}
-    return names | {old.casefold(): new for old, new in OLD_NAMES.items()}
-
-
-def standard_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the EEG channels among some: the name they go by to the standard 10-20 one."""
-    known = _standard_names()
-    found: dict[str, str] = {}
-    for name in names:
-        bare = re.sub(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", "", name, flags=re.I)
-        standard = known.get(bare.casefold())
-        if standard and standard not in found.values():
-            found[name] = standard
-    return found
 
 
 def _eeg_names(recording: Recording) -> dict[str, str]:

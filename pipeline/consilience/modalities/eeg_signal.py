@@ -8,14 +8,15 @@ the amplitude is the recording's affair.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from consilience.modalities.eeg import Eeg, EegParams
+from consilience.modalities.eeg import Eeg
+from consilience.modalities.params.eeg import EegParams
+from consilience.modalities.params.eeg_signal import EegSignalParams
 from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
@@ -24,26 +25,6 @@ if TYPE_CHECKING:
 FRAMES_PER_SAMPLE = 2  # windows take samples by linear interpolation: at 45 of 128 Hz, half is lost
 SCALE_FLOOR_V = 1e-9
 TO_DEVIATION = 1.4826  # of a normal distribution, from its median absolute deviation
-
-
-class EegSignalParams(EegParams):
-    """Parameters of the signal; of `eeg`'s, those of reading and cleaning."""
-
-    rate_hz: float = Field(128.0, gt=0, description="samples a second in a window")
-    network: Literal["EEGNet", "ShallowFBCSPNet", "Deep4Net", "EEGConformer"] = Field(
-        "EEGNet", description="or larger, of braindecode: ShallowFBCSPNet, Deep4Net, EEGConformer"
-    )
-
-    @model_validator(mode="after")
-    def _fast_enough(self) -> EegSignalParams:
-        if self.rate_hz < 2.2 * max(high for _, high in self.bands_hz.values()):
-            raise ValueError("rate_hz must be 2.2 times the highest of bands_hz or more")
-        return self
-
-    @property
-    def encoding(self) -> dict[str, Any]:
-        """The network, and the rate its filters are laid out for."""
-        return {"network": self.network, "rate_hz": self.rate_hz}
 
 
 class EegSignal(Eeg):
@@ -81,11 +62,6 @@ class EegSignal(Eeg):
         return Features(
             frames, signal.times_s[0] + places / cleaned.rate_hz, names, cleaned.quality
         )
-
-    def frame_rate_hz(self, params: EegParams) -> float:
-        """Return the samples a second of a window."""
-        assert isinstance(params, EegSignalParams)
-        return params.rate_hz
 
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return the network chosen."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +22,8 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import text_hash
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
+from consilience.modalities.params.face_au import FaceAuParams
+from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
@@ -76,29 +72,13 @@ def spurious(values: Array, share: float, units: Units, rng: np.random.Generator
     return np.where(fires, _ranges(units) * rng.random(values.shape), values)
 
 
-CORRUPTIONS = {
-    "noise": Corruption(
-        "standard deviation as a fraction of a unit's range",
-        (0.03, 0.06, 0.12, 0.2, 0.35),
-        (0, 10),
-        noise,
-    ),
-    "occlusion": Corruption(
-        "share of units hidden", (0.15, 0.3, 0.45, 0.6, 0.8), (0, 1), occlusion
-    ),
-    "offset": Corruption(
-        "fraction of a unit's range", (0.02, 0.05, 0.1, 0.2, 0.35), (0, 1), offset
-    ),
-    "damping": Corruption("factor", (0.8, 0.6, 0.4, 0.2, 0.05), (0, 1), damping),
-    "spurious": Corruption("share of units firing", (0.05, 0.1, 0.2, 0.35, 0.6), (0, 1), spurious),
+APPLY: Mapping[str, Callable[..., Array]] = {
+    "noise": noise,
+    "occlusion": occlusion,
+    "offset": offset,
+    "damping": damping,
+    "spurious": spurious,
 }
-
-
-class FaceAuParams(ModalityParams):
-    """Parameters of the action units."""
-
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
 
 class FaceAu:
@@ -153,12 +133,8 @@ class FaceAu:
     ) -> Signal:
         """Spoil the clip's means, and stay within each unit's range."""
         level = params.corruptions[kind][severity - 1]
-        spoilt = CORRUPTIONS[kind].apply(signal.values, level, signal.channels, rng)
+        spoilt = APPLY[kind](signal.values, level, signal.channels, rng)
         return replace(signal, values=np.clip(spoilt, 0, _ranges(signal.channels)))
-
-    def frame_rate_hz(self, params: FaceAuParams) -> None:
-        """Return None: a window has one frame."""
-        return None
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return a small network over the values' square roots."""

@@ -12,25 +12,15 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
-from pydantic import Field
 
-from consilience.modalities.single_channel import Array, Frames, Peripheral, PeripheralParams
+from consilience.modalities.params.gsr import GsrParams
+from consilience.modalities.single_channel import Array, Frames, Peripheral
 from consilience.schema.params.plugins import ModalityParams
 
 TONIC_HZ, SMOOTH_HZ = 0.05, 1.5
 ROBUST_SIGMA = 1.4826  # standard deviations in a median absolute deviation
 MIN_APART_S = 1.0  # of two responses
 RISE_S = 10.0  # a response begins and peaks within
-
-
-class GsrParams(PeripheralParams):
-    """Parameters of the electrodermal activity."""
-
-    window_s: float = Field(10.0, gt=0, description="what a frame looks back and forth over")
-    response: float = Field(
-        0.1, gt=0, lt=1, description="least rise of a response, relative to the largest"
-    )
-    is_resistance: bool = Field(False, description="the recorder gives ohms: take the reciprocal")
 
 
 class Gsr(Peripheral):

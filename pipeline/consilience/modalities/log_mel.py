@@ -11,37 +11,24 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
-from pydantic import Field
 
 from consilience.modalities.audio import (
     CHUNK,
     SILENCE_DB,
     Audio,
-    VoiceParams,
     framed,
     lost_frames,
     mel_bank,
     quality,
 )
+from consilience.modalities.params.audio import VoiceParams
+from consilience.modalities.params.log_mel import LogMelParams
 from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float32]
-
-
-class LogMelParams(VoiceParams):
-    """Parameters of the spectrogram; of `audio`'s, those of its reader, frames and bands."""
-
-    mel_bands: int = Field(40, ge=1)
-    channels: int = Field(32, ge=1, description="maps of a convolution; 128 or more for a GPU")
-    layers: int = Field(2, ge=1, description="convolutions; 4 or 5 for a GPU")
-
-    @property
-    def encoding(self) -> dict[str, Any]:
-        """The network's size."""
-        return {"channels": self.channels, "layers": self.layers}
 
 
 class LogMel(Audio):

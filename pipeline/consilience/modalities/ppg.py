@@ -13,11 +13,11 @@ import numpy as np
 import scipy.signal
 import scipy.stats
 
+from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.single_channel import (
     Array,
     Frames,
     Peripheral,
-    PeripheralParams,
     beat_features,
     beats,
 )
@@ -35,7 +35,7 @@ class Ppg(Peripheral):
     least_rate_hz: ClassVar[float] = 20.0
 
     def measure(
-        self, values: Array, rate_hz: float, frames: Frames, params: PeripheralParams
+        self, values: Array, rate_hz: float, frames: Frames, params: SingleChannelParams
     ) -> tuple[Array, dict[str, float]]:
         """Return pulse rate, RMSSD and size of the pulse; see `Peripheral.measure`."""
         sos = scipy.signal.butter(3, PULSE_HZ, "bandpass", fs=rate_hz, output="sos")

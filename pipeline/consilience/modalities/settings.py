@@ -18,7 +18,7 @@ def modality_params(project: Project) -> dict[str, ModalityParams]:
     """
 
     def params_class(name: str) -> type[ModalityParams]:
-        kind: type[ModalityParams] = registry.get("modalities", name).Params
+        kind: type[ModalityParams] = registry.params("modalities", name)
         return kind
 
     return read_plugins(project.content, "modalities", params_class, str(project.params_file))

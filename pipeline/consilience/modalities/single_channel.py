@@ -6,7 +6,6 @@ A modality adds its channel's usual names, its features and its quality.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,18 +14,14 @@ import numpy as np
 import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from consilience.core.errors import RecordingError
+from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.packet_counter import gaps_in, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
+from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.regular_grid import filled, on_grid, rate_of
+from consilience.signals.single_channel_corruptions import APPLY
 from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
@@ -41,80 +36,6 @@ REFRACTORY_S = 0.3
 INTERVAL_S = (0.33, 2.0)  # 180 to 30 beats a minute
 PLAUSIBLE = 0.7  # share of a frame's intervals
 REGULAR = 0.2  # neighbouring intervals differ by less, relative to their mean
-RANGE = 12.0  # of an amplifier, in the signal's own spread
-BURST_S = 1.0  # a movement lasts about as long
-
-
-def noise(values: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Add white noise at a signal-to-noise ratio."""
-    return values + _spread(values) / 10 ** (snr_db / 20) * rng.standard_normal(values.shape)
-
-
-def wander(values: Array, amplitude: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Let the baseline wander, as breathing and a shifting sensor make it.
-
-    Wandering that stays within the amplifier's range is filtered out again; beyond it, the signal
-    is lost for as long.
-    """
-    times_s = np.arange(len(values))[:, None] / rate_hz
-    waves = sum(
-        np.sin(2 * np.pi * hz * times_s + rng.uniform(0, 2 * np.pi))
-        for hz in rng.uniform(0.1, 0.6, 3)
-    )
-    centre, spread = np.median(values, axis=0), _spread(values)
-    wandered: Array = values - centre + amplitude * spread * waves
-    return centre + np.clip(wandered, -RANGE * spread, RANGE * spread)
-
-
-def movement(values: Array, amplitude: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Add bursts over a third of the time, slow ones and fast ones."""
-    n_samples = len(values)
-    step = max(round(BURST_S * rate_hz), 1)
-    moves = np.repeat(rng.random(-(-n_samples // step)) < 1 / 3, step)[:n_samples, None]
-    slow = scipy.ndimage.gaussian_filter1d(rng.standard_normal(values.shape), step / 8, axis=0)
-    jolt = slow / max(float(slow.std()), 1e-12) + rng.standard_normal(values.shape) / 4
-    return values + amplitude * _spread(values) * jolt * moves
-
-
-def dropout(values: Array, share: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Let the sensor lose the skin for a share of the time: it reads its own middle."""
-    n_samples = len(values)
-    step = max(round(4 * rate_hz), 1)
-    pieces = -(-n_samples // step)
-    off = np.repeat(rng.permutation(pieces) < round(share * pieces), step)[:n_samples]
-    spoilt = values.copy()
-    spoilt[off] = np.median(values, axis=0)
-    return spoilt
-
-
-CORRUPTIONS: Mapping[str, Corruption] = {
-    "noise": Corruption(
-        "signal-to-noise ratio in dB", (20.0, 10.0, 3.0, -3.0, -10.0), (-60, 60), noise
-    ),
-    "wander": Corruption(
-        "amplitude in the signal's own spread", (0.5, 1.5, 4.0, 10.0, 25.0), (0, 1000), wander
-    ),
-    "movement": Corruption(
-        "amplitude in the signal's own spread", (0.5, 1.5, 4.0, 10.0, 25.0), (0, 1000), movement
-    ),
-    "dropout": Corruption("share of the time lost", (0.1, 0.2, 0.35, 0.5, 0.7), (0, 1), dropout),
-}
-
-
-class PeripheralParams(ModalityParams):
-    """Parameters that peripheral sensors share."""
-
-    channel: str = Field("", description="its name; empty: the first that is named like one")
-    window_s: float = Field(8.0, gt=0, description="what a frame looks back and forth over")
-    hop_s: float = Field(0.5, gt=0)
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
-
-    @model_validator(mode="after")
-    def _overlapping(self) -> PeripheralParams:
-        if self.hop_s > self.window_s:
-            raise ValueError("hop_s must not be longer than window_s")
-        return self
 
 
 @dataclass(frozen=True)
@@ -136,7 +57,7 @@ class Frames:
     centres_s: Array
 
     @classmethod
-    def over(cls, n_samples: int, rate_hz: float, params: PeripheralParams) -> Frames:
+    def over(cls, n_samples: int, rate_hz: float, params: SingleChannelParams) -> Frames:
         """Lay as many frames as fit."""
         size = min(round(params.window_s * rate_hz), n_samples)
         n_frames = 1 + int((n_samples - size) / (params.hop_s * rate_hz))
@@ -166,7 +87,7 @@ class Peripheral:
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    Params: ClassVar[type[ModalityParams]] = PeripheralParams
+    Params: ClassVar[type[ModalityParams]] = SingleChannelParams
     usual: ClassVar[re.Pattern[str]]
     names: ClassVar[tuple[str, ...]]
     least_rate_hz: ClassVar[float]
@@ -182,7 +103,7 @@ class Peripheral:
             The channel on an even grid, holes interpolated.
         rate_hz : float
         frames : Frames
-        params : PeripheralParams
+        params : SingleChannelParams
 
         Returns
         -------
@@ -207,7 +128,7 @@ class Peripheral:
         """Return the hash of the recording, companions of its file included."""
         return identity(path, item)
 
-    def read(self, path: Path, item: str | None, params: PeripheralParams) -> Signal:
+    def read(self, path: Path, item: str | None, params: SingleChannelParams) -> Signal:
         """Read one channel, and the pulses on the trigger channel.
 
         Returns
@@ -237,7 +158,7 @@ class Peripheral:
             found.append(f"the signal is flat {100 * flat:.0f} % of the time")
         return found + gaps_in(recording.times_s(), recording.rate_hz)
 
-    def features(self, signal: Signal, params: PeripheralParams) -> Features:
+    def features(self, signal: Signal, params: SingleChannelParams) -> Features:
         """Return feature frames; those over a gap or a flat line are NaN.
 
         Raises
@@ -276,19 +197,15 @@ class Peripheral:
         signal: Signal,
         kind: str,
         severity: int,
-        params: PeripheralParams,
+        params: SingleChannelParams,
         rng: np.random.Generator,
     ) -> Signal:
         """Spoil the channel as it comes from the sensor; what is missing stays missing."""
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
         level = params.corruptions[kind][severity - 1]
-        spoilt = CORRUPTIONS[kind].apply(filled(values), level, rate_hz, rng)
+        spoilt = APPLY[kind](filled(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), spoilt, np.nan))
-
-    def frame_rate_hz(self, params: PeripheralParams) -> float:
-        """Return the frames a second."""
-        return 1 / params.hop_s
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""
@@ -392,10 +309,3 @@ def _flat(values: Array, rate_hz: float) -> Mask:
     still = span <= 1e-9 * max(float(np.ptp(values)), 1e-300)
     flat: Mask = scipy.ndimage.maximum_filter1d(still.astype(np.uint8), size).astype(bool)
     return flat
-
-
-def _spread(values: Array) -> float:
-    """Return how far the signal usually moves about its slow baseline."""
-    centre = np.median(values, axis=0)
-    low, high = np.quantile(values - centre, (0.02, 0.98))
-    return max(float(high - low) / 4, 1e-300)

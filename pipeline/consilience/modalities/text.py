@@ -17,18 +17,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.params.text import TextParams
 from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
+from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:
@@ -82,24 +77,12 @@ def utterance_loss(texts: Texts, share: float, rng: np.random.Generator) -> Text
     return np.where(rng.random(len(texts)) < share, "", texts)
 
 
-CORRUPTIONS = {
-    "noise": Corruption("share of characters wrong", (0.02, 0.05, 0.1, 0.2, 0.4), (0, 1), noise),
-    "word_loss": Corruption("share of words lost", (0.1, 0.2, 0.4, 0.6, 0.8), (0, 1), word_loss),
-    "confusion": Corruption(
-        "share of words misheard as others", (0.1, 0.2, 0.4, 0.6, 0.9), (0, 1), confusion
-    ),
-    "utterance_loss": Corruption(
-        "share of utterances lost", (0.1, 0.2, 0.4, 0.6, 0.8), (0, 1), utterance_loss
-    ),
+APPLY: Mapping[str, Callable[..., Texts]] = {
+    "noise": noise,
+    "word_loss": word_loss,
+    "confusion": confusion,
+    "utterance_loss": utterance_loss,
 }
-
-
-class TextParams(ModalityParams):
-    """Parameters of the transcripts."""
-
-    hop_s: float = Field(0.2, ge=0.05, description="from one frame to the next")
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
 
 class Text:
@@ -161,11 +144,7 @@ class Text:
     ) -> Signal:
         """Spoil the words; times stay."""
         level = params.corruptions[kind][severity - 1]
-        return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, rng))
-
-    def frame_rate_hz(self, params: TextParams) -> float:
-        """Return the frames a second."""
-        return 1 / params.hop_s
+        return replace(signal, values=APPLY[kind](signal.values, level, rng))
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return mean and deviation over time and a small network."""

@@ -11,7 +11,7 @@ it, that go back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -24,22 +24,17 @@ import numpy as np
 import scipy.ndimage
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
-from pydantic import Field
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_detector import look
 from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
-from consilience.schema.params.plugins import (
-    Corruption,
-    ModalityParams,
-    Severities,
-    default_corruptions,
-)
+from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import from_median
 from consilience.signals.frame_buffer import spool
 from consilience.signals.types import Features, Header, Signal
-from consilience.signals.video_corruptions import CORRUPTIONS
+from consilience.signals.video_corruptions import APPLY
 
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder
@@ -64,25 +59,6 @@ ROUNDING_S = 0.0025  # of the time stamps of a container that counts in millisec
 TALLEST = 4  # a picture's height in its widths, from which on it is made smaller
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
 CHUNK = 64  # crops described at a time: as much as fits a core's cache
-
-
-class VideoParams(ModalityParams):
-    """Parameters of the face."""
-
-    frame_rate_hz: float = Field(25.0, gt=0, description="of a window; recordings keep their own")
-    width: int = Field(240, ge=64, le=320, description="pixels of the picture worked on")
-    detection_every: int = Field(12, ge=1, description="frames from one look to the next")
-    confidence_floor: float = Field(
-        0.5, gt=0, lt=1, description="below it there is no face; above 0.5 without the fall-back"
-    )
-    flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
-    flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
-    flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
-    relative: bool = Field(
-        False, description="count from the recording's median, if it holds several episodes"
-    )
-    KNOWN: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
-    corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
 
 @dataclass(frozen=True)
@@ -232,11 +208,7 @@ class Video:
             return track_face(signal.values, signal.times_s, params).boxes
 
         level = params.corruptions[kind][severity - 1]
-        return replace(signal, values=CORRUPTIONS[kind].apply(signal.values, level, face, rng))
-
-    def frame_rate_hz(self, params: VideoParams) -> float:
-        """Return the frames a second."""
-        return params.frame_rate_hz
+        return replace(signal, values=APPLY[kind](signal.values, level, face, rng))
 
     def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
         """Return functionals over time and a small network."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import model_validator
 
 from consilience.core.errors import RecordingError
-from consilience.modalities.audio import Audio, VoiceParams, quality
+from consilience.modalities.audio import Audio, quality
+from consilience.modalities.params.audio import VoiceParams
+from consilience.modalities.params.voice_embedding import VoiceEmbeddingParams
 from consilience.pretrained import speaker
 from consilience.signals.types import Features, Signal
 
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
     from consilience.encoders.base import Encoder
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(speaker.UNITS))
-
-
-class VoiceEmbeddingParams(VoiceParams):
-    """Parameters of the voice's embedding; of `audio`'s, those of its reader and speech."""
-
-    hop_s: float = 0.2
-
-    @model_validator(mode="after")
-    def _at_the_networks_rate(self) -> VoiceEmbeddingParams:
-        if self.rate_hz != speaker.RATE_HZ:
-            raise ValueError(f"rate_hz must be {speaker.RATE_HZ}, as the network was trained")
-        return self
 
 
 class VoiceEmbedding(Audio):

@@ -11,6 +11,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_path
+from consilience.schema.severities import SEVERITIES as SEVERITIES
 
 STATUSES = ["ok", "quarantined", "missing"]
 CLOCKS = ["shared", "anchors"]
@@ -18,7 +19,6 @@ ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
 ROLES = ["train", "validation", "test"]
 AFFECT = ("valence", "arousal")
 CLEAN = "clean"  # variant of a recording or a window without corruption
-SEVERITIES = (1, 2, 3, 4, 5)  # of a corrupted variant: "<kind>_<severity>"
 
 
 class Table(pa.DataFrameModel):

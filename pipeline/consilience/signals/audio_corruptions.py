@@ -6,12 +6,13 @@ and returns the spoilt sound. Ratios are to the power of the whole sound.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-from consilience.schema.params.plugins import Corruption
 from consilience.signals.burst_loss import bursts
 
 Array = NDArray[np.float32]
@@ -71,24 +72,13 @@ def telephone(sound: Array, edge_hz: float, rate_hz: float, rng: np.random.Gener
     return np.asarray(scipy.signal.sosfilt(sos, sound), np.float32)
 
 
-CORRUPTIONS = {
-    "noise": Corruption(
-        "signal-to-noise ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60), noise
-    ),
-    "babble": Corruption(
-        "signal-to-babble ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60), babble
-    ),
-    "reverb": Corruption("reverberation time in s", (0.2, 0.4, 0.7, 1.0, 1.5), (0.01, 10), reverb),
-    "clipping": Corruption("overload in dB", (6.0, 12.0, 20.0, 30.0, 45.0), (0, 80), clipping),
-    "packet_loss": Corruption(
-        "share of packets lost", (0.05, 0.1, 0.2, 0.4, 0.65), (0, 0.95), packet_loss
-    ),
-    "telephone": Corruption(
-        "upper edge of the band in Hz",
-        (5000.0, 3400.0, 2400.0, 1600.0, 900.0),
-        (400, 24000),
-        telephone,
-    ),
+APPLY: Mapping[str, Callable[..., Array]] = {
+    "noise": noise,
+    "babble": babble,
+    "reverb": reverb,
+    "clipping": clipping,
+    "packet_loss": packet_loss,
+    "telephone": telephone,
 }
 
 

@@ -8,13 +8,13 @@ electrode's offset nor one bad channel decides them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 import scipy.signal
 from numpy.typing import NDArray
-
-from consilience.schema.params.plugins import Corruption
 
 Array = NDArray[np.float64]
 
@@ -113,22 +113,12 @@ def drift(
     return values + amplitude * np.sqrt(_variance(values, rate_hz)) * (wander + pops)
 
 
-CORRUPTIONS = {
-    "noise": Corruption(
-        "signal-to-noise ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60), noise
-    ),
-    "electrode_dropout": Corruption(
-        "share of channels lost", (0.05, 0.15, 0.25, 0.35, 0.45), (0, 1), electrode_dropout
-    ),
-    "mains_hum": Corruption(
-        "signal-to-hum ratio in dB", (-12.0, -18.0, -24.0, -30.0, -38.0), (-80, 60), mains_hum
-    ),
-    "muscle": Corruption(
-        "signal-to-muscle ratio in dB", (10.0, 2.0, -5.0, -12.0, -20.0), (-60, 60), muscle
-    ),
-    "drift": Corruption(
-        "amplitude in root mean squares of the EEG", (1.0, 3.0, 8.0, 20.0, 50.0), (0, 1000), drift
-    ),
+APPLY: Mapping[str, Callable[..., Array]] = {
+    "noise": noise,
+    "electrode_dropout": electrode_dropout,
+    "mains_hum": mains_hum,
+    "muscle": muscle,
+    "drift": drift,
 }
 
 

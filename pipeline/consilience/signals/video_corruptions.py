@@ -6,14 +6,13 @@ function that says where the face is, and a generator, and returns the spoilt fr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.schema.params.plugins import Corruption
 from consilience.signals.burst_loss import bursts
 from consilience.signals.frame_buffer import spool
 
@@ -96,31 +95,15 @@ def codec(frames: Frames, quality: float, face: Locate, rng: np.random.Generator
     return _each(frames, coded)
 
 
-CORRUPTIONS = {
-    "noise": Corruption(
-        "standard deviation in grey levels of 255", (4.0, 8.0, 16.0, 30.0, 55.0), (0, 255), noise
-    ),
-    "blur": Corruption(
-        "radius as a part of the picture's width",
-        (0.01, 0.02, 0.03, 0.045, 0.065),
-        (0, 0.3),
-        blur,
-    ),
-    "darkness": Corruption(
-        "share of the light left", (0.6, 0.35, 0.2, 0.12, 0.07), (0, 1), darkness
-    ),
-    "occlusion": Corruption(
-        "diameter of the hand as a part of the face's",
-        (0.2, 0.35, 0.5, 0.7, 0.95),
-        (0, 3),
-        occlusion,
-    ),
-    "eyewear": Corruption("opacity", (0.2, 0.4, 0.6, 0.8, 1.0), (0, 1), eyewear),
-    "face_mask": Corruption("opacity", (0.2, 0.4, 0.6, 0.8, 1.0), (0, 1), face_mask),
-    "frame_drop": Corruption(
-        "share of frames lost", (0.1, 0.25, 0.45, 0.65, 0.85), (0, 0.99), frame_drop
-    ),
-    "codec": Corruption("JPEG quality, 1 to 100", (20.0, 12.0, 7.0, 4.0, 2.0), (1, 100), codec),
+APPLY: Mapping[str, Callable[..., Frames]] = {
+    "noise": noise,
+    "blur": blur,
+    "darkness": darkness,
+    "occlusion": occlusion,
+    "eyewear": eyewear,
+    "face_mask": face_mask,
+    "frame_drop": frame_drop,
+    "codec": codec,
 }
 
 

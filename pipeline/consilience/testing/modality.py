@@ -32,6 +32,7 @@ UNITS = frozenset(
     | {"ppm", "v", "mv", "uv", "uv2", "us2", "px", "mm", "m", "deg", "rad", "g", "c", "n", "pa"}
     | {"grey", "minute", "second", "frame", "word"}  # grey levels of 255; per_minute, …
 )
+NO_RATE = float("nan")  # a class of parameters without frame_rate_hz
 MAX_REPEATS = 24
 FAR = 4.0  # standard deviations beyond which features are as bad as lost
 ENOUGH_VALUES = 2000  # over which the distance from clean is averaged
@@ -64,7 +65,7 @@ class ModalityCase:
     @cached_property
     def settings(self) -> Any:
         """The parameters used."""
-        known = {kind: c.severities for kind, c in self.modality.Params.KNOWN.items()}
+        known = {kind: c.severities for kind, c in self.modality.Params.CORRUPTION_KINDS.items()}
         return self.params or self.modality.Params(corruptions=known)
 
     @cached_property
@@ -124,9 +125,9 @@ def check_parameters(case: ModalityCase) -> None:
             f"{model.__name__} lacks a default: {error.errors()[0]['loc']}; give every field one"
         ) from None
     require(
-        "noise" in model.KNOWN and list(defaults.corruptions) == ["noise"],
+        "noise" in model.CORRUPTION_KINDS and list(defaults.corruptions) == ["noise"],
         f"{model.__name__} has corruptions {list(defaults.corruptions)} by default",
-        "set KNOWN and corruptions = default_corruptions(...), which must know 'noise'",
+        "set CORRUPTION_KINDS and corruptions = default_corruptions(...), which must know 'noise'",
     )
     again = model.model_validate(defaults.model_dump(mode="json"))
     require(
@@ -171,7 +172,7 @@ def check_identity(case: ModalityCase) -> None:
         require(
             isinstance(own, str) and re.fullmatch("[0-9a-f]{64}", own),
             f"identity returned {own!r}",
-            "return consilience.core.files.content_hash(path), or text_hash of the item's content",
+            "return consilience.modalities.base.content_hash(path), or text_hash(...) of the item",
         )
         moved = _with_companions(path, case.folder / f"moved-{number}")
         require(
@@ -248,23 +249,23 @@ def check_features(case: ModalityCase) -> None:
 
 def check_frame_rate(case: ModalityCase) -> None:
     """Check the rate of frames; without a time axis there is None, and one frame."""
-    rate_hz = case.modality.frame_rate_hz(case.settings)
+    rate_hz = getattr(case.settings, "frame_rate_hz", NO_RATE)
     if rate_hz is None:
         require(
             all(len(features.times_s) == 1 for features in case.features),
-            "frame_rate_hz is None, yet a recording has several frames",
-            "return the frames a second of a window",
+            "params.frame_rate_hz is None, but a recording has several frames",
+            "define it as the frames per second of a window, in Hz",
         )
         return
     require(
         np.isfinite(rate_hz) and rate_hz > 0,
-        f"frame_rate_hz returned {rate_hz}",
-        "return the frames a second of a window",
+        f"params.frame_rate_hz is {rate_hz}",
+        "define it as the frames per second of a window, in Hz",
     )
     own_hz = [1 / np.median(np.diff(features.times_s)) for features in case.features]
     require(
         all(0.2 <= hz / rate_hz <= 5 for hz in own_hz),
-        f"frames come at {own_hz[0]:g} Hz, frame_rate_hz says {rate_hz:g}",
+        f"frames come at {own_hz[0]:g} Hz, params.frame_rate_hz is {rate_hz:g}",
         "return the rate at which features() makes frames",
     )
 
@@ -444,12 +445,12 @@ def check_corruptions_grow(case: ModalityCase) -> None:
         require(
             moved[-1] > 0,
             f"corrupt('{kind}') moves no feature (standard deviations by severity {told})",
-            "spoil the values, or drop the kind from KNOWN",
+            "spoil the values, or drop the kind from CORRUPTION_KINDS",
         )
         require(
             moved[0] < moved[-1] and all(b >= MOSTLY * a for a, b in pairwise(moved)),
             f"corrupt('{kind}') does not grow with severity (standard deviations {told})",
-            "order the numbers in KNOWN from hardly noticeable to hardly usable",
+            "order the numbers in CORRUPTION_KINDS from hardly noticeable to hardly usable",
         )
 
 

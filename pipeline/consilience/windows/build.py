@@ -14,7 +14,6 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock, clocks_from_pieces
-from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_json
 from consilience.modalities.settings import modality_params
@@ -233,7 +232,7 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
 def _cutter(
     project: Project, name: str, modality: ModalityParams, settings: WindowParams
 ) -> Cutter:
-    rate_hz = registry.get("modalities", name).frame_rate_hz(modality)
+    rate_hz = modality.frame_rate_hz
     grid = Grid(rate_hz, frames_per_window(rate_hz, settings))
     features = json.loads((project.signals(name) / "features.json").read_text())["names"]
     return Cutter(project, name, features, grid, _variants(modality, grid, settings))

@@ -118,7 +118,9 @@ def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, c
     settings = params.load(EVIDENCE / corpus / "params.yaml")
     assert settings.dataset.root == planned.corpora[corpus].root
     for name, own in settings.modalities.items():
-        assert list(own.corruptions) == list(registry.get("modalities", name).Params.KNOWN)
+        assert list(own.corruptions) == list(
+            registry.get("modalities", name).Params.CORRUPTION_KINDS
+        )
 
 
 @pytest.mark.parametrize("name", CONTENT["experiments"])

@@ -1,76 +1,91 @@
-"""Base classes of the parameters that a modality or a method declares."""
+"""Base classes of the parameters that a modality or a method declares.
+
+This module and its subclasses' modules are imported by every process that reads ``params.yaml``:
+they import pydantic and NumPy only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from consilience.schema.tables import SEVERITIES
+from consilience.schema.severities import SEVERITIES
 
 Severities = tuple[float, float, float, float, float]
 
 
 class Corruption(NamedTuple):
-    """One way in which a sensor fails, at five severities.
+    """One kind of sensor failure at five severities.
+
+    The function that applies it belongs to the sensor, so that this table stays light.
 
     Attributes
     ----------
     meaning : str
-        What its numbers are, with the unit.
+        The quantity that the severities are values of, with its unit.
     severities : tuple of 5 floats
-        Sensible numbers, from hardly noticeable to hardly usable.
+        Default values, from hardly noticeable to hardly usable.
     bounds : tuple of 2 floats
-        Least and largest number it can be given.
-    apply : callable
-        Spoils samples; its arguments are its modality's own affair.
+        Least and largest value that is accepted.
     """
 
     meaning: str
     severities: Severities
     bounds: tuple[float, float]
-    apply: Callable[..., NDArray[Any]]
 
 
-def default_corruptions(table: Mapping[str, Corruption]) -> Any:
-    """Return the field `corruptions` of a modality: noise alone, the description naming all."""
+def default_corruptions(kinds: Mapping[str, Corruption]) -> Any:
+    """Return the pydantic field ``corruptions``: noise at its default severities.
+
+    The field's description lists all `kinds`, because it becomes a comment in ``params.yaml``.
+    """
     return Field(
-        {"noise": table["noise"].severities},
-        description=f"severities 1 to 5 of each kind; known: {', '.join(table)}",
+        {"noise": kinds["noise"].severities},
+        description=f"severities 1 to 5 of each kind; known: {', '.join(kinds)}",
     )
 
 
 class ModalityParams(BaseModel):
-    """Parameters of one modality; a key the modality does not know is an error.
+    """Parameters of one modality; an unknown key is an error.
 
     Attributes
     ----------
-    KNOWN : mapping of str to Corruption
-        The kinds of corruption there are.
+    frame_rate_hz : float or None
+        Rate at which windows sample the features; None for one frame per window. Every subclass
+        must define it, as a field or as a property.
+    CORRUPTION_KINDS : mapping of str to Corruption
+        The kinds of corruption that the modality offers.
     corruptions : dict of str to tuple of 5 floats
-        Those to compute beside the clean features, with what severities 1 to 5 mean.
+        Kinds to compute besides the clean features, each with the values of severities 1 to 5.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    KNOWN: ClassVar[Mapping[str, Corruption]] = {}
+    CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = {}
     corruptions: dict[str, Severities] = {}
+
+    if TYPE_CHECKING:  # a property here would hide a subclass's field of this name
+
+        @property
+        def frame_rate_hz(self) -> float | None: ...  # noqa: D102 - documented above
 
     @field_validator("corruptions")
     @classmethod
-    def _from_mild_to_hard(cls, corruptions: dict[str, Severities]) -> dict[str, Severities]:
-        for kind, numbers in corruptions.items():
-            if kind not in cls.KNOWN:
-                raise ValueError(f"no kind '{kind}'; known: {', '.join(cls.KNOWN)}")
-            meaning, sensible, (low, high), _ = cls.KNOWN[kind]
-            if not all(low <= number <= high for number in numbers):
+    def _rising_severity(cls, corruptions: dict[str, Severities]) -> dict[str, Severities]:
+        for kind, values in corruptions.items():
+            if kind not in cls.CORRUPTION_KINDS:
+                raise ValueError(f"unknown kind '{kind}'; known: {', '.join(cls.CORRUPTION_KINDS)}")
+            meaning, defaults, (low, high) = cls.CORRUPTION_KINDS[kind]
+            if not all(low <= value <= high for value in values):
                 raise ValueError(f"{kind}: {meaning} must lie in {low:g} to {high:g}")
-            if not (np.diff(numbers) * np.sign(sensible[-1] - sensible[0]) > 0).all():
+            # Severity may rise with the value (a share lost) or against it (a ratio in dB): the
+            # defaults define which.
+            if not (np.diff(values) * np.sign(defaults[-1] - defaults[0]) > 0).all():
                 raise ValueError(
-                    f"{kind}: {meaning} must go from mild to hard, as {list(sensible)} does"
+                    f"{kind}: {meaning} must go from mild to hard, as {list(defaults)} does"
                 )
         return corruptions
 
@@ -81,11 +96,11 @@ class ModalityParams(BaseModel):
 
     @property
     def encoding(self) -> dict[str, Any]:
-        """What `Modality.encoder` is told beside sizes: which network, how large."""
+        """Keyword arguments of `Modality.encoder` besides sizes, such as the network's name."""
         return {}
 
 
 class MethodParams(BaseModel):
-    """Parameters of one method; a key the method does not know is an error."""
+    """Parameters of one method; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

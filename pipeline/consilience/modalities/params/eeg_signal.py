@@ -1,0 +1,37 @@
+"""Parameters of the EEG as a signal."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from consilience.modalities.params.eeg import EegParams
+
+
+class EegSignalParams(EegParams):
+    """Parameters of the signal; of `eeg`'s, those of reading and cleaning."""
+
+    rate_hz: float = Field(128.0, gt=0, description="samples a second in a window")
+    network: Literal["EEGNet", "ShallowFBCSPNet", "Deep4Net", "EEGConformer"] = Field(
+        "EEGNet", description="or larger, of braindecode: ShallowFBCSPNet, Deep4Net, EEGConformer"
+    )
+
+    @model_validator(mode="after")
+    def _fast_enough(self) -> EegSignalParams:
+        if self.rate_hz < 2.2 * max(high for _, high in self.bands_hz.values()):
+            raise ValueError("rate_hz must be 2.2 times the highest of bands_hz or more")
+        return self
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Samples per second of a window."""
+        return self.rate_hz
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Name of the network, and the rate its filters are designed for."""
+        return {"network": self.network, "rate_hz": self.rate_hz}
+
+
+Params = EegSignalParams

@@ -1,0 +1,5 @@
+"""Parameters of the lower face's action units: those of the whole face."""
+
+from consilience.modalities.params.face_au import FaceAuParams as Params
+
+__all__ = ["Params"]

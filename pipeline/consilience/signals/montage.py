@@ -1,0 +1,43 @@
+"""Electrode positions of the international 10-20 system and its extensions, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# MNE-Python's montage "colin27_1020", in its order; stated here because importing MNE is slow.
+_ROWS = """
+    Fp1 Fpz Fp2 AF9 AF7 AF5 AF3 AF1 AFz AF2 AF4 AF6 AF8 AF10
+    F9 F7 F5 F3 F1 Fz F2 F4 F6 F8 F10 FT9 FT7 FC5 FC3 FC1 FCz FC2 FC4 FC6 FT8 FT10
+    T9 T7 C5 C3 C1 Cz C2 C4 C6 T8 T10 TP9 TP7 CP5 CP3 CP1 CPz CP2 CP4 CP6 TP8 TP10
+    P9 P7 P5 P3 P1 Pz P2 P4 P6 P8 P10 PO9 PO7 PO5 PO3 PO1 POz PO2 PO4 PO6 PO8 PO10
+    O1 Oz O2 O9 Iz O10 T3 T5 T4 T6 M1 M2 A1 A2
+"""
+POSITIONS = tuple(_ROWS.split())
+OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+_STANDARD = {name.casefold(): name for name in POSITIONS} | {
+    old.casefold(): new for old, new in OLD_NAMES.items()
+}
+# What recorders add to a position's name: "EEG Fp1-REF", "Cz..", "C3-A2".
+_DECORATION = re.compile(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", re.IGNORECASE)
+
+
+def standard_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the channels that lie at a 10-20 position, with the position's standard name.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Channel names as a file has them.
+
+    Returns
+    -------
+    dict of str to str
+        Standard name by the file's name; of several channels at one position, the first.
+    """
+    standard_of: dict[str, str] = {}
+    for name in names:
+        standard = _STANDARD.get(_DECORATION.sub("", name).casefold())
+        if standard and standard not in standard_of.values():
+            standard_of[name] = standard
+    return standard_of
