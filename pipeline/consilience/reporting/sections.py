@@ -8,8 +8,16 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from consilience.reporting import charts, tables
-from consilience.reporting.charts import STATUS_COLOURS
+from consilience.reporting import tables
+from consilience.reporting.charts import annotators as annotator_charts
+from consilience.reporting.charts import clocks as clock_charts
+from consilience.reporting.charts import confidence as confidence_charts
+from consilience.reporting.charts import labels as label_charts
+from consilience.reporting.charts import recordings as recording_charts
+from consilience.reporting.charts import robustness as robustness_charts
+from consilience.reporting.charts import style
+from consilience.reporting.charts import training as training_charts
+from consilience.reporting.charts import windows as window_charts
 from consilience.reporting.results import Results
 from consilience.reporting.words import enumerated, readable
 
@@ -72,8 +80,8 @@ def robustness(results: Results) -> Context:
     mismatch = results.mismatch
     return {
         "colours": colours,
-        "subsets": chart("subsets", charts.subsets(results.subsets, colours, chance)),
-        "mismatch": chart("mismatch", charts.mismatch(mismatch, colours, chance))
+        "subsets": chart("subsets", robustness_charts.subsets(results.subsets, colours, chance)),
+        "mismatch": chart("mismatch", robustness_charts.mismatch(mismatch, colours, chance))
         if mismatch.height
         else None,
         "diagnoses": tables.diagnoses(results.metrics),
@@ -83,7 +91,7 @@ def robustness(results: Results) -> Context:
                 kind,
                 chart(
                     f"noise-{modality}-{kind}",
-                    charts.noise(results.noise, modality, kind, colours, chance),
+                    robustness_charts.noise(results.noise, modality, kind, colours, chance),
                 ),
             )
             for modality, kind in kinds.iter_rows()
@@ -96,21 +104,23 @@ def confidence(results: Results) -> Context:
     colours, classes = _method_colours(results), results.meta["classes"]
     return {
         "colours": colours,
-        "reliability": chart("reliability", charts.reliability(results.reliability, colours)),
-        "confusion": chart("confusion", charts.confusion(results.predictions, classes)),
+        "reliability": chart(
+            "reliability", confidence_charts.reliability(results.reliability, colours)
+        ),
+        "confusion": chart("confusion", confidence_charts.confusion(results.predictions, classes)),
         "affect": tables.affect(results.metrics),
     }
 
 
 def windows(results: Results) -> Context:
     """Return the default method's predictions, window by window."""
-    colours = charts.distinct_colours(results.meta["classes"])
+    colours = style.distinct_colours(results.meta["classes"])
     # A method without an uncertainty decomposition leaves both columns empty.
     has_uncertainty = results.predictions.drop_nulls(["vacuity", "coherence"]).height > 0
     return {
         "colours": colours,
-        "timeline": chart("timeline", charts.timeline(results.predictions, colours)),
-        "coherence": chart("coherence", charts.coherence(results.predictions))
+        "timeline": chart("timeline", window_charts.timeline(results.predictions, colours)),
+        "coherence": chart("coherence", window_charts.coherence(results.predictions))
         if has_uncertainty
         else None,
     }
@@ -119,14 +129,16 @@ def windows(results: Results) -> Context:
 def recordings(results: Results) -> Context:
     """Return the status and quality of the recordings, and the problems of the input."""
     modalities = results.meta["modalities"]
-    colours = charts.distinct_colours(modalities)
+    colours = style.distinct_colours(modalities)
     return {
-        "colours": STATUS_COLOURS,
+        "colours": style.STATUS_COLOURS,
         "availability": {
-            name: chart(f"availability-{name}", charts.availability(results.recordings, name))
+            name: chart(
+                f"availability-{name}", recording_charts.availability(results.recordings, name)
+            )
             for name in modalities
         },
-        "quality": chart("quality", charts.quality(results.recordings, colours)),
+        "quality": chart("quality", recording_charts.quality(results.recordings, colours)),
         "problems": results.problems.to_dicts(),
         "most_open": MOST_OPEN,
     }
@@ -136,13 +148,13 @@ def clocks(results: Results) -> Context | None:
     """Return the clock estimates and their errors; None if no clock was estimated."""
     if results.alignment["residual_ms"].drop_nulls().is_empty():
         return None
-    colours = charts.distinct_colours(results.meta["modalities"])
-    along_session = charts.residuals_over_time(results.anchors, colours)
+    colours = style.distinct_colours(results.meta["modalities"])
+    along_session = clock_charts.residuals_over_time(results.anchors, colours)
     return {
         "table": tables.clocks(results.alignment),
-        "residuals": chart("residuals", charts.residuals(results.alignment, colours)),
+        "residuals": chart("residuals", clock_charts.residuals(results.alignment, colours)),
         "anchors": chart("anchors", along_session),
-        "estimates": chart("clocks", charts.clocks(results.alignment, colours)),
+        "estimates": chart("clocks", clock_charts.clocks(results.alignment, colours)),
         "truth": {
             corpus: {"errors": tables.clock_errors(score["alignment"]), "labels": score["labels"]}
             for corpus, score in results.scores.items()
@@ -153,37 +165,39 @@ def clocks(results: Results) -> Context | None:
 def labels(results: Results) -> Context:
     """Return classes, agreement and folds of the windows, and the annotators' reliability."""
     classes, summary = results.meta["classes"], results.label_summary
-    colours = charts.distinct_colours(classes)
+    colours = style.distinct_colours(classes)
     has_agreement = results.labels["agreement"].drop_nulls().len() > 0
     return {
         "labelled": summary["labelled"],
         "contradicted": summary["contradicted"],
         "agreement_table": tables.agreement(summary),
-        "classes": chart("classes", charts.class_counts(results.labels, classes, colours)),
-        "agreement": chart("agreement", charts.agreement(results.labels))
+        "classes": chart("classes", label_charts.class_counts(results.labels, classes, colours)),
+        "agreement": chart("agreement", label_charts.agreement(results.labels))
         if has_agreement
         else None,
-        "folds": chart("folds", charts.folds(results.splits)),
+        "folds": chart("folds", label_charts.folds(results.splits)),
     } | _annotators(results)
 
 
 def _annotators(results: Results) -> Context:
     """Return the annotators' charts; None for each that the labels are insufficient for."""
     table, classes = results.annotators, results.meta["classes"]
-    targets = charts.distinct_colours(table["target"].unique(maintain_order=True).to_list())
+    targets = style.distinct_colours(table["target"].unique(maintain_order=True).to_list())
 
     def has(column: str) -> bool:
         return table[column].drop_nulls().len() > 0
 
     return {
         "targets": targets,
-        "reliability": chart("annotators", charts.annotator_reliability(table, targets))
+        "reliability": chart("annotators", annotator_charts.reliability(table, targets))
         if has("reliability")
         else None,
-        "lags": chart("lags", charts.reaction_lags(table)) if has("lag_s") else None,
-        "lag_gains": chart("lag-gains", charts.lag_gains(table)) if has("correlation") else None,
+        "lags": chart("lags", annotator_charts.reaction_lags(table)) if has("lag_s") else None,
+        "lag_gains": chart("lag-gains", annotator_charts.lag_gains(table))
+        if has("correlation")
+        else None,
         "confusion": chart(
-            "annotator-confusion", charts.annotator_confusion(results.confusions, classes)
+            "annotator-confusion", annotator_charts.confusion(results.confusions, classes)
         )
         if results.confusions.height
         else None,
@@ -193,13 +207,13 @@ def _annotators(results: Results) -> Context:
 def training(results: Results) -> Context:
     """Return the training curves by method."""
     return {
-        name: chart(f"training-{name}", charts.training(history))
+        name: chart(f"training-{name}", training_charts.training(history))
         for name, history in results.histories.items()
     }
 
 
-def _method_colours(results: Results) -> charts.Colours:
-    return charts.method_colours(list(results.metrics), results.default_method)
+def _method_colours(results: Results) -> style.Colours:
+    return style.method_colours(list(results.metrics), results.default_method)
 
 
 def _chance(results: Results) -> float:

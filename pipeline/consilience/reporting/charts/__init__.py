@@ -1,0 +1,1 @@
+"""Charts of the report: a module per section; each function returns a plotly figure."""

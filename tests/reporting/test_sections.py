@@ -1,0 +1,69 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+
+from consilience.reporting import sections
+from consilience.reporting.results import Results, load_results
+
+Run = Callable[..., Path]
+
+
+@pytest.fixture
+def results(run_of_sensors: Run) -> Results:
+    return load_results(run_of_sensors(), ["demo"])
+
+
+def test_data_of_a_chart_cannot_end_its_script_element() -> None:
+    figure = go.Figure(go.Scatter(x=[0], y=[0], text=["</script>"]), layout={"height": 120})
+    chart = sections.chart("name", figure)
+    assert "<" not in chart.json
+    assert json.loads(chart.json)["data"][0]["text"] == ["</script>"]
+    assert chart.height == 120
+
+
+def test_verdict_compares_with_the_best_other_method(results: Results) -> None:
+    verdict = sections.verdict(results)
+    assert verdict["sensors"] == "EEG, audio and video"
+    assert verdict["chance"] == 0.25
+    assert verdict["rival"]["method"] == "concat"
+    assert verdict["rival"]["comparison"] == "ahead of"
+
+
+def test_verdict_of_a_single_method_has_no_comparison(results: Results) -> None:
+    only = {results.default_method: results.metrics[results.default_method]}
+    assert sections.verdict(replace(results, metrics=only))["rival"] is None
+
+
+def test_robustness_without_mismatched_windows_has_no_chart_of_them(results: Results) -> None:
+    assert sections.robustness(results)["mismatch"] is not None
+    empty = replace(results, mismatch=results.mismatch.clear())
+    assert sections.robustness(empty)["mismatch"] is None
+
+
+def test_windows_of_a_method_without_uncertainty_have_no_coherence_chart(results: Results) -> None:
+    assert sections.windows(results)["coherence"] is not None
+    plain = results.predictions.with_columns(vacuity=pl.lit(None, pl.Float64))
+    assert sections.windows(replace(results, predictions=plain))["coherence"] is None
+
+
+def test_clocks_are_none_without_an_estimate(results: Results) -> None:
+    assert set(sections.clocks(results)["truth"]) == {"demo"}  # type: ignore[index]
+    shared = results.alignment.with_columns(residual_ms=pl.lit(None, pl.Float64))
+    assert sections.clocks(replace(results, alignment=shared)) is None
+
+
+def test_charts_of_annotators_require_their_column(results: Results) -> None:
+    table = results.annotators.with_columns(lag_s=pl.lit(None, pl.Float64))
+    labels = sections.labels(replace(results, annotators=table))
+    assert labels["lags"] is None
+    assert labels["reliability"] is not None
+    assert labels["confusion"] is not None
+
+
+def test_training_has_a_chart_per_method(results: Results) -> None:
+    assert set(sections.training(results)) == set(results.metrics)
