@@ -1,4 +1,4 @@
-"""Results of two runs that never were: three sensors with clocks of their own, and two without."""
+"""Invented results of two runs: three sensors with separate clocks, and two on a shared clock."""
 
 from collections.abc import Callable
 from itertools import combinations, product
@@ -11,6 +11,7 @@ import pytest
 
 from consilience.core.files import write_json
 from consilience.core.seeds import generator
+from consilience.project import Project
 from consilience.schema.tables import (
     Alignment,
     Anchors,
@@ -25,12 +26,13 @@ from consilience.schema.tables import (
     write_table,
 )
 
+PARAMS = "dataset: {{name: demo, root: raw, synthetic: {}, on_problem: quarantine}}"
 METHODS = ("concat", "late_fusion", "coherence_transfer")
 KINDS = ("noise", "packet_loss")
 SUBJECTS = [f"sub-{number:02}" for number in range(1, 7)]
 
 
-def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) -> list[str]:
+def _recordings(project: Project, modalities: list[str], n_sessions: int, clock: str) -> list[str]:
     """Write catalog, ingest tables and alignment; return the sessions."""
     sessions = [f"{s}_ses-{n + 1}" for s in SUBJECTS for n in range(n_sessions)]
     alignment: list[dict[str, object]] = []
@@ -39,7 +41,7 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
         catalog, ingested = [], []
         for session in sessions:
             name = f"{session}_{modality}"
-            fate = rng.choice(["ok", "missing", "spoilt"], p=[0.84, 0.08, 0.08])
+            status = rng.choice(["ok", "missing", "quarantined"], p=[0.84, 0.08, 0.08])
             common = {"recording": name, "session": session, "subject": session.split("_")[0]}
             catalog.append(
                 common
@@ -50,16 +52,16 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
                     "rate_hz": 100.0,
                     "n_channels": 1,
                 }
-                | {"duration_s": 45.0, "status": "missing" if fate == "missing" else "ok"}
-                | {"reason": "no such file" if fate == "missing" else None}
+                | {"duration_s": 45.0, "status": "missing" if status == "missing" else "ok"}
+                | {"reason": "no such file" if status == "missing" else None}
             )
             ingested.append(
                 common
-                | {"status": {"spoilt": "quarantined"}.get(fate, fate), "n_frames": 450}
-                | {"reason": "the signal is <flat>" if fate == "spoilt" else None}
-                | {"quality": rng.beta(8, 2) if fate == "ok" else None}
+                | {"status": status, "n_frames": 450}
+                | {"reason": "the signal is <flat>" if status == "quarantined" else None}
+                | {"quality": rng.beta(8, 2) if status == "ok" else None}
             )
-            if fate == "ok":
+            if status == "ok":
                 pulses = clock == "pulses"
                 alignment.append(
                     {"recording": name, "session": session, "modality": modality, "method": clock}
@@ -69,16 +71,16 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
                     | {"residual_ms": rng.lognormal(0, 1) if pulses else None}
                 )
         write_table(
-            data / "catalog" / "recordings" / f"{modality}.parquet",
+            project.recordings_table(modality),
             frame_of(catalog, Recordings),
             Recordings,
         )
         write_table(
-            data / "signals" / modality / "recordings.parquet",
+            project.signals(modality) / "recordings.parquet",
             frame_of(ingested, Ingested),
             Ingested,
         )
-    write_table(data / "alignment" / "alignment.parquet", frame_of(alignment, Alignment), Alignment)
+    write_table(project.alignment / "alignment.parquet", frame_of(alignment, Alignment), Alignment)
     anchors: list[dict[str, object]] = [
         {"recording": row["recording"], "native_s": float(time), "session_s": time + 1.0}
         | {"residual_ms": generator("anchors", row["recording"], time).normal()}
@@ -86,18 +88,18 @@ def _recordings(data: Path, modalities: list[str], n_sessions: int, clock: str) 
         if row["n_anchors"]
         for time in range(12)
     ]
-    write_table(data / "alignment" / "anchors.parquet", frame_of(anchors, Anchors), Anchors)
+    write_table(project.alignment / "anchors.parquet", frame_of(anchors, Anchors), Anchors)
     problems: list[dict[str, object]] = [
-        {"where": "annotations.csv", "what": "names <no> session", "remedy": "mend it"}
+        {"where": "annotations.csv", "what": "names <no> session", "remedy": "correct the table"}
     ]
-    write_table(data / "catalog" / "problems.parquet", frame_of(problems, Problems), Problems)
+    write_table(project.catalog / "problems.parquet", frame_of(problems, Problems), Problems)
     return sessions
 
 
-def _windows(data: Path, sessions: list[str], classes: list[str], n_windows: int) -> None:
-    """Write labels, folds and the default method's readings."""
+def _windows(project: Project, sessions: list[str], classes: list[str], n_windows: int) -> None:
+    """Write labels, folds and the default method's predictions."""
     rng = generator("windows")
-    labels, readings = [], []
+    labels, predictions = [], []
     for session, number in product(sessions, range(n_windows)):
         probability = rng.dirichlet(np.full(len(classes), 0.4))
         actual = classes[int(probability.argmax())]
@@ -109,26 +111,26 @@ def _windows(data: Path, sessions: list[str], classes: list[str], n_windows: int
             {**where, **times, "class_probability": probability.tolist()}
             | {"agreement": rng.uniform(-0.2, 1), "n_annotators": 3}
         )
-        readings.append(
+        predictions.append(
             {**where, **times, "actual": actual, "predicted": predicted}
             | {"confidence": rng.uniform(0.4, 1), "vacuity": rng.beta(2, 4)}
             | {"coherence": rng.beta(5, 2)}
         )
-    write_table(data / "labels" / "labels.parquet", frame_of(labels, Labels), Labels)
-    _annotators(data, classes)
-    (data / "evaluation").mkdir()
-    pl.DataFrame(readings).write_parquet(data / "evaluation" / "windows.parquet")
+    write_table(project.labels / "labels.parquet", frame_of(labels, Labels), Labels)
+    _annotators(project, classes)
+    project.evaluation.mkdir()
+    pl.DataFrame(predictions).write_parquet(project.evaluation / "windows.parquet")
     roles: list[dict[str, object]] = [
         {"fold": fold, "subject": subject, "role": ("test", "validation", "train")[min(2, gap)]}
         for fold in range(3)
         for number, subject in enumerate(SUBJECTS)
         for gap in [(number - fold) % 3]
     ]
-    write_table(data / "windows" / "splits.parquet", frame_of(roles, Splits), Splits)
+    write_table(project.windows / "splits.parquet", frame_of(roles, Splits), Splits)
 
 
-def _annotators(data: Path, classes: list[str]) -> None:
-    """Write what is found of two annotators who followed the sessions."""
+def _annotators(project: Project, classes: list[str]) -> None:
+    """Write the estimates for two annotators who rated the sessions continuously."""
     rows: list[dict[str, object]] = [
         {"annotator": name, "target": target, "n_windows": 40, "reliability": 0.8 - 0.1 * number}
         | ({"lag_s": 2.0 + number, "lag_sd_s": 0.1, "lag_anchored": True} if number else {})
@@ -140,16 +142,16 @@ def _annotators(data: Path, classes: list[str]) -> None:
         {"annotator": "second", "actual": actual, "named": named, "probability": 1 / len(classes)}
         for actual, named in product(classes, classes)
     ]
-    folder = data / "labels"
+    folder = project.labels
     write_table(folder / "annotators.parquet", frame_of(rows, Annotators), Annotators)
     write_table(folder / "confusions.parquet", frame_of(confusions, Confusions), Confusions)
     agreement = {"emotion": {"krippendorff_alpha": 0.432}, "valence": {"icc_single": None}}
     write_json(folder / "summary.json", {"labelled": 40, "contradicted": 3, "agreement": agreement})
 
 
-def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
+def _evaluation(project: Project, modalities: list[str], lead: float) -> None:
     """Write metrics, curves and histories; the default method leads concat by `lead`."""
-    plots = data / "evaluation" / "plots"
+    plots = project.evaluation / "plots"
     plots.mkdir(parents=True)
     metrics: dict[str, dict[str, float]] = {}
     subsets: list[dict[str, Any]] = []
@@ -192,7 +194,7 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
         bounds = {f"{name}_low": value - 0.05 for name, value in figures.items()}
         bounds |= {f"{name}_high": value + 0.05 for name, value in figures.items()}
         metrics[method] = figures | bounds | {"ece": 0.1 - base / 10, "guilty_auroc": base}
-        folder = data / "models" / method
+        folder = project.model(method)
         folder.mkdir(parents=True)
         pl.DataFrame(
             [
@@ -210,24 +212,24 @@ def _evaluation(data: Path, modalities: list[str], lead: float) -> None:
             f"{name}_low": gap - 0.02,
             f"{name}_high": gap + 0.02,
         }
-    write_json(data / "evaluation" / "metrics.json", metrics)
+    write_json(project.evaluation / "metrics.json", metrics)
     tables = {"subsets": subsets, "noise": noise, "conflicts": conflicts, "reliability": bins}
     for name, rows in tables.items():
         pl.DataFrame(rows).write_csv(plots / f"{name}.csv")
 
 
-def _score(data: Path, modalities: list[str]) -> None:
+def _score(project: Project, modalities: list[str]) -> None:
     error = {"median": 0.4, "p95": 1.2, "max": 3.0}
     pairs = ["-".join(pair) for pair in combinations(modalities, 2)]
     write_json(
-        data / "score" / "demo" / "alignment.json",
+        project.score("demo") / "alignment.json",
         {
             "error_ms": dict.fromkeys(modalities, error),
             "between_ms": dict.fromkeys(pairs, error),
         },
     )
     write_json(
-        data / "score" / "demo" / "labels.json",
+        project.score("demo") / "labels.json",
         {
             "windows": 200,
             "accuracy": 0.912,
@@ -241,23 +243,23 @@ def _score(data: Path, modalities: list[str]) -> None:
 
 
 @pytest.fixture
-def run_of_sensors(tmp_path: Path) -> Callable[..., Path]:
-    """Write the results of a run: three sensors and a truth, or two that share a clock."""
+def run_of_sensors(tmp_path: Path) -> Callable[..., Project]:
+    """Write the results of a run: three sensors and a ground truth, or two on a shared clock."""
 
-    def write(n_modalities: int = 3, lead: float = 0.05) -> Path:
-        data = tmp_path / "data"
-        three = n_modalities == 3
-        modalities = ["eeg", "audio", "video"] if three else ["audio", "face_au"]
+    def write(n_modalities: int = 3, lead: float = 0.05) -> Project:
+        project = Project(tmp_path)
+        is_demo = n_modalities == 3
+        modalities = ["eeg", "audio", "video"] if is_demo else ["audio", "face_au"]
         classes = ["happy", "angry", "sad", "calm"]
-        sessions = _recordings(
-            data, modalities, 2 if three else 30, "pulses" if three else "shared clock"
-        )
-        _windows(data, sessions, classes, 20 if three else 1)
+        project.params_file.write_text(PARAMS.format("[demo]" if is_demo else "[]"))
+        clock = "pulses" if is_demo else "shared clock"
+        sessions = _recordings(project, modalities, 2 if is_demo else 30, clock)
+        _windows(project, sessions, classes, 20 if is_demo else 1)
         meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
-        write_json(data / "windows" / "meta.json", meta)
-        _evaluation(data, modalities, lead)
-        if three:
-            _score(data, modalities)
-        return data
+        write_json(project.windows / "meta.json", meta)
+        _evaluation(project, modalities, lead)
+        if is_demo:
+            _score(project, modalities)
+        return project
 
     return write

@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -10,12 +8,13 @@ import pytest
 from jinja2 import UndefinedError
 
 from consilience.core.errors import ConsilienceError
+from consilience.project import Project
 from consilience.reporting import page
 from consilience.reporting.page import render
 from consilience.reporting.results import load_results
 from consilience.schema.tables import Annotators, Confusions, frame_of, write_table
 
-Run = Callable[..., Path]
+Run = Callable[..., Project]
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,13 +35,13 @@ class Elements(HTMLParser):
         self.requests += [tag] if tag in ("link", "iframe", "object", "embed") else []
 
 
-@pytest.mark.parametrize(("n_modalities", "synthetic"), [(3, ["demo"]), (2, [])])
+@pytest.mark.parametrize("n_modalities", [3, 2])
 def test_page_makes_no_network_request_and_is_reproducible(
-    run_of_sensors: Run, n_modalities: int, synthetic: list[str]
+    run_of_sensors: Run, n_modalities: int
 ) -> None:
-    data = run_of_sensors(n_modalities)
-    html = render(load_results(data, synthetic))
-    assert html == render(load_results(data, synthetic))
+    project = run_of_sensors(n_modalities)
+    html = render(load_results(project))
+    assert html == render(load_results(project))
     elements = Elements()
     elements.feed(html)
     assert elements.requests == []
@@ -51,7 +50,7 @@ def test_page_makes_no_network_request_and_is_reproducible(
 
 
 def test_page_contains_every_chart_of_three_sensors(run_of_sensors: Run) -> None:
-    html = render(load_results(run_of_sensors(), ["demo"]))
+    html = render(load_results(run_of_sensors()))
     elements = Elements()
     elements.feed(html)
     assert {
@@ -80,14 +79,14 @@ def test_page_contains_every_chart_of_three_sensors(run_of_sensors: Run) -> None
 
 
 def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:
-    html = render(load_results(run_of_sensors(2), []))
+    html = render(load_results(run_of_sensors(2)))
     assert "share one clock" in html
     assert "chart-residuals" not in html
     assert "Against the ground truth" not in html
 
 
 def test_text_of_the_input_is_escaped(run_of_sensors: Run) -> None:
-    html = render(load_results(run_of_sensors(), ["demo"]))
+    html = render(load_results(run_of_sensors()))
     assert "names &lt;no&gt; session" in html
     assert "names <no> session" not in html
 
@@ -99,20 +98,20 @@ def test_text_of_the_input_is_escaped(run_of_sensors: Run) -> None:
 def test_verdict_follows_the_interval_of_the_lead(
     run_of_sensors: Run, lead: float, words: str
 ) -> None:
-    html = render(load_results(run_of_sensors(lead=lead), ["demo"]))
+    html = render(load_results(run_of_sensors(lead=lead)))
     comparisons = re.findall("<strong>(ahead of|not distinguishable from|behind)</strong>", html)
     assert comparisons == [words]
 
 
 def test_missing_results_are_reported_by_file(run_of_sensors: Run) -> None:
-    data = run_of_sensors()
-    (data / "evaluation" / "metrics.json").unlink()
+    project = run_of_sensors()
+    (project.evaluation / "metrics.json").unlink()
     with pytest.raises(ConsilienceError, match=r"metrics\.json: the results are missing"):
-        load_results(data, ["demo"])
+        load_results(project)
 
 
 def test_page_shows_the_annotators(run_of_sensors: Run) -> None:
-    html = render(load_results(run_of_sensors(), ["demo"]))
+    html = render(load_results(run_of_sensors()))
     elements = Elements()
     elements.feed(html)
     assert {"chart-annotators", "chart-lags", "chart-lag-gains"} <= set(elements.ids)
@@ -123,28 +122,12 @@ def test_page_shows_the_annotators(run_of_sensors: Run) -> None:
 
 
 def test_page_omits_annotators_without_comparisons(run_of_sensors: Run) -> None:
-    data = run_of_sensors()
+    project = run_of_sensors()
     for name, schema in (("annotators", Annotators), ("confusions", Confusions)):
-        write_table(data / "labels" / f"{name}.parquet", frame_of([], schema), schema)
-    html = render(load_results(data, ["demo"]))
+        write_table(project.labels / f"{name}.parquet", frame_of([], schema), schema)
+    html = render(load_results(project))
     assert "chart-lags" not in html
     assert "chart-annotator" not in html
-
-
-def test_report_starts_without_heavy_libraries(run_of_sensors: Run) -> None:
-    heavy = ["torch", "mne", "librosa", "cv2", "av", "scipy.signal", "onnxruntime"]
-    code = f"""
-import sys
-from pathlib import Path
-import consilience.stages.report
-from consilience.reporting.page import render
-from consilience.reporting.results import load_results
-render(load_results(Path(sys.argv[1]), ["demo"]))
-print([name for name in {heavy} if name in sys.modules])
-"""
-    command = [sys.executable, "-c", code, str(run_of_sensors())]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert loaded.strip() == "[]"
 
 
 def test_every_template_is_used_and_packaged() -> None:

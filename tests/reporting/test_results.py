@@ -1,15 +1,15 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import polars as pl
 
+from consilience.project import Project
 from consilience.reporting.results import load_results
 
-Run = Callable[..., Path]
+Run = Callable[..., Project]
 
 
 def test_every_recording_has_a_status_and_an_excluded_one_a_reason(run_of_sensors: Run) -> None:
-    results = load_results(run_of_sensors(), ["demo"])
+    results = load_results(run_of_sensors())
     statuses = dict(results.recordings.group_by("status").len().iter_rows())
     assert set(statuses) == {"usable", "quarantined", "missing"}
     assert sum(statuses.values()) == 6 * 2 * 3
@@ -21,7 +21,7 @@ def test_every_recording_has_a_status_and_an_excluded_one_a_reason(run_of_sensor
 
 
 def test_problems_of_ingesting_follow_those_of_the_catalog(run_of_sensors: Run) -> None:
-    results = load_results(run_of_sensors(), ["demo"])
+    results = load_results(run_of_sensors())
     quarantined = results.recordings.filter(pl.col("status") == "quarantined")[
         "recording"
     ].to_list()
@@ -29,4 +29,4 @@ def test_problems_of_ingesting_follow_those_of_the_catalog(run_of_sensors: Run) 
 
 
 def test_default_method_is_the_one_with_comparisons(run_of_sensors: Run) -> None:
-    assert load_results(run_of_sensors(), ["demo"]).default_method == "coherence_transfer"
+    assert load_results(run_of_sensors()).default_method == "coherence_transfer"

@@ -1,21 +1,21 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import plotly.graph_objects as go
 import polars as pl
 import pytest
 
+from consilience.project import Project
 from consilience.reporting import sections
 from consilience.reporting.results import Results, load_results
 
-Run = Callable[..., Path]
+Run = Callable[..., Project]
 
 
 @pytest.fixture
 def results(run_of_sensors: Run) -> Results:
-    return load_results(run_of_sensors(), ["demo"])
+    return load_results(run_of_sensors())
 
 
 def test_data_of_a_chart_cannot_end_its_script_element() -> None:

@@ -1,13 +1,13 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import polars as pl
 
+from consilience.project import Project
 from consilience.reporting import tables
 from consilience.reporting.results import load_results
 from consilience.reporting.tables import Table
 
-Run = Callable[..., Path]
+Run = Callable[..., Project]
 
 
 def texts(table: Table) -> dict[str, list[str]]:
@@ -15,7 +15,7 @@ def texts(table: Table) -> dict[str, list[str]]:
 
 
 def test_methods_marks_the_best_of_each_column_and_the_default_method(run_of_sensors: Run) -> None:
-    table = tables.methods(load_results(run_of_sensors(), ["demo"]))
+    table = tables.methods(load_results(run_of_sensors()))
     assert table.columns == [
         *("method", "all sensors", "without EEG", "without audio", "without video"),
         *("corrupted", "calibration error"),
@@ -32,7 +32,7 @@ def test_methods_marks_the_best_of_each_column_and_the_default_method(run_of_sen
 
 
 def test_counts_cover_usable_recordings(run_of_sensors: Run) -> None:
-    results = load_results(run_of_sensors(), ["demo"])
+    results = load_results(run_of_sensors())
     usable = results.recordings.filter(pl.col("status") == "usable").height
     counts = tables.counts(results)
     assert counts["usable recordings"] == f"{usable} of 36"

@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.project import Project
+from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import (
     Alignment,
     Anchors,
@@ -96,56 +98,54 @@ class Results:
     scores: dict[str, dict[str, Any]]
 
 
-def load_results(data: Path, synthetic: list[str]) -> Results:
-    """Read the results of a run.
-
-    Parameters
-    ----------
-    data : Path
-        Folder of all derived data.
-    synthetic : list of str
-        Corpora with a ground truth whose scores belong to this run.
+def load_results(project: Project) -> Results:
+    """Read the results that the other stages have written.
 
     Raises
     ------
     ConsilienceError
         If a table is missing or does not match its schema.
     """
-    meta = _read_json(data / "windows" / "meta.json")
-    alignment = read_table(data / "alignment" / "alignment.parquet", Alignment)
-    recordings = _recordings(data, meta["modalities"], alignment)
-    catalogued = read_table(data / "catalog" / "problems.parquet", Problems)
-    metrics = _read_json(data / "evaluation" / "metrics.json")
-    plots = data / "evaluation" / "plots"
+    meta = _read_json(project.windows / "meta.json")
+    alignment = read_table(project.alignment / "alignment.parquet", Alignment)
+    recordings = _recordings(project, meta["modalities"], alignment)
+    catalogued = read_table(project.catalog / "problems.parquet", Problems)
+    metrics = _read_json(project.evaluation / "metrics.json")
+    plots = project.evaluation / "plots"
     return Results(
         meta=meta,
         recordings=recordings.drop("stage"),
         alignment=alignment,
-        anchors=read_table(data / "alignment" / "anchors.parquet", Anchors).join(
+        anchors=read_table(project.alignment / "anchors.parquet", Anchors).join(
             alignment.select("recording", "modality"), on="recording"
         ),
-        labels=read_table(data / "labels" / "labels.parquet", Labels),
-        annotators=read_table(data / "labels" / "annotators.parquet", Annotators),
-        confusions=read_table(data / "labels" / "confusions.parquet", Confusions),
-        label_summary=_read_json(data / "labels" / "summary.json"),
-        splits=read_table(data / "windows" / "splits.parquet", Splits),
+        labels=read_table(project.labels / "labels.parquet", Labels),
+        annotators=read_table(project.labels / "annotators.parquet", Annotators),
+        confusions=read_table(project.labels / "confusions.parquet", Confusions),
+        label_summary=_read_json(project.labels / "summary.json"),
+        splits=read_table(project.windows / "splits.parquet", Splits),
         problems=pl.concat([catalogued, _later_problems(recordings)]),
         metrics=metrics,
         default_method=_default_method(metrics),
-        predictions=pl.read_parquet(data / "evaluation" / "windows.parquet"),
+        predictions=pl.read_parquet(project.evaluation / "windows.parquet"),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
         mismatch=pl.read_csv(plots / "conflicts.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
-        histories={name: pl.read_csv(data / "models" / name / "history.csv") for name in metrics},
-        scores={
-            corpus: {
-                kind: _read_json(data / "score" / corpus / f"{kind}.json")
-                for kind in ("alignment", "labels")
-            }
-            for corpus in synthetic
-        },
+        histories={name: pl.read_csv(project.model(name) / "history.csv") for name in metrics},
+        scores=_scores(project),
     )
+
+
+def _scores(project: Project) -> dict[str, dict[str, Any]]:
+    """Return the errors of each synthetic corpus in the dataset, by kind."""
+    return {
+        corpus: {
+            kind: _read_json(project.score(corpus) / f"{kind}.json")
+            for kind in ("alignment", "labels")
+        }
+        for corpus in project.section(DatasetParams).synthetic
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -166,10 +166,10 @@ def _default_method(metrics: dict[str, dict[str, float]]) -> str:
     return next(iter(metrics))
 
 
-def _recordings(data: Path, modalities: list[str], alignment: pl.DataFrame) -> pl.DataFrame:
+def _recordings(project: Project, modalities: list[str], alignment: pl.DataFrame) -> pl.DataFrame:
     """Return every catalogued recording with its status, the stage that excluded it, and why."""
     aligned = alignment.select("recording", aligned="status", align_reason="reason")
-    table = pl.concat([_ingested(data, modality) for modality in modalities])
+    table = pl.concat([_ingested(project, modality) for modality in modalities])
     table = table.join(aligned, on="recording", how="left", maintain_order="left")
     # A left join leaves null where a later stage has no row: the comparison is then null, which
     # `when` takes as false. So an excluded recording must be looked for stage by stage, in order.
@@ -205,10 +205,10 @@ def _recordings(data: Path, modalities: list[str], alignment: pl.DataFrame) -> p
     )
 
 
-def _ingested(data: Path, modality: str) -> pl.DataFrame:
+def _ingested(project: Project, modality: str) -> pl.DataFrame:
     """Return one modality's catalog with the outcome of ingesting beside it."""
-    catalog = read_table(data / "catalog" / "recordings" / f"{modality}.parquet", Recordings)
-    ingested = read_table(data / "signals" / modality / "recordings.parquet", Ingested)
+    catalog = read_table(project.recordings_table(modality), Recordings)
+    ingested = read_table(project.signals(modality) / "recordings.parquet", Ingested)
     return (
         catalog.select("recording", "session", "subject", "modality", "duration_s")
         .with_columns(catalogued=catalog["status"], catalog_reason=catalog["reason"])
