@@ -15,8 +15,8 @@ OBSERVERS = np.array(
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, NAN],
     ]
 )
-# Shrout and Fleiss (1979), table 2: four judges on six targets.
-JUDGES = np.array(
+# Shrout and Fleiss (1979), table 2: four annotators, six targets.
+RATINGS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7.0]]
 )
 
@@ -25,32 +25,32 @@ JUDGES = np.array(
     ("scale", "alpha"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)]
 )
 def test_alpha_of_the_published_example(scale: str, alpha: float) -> None:
-    who, item = np.nonzero(np.isfinite(OBSERVERS))
-    found = krippendorff_alpha(item, OBSERVERS[who, item], scale)
-    assert found == pytest.approx(alpha, abs=5e-4)
+    annotator, item = np.nonzero(np.isfinite(OBSERVERS))
+    result = krippendorff_alpha(item, OBSERVERS[annotator, item], scale)
+    assert result == pytest.approx(alpha, abs=5e-4)
 
 
 def test_icc_of_the_published_example() -> None:
-    single, mean = intraclass_correlation(JUDGES) or (0, 0)
+    single, mean = intraclass_correlation(RATINGS) or (0, 0)
     assert single == pytest.approx(0.29, abs=5e-3)
     assert mean == pytest.approx(0.62, abs=5e-3)
 
 
-def test_nothing_to_agree_on() -> None:
-    alone = np.arange(3)
-    assert krippendorff_alpha(alone, alone.astype(float), "nominal") is None
+def test_agreement_is_none_without_pairs_or_variance() -> None:
+    single = np.arange(3)
+    assert krippendorff_alpha(single, single.astype(float), "nominal") is None
     assert krippendorff_alpha(np.zeros(3, int), np.ones(3), "interval") is None
-    assert intraclass_correlation(JUDGES[:, :1]) is None
+    assert intraclass_correlation(RATINGS[:, :1]) is None
     assert intraclass_correlation(np.ones((4, 3))) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4)), min_size=2, max_size=30))
-def test_alpha_is_at_most_one_and_blind_to_names_of_classes(rows: list[tuple[int, int]]) -> None:
+def test_alpha_is_at_most_one_and_independent_of_class_numbers(rows: list[tuple[int, int]]) -> None:
     item, rating = np.array(rows).T
     renamed = np.array([0.0, 7, 3, 9, 1])[rating]
-    found = krippendorff_alpha(item, rating.astype(float), "nominal")
-    again = krippendorff_alpha(item, renamed, "nominal")
-    assert (found is None) == (again is None)
-    if found is not None and again is not None:
-        assert found == pytest.approx(again)
-        assert found <= 1 + 1e-12
+    alpha = krippendorff_alpha(item, rating.astype(float), "nominal")
+    alpha_renamed = krippendorff_alpha(item, renamed, "nominal")
+    assert (alpha is None) == (alpha_renamed is None)
+    if alpha is not None and alpha_renamed is not None:
+        assert alpha == pytest.approx(alpha_renamed)
+        assert alpha <= 1 + 1e-12

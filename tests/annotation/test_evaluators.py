@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from consilience.annotation.evaluators import evaluator_median, evaluator_weighted
 
 
-def everybody(ratings: np.ndarray) -> tuple[np.ndarray, ...]:
-    who, what = np.nonzero(np.isfinite(ratings))
-    return what, who, ratings[who, what]
+def long_format(ratings: np.ndarray) -> tuple[np.ndarray, ...]:
+    annotator, item = np.nonzero(np.isfinite(ratings))
+    return item, annotator, ratings[annotator, item]
 
 
 def simulated(noise: tuple[float, ...], bias: tuple[float, ...], n: int = 400) -> tuple:
@@ -17,54 +17,54 @@ def simulated(noise: tuple[float, ...], bias: tuple[float, ...], n: int = 400) -
     return truth, truth + np.array(bias)[:, None] + errors
 
 
-def test_the_noisy_count_less() -> None:
+def test_noisy_annotators_have_less_weight() -> None:
     truth, ratings = simulated((0.2, 0.2, 3.0), (0.0, 0.0, 0.0))
-    found = evaluator_weighted(*everybody(ratings))
-    assert found.weight[2] < min(found.weight[:2]) / 1.5
-    assert found.weight.sum() == np.float64(1) or abs(found.weight.sum() - 1) < 1e-12
-    assert np.std(found.mean - truth) < np.std(ratings.mean(axis=0) - truth)
+    result = evaluator_weighted(*long_format(ratings))
+    assert result.weight[2] < min(result.weight[:2]) / 1.5
+    assert result.weight.sum() == np.float64(1) or abs(result.weight.sum() - 1) < 1e-12
+    assert np.std(result.mean - truth) < np.std(ratings.mean(axis=0) - truth)
     expected = [np.corrcoef(ratings[a], np.delete(ratings, a, 0).mean(0))[0, 1] for a in range(3)]
-    np.testing.assert_allclose(found.reliability, expected, atol=0.02)
+    np.testing.assert_allclose(result.reliability, expected, atol=0.02)
 
 
-def test_who_is_missing_does_not_shift_the_mean() -> None:
+def test_the_mean_does_not_depend_on_who_rated_an_item() -> None:
     truth, ratings = simulated((0.1, 0.1, 0.1), (-1.0, 0.0, 1.0))
     ratings[2, ::2] = np.nan
-    found = evaluator_weighted(*everybody(ratings))
-    np.testing.assert_allclose(found.bias, [-1, 0, 1], atol=0.06)
+    result = evaluator_weighted(*long_format(ratings))
+    np.testing.assert_allclose(result.bias, [-1, 0, 1], atol=0.06)
     plain = np.nanmean(ratings, axis=0)
     assert abs(plain[::2].mean() - truth[::2].mean()) > 0.4
-    assert abs((found.mean - truth)[::2].mean()) < 0.05
-    np.testing.assert_allclose(found.sd.mean(), 0.1, atol=0.03)
+    assert abs((result.mean - truth)[::2].mean()) < 0.05
+    np.testing.assert_allclose(result.sd.mean(), 0.1, atol=0.03)
 
 
-def test_one_alone_is_taken_at_their_word() -> None:
-    found = evaluator_weighted(np.arange(4), np.zeros(4, int), np.array([1.0, 2, 5, 3]))
-    assert found.mean.tolist() == [1, 2, 5, 3]
-    assert found.bias.tolist() == [0]
-    assert np.isnan(found.reliability).all()
-    assert np.isnan(found.sd).all()
+def test_a_single_annotators_ratings_are_unchanged() -> None:
+    result = evaluator_weighted(np.arange(4), np.zeros(4, int), np.array([1.0, 2, 5, 3]))
+    assert result.mean.tolist() == [1, 2, 5, 3]
+    assert result.bias.tolist() == [0]
+    assert np.isnan(result.reliability).all()
+    assert np.isnan(result.sd).all()
 
 
-def test_a_contrary_one_is_ignored_unless_alone() -> None:
+def test_a_negative_correlation_gives_no_weight_unless_the_item_has_no_other_rating() -> None:
     truth, ratings = simulated((0.1, 0.1, 0.1, 0.1), (0.0, 0.0, 0.0, 0.0))
     ratings[3] *= -1
     ratings[:3, 0] = np.nan
-    found = evaluator_weighted(*everybody(ratings))
-    assert found.weight[3] == 0
-    np.testing.assert_allclose(found.mean[1:], truth[1:], atol=0.4)
-    assert np.isfinite(found.mean[0])
+    result = evaluator_weighted(*long_format(ratings))
+    assert result.weight[3] == 0
+    np.testing.assert_allclose(result.mean[1:], truth[1:], atol=0.4)
+    assert np.isfinite(result.mean[0])
 
 
-def test_a_median_keeps_to_the_order() -> None:
+def test_the_median_depends_on_the_order_of_ratings_only() -> None:
     truth, ratings = simulated((0.2, 0.2, 0.2, 3.0), (0.0, 0.0, 0.0, 0.0))
-    item, annotator, rating = everybody(ratings)
-    found = evaluator_median(item, annotator, rating)
-    bent = evaluator_median(item, annotator, rating**3)
-    np.testing.assert_allclose(found.weight, bent.weight, atol=1e-12)
-    assert found.weight[3] == found.weight.min()
-    assert np.isnan(found.bias).all()
-    assert np.std(found.mean - truth) < np.std(np.median(ratings, axis=0) - truth)
+    item, annotator, rating = long_format(ratings)
+    result = evaluator_median(item, annotator, rating)
+    monotone = evaluator_median(item, annotator, rating**3)
+    np.testing.assert_allclose(result.weight, monotone.weight, atol=1e-12)
+    assert result.weight[3] == result.weight.min()
+    assert np.isnan(result.bias).all()
+    assert np.std(result.mean - truth) < np.std(np.median(ratings, axis=0) - truth)
 
 
 @given(
@@ -72,16 +72,18 @@ def test_a_median_keeps_to_the_order() -> None:
         st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=20
     )
 )
-def test_within_the_ratings_and_finite(rows: list[tuple[int, int, int]]) -> None:
+def test_the_consensus_is_finite_and_the_median_within_the_ratings(
+    rows: list[tuple[int, int, int]],
+) -> None:
     item, annotator, rating = np.array(rows).T
     _, item = np.unique(item, return_inverse=True)
     _, annotator = np.unique(annotator, return_inverse=True)
     for estimate in (evaluator_weighted, evaluator_median):
-        found = estimate(item, annotator, rating.astype(float))
-        assert np.isfinite(found.mean).all()
-        assert abs(found.weight.sum() - 1) < 1e-9
+        result = estimate(item, annotator, rating.astype(float))
+        assert np.isfinite(result.mean).all()
+        assert abs(result.weight.sum() - 1) < 1e-9
     low, high = (
         np.array([f(rating[item == k]) for k in range(item.max() + 1)]) for f in (np.min, np.max)
     )
-    assert (found.mean >= low - 1e-9).all()
-    assert (found.mean <= high + 1e-9).all()
+    assert (result.mean >= low - 1e-9).all()
+    assert (result.mean <= high + 1e-9).all()

@@ -34,7 +34,7 @@ def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
     assert true_states(truth, windows) == [TrueState("calm", 1.0, 0.5), None, None]
 
 
-def test_accuracy_counts_windows_with_label_and_truth_only() -> None:
+def test_accuracy_ignores_windows_without_label_or_truth() -> None:
     sad = TrueState("sad", 0, 0)
     labels = [[0.2, 0.8], [0.6, 0.4], None, [1.0, 0.0]]
     assert accuracy(labels, [sad, sad, sad, None], ("calm", "sad")) == 0.5
@@ -49,7 +49,7 @@ def test_brier_score_is_0_for_certainty_and_2_for_error() -> None:
     assert brier_score([None], [sad], ("calm", "sad")) is None
 
 
-def test_concordance_punishes_bias_and_scale() -> None:
+def test_concordance_decreases_with_bias_and_scale() -> None:
     x = np.array([0.0, 1.0, 2.0, 3.0])
     assert concordance(x, x) == 1
     assert concordance(x, -x + 3) == -1
@@ -60,13 +60,13 @@ def test_concordance_punishes_bias_and_scale() -> None:
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=2, max_size=20))
 def test_concordance_is_symmetric_and_bounded(pairs: list[tuple[float, float]]) -> None:
     x, y = np.array(pairs).T
-    found = concordance(x, y)
-    assert found is not None
-    assert abs(found) <= 1 + 1e-9
-    assert found == concordance(y, x)
+    ccc = concordance(x, y)
+    assert ccc is not None
+    assert abs(ccc) <= 1 + 1e-9
+    assert ccc == concordance(y, x)
 
 
-def test_values_nobody_gave_are_left_out() -> None:
+def test_missing_values_are_ignored() -> None:
     states: list[TrueState | None] = [TrueState("sad", float(i), 0.0) for i in range(4)]
     labels = [label(None, 0.0), label(None, 1.0), label(None, None), label(None, 3.0)]
     assert value_concordance(labels, states) == {"valence": 1.0, "arousal": None}

@@ -1,1 +1,1 @@
-"""From annotators to soft labels."""
+"""Label consensus: soft labels of windows from the ratings and votes of annotators."""

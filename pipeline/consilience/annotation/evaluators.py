@@ -1,4 +1,4 @@
-"""Whose ratings to heed, and how far: the evaluator-weighted estimator."""
+"""Consensus of ratings weighted by each annotator's reliability (evaluator weighted estimator)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-CAUTION = 5.0  # pseudo-items that an annotator is unbiased and as reliable as the rest
+PRIOR_ITEMS = 5.0  # pseudo-items with no bias and the average reliability
 SWEEPS = 50
 
 Floats = NDArray[np.float64]
@@ -17,20 +17,21 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class RatingConsensus:
-    """Ratings of items as annotators give them together, and what each annotator is worth.
+    """Consensus ratings of items, with bias, reliability and weight of each annotator.
 
     Attributes
     ----------
     mean : ndarray of float64, shape (n_items,)
-        Or median, where only the order of ratings counts.
+        Weighted mean; weighted median if only the order of ratings is used.
     sd : ndarray of float64, shape (n_items,)
-        Weighted standard deviation between annotators, their biases removed; NaN for one alone.
+        Weighted standard deviation between annotators without their biases; NaN for a single
+        rating.
     bias : ndarray of float64, shape (n_annotators,)
-        How much higher than the others each rates; NaN where only order counts.
+        Mean excess over the other annotators; NaN if only the order of ratings is used.
     reliability : ndarray of float64, shape (n_annotators,)
-        Correlation with the mean of the others; NaN for an annotator who is always alone.
+        Correlation with the mean of the others; NaN for an annotator who shares no item.
     weight : ndarray of float64, shape (n_annotators,)
-        Part of each in the mean, were all to rate; they add up to 1.
+        Weight in the mean of an item that all have rated; the weights sum to 1.
     """
 
     mean: Floats
@@ -41,17 +42,18 @@ class RatingConsensus:
 
 
 def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> RatingConsensus:
-    """Estimate what is rated from ratings of unlike evaluators.
+    """Compute reliability-weighted mean ratings, with each annotator's bias removed.
 
-    Grimm and Kroschel (2005), IEEE ASRU, 381-385: a mean weighted by each evaluator's correlation
-    with the others, none below 0. Here the others' mean leaves the evaluator out, and constant
-    biases are taken off first (two-way additive model, least squares with a ridge), so that
-    who is missing from an item does not shift it; the biases' mean stays.
+    Grimm and Kroschel (2005), IEEE ASRU, 381-385: a mean weighted by each evaluator's
+    correlation with the others; negative correlations get the weight 0. Two changes: the mean of
+    the others excludes the evaluator, and constant biases are subtracted first (two-way additive
+    model, ridge least squares), so that the mean of an item does not depend on who rated it. A
+    bias common to all annotators cannot be estimated and stays.
 
     Parameters
     ----------
     item, annotator : ndarray of intp, shape (n_ratings,)
-        Who rates what, both numbered from 0.
+        Item and annotator of each rating, both numbered from 0.
     rating : ndarray of float64, shape (n_ratings,)
 
     Returns
@@ -64,24 +66,23 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Rat
     reliability = _reliabilities(item, annotator, level, n_items, n_annotators)
     weight = np.maximum(np.nan_to_num(reliability), 0)
     weight = weight / weight.sum() if weight.sum() > 0 else np.full(n_annotators, 1 / n_annotators)
-    part = weight[annotator]
-    silent = np.bincount(item, part, n_items) <= 0
-    part = np.where(silent[item], 1.0, part)
-    total = np.bincount(item, part, n_items)
-    mean = np.bincount(item, part * level, n_items) / total
-    return RatingConsensus(mean, _spread(item, part, level, mean), bias, reliability, weight)
+    rating_weight = _rating_weights(item, weight[annotator], n_items)
+    total = np.bincount(item, rating_weight, n_items)
+    mean = np.bincount(item, rating_weight * level, n_items) / total
+    sd = _weighted_sd(item, rating_weight, level, mean)
+    return RatingConsensus(mean, sd, bias, reliability, weight)
 
 
 def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> RatingConsensus:
-    """Estimate what is rated where only the order of ratings counts.
+    """Compute reliability-weighted median ratings from the order of ratings only.
 
-    The median weighted by each evaluator's rank correlation with the others: `evaluator_weighted`
-    on the ranks that ratings have among all of one evaluator. Nothing is said of biases.
+    The weights are those of `evaluator_weighted` for the ranks of each annotator's ratings among
+    all ratings of that annotator. Biases are not estimated.
 
     Parameters
     ----------
     item, annotator : ndarray of intp, shape (n_ratings,)
-        Who rates what, both numbered from 0.
+        Item and annotator of each rating, both numbered from 0.
     rating : ndarray of float64, shape (n_ratings,)
 
     Returns
@@ -89,24 +90,33 @@ def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Ratin
     RatingConsensus
     """
     rank = np.empty(len(rating))
-    for own in (annotator == name for name in np.unique(annotator)):
-        rank[own] = rankdata(rating[own]) / own.sum()
+    for number in np.unique(annotator):
+        mask = annotator == number
+        rank[mask] = rankdata(rating[mask]) / mask.sum()
     ranks = evaluator_weighted(item, annotator, rank)
-    part = ranks.weight[annotator]
     n_items = len(ranks.mean)
-    part = np.where((np.bincount(item, part, n_items) <= 0)[item], 1.0, part)
+    rating_weight = _rating_weights(item, ranks.weight[annotator], n_items)
+    # Sorted by item, and by rating within an item.
     order = np.lexsort((rating, item))
     starts = np.flatnonzero(np.diff(item[order], prepend=-1))
-    median = [_weighted_median(rating[own], part[own]) for own in np.split(order, starts[1:])]
-    total = np.bincount(item, part, n_items)
-    mean = np.bincount(item, part * rating, n_items) / total
-    sd = _spread(item, part, rating, mean)
-    unknown = np.full(len(ranks.bias), np.nan)
-    return RatingConsensus(np.array(median), sd, unknown, ranks.reliability, ranks.weight)
+    median = [
+        _weighted_median(rating[rows], rating_weight[rows]) for rows in np.split(order, starts[1:])
+    ]
+    total = np.bincount(item, rating_weight, n_items)
+    mean = np.bincount(item, rating_weight * rating, n_items) / total
+    sd = _weighted_sd(item, rating_weight, rating, mean)
+    no_bias = np.full(len(ranks.bias), np.nan)
+    return RatingConsensus(np.array(median), sd, no_bias, ranks.reliability, ranks.weight)
+
+
+def _rating_weights(item: Indices, weight: Floats, n_items: int) -> Floats:
+    """Return the weight of each rating; equal weights where all of an item's weights are 0."""
+    unweighted = np.bincount(item, weight, n_items) <= 0
+    return np.where(unweighted[item], 1.0, weight)
 
 
 def _weighted_median(rising: Floats, weight: Floats) -> float:
-    """Return the value with half of the weight below, in a straight line between ratings."""
+    """Return the value with half of the weight below it, interpolated between ratings."""
     below = (np.cumsum(weight) - weight / 2) / weight.sum()
     return float(np.interp(0.5, below, rising))
 
@@ -114,14 +124,16 @@ def _weighted_median(rising: Floats, weight: Floats) -> float:
 def _biases(
     item: Indices, annotator: Indices, rating: Floats, n_items: int, n_annotators: int
 ) -> Floats:
-    """Return biases by alternating least squares; 0 on average over ratings."""
-    company = np.bincount(item, minlength=n_items)
-    n_rated = np.bincount(annotator, company[item] > 1, n_annotators)
+    """Return each annotator's bias by alternating least squares; their mean is 0."""
+    n_raters = np.bincount(item, minlength=n_items)
+    # An item with a single rating gives no information about bias.
+    n_rated = np.bincount(annotator, n_raters[item] > 1, n_annotators)
     bias = np.zeros(n_annotators)
     for _ in range(SWEEPS):
-        level = np.bincount(item, rating - bias[annotator], n_items) / company
-        excess = np.where(company[item] > 1, rating - level[item], 0)
-        bias = np.bincount(annotator, excess, n_annotators) / (n_rated + CAUTION)
+        level = np.bincount(item, rating - bias[annotator], n_items) / n_raters
+        excess = np.where(n_raters[item] > 1, rating - level[item], 0)
+        bias = np.bincount(annotator, excess, n_annotators) / (n_rated + PRIOR_ITEMS)
+        # A common bias cannot be distinguished from the items' levels.
         bias -= bias[n_rated > 0].mean() if (n_rated > 0).any() else 0
     return np.where(n_rated > 0, bias, 0)
 
@@ -129,31 +141,38 @@ def _biases(
 def _reliabilities(
     item: Indices, annotator: Indices, level: Floats, n_items: int, n_annotators: int
 ) -> Floats:
-    """Return correlations with the mean of the others, drawn to their mean where items are few."""
-    company = np.bincount(item, minlength=n_items)[item]
-    shared = company > 1
-    who, own = annotator[shared], level[shared]
-    others = (np.bincount(item, level, n_items)[item] - level)[shared] / (company[shared] - 1)
-    n = np.bincount(who, minlength=n_annotators)
+    """Return each annotator's correlation with the mean of the others, shrunk to the average.
+
+    Correlations over few items are noisy, so `PRIOR_ITEMS` pseudo-items of average correlation
+    are added.
+    """
+    n_raters = np.bincount(item, minlength=n_items)[item]
+    shared = n_raters > 1
+    rater, ratings = annotator[shared], level[shared]
+    # Leaving out the annotator's rating avoids a correlation with itself.
+    others = (np.bincount(item, level, n_items)[item] - level)[shared] / (n_raters[shared] - 1)
+    n = np.bincount(rater, minlength=n_annotators)
     centred = []
-    for values in (own, others):
+    for values in (ratings, others):
         with np.errstate(invalid="ignore"):
-            mean = np.bincount(who, values, n_annotators) / n
-        centred.append(values - mean[who])
-    cross, own_2, others_2 = (
-        np.bincount(who, centred[left] * centred[right], n_annotators)
+            mean = np.bincount(rater, values, n_annotators) / n
+        centred.append(values - mean[rater])
+    cross, ratings_2, others_2 = (
+        np.bincount(rater, centred[left] * centred[right], n_annotators)
         for left, right in ((0, 1), (0, 0), (1, 1))
     )
-    scale = np.sqrt(own_2 * others_2)
+    scale = np.sqrt(ratings_2 * others_2)
     correlation = np.divide(cross, scale, out=np.zeros(n_annotators), where=scale > 0)
-    usual = np.average(correlation, weights=n) if n.sum() else 0.0
-    return np.where(n > 0, (n * correlation + CAUTION * usual) / (n + CAUTION), np.nan)
+    average = np.average(correlation, weights=n) if n.sum() else 0.0
+    return np.where(n > 0, (n * correlation + PRIOR_ITEMS * average) / (n + PRIOR_ITEMS), np.nan)
 
 
-def _spread(item: Indices, part: Floats, level: Floats, mean: Floats) -> Floats:
+def _weighted_sd(item: Indices, weight: Floats, level: Floats, mean: Floats) -> Floats:
+    """Return the unbiased weighted standard deviation of each item; NaN for a single rating."""
     n_items = len(mean)
-    total, squares = np.bincount(item, part, n_items), np.bincount(item, part**2, n_items)
-    scatter = np.bincount(item, part * (level - mean[item]) ** 2, n_items)
+    total, squares = np.bincount(item, weight, n_items), np.bincount(item, weight**2, n_items)
+    scatter = np.bincount(item, weight * (level - mean[item]) ** 2, n_items)
+    # Generalises n - 1 to weights: for equal weights w it is w * (n - 1).
     freedom = total - squares / total
     enough = freedom > 1e-9 * total
     return np.sqrt(np.divide(scatter, freedom, out=np.full(n_items, np.nan), where=enough))

@@ -1,4 +1,4 @@
-"""From annotators to soft labels: one distribution over classes, valence and arousal a window."""
+"""Soft labels of windows: class probabilities, valence and arousal, from all annotators."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotators, Confusions, frame_of
 from consilience.windows.layout import Window
 
-QUORUM = 3  # annotators of one window, below which none can be outvoted
-SAME = 1e-9
+QUORUM = 3  # annotators of one window, below which a majority cannot identify errors
+EQUAL = 1e-9  # differences up to this are rounding errors
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -35,34 +35,37 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class WindowLabel:
-    """What annotators say of one window together.
+    """Consensus label of one window.
 
     Attributes
     ----------
     class_probability : list of float or None
-        One per class, summing to 1: how likely each is the true one, from what every annotator
-        says and how far each is to be believed; None if nobody named a class.
+        Probability that a class is the true one, by class; None without votes. Each annotator's
+        votes are weighted by the annotator's estimated confusions.
     valence, arousal : float or None
-        Means over the annotators by their reliability, biases removed, on the dataset's scale.
+        Mean over the annotators weighted by their reliability, biases removed, on the dataset's
+        scale.
     agreement : float or None
         Probability that two annotators drawn at random name the same class (Fleiss 1971, the
         agreement of one subject): ``(|sum_a v_a|² - sum_a |v_a|²) / (n (n - 1))`` with ``v_a``
-        the classes' shares in what annotator ``a`` of ``n`` says. None for fewer than two.
+        the shares of the classes in the vote of annotator ``a`` of ``n``. None for fewer than
+        two annotators.
     n_annotators : int
-        Those who said anything of the window.
+        Annotators with a rating of the window for any target.
     class_entropy : float or None
-        Of `class_probability`, in bits.
+        Entropy of `class_probability` in bits.
     valence_sd, arousal_sd : float or None
         Standard deviation between the annotators, biases removed; None for fewer than two.
     vote_share : list of float or None
-        What share of the observers named each class.
+        Share of the observers' votes, by class.
     contradicted : bool or None
-        Whether fewer observers named the label's likeliest class than another, or all rated
-        higher, or all lower, than its valence or arousal. None without observers.
+        Whether another class has more of the observers' votes than the label's most probable
+        one, or all observers rated valence or arousal higher, or all lower, than the label. None
+        without observers.
     self_emotion : str or None
-        Class the subject names.
+        Class that the subject names.
     self_valence, self_arousal : float or None
-        The subject's own ratings.
+        Mean of the subject's own ratings.
     """
 
     class_probability: list[float] | None = None
@@ -82,7 +85,7 @@ class WindowLabel:
 
 @dataclass(frozen=True)
 class Labelling:
-    """Labels of windows, and what is found of those who gave them.
+    """Labels of windows, with the estimated properties of the annotators.
 
     Attributes
     ----------
@@ -93,7 +96,8 @@ class Labelling:
     confusions : polars.DataFrame
         Table `Confusions`.
     agreement : dict of str to dict of str to float or None
-        Per target: ``krippendorff_alpha`` and, of ratings, ``icc_single`` and ``icc_mean``.
+        By target: ``krippendorff_alpha`` and, for valence and arousal, ``icc_single`` and
+        ``icc_mean``.
     """
 
     labels: list[WindowLabel]
@@ -103,12 +107,12 @@ class Labelling:
 
 
 @dataclass(frozen=True)
-class _Panel:
-    """One kind of annotators, and what they say of all windows about each target."""
+class _Source:
+    """Annotators of one source (observers or subjects), with their lags and ratings by target."""
 
     names: list[str]
     lags: dict[str, Lag]
-    said: dict[str, Ratings]
+    ratings: dict[str, Ratings]
 
 
 def label_windows(
@@ -116,27 +120,27 @@ def label_windows(
     windows: Sequence[Window],
     trials: pl.DataFrame,
     classes: Sequence[str],
-    choice: AnnotationParams,
+    params: AnnotationParams,
 ) -> Labelling:
-    """Turn what annotators said into labels of windows.
+    """Compute consensus labels of windows from the statements of all annotators.
 
-    Each annotator says of a window the mean of what they said in it, weighted by overlap, after
-    their reaction lag is taken off (`consilience.annotation.lags`). Classes are agreed on by
-    `dawid_skene` if any window has `QUORUM` annotators, and are shares of what is said otherwise;
-    ratings by `evaluator_weighted`, or `evaluator_median` where only their order counts.
-    Observers and subjects' reports on themselves are never mixed.
+    An annotator's rating of a window is the mean of the statements in it, weighted by overlap,
+    after the reaction lag is removed (`consilience.annotation.lags`). Class probabilities come
+    from `dawid_skene` if any window has `QUORUM` annotators, and are shares of votes otherwise;
+    valence and arousal come from `evaluator_weighted`, or `evaluator_median` if the scale is
+    ordinal. Observers and self-reports are never mixed.
 
     Parameters
     ----------
     annotations : polars.DataFrame
-        Table `Annotations`. An annotator is the same person in every session.
+        Table `Annotations`. The same name denotes the same annotator in every session.
     windows : sequence of Window
         Windows of any sessions.
     trials : polars.DataFrame
         Table `Trials`.
     classes : sequence of str
         The dataset's emotion classes, in order.
-    choice : AnnotationParams
+    params : AnnotationParams
 
     Returns
     -------
@@ -145,33 +149,30 @@ def label_windows(
     Raises
     ------
     ConsilienceError
-        If an annotation names a class the dataset does not have.
+        If an annotation names a class that the dataset does not have.
     """
-    present = _within(annotations, windows)
-    panels = {
-        source: _panel(said, windows, trials, classes, choice)
-        for source, said in split_by_source(present).items()
+    sources = {
+        name: _source(part, windows, trials, classes, params)
+        for name, part in split_by_source(_of_windows(annotations, windows)).items()
     }
-    chosen, n = panels[choice.source], len(windows)
-    votes = chosen.said["emotion"]
+    source, n = sources[params.source], len(windows)
+    votes = source.ratings["emotion"]
     items = _items(votes, windows)
-    verdicts = _verdicts(votes, items)
-    probability = _shares(votes, n) if verdicts is None else _spread_out(verdicts, votes, items, n)
-    ratings = {name: _rate(chosen.said[name], n, choice) for name in TARGETS[1:]}
-    heard = np.concatenate([_voices(part) for part in chosen.said.values()])
-    n_heard = np.bincount(np.unique(heard, axis=0)[:, 0], minlength=n)
+    fit = _dawid_skene(votes, items)
+    probability = _shares(votes, n) if fit is None else _by_window(fit, votes, items, n)
+    consensus = {name: _rating_consensus(source.ratings[name], n, params) for name in TARGETS[1:]}
     columns: dict[str, Sequence[Any]] = {
         "class_probability": _lists(probability),
-        "valence": _or_none(ratings["valence"].mean),
-        "arousal": _or_none(ratings["arousal"].mean),
+        "valence": _or_none(consensus["valence"].mean),
+        "arousal": _or_none(consensus["arousal"].mean),
         "agreement": _or_none(_same_class(votes, n)),
-        "n_annotators": n_heard.tolist(),
-        "class_entropy": _or_none(_entropy(probability)),
-        "valence_sd": _or_none(ratings["valence"].sd),
-        "arousal_sd": _or_none(ratings["arousal"].sd),
-        "vote_share": _lists(_shares(panels["observers"].said["emotion"], n)),
-        "contradicted": _contradicted(probability, ratings, panels["observers"], n),
-        **_own_reports(panels["self"], classes, n),
+        "n_annotators": _n_annotators(source, n),
+        "class_entropy": _or_none(_entropy_bits(probability)),
+        "valence_sd": _or_none(consensus["valence"].sd),
+        "arousal_sd": _or_none(consensus["arousal"].sd),
+        "vote_share": _lists(_shares(sources["observers"].ratings["emotion"], n)),
+        "contradicted": _contradicted(probability, consensus, sources["observers"], n),
+        **_self_reports(sources["self"], classes, n),
     }
     labels = [
         WindowLabel(**dict(zip(columns, row, strict=True)))
@@ -179,162 +180,179 @@ def label_windows(
     ]
     return Labelling(
         labels,
-        _annotators(chosen, verdicts, ratings),
-        _confusions(chosen.names, verdicts, classes),
-        _agreement(chosen, items, choice),
+        _annotators(source, fit, consensus),
+        _confusions(source.names, fit, classes),
+        _agreement(source, items, params),
     )
 
 
-def _within(annotations: pl.DataFrame, windows: Sequence[Window]) -> pl.DataFrame:
-    """Return what was said of sessions with windows; what has no end ends with the last window."""
+def _of_windows(annotations: pl.DataFrame, windows: Sequence[Window]) -> pl.DataFrame:
+    """Return the statements about sessions with windows; infinite ends become the last window's."""
     ends_s: dict[str, float] = {}
     for window in windows:
         ends_s[window.session] = max(window.end_s, ends_s.get(window.session, 0.0))
     last_s = pl.col("session").replace_strict(ends_s, default=None, return_dtype=pl.Float64)
+    # Means weighted by overlap need finite lengths.
     end_s = pl.when(pl.col("end_s").is_infinite()).then(pl.max_horizontal("start_s", last_s))
     return annotations.filter(last_s.is_not_null()).with_columns(end_s=end_s.otherwise("end_s"))
 
 
-def _panel(
-    said: pl.DataFrame,
+def _source(
+    annotations: pl.DataFrame,
     windows: Sequence[Window],
     trials: pl.DataFrame,
     classes: Sequence[str],
-    choice: AnnotationParams,
-) -> _Panel:
-    names = said["annotator"].unique().sort().to_list()
-    lags = reaction_lags(said, trials, classes, choice)
-    return _Panel(names, lags, window_ratings(said, windows, trials, classes, names, lags))
+    params: AnnotationParams,
+) -> _Source:
+    names = annotations["annotator"].unique().sort().to_list()
+    lags = reaction_lags(annotations, trials, classes, params)
+    ratings = window_ratings(annotations, windows, trials, classes, names, lags)
+    return _Source(names, lags, ratings)
 
 
-def _voices(part: Ratings) -> Indices:
-    return np.stack([part.window, part.annotator], axis=1)
+def _n_annotators(source: _Source, n: int) -> list[int]:
+    """Return the number of annotators of each window, whatever the target."""
+    pairs = [np.stack([part.window, part.annotator], axis=1) for part in source.ratings.values()]
+    distinct = np.unique(np.concatenate(pairs), axis=0)
+    counts: list[int] = np.bincount(distinct[:, 0], minlength=n).tolist()
+    return counts
 
 
-def _items(part: Ratings, windows: Sequence[Window]) -> Indices:
-    """Return the judgement each opinion belongs to, so that overlapping windows count once.
+def _items(votes: Ratings, windows: Sequence[Window]) -> Indices:
+    """Return the number of the item that each vote belongs to.
 
-    Windows of one trial of which the same annotators say the same show one judgement.
+    Windows of one trial with the same votes of the same annotators are one item: they result
+    from one rating of the trial, and would otherwise count once per overlapping window.
     """
-    known: dict[tuple[str, str, bytes, bytes], int] = {}
-    item = np.empty(len(part.window), dtype=np.intp)
-    borders = np.flatnonzero(np.diff(part.window, prepend=-1, append=-1))
+    numbers: dict[tuple[str, str, bytes, bytes], int] = {}
+    item = np.empty(len(votes.window), dtype=np.intp)
+    borders = np.flatnonzero(np.diff(votes.window, prepend=-1, append=-1))
     for start, end in pairwise(borders):
-        window = windows[part.window[start]]
-        what = np.round(part.said[start:end], 6).tobytes()
-        key = (window.session, window.trial, part.annotator[start:end].tobytes(), what)
-        item[start:end] = known.setdefault(key, len(known))
+        window = windows[votes.window[start]]
+        values = np.round(votes.values[start:end], 6).tobytes()
+        key = (window.session, window.trial, votes.annotator[start:end].tobytes(), values)
+        item[start:end] = numbers.setdefault(key, len(numbers))
     return item
 
 
-def _first(part: Ratings, items: Indices) -> NDArray[np.bool_]:
-    """Return the opinions that make up each item the first time it occurs."""
-    window_of = np.full(items.max(initial=-1) + 1, np.iinfo(np.intp).max)
-    np.minimum.at(window_of, items, part.window)
-    return part.window == window_of[items]
+def _first_votes(votes: Ratings, items: Indices) -> NDArray[np.bool_]:
+    """Return a mask of the votes of each item's first window."""
+    first_window = np.full(items.max(initial=-1) + 1, np.iinfo(np.intp).max)
+    np.minimum.at(first_window, items, votes.window)
+    return votes.window == first_window[items]
 
 
-def _verdicts(part: Ratings, items: Indices) -> DawidSkeneFit | None:
-    """Return the consensus on items, or None where no item has a quorum."""
-    once = _first(part, items)
-    if not (np.bincount(items[once]) >= QUORUM).any():
+def _dawid_skene(votes: Ratings, items: Indices) -> DawidSkeneFit | None:
+    """Return the consensus on items, or None if no item has a quorum."""
+    first = _first_votes(votes, items)
+    if not (np.bincount(items[first]) >= QUORUM).any():
         return None
-    return dawid_skene(items[once], part.annotator[once], part.said[once])
+    return dawid_skene(items[first], votes.annotator[first], votes.values[first])
 
 
-def _spread_out(verdicts: DawidSkeneFit, part: Ratings, items: Indices, n: int) -> Floats:
-    """Return the classes' probabilities window by window; NaN where nothing was said."""
-    result = np.full((n, verdicts.posterior.shape[1]), np.nan)
-    result[part.window] = verdicts.posterior[items]
+def _by_window(fit: DawidSkeneFit, votes: Ratings, items: Indices, n: int) -> Floats:
+    """Return class probabilities by window, shape (n, K); NaN without votes."""
+    result = np.full((n, fit.posterior.shape[1]), np.nan)
+    result[votes.window] = fit.posterior[items]
     return result
 
 
-def _sums(part: Ratings, n: int) -> tuple[Floats, Floats]:
-    """Return sums of what is said of each window, and how many say it."""
-    sums = [np.bincount(part.window, column, minlength=n) for column in part.said.T]
-    count = np.bincount(part.window, minlength=n)
+def _sums(ratings: Ratings, n: int) -> tuple[Floats, Floats]:
+    """Return the sum of the values of each window, shape (n, K), and their number, shape (n,)."""
+    sums = [np.bincount(ratings.window, column, minlength=n) for column in ratings.values.T]
+    count = np.bincount(ratings.window, minlength=n)
     return np.stack(sums, axis=1).astype(np.float64), count.astype(np.float64)
 
 
-def _shares(part: Ratings, n: int) -> Floats:
-    sums, count = _sums(part, n)
-    known = count[:, None] > 0
-    return np.divide(sums, count[:, None], out=np.full_like(sums, np.nan), where=known)
+def _shares(ratings: Ratings, n: int) -> Floats:
+    """Return the mean of the values of each window, shape (n, K); NaN without ratings."""
+    sums, count = _sums(ratings, n)
+    rated = count[:, None] > 0
+    return np.divide(sums, count[:, None], out=np.full_like(sums, np.nan), where=rated)
 
 
-def _same_class(part: Ratings, n: int) -> Floats:
-    sums, count = _sums(part, n)
-    own = np.bincount(part.window, (part.said**2).sum(axis=1), minlength=n)
+def _same_class(votes: Ratings, n: int) -> Floats:
+    """Return Fleiss's agreement of each window; NaN for fewer than two annotators."""
+    sums, count = _sums(votes, n)
+    with_itself = np.bincount(votes.window, (votes.values**2).sum(axis=1), minlength=n)
     pairs = count * (count - 1)
-    same = np.divide((sums**2).sum(axis=1) - own, pairs, out=np.full(n, np.nan), where=pairs > 0)
-    return np.clip(same, 0, 1)
+    same = (sums**2).sum(axis=1) - with_itself
+    share = np.divide(same, pairs, out=np.full(n, np.nan), where=pairs > 0)
+    return np.clip(share, 0, 1)  # rounding
 
 
-def _entropy(probability: Floats) -> Floats:
+def _entropy_bits(probability: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
+        # 0 log 0 is 0; the product with 0.0 keeps NaN rows NaN.
         parts = np.where(probability > 0, probability * np.log2(probability), 0.0 * probability)
     return np.abs(parts.sum(axis=1))
 
 
-def _rate(part: Ratings, n: int, choice: AnnotationParams) -> RatingConsensus:
-    """Return the consensus on ratings, window by window; NaN where nothing was said."""
-    if not len(part.window):
-        nothing, nobody = np.full(n, np.nan), np.empty(0)
-        return RatingConsensus(nothing, nothing, nobody, nobody, nobody)
-    rated, item = np.unique(part.window, return_inverse=True)
-    ordinal = choice.scale == "ordinal" and not part.followed
+def _rating_consensus(ratings: Ratings, n: int, params: AnnotationParams) -> RatingConsensus:
+    """Return the consensus on valence or arousal by window; NaN without ratings."""
+    if not len(ratings.window):
+        no_window, no_annotator = np.full(n, np.nan), np.empty(0)
+        return RatingConsensus(no_window, no_window, no_annotator, no_annotator, no_annotator)
+    rated, item = np.unique(ratings.window, return_inverse=True)
+    # Means of a continuous rating are on an interval scale, whatever the scale of trial ratings.
+    ordinal = params.scale == "ordinal" and not ratings.continuous
     estimate = evaluator_median if ordinal else evaluator_weighted
-    found = estimate(item, part.annotator, part.said[:, 0])
+    result = estimate(item, ratings.annotator, ratings.values[:, 0])
     mean, sd = np.full(n, np.nan), np.full(n, np.nan)
-    mean[rated], sd[rated] = found.mean, found.sd
-    return RatingConsensus(mean, sd, found.bias, found.reliability, found.weight)
+    mean[rated], sd[rated] = result.mean, result.sd
+    return RatingConsensus(mean, sd, result.bias, result.reliability, result.weight)
 
 
 def _contradicted(
-    probability: Floats, ratings: dict[str, RatingConsensus], observers: _Panel, n: int
+    probability: Floats, consensus: dict[str, RatingConsensus], observers: _Source, n: int
 ) -> list[bool | None]:
-    shares = _shares(observers.said["emotion"], n)
+    """Return whether the observers contradict each label; None where there are no observers."""
+    shares = _shares(observers.ratings["emotion"], n)
     voted = np.isfinite(shares[:, 0]) & np.isfinite(probability[:, 0])
     label = np.nan_to_num(probability).argmax(axis=1)
-    outvoted = shares[np.arange(n), label] < np.nan_to_num(shares).max(axis=1) - SAME
-    against, asked = voted & outvoted, voted
-    for name, found in ratings.items():
-        part = observers.said[name]
+    outvoted = shares[np.arange(n), label] < np.nan_to_num(shares).max(axis=1) - EQUAL
+    contradicted, observed = voted & outvoted, voted
+    for name, result in consensus.items():
+        ratings = observers.ratings[name]
         low, high = np.full(n, np.inf), np.full(n, -np.inf)
-        np.minimum.at(low, part.window, part.said[:, 0])
-        np.maximum.at(high, part.window, part.said[:, 0])
-        rated = np.isfinite(low) & np.isfinite(found.mean)
-        against = against | rated & ((found.mean < low - SAME) | (found.mean > high + SAME))
-        asked = asked | rated
-    return [bool(no) if known else None for no, known in zip(against, asked, strict=True)]
+        np.minimum.at(low, ratings.window, ratings.values[:, 0])
+        np.maximum.at(high, ratings.window, ratings.values[:, 0])
+        rated = np.isfinite(low) & np.isfinite(result.mean)
+        outside = (result.mean < low - EQUAL) | (result.mean > high + EQUAL)
+        contradicted = contradicted | rated & outside
+        observed = observed | rated
+    return [
+        bool(flag) if valid else None for flag, valid in zip(contradicted, observed, strict=True)
+    ]
 
 
-def _own_reports(panel: _Panel, classes: Sequence[str], n: int) -> dict[str, Sequence[Any]]:
-    shares = _shares(panel.said["emotion"], n)
-    named = [classes[int(np.argmax(row))] if np.isfinite(row).all() else None for row in shares]
-    ratings = {f"self_{name}": _shares(panel.said[name], n)[:, 0] for name in TARGETS[1:]}
-    return {"self_emotion": named, **{name: _or_none(mean) for name, mean in ratings.items()}}
+def _self_reports(source: _Source, classes: Sequence[str], n: int) -> dict[str, Sequence[Any]]:
+    """Return the columns of the subject's own ratings."""
+    shares = _shares(source.ratings["emotion"], n)
+    emotion = [classes[int(np.argmax(row))] if np.isfinite(row).all() else None for row in shares]
+    means = {f"self_{name}": _shares(source.ratings[name], n)[:, 0] for name in TARGETS[1:]}
+    return {"self_emotion": emotion, **{name: _or_none(mean) for name, mean in means.items()}}
 
 
 def _annotators(
-    panel: _Panel, verdicts: DawidSkeneFit | None, ratings: dict[str, RatingConsensus]
+    source: _Source, fit: DawidSkeneFit | None, consensus: dict[str, RatingConsensus]
 ) -> pl.DataFrame:
+    """Return table `Annotators`."""
     rows: list[dict[str, object]] = []
-    for target, part in panel.said.items():
-        counts = np.bincount(part.annotator, minlength=len(panel.names))
+    for target, ratings in source.ratings.items():
+        counts = np.bincount(ratings.annotator, minlength=len(source.names))
         for number in np.flatnonzero(counts):
-            name = panel.names[number]
+            name = source.names[number]
             row = {"annotator": name, "target": target, "n_windows": int(counts[number])}
             if target != "emotion":
-                found = ratings[target]
                 row |= {
-                    key: _or_none(getattr(found, key)[[number]])[0]
+                    key: _or_none(getattr(consensus[target], key)[[number]])[0]
                     for key in ("reliability", "bias", "weight")
                 }
-            elif verdicts is not None:
-                row["reliability"] = float(verdicts.reliability[number])
-            if part.followed and name in panel.lags:
-                row |= _lag_columns(panel.lags[name])
+            elif fit is not None:
+                row["reliability"] = float(fit.reliability[number])
+            if ratings.continuous and name in source.lags:
+                row |= _lag_columns(source.lags[name])
             rows.append(row)
     return frame_of(rows, Annotators)
 
@@ -345,12 +363,13 @@ def _lag_columns(lag: Lag) -> dict[str, object]:
 
 
 def _confusions(
-    names: Sequence[str], verdicts: DawidSkeneFit | None, classes: Sequence[str]
+    names: Sequence[str], fit: DawidSkeneFit | None, classes: Sequence[str]
 ) -> pl.DataFrame:
-    found = np.empty((0, 0, 0)) if verdicts is None else verdicts.confusion
+    """Return table `Confusions`; without rows if there is no fit."""
+    confusions = np.empty((0, 0, 0)) if fit is None else fit.confusion
     rows: list[dict[str, object]] = [
         {"annotator": name, "actual": actual, "named": named, "probability": float(share)}
-        for name, confusion in zip(names, found, strict=False)
+        for name, confusion in zip(names, confusions, strict=False)
         for actual, row in zip(classes, confusion, strict=True)
         for named, share in zip(classes, row, strict=True)
     ]
@@ -358,32 +377,34 @@ def _confusions(
 
 
 def _agreement(
-    panel: _Panel, items: Indices, choice: AnnotationParams
+    source: _Source, items: Indices, params: AnnotationParams
 ) -> dict[str, dict[str, float | None]]:
-    votes = panel.said["emotion"]
-    once = _first(votes, items)
-    named = votes.said[once].argmax(axis=1).astype(np.float64)
-    found = {"emotion": {"krippendorff_alpha": krippendorff_alpha(items[once], named, "nominal")}}
+    """Return the coefficients of agreement by target, for the targets that were rated."""
+    votes = source.ratings["emotion"]
+    first = _first_votes(votes, items)
+    label = votes.values[first].argmax(axis=1).astype(np.float64)
+    alpha = krippendorff_alpha(items[first], label, "nominal")
+    result = {"emotion": {"krippendorff_alpha": alpha}}
     for name in TARGETS[1:]:
-        part = panel.said[name]
-        ratings = part.said[:, 0]
-        scale: Literal["ordinal", "interval"] = "interval" if part.followed else choice.scale
-        single, mean = intraclass_correlation(_complete(part)) or (None, None)
-        found[name] = {
-            "krippendorff_alpha": krippendorff_alpha(part.window, ratings, scale),
+        ratings = source.ratings[name]
+        values = ratings.values[:, 0]
+        scale: Literal["ordinal", "interval"] = "interval" if ratings.continuous else params.scale
+        single, mean = intraclass_correlation(_complete(ratings)) or (None, None)
+        result[name] = {
+            "krippendorff_alpha": krippendorff_alpha(ratings.window, values, scale),
             "icc_single": single,
             "icc_mean": mean,
         }
-    return {target: figures for target, figures in found.items() if len(panel.said[target].window)}
+    return {name: row for name, row in result.items() if len(source.ratings[name].window)}
 
 
-def _complete(part: Ratings) -> Floats:
-    """Return the ratings of windows that all have rated, shape (n_windows, n_annotators)."""
-    count = np.bincount(part.window)
-    n_annotators = len(np.unique(part.annotator))
-    complete = count[part.window] == n_annotators
-    ratings: Floats = part.said[complete, 0].reshape(-1, max(n_annotators, 1))
-    return ratings
+def _complete(ratings: Ratings) -> Floats:
+    """Return the values of the windows that all have rated, shape (n_windows, n_annotators)."""
+    count = np.bincount(ratings.window)
+    n_annotators = len(np.unique(ratings.annotator))
+    complete = count[ratings.window] == n_annotators
+    values: Floats = ratings.values[complete, 0].reshape(-1, max(n_annotators, 1))
+    return values
 
 
 def _or_none(values: Floats) -> list[float | None]:

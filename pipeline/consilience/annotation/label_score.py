@@ -1,4 +1,4 @@
-"""How near consensus labels are to the true state, where it is known."""
+"""Scores of consensus labels against the true state, for corpora whose truth is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrueState:
-    """The true state of one window: the class it shows longest, and means."""
+    """True state of one window: its most frequent class, and mean valence and arousal."""
 
     emotion: str
     valence: float
@@ -25,7 +25,7 @@ class TrueState:
 
 
 def true_states(truth: pl.DataFrame, windows: Sequence[Window]) -> list[TrueState | None]:
-    """Return the true state of each window; None where the truth says nothing.
+    """Return the true state of each window; None for a window without a true sample.
 
     Parameters
     ----------
@@ -44,15 +44,25 @@ def _true_state(truth: pl.DataFrame | None, window: Window) -> TrueState | None:
     inside = truth.filter(pl.col("time_s").is_between(window.start_s, window.end_s, closed="left"))
     if not inside.height:
         return None
+    # Sorted by name as well, so that ties do not depend on the order of rows.
     emotion = inside["emotion"].value_counts().sort("count", "emotion", descending=True)
     means = inside.select(pl.col("valence", "arousal").mean()).row(0)
     return TrueState(emotion["emotion"][0], *means)
 
 
 def concordance(x: Floats, y: Floats) -> float | None:
-    """Return Lin's concordance correlation coefficient; None for fewer than two pairs.
+    """Compute Lin's concordance correlation coefficient.
 
-    ``2 cov(x, y) / (var x + var y + (mean x - mean y)²)`` (Lin 1989).
+    ``2 cov(x, y) / (var x + var y + (mean x - mean y)²)`` (Lin 1989, Biometrics 45(1):255-268).
+
+    Parameters
+    ----------
+    x, y : ndarray of float64, shape (n,)
+
+    Returns
+    -------
+    float or None
+        None for fewer than two pairs.
     """
     if len(x) < 2:
         return None
@@ -66,7 +76,16 @@ def accuracy(
     states: Sequence[TrueState | None],
     classes: Sequence[str],
 ) -> float | None:
-    """Return how often the class with the largest share is the true one."""
+    """Return the fraction of windows whose class with the largest share is the true one.
+
+    Parameters
+    ----------
+    shares : sequence of (sequence of float, or None)
+        Shares of the classes, by window.
+    states : sequence of (TrueState or None)
+        By window; windows without shares or without a state are ignored.
+    classes : sequence of str
+    """
     hits = [
         classes[int(np.argmax(share))] == state.emotion
         for share, state in zip(shares, states, strict=True)
@@ -80,7 +99,13 @@ def brier_score(
     states: Sequence[TrueState | None],
     classes: Sequence[str],
 ) -> float | None:
-    """Return the mean squared distance of classes' shares from the true class, 0 to 2."""
+    """Return the mean squared distance of the shares from the true class, from 0 to 2.
+
+    Parameters
+    ----------
+    shares, states, classes
+        As in `accuracy`.
+    """
     errors = [
         sum(
             (part - (name == state.emotion)) ** 2 for part, name in zip(share, classes, strict=True)
@@ -94,8 +119,8 @@ def brier_score(
 def value_concordance(
     labels: Sequence[WindowLabel], states: Sequence[TrueState | None]
 ) -> dict[str, float | None]:
-    """Return the concordance of valence and of arousal with the truth."""
-    found: dict[str, float | None] = {}
+    """Return the concordance of valence and of arousal with the true state."""
+    result: dict[str, float | None] = {}
     for name in ("valence", "arousal"):
         pairs = [
             (getattr(label, name), getattr(state, name))
@@ -103,5 +128,5 @@ def value_concordance(
             if getattr(label, name) is not None and state is not None
         ]
         x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-        found[name] = concordance(x, y)
-    return found
+        result[name] = concordance(x, y)
+    return result

@@ -1,4 +1,4 @@
-"""How late each annotator reports what they see."""
+"""Reaction lags of annotators who rate continuously."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STEP_S = 0.125  # of the common time grid; lags are found between its points
-MIN_BORDERS = 8  # of trials, followed across: fewer tell nothing of absolute lags
-LONGEST = 0.95  # of the usual distance of trials: beyond, one trial is mistaken for the next
-POOLED = "all"
-ANCHORING = 0.1  # weight of the trials' share beside the correlation with the others
+STEP_S = 0.125  # step of the common time grid; lags are interpolated between its points
+MIN_BORDERS = 8  # trial borders per annotator, below which absolute lags are not estimated
+LONGEST = 0.95  # of the usual distance of trials: a longer lag would match the next trial
+POOLED = "all"  # name of the mean trace of all annotators
+TRIAL_WEIGHT = 0.1  # weight of the trials' share of variance relative to the correlation
 SWEEPS = 20
-SETTLED_S = 5e-3
+CONVERGED_S = 5e-3
 NO_VARIANCE = 1e-9
 
 Floats = NDArray[np.float64]
@@ -23,36 +23,37 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class SessionTraces:
-    """What annotators said of one session as it went on, at time 0 and every `STEP_S` after.
+    """Continuous ratings of one session, sampled every `STEP_S` from time 0.
 
     Attributes
     ----------
-    said : mapping of str to ndarray of float64, shape (n_channels, n_times)
-        Traces of each annotator, NaN where there is none.
+    traces : mapping of str to ndarray of float64, shape (n_channels, n_times)
+        Ratings by annotator; NaN where there is none.
     trials_s : ndarray of float64, shape (n_trials, 2)
-        Start and end of the trials.
+        Start and end of the trials, in session time.
     """
 
-    said: Mapping[str, Floats]
+    traces: Mapping[str, Floats]
     trials_s: Floats
 
 
 @dataclass(frozen=True)
 class Lag:
-    """How late an annotator is.
+    """Reaction lag of an annotator.
 
     Attributes
     ----------
     lag_s : float
     sd_s : float or None
-        Standard error, by leaving out each session in turn; None for one session.
+        Jackknife standard error over sessions; None for one session.
     anchored : bool
-        Whether trials' borders say so; otherwise only differences between annotators are known.
+        Whether trial borders determine the lag; otherwise only differences between annotators
+        are estimated.
     correlation, correlation_unshifted : float or None
-        With the mean of the others, all lags removed and none; None for one alone.
+        Correlation with the mean of the other annotators, with and without removal of all lags;
+        None for a single annotator.
     trial_share, trial_share_unshifted : float or None
-        Share of the traces' variance between trials, lag removed and not: the sharper a trace
-        changes at the borders of trials, the larger.
+        Share of the traces' variance between trials, with and without removal of the lag.
     """
 
     lag_s: float
@@ -65,16 +66,16 @@ class Lag:
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """Means over a session's time as functions of the lag, and how much they weigh.
+class _LagCurve:
+    """A statistic of one session as a function of the lag.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n_steps,)
     size : int
-        Times by channels behind it.
+        Number of samples (times and channels) it is computed from: its weight in a mean.
     borders : int
-        Borders of trials that traces run on across.
+        Trial borders that the traces continue across.
     """
 
     values: Floats
@@ -83,90 +84,145 @@ class _Curve:
 
 
 def estimate_lags(
-    courses: Sequence[SessionTraces], max_lag_s: float, usual_lag_s: float
+    sessions: Sequence[SessionTraces], max_lag_s: float, usual_lag_s: float
 ) -> dict[str, Lag]:
-    """Find the lag of every annotator who followed a session as it went on.
+    """Estimate the reaction lag of each annotator who rates continuously.
 
-    An annotator's lag is where two things together are largest: the correlation with the mean of
-    the others, their own lags removed, which tells who is later than whom; and the share of the
-    variance that lies between trials, which tells when what is seen has changed. Mariooryad and
-    Busso (2015, IEEE Trans. Affective Computing 6(2):97-108) take the lag at which a trace tells
-    most of the recording's features; a trial's border stands for them here, so that labels do not
-    depend on the sensors that are to be judged by them. Where traces do not run on across borders
-    of trials the lags' mean is `usual_lag_s`, and only their differences are found.
+    The lag maximises a sum of two statistics: the correlation with the mean of the other
+    annotators, whose lags are removed, and the share of the variance that lies between trials.
+    The first determines differences between annotators, the second the absolute lag. Mariooryad
+    and Busso (2015, IEEE Trans. Affective Computing 6(2):97-108) use the lag with the largest
+    mutual information of trace and recorded features. Here trials take the place of features, so
+    that labels do not depend on the sensors that are evaluated with them. If traces do not
+    continue across trial borders, the mean of the lags is set to `usual_lag_s`.
 
     Parameters
     ----------
-    courses : sequence of SessionTraces
-        One per session.
+    sessions : sequence of SessionTraces
     max_lag_s : float
-        Lags are sought from 0 up to this.
+        Upper bound of the lags; the lower bound is 0.
     usual_lag_s : float
-        Mean of the lags where nothing tells it.
+        Mean of the lags if trial borders do not determine it.
 
     Returns
     -------
     dict of str to Lag
+        By annotator.
     """
-    names = sorted({name for course in courses for name in course.said})
+    names = sorted({name for session in sessions for name in session.traces})
     if not names:
         return {}
-    n_steps = _steps(max_lag_s, courses)
-    shares = {name: _trial_shares(courses, name, n_steps) for name in names}
-    borders = sum(curve.borders for curves in shares.values() for curve in curves)
-    anchored = borders >= MIN_BORDERS * len(names)
-    if not anchored:
-        n_steps = _steps(max_lag_s)
-        shares = {name: [_Curve(np.zeros(n_steps), 0)] * len(courses) for name in names}
-    lags: dict[str, float] = {}
-    for name in names:
-        lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, n_steps)))
-    together: list[_Curve] = []
-    for _ in range(SWEEPS):
-        before = dict(lags)
-        for name in names:
-            lags[name] = _peak(_total(shares[name], _agreement(courses, name, lags, n_steps)))
-        mean_s = sum(lags.values()) / len(lags)
-        if anchored:
-            together = _trial_shares(_pooled(courses, lags), POOLED, n_steps)
-        shift = (_peak(_mean_curve(together)) if anchored else usual_lag_s) - mean_s
-        lags = {name: lag + max(shift, -min(lags.values())) for name, lag in lags.items()}
-        if max(abs(lags[name] - before[name]) for name in names) < SETTLED_S:
-            break
-    raw = dict.fromkeys(names, 0.0)
+    shares, n_steps, anchored = _shares_by_annotator(sessions, names, max_lag_s)
+    lags, pooled = _alternate(sessions, shares, n_steps, usual_lag_s if not anchored else None)
+    no_lags = dict.fromkeys(names, 0.0)
     return {
-        name: _describe(
+        name: _lag(
             lags[name],
             anchored,
             shares[name],
-            _agreement(courses, name, lags, n_steps),
-            _agreement(courses, name, raw, n_steps),
-            together,
+            _agreement(sessions, name, lags, n_steps),
+            _agreement(sessions, name, no_lags, n_steps),
+            pooled,
         )
         for name in names
     }
 
 
-def _pooled(courses: Sequence[SessionTraces], lags: Mapping[str, float]) -> list[SessionTraces]:
-    """Return the mean of all annotators' traces, late as they are on average."""
+def _shares_by_annotator(
+    sessions: Sequence[SessionTraces], names: Sequence[str], max_lag_s: float
+) -> tuple[dict[str, list[_LagCurve]], int, bool]:
+    """Return the trials' shares by annotator, the number of lags, and whether they are usable."""
+    n_steps = _n_steps(max_lag_s, sessions)
+    shares = {name: _trial_shares(sessions, name, n_steps) for name in names}
+    borders = sum(curve.borders for curves in shares.values() for curve in curves)
+    if borders >= MIN_BORDERS * len(names):
+        return shares, n_steps, True
+    # Few borders give an unreliable share. Without it, a lag cannot be confused with the
+    # distance of trials, and the full range of lags is searched.
+    n_steps = _n_steps(max_lag_s)
+    return (
+        {name: [_LagCurve(np.zeros(n_steps), 0)] * len(sessions) for name in names},
+        n_steps,
+        False,
+    )
+
+
+def _alternate(
+    sessions: Sequence[SessionTraces],
+    shares: Mapping[str, Sequence[_LagCurve]],
+    n_steps: int,
+    mean_lag_s: float | None,
+) -> tuple[dict[str, float], list[_LagCurve]]:
+    """Estimate each annotator's lag given the others' until the lags converge.
+
+    Parameters
+    ----------
+    sessions : sequence of SessionTraces
+    shares : mapping of str to sequence of _LagCurve
+        Trials' share of variance by annotator.
+    n_steps : int
+        Number of lags.
+    mean_lag_s : float or None
+        Mean of the lags; None to estimate it from the trials.
+
+    Returns
+    -------
+    lags : dict of str to float
+        In seconds.
+    pooled : list of _LagCurve
+        Trials' share in the mean trace of all annotators; empty with `mean_lag_s`.
+    """
+
+    def best(name: str) -> float:
+        return _peak_s(_objective(shares[name], _agreement(sessions, name, lags, n_steps)))
+
+    names = list(shares)
+    lags: dict[str, float] = {}
+    for name in names:
+        lags[name] = best(name)
+    pooled: list[_LagCurve] = []
+    for _ in range(SWEEPS):
+        before = dict(lags)
+        for name in names:
+            lags[name] = best(name)
+        current_s = sum(lags.values()) / len(lags)
+        if mean_lag_s is None:
+            pooled = _trial_shares(_mean_traces(sessions, lags), POOLED, n_steps)
+        # Correlations leave the common lag free. The mean trace of all annotators, which is less
+        # noisy than a single one, determines it.
+        target_s = _peak_s(_mean_curve(pooled)) if mean_lag_s is None else mean_lag_s
+        shift = target_s - current_s
+        lags = {name: lag + max(shift, -min(lags.values())) for name, lag in lags.items()}
+        if max(abs(lags[name] - before[name]) for name in names) < CONVERGED_S:
+            break
+    return lags, pooled
+
+
+def _mean_traces(
+    sessions: Sequence[SessionTraces], lags: Mapping[str, float]
+) -> list[SessionTraces]:
+    """Return the mean of all annotators' traces, with the mean of their lags."""
     mean_s = sum(lags.values()) / len(lags)
     return [
         SessionTraces(
             {
                 POOLED: _mean_of(
-                    [_at_lag(said, lags[name] - mean_s) for name, said in course.said.items()]
+                    [_shifted(trace, lags[name] - mean_s) for name, trace in session.traces.items()]
                 )
             },
-            course.trials_s,
+            session.trials_s,
         )
-        for course in courses
-        if course.said
+        for session in sessions
+        if session.traces
     ]
 
 
-def _steps(max_lag_s: float, courses: Sequence[SessionTraces] = ()) -> int:
-    """Return how many lags to try; with `courses`, none that mistakes a trial for the next."""
-    apart = [np.diff(np.sort(course.trials_s[:, 0])) for course in courses]
+def _n_steps(max_lag_s: float, sessions: Sequence[SessionTraces] = ()) -> int:
+    """Return the number of lags from 0 to `max_lag_s`, shorter than the sessions' trial distance.
+
+    A lag as long as the distance between trials would align each trial with the previous one.
+    """
+    apart = [np.diff(np.sort(session.trials_s[:, 0])) for session in sessions]
     distances = np.concatenate(apart) if apart else np.empty(0)
     if len(distances):
         max_lag_s = min(max_lag_s, LONGEST * float(np.median(distances)))
@@ -174,36 +230,36 @@ def _steps(max_lag_s: float, courses: Sequence[SessionTraces] = ()) -> int:
 
 
 def _complete(trace: Floats, n_steps: int) -> NDArray[np.bool_]:
-    """Return where a trace is known at every lag."""
+    """Return the times at which a trace has a value at every lag.
+
+    Only these are compared, so that every lag is evaluated on the same times.
+    """
     if trace.shape[1] < n_steps:
         return np.empty(0, dtype=bool)
     missing = np.concatenate([[0], np.cumsum(~np.isfinite(trace).all(axis=0))])
     return missing[n_steps:] == missing[:-n_steps]
 
 
-def _trial_shares(courses: Sequence[SessionTraces], name: str, n_steps: int) -> list[_Curve]:
-    """Return the share of variance between trials and pauses, session by session."""
-    return [_trial_share(course, name, n_steps) for course in courses]
+def _trial_shares(sessions: Sequence[SessionTraces], name: str, n_steps: int) -> list[_LagCurve]:
+    """Return an annotator's share of variance between trials and pauses, by session."""
+    return [_trial_share(session, name, n_steps) for session in sessions]
 
 
-def _trial_share(course: SessionTraces, name: str, n_steps: int) -> _Curve:
-    nothing = _Curve(np.zeros(n_steps), 0)
-    if name not in course.said:
+def _trial_share(session: SessionTraces, name: str, n_steps: int) -> _LagCurve:
+    """Return the share of variance between trials and pauses, as a function of the lag."""
+    nothing = _LagCurve(np.zeros(n_steps), 0)
+    if name not in session.traces:
         return nothing
-    trace = course.said[name]
-    where = _whole_trials(np.flatnonzero(_complete(trace, n_steps)), course.trials_s)
-    if not len(where):
+    trace = session.traces[name]
+    times = _whole_trials(np.flatnonzero(_complete(trace, n_steps)), session.trials_s)
+    if not len(times):
         return nothing
-    block = np.searchsorted(np.unique(course.trials_s), where * STEP_S, side="right")
-    gaps, borders = np.diff(where) > 1, np.diff(block) != 0
-    breaks = np.flatnonzero(gaps | borders) + 1
-    starts = where[np.concatenate([[0], breaks])]
-    ends = where[np.concatenate([breaks - 1, [len(where) - 1]])] + 1
-    crossed = int((borders & ~gaps).sum())
+    starts, ends, crossed = _blocks(times, session.trials_s)
     if not crossed:
         return nothing
     lags = np.arange(n_steps)
     level = np.nan_to_num(trace - np.nanmean(trace, axis=1, keepdims=True))
+    # Sums of each block at all lags at once: differences of cumulative sums.
     sums, squares = (
         _cumulative(values)[:, ends[:, None] + lags]
         - _cumulative(values)[:, starts[:, None] + lags]
@@ -214,94 +270,118 @@ def _trial_share(course: SessionTraces, name: str, n_steps: int) -> _Curve:
     between = (sums**2 / n).sum(axis=1) - around
     total = squares.sum(axis=1) - around
     share = np.divide(between, total, out=np.zeros_like(total), where=total > NO_VARIANCE)
-    return _Curve(share.mean(axis=0), len(trace) * len(where), crossed)
+    return _LagCurve(share.mean(axis=0), len(trace) * len(times), crossed)
+
+
+def _blocks(times: Indices, trials_s: Floats) -> tuple[Indices, Indices, int]:
+    """Split grid times at trial borders and gaps.
+
+    Returns
+    -------
+    starts, ends : ndarray of intp, shape (n_blocks,)
+        First time of each block, and the time after its last one.
+    crossed : int
+        Borders without a gap, which the traces continue across.
+    """
+    block = np.searchsorted(np.unique(trials_s), times * STEP_S, side="right")
+    gaps, borders = np.diff(times) > 1, np.diff(block) != 0
+    breaks = np.flatnonzero(gaps | borders) + 1
+    starts = times[np.concatenate([[0], breaks])]
+    ends = times[np.concatenate([breaks - 1, [len(times) - 1]])] + 1
+    return starts, ends, int((borders & ~gaps).sum())
 
 
 def _cumulative(values: Floats) -> Floats:
     return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
 
 
-def _whole_trials(where: Indices, trials_s: Floats) -> Indices:
-    """Leave out the times in a trial that the traces do not reach the end of.
+def _whole_trials(times: Indices, trials_s: Floats) -> Indices:
+    """Drop the times of a trial whose end the traces do not reach.
 
-    What is seen may rise after a trial's start and fall before its end: counted both, they balance.
+    A state may rise slowly after a trial's start and fall slowly before its end. The two biases
+    of the lag cancel only if both ends of each trial are included.
     """
-    if not len(where):
-        return where
-    last_s = where[-1] * STEP_S
+    if not len(times):
+        return times
+    last_s = times[-1] * STEP_S
     cut_off = trials_s[(trials_s[:, 0] <= last_s) & (trials_s[:, 1] > last_s), 0]
-    return where[where * STEP_S < cut_off.min(initial=np.inf)]
+    return times[times * STEP_S < cut_off.min(initial=np.inf)]
 
 
 def _agreement(
-    courses: Sequence[SessionTraces], name: str, lags: Mapping[str, float], n_steps: int
-) -> list[_Curve]:
-    """Return the correlation with the mean of the others, session by session."""
+    sessions: Sequence[SessionTraces], name: str, lags: Mapping[str, float], n_steps: int
+) -> list[_LagCurve]:
+    """Return the correlation with the mean of the other annotators, by session."""
     curves = []
-    for course in courses:
-        others = [other for other in course.said if other != name and other in lags]
-        if name in course.said and others:
-            reference = _mean_of([_at_lag(course.said[other], lags[other]) for other in others])
-            curves.append(_correlation(course.said[name], reference, n_steps))
+    for session in sessions:
+        others = [other for other in session.traces if other != name and other in lags]
+        if name in session.traces and others:
+            reference = _mean_of([_shifted(session.traces[other], lags[other]) for other in others])
+            curves.append(_correlation(session.traces[name], reference, n_steps))
         else:
-            curves.append(_Curve(np.zeros(n_steps), 0))
+            curves.append(_LagCurve(np.zeros(n_steps), 0))
     return curves
 
 
-def _correlation(trace: Floats, reference: Floats, n_steps: int) -> _Curve:
+def _correlation(trace: Floats, reference: Floats, n_steps: int) -> _LagCurve:
+    """Return the mean correlation of a trace's channels with a reference at every lag."""
     complete = _complete(trace, n_steps)
-    known = complete & np.isfinite(reference[:, : len(complete)]).all(axis=0)
-    n = int(known.sum())
+    usable = complete & np.isfinite(reference[:, : len(complete)]).all(axis=0)
+    n = int(usable.sum())
     if n < 2:
-        return _Curve(np.zeros(n_steps), 0)
+        return _LagCurve(np.zeros(n_steps), 0)
     level = np.nan_to_num(trace - np.nanmean(trace, axis=1, keepdims=True))
-    target = np.where(known, reference[:, : len(known)], 0)
-    target = np.where(known, target - target.sum(axis=1, keepdims=True) / n, 0)
-    mask = known.astype(np.float64)
+    target = np.where(usable, reference[:, : len(usable)], 0)
+    # Centred and zero at unused times, the target selects the times in every product below.
+    target = np.where(usable, target - target.sum(axis=1, keepdims=True) / n, 0)
+    mask = usable.astype(np.float64)
     curves = []
-    for own, other in zip(level, target, strict=True):
-        sums = np.correlate(own, mask, "valid")
-        scatter = np.correlate(own**2, mask, "valid") - sums**2 / n
+    for channel, other in zip(level, target, strict=True):
+        sums = np.correlate(channel, mask, "valid")
+        scatter = np.correlate(channel**2, mask, "valid") - sums**2 / n
         scale = scatter * (other**2).sum()
-        cross = np.correlate(own, other, "valid")
+        cross = np.correlate(channel, other, "valid")
         curves.append(
             np.divide(
                 cross, np.sqrt(np.abs(scale)), out=np.zeros(n_steps), where=scale > NO_VARIANCE
             )
         )
-    return _Curve(np.mean(curves, axis=0), len(trace) * n)
+    return _LagCurve(np.mean(curves, axis=0), len(trace) * n)
 
 
-def _at_lag(trace: Floats, lag_s: float) -> Floats:
-    """Return a trace moved back by its lag, NaN where it says nothing."""
+def _shifted(trace: Floats, lag_s: float) -> Floats:
+    """Return a trace with its lag and its mean removed; NaN where it has no value."""
     times = np.arange(trace.shape[1], dtype=np.float64)
-    wanted = times + lag_s / STEP_S
-    moved = [np.interp(wanted, times, channel, np.nan, np.nan) for channel in trace]
+    late = times + lag_s / STEP_S
+    moved = [np.interp(late, times, channel, np.nan, np.nan) for channel in trace]
     return np.stack(moved) - np.nanmean(trace, axis=1, keepdims=True)
 
 
 def _mean_of(traces: Sequence[Floats]) -> Floats:
+    """Return the mean of the traces that have a value; NaN where none has."""
     stacked = np.stack(traces)
     n = np.isfinite(stacked).sum(axis=0)
     total = np.nansum(stacked, axis=0)
     return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
 
 
-def _mean_curve(curves: Sequence[_Curve], without: int | None = None) -> Floats:
-    kept = [curve for row, curve in enumerate(curves) if row != without]
-    size = sum(curve.size for curve in kept)
-    total: Floats = np.sum([curve.size * curve.values for curve in kept], axis=0)
+def _mean_curve(curves: Sequence[_LagCurve], without: int | None = None) -> Floats:
+    """Return the mean of the sessions' curves, weighted by size, without one session."""
+    used = [curve for row, curve in enumerate(curves) if row != without]
+    size = sum(curve.size for curve in used)
+    total: Floats = np.sum([curve.size * curve.values for curve in used], axis=0)
     return total / max(size, 1)
 
 
-def _total(
-    shares: Sequence[_Curve], agreement: Sequence[_Curve], without: int | None = None
+def _objective(
+    shares: Sequence[_LagCurve], agreement: Sequence[_LagCurve], without: int | None = None
 ) -> Floats:
-    return ANCHORING * _mean_curve(shares, without) + _mean_curve(agreement, without)
+    """Return the curve that the lag maximises."""
+    return TRIAL_WEIGHT * _mean_curve(shares, without) + _mean_curve(agreement, without)
 
 
-def _peak(curve: Floats) -> float:
-    """Return where a curve is largest, in seconds, by a parabola through the three best points."""
+def _peak_s(curve: Floats) -> float:
+    """Return the lag at which a curve is largest, by a parabola through the best three points."""
     best = int(np.argmax(curve))
     if not 0 < best < len(curve) - 1:
         return best * STEP_S
@@ -310,17 +390,19 @@ def _peak(curve: Floats) -> float:
     return (best + (0.5 * (left - right) / bend if bend < 0 else 0.0)) * STEP_S
 
 
-def _describe(
+def _lag(
     lag_s: float,
     anchored: bool,
-    shares: Sequence[_Curve],
-    agreement: Sequence[_Curve],
-    unshifted: Sequence[_Curve],
-    together: Sequence[_Curve],
+    shares: Sequence[_LagCurve],
+    agreement: Sequence[_LagCurve],
+    unshifted: Sequence[_LagCurve],
+    pooled: Sequence[_LagCurve],
 ) -> Lag:
-    variance = _jackknife(lambda row: _total(shares, agreement, row), agreement, shares)
-    if together and any(curve.size for curve in agreement):
-        variance += _jackknife(lambda row: _mean_curve(together, row), together, together)
+    """Return an annotator's lag with its standard error and the statistics behind it."""
+    variance = _jackknife(lambda row: _objective(shares, agreement, row), agreement, shares)
+    # The common lag has an error of its own, unless a single annotator's peak is the common lag.
+    if pooled and any(curve.size for curve in agreement):
+        variance += _jackknife(lambda row: _mean_curve(pooled, row), pooled, pooled)
     return Lag(
         lag_s,
         float(np.sqrt(variance)) if np.isfinite(variance) else None,
@@ -332,16 +414,21 @@ def _describe(
     )
 
 
-def _jackknife(curve_without: Callable[[int], Floats], *parts: Sequence[_Curve]) -> float:
-    """Return the squared standard error of a curve's peak, each session left out in turn."""
+def _jackknife(curve_without: Callable[[int], Floats], *parts: Sequence[_LagCurve]) -> float:
+    """Return the jackknife variance of a curve's peak over sessions; NaN for one session.
+
+    The variance is (n - 1) / n times the sum of squared deviations of the leave-one-out peaks
+    (Efron 1982), which is n - 1 times their population variance.
+    """
     rows = [
         row for row, curves in enumerate(zip(*parts, strict=True)) if any(c.size for c in curves)
     ]
-    peaks = np.array([_peak(curve_without(row)) for row in rows])
+    peaks = np.array([_peak_s(curve_without(row)) for row in rows])
     return float((len(rows) - 1) * peaks.var()) if len(rows) > 1 else np.nan
 
 
-def _value(curves: Sequence[_Curve], lag_s: float) -> float | None:
+def _value(curves: Sequence[_LagCurve], lag_s: float) -> float | None:
+    """Return the mean curve at a lag; None without data."""
     if not any(curve.size for curve in curves):
         return None
     mean = _mean_curve(curves)
