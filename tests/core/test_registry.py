@@ -79,10 +79,12 @@ def test_its_modality_is_found_checked_catalogued_and_ingested(package, study, t
 
 
 def test_its_code_is_part_of_the_results_key(package):
-    modality = registry.get("modalities", "gaze")
-    before = ingest._fingerprint(modality, modality.Params())
-    assert any("Gaze: where the eyes look" in text for text in ingest._sources(modality))
-    assert before == ingest._fingerprint(modality, modality.Params())
+    settings = registry.get("modalities", "gaze").Params()
+    before = ingest.code_key("gaze", settings)
+    assert before == ingest.code_key("gaze", settings)
+    with (package / "my_sensors/gaze.py").open("a") as file:
+        file.write("\nCHANGED = True\n")
+    assert before != ingest.code_key("gaze", settings)
 
 
 def test_a_name_of_ours_is_not_taken_over(package):

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
 
-from consilience import modalities
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays
+from consilience.core.fingerprint import CodeBase
 from consilience.core.seeds import generator
 from consilience.datasets.ravdess import dataset
+from consilience.ingest import features
 from consilience.ingest.catalog import build_catalog
-from consilience.ingest.ingest import _sources, ingest
+from consilience.ingest.ingest import ingest
 from consilience.modalities.face_au import modality
 from consilience.schema.tables import Ingested, read_table
 
@@ -28,10 +26,6 @@ UNITS = [
     f"AU{number:02d}_r" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 ]
 UNITS += [f"{unit[:-1]}c" for unit in UNITS[:-1]] + ["AU28_c", "AU45_c"]
-
-MODULES = ["consilience.ingest.ingest", "consilience.core.seeds"]
-MODULES += [f"consilience.modalities.{module.name}" for module in iter_modules(modalities.__path__)]
-AUDIO_PARTS = ("_baseline", "_bursts", "_container", "_corrupt_audio", "_onsets", "_speech")
 
 
 @pytest.fixture
@@ -120,15 +114,21 @@ def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus
 
 
 def test_the_code_of_a_modality_is_all_its_modules_and_no_other():
-    def named(name):
-        sources = _sources(registry.get("modalities", name))
-        return {module for module in MODULES if inspect.getsource(import_module(module)) in sources}
+    def sensors(name):
+        names = CodeBase().closure([features.__name__], {"modalities": [name]}).sources
+        kept = {name for name in names if name.startswith("consilience.modalities.")}
+        return {name for name in kept if ".params" not in name}
 
-    shared = {"consilience.ingest.ingest", "consilience.core.seeds", "consilience.modalities.base"}
-    audio = {f"consilience.modalities.{part}" for part in ("audio", *AUDIO_PARTS)}
-    assert named("audio") == shared | audio
+    base = {"consilience.modalities.base"}
+    assert sensors("audio") == base | {"consilience.modalities.audio"}
     faces = {f"consilience.modalities.{part}" for part in ("face_au", "upper_face_au")}
-    assert named("upper_face_au") == shared | faces
+    assert sensors("upper_face_au") == base | faces
+
+
+def test_tables_and_workers_are_not_part_of_a_stored_result():
+    names = CodeBase().closure([features.__name__], {"modalities": ["audio"]}).sources
+    assert "consilience.core.seeds" in names
+    assert not {"consilience.ingest.ingest", "consilience.core.isolation"} & names.keys()
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
         np.testing.assert_array_equal(values, after["b"][name])
 
 
-def test_samples_beyond_all_measure_cost_their_own_recording_alone(corpus, monkeypatch):
+def test_non_finite_features_cost_their_own_recording_alone(corpus, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
     monkeypatch.setattr(
         type(modality),
@@ -192,8 +192,8 @@ def test_samples_beyond_all_measure_cost_their_own_recording_alone(corpus, monke
     corpus.ingest("output")
     table = read_table(corpus.folder / "output/recordings.parquet", Ingested)
     by_name = {row["recording"]: row for row in table.iter_rows(named=True)}
-    assert "beyond all measure" in by_name[f"{first}_face_au"]["reason"]
-    assert "beyond all measure" in by_name[f"{second}_face_au"]["reason"]
+    assert "non-finite features or quality" in by_name[f"{first}_face_au"]["reason"]
+    assert "non-finite features or quality" in by_name[f"{second}_face_au"]["reason"]
     assert [row["status"] for row in by_name.values()].count("ok") == 2
 
 

@@ -7,36 +7,24 @@ and ends with the bytes a run from nothing would have written.
 
 from __future__ import annotations
 
-import ast
-import importlib
-import inspect
 import json
 import math
 import os
-import re
 import shutil
-import sys
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
-from importlib.util import resolve_name
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, unreadable
 from consilience.core.files import text_hash, write_arrays, write_json
+from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
-from consilience.core.seeds import generator
-from consilience.modalities.base import Modality
+from consilience.ingest import features
 from consilience.schema.params.plugins import ModalityParams
-from consilience.schema.tables import CLEAN, SEVERITIES, Ingested, Quality, frame_of, write_table
-from consilience.signals.types import Features, Signal
+from consilience.schema.tables import Ingested, Quality, frame_of, write_table
 
 LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
 
@@ -94,7 +82,7 @@ def ingest(
         name=name,
         settings=settings,
         store=store,
-        fingerprint=_fingerprint(registry.get("modalities", name), settings),
+        code=code_key(name, settings),
     )
     rows = list(usable.iter_rows(named=True))
     results = isolated_map(work, rows, f"ingest {name}", LIMIT_S, _lost)
@@ -102,50 +90,10 @@ def ingest(
     return results
 
 
-def _fingerprint(modality: Modality, settings: ModalityParams) -> str:
-    """Hash what a result depends on besides the recording: code, parameters, libraries."""
-    requirements = metadata.requires("consilience") or []
-    names = sorted({re.split(r"[^\w.-]", line)[0] for line in requirements if "extra" not in line})
-    versions = [f"{library} {metadata.version(library)}" for library in names]
-    return text_hash(settings.model_dump_json(), *_sources(modality), *versions)
-
-
-def _sources(modality: Modality) -> list[str]:
-    """Return the code behind the features: of this module, the random numbers and the modality.
-
-    A modality's code is that of its class, of the classes it is derived from, and of all that
-    these modules import of their own packages, or of the alignment to read a container's clock.
-    """
-    bases = [part.__module__ for part in type(modality).__mro__]
-    own = [name for name in bases if name.split(".")[0] not in sys.stdlib_module_names]
-    packages = {name.rpartition(".")[0] for name in own} | {"consilience.alignment"}
-    todo, sources = [__name__, generator.__module__, *own], {}
-    while todo:
-        name = todo.pop()
-        if name not in sources:
-            sources[name] = inspect.getsource(importlib.import_module(name))
-            todo += _imported(sources[name], name.rpartition(".")[0]) & _modules_of(packages)
-    return [sources[name] for name in sorted(sources)]
-
-
-def _imported(source: str, package: str) -> set[str]:
-    """Return what may be modules among the names that the code of one of a package imports."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            base = resolve_name("." * node.level + (node.module or ""), package)
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return names
-
-
-def _modules_of(packages: set[str]) -> set[str]:
-    """Return the names of all modules directly in some packages."""
-    paths = {name: importlib.import_module(name).__path__ for name in packages if name}
-    return {
-        f"{name}.{module.name}" for name, path in paths.items() for module in iter_modules(path)
-    }
+def code_key(name: str, settings: ModalityParams) -> str:
+    """Hash what a stored result depends on besides its recording: code, libraries, parameters."""
+    code = fingerprint([features.__name__], {"modalities": [name]})
+    return text_hash(settings.model_dump_json(), code.digest)
 
 
 def _ingest_one(
@@ -154,16 +102,15 @@ def _ingest_one(
     name: str,
     settings: ModalityParams,
     store: Path,
-    fingerprint: str,
+    code: str,
 ) -> Result:
-    told = (row["recording"], row["content_hash"], row["bad_channels"] or "")
-    key = text_hash(*told, fingerprint)
+    key = text_hash(row["recording"], row["content_hash"], row["bad_channels"] or "", code)
     card = store / f"{key}.json"
     if card.is_file():
         return Result(row["recording"], key, False, **json.loads(card.read_text()))
     outcome: dict[str, Any]
     try:
-        arrays, outcome = _compute(row, root, name, settings)
+        arrays, outcome = features.compute(row, root, name, settings)
         write_arrays(store / f"{key}.npz", arrays)
     except RecordingError as error:
         outcome = {"status": "quarantined", "reason": error.reason}
@@ -176,67 +123,6 @@ def _ingest_one(
 def _lost(row: dict[str, Any], reason: str) -> Result:
     """Return what came of a recording whose reader was lost; it is not kept in the store."""
     return Result(row["recording"], "", True, "quarantined", reason)
-
-
-def _compute(
-    row: dict[str, Any], root: Path, name: str, settings: ModalityParams
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    modality: Modality = registry.get("modalities", name)
-    path = root / row["path"]
-    if modality.identity(path, row["item"]) != row["content_hash"]:
-        raise RecordingError("the file changed while the pipeline ran", row["path"])
-    signal = modality.read(path, row["item"], settings)
-    if row["bad_channels"]:
-        signal = signal.masked(row["bad_channels"].split(","))
-    clean = modality.features(signal, settings)
-    _check_features(clean, row["path"])
-    arrays: dict[str, NDArray[Any]] = {
-        "times_s": clean.times_s,
-        "pulses_s": signal.pulses_s,
-        "anchors_s": signal.anchors_s,
-        CLEAN: clean.values,
-    }
-    for kind in settings.corruptions:
-        for severity in SEVERITIES:
-            rng = generator(kind, row["recording"], severity)
-            spoilt = modality.corrupt(signal, kind, severity, settings, rng)
-            arrays[f"{kind}_{severity}"] = _spoilt_features(modality, spoilt, settings, clean)
-    outcome = {
-        "status": "ok",
-        "names": clean.names,
-        "n_frames": len(clean.times_s),
-        "duration_s": _duration_s(signal),
-        "quality": clean.quality,
-    }
-    return arrays, outcome
-
-
-def _check_features(features: Features, path: str) -> None:
-    """Check what samples beyond all measure make of features: they would end the whole stage."""
-    quality = features.quality.get("quality", 1.0)
-    if np.isinf(features.values).any() or not 0 <= quality <= 1:
-        raise RecordingError(
-            "its features or its quality are no numbers: the samples are beyond all measure",
-            path,
-            "correct their unit",
-        )
-
-
-def _spoilt_features(
-    modality: Modality, spoilt: Signal, settings: ModalityParams, clean: Features
-) -> NDArray[np.float32]:
-    """Return features on the clean frames' grid; all NaN if nothing usable is left."""
-    try:
-        return modality.features(spoilt, settings).values
-    except RecordingError:
-        return np.full_like(clean.values, np.nan)
-
-
-def _duration_s(signal: Signal) -> float | None:
-    times = signal.times_s
-    if len(times) < 2:
-        return None
-    return float(times[-1] - times[0] + np.median(np.diff(times)))
 
 
 def _write(

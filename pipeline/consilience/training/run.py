@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from consilience.core import registry
 from consilience.core.files import atomic_folder, content_hash, text_hash
+from consilience.core.fingerprint import fingerprint
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.params.alignment import AlignmentParams
@@ -51,7 +51,7 @@ def train(project: Project, method: str) -> None:
         settings.model_dump_json(),
         training.model_dump_json(),
         *(content_hash(path) for path in files),
-        *(content_hash(path) for path in _code()),
+        fingerprint([loop.__name__], {"methods": [method], "modalities": corpus.modalities}).digest,
     )
     checkpoints = project.checkpoints(method)
     fitted = loop.fit(method, settings, training, corpus, checkpoints / identity[:16])
@@ -95,13 +95,3 @@ def _subjects(corpus: Corpus) -> dict[str, dict[str, list[str]]]:
         }
         for fold in corpus.folds
     }
-
-
-def _code() -> list[Path]:
-    """Return the source files whose content invalidates a checkpoint."""
-    package = Path(__file__).parents[1]
-    return sorted(
-        path
-        for folder in ("methods", "modalities", "model", "training")
-        for path in (package / folder).glob("*.py")
-    )

@@ -1,0 +1,112 @@
+"""Features of one recording: the clean ones, and those of every corrupted variant.
+
+The module is the entry point of the store's key: everything it imports can change a stored result,
+and nothing else can. Code that writes tables or runs workers therefore belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core import registry
+from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
+from consilience.modalities.base import Modality
+from consilience.schema.params.plugins import ModalityParams
+from consilience.schema.tables import CLEAN, SEVERITIES
+from consilience.signals.types import Features, Signal
+
+
+def compute(
+    row: dict[str, Any], root: Path, name: str, settings: ModalityParams
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Compute the feature frames, sync pulses and quality of one recording.
+
+    Parameters
+    ----------
+    row : dict of str to Any
+        Its row of `Recordings`.
+    root : Path
+        Root of the dataset.
+    name : str
+        The modality.
+    settings : ModalityParams
+        Its parameters.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        ``times_s`` [T] of the frames, ``pulses_s`` and ``anchors_s``; ``clean`` [T, F] and one
+        ``<kind>_<severity>`` [T, F] per corruption, float32.
+    outcome : dict of str to Any
+        Status, names of the F features, number of frames, duration in s and quality measures.
+
+    Raises
+    ------
+    RecordingError
+        If the file changed since it was catalogued, or its features are not finite.
+    """
+    modality: Modality = registry.get("modalities", name)
+    path = root / row["path"]
+    if modality.identity(path, row["item"]) != row["content_hash"]:
+        raise RecordingError("the file changed while the pipeline ran", row["path"])
+    signal = modality.read(path, row["item"], settings)
+    if row["bad_channels"]:
+        signal = signal.masked(row["bad_channels"].split(","))
+    clean = modality.features(signal, settings)
+    _check_finite(clean, row["path"])
+    arrays: dict[str, NDArray[Any]] = {
+        "times_s": clean.times_s,
+        "pulses_s": signal.pulses_s,
+        "anchors_s": signal.anchors_s,
+        CLEAN: clean.values,
+    }
+    for kind in settings.corruptions:
+        for severity in SEVERITIES:
+            # Seeded by name: a kind's noise does not depend on which other kinds are computed.
+            rng = generator(kind, row["recording"], severity)
+            corrupted = modality.corrupt(signal, kind, severity, settings, rng)
+            arrays[f"{kind}_{severity}"] = _corrupted_features(modality, corrupted, settings, clean)
+    outcome = {
+        "status": "ok",
+        "names": clean.names,
+        "n_frames": len(clean.times_s),
+        "duration_s": _duration_s(signal),
+        "quality": clean.quality,
+    }
+    return arrays, outcome
+
+
+def _check_finite(features: Features, path: str) -> None:
+    """Raise if samples out of range gave features that would fail the whole stage later on."""
+    quality = features.quality.get("quality", 1.0)
+    # NaN is a missing value and allowed; an infinite value comes from samples in a wrong unit.
+    if np.isinf(features.values).any() or not 0 <= quality <= 1:
+        raise RecordingError(
+            "non-finite features or quality: the samples are out of range",
+            path,
+            "correct their unit",
+        )
+
+
+def _corrupted_features(
+    modality: Modality, corrupted: Signal, settings: ModalityParams, clean: Features
+) -> NDArray[np.float32]:
+    """Return features on the clean frames' grid; all NaN if nothing usable is left."""
+    try:
+        return modality.features(corrupted, settings).values
+    except RecordingError:
+        return np.full_like(clean.values, np.nan)
+
+
+def _duration_s(signal: Signal) -> float | None:
+    """Return the signal's length in s; None for fewer than two samples."""
+    times = signal.times_s
+    if len(times) < 2:
+        return None
+    # The last sample lasts one period too; the median period ignores gaps.
+    return float(times[-1] - times[0] + np.median(np.diff(times)))
