@@ -129,6 +129,7 @@ class CodeBase:
         self._sources: dict[str, Source | None] = {}
         self._folders: dict[str, list[Path]] = {}
         self._registered = functools.cache(registry.names)
+        self._version = functools.cache(_version)
 
     def fingerprint(
         self, entries: Iterable[str], plugins: Mapping[str, Iterable[str]] | None = None
@@ -160,7 +161,7 @@ class CodeBase:
         }
         return Fingerprint(
             dict(sorted(modules.items())),
-            _versions({name.partition(".")[0] for name in closure.external()}),
+            self._versions({name.partition(".")[0] for name in closure.external()}),
             {kind: self._registered(kind) for kind in sorted(listed)},
         )
 
@@ -238,6 +239,17 @@ class CodeBase:
             above = self._package_folders(parent) if parent else _search_path(name)
             self._folders[name] = [folder / last for folder in above if (folder / last).is_dir()]
         return self._folders[name]
+
+    def _versions(self, packages: Iterable[str]) -> dict[str, str | None]:
+        """Return the versions of the distributions that provide top-level packages."""
+        providers = _providers(tuple(sys.path))
+        # A library that is not installed counts too: code may fall back to something else.
+        distributions = {
+            distribution
+            for package in set(packages) - sys.stdlib_module_names
+            for distribution in providers.get(package, [package])
+        }
+        return {name: self._version(name) for name in sorted(distributions)}
 
     def _data_hashes(self, package: str) -> dict[str, str]:
         """Return the hashes of the files of a package that are not modules, by path."""
@@ -433,20 +445,12 @@ def _dotted(node: ast.expr) -> str | None:
     return None
 
 
-def _versions(packages: Iterable[str]) -> dict[str, str | None]:
-    """Return the versions of the distributions that provide top-level packages."""
-    providers = _providers(tuple(sys.path))
-    versions: dict[str, str | None] = {}
-    for package in sorted(set(packages) - sys.stdlib_module_names):
-        # A library that is not installed counts too: code may fall back to something else.
-        for distribution in providers.get(package, [package]):
-            try:
-                version = metadata.version(distribution)
-            except metadata.PackageNotFoundError:
-                versions[distribution] = None
-            else:
-                versions[distribution] = version.partition("+")[0]
-    return dict(sorted(versions.items()))
+def _version(distribution: str) -> str | None:
+    """Return an installed distribution's version without its local part; None if not installed."""
+    try:
+        return metadata.version(distribution).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @functools.cache
