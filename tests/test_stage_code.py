@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 import consilience
 from consilience import params, stage_code
@@ -31,7 +31,7 @@ PACKAGE = Path(consilience.__file__).parent
 METHODS = ["concat", "coherence_transfer"]
 CASE = ("schema/params/alignment.py", "sample_tolerance_ms")
 
-# Runs in a process of its own, on a copy of the package. Reads lines of JSON, each a set of changes:
+# Runs in a process of its own, on a copy of the package. Reads lines of JSON, each some changes:
 # the new text by the path of a module. Prints the digest of every stage with each set alone.
 DIGESTS = """
 import json, pathlib, sys
@@ -320,7 +320,7 @@ def test_dvc_reruns_the_stages_whose_code_changed_and_no_other(tmp_project, stud
 
 def outputs(folder: Path) -> Iterator[Path]:
     """Yield the outputs of every stage but ``code``, items filled in."""
-    graph = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
+    graph = YAML(typ="safe").load((folder / "dvc.yaml").read_text())["stages"]
     settings = params.load(folder / "params.yaml")
     items = {"corpus": ["demo"], "modality": settings.modalities, "method": settings.methods}
     for stage, entry in graph.items():
