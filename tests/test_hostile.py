@@ -21,6 +21,7 @@ import soundfile
 
 from consilience import params
 from consilience.core.seeds import generator
+from consilience.datasets.eav import LAYOUT
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Ingested, Recordings, read_table
 from consilience.synthesis.corpus import write_corpus
@@ -77,6 +78,7 @@ def write_root(base: Path) -> Path:
         rows.append([session, "mallory", "audio", f"bad/name-{number}.wav", ""])
     with (root / "recordings.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["session", "subject", "modality", "path", "item"], *rows])
+    (root / "matlab.json").write_text(LAYOUT.model_dump_json())
     with (root / "annotations.csv").open("a") as file:  # a million rows of nonsense
         file.write("sub-01_ses-1,rater-1,emotion,5,4,happy,\n" * 10**6)
     return root

@@ -109,12 +109,17 @@ def test_a_sidecar_higher_up_is_inherited(root):
 @pytest.mark.parametrize(
     ("name", "text", "where", "what"),
     [
-        ("sub-01/eeg/sub-01_foo_eeg.edf", "", "sub-01/eeg/sub-01_foo_eeg.edf", "no BIDS name"),
-        ("sub-01/eeg/sub-07_eeg_eeg.edf", "", "sub-01/eeg/sub-07_eeg_eeg.edf", "no BIDS name"),
+        ("sub-01/eeg/sub-01_foo_eeg.edf", "", "sub-01/eeg/sub-01_foo_eeg.edf", "not a BIDS name"),
+        ("sub-01/eeg/sub-07_eeg_eeg.edf", "", "sub-01/eeg/sub-07_eeg_eeg.edf", "not a BIDS name"),
         ("sub-01/eeg/sub-01_task-x_eeg.edf", "", "sub-01_task-x_eeg", "no events.tsv"),
         ("sub-01/beh/sub-01_task-y_audio.wav", "", "sub-01/beh/sub-01_task-y_audio.wav", "no EEG"),
         (f"{RUN}_events.tsv", "onset,duration\n0,1\n", f"{RUN}_events.tsv", "no column onset"),
-        (f"{RUN}_events.tsv", "onset\tduration\nx\t1\n", f"{RUN}_events.tsv line 2", "no number"),
+        (
+            f"{RUN}_events.tsv",
+            "onset\tduration\nx\t1\n",
+            f"{RUN}_events.tsv line 2",
+            "not a number",
+        ),
         (
             f"{RUN}_events.tsv",
             "onset\tduration\ttrial_type\tvalence\n0\t1\tsad\t7\n",

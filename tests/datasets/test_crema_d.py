@@ -73,13 +73,13 @@ def test_the_least_compressed_sound_is_taken(tmp_path):
     ("name", "votes", "what"),
     [
         ("notes.wav", VOTES, "not a CREMA-D file name"),
-        (f"again/{CLIP}.wav", VOTES, "also there as"),
+        (f"again/{CLIP}.wav", VOTES, "duplicate of"),
         ("1091_WSI_SAD_XX.wav", VOTES, "no votes on it"),
         (f"{CLIP}.wav", VOTES.replace('"",', '"row",'), "no column"),
-        (f"{CLIP}.wav", VOTES.replace("6,2", "-6,2"), "no numbers of votes"),
-        (f"{CLIP}.wav", VOTES.replace("6,2", "9999999999,2"), "no numbers of votes"),
-        (f"{CLIP}.wav", VOTES.replace('"100001"', '"900001"'), "no numbers of votes"),
-        (f"{CLIP}.wav", VOTES.replace('"200001"', '"100009"'), "there twice"),
+        (f"{CLIP}.wav", VOTES.replace("6,2", "-6,2"), "numbers of votes are invalid"),
+        (f"{CLIP}.wav", VOTES.replace("6,2", "9999999999,2"), "numbers of votes are invalid"),
+        (f"{CLIP}.wav", VOTES.replace('"100001"', '"900001"'), "numbers of votes are invalid"),
+        (f"{CLIP}.wav", VOTES.replace('"200001"', '"100009"'), "duplicate votes"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path, name, votes, what):

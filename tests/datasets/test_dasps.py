@@ -143,14 +143,14 @@ def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("../S02.edf,S02,1,recall,0,15,1,8,1", "no name in this folder"),
-        ("S02.edf,S02,1,recall,0,15,1,10,1", "no number from 1 to 9"),
-        ("S02.edf,S02,1,recall,0,15,x,8,1", "no number from 1 to 9"),
+        ("../S02.edf,S02,1,recall,0,15,1,8,1", "not a name in this folder"),
+        ("S02.edf,S02,1,recall,0,15,1,10,1", "not a number from 1 to 9"),
+        ("S02.edf,S02,1,recall,0,15,x,8,1", "not a number from 1 to 9"),
         ("S02.edf,S02,1,recall,nan,15,1,8,1", "end_s is not after"),
         ("S02.edf,S02,1,recall,0,-15,1,8,1", "end_s is not after"),
         ("S02.edf,S02,1,recall,0,1e9,1,8,1", "more than"),
         (",S02,1,recall,0,15,1,8,1", "a cell is empty"),
-        ("S01.edf,S01,1,recall,15,15,1,8,1", "twice"),
+        ("S01.edf,S01,1,recall,15,15,1,8,1", "duplicate epoch"),
     ],
 )
 def test_rows_that_make_no_sense_cost_themselves_alone(tmp_path, row, said):
@@ -177,7 +177,7 @@ def test_a_recording_without_epochs_is_told(tmp_path):
 
 
 def test_another_folder_is_refused(tmp_path):
-    with pytest.raises(ConsilienceError, match=r"no DASPS dataset"):
+    with pytest.raises(ConsilienceError, match=r"not a DASPS dataset"):
         dataset.list(tmp_path)
 
 

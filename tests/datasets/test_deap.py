@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.datasets.deap import NUMBERS, dataset
+from consilience.datasets.deap import LAYOUT, NUMBERS, dataset
 from consilience.ingest.catalog import build_catalog
 from consilience.schema.tables import Annotations, Trials
 
@@ -106,13 +106,17 @@ def test_a_preprocessed_trial_is_rated_in_the_order_of_the_videos(tmp_path):
     ratings(tmp_path, 1)
     listing = dataset.list(tmp_path)
     first = listing.entries[0]
-    assert (first.session, first.item) == ("s01_video-01", "0")
+    assert (first.session, first.item) == ("s01_video-01", LAYOUT.item(0))
     assert listing.trials.row(0)[2:] == (3.0, 63.0)
     # The first video was trial 40: low valence, high arousal.
     said = listing.annotations.filter(session="s01_video-01", target="emotion")
     assert said["label"].to_list() == ["LVHA"]
     catalog = build_catalog(dataset, tmp_path, ["eeg"])
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"] * 40
+
+
+def test_the_layout_names_forty_channels():
+    assert len(LAYOUT.channels) == 40
 
 
 def test_its_labels_are_the_subjects_own(root):
@@ -165,11 +169,11 @@ def test_a_file_that_is_no_bdf_is_told_and_stays_listed(root):
     ("old", "new", "what"),
     [
         ("1,2,39,1,3,2", "1,2,39,1,0,2", "not from 1 to 9"),
-        ("1,2,39,1,3,2", "1,2,39,1,,2", "no number"),
+        ("1,2,39,1,3,2", "1,2,39,1,,2", "not a number"),
         ("1,2,39,1,3,2", "1,1,39,1,3,2", "trial is rated twice"),
         ("1,2,39,1,3,2", "1,2,40,1,3,2", "video is rated twice"),
-        ("1,2,39,1,3,2", "1,2,41,1,3,2", "none of 1 to 40"),
-        ("1,2,39,1,3,2", "1,2.5,39,1,3,2", "none of 1 to 40"),
+        ("1,2,39,1,3,2", "1,2,41,1,3,2", "not one of 1 to 40"),
+        ("1,2,39,1,3,2", "1,2.5,39,1,3,2", "not one of 1 to 40"),
     ],
 )
 def test_a_rating_that_cannot_be_is_told_by_row(root, old, new, what):

@@ -82,10 +82,10 @@ def test_rows_that_make_no_sense_are_told_and_the_rest_is_kept(root: Path) -> No
         ("recordings.csv", "sub-02,sub-02_ses-1,smell,x.edf,", "unknown modality 'smell'"),
         ("recordings.csv", "sub-02,sub-02_ses-1,eeg,x.edf,fast", "rate_hz 'fast'"),
         ("trials.csv", "sub-01_ses-1,t2,12,11", "end_s is not after start_s"),
-        ("trials.csv", "sub-01_ses-1,t3,soon,11", "no number"),
-        ("pulses.csv", "sub-01_ses-1,nan", "no number"),
+        ("trials.csv", "sub-01_ses-1,t3,soon,11", "not a number"),
+        ("pulses.csv", "sub-01_ses-1,nan", "not a number"),
         ("annotations.csv", "sub-01_ses-1,rater-1,emotion,4,10,joyful,", "joyful"),
-        ("annotations.csv", "sub-01_ses-1,rater-1,valence,4,10,,", "neither a number"),
+        ("annotations.csv", "sub-01_ses-1,rater-1,valence,4,10,,", "value not a number"),
         ("annotations.csv", "sub-01_ses-1,rater-1,dominance,4,10,,0.5", "dominance"),
     ]
     good = dataset.list(root)

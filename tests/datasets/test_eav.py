@@ -11,7 +11,7 @@ import soundfile
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.datasets.eav import EMOTIONS, dataset
+from consilience.datasets.eav import EMOTIONS, LAYOUT, dataset
 from consilience.ingest.catalog import build_catalog
 from consilience.schema.tables import Annotations
 
@@ -53,10 +53,10 @@ def test_a_trial_is_a_session_of_what_there_is_of_it(tmp_path):
     listing = dataset.list(tmp_path)
     assert not listing.problems
     assert {e.session: e.item for e in listing.entries if e.modality == "eeg"} == {
-        "subject-01_001_listening": "0",
-        "subject-01_002_speaking": "1",
-        "subject-01_003_listening": "2",
-        "subject-01_004_speaking": "3",
+        "subject-01_001_listening": LAYOUT.item(0),
+        "subject-01_002_speaking": LAYOUT.item(1),
+        "subject-01_003_listening": LAYOUT.item(2),
+        "subject-01_004_speaking": LAYOUT.item(3),
     }
     assert {(e.session, e.path) for e in listing.entries if e.modality == "audio"} == {
         ("subject-01_002_speaking", f"subject1/Audio/{AUDIO[0]}.wav"),
@@ -80,6 +80,10 @@ def test_the_catalog_opens_trials_of_either_variable(tmp_path, variable):
     assert catalog.recordings["eeg"]["rate_hz"].to_list() == [500.0] * 4
     assert catalog.recordings["eeg"]["content_hash"].n_unique() == 4
     assert catalog.recordings["audio"]["status"].to_list() == ["ok"] * 2
+
+
+def test_the_layout_names_thirty_channels():
+    assert len(LAYOUT.channels) == 30
 
 
 def test_subjects_are_numbers_however_they_are_written(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
-from consilience.datasets.mahnob_hci import EMOTIONS, dataset, describe
+from consilience.datasets.mahnob_hci import EMOTIONS, dataset, read_report
 from consilience.ingest.catalog import build_catalog
 from consilience.schema.tables import Annotations, Trials
 
@@ -95,7 +95,7 @@ def test_other_sessions_are_noted_and_left_aside(tmp_path):
     listing = dataset.list(tmp_path)
     assert {entry.session for entry in listing.entries} == {"session-0010"}
     assert listing.notes == [
-        ("Sessions", "2 sessions of implicit tagging or without a clip are left aside")
+        ("Sessions", "2 sessions of implicit tagging or without a clip are not used")
     ]
     assert not listing.problems
 
@@ -103,10 +103,10 @@ def test_other_sessions_are_noted_and_left_aside(tmp_path):
 @pytest.mark.parametrize(
     ("felt", "what"),
     [
-        (FELT.replace('"11"', '"10"'), "feltEmo 10 is no keyword"),
-        (FELT.replace('"11"', '"joy"'), "feltEmo is 'joy', no number"),
+        (FELT.replace('"11"', '"10"'), "feltEmo 10 is not a keyword"),
+        (FELT.replace('"11"', '"joy"'), "feltEmo is 'joy', not a number"),
         (FELT.replace('Vlnc="8"', 'Vlnc="0"'), "not from 1 to 9"),
-        (FELT.replace('feltVlnc="8"', ""), "feltVlnc is '', no number"),
+        (FELT.replace('feltVlnc="8"', ""), "feltVlnc is '', not a number"),
     ],
 )
 def test_a_report_that_cannot_be_is_told(tmp_path, felt, what):
@@ -161,7 +161,7 @@ def test_a_description_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "session.xml"
     path.write_bytes(content)
     with pytest.raises(RecordingError) as raised:
-        describe(path)
+        read_report(path)
     assert "\n" not in str(raised.value)
 
 
@@ -179,7 +179,7 @@ def test_any_description_is_read_or_refused(tmp_path_factory, attributes, subjec
     path = tmp_path_factory.mktemp("xml") / "session.xml"
     path.write_bytes(ElementTree.tostring(session, encoding="utf-8") + tail)
     try:
-        felt = describe(path)
+        felt = read_report(path)
     except RecordingError as error:
         told, felt = str(error), None
         if "\n" in told:

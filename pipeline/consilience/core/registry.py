@@ -16,7 +16,8 @@ from typing import Any
 from consilience.core.errors import ConsilienceError
 
 SINGULAR = {"modalities": "modality", "datasets": "dataset", "methods": "method"}
-SHARED = frozenset({"base", "settings", "single_channel"})  # modules that are not plug-ins
+# Modules that are not plug-ins, in the package of any kind.
+SHARED = frozenset({"base", "settings", "single_channel", "tables"})
 
 
 def names(kind: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a dataset must offer: where its recordings, clocks and annotations are."""
+"""The Protocol of datasets, and the tables in which a dataset lists its content."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from consilience.core import registry
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording of one modality, as the dataset lists it.
+    """One recording of one modality.
 
     Attributes
     ----------
     session, subject, modality : str
-        Whose recording of what; a session is what shares one clock.
+        The recordings of a session share one clock.
     path : str
-        Relative to the dataset's root, with forward slashes.
+        Relative to the root of the dataset, with forward slashes.
     item : str or None
-        Key inside a file that holds several recordings (a row of a table).
+        Which recording of a file that holds several: the stream of an XDF file, the row of a table,
+        or what `MatlabLayout.item` returns.
     declared_rate_hz : float or None
-        Sampling rate the dataset's own papers state, checked against the header.
+        Sampling rate in the dataset's documentation, which is checked against the header.
     clock : str or None
-        As the dataset's `clock`, for this recording; None if it is no exception.
+        `Dataset.clock` of this recording, where it differs from the dataset's.
     bad_channels : tuple of str
-        Those the dataset calls bad, by the names the modality's reader gives; they are masked.
+        Channels that the dataset marks as bad, by the names that the modality's reader returns;
+        they are masked.
     """
 
     session: str
@@ -43,19 +45,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """All a dataset says of itself.
+    """Content of a dataset.
 
     Attributes
     ----------
     entries : list of Entry
-        Recordings, also those whose file turns out to be missing or unreadable.
+        Recordings, including those whose file is missing or unreadable.
     trials, pulses, annotations : polars.DataFrame
         Tables `Trials`, `Pulses` and `Annotations` of ``consilience.schema.tables``. A dataset
         without trials (windows may lie anywhere) or pulses leaves the table empty.
     problems : list of (where, what, remedy)
-        What could not be listed at all: misnamed files, rows that make no sense.
+        What could not be listed, such as misnamed files and invalid rows.
     notes : list of (where, what)
-        What is no fault but worth knowing, such as channels the dataset calls bad.
+        Remarks that are not problems, such as channels that the dataset marks as bad.
     """
 
     entries: list[Entry]
@@ -70,23 +72,23 @@ class Dataset(Protocol):
     """One dataset, in one file.
 
     A dataset whose modalities and classes depend on its folder also has a method
-    ``at(root) -> Dataset``, which returns it with what is found there; see `opened`.
+    ``at(root) -> Dataset``, which returns the dataset with those of a folder; see `bind_to_root`.
 
     Attributes
     ----------
     name : str
         The name in ``params.yaml``.
     modalities : tuple of str
-        What it lists; see also `source_modality`.
+        Modalities that it lists; see also `source_modality`.
     classes : tuple of str
-        Emotion classes, in the order used everywhere.
+        Emotion classes, in the order of every table and model output.
     clock : str
-        ``"anchors"`` if recordings are aligned by what they hold of the session's clock (clock
-        offsets, pulses, shared sound), ``"shared"`` if their own time is the session's (one
+        ``"anchors"`` if recordings are aligned by traces of the session's clock in them (clock
+        offsets, pulses, shared sound); ``"shared"`` if their times are the session's (one
         container, or cut together).
     preset : dict
-        What ``consilience use`` changes of the default parameters for it; ``"modalities"`` are
-        those it names, if not all.
+        Parameters that ``consilience use`` sets for this dataset; ``"modalities"`` are those used
+        by default, if not all.
     """
 
     name: ClassVar[str]
@@ -96,15 +98,15 @@ class Dataset(Protocol):
     preset: ClassVar[dict[str, Any]]
 
     def list(self, root: Path) -> Listing:
-        """List the dataset. Raises ConsilienceError if `root` is no such dataset."""
+        """Return the content of a folder. Raises ConsilienceError if it is not this dataset."""
         ...
 
 
 def source_modality(dataset: Dataset, modality: str) -> str | None:
-    """Return the modality as which a dataset lists what another reads; None if it has nothing.
+    """Return the modality under which a dataset lists another's recordings; None if it has none.
 
-    What reads the recordings of another modality (`Modality.reads`) is listed as that one, unless
-    the dataset lists it by itself.
+    A modality that reads the recordings of another one (`Modality.reads`) is listed under that one,
+    unless the dataset lists it explicitly.
     """
     if modality in dataset.modalities or modality not in registry.names("modalities"):
         return modality if modality in dataset.modalities else None
@@ -113,13 +115,13 @@ def source_modality(dataset: Dataset, modality: str) -> str | None:
 
 
 def bind_to_root(dataset: Dataset, root: Path) -> Dataset:
-    """Return a dataset as it is in a folder: with the modalities and classes found there.
+    """Return a dataset with the modalities and classes of a folder.
 
     Raises
     ------
     ConsilienceError
-        If the folder is no such dataset.
+        If the folder is not such a dataset.
     """
     at = getattr(dataset, "at", None)
-    found: Dataset = at(root) if at else dataset
-    return found
+    bound: Dataset = at(root) if at else dataset
+    return bound

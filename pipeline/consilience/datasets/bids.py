@@ -6,17 +6,17 @@
     sub-01/[ses-1/]eeg/…_events.tsv      onset, duration, trial_type [, valence, arousal]
     sub-01/[ses-1/]eeg/…_channels.tsv    name, …, status
     sub-01/[ses-1/]beh/sub-01[_ses-1]_task-film[_run-1]_audio.wav   and …_video.mp4
-    classes.txt                          one emotion class a line
+    classes.txt                          one emotion class per line
 
-Sidecars are found by BIDS's inheritance principle (mne-bids). BIDS has no sound or video of the
-subject: files ending in ``_audio`` and ``_video`` are taken to belong to the run whose other
-entities they share, in any folder of the subject.
+Sidecars are located by the inheritance principle of BIDS (mne-bids). BIDS has no sound or video
+of the subject: files ending in ``_audio`` and ``_video`` are assumed to belong to the run with the
+same other entities, in any folder of the subject.
 
-A run is a session, its clock the EEG's: onsets count from its first sample. Sound and video are to
-be aligned, for which events called ``sync`` are the pulses. Every other event that lasts is a
-trial, its ``trial_type`` the intended emotion; ``valence`` and ``arousal`` are the subject's own
+A run is a session, with the clock of the EEG: onsets count from its first sample. Sound and video
+are aligned to it; events called ``sync`` are the pulses. Every other event with a duration is a
+trial. Its ``trial_type`` is the intended emotion; ``valence`` and ``arousal`` are the subject's own
 ratings, from -1 to 1. Without ``classes.txt`` every such ``trial_type`` is a class. Channels whose
-status is bad are masked, beside those that the EEG's own quality check finds.
+status is bad are masked, in addition to those that the quality check of the EEG rejects.
 """
 
 from __future__ import annotations
@@ -28,33 +28,25 @@ import polars as pl
 from mne_bids import BIDSPath, get_bids_path_from_fname
 
 from consilience.core.errors import ConsilienceError
-from consilience.datasets._tables import (
-    LINE,
-    RATED,
-    Problem,
-    check_annotations,
-    check_trials,
-    keep,
-    of_schema,
-    read_text,
-)
 from consilience.datasets.base import Entry, Listing
-from consilience.datasets.folder import classes_in, stated_classes
+from consilience.datasets.folder import classes_of, declared_classes
+from consilience.datasets.tables import RATINGS, check_annotations, check_trials, validated
+from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 from consilience.signals.montage import standard_names
 
 EEG = (".edf", ".bdf", ".vhdr", ".set")
-BESIDE = {
+MEDIA = {
     "audio": (".wav", ".flac", ".mp3", ".mp4", ".avi", ".mov", ".mkv"),
     "video": (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".mpeg"),
 }
 SYNC = "sync"
-NO_VALUE = "n/a"  # how BIDS writes an empty cell
+NO_VALUE = "n/a"  # an empty cell in BIDS
 DERIVED = {"derivatives", "sourcedata", "code"}
 
 
 class Bids:
-    """Adapter of EEG-BIDS; modalities and classes are those found."""
+    """Adapter of EEG-BIDS; modalities and classes are those of the folder."""
 
     name: ClassVar[str] = "bids"
     clock: ClassVar[str] = "shared"
@@ -73,12 +65,12 @@ class Bids:
         Raises
         ------
         ConsilienceError
-            If there is no EEG in BIDS, or too many classes.
+            If no EEG file has a BIDS name, or there are too many classes.
         """
-        listing = Bids(classes=stated_classes(root)).list(root)
-        found = {entry.modality for entry in listing.entries}
-        modalities = tuple(name for name in self.modalities if name in found)
-        return Bids(modalities, classes_in(root, listing.annotations))
+        listing = Bids(classes=declared_classes(root)).list(root)
+        listed = {entry.modality for entry in listing.entries}
+        modalities = tuple(name for name in self.modalities if name in listed)
+        return Bids(modalities, classes_of(root, listing.annotations))
 
     def list(self, root: Path) -> Listing:
         """List the runs below `root`; see the module for the layout.
@@ -97,35 +89,35 @@ class Bids:
                 str(root),
                 "expected names such as sub-01/eeg/sub-01_task-film_eeg.edf",
             )
-        entries, tables = _beside(root, set(runs), problems), []
-        for session, (path, run) in runs.items():
+        entries, tables = _media_entries(root, set(runs), problems), []
+        for session, (file, run) in runs.items():
             subject = f"sub-{run.subject}"
             bad, notes_on_bad = _bad_channels(run, root, problems)
-            place = path.relative_to(root).as_posix()
-            entries.append(Entry(session, subject, "eeg", place, bad_channels=bad))
+            path = file.relative_to(root).as_posix()
+            entries.append(Entry(session, subject, "eeg", path, bad_channels=bad))
             notes += notes_on_bad
             tables.append(_tables(run, session, root, self.classes, problems))
-        trials, pulses, annotations = (pl.concat(parts) for parts in zip(*tables, strict=True))
+        trials, pulses, annotations = (pl.concat(of_runs) for of_runs in zip(*tables, strict=True))
         return Listing(entries, trials, pulses, annotations, problems, notes)
 
 
 def _runs(root: Path, problems: list[Problem]) -> dict[str, tuple[Path, BIDSPath]]:
-    """Return every EEG file with a BIDS name by its run."""
+    """Return every EEG file with a BIDS name, and its entities, by run."""
     runs: dict[str, tuple[Path, BIDSPath]] = {}
     for path in _files(root, "eeg", EEG):
         try:
             run = get_bids_path_from_fname(path, verbose="error")
         except (ValueError, RuntimeError, KeyError) as error:
-            what = f"no BIDS name: {' '.join(str(error).split())[:100]}"
+            what = f"not a BIDS name: {' '.join(str(error).split())[:100]}"
             problems.append((path.relative_to(root).as_posix(), what, "rename or remove it"))
             continue
         if run.subject is None or run.basename != path.name:
             remedy = "name it sub-<label>[_ses-<label>]_task-<label>[_run-<index>]_eeg"
-            problems.append((path.relative_to(root).as_posix(), "no BIDS name", remedy))
+            problems.append((path.relative_to(root).as_posix(), "not a BIDS name", remedy))
             continue
         session = path.stem.removesuffix("_eeg")
         if session in runs:
-            what = f"the run is there twice, also as {runs[session][0].relative_to(root)}"
+            what = f"duplicate run, also in {runs[session][0].relative_to(root)}"
             problems.append((path.relative_to(root).as_posix(), what, "remove one"))
             continue
         runs[session] = (path, run)
@@ -140,28 +132,28 @@ def _files(root: Path, ending: str, suffixes: tuple[str, ...]) -> list[Path]:
     ]
 
 
-def _beside(root: Path, runs: set[str], problems: list[Problem]) -> list[Entry]:
-    """Return sound and video files of runs; one that belongs to no run is a problem."""
+def _media_entries(root: Path, runs: set[str], problems: list[Problem]) -> list[Entry]:
+    """Return the sound and video files of runs; a file that belongs to no run is a problem."""
     entries = []
-    for modality, suffixes in BESIDE.items():
-        for path in _files(root, modality, suffixes):
-            place = path.relative_to(root).as_posix()
-            session = path.stem.removesuffix(f"_{modality}")
+    for modality, suffixes in MEDIA.items():
+        for file in _files(root, modality, suffixes):
+            path = file.relative_to(root).as_posix()
+            session = file.stem.removesuffix(f"_{modality}")
             if session in runs:
                 subject = session.split("_")[0]
-                entries.append(Entry(session, subject, modality, place, clock="anchors"))
+                entries.append(Entry(session, subject, modality, path, clock="anchors"))
             else:
-                problems.append((place, "no EEG of this run", "rename it after its run"))
+                problems.append((path, "no EEG of this run", "rename it after its run"))
     return entries
 
 
 def _sidecar(run: BIDSPath, suffix: str) -> Path | None:
-    found = run.find_matching_sidecar(suffix=suffix, extension=".tsv", on_error="ignore")
-    return None if found is None else Path(found)
+    sidecar = run.find_matching_sidecar(suffix=suffix, extension=".tsv", on_error="ignore")
+    return None if sidecar is None else Path(sidecar)
 
 
 def _read(path: Path, root: Path, columns: tuple[str, ...], problems: list[Problem]) -> Any:
-    """Read a sidecar; one that is no such table is a problem."""
+    """Read a sidecar; return None, and report a problem, if it is not such a table."""
     try:
         table = read_text(path, root, columns, problems, delimiter="\t")
     except ConsilienceError as error:
@@ -174,7 +166,7 @@ def _read(path: Path, root: Path, columns: tuple[str, ...], problems: list[Probl
 def _bad_channels(
     run: BIDSPath, root: Path, problems: list[Problem]
 ) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Return the EEG channels of a run whose status is bad, and a note on all such channels."""
+    """Return the EEG channels of a run with the status bad, and a note on all such channels."""
     path = _sidecar(run, "channels")
     table = None if path is None else _read(path, root, ("name",), problems)
     if path is None or table is None or "status" not in table.columns:
@@ -182,7 +174,7 @@ def _bad_channels(
     named = table.drop_nulls("name")
     bad = named.filter(pl.col("status").str.to_lowercase() == "bad")["name"].to_list()
     standard = standard_names(named["name"])
-    note = (path.relative_to(root).as_posix(), f"the dataset calls bad: {', '.join(bad)}")
+    note = (path.relative_to(root).as_posix(), f"marked as bad: {', '.join(bad)}")
     return tuple(standard[name] for name in bad if name in standard), [note] if bad else []
 
 
@@ -194,35 +186,36 @@ def _tables(
     events = None if path is None else _read(path, root, ("onset", "duration"), problems)
     if path is None or events is None:
         if path is None:
-            told = (f"{session}_eeg", "the run has no events.tsv", "without it nothing is labelled")
-            problems.append(told)
+            what, remedy = "the run has no events.tsv", "add it; without it nothing is labelled"
+            problems.append((f"{session}_eeg", what, remedy))
         return frame_of([], Trials), frame_of([], Pulses), frame_of([], Annotations)
-    place = path.relative_to(root).as_posix()
-    timed = keep(
+    name = path.relative_to(root).as_posix()
+    timed = filter_rows(
         _timed(events, session),
         pl.col("start_s").is_finite() & pl.col("end_s").is_finite(),
-        place,
-        "onset or duration is no number",
+        name,
+        "onset or duration is not a number",
         problems,
     )
-    sync = pl.col("trial_type").fill_null("") == SYNC
-    lasting = timed.filter(~sync & (pl.col("end_s") > pl.col("start_s")))
+    is_sync = pl.col("trial_type").fill_null("") == SYNC
+    lasting = timed.filter(~is_sync & (pl.col("end_s") > pl.col("start_s")))
     trial = ("line-" + pl.col(LINE).cast(pl.String)).alias("trial")
     trials = lasting.select(LINE, "session", trial, "start_s", "end_s")
-    pulses = timed.filter(sync).select("session", time_s="start_s")
+    pulses = timed.filter(is_sync).select("session", time_s="start_s")
+    annotations = check_annotations(_annotations(lasting), name, classes, problems)
     return (
-        of_schema(check_trials(trials, place, problems), Trials),
+        validated(check_trials(trials, name, problems), Trials),
         Pulses.validate(pulses),
-        of_schema(check_annotations(_said(lasting), place, classes, problems), Annotations),
+        validated(annotations, Annotations),
     )
 
 
 def _timed(events: pl.DataFrame, session: str) -> pl.DataFrame:
-    """Return events with `session`, `start_s` and `end_s`, and all columns that may be missing."""
+    """Return events with `session`, `start_s`, `end_s`, and null for missing optional columns."""
     onset, duration = (
         pl.col(name).cast(pl.Float64, strict=False) for name in ("onset", "duration")
     )
-    absent = [name for name in ("trial_type", *RATED) if name not in events.columns]
+    absent = [name for name in ("trial_type", *RATINGS) if name not in events.columns]
     return events.with_columns(
         *(pl.lit(None, pl.String).alias(name) for name in absent),
         session=pl.lit(session),
@@ -231,11 +224,11 @@ def _timed(events: pl.DataFrame, session: str) -> pl.DataFrame:
     )
 
 
-def _said(events: pl.DataFrame) -> pl.DataFrame:
+def _annotations(events: pl.DataFrame) -> pl.DataFrame:
     """Return annotations and the column ``line``: the intended emotion, the subject's ratings."""
-    none = pl.lit(None, pl.String)
-    parts = [("emotion", "intended", pl.col("trial_type"), none)] + [
-        (target, "self", none, pl.col(target)) for target in RATED
+    null = pl.lit(None, pl.String)
+    targets = [("emotion", "intended", pl.col("trial_type"), null)] + [
+        (target, "self", null, pl.col(target)) for target in RATINGS
     ]
     return pl.concat(
         events.filter(pl.coalesce(label, value).is_not_null()).select(
@@ -248,7 +241,7 @@ def _said(events: pl.DataFrame) -> pl.DataFrame:
             label.alias("label"),
             value.cast(pl.Float64, strict=False).alias("value"),
         )
-        for target, annotator, label, value in parts
+        for target, annotator, label, value in targets
     )
 
 

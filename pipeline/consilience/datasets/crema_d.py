@@ -1,4 +1,4 @@
-"""CREMA-D: acted emotions, and what a crowd made of them (Cao et al. 2014).
+"""CREMA-D: acted emotions, rated by a crowd (Cao et al. 2014).
 
 ::
 
@@ -6,14 +6,14 @@
     VideoFlash/1001_DFA_ANG_XX.flv
     processedResults/tabulatedVotes.csv      or .csv.gz
 
-in any folders below the root. A clip is its own session. The voice is taken from the WAV, else the
-MP3, else the sound track of the FLV.
+in any folders below the root. A clip is its own session. The voice is read from the WAV file, else
+from the MP3 file, else from the sound track of the FLV file.
 
-Some ten people each named the emotion of a clip they only heard, only saw, or did both; thirty in
+About ten people each named the emotion of a clip from its sound, its picture, or both; thirty in
 all, whose votes are counted in ``tabulatedVotes.csv``. Every vote is an annotator (``voice-1``,
-``face-3``, ``both-10``). Who gave a vote is not in that table: the numbers are dealt out anew for
-each clip, and say nothing of a person. The intended emotion, which a majority of listeners missed
-in most clips, is no annotator.
+``face-3``, ``both-10``). The table does not identify the voters: the numbers are assigned anew for
+each clip, and do not identify a person. The intended emotion, which the majority of listeners
+missed in most clips, is not an annotator.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.datasets._tables import LINE, Problem, annotation, keep, read_text
 from consilience.datasets.base import Entry, Listing
+from consilience.datasets.tables import annotation
+from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 
 NAME = re.compile(r"(\d{4})_[A-Z]{3}_(?:ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX|X)")
@@ -40,12 +41,12 @@ EMOTIONS = {
     "S": "sad",
 }
 VOICES = ("audio", "voice_embedding")  # modalities that read the same sound
-SOUND = (".wav", ".mp3", ".flv")  # the least compressed first
+SOUND = (".wav", ".mp3", ".flv")  # in order of preference: the least compressed first
 PICTURE = (".flv", ".mp4")
 VOTES = ("tabulatedVotes.csv", "tabulatedVotes.csv.gz")
-ROW_NUMBER = ""  # as R writes it, without a name
-SHOWN = {1: "voice", 2: "face", 3: "both"}  # by the first digit of a row's number
-MAX_VOTES = 1000  # of a class on a clip; the real ones have at most some twenty
+ROW_NUMBER = ""  # R writes this column without a name
+PRESENTATIONS = {1: "voice", 2: "face", 3: "both"}  # by the first digit of a row's number
+MAX_VOTES = 1000  # for a class on a clip; the published table has at most about twenty
 
 
 class CremaD:
@@ -75,39 +76,39 @@ class CremaD:
                 "no CREMA-D clip found", str(root), "expected names such as 1001_DFA_ANG_XX.wav"
             )
         entries = []
-        for clip, places in sorted(clips.items()):
-            sound = next((places[suffix] for suffix in SOUND if suffix in places), None)
-            picture = next((places[suffix] for suffix in PICTURE if suffix in places), None)
+        for clip, paths in sorted(clips.items()):
+            sound = next((paths[suffix] for suffix in SOUND if suffix in paths), None)
+            picture = next((paths[suffix] for suffix in PICTURE if suffix in paths), None)
             files = {**dict.fromkeys(VOICES, sound), "video": picture}
             entries += [
-                Entry(clip, clip[:4], modality, place)
-                for modality, place in files.items()
-                if place is not None
+                Entry(clip, clip[:4], modality, path)
+                for modality, path in files.items()
+                if path is not None
             ]
-        said = _votes(root, set(clips), problems)
-        tables = (frame_of([], Trials), frame_of([], Pulses), frame_of(said, Annotations))
+        votes = _votes(root, set(clips), problems)
+        tables = (frame_of([], Trials), frame_of([], Pulses), frame_of(votes, Annotations))
         return Listing(entries, *tables, problems)
 
 
 def _clips(root: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:
-    """Return the files of every clip by their ending."""
+    """Return the paths of every clip, by file extension."""
     clips: dict[str, dict[str, str]] = {}
     for path in sorted(root.rglob("*")):
         suffix = path.suffix.lower()
         if suffix not in (*SOUND, *PICTURE):
             continue
-        place = path.relative_to(root).as_posix()
+        relative = path.relative_to(root).as_posix()
         if not NAME.fullmatch(path.stem):
-            problems.append((place, "not a CREMA-D file name", "rename or remove it"))
+            problems.append((relative, "not a CREMA-D file name", "rename or remove it"))
         elif suffix in clips.setdefault(path.stem, {}):
-            problems.append((place, f"also there as {clips[path.stem][suffix]}", "remove one"))
+            problems.append((relative, f"duplicate of {clips[path.stem][suffix]}", "remove one"))
         else:
-            clips[path.stem][suffix] = place
+            clips[path.stem][suffix] = relative
     return clips
 
 
 def _votes(root: Path, clips: set[str], problems: list[Problem]) -> list[dict[str, object]]:
-    """Return a row of `Annotations` for every vote on a clip that is there."""
+    """Return a row of `Annotations` for every vote on a listed clip."""
     path = next((path for name in VOTES for path in sorted(root.rglob(name))), root / VOTES[0])
     try:
         text = read_text(path, root, (ROW_NUMBER, "fileName", *EMOTIONS), problems)
@@ -116,38 +117,41 @@ def _votes(root: Path, clips: set[str], problems: list[Problem]) -> list[dict[st
         return []
     counts = _counts(text, clips, path.name, problems)
     rows = []
-    for clip, shown, *votes in counts.iter_rows():
-        cast = [
-            emotion for emotion, n in zip(EMOTIONS.values(), votes, strict=True) for _ in range(n)
+    for clip, presentation, *n_votes in counts.iter_rows():
+        votes = [
+            emotion for emotion, n in zip(EMOTIONS.values(), n_votes, strict=True) for _ in range(n)
         ]
-        dealt = generator("crema_d", clip, shown).permutation(len(cast))
+        # In order of the table, the first voters of every clip would always be the angriest.
+        order = generator("crema_d", clip, presentation).permutation(len(votes))
         rows += [
-            annotation(clip, f"{shown}-{voter}", "emotion", cast[place])
-            for voter, place in enumerate(dealt, start=1)
+            annotation(clip, f"{presentation}-{voter}", "emotion", votes[index])
+            for voter, index in enumerate(order, start=1)
         ]
     for clip in sorted(clips - set(counts["clip"])):
-        problems.append((clip, f"{path.name} has no votes on it", "it stays without a label"))
+        problems.append((clip, f"{path.name} has no votes on it", "it has no label"))
     return rows
 
 
 def _counts(
     text: pl.DataFrame, clips: set[str], name: str, problems: list[Problem]
 ) -> pl.DataFrame:
-    """Return clip, what was shown, and the votes for each emotion, of the clips that are there."""
-    own = text.filter(pl.col("fileName").is_in(sorted(clips)))
+    """Return the clip, its presentation and the votes for each emotion, for the listed clips."""
+    listed = text.filter(pl.col("fileName").is_in(sorted(clips)))
     group = pl.col(ROW_NUMBER).cast(pl.Int64, strict=False) // 100_000
-    typed = own.select(
+    typed = listed.select(
         LINE,
         pl.col("fileName").alias("clip"),
-        group.replace_strict(SHOWN, default=None, return_dtype=pl.String).alias("shown"),
+        group.replace_strict(PRESENTATIONS, default=None, return_dtype=pl.String).alias(
+            "presentation"
+        ),
         *(pl.col(key).cast(pl.Int64, strict=False) for key in EMOTIONS),
     )
     counted = pl.all_horizontal(pl.col(key).is_between(0, MAX_VOTES) for key in EMOTIONS)
-    some = pl.sum_horizontal(pl.col(key) for key in EMOTIONS) > 0
-    good = pl.col("shown").is_not_null() & counted & some
-    typed = keep(typed, good, name, "no numbers of votes", problems)
-    first = pl.struct("clip", "shown").is_first_distinct()
-    return keep(typed, first, name, "the clip's votes are there twice", problems).drop(LINE)
+    has_votes = pl.sum_horizontal(pl.col(key) for key in EMOTIONS) > 0
+    valid = pl.col("presentation").is_not_null() & counted & has_votes
+    typed = filter_rows(typed, valid, name, "the numbers of votes are invalid", problems)
+    first = pl.struct("clip", "presentation").is_first_distinct()
+    return filter_rows(typed, first, name, "duplicate votes of a clip", problems).drop(LINE)
 
 
 dataset = CremaD()

@@ -1,13 +1,13 @@
 """DASPS: the EEG of people who recalled what makes them anxious (Baghdadi et al. 2019).
 
 Expected at the root: ``events.csv``, a row per epoch (file, subject, situation, phase, onset_s,
-duration_s, and the subject's own valence and arousal from 1 to 9), and the recordings it names,
-as EDF of the Emotiv EPOC with its contact qualities ``CQ_…`` and packet ``COUNTER``.
+duration_s, and the subject's own valence and arousal from 1 to 9), and the recordings it names, as
+EDF files of the Emotiv EPOC with contact qualities ``CQ_…`` and a packet ``COUNTER``.
 
-The only ratings are the subjects' own, so that the preset takes those for labels: aroused where
-arousal is above 5, calm where not. Both epochs of a situation, reciting and recalling it, carry
-its one rating; dividing by subject keeps them together. Onsets count the samples of a file as if
-none had been lost; here they stand on the time that the packet counter tells.
+The only ratings are the subjects' own, so that the preset uses those as labels: aroused if arousal
+is above 5, else calm. Both epochs of a situation, reciting and recalling it, have its one rating;
+splits by subject keep them together. Onsets count the samples of a file as if none were missing;
+here they are mapped to the time of the packet counter.
 """
 
 from __future__ import annotations
@@ -18,17 +18,10 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
-from consilience.datasets._tables import (
-    Problem,
-    annotation,
-    annotations_of,
-    check_trials,
-    keep,
-    of_schema,
-    read_text,
-)
 from consilience.datasets.base import Entry, Listing
+from consilience.datasets.tables import annotation, annotations_of, check_trials, validated
 from consilience.readers.packet_counter import counted_times
+from consilience.readers.text_table import Problem, filter_rows, read_text
 from consilience.schema.tables import Pulses, Trials, frame_of
 
 EVENTS = "events.csv"
@@ -70,38 +63,38 @@ class Dasps:
         """
         if not (root / EVENTS).is_file():
             raise ConsilienceError(
-                "no DASPS dataset", str(root / EVENTS), "the table of epochs is missing"
+                "the table of epochs is missing", str(root / EVENTS), "not a DASPS dataset"
             )
         problems: list[Problem] = []
         events = _events(root, problems)
-        whose = dict(events.select("file", "subject").iter_rows())
+        subjects = dict(events.select("file", "subject").iter_rows())
         present = {path.name for path in root.glob("*.edf")}
         problems += [
-            (name, f"no row of {EVENTS} names it", "add its epochs; it is left out")
-            for name in sorted(present - set(whose))
+            (name, f"not listed in {EVENTS}", "add its epochs; it is left out")
+            for name in sorted(present - set(subjects))
         ]
         entries = [
             Entry(_session(name), subject, "eeg", name, declared_rate_hz=RATE_HZ)
-            for name, subject in sorted(whose.items())
+            for name, subject in sorted(subjects.items())
         ]
         trials = events.select(
             "line", "session", pl.format("{}-{}", "situation", "phase").alias("trial"), *SPAN
         )
         return Listing(
-            entries, of_schema(trials, Trials), frame_of([], Pulses), _ratings(events), problems
+            entries, validated(trials, Trials), frame_of([], Pulses), _ratings(events), problems
         )
 
 
 def _events(root: Path, problems: list[Problem]) -> pl.DataFrame:
-    """Return the epochs that make sense, from ``start_s`` to ``end_s`` on the recording's clock."""
+    """Return the valid epochs, with ``start_s`` and ``end_s`` on the recording's clock."""
     text = read_text(root / EVENTS, root, COLUMNS, problems)
     table = text.with_columns(pl.col(name).cast(pl.Float64, strict=False) for name in NUMBERS)
     named = pl.all_horizontal(pl.col("file", "subject", "situation", "phase").is_not_null())
-    table = keep(table, named, EVENTS, "a cell is empty", problems)
-    plain = ~pl.col("file").str.contains(r"[/\\]")
-    table = keep(table, plain, EVENTS, "file is no name in this folder", problems)
+    table = filter_rows(table, named, EVENTS, "a cell is empty", problems)
+    is_name = ~pl.col("file").str.contains(r"[/\\]")
+    table = filter_rows(table, is_name, EVENTS, "file is not a name in this folder", problems)
     rated = pl.all_horizontal(pl.col("valence", "arousal").is_between(1, 9))
-    table = keep(table, rated, EVENTS, "a rating is no number from 1 to 9", problems)
+    table = filter_rows(table, rated, EVENTS, "a rating is not a number from 1 to 9", problems)
     table = table.with_columns(
         pl.col("file").map_elements(_session, return_dtype=pl.String).alias("session"),
         pl.col("onset_s").alias("start_s"),
@@ -109,14 +102,14 @@ def _events(root: Path, problems: list[Problem]) -> pl.DataFrame:
     )
     table = check_trials(table, EVENTS, problems)
     once = pl.struct("file", "situation", "phase").is_first_distinct()
-    table = keep(table, once, EVENTS, "the epoch is there twice", problems)
-    moved = [
-        part.with_columns(
-            pl.Series(name, counted_times(root / file, part[name].to_numpy())) for name in SPAN
+    table = filter_rows(table, once, EVENTS, "duplicate epoch", problems)
+    mapped = [
+        epochs.with_columns(
+            pl.Series(name, counted_times(root / file, epochs[name].to_numpy())) for name in SPAN
         )
-        for (file,), part in table.group_by("file", maintain_order=True)
+        for (file,), epochs in table.group_by("file", maintain_order=True)
     ]
-    return pl.concat([table.clear(), *moved])
+    return pl.concat([table.clear(), *mapped])
 
 
 def _session(file: str) -> str:
@@ -129,17 +122,20 @@ def _ratings(events: pl.DataFrame) -> pl.DataFrame:
         "session", "valence", "arousal", *SPAN
     ).iter_rows():
         state = "aroused" if arousal > NEUTRAL else "calm"
-        said: dict[str, str | float] = {
+        values: dict[str, str | float] = {
             "emotion": state,
             "valence": _centred(valence),
             "arousal": _centred(arousal),
         }
-        rows += [annotation(session, "self", what, it, start_s, end_s) for what, it in said.items()]
+        rows += [
+            annotation(session, "self", target, value, start_s, end_s)
+            for target, value in values.items()
+        ]
     return annotations_of(rows)
 
 
 def _centred(rating: float) -> float:
-    """Return a rating from 1 to 9 on the scale from -1 to 1."""
+    """Map a rating from 1 to 9 to the scale from -1 to 1."""
     return (rating - NEUTRAL) / 4
 
 

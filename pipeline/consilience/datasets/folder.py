@@ -1,4 +1,4 @@
-"""Any folder with a manifest: the general door for recordings of one's own.
+"""Any folder with a manifest of its recordings.
 
 ::
 
@@ -6,57 +6,55 @@
     trials.csv         session, trial, start_s, end_s
     pulses.csv         session, time_s
     annotations.csv    session, annotator, target, start_s, end_s, label, value
-    classes.txt        one emotion class a line
+    classes.txt        one emotion class per line
+    matlab.json        layout of the MATLAB files: the fields of `readers.matlab.MatlabLayout`
 
-Only ``recordings.csv`` is needed, the order of columns is free, and further columns are ignored.
-``path`` is relative to the folder. ``item`` names the recording inside a file that holds several.
-``rate_hz`` is checked against the file's header. ``clock`` is ``shared`` if the recording's own
-time is the session's, ``anchors`` if it is to be aligned. Left empty, a recording is to be aligned
-if its session has pulses or its container keeps anchors of its own (XDF); otherwise it is taken to
-share the session's clock, which is noted.
+Only ``recordings.csv`` is required. Columns may have any order, and other columns are ignored.
+``path`` is relative to the folder. ``item`` selects a recording of a file that holds several; in a
+MATLAB file it is the index of the trial, from 0. ``rate_hz`` is checked against the file's header.
+``clock`` is ``shared`` if the recording's times are the session's, and ``anchors`` if it is to be
+aligned. If empty, a recording is aligned if its session has pulses or its container holds anchors
+(XDF); otherwise its times are assumed to be the session's, which is noted.
 
-``target`` is ``emotion`` (then ``label`` holds the class), ``valence`` or ``arousal`` (then
-``value`` holds a number from -1 to 1). The annotator ``self`` is the subject. Without
-``classes.txt`` the classes are the labels that occur, in alphabetical order.
+``target`` is ``emotion`` (``label`` holds the class), ``valence`` or ``arousal`` (``value`` holds a
+number from -1 to 1). The annotator ``self`` is the subject. Without ``classes.txt`` the classes are
+the labels in the table, in alphabetical order.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
+from pydantic import ValidationError
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.datasets._tables import (
-    LINE,
-    Problem,
-    check_annotations,
-    check_trials,
-    keep,
-    of_schema,
-    read_table,
-    read_text,
-)
 from consilience.datasets.base import Entry, Listing
+from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
+from consilience.readers.matlab import MatlabLayout
+from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import CLOCKS, Annotations, Pulses, Trials
 
 MANIFEST = "recordings.csv"
-NEEDED = ("session", "subject", "modality", "path")
+REQUIRED = ("session", "subject", "modality", "path")
 OPTIONAL = ("item", "rate_hz", "clock")
 CLASSES = "classes.txt"
+MATLAB_LAYOUT = "matlab.json"
 MAX_CLASSES = 50
-OWN_ANCHORS = {".xdf", ".xdfz"}  # containers that record their clock offsets
+WITH_ANCHORS = {".xdf", ".xdfz"}  # containers that hold clock offsets
 RECORDED = {
-    *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".wav", ".flac", ".mp3"),
+    *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".mat", ".wav", ".flac", ".mp3"),
     *(".mp4", ".avi", ".flv", ".mpg", ".mpeg", ".mov", ".mkv"),
 }
+TRIAL = re.compile(r"[0-9]{1,9}")
 LEFT_OUT = "correct the row; it is left out"
 
 
 class Folder:
-    """Adapter of a folder with a manifest; modalities and classes are those found in it."""
+    """Adapter of a folder with a manifest, which states the modalities and classes."""
 
     name: ClassVar[str] = "folder"
     clock: ClassVar[str] = "shared"
@@ -69,7 +67,7 @@ class Folder:
         listed: tuple[Path, Listing] | None = None,
     ) -> None:
         self.modalities, self.classes, self.preset = modalities, classes, preset or {}
-        self._listed = listed  # large tables are not read twice
+        self._listed = listed  # so that large tables are read once
 
     def at(self, root: Path) -> Folder:
         """Return the adapter with the modalities and classes of a folder.
@@ -79,16 +77,16 @@ class Folder:
         ConsilienceError
             If there is no readable manifest, no usable row in it, or too many classes.
         """
-        listing = Folder(classes=stated_classes(root)).list(root)
+        listing = Folder(classes=declared_classes(root)).list(root)
         modalities = tuple(dict.fromkeys(entry.modality for entry in listing.entries))
         if not modalities:
-            where, what, _ = next(iter(listing.problems), (MANIFEST, "there is no row", ""))
-            raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, "see the layout")
-        classes = classes_in(root, listing.annotations)
+            where, what, _ = next(iter(listing.problems), (MANIFEST, "no row", ""))
+            remedy = "see docs/datasets.md for the layout"
+            raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, remedy)
+        classes = classes_of(root, listing.annotations)
         annotated = set(listing.annotations["session"])
-        people = {entry.subject for entry in listing.entries if entry.session in annotated}
-        preset = _preset(people)
-        return Folder(modalities, classes, preset, (root, listing))
+        subjects = {entry.subject for entry in listing.entries if entry.session in annotated}
+        return Folder(modalities, classes, _preset(len(subjects)), (root, listing))
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.
@@ -103,15 +101,15 @@ class Folder:
         problems: list[Problem] = []
         pulses = _optional(root, "pulses.csv", Pulses, problems)
         finite = pl.col("time_s").is_finite()
-        pulses = keep(pulses, finite, "pulses.csv", "time_s is not finite", problems)
+        pulses = filter_rows(pulses, finite, "pulses.csv", "time_s is not finite", problems)
         entries = _entries(root, set(pulses["session"]), problems)
         trials = _optional(root, "trials.csv", Trials, problems)
         annotations = _optional(root, "annotations.csv", Annotations, problems)
         return Listing(
             entries=entries,
-            trials=of_schema(check_trials(trials, "trials.csv", problems), Trials),
-            pulses=of_schema(pulses, Pulses),
-            annotations=of_schema(
+            trials=validated(check_trials(trials, "trials.csv", problems), Trials),
+            pulses=validated(pulses, Pulses),
+            annotations=validated(
                 check_annotations(annotations, "annotations.csv", self.classes, problems),
                 Annotations,
             ),
@@ -120,26 +118,26 @@ class Folder:
         )
 
 
-def _preset(subjects: set[str]) -> dict[str, Any]:
-    """Return splits that so few annotated subjects allow; the defaults want eight."""
-    if not 2 <= len(subjects) < 8:
+def _preset(n_subjects: int) -> dict[str, Any]:
+    """Return splits for few annotated subjects; the default folds need eight."""
+    if not 2 <= n_subjects < 8:
         return {}
-    return {"splits": {"folds": len(subjects), "validation_subjects": 1}}
+    return {"splits": {"folds": n_subjects, "validation_subjects": 1}}
 
 
 def _unlisted(root: Path, entries: list[Entry]) -> list[tuple[str, str]]:
     listed = {entry.path for entry in entries}
     others = [
-        place
+        relative
         for path in sorted(root.rglob("*"))
         if path.suffix.lower() in RECORDED
-        and (place := path.relative_to(root).as_posix()) not in listed
+        and (relative := path.relative_to(root).as_posix()) not in listed
         and path.is_file()
     ]
     if not others:
         return []
-    shown = ", ".join(others[:3])
-    return [(MANIFEST, f"{len(others)} recordings are not in it and not used, such as {shown}")]
+    examples = ", ".join(others[:3])
+    return [(MANIFEST, f"{len(others)} recordings are not listed and not used, such as {examples}")]
 
 
 def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
@@ -152,60 +150,87 @@ def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
         return []
     what = (
         f"{len(assumed)} sessions, such as {assumed[0]}, state no clock and have no pulses: "
-        "their recordings are taken to have been started together"
+        "their recordings are assumed to start together"
     )
     return [(MANIFEST, what)]
 
 
 def _optional(root: Path, name: str, schema: Any, problems: list[Problem]) -> pl.DataFrame:
-    """Read a table that need not be there."""
+    """Read a table; a missing one is empty and not a problem."""
     path = root / name
-    told = problems if path.exists() or path.is_symlink() else []
-    return read_table(path, root, schema, told)
+    reported = problems if path.exists() or path.is_symlink() else []
+    return read_table(path, root, schema, reported)
 
 
 def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list[Entry]:
-    manifest = read_text(root / MANIFEST, root, NEEDED, problems)
-    known = set(registry.names("modalities"))
+    manifest = read_text(root / MANIFEST, root, REQUIRED, problems)
+    modalities = set(registry.names("modalities"))
+    layout = _matlab_layout(root, problems)
     rows = [
-        {name: row.get(name) for name in (LINE, *NEEDED, *OPTIONAL)}
+        {name: row.get(name) for name in (LINE, *REQUIRED, *OPTIONAL)}
         for row in manifest.iter_rows(named=True)
     ]
-    return [
-        entry for row in rows if (entry := _entry(row, known, with_pulses, problems)) is not None
-    ]
+    entries = (_entry(row, modalities, layout, with_pulses, problems) for row in rows)
+    return [entry for entry in entries if entry is not None]
+
+
+def _matlab_layout(root: Path, problems: list[Problem]) -> MatlabLayout | None:
+    """Return the declared layout of the MATLAB files, or None if there is no valid one."""
+    path = root / MATLAB_LAYOUT
+    if not path.is_file():
+        return None
+    try:
+        return MatlabLayout.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        what = " ".join(str(error).split())[:150]
+        remedy = "see docs/datasets.md for its fields"
+        problems.append((MATLAB_LAYOUT, f"not a MATLAB layout: {what}", remedy))
+        return None
 
 
 def _entry(
-    row: dict[str, Any], known: set[str], with_pulses: set[str], problems: list[Problem]
+    row: dict[str, Any],
+    modalities: set[str],
+    layout: MatlabLayout | None,
+    with_pulses: set[str],
+    problems: list[Problem],
 ) -> Entry | None:
-    """Turn a row of the manifest into an entry; one that makes none becomes a problem."""
+    """Return the entry of a row of the manifest; an invalid row becomes a problem."""
     where = f"{MANIFEST} line {row[LINE]}"
-    empty = [name for name in NEEDED if not row[name]]
+    empty = [name for name in REQUIRED if not row[name]]
     if empty:
         problems.append((where, f"{', '.join(empty)} is empty", LEFT_OUT))
         return None
-    if row["modality"] not in known:
-        remedy = f"known: {', '.join(sorted(known))}; 'consilience new modality' adds one"
+    if row["modality"] not in modalities:
+        remedy = f"known: {', '.join(sorted(modalities))}; 'consilience new modality' adds one"
         problems.append((where, f"unknown modality '{row['modality'][:50]}'", remedy))
         return None
     rate_hz = _rate_hz(row["rate_hz"])
     if row["rate_hz"] and rate_hz is None:
-        problems.append((where, f"rate_hz '{row['rate_hz'][:50]}' is no rate", "taken as unstated"))
+        what = f"rate_hz '{row['rate_hz'][:50]}' is not a rate"
+        problems.append((where, what, "correct it; the rate is not checked"))
     if row["clock"] and row["clock"] not in CLOCKS:
         remedy = f"one of {', '.join(CLOCKS)}, or empty; the row is left out"
         problems.append((where, f"unknown clock '{row['clock'][:50]}'", remedy))
         return None
-    apart = row["session"] in with_pulses or Path(row["path"]).suffix.lower() in OWN_ANCHORS
+    suffix = Path(row["path"]).suffix.lower()
+    aligned = row["session"] in with_pulses or suffix in WITH_ANCHORS
     return Entry(
         row["session"],
         row["subject"],
         row["modality"],
         row["path"],
-        row["item"],
+        _matlab_item(row["item"], layout) if suffix == ".mat" else row["item"],
         rate_hz,
-        row["clock"] or ("anchors" if apart else None),
+        row["clock"] or ("anchors" if aligned else None),
     )
+
+
+def _matlab_item(item: str | None, layout: MatlabLayout | None) -> str | None:
+    """Return the item of a MATLAB file; an invalid one is returned as it is, and then refused."""
+    if layout is None or (item and not TRIAL.fullmatch(item)):
+        return item
+    return layout.item(int(item) if item else None)
 
 
 def _rate_hz(text: str | None) -> float | None:
@@ -216,27 +241,35 @@ def _rate_hz(text: str | None) -> float | None:
     return number if 0 < number < float("inf") else None
 
 
-def stated_classes(root: Path) -> tuple[str, ...]:
-    """Return the classes that ``classes.txt`` names, or none if there is no such file."""
+def declared_classes(root: Path) -> tuple[str, ...]:
+    """Return the classes in ``classes.txt``; empty if there is no such file."""
     path = root / CLASSES
     if not path.is_file():
         return ()
     try:
         names = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeError):
-        raise ConsilienceError("not UTF-8 text", CLASSES, "one emotion class a line") from None
+        raise ConsilienceError(
+            "not UTF-8 text", CLASSES, "write one emotion class per line"
+        ) from None
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def classes_in(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
-    """Return the classes stated, or else those that occur."""
+def classes_of(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
+    """Return the declared classes, or else the labels in a table `Annotations`.
+
+    Raises
+    ------
+    ConsilienceError
+        If there are more than `MAX_CLASSES`, or ``classes.txt`` is not text.
+    """
     occurring = annotations.filter(pl.col("target") == "emotion")["label"].unique().sort()
-    classes = stated_classes(root) or tuple(occurring.to_list())
+    classes = declared_classes(root) or tuple(occurring.to_list())
     if len(classes) > MAX_CLASSES:
         raise ConsilienceError(
             f"{len(classes)} classes, such as {', '.join(classes[:3])}",
             str(root),
-            f"name at most {MAX_CLASSES} in {CLASSES}, one a line; other labels are left out",
+            f"name at most {MAX_CLASSES} in {CLASSES}, one per line; other labels are left out",
         )
     return classes
 

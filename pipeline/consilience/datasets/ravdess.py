@@ -1,18 +1,17 @@
-"""RAVDESS: acted emotions in voice and face, one clip a recording (Livingstone & Russo 2018).
+"""RAVDESS: acted emotions in voice and face, one clip per recording (Livingstone & Russo 2018).
 
 Expected below the root, in any folders, under the official names
 ``MM-VV-EE-II-SS-RR-AA`` (modality, vocal channel, emotion, intensity, statement, repetition,
-actor): audio-only ``03-…`` as WAV or FLAC, video-only ``02-…`` and full ``01-…`` as MP4. Beside
-them, ``openface_au35_clipmean.csv`` with OpenFace action units: a row per clip, whose key
-``clip`` is the name less the modality code; the whole face, or its upper and lower part as two
-sensors. Only speech (``VV`` = 01) is listed.
+actor): audio-only ``03-…`` as WAV or FLAC, video-only ``02-…`` and full ``01-…`` as MP4. At the
+root, ``openface_au35_clipmean.csv`` with OpenFace action units: a row per clip, whose key ``clip``
+is the name without the modality code. They are read as the whole face, and as its upper and its
+lower part. Only speech (``VV`` = 01) is listed.
 
-A clip is its own session, its emotion the intended one: acted, not felt.
+A clip is its own session. Its emotion is the intended one: acted, not felt.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +20,10 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
-from consilience.datasets._tables import LINE, Problem, keep, read_text
 from consilience.datasets.base import Entry, Listing
-from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
+from consilience.datasets.tables import annotation, annotations_of
+from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
+from consilience.schema.tables import Pulses, Trials, frame_of
 
 CLIP = "(01|02)-(0[1-8])-0[12]-0[12]-0[12]-([0-9][0-9])"
 NAME = re.compile(f"(0[123])-({CLIP})")
@@ -59,7 +59,13 @@ class Ravdess:
     }
 
     def list(self, root: Path) -> Listing:
-        """List clips and action units below `root`; see the module for the layout."""
+        """List clips and action units below `root`; see the module for the layout.
+
+        Raises
+        ------
+        ConsilienceError
+            If there is no clip.
+        """
         files = sorted(path for path in root.rglob("*") if path.suffix.lower() in MEDIA)
         named = {path: NAME.fullmatch(path.stem) for path in files}
         problems = [
@@ -97,8 +103,8 @@ def _entries(path: str, name: re.Match[str]) -> Iterator[Entry]:
 
 
 def _prefer_audio_only(entries: list[Entry]) -> list[Entry]:
-    """Leave out a video file's sound track (or the full file's pictures) where its own file is."""
-    own = {
+    """Drop sound or pictures of a full file where a file of the sound or pictures alone exists."""
+    in_single_file = {
         (entry.session, entry.modality)
         for entry in entries
         if not Path(entry.path).name.startswith(f"{FULL}-")
@@ -107,7 +113,7 @@ def _prefer_audio_only(entries: list[Entry]) -> list[Entry]:
         entry
         for entry in entries
         if not Path(entry.path).name.startswith(f"{FULL}-")
-        or (entry.session, entry.modality) not in own
+        or (entry.session, entry.modality) not in in_single_file
     ]
 
 
@@ -120,8 +126,9 @@ def _action_units(root: Path, problems: list[Problem]) -> Iterator[Entry]:
     except ConsilienceError as error:
         problems.append((error.where, error.what, f"{error.remedy}; its clips are left out"))
         return
-    named = pl.col("clip").str.contains(f"^{CLIP}$")
-    table = keep(table.select(LINE, "clip"), named, ACTION_UNITS, "no RAVDESS clip", problems)
+    is_clip = pl.col("clip").str.contains(f"^{CLIP}$")
+    clips = table.select(LINE, "clip")
+    table = filter_rows(clips, is_clip, ACTION_UNITS, "not a RAVDESS clip", problems)
     for clip in table["clip"]:
         for face in FACES:
             yield Entry(clip, f"Actor_{clip[-2:]}", face, ACTION_UNITS, item=clip)
@@ -129,19 +136,12 @@ def _action_units(root: Path, problems: list[Problem]) -> Iterator[Entry]:
 
 def _intended(entries: list[Entry]) -> pl.DataFrame:
     emotions = {session: int(session.split("-")[1]) for session in {e.session for e in entries}}
-    rows: list[dict[str, object]] = [
-        {
-            "session": session,
-            "annotator": "intended",
-            "target": "emotion",
-            "start_s": 0.0,
-            "end_s": math.inf,
-            "label": Ravdess.classes[emotion - 1],
-            "value": None,
-        }
-        for session, emotion in sorted(emotions.items())
-    ]
-    return frame_of(rows, Annotations)
+    return annotations_of(
+        [
+            annotation(session, "intended", "emotion", Ravdess.classes[emotion - 1])
+            for session, emotion in sorted(emotions.items())
+        ]
+    )
 
 
 dataset = Ravdess()
