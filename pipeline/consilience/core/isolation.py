@@ -13,6 +13,7 @@ import math
 import os
 import resource
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -32,7 +33,8 @@ Result = TypeVar("Result")
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR", "VECLIB_MAXIMUM")
 LEAST_BYTES = 2 * 2**30  # of memory to a worker, however many there are
 
-_pools: dict[int, ProcessPoolExecutor] = {}
+_pools: dict[int, ProcessPoolExecutor] = {}  # by number of workers
+_pools_lock = threading.Lock()
 
 
 def isolated_map(
@@ -132,22 +134,33 @@ def _until_lost(
                 result = future.result()
                 yield running.pop(future), result
         except BrokenProcessPool:
-            _pools.pop(n_workers).shutdown(wait=False, cancel_futures=True)
+            _discard(n_workers)
             return sorted(running.values())
     return []
 
 
 def _pool(n_workers: int) -> ProcessPoolExecutor:
     """Return a pool of workers, the same as the last time unless it was lost."""
-    if n_workers not in _pools:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        _pools[n_workers] = ProcessPoolExecutor(
-            n_workers,
-            mp_context=get_context("spawn"),
-            initializer=_begin,
-            initargs=(max(LEAST_BYTES, physical // n_workers),),
-        )
-    return _pools[n_workers]
+    with _pools_lock:
+        if n_workers not in _pools:
+            physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            _pools[n_workers] = ProcessPoolExecutor(
+                n_workers,
+                mp_context=get_context("spawn"),
+                initializer=_begin,
+                initargs=(max(LEAST_BYTES, physical // n_workers),),
+            )
+        return _pools[n_workers]
+
+
+def _discard(n_workers: int) -> None:
+    """Shut down a pool that lost a worker, unless another thread already has replaced it."""
+    with _pools_lock:
+        pool = _pools.get(n_workers)
+        # A broken executor refuses work; a sound one is another thread's replacement.
+        if pool is not None and pool._broken:
+            del _pools[n_workers]
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin(memory_bytes: int) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import joblib
 from rich.console import Console
@@ -15,6 +17,9 @@ from threadpoolctl import threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_limit_lock = threading.Lock()
+_limits: list[Any] = []  # one entry per caller inside `one_numerical_thread`
 
 LOG_EVERY_S = 10.0  # a line this often where no progress bar can be drawn
 
@@ -25,6 +30,25 @@ def workers() -> int:
     It changes speed only, never an output, and so is no parameter.
     """
     return int(os.environ.get("CONSILIENCE_WORKERS", 0)) or len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def one_numerical_thread() -> Iterator[None]:
+    """Limit numerical libraries to one thread, so that sums are added in one order.
+
+    The limit is the process's own: of several threads of Python that ask for it at once, the
+    first sets it and the last removes it.
+    """
+    with _limit_lock:
+        _limits.append(None if _limits else threadpool_limits(1))
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            limit = next((entry for entry in _limits if entry is not None), None)
+            _limits.remove(None if None in _limits else limit)
+            if not _limits and limit is not None:
+                limit.restore_original_limits()
 
 
 def parallel_map(
@@ -53,7 +77,7 @@ def parallel_map(
     jobs = (joblib.delayed(function)(item) for item in items)
     results: list[Result] = []
     with (
-        threadpool_limits(1),
+        one_numerical_thread(),
         joblib.parallel_config("loky", inner_max_num_threads=1, n_jobs=n_workers),
         progress_bar() as progress,
     ):
