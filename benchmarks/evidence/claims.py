@@ -190,15 +190,18 @@ def _few(results: Results) -> Iterator[Finding]:
             )
 
 
+NAMED = {"mismatched_sensor_auroc": "mismatched", "corrupted_sensor_auroc": "corrupted"}
+
+
 def _three(results: Results) -> Iterator[Finding]:
     for experiment in (THREE, DEMO):
-        figures = {"conflict": 1, "conflict_nll": -1, "severe": 1, "severe_nll": -1}
+        figures = {"mismatch": 1, "mismatch_nll": -1, "severe": 1, "severe_nll": -1}
         yield from _ahead(results, experiment, results.peers(experiment), figures)
         ours = results.of(experiment).get(OURS)
         if ours:
-            for figure, what in (("guilty_auroc", "conflicting"), ("faulty_auroc", "failing")):
+            for figure, what in NAMED.items():
                 yield _reached(ours, figure, 0.85, f"{experiment}: {what} sensor named, AUROC")
-            bolder = ours.estimate("bolder")
+            bolder = ours.estimate("overconfidence_under_mismatch")
             yield Finding(
                 f"{experiment}: never more certain than the best sensor under conflict",
                 f"more certain in {number(bolder[0])} of the conflicts",
@@ -267,12 +270,12 @@ def _parts(results: Results) -> Iterator[Finding]:
 EARNED = {
     "grid": 1,
     "all": 1,
-    "conflict": 1,
+    "mismatch": 1,
     "grid_nll": -1,
     "grid_ece": -1,
     "grid_aurc": -1,
-    "guilty_auroc": 1,
-    "incoherence_auroc": 1,
+    "mismatched_sensor_auroc": 1,
+    "mismatch_auroc": 1,
     "vacuity_spearman": 1,
 }
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.evidence.claims import DEMO, THREE, TWO
 from benchmarks.evidence.results import OURS, Outcome, Results
 from benchmarks.evidence.tables import curve_rows
-from consilience.evaluation.aggregate import Places
+from consilience.evaluation.aggregate import ConditionIndex
 
 # Colours that remain apart for the colour-blind (Okabe & Ito 2008); ours is the strongest.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
@@ -44,7 +44,7 @@ def severity(outcomes: Mapping[str, Outcome]) -> Figure | None:
     if not shown:
         return None
     some = next(iter(shown.values())).pooled
-    places = Places(some.conditions, some.modalities)
+    places = ConditionIndex(some.conditions, some.modalities)
     kinds = {
         name: [kind for modality, kind in places.kinds if modality == name]
         for name in some.modalities

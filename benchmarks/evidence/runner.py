@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.evidence.code import code_hash
 from benchmarks.evidence.plan import Entry, Experiment, Plan
-from benchmarks.evidence.scenarios import Told, by_random_split
+from benchmarks.evidence.scenarios import NoisyLabels, by_random_split
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import (
@@ -42,14 +42,14 @@ from consilience.params import Params, load
 from consilience.schema.tables import CLEAN
 from consilience.training import label_reliability, loop
 from consilience.windows import conditions
-from consilience.windows.conditions import CONFLICT, SUBSET, Condition
+from consilience.windows.conditions import MISMATCH, SUBSET, Condition
 from consilience.windows.store import Corpus, load_corpus
 
 Prepared = dict[str, dict[str, Tensor]]
 Chosen = Mapping[str, Mapping[int, Mapping[str, Any]]]  # changes by entry and fold
 Settings = Mapping[Entry, list[int]]  # folds by what an entry is in them
 
-SHORT = (SUBSET, CONFLICT, "noise")  # kinds of conditions of a short grid
+SHORT = (SUBSET, MISMATCH, "noise")  # kinds of conditions of a short grid
 AMBIGUOUS = 0.7  # share of the votes below which no class leads clearly
 
 
@@ -61,7 +61,7 @@ class Work:
     ----------
     corpus : Corpus
         With the experiment's sensors, and its split.
-    told : Told
+    told : NoisyLabels
         The labels as the scenario tells them.
     params : Params
         Of the corpus, with the experiment's seeds.
@@ -76,7 +76,7 @@ class Work:
     """
 
     corpus: Corpus
-    told: Told
+    told: NoisyLabels
     params: Params
     asked: list[Condition]
     prepared: Path
@@ -149,7 +149,7 @@ def prepare_work(experiment: Experiment, base: Path, store: Path) -> Work:
         experiment.model_copy(update={"entries": [], "chosen_on": None}).model_dump_json(),
         torch.__version__,
     )
-    told = Told(corpus, experiment.scenario)
+    told = NoisyLabels(corpus, experiment.scenario)
     return Work(corpus, told, params, asked, prepared, store, identity)
 
 
@@ -177,7 +177,7 @@ def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
 
 
 def label_errors(
-    opinions: NDArray[np.float32], told: Told, runs: Sequence[loop.Run], corpus: Corpus
+    opinions: NDArray[np.float32], told: NoisyLabels, runs: Sequence[loop.Run], corpus: Corpus
 ) -> dict[str, Any]:
     """Judge training labels by the opinions on their windows, and score that against the truth.
 
@@ -354,7 +354,7 @@ def _bad_sensor_or_ambiguous(
     areas = {}
     for name, positives in {
         "bad_sensor_auroc": [tested for _, tested in bad],
-        "conflict_or_ambiguous_auroc": [t for condition, t in bad if condition.kind == CONFLICT],
+        "mismatch_or_ambiguous_auroc": [t for condition, t in bad if condition.kind == MISMATCH],
     }.items():
         if not len(ambiguous) or not positives:
             continue

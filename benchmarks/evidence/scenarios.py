@@ -51,7 +51,7 @@ class Scenario(Section):
 
 
 @dataclass(frozen=True)
-class Told:
+class NoisyLabels:
     """The labels of a corpus as a scenario tells them to each run; what `loop.fit` calls.
 
     Mistakes are made per trial, so that all its windows are wrong alike, and drawn from the seed

@@ -17,7 +17,7 @@ HEADINGS = {
     "noise": "corrupted",
     "severe": "severity 5",
     "missing": "missing",
-    "conflict": "conflict",
+    "mismatch": "mismatch",
     "everything": "all corrupted",
     "grid": "grid",
     "nll": "NLL",
@@ -26,30 +26,30 @@ HEADINGS = {
     "grid_nll": "grid NLL",
     "grid_ece": "grid ECE",
     "grid_aurc": "grid AURC",
-    "conflict_nll": "conflict NLL",
+    "mismatch_nll": "conflict NLL",
     "severe_nll": "severity 5 NLL",
-    "guilty_auroc": "guilty named",
-    "faulty_auroc": "faulty named",
-    "incoherence_auroc": "conflict seen",
+    "mismatched_sensor_auroc": "guilty named",
+    "corrupted_sensor_auroc": "faulty named",
+    "mismatch_auroc": "conflict seen",
     "out_of_distribution_auroc": "strange seen",
-    "bolder": "bolder",
+    "overconfidence_under_mismatch": "overconfidence_under_mismatch",
     "relative_robustness": "relative robustness",
     "valence_ccc": "valence CCC",
     "valence_rmse": "valence RMSE",
     "arousal_ccc": "arousal CCC",
     "arousal_rmse": "arousal RMSE",
 }
-ACCURACY = ("all", "noise", "severe", "missing", "conflict", "everything", "grid")
+ACCURACY = ("all", "noise", "severe", "missing", "mismatch", "everything", "grid")
 CONFIDENCE = ("nll", "ece", "aurc", "grid_nll", "grid_ece", "grid_aurc")
 DIAGNOSIS = (
-    "guilty_auroc",
-    "faulty_auroc",
-    "incoherence_auroc",
+    "mismatched_sensor_auroc",
+    "corrupted_sensor_auroc",
+    "mismatch_auroc",
     "out_of_distribution_auroc",
-    "bolder",
+    "overconfidence_under_mismatch",
 )
 AFFECT = ("valence_ccc", "valence_rmse", "arousal_ccc", "arousal_rmse")
-COMPARED = {"all": 1, "grid": 1, "conflict": 1, "grid_nll": -1, "grid_ece": -1, "grid_aurc": -1}
+COMPARED = {"all": 1, "grid": 1, "mismatch": 1, "grid_nll": -1, "grid_ece": -1, "grid_aurc": -1}
 
 CONTROLS = {
     "ravdess_shuffled": "labels shuffled: must sit at chance (.125)",

@@ -23,7 +23,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import text_hash, write_json
 from consilience.core.workers import parallel_map
 from consilience.evaluation import predict
-from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
+from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET, Condition
 
 SEED = 0  # of the one training a trial gets
 MARGIN = 0.005  # nats by which a trial must beat the planned settings; less is chance
@@ -134,7 +134,7 @@ def _losses(work: Work, entry: Entry, checkpoint: Path) -> dict[str, float | Non
 
 def _block(condition: Condition) -> Condition:
     """Return what a condition counts towards, as in the grid of `robustness.figures`."""
-    if condition.kind in (SUBSET, CONFLICT):
+    if condition.kind in (SUBSET, MISMATCH):
         return condition
     return Condition("corrupted", condition.modalities)
 

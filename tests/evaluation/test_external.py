@@ -150,7 +150,7 @@ def test_the_grid_spoils_every_sensor_of_the_recordings(
 ) -> None:
     _, found = evaluate(trained, "--grid")
     kinds = {condition["kind"] for condition in found["conditions"]}
-    assert {"subset", "noise", "conflict", "missing", "everything", "desync"} <= kinds
+    assert {"subset", "noise", "mismatch", "missing", "everything", "desync"} <= kinds
     assert found["figures"]["all"] == first[1]["figures"]["all"]
     assert {(own["modality"], own["kind"]) for own in found["kinds"]} >= {("eeg", "noise")}
 

@@ -49,28 +49,28 @@ def estimate(evaluated: Evaluated) -> dict[str, float]:
     return {n: v[0] for n, v in summary(resampled(evaluated, np.ones((1, 6)))).items()}
 
 
-def test_an_oracle_is_always_right_but_where_sensors_contradict_one_another(
+def test_an_oracle_is_always_right_except_under_mismatch(
     oracle: Evaluated,
 ) -> None:
     found = estimate(oracle)
     alike = ("all", "without_eeg", "only_video", "noise", "missing", "everything", "severe")
     for name in (*alike, "relative_robustness", "retained", "subsets_worst"):
         assert found[name] == pytest.approx(1), name
-    assert 0.5 < found["conflict"] < 1  # a window with two sensors is one vote against one
-    assert found["grid"] == pytest.approx((7 + 3 + 3 * found["conflict"]) / 13)
+    assert 0.5 < found["mismatch"] < 1  # a window with two sensors is one vote against one
+    assert found["grid"] == pytest.approx((7 + 3 + 3 * found["mismatch"]) / 13)
     assert found["grid"] == found["grid_balanced_accuracy"]
     assert found["aurc"] == 0
     assert found["grid_aurc"] < 0.1
 
 
-def test_the_guilty_sensor_and_the_incoherent_window_are_told(oracle: Evaluated) -> None:
+def test_mismatched_sensors_and_windows_are_detected(oracle: Evaluated) -> None:
     found = estimate(oracle)
-    # Where three sensors are there the guilty one agrees with none; of two, both disagree.
-    assert found["guilty_auroc"] > 0.95
-    assert 0.8 < found["guilty_named"] < 1
-    assert found["incoherence_auroc"] == 1
-    assert found["faulty_auroc"] == 0.5  # a corrupted sensor still votes right
-    assert found["bolder"] == 0
+    # Where three sensors are there the mismatched one agrees with none; of two, both disagree.
+    assert found["mismatched_sensor_auroc"] > 0.95
+    assert 0.8 < found["mismatched_sensor_accuracy"] < 1
+    assert found["mismatch_auroc"] == 1
+    assert found["corrupted_sensor_auroc"] == 0.5  # a corrupted sensor still votes right
+    assert found["overconfidence_under_mismatch"] == 0
     assert found["vacuity_spearman"] == pytest.approx(1)
     assert found["out_of_distribution_auroc"] == 1
 
@@ -81,7 +81,7 @@ def test_every_test_window_is_counted_once_a_seed(oracle: Evaluated) -> None:
     per_condition = counts.sum(2)
     assert (per_condition[0] == len(CORPUS.index)).all()
     for number, condition in enumerate(ASKED):
-        if condition.kind == "conflict":
+        if condition.kind == "mismatch":
             column = CORPUS.modalities.index(condition.modalities[0])
             several = CORPUS.available[:, column] & (CORPUS.available.sum(1) > 1)
             assert (per_condition[number] == several.sum()).all()

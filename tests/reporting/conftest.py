@@ -139,7 +139,12 @@ def _annotators(project: Project, classes: list[str]) -> None:
         for target in ("emotion", "valence")
     ]
     confusions: list[dict[str, object]] = [
-        {"annotator": "second", "actual": actual, "named": named, "probability": 1 / len(classes)}
+        {
+            "annotator": "second",
+            "actual": actual,
+            "named": named,
+            "probability": 1 / len(classes),
+        }
         for actual, named in product(classes, classes)
     ]
     folder = project.labels
@@ -156,7 +161,7 @@ def _evaluation(project: Project, modalities: list[str], lead: float) -> None:
     metrics: dict[str, dict[str, float]] = {}
     subsets: list[dict[str, Any]] = []
     noise: list[dict[str, Any]] = []
-    conflicts: list[dict[str, Any]] = []
+    mismatches: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
     for method in METHODS:
         base = 0.6 + lead * (method == "coherence_transfer") - 0.05 * (method == "late_fusion")
@@ -177,7 +182,7 @@ def _evaluation(project: Project, modalities: list[str], lead: float) -> None:
                 {"method": method, "modality": modality, "kind": kind, "severity": severity}
                 | {"balanced_accuracy": value, "low": value - 0.05, "high": value + 0.05}
             )
-        conflicts += [
+        mismatches += [
             {"method": method, "modality": modality}
             | {"balanced_accuracy": base - 0.2, "low": base - 0.25, "high": base - 0.15}
             for modality in modalities
@@ -193,7 +198,8 @@ def _evaluation(project: Project, modalities: list[str], lead: float) -> None:
         }
         bounds = {f"{name}_low": value - 0.05 for name, value in figures.items()}
         bounds |= {f"{name}_high": value + 0.05 for name, value in figures.items()}
-        metrics[method] = figures | bounds | {"ece": 0.1 - base / 10, "guilty_auroc": base}
+        metrics[method] = figures | bounds
+        metrics[method] |= {"ece": 0.1 - base / 10, "mismatched_sensor_auroc": base}
         folder = project.model(method)
         folder.mkdir(parents=True)
         pl.DataFrame(
@@ -213,7 +219,7 @@ def _evaluation(project: Project, modalities: list[str], lead: float) -> None:
             f"{name}_high": gap + 0.02,
         }
     write_json(project.evaluation / "metrics.json", metrics)
-    tables = {"subsets": subsets, "noise": noise, "conflicts": conflicts, "reliability": bins}
+    tables = {"subsets": subsets, "noise": noise, "mismatches": mismatches, "reliability": bins}
     for name, rows in tables.items():
         pl.DataFrame(rows).write_csv(plots / f"{name}.csv")
 

@@ -84,7 +84,7 @@ def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) 
     stack = Stack([Overconfident(factor, 2, 3) for factor in boldness])
     prepared = shown(corpus, lambda *_: logits)
     asked = [c for c in conditions.conditions(corpus) if c.kind == (only or c.kind)]
-    honest = [c for c in asked if c.kind != "conflict"]  # there, somebody else is shown
+    honest = [c for c in asked if c.kind != "mismatch"]  # there, somebody else is shown
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, honest, target)
     found = stack.weights[PREFIX + "log_temperature"].detach().exp()
@@ -225,7 +225,7 @@ def changed(prepared: Windows, rows: np.ndarray) -> Windows:
 @pytest.mark.usefixtures("briefly")
 def test_only_windows_and_labels_of_validation_subjects_matter(corpus: Corpus, role: str) -> None:
     prepared, target = content(corpus, "audio"), told(corpus)
-    assert any(c.kind == "conflict" for c in conditions.conditions(corpus))
+    assert any(c.kind == "mismatch" for c in conditions.conditions(corpus))
     rows = corpus.members(0, role)
     otherwise = target.clone()
     otherwise[:, rows] = otherwise[:, rows].roll(1, -1)
@@ -243,7 +243,7 @@ def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
     prepared, target = content(corpus), told(corpus)
     rows = corpus.members(0, "validation")[::3]
     target[:2, rows] = torch.nan
-    honest = [c for c in conditions.conditions(corpus) if c.kind != "conflict"]
+    honest = [c for c in conditions.conditions(corpus) if c.kind != "mismatch"]
     before = fitted(calibrated(corpus, prepared, target, honest))
     assert all(value.isfinite().all() for value in before.values())
     after = fitted(calibrated(corpus, changed(prepared, rows), target, honest))
@@ -266,7 +266,7 @@ def test_a_spoilt_sensor_is_given_less_worth(corpus: Corpus, sensor: str) -> Non
         """Return each run's mean odds of the sensors' worth and their reliability (R, M)."""
         names = corpus.modalities if kind == "subset" else (sensor,)
         condition = Condition(kind, names, severity)
-        (portion,) = conditioned.portions(
+        (portion,) = conditioned.conditioned_batches(
             scaler, RUNS, corpus, prepared, condition, ("validation",)
         )
         both = (portion.available.sum(-1) > 1).float()[..., None]

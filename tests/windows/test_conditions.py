@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.evaluation.predict import LoadedModel, predict
-from consilience.training.conditioned import portions
+from consilience.training.conditioned import conditioned_batches
 from consilience.windows.conditions import (
     MISSING_RATES,
     Condition,
     _thinned,
+    apply_condition,
     conditions,
     donors,
     kinds,
-    show,
 )
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
@@ -33,14 +33,14 @@ def test_every_subset_and_variant_is_asked_once_and_the_full_subset_first() -> N
     variants = {(c.modalities[0], f"{c.kind}_{c.severity}") for c in asked if c.severity}
     for name in CORPUS.modalities:
         assert {(name, variant) for variant in CORPUS.variants[name]} <= variants
-    assert [c.modalities for c in asked if c.kind == "conflict"] == [
+    assert [c.modalities for c in asked if c.kind == "mismatch"] == [
         (m,) for m in CORPUS.modalities
     ]
     assert [c.severity for c in asked if c.kind == "missing"] == [1, 2, 3, 4, 5]
     assert asked[-1] == Condition("everything", CORPUS.modalities, 5)
 
 
-def test_a_single_sensor_can_neither_conflict_nor_go_missing() -> None:
+def test_a_single_sensor_has_neither_mismatches_nor_missing_rates() -> None:
     asked = conditions(build_corpus(("eeg",)))
     assert {c.kind for c in asked} == {"subset", "noise", "hum", "desync", "everything"}
 
@@ -66,7 +66,7 @@ def test_donors_are_of_the_same_role_and_of_another_person_and_class() -> None:
         np.testing.assert_array_equal(found, donors(CORPUS, fold, name))
 
 
-def test_a_fold_with_one_test_subject_borrows_from_validation_and_never_the_other_way() -> None:
+def test_a_fold_with_one_test_subject_takes_donors_from_validation_never_the_reverse() -> None:
     corpus = build_corpus(roles=["test", "validation", "validation", "train", "train"])
     found = donors(corpus, 0, "audio")
     tested = corpus.members(0, "test")
@@ -78,7 +78,7 @@ def test_a_fold_with_one_test_subject_borrows_from_validation_and_never_the_othe
 
 @given(st.integers(0, 200), st.sampled_from(MISSING_RATES), st.integers(2, 4))
 @settings(max_examples=60)
-def test_missing_takes_the_rate_it_says_and_leaves_every_window_one(seed, rate, n_sensors) -> None:
+def test_missing_removes_its_rate_and_leaves_every_window_one_sensor(seed, rate, n_sensors) -> None:
     present = np.random.default_rng(seed).random((50, n_sensors)) < 0.8
     left = _thinned(present, rate)
     assert not (left & ~present).any()
@@ -88,15 +88,16 @@ def test_missing_takes_the_rate_it_says_and_leaves_every_window_one(seed, rate, 
 
 
 def test_what_is_missing_at_a_low_rate_is_missing_at_every_higher_one() -> None:
-    shown = [show(Condition("missing", CORPUS.modalities, s), CORPUS, 0) for s in range(1, 6)]
-    for milder, worse in pairwise(shown):
+    rates = [Condition("missing", CORPUS.modalities, severity) for severity in range(1, 6)]
+    windows = [apply_condition(condition, CORPUS, 0) for condition in rates]
+    for milder, worse in pairwise(windows):
         assert not (worse.available & ~milder.available).any()
 
 
 def inputs(condition: Condition) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Return fold 0's test windows: positions, (window, variant) shown, availability."""
+    """Return fold 0's test windows: positions, (window, variant) by modality, availability."""
     parts = list(
-        portions(
+        conditioned_batches(
             plain_scaler(CORPUS, 1), RUNS[:1], CORPUS, numbered(CORPUS), condition, ("test",), 7
         )
     )
@@ -109,7 +110,7 @@ def inputs(condition: Condition) -> tuple[np.ndarray, dict[str, np.ndarray], np.
     return rows, values, available > 0
 
 
-def test_a_corruption_spoils_one_modality_and_hides_none() -> None:
+def test_a_corruption_changes_one_modality_and_removes_none() -> None:
     rows, values, available = inputs(Condition("hum", ("eeg",), 5))
     np.testing.assert_array_equal(rows, CORPUS.members(0, "test"))
     np.testing.assert_array_equal(available, CORPUS.available[rows])
@@ -118,8 +119,8 @@ def test_a_corruption_spoils_one_modality_and_hides_none() -> None:
     assert (values["audio"][:, 1] == 0).all()
 
 
-def test_a_conflict_shows_the_donor_in_one_sensor_and_the_window_in_the_others() -> None:
-    rows, values, available = inputs(Condition("conflict", ("audio",)))
+def test_a_mismatch_takes_one_sensor_from_the_donor_and_keeps_the_others() -> None:
+    rows, values, available = inputs(Condition("mismatch", ("audio",)))
     found = donors(CORPUS, 0, "audio")[rows]
     assert (found >= 0).all()
     np.testing.assert_array_equal(values["audio"][:, 0].round(), found)
@@ -127,7 +128,7 @@ def test_a_conflict_shows_the_donor_in_one_sensor_and_the_window_in_the_others()
     np.testing.assert_array_equal(values["eeg"][there, 0].round(), rows[there])
 
 
-def test_everything_spoils_all_sensors_at_the_worst_in_several_ways() -> None:
+def test_everything_corrupts_all_sensors_at_the_highest_severity_in_several_ways() -> None:
     _, values, available = inputs(Condition("everything", CORPUS.modalities, 5))
     for column, name in enumerate(CORPUS.modalities):
         worst = {1 + i for i, v in enumerate(CORPUS.variants[name]) if v.endswith("_5")}
@@ -135,16 +136,18 @@ def test_everything_spoils_all_sensors_at_the_worst_in_several_ways() -> None:
 
 
 @pytest.mark.parametrize("condition", conditions(CORPUS)[:2] + conditions(CORPUS)[-8:])
-def test_every_run_reads_its_own_test_windows_and_no_others(condition: Condition) -> None:
+def test_every_run_predicts_its_own_test_windows_and_no_others(condition: Condition) -> None:
     scaler = plain_scaler(CORPUS, len(RUNS))
     model = LoadedModel(Oracle(3), scaler, RUNS, {})  # type: ignore[arg-type]
-    readings = predict([model], CORPUS, numbered(CORPUS), condition)
+    predictions = predict([model], CORPUS, numbered(CORPUS), condition)
     for number, run in enumerate(RUNS):
-        told = np.isfinite(readings.logits[number]).all(1)
-        expected = np.zeros(len(told), bool)
+        finite = np.isfinite(predictions.logits[number]).all(1)
+        expected = np.zeros(len(finite), bool)
         expected[CORPUS.members(run.fold, "test")] = True
         np.testing.assert_array_equal(
-            told, expected & show(condition, CORPUS, run.fold).available.any(1)
+            finite, expected & apply_condition(condition, CORPUS, run.fold).available.any(1)
         )
         if condition.kind == "subset":
-            np.testing.assert_array_equal(readings.logits[number, told].argmax(1), TRUTH[told])
+            np.testing.assert_array_equal(
+                predictions.logits[number, finite].argmax(1), TRUTH[finite]
+            )

@@ -1,4 +1,4 @@
-"""The figures that sum a method up, each under every resample of the subjects, shape (W,)."""
+"""Summary figures of a method, each under every resample of the subjects, shape (W,)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from consilience.evaluation.metrics import Array, spearman
 from consilience.evaluation.resampling import Paired, interval, paired, subject_weights
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
 from consilience.schema.tables import AFFECT
-from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET, Condition
+from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET, Condition
 
 WORST = 5  # severity
 GRID_METRICS = ("balanced_accuracy", "nll", "ece", "adaptive_ece", "brier", "aurc")
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the conditions stand along the axis of scores.
+class ConditionIndex:
+    """Positions of conditions along the conditions' axis of scores.
 
     Attributes
     ----------
@@ -47,167 +47,179 @@ class Places:
     @cached_property
     def kinds(self) -> dict[tuple[str, str], list[int]]:
         """Severities, ascending, of each modality and kind of corruption or desynchronisation."""
-        found: dict[tuple[str, str], list[int]] = {}
+        curves: dict[tuple[str, str], list[int]] = {}
         for number, condition in enumerate(self.conditions):
-            if condition.kind not in (SUBSET, CONFLICT, MISSING, EVERYTHING):
-                found.setdefault((condition.modalities[0], condition.kind), []).append(number)
+            if condition.kind not in (SUBSET, MISMATCH, MISSING, EVERYTHING):
+                curves.setdefault((condition.modalities[0], condition.kind), []).append(number)
         return {
             key: sorted(numbers, key=lambda n: self.conditions[n].severity)
-            for key, numbers in found.items()
+            for key, numbers in curves.items()
         }
 
     def corrupted(self, modality: str) -> list[int]:
         """All kinds and severities of one modality."""
-        return [n for (name, _), found in self.kinds.items() if name == modality for n in found]
+        return [n for (name, _), numbers in self.kinds.items() if name == modality for n in numbers]
 
     @property
     def worst(self) -> list[int]:
         """Each modality and kind at the highest severity."""
-        found = [numbers[-1] for numbers in self.kinds.values()]
-        return [number for number in found if self.conditions[number].severity == WORST]
+        last = [numbers[-1] for numbers in self.kinds.values()]
+        return [number for number in last if self.conditions[number].severity == WORST]
 
 
-def summary(found: Resampled) -> dict[str, Array]:
-    """Return the figures of a method, each (W,); those that cannot be told are left out.
+def summary(scores: Resampled) -> dict[str, Array]:
+    """Return the figures that summarise a method, each (W,); undefined ones are left out.
 
     Balanced accuracy
         with all modalities (``all``), all but one (``without_<m>``), one (``only_<m>``), the mean
         and the worst subset (``subsets``, ``subsets_worst``); with one modality corrupted
         (``noise_<m>``: mean over its kinds and severities; ``noise``: over the modalities;
-        ``severe``: over all kinds at severity 5), showing somebody else (``conflict_<m>``,
-        ``conflict``), missing at random (``missing``: mean over the rates), or with all corrupted
+        ``severe``: over all kinds at severity 5), mismatched (``mismatch_<m>``, ``mismatch``),
+        missing at random (``missing``: mean over the rates), or with all corrupted
         (``everything``).
     Grid
         ``grid_<metric>``: the mean over blocks, which are every subset, every modality's mean over
-        kinds and severities, and every conflict. ``grid`` is that of balanced accuracy.
+        kinds and severities, and every mismatch. ``grid`` is that of balanced accuracy.
     Confidence
         ``nll``, ``ece``, ``adaptive_ece``, ``brier``, ``aurc``, ``failure_auroc``, with all
-        modalities, as macro-F1, CCC and RMSE; ``conflict_nll`` and ``severe_nll``.
+        modalities, as macro-F1, CCC and RMSE; ``mismatch_nll`` and ``severe_nll``.
     Robustness
         ``relative_robustness`` and ``retained``, means over kinds: see `by_kind`.
-    Diagnosis
-        ``guilty_auroc``, ``faulty_auroc``, each also per modality, ``incoherence_auroc`` and
-        ``out_of_distribution_auroc``: see `detection.detection_tasks`. ``guilty_named``: share of
-        conflicts whose guilty modality is the least reliable. ``bolder``: share of conflicts in
-        which the fused reading is more certain than its most certain sensor.
+    Detection
+        ``mismatched_sensor_auroc``, ``corrupted_sensor_auroc``, each also per modality,
+        ``mismatch_auroc`` and ``out_of_distribution_auroc``: see `detection.detection_tasks`.
+        ``mismatched_sensor_accuracy``: share of mismatches whose mismatched modality is the
+        least reliable. ``overconfidence_under_mismatch``: share of mismatches in which the fused
+        prediction is more confident than its most confident sensor alone.
         ``vacuity_spearman`` and ``vacuity_spearman_worst``: mean and least over kinds, see
         `by_kind`.
     """
-    places = Places(found.conditions, found.modalities)
-    figures = _accuracies(found.scores["balanced_accuracy"], places)
-    if places.kinds:
-        figures |= _robustness(found, places)
-    for metric in ("macro_f1", "nll", "ece", "adaptive_ece", "brier", "aurc", "failure_auroc"):
-        figures[metric] = found.scores[metric][:, places.full]
-    for target in AFFECT:
-        for metric in (f"{target}_ccc", f"{target}_rmse"):
-            if np.isfinite(found.scores[metric][0, places.full]):
-                figures[metric] = found.scores[metric][:, places.full]
-    conflicts = places.of_kind(CONFLICT)
+    index = ConditionIndex(scores.conditions, scores.modalities)
+    figures = _accuracies(scores.scores["balanced_accuracy"], index)
+    if index.kinds:
+        figures |= _robustness(scores, index)
+    figures |= _with_all_modalities(scores, index)
+    mismatches = index.of_kind(MISMATCH)
     means = {
-        "conflict_nll": ("nll", conflicts),
-        "severe_nll": ("nll", places.worst),
-        "guilty_named": ("named", conflicts),
-        "bolder": ("bolder", conflicts),
+        "mismatch_nll": ("nll", mismatches),
+        "severe_nll": ("nll", index.worst),
+        "mismatched_sensor_accuracy": ("mismatched_sensor_accuracy", mismatches),
+        "overconfidence_under_mismatch": ("overconfidence_under_mismatch", mismatches),
     }
     for name, (metric, numbers) in means.items():
         if numbers:
-            figures[name] = _mean(found.scores[metric][:, numbers])
-    figures |= {f"{name}_auroc": values for name, values in found.detections.items()}
+            figures[name] = _mean(scores.scores[metric][:, numbers])
+    figures |= {f"{name}_auroc": values for name, values in scores.detections.items()}
     return {name: values for name, values in figures.items() if np.isfinite(values[0])}
 
 
-def _robustness(found: Resampled, places: Places) -> dict[str, Array]:
-    figures = {f"grid_{metric}": _grid(found.scores[metric], places) for metric in GRID_METRICS}
+def _with_all_modalities(scores: Resampled, index: ConditionIndex) -> dict[str, Array]:
+    names = ["macro_f1", "nll", "ece", "adaptive_ece", "brier", "aurc", "failure_auroc"]
+    names += [f"{target}_{metric}" for target in AFFECT for metric in ("ccc", "rmse")]
+    return {name: scores.scores[name][:, index.full] for name in names}
+
+
+def _robustness(scores: Resampled, index: ConditionIndex) -> dict[str, Array]:
+    figures = {f"grid_{metric}": _grid(scores.scores[metric], index) for metric in GRID_METRICS}
     figures["grid"] = figures["grid_balanced_accuracy"]
-    kinds = list(by_kind(found).values())
+    kinds = list(by_kind(scores).values())
     for metric in ("relative_robustness", "retained", "vacuity_spearman"):
         figures[metric] = _mean(np.stack([kind[metric] for kind in kinds], 1))
     figures["vacuity_spearman_worst"] = np.min([k["vacuity_spearman"] for k in kinds], axis=0)
     return figures
 
 
-def _accuracies(accuracy: Array, places: Places) -> dict[str, Array]:
-    names = places.modalities
-    figures = {"all": accuracy[:, places.full]}
+def _accuracies(accuracy: Array, index: ConditionIndex) -> dict[str, Array]:
+    names = index.modalities
+    figures = {"all": accuracy[:, index.full]}
     if len(names) > 1:
         for name in names:
             others = (other for other in names if other != name)
-            figures[f"without_{name}"] = accuracy[:, places.subset(*others)]
-        figures |= {f"only_{name}": accuracy[:, places.subset(name)] for name in names}
-    subsets = accuracy[:, places.of_kind(SUBSET)]
+            figures[f"without_{name}"] = accuracy[:, index.subset(*others)]
+        figures |= {f"only_{name}": accuracy[:, index.subset(name)] for name in names}
+    subsets = accuracy[:, index.of_kind(SUBSET)]
     figures |= {"subsets": _mean(subsets), "subsets_worst": subsets.min(1)}
-    if places.kinds:
-        noise = {name: _mean(accuracy[:, places.corrupted(name)]) for name in names}
+    if index.kinds:
+        noise = {name: _mean(accuracy[:, index.corrupted(name)]) for name in names}
         figures |= {f"noise_{name}": values for name, values in noise.items()}
+        # First over each modality's kinds: a modality with many kinds must not weigh more.
         figures["noise"] = _mean(np.stack(list(noise.values()), 1))
-        figures["severe"] = _mean(accuracy[:, places.worst])
-    for number in places.of_kind(CONFLICT):
-        figures[f"conflict_{places.conditions[number].modalities[0]}"] = accuracy[:, number]
-    for kind in (CONFLICT, MISSING, EVERYTHING):
-        if places.of_kind(kind):
-            figures[kind] = _mean(accuracy[:, places.of_kind(kind)])
+        figures["severe"] = _mean(accuracy[:, index.worst])
+    for number in index.of_kind(MISMATCH):
+        figures[f"mismatch_{index.conditions[number].modalities[0]}"] = accuracy[:, number]
+    for kind in (MISMATCH, MISSING, EVERYTHING):
+        if index.of_kind(kind):
+            figures[kind] = _mean(accuracy[:, index.of_kind(kind)])
     return figures
 
 
-def _grid(values: Array, places: Places) -> Array:
-    single = values[:, places.of_kind(SUBSET) + places.of_kind(CONFLICT)]
-    corrupted = [_mean(values[:, places.corrupted(name)]) for name in places.modalities]
+def _grid(values: Array, index: ConditionIndex) -> Array:
+    # A block per modality, not per severity: the corruptions would outnumber everything else.
+    single = values[:, index.of_kind(SUBSET) + index.of_kind(MISMATCH)]
+    corrupted = [_mean(values[:, index.corrupted(name)]) for name in index.modalities]
     return _mean(np.column_stack([single, *corrupted]))
 
 
 def _mean(values: Array) -> Array:
-    """Return the mean (W,) over the second axis of what is known: not all subjects have all."""
-    known = np.isfinite(values)
+    """Return the mean (W,) of the finite values along the second axis.
+
+    A resample can consist of subjects that lack a condition, whose scores are then NaN.
+    """
+    finite = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        result: Array = np.where(known, values, 0.0).sum(1) / known.sum(1)
+        result: Array = np.where(finite, values, 0.0).sum(1) / finite.sum(1)
     return result
 
 
-def by_kind(found: Resampled) -> dict[tuple[str, str], dict[str, Array]]:
-    """Return the figures of every modality and kind of corruption, each (W,).
+def by_kind(scores: Resampled) -> dict[tuple[str, str], dict[str, Array]]:
+    """Return the robustness to every modality's every kind of corruption, each (W,).
 
     ``relative_robustness``: ``∫ a(s) ds / max a``, balanced accuracy ``a`` over severity ``s``
     scaled to [0, 1], by the trapezium rule. ``retained``: mean of ``a(s) / a(0)``, ``s > 0``.
     ``errors``: mean of ``1 - a(s)``, ``s > 0``. ``vacuity_spearman``: rank correlation of mean
     vacuity and severity. Severity 0 is clean.
+
+    Returns
+    -------
+    dict of (modality, kind) to (dict of str to ndarray)
     """
-    places = Places(found.conditions, found.modalities)
+    index = ConditionIndex(scores.conditions, scores.modalities)
     result = {}
-    for key, numbers in places.kinds.items():
-        steps = [places.full, *numbers]
-        severity = [places.conditions[number].severity for number in steps]
-        accuracy = found.scores["balanced_accuracy"][:, steps]
+    for key, numbers in index.kinds.items():
+        steps = [index.full, *numbers]
+        severity = [index.conditions[number].severity for number in steps]
+        accuracy = scores.scores["balanced_accuracy"][:, steps]
+        # Severities may have gaps, so the trapezia have different widths.
         area = np.trapezoid(accuracy, severity, axis=1) / severity[-1]
         with np.errstate(invalid="ignore", divide="ignore"):
             result[key] = {
                 "relative_robustness": area / accuracy.max(1),
                 "retained": (accuracy[:, 1:] / accuracy[:, :1]).mean(1),
                 "errors": 1 - accuracy[:, 1:].mean(1),
-                "vacuity_spearman": spearman(found.scores["vacuity"][:, steps]),
+                "vacuity_spearman": spearman(scores.scores["vacuity"][:, steps]),
             }
     return result
 
 
-def corruption_error(own: Resampled, reference: Resampled) -> Array:
+def corruption_error(scores: Resampled, reference: Resampled) -> Array:
     """Return the mean over kinds of the errors divided by a reference method's, (W,).
 
     Hendrycks & Dietterich 2019, "Benchmarking neural network robustness to common corruptions".
     """
-    theirs = by_kind(reference)
-    ratios = [kind["errors"] / theirs[key]["errors"] for key, kind in by_kind(own).items()]
+    of_reference = by_kind(reference)
+    ratios = [kind["errors"] / of_reference[key]["errors"] for key, kind in by_kind(scores).items()]
     result: Array = np.mean(ratios, axis=0)
     return result
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A method's figures, ready to be compared with another's.
+    """Summary figures of a method, for paired comparisons with another.
 
     Attributes
     ----------
     sample : dict of str to ndarray, shape (1 + n_resamples,)
-        Of pooled windows; the first entry is the estimate.
+        Of pooled windows under each resample; the first entry is the estimate.
     subjects : dict of str to ndarray, shape (S,)
         Of each subject's windows alone.
     """
@@ -217,7 +229,7 @@ class Figures:
 
 
 def figures_of(evaluated: Evaluated, n_resamples: int) -> Figures:
-    """Resample the subjects of a method once, for all its comparisons."""
+    """Return the figures of a method under every resample, and of every subject alone."""
     n_subjects = len(evaluated.subjects)
     weights = np.concatenate([subject_weights(n_subjects, n_resamples), np.eye(n_subjects)])
     both = summary(resampled(evaluated, weights))
@@ -228,7 +240,7 @@ def figures_of(evaluated: Evaluated, n_resamples: int) -> Figures:
 
 
 def compare(first: Figures, second: Figures) -> dict[str, Paired]:
-    """Compare two methods, tested on the same subjects, in every figure both have."""
+    """Compare two methods that were tested on the same subjects, in every shared figure."""
     return {
         name: paired(
             first.sample[name], second.sample[name], first.subjects[name], second.subjects[name]

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.evaluation.metrics import Array, ranking
-from consilience.windows.conditions import CONFLICT, DESYNC, EVERYTHING, MISSING, Condition
+from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING, Condition
 from consilience.windows.store import Corpus
 
-FAULT = 5  # severity at which a corrupted sensor counts as faulty
+FAULT = 5  # severity at which a corrupted sensor counts as bad
 
 
 class PooledPredictions(NamedTuple):
@@ -57,7 +57,7 @@ class Scores(NamedTuple):
 
 def is_bad_sensor(condition: Condition) -> bool:
     """Return whether exactly one sensor is mismatched or corrupted at the highest severity."""
-    if condition.kind == CONFLICT:
+    if condition.kind == MISMATCH:
         return True
     several = condition.kind in (DESYNC, MISSING, EVERYTHING)
     return condition.severity == FAULT and not several
@@ -73,12 +73,16 @@ def detection_tasks(
 ) -> dict[str, list[Scores]]:
     """Return the scores of each detection task.
 
-    ``guilty`` and ``guilty_<m>``: ``1 - reliability`` of the mismatched modality, against that of
-    the other available modalities of the same windows and of all available modalities of the
-    same windows without a mismatch. ``faulty`` and ``faulty_<m>``: the same for the modality
-    that is corrupted at the highest severity. ``incoherence``: ``1 - coherence`` of windows with
-    a mismatched modality against the same windows without. ``out_of_distribution``: vacuity of
-    windows with all modalities corrupted against the same windows clean.
+    mismatched_sensor, mismatched_sensor_<m>
+        ``1 - reliability`` of the mismatched modality, against that of the other available
+        modalities of the same windows and of all available modalities of the same windows
+        without a mismatch; over all modalities, and of modality m.
+    corrupted_sensor, corrupted_sensor_<m>
+        The same for the modality that is corrupted at the highest severity.
+    mismatch
+        ``1 - coherence`` of windows with a mismatched modality against the same windows without.
+    out_of_distribution
+        Vacuity of windows with all modalities corrupted against the same windows clean.
 
     Parameters
     ----------
@@ -98,12 +102,12 @@ def detection_tasks(
             )
         elif is_bad_sensor(condition):
             (name,) = condition.modalities
-            kind = "guilty" if condition.kind == CONFLICT else "faulty"
+            kind = "mismatched_sensor" if condition.kind == MISMATCH else "corrupted_sensor"
             scores = _unreliability(under_test, clean, name, rows, corpus)
             tasks.setdefault(kind, []).extend(scores)
             tasks.setdefault(f"{kind}_{name}", []).extend(scores)
-        if condition.kind == CONFLICT:
-            tasks.setdefault("incoherence", []).extend(
+        if condition.kind == MISMATCH:
+            tasks.setdefault("mismatch", []).extend(
                 _against(1 - under_test.coherence, 1 - clean.coherence, rows)
             )
     return tasks

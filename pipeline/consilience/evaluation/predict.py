@@ -19,7 +19,7 @@ from consilience.model.types import Prediction
 from consilience.schema.tables import CLEAN
 from consilience.training import conditioned, loop
 from consilience.training.augmentation import Run
-from consilience.training.conditioned import Prepared, portions
+from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
@@ -157,7 +157,7 @@ def _predict_model(
 ) -> dict[str, NDArray[np.float32]]:
     shape = (len(model.runs), len(corpus.index))
     arrays: dict[str, NDArray[np.float32]] = {}
-    for batch in portions(model.scaler, model.runs, corpus, prepared, condition, roles):
+    for batch in conditioned_batches(model.scaler, model.runs, corpus, prepared, condition, roles):
         with torch.no_grad():
             prediction = model.stack("predict", (batch.inputs, batch.available))
         # Runs have different numbers of windows; padding rows must not overwrite real ones.

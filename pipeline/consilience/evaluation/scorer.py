@@ -30,12 +30,17 @@ from consilience.evaluation.predict import Predictions, TrainedModel, predict
 from consilience.evaluation.resampling import subject_weights
 from consilience.training.augmentation import Run
 from consilience.training.conditioned import Prepared
-from consilience.windows.conditions import CONFLICT, SUBSET, Condition, show
+from consilience.windows.conditions import MISMATCH, SUBSET, Condition, apply_condition
 from consilience.windows.store import Corpus
 
 ROUNDING = 1e-5  # of a probability in single precision
 STORED = ("evaluated.json", "sums.npz")
-WINDOW_MEANS = ("vacuity", "coherence", "named", "bolder")
+WINDOW_MEANS = (
+    "vacuity",
+    "coherence",
+    "mismatched_sensor_accuracy",
+    "overconfidence_under_mismatch",
+)
 
 
 class Predictor(Protocol):
@@ -58,8 +63,8 @@ class Evaluated:
         Subjects sorted by name.
     seeds : list of int
     sums : dict of str to ndarray, shape (C, Z, S, ...)
-        `metrics.subject_sums` of every condition, seed and subject, and ``told``: pairs of a
-        number of windows and a total over them, for each of `WINDOW_MEANS`.
+        `metrics.subject_sums` of every condition, seed and subject, and ``window_means``: the
+        number of windows and the total over them, for each of `WINDOW_MEANS`.
     detections : dict of str to ndarray, shape (Z, S, G, 2)
         `detection.count_by_subject` of every detection task.
     predictions : dict of Condition to PooledPredictions
@@ -176,10 +181,10 @@ def score_predictions(
     for condition in conditions:
         predictions = predictor(condition)
         item = _pool_runs(predictions, groups)
-        bolder = _bolder(condition, predictions, confidences, runs, corpus)
-        sums.append(
-            _condition_sums(item, _mean_over_runs(bolder, groups), condition, corpus, n_bins)
+        overconfident = _mean_over_runs(
+            _is_overconfident(condition, predictions, confidences, runs, corpus), groups
         )
+        sums.append(_condition_sums(item, overconfident, condition, corpus, n_bins))
         # Memory: window-wise predictions are kept only where something reads them later.
         if condition in keep or condition == conditions[0] or is_used(condition):
             pooled[condition] = item
@@ -246,7 +251,7 @@ def _single_sensor_confidence(predictor: Predictor, corpus: Corpus) -> dict[str,
     }
 
 
-def _bolder(
+def _is_overconfident(
     condition: Condition,
     predictions: Predictions,
     confidences: Mapping[str, NDArray[Any]],
@@ -261,20 +266,24 @@ def _bolder(
         1 or 0; NaN for all conditions but mismatches.
     """
     fused = softmax(predictions.logits, -1).max(-1)
-    if condition.kind != CONFLICT:
+    if condition.kind != MISMATCH:
         return np.full_like(fused, np.nan)
     best = np.full_like(fused, -np.inf)
     for number, run in enumerate(runs):
-        shown = show(condition, corpus, run.fold)
+        sources = apply_condition(condition, corpus, run.fold).sources
         for name, confidence in confidences.items():
             # The mismatched sensor's confidence is that of the window it comes from.
-            rows = shown.rows.get(name, slice(None))
+            rows = sources.get(name, slice(None))
             best[number] = np.fmax(best[number], confidence[number, rows])
     return np.where(np.isfinite(fused), fused > best + ROUNDING, np.nan)
 
 
 def _condition_sums(
-    pooled: PooledPredictions, bolder: Array, condition: Condition, corpus: Corpus, n_bins: int
+    pooled: PooledPredictions,
+    overconfident: Array,
+    condition: Condition,
+    corpus: Corpus,
+    n_bins: int,
 ) -> list[Sums]:
     """Return the sums (S, ...) of one condition, one dict per seed."""
     codes, n_subjects = subject_codes(corpus)
@@ -289,10 +298,12 @@ def _condition_sums(
             n_subjects,
             n_bins,
         )
-        named = _named(pooled.reliability[z], condition, corpus)
-        values = np.stack([pooled.vacuity[z], pooled.coherence[z], named, bolder[z]])
+        identified = _is_identified(pooled.reliability[z], condition, corpus)
+        values = np.stack([pooled.vacuity[z], pooled.coherence[z], identified, overconfident[z]])
         predicted = np.isfinite(pooled.probability[z]).all(1)
-        result.append({**sums, "told": _counts_and_totals(values, predicted, codes, n_subjects)})
+        result.append(
+            {**sums, "window_means": _counts_and_totals(values, predicted, codes, n_subjects)}
+        )
     return result
 
 
@@ -308,13 +319,13 @@ def _counts_and_totals(
     return result
 
 
-def _named(reliability: Array, condition: Condition, corpus: Corpus) -> Array:
+def _is_identified(reliability: Array, condition: Condition, corpus: Corpus) -> Array:
     """Return 1 where the mismatched modality is the least reliable of those available, else 0.
 
     A tie of n counts 1/n. NaN for all conditions but mismatches, and where a method returns no
     reliability.
     """
-    if condition.kind != CONFLICT:
+    if condition.kind != MISMATCH:
         return np.full(len(reliability), np.nan)
     mismatched = corpus.modalities.index(condition.modalities[0])
     candidates = np.where(corpus.available, reliability, np.inf)
@@ -325,7 +336,7 @@ def _named(reliability: Array, condition: Condition, corpus: Corpus) -> Array:
 
 def sums_to_metrics(sums: Sums) -> dict[str, Array]:
     """Return `metrics.measures` and the `WINDOW_MEANS` of pooled sums."""
-    counts_and_totals = np.moveaxis(sums["told"], -2, 0)
+    counts_and_totals = np.moveaxis(sums["window_means"], -2, 0)
     with np.errstate(invalid="ignore"):
         means = counts_and_totals[..., 1] / counts_and_totals[..., 0]
     return {**measures(sums), **dict(zip(WINDOW_MEANS, means, strict=True))}

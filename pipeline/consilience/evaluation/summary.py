@@ -40,7 +40,7 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
     table = Table(
         title="Balanced accuracy on unseen subjects",
         caption=f"chance {1 / n_classes:.3f}; noise: mean over sensors, kinds and severities; "
-        "grid: mean over subsets, noise and conflicts; ECE: calibration error, all sensors",
+        "grid: mean over subsets, noise and mismatches; ECE: calibration error, all sensors",
         box=box.SIMPLE,
         pad_edge=False,
         collapse_padding=True,

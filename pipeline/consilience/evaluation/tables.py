@@ -13,7 +13,7 @@ from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
 from consilience.schema.tables import AFFECT, Scores
-from consilience.windows.conditions import CONFLICT, EVERYTHING, MISSING, SUBSET
+from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
 
 BAD_SENSOR = 0.5  # reliability below which a sensor is more probably at fault than not
@@ -165,7 +165,7 @@ def noise_table(accuracies: pl.DataFrame) -> pl.DataFrame:
     """
     full = pl.col("n_modalities") == pl.col("n_modalities").max()
     clean = accuracies.filter(pl.col("condition") == SUBSET).filter(full)
-    not_a_corruption = [SUBSET, CONFLICT, MISSING, EVERYTHING]
+    not_a_corruption = [SUBSET, MISMATCH, MISSING, EVERYTHING]
     noise = accuracies.filter(~pl.col("condition").is_in(not_a_corruption))
     kinds = noise.select("modalities", "condition").unique(maintain_order=True)
     # Severity 0 of every curve is the same clean condition.
@@ -206,13 +206,13 @@ def plot_tables(
     accuracies = accuracy_table(resampled)
     of_kind = {
         kind: accuracies.filter(pl.col("condition") == kind).drop("condition")
-        for kind in (SUBSET, CONFLICT, MISSING)
+        for kind in (SUBSET, MISMATCH, MISSING)
     }
     return {
         "subsets": of_kind[SUBSET].drop("severity").rename({"modalities": "subset"}),
         "noise": noise_table(accuracies),
         "kinds": kind_table(resampled),
-        "conflicts": of_kind[CONFLICT]
+        "mismatches": of_kind[MISMATCH]
         .drop("severity", "n_modalities")
         .rename({"modalities": "modality"}),
         "missing": of_kind[MISSING].drop("modalities", "n_modalities"),

@@ -130,7 +130,7 @@ def load_results(project: Project) -> Results:
         predictions=pl.read_parquet(project.evaluation / "windows.parquet"),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
-        mismatch=pl.read_csv(plots / "conflicts.csv"),
+        mismatch=pl.read_csv(plots / "mismatches.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
         histories={name: pl.read_csv(project.model(name) / "history.csv") for name in metrics},
         scores=_scores(project),

@@ -15,12 +15,12 @@ from consilience.schema.tables import AFFECT, ALIGNMENT_STATUSES
 Metrics = Mapping[str, float]
 
 DIAGNOSES = {
-    "guilty_auroc": "mismatched sensor identified, AUROC",
-    "faulty_auroc": "corrupted sensor identified, AUROC",
-    "incoherence_auroc": "mismatch detected, AUROC",
+    "mismatched_sensor_auroc": "mismatched sensor identified, AUROC",
+    "corrupted_sensor_auroc": "corrupted sensor identified, AUROC",
+    "mismatch_auroc": "mismatch detected, AUROC",
     "out_of_distribution_auroc": "corruption of all sensors detected, AUROC",
     "vacuity_spearman": "vacuity by severity, Spearman",
-    "bolder": "overconfidence under mismatch",
+    "overconfidence_under_mismatch": "overconfidence under mismatch",
 }
 AGREEMENT = {
     "krippendorff_alpha": "Krippendorff's α",

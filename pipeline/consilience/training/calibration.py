@@ -15,9 +15,9 @@ from torch import Tensor
 
 from consilience.model.stack import Stack
 from consilience.training.augmentation import Run
-from consilience.training.conditioned import Prepared, portions
+from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
-from consilience.windows.conditions import CONFLICT, DESYNC, EVERYTHING, MISSING, SUBSET, Condition
+from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING, SUBSET, Condition
 from consilience.windows.store import Corpus
 
 PREFIX = "network/calibration/"
@@ -38,7 +38,7 @@ def calibrate(
     """Fit the calibration of every run in place, by the cross-entropy under all conditions.
 
     Of a corruption of one sensor, each window is seen at one severity, the windows being dealt to
-    the severities in turn; so it counts as much as a subset of the sensors, or as one conflict.
+    the severities in turn; so it counts as much as a subset of the sensors, or as one mismatch.
 
     Parameters
     ----------
@@ -55,13 +55,15 @@ def calibrate(
     stack.eval()
     for condition in used:
         first, step = turns[condition]
-        for portion in portions(scaler, runs, corpus, prepared, condition, ("validation",)):
-            inputs = {name: values[:, first::step] for name, values in portion.inputs.items()}
-            rows, available = portion.rows[:, first::step], portion.available[:, first::step]
+        for batch in conditioned_batches(
+            scaler, runs, corpus, prepared, condition, ("validation",)
+        ):
+            inputs = {name: values[:, first::step] for name, values in batch.inputs.items()}
+            rows, available = batch.rows[:, first::step], batch.available[:, first::step]
             with torch.no_grad():
                 seen.append(stack("forward", (inputs, available)))
             own = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
-            known = portion.counted[:, first::step] & own.isfinite().all(-1)
+            known = batch.counted[:, first::step] & own.isfinite().all(-1)
             targets.append(torch.nan_to_num(own))
             weights.append(known.float())
             faults.append(_faulty(condition, corpus).expand_as(available))
@@ -75,7 +77,7 @@ def _faulty(condition: Condition, corpus: Corpus) -> Tensor:
     """Return which sensors are at fault (M,): 1, 0, or NaN where that is a matter of degree."""
     if condition.kind == SUBSET:
         return torch.zeros(len(corpus.modalities))
-    fault = condition.kind == CONFLICT or (
+    fault = condition.kind == MISMATCH or (
         condition.kind != DESYNC and condition.severity >= BAD_FROM
     )
     worst = 1.0 if fault else torch.nan

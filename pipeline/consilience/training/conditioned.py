@@ -16,19 +16,18 @@ from consilience.encoders.base import Encoder
 from consilience.schema.tables import CLEAN
 from consilience.training.augmentation import Run
 from consilience.training.data import Scaler, prepare
-from consilience.windows.conditions import EVERYTHING, Condition, show, variants_of
+from consilience.windows.conditions import EVERYTHING, Condition, apply_condition, variants_of
 from consilience.windows.store import Corpus
 
-CHUNK = 256  # windows a run reads at a time, to bound memory
-
+CHUNK = 256  # windows of a run per batch, to bound memory
 
 Prepared = Mapping[str, Mapping[str, Tensor]]
 
 
 def prepare_windows(
-    corpus: Corpus, encoders: Mapping[str, Encoder], asked: Sequence[Condition]
+    corpus: Corpus, encoders: Mapping[str, Encoder], conditions: Sequence[Condition]
 ) -> dict[str, dict[str, Tensor]]:
-    """Run the encoders' fixed step over every variant that conditions ask for.
+    """Run the encoders' fixed step over every variant that the conditions use.
 
     Returns
     -------
@@ -39,7 +38,7 @@ def prepare_windows(
         {(name, CLEAN) for name in corpus.modalities}
         | {
             (name, variant)
-            for condition in asked
+            for condition in conditions
             for name in condition.modalities
             for variant in variants_of(condition, corpus, name)
         }
@@ -53,35 +52,40 @@ def prepare_windows(
 
 
 def _prepare(corpus: Corpus, encoders: Mapping[str, Encoder], wanted: tuple[str, str]) -> Tensor:
-    torch.set_num_threads(1)  # as in a worker process: the last bits must not depend on workers
+    # One thread, as in a worker process: the last bits must not depend on the number of workers.
+    torch.set_num_threads(1)
     return prepare(corpus, encoders, *wanted)
 
 
-def _source(condition: Condition, corpus: Corpus, prepared: Prepared, modality: str) -> Tensor:
-    first, *more = variants_of(condition, corpus, modality)
+def _variant_windows(
+    condition: Condition, corpus: Corpus, prepared: Prepared, modality: str
+) -> Tensor:
+    """Return a modality's windows (N, ...), each in a variant that the condition uses."""
+    first, *others = variants_of(condition, corpus, modality)
     values = prepared[modality][first]
-    if more:
+    if others:
         values = values.clone()
-        drawn = generator(EVERYTHING, modality).integers(len(more) + 1, size=len(values))
-        for number, variant in enumerate(more, start=1):
+        # The draw depends on the modality alone, so that all methods get the same corruptions.
+        drawn = generator(EVERYTHING, modality).integers(len(others) + 1, size=len(values))
+        for number, variant in enumerate(others, start=1):
             chosen = torch.from_numpy(drawn == number)
             values[chosen] = prepared[modality][variant][chosen]
     return values
 
 
-class Portion(NamedTuple):
-    """Some windows of every run, ready to be read.
+class ConditionedBatch(NamedTuple):
+    """Model inputs of some windows of every run under a condition.
 
     Attributes
     ----------
     rows : Tensor of int64, shape (R, B)
-        Which windows they are.
+        Positions of the windows in the corpus.
     inputs : dict of str to Tensor, shape (R, B, ...)
         Standardised, 0 where not available.
     available : Tensor of float, shape (R, B, M)
     counted : Tensor of bool, shape (R, B)
-        False for windows that only fill up a run with fewer, and for those the condition does
-        not apply to or leaves nothing of.
+        False for padding of runs with fewer windows, for windows to which the condition does not
+        apply, and for windows it leaves without any modality.
     """
 
     rows: Tensor
@@ -90,7 +94,7 @@ class Portion(NamedTuple):
     counted: Tensor
 
 
-def portions(
+def conditioned_batches(
     scaler: Scaler,
     runs: Sequence[Run],
     corpus: Corpus,
@@ -98,42 +102,47 @@ def portions(
     condition: Condition,
     roles: Sequence[str],
     size: int = CHUNK,
-) -> Iterator[Portion]:
-    """Yield the windows of each run's subjects in some roles as a condition shows them.
+) -> Iterator[ConditionedBatch]:
+    """Yield batches of each run's windows under a condition.
 
     Parameters
     ----------
     prepared : mapping of str to (mapping of str to Tensor)
         What `prepare_windows` returned.
     roles : sequence of str
-        ``"validation"``, ``"test"`` or both; training subjects have no conflicts.
+        ``"validation"``, ``"test"`` or both; training subjects have no mismatches.
     size : int
-        Windows of a run at a time.
+        Windows of a run per batch.
     """
-    sources = {name: _source(condition, corpus, prepared, name) for name in corpus.modalities}
-    shown = {fold: show(condition, corpus, fold) for fold in {run.fold for run in runs}}
-    own = [corpus.members(run.fold, *roles) for run in runs]
-    longest = max(map(len, own))
-    rows = np.stack([np.resize(part, longest) for part in own])
-    filled = np.arange(longest) < np.array([[len(part)] for part in own])
-    left = np.stack([shown[run.fold].available[part] for run, part in zip(runs, rows, strict=True)])
-    places = {
+    windows = {
+        name: _variant_windows(condition, corpus, prepared, name) for name in corpus.modalities
+    }
+    applied = {run.fold: apply_condition(condition, corpus, run.fold) for run in runs}
+    members = [corpus.members(run.fold, *roles) for run in runs]
+    longest = max(map(len, members))
+    # Runs are stacked, so the shorter ones repeat their windows up to the longest one's length.
+    rows = np.stack([np.resize(of_run, longest) for of_run in members])
+    filled = np.arange(longest) < np.array([[len(of_run)] for of_run in members])
+    available = np.stack(
+        [applied[run.fold].available[of_run] for run, of_run in zip(runs, rows, strict=True)]
+    )
+    sources = {
         name: np.stack(
             [
-                shown[run.fold].rows[name][part] if name in shown[run.fold].rows else part
-                for run, part in zip(runs, rows, strict=True)
+                applied[run.fold].sources.get(name, np.arange(len(corpus.index)))[of_run]
+                for run, of_run in zip(runs, rows, strict=True)
             ]
         )
         for name in corpus.modalities
     }
     for start in range(0, longest, size):
-        part = slice(start, start + size)
-        available = torch.from_numpy(left[:, part]).float()
+        batch = slice(start, start + size)
+        in_batch = torch.from_numpy(available[:, batch]).float()
         inputs = {
             name: scaler.inputs(
-                {name: source}, torch.from_numpy(places[name][:, part]), available[..., [position]]
+                {name: values}, torch.from_numpy(sources[name][:, batch]), in_batch[..., [m]]
             )[name]
-            for position, (name, source) in enumerate(sources.items())
+            for m, (name, values) in enumerate(windows.items())
         }
-        counted = torch.from_numpy(filled[:, part] & left[:, part].any(-1))
-        yield Portion(torch.from_numpy(rows[:, part]), inputs, available, counted)
+        counted = torch.from_numpy(filled[:, batch] & available[:, batch].any(-1))
+        yield ConditionedBatch(torch.from_numpy(rows[:, batch]), inputs, in_batch, counted)

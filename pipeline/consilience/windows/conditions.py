@@ -12,38 +12,36 @@ from consilience.core.seeds import generator
 from consilience.schema.tables import CLEAN, SEVERITIES
 from consilience.windows.store import Corpus
 
-SUBSET, DESYNC, CONFLICT, MISSING, EVERYTHING = (
+SUBSET, DESYNC, MISMATCH, MISSING, EVERYTHING = (
     "subset",
     "desync",
-    "conflict",
+    "mismatch",
     "missing",
     "everything",
 )
-
-
 MISSING_RATES = (0.1, 0.2, 0.3, 0.45, 0.6)  # of severities 1 to 5
-
-
-# Whose windows may stand in for whose: first those of the same role, so that validation never
-# sees a test subject; a fold with a single test subject borrows from its validation subjects.
+# Roles whose windows may replace those of a role, in order: the same role first, so that
+# validation never uses a test subject. A fold with a single test subject has nobody else to take
+# test windows from, and uses its validation subjects.
 DONORS = {"validation": ("validation",), "test": ("test", "validation")}
 
 
 class Condition(NamedTuple):
-    """One way of testing.
+    """Which modalities are available, corrupted or mismatched in a test.
 
     Attributes
     ----------
     kind : str
-        ``"subset"``: only `modalities` are there. ``"missing"``: single sensors of single windows
-        are missing at random, at the rate `MISSING_RATES` has for the severity, but never all.
-        ``"conflict"``: `modalities`, a single one, shows a window of somebody else with another
-        class. ``"everything"``: all are corrupted at once, each window's sensor in a way drawn
-        from its kinds. Any other: all are there, and `modalities` show the variant
-        ``{kind}_{severity}``, a corruption of the signal or a clock that is off (``"desync"``).
+        ``"subset"``: only `modalities` are available. ``"missing"``: single modalities of single
+        windows are missing at random, at the rate in `MISSING_RATES` of the severity; every
+        window keeps one. ``"mismatch"``: the data of `modalities`, a single one, come from a
+        window of another subject with another class. ``"everything"``: all modalities are
+        corrupted at once, each window's by a kind drawn at random. Any other: all modalities are
+        available, and `modalities` have the variant ``{kind}_{severity}``, a corruption of the
+        signal or a wrong clock (``"desync"``).
     modalities : tuple of str
     severity : int
-        1 to 5; 0 for subsets and conflicts.
+        1 to 5; 0 for subsets and mismatches.
     """
 
     kind: str
@@ -54,41 +52,42 @@ class Condition(NamedTuple):
 def conditions(corpus: Corpus) -> list[Condition]:
     """Return every condition a corpus allows, the full subset first.
 
-    All ``2^M - 1`` subsets; every variant of every modality; with several modalities also missing
-    rates, and conflicts where other subjects are there to supply them; everything at once.
+    All ``2^M - 1`` subsets; every variant of every modality; with several modalities also
+    missing rates, and mismatches where another subject has a suitable window; all modalities
+    corrupted at once.
     """
     names = corpus.modalities
-    asked = [
+    allowed = [
         Condition(SUBSET, chosen)
         for size in range(len(names), 0, -1)
         for chosen in combinations(names, size)
     ]
-    asked += [
+    allowed += [
         Condition(kind, (name,), severity)
         for name in names
         for kind, severities in kinds(corpus, name).items()
         for severity in severities
     ]
     if len(names) > 1:
-        asked += [Condition(CONFLICT, (name,)) for name in names if _can_conflict(corpus, name)]
-        asked += [Condition(MISSING, names, severity) for severity in SEVERITIES]
+        allowed += [Condition(MISMATCH, (name,)) for name in names if _can_mismatch(corpus, name)]
+        allowed += [Condition(MISSING, names, severity) for severity in SEVERITIES]
     if all(_worst(corpus, name) for name in names):
-        asked.append(Condition(EVERYTHING, names, SEVERITIES[-1]))
-    return asked
+        allowed.append(Condition(EVERYTHING, names, SEVERITIES[-1]))
+    return allowed
 
 
 def kinds(corpus: Corpus, modality: str) -> dict[str, tuple[int, ...]]:
-    """Return the severities there are of each kind of variant of a modality."""
-    found: dict[str, tuple[int, ...]] = {}
+    """Return the severities of each kind of variant of a modality."""
+    severities: dict[str, tuple[int, ...]] = {}
     for variant in corpus.variants[modality]:
         kind, _, severity = variant.rpartition("_")
         if severity.isdigit():
-            found[kind] = (*found.get(kind, ()), int(severity))
-    return found
+            severities[kind] = (*severities.get(kind, ()), int(severity))
+    return severities
 
 
 def _worst(corpus: Corpus, modality: str) -> list[str]:
-    """Return the variants that corrupt a modality's signal most."""
+    """Return the variants of a modality at the highest severity, wrong clocks left out."""
     return [
         f"{kind}_{SEVERITIES[-1]}"
         for kind, severities in kinds(corpus, modality).items()
@@ -96,49 +95,52 @@ def _worst(corpus: Corpus, modality: str) -> list[str]:
     ]
 
 
-def _can_conflict(corpus: Corpus, modality: str) -> bool:
+def _can_mismatch(corpus: Corpus, modality: str) -> bool:
     return any(
         (donors(corpus, fold, modality)[corpus.members(fold, "test")] >= 0).any()
         for fold in corpus.folds
     )
 
 
-class Shown(NamedTuple):
-    """What the windows of a fold are under a condition.
+class ConditionedWindows(NamedTuple):
+    """Availability and sources of a fold's windows under a condition.
 
     Attributes
     ----------
     available : ndarray of bool, shape (N, M)
-        A row of False is a window the condition does not apply to.
-    rows : dict of str to ndarray of int, shape (N,)
-        From which windows a modality's data come; modalities not named show their own.
+        False in the whole row of a window to which the condition does not apply.
+    sources : dict of str to ndarray of int, shape (N,)
+        The window that a modality's data come from, by modality; modalities that are absent from
+        the dict keep their own data.
     """
 
     available: NDArray[np.bool_]
-    rows: dict[str, NDArray[np.int64]]
+    sources: dict[str, NDArray[np.int64]]
 
 
-def show(condition: Condition, corpus: Corpus, fold: int) -> Shown:
-    """Return what the windows of a fold's validation and test subjects are under a condition."""
+def apply_condition(condition: Condition, corpus: Corpus, fold: int) -> ConditionedWindows:
+    """Apply a condition to the windows of a fold's validation and test subjects."""
     present = corpus.available
     if condition.kind == SUBSET:
-        kept = np.array([name in condition.modalities for name in corpus.modalities])
-        return Shown(present & kept, {})
+        in_subset = np.array([name in condition.modalities for name in corpus.modalities])
+        return ConditionedWindows(present & in_subset, {})
     if condition.kind == MISSING:
-        return Shown(_thinned(present, MISSING_RATES[condition.severity - 1]), {})
-    if condition.kind == CONFLICT:
+        return ConditionedWindows(_thinned(present, MISSING_RATES[condition.severity - 1]), {})
+    if condition.kind == MISMATCH:
         (name,) = condition.modalities
         rows = donors(corpus, fold, name)
-        return Shown(present & (rows >= 0)[:, None], {name: np.maximum(rows, 0)})
-    return Shown(present, {})
+        return ConditionedWindows(present & (rows >= 0)[:, None], {name: np.maximum(rows, 0)})
+    return ConditionedWindows(present, {})
 
 
 def _thinned(present: NDArray[np.bool_], rate: float) -> NDArray[np.bool_]:
-    """Take a share of the recorded windows away, sensor by sensor, and leave each window one.
+    """Remove a share of the available entries (N, M) at random, but never a window's last.
 
-    What is missing at a low rate is missing at every higher one. With M sensors the rate ends at
-    ``1 - 1/M``, where every window has a single one left.
+    Entries missing at a low rate are also missing at every higher one, because all rates share
+    the draws. With M modalities the rate saturates at ``1 - 1/M``, where every window has one
+    modality left.
     """
+    # The entry with the highest draw of each window is its last: it sorts behind all others.
     draws = np.where(present, generator("missing", *present.shape).random(present.shape), np.inf)
     last = np.eye(present.shape[1], dtype=bool)[np.where(present, draws, -1).argmax(1)]
     order = np.argsort(np.where(last, np.inf, draws), axis=None, kind="stable")
@@ -149,31 +151,33 @@ def _thinned(present: NDArray[np.bool_], rate: float) -> NDArray[np.bool_]:
 
 
 def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
-    """Return whose data a modality shows in a conflict, for every window of a fold.
+    """Return the window that replaces a modality's data under a mismatch, for every window.
 
     A donor is drawn among the windows of the same role (see `DONORS`) that have the modality, a
-    label of another class and another subject. Nothing can contradict a window's only sensor, so
-    a window without a second one has no donor.
+    label of another class and another subject. A window with a single modality has no donor:
+    without a second one there is nothing to mismatch.
 
     Returns
     -------
     ndarray of int, shape (N,)
-        Positions of donors; -1 where there is none.
+        Positions of donors; -1 without a donor.
     """
     has = corpus.available[:, corpus.modalities.index(modality)]
-    known = np.asarray(np.isfinite(corpus.target).all(1))
-    leading = np.where(known, np.nan_to_num(corpus.target).argmax(1), -1)
+    labelled = np.asarray(np.isfinite(corpus.target).all(1))
+    leading = np.where(labelled, np.nan_to_num(corpus.target).argmax(1), -1)
     _, subject = np.unique(corpus.index["subject"].to_numpy(), return_inverse=True)
     result = np.full(len(has), -1)
     for role, lenders in DONORS.items():
         todo = corpus.members(fold, role)
-        todo = todo[has[todo] & known[todo] & (corpus.available[todo].sum(1) > 1)]
+        todo = todo[has[todo] & labelled[todo] & (corpus.available[todo].sum(1) > 1)]
         for lender in lenders:
             pool = corpus.members(fold, lender)
             rng = generator("conflict", modality, fold, role, lender)
-            pool = rng.permutation(pool[has[pool] & known[pool]])
+            pool = rng.permutation(pool[has[pool] & labelled[pool]])
             start = rng.integers(max(1, len(pool)), size=len(todo))
-            for step in range(len(pool)):  # a few steps along the permutation find all
+            # Every window walks along the same permutation from its own random start until a
+            # donor fits; a few steps suffice for all.
+            for step in range(len(pool)):
                 donor = pool[(start + step) % len(pool)]
                 fits = (subject[donor] != subject[todo]) & (leading[donor] != leading[todo])
                 result[todo[fits]] = donor[fits]
@@ -184,8 +188,8 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
 
 
 def variants_of(condition: Condition, corpus: Corpus, modality: str) -> list[str]:
-    """Return the variants a modality shows, window by window one of them."""
-    if condition.kind in (SUBSET, MISSING, CONFLICT) or modality not in condition.modalities:
+    """Return the variants that a condition uses of a modality; each window has one of them."""
+    if condition.kind in (SUBSET, MISSING, MISMATCH) or modality not in condition.modalities:
         return [CLEAN]
     if condition.kind == EVERYTHING:
         return _worst(corpus, modality)

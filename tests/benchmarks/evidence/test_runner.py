@@ -20,7 +20,7 @@ from benchmarks.evidence import (
 from benchmarks.evidence import (
     plots as figures,
 )
-from benchmarks.evidence.scenarios import Scenario, Told
+from benchmarks.evidence.scenarios import NoisyLabels, Scenario
 from consilience.core.errors import ConsilienceError
 from consilience.training.augmentation import Run
 from tests.benchmarks.evidence.conftest import PLAN
@@ -99,7 +99,7 @@ def test_a_short_grid_has_noise_alone(done):
 
 
 def test_wrong_labels_score_high_under_a_consensus_that_knows(corpus):
-    told = Told(corpus, Scenario(noise="symmetric", rate=0.4))
+    told = NoisyLabels(corpus, Scenario(noise="symmetric", rate=0.4))
     runs = [Run(0, 0), Run(1, 0)]
     truth = np.stack([corpus.target, np.full_like(corpus.target, 0.25)])
     found = runner.label_errors(truth, told, runs, corpus)

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.evidence.scenarios import (
+    NoisyLabels,
     Scenario,
-    Told,
     by_random_split,
     instance_chances,
     transition,
@@ -27,15 +27,15 @@ names = pytest.mark.parametrize("scenario", NOISY, ids=lambda scenario: scenario
 
 
 def test_the_truth_is_told_as_it_is(corpus):
-    target, affect = Told(corpus, Scenario())(Run(0, 0))
+    target, affect = NoisyLabels(corpus, Scenario())(Run(0, 0))
     np.testing.assert_array_equal(target, corpus.target)
     np.testing.assert_array_equal(affect, corpus.affect)
-    assert not Told(corpus, Scenario()).wrong(Run(0, 0)).any()
+    assert not NoisyLabels(corpus, Scenario()).wrong(Run(0, 0)).any()
 
 
 @names
 def test_all_windows_of_a_trial_are_wrong_alike(corpus, scenario):
-    told = Told(corpus, scenario)
+    told = NoisyLabels(corpus, scenario)
     target, wrong = told(Run(0, 1))[0].argmax(1), told.wrong(Run(0, 1))
     for values in (target, wrong):
         grouped = values.reshape(-1, WINDOWS)
@@ -45,38 +45,38 @@ def test_all_windows_of_a_trial_are_wrong_alike(corpus, scenario):
 
 @names
 def test_mistakes_depend_on_the_seed_alone(corpus, scenario):
-    first = Told(corpus, scenario)(Run(0, 1))[0]
-    np.testing.assert_array_equal(first, Told(corpus, scenario)(Run(3, 1))[0])
-    assert (first != Told(corpus, scenario)(Run(0, 2))[0]).any()
+    first = NoisyLabels(corpus, scenario)(Run(0, 1))[0]
+    np.testing.assert_array_equal(first, NoisyLabels(corpus, scenario)(Run(3, 1))[0])
+    assert (first != NoisyLabels(corpus, scenario)(Run(0, 2))[0]).any()
 
 
 @names
 def test_a_soft_label_stays_as_soft_as_it_was(corpus, scenario):
-    target = Told(corpus, scenario)(Run(0, 0))[0]
+    target = NoisyLabels(corpus, scenario)(Run(0, 0))[0]
     assert target.dtype == np.float32
     np.testing.assert_allclose(np.sort(target), np.sort(corpus.target), rtol=1e-6)
 
 
 @names
 def test_affect_does_not_give_the_class_away(corpus, scenario):
-    assert np.isnan(Told(corpus, scenario)(Run(0, 0))[1]).all()
+    assert np.isnan(NoisyLabels(corpus, scenario)(Run(0, 0))[1]).all()
 
 
 @pytest.mark.parametrize("noise", ["symmetric", "pair", "instance_dependent"])
 def test_the_rate_is_the_share_of_wrong_labels(corpus, noise):
-    told = Told(corpus, Scenario(noise=noise, rate=0.3))
+    told = NoisyLabels(corpus, Scenario(noise=noise, rate=0.3))
     share = np.mean([told.wrong(Run(0, seed)).mean() for seed in range(20)])
     assert share == pytest.approx(0.3, abs=0.02)
 
 
 def test_more_symmetric_noise_leaves_the_wrong_ones_wrong(corpus):
-    few = Told(corpus, Scenario(noise="symmetric", rate=0.1)).wrong(Run(0, 0))
-    many = Told(corpus, Scenario(noise="symmetric", rate=0.5)).wrong(Run(0, 0))
+    few = NoisyLabels(corpus, Scenario(noise="symmetric", rate=0.1)).wrong(Run(0, 0))
+    many = NoisyLabels(corpus, Scenario(noise="symmetric", rate=0.5)).wrong(Run(0, 0))
     assert (few <= many).all()
 
 
 def test_pair_noise_tells_the_next_class(corpus):
-    told = Told(corpus, Scenario(noise="pair", rate=0.3))
+    told = NoisyLabels(corpus, Scenario(noise="pair", rate=0.3))
     wrong = told.wrong(Run(0, 0))
     truth, said = corpus.target.argmax(1), told(Run(0, 0))[0].argmax(1)
     np.testing.assert_array_equal(said[wrong], (truth[wrong] + 1) % len(corpus.classes))
@@ -101,7 +101,8 @@ def test_instances_that_look_alike_are_mistaken_alike():
 def test_few_labelled_subjects_are_among_the_many(corpus):
     run = Run(1, 0)
     known = {
-        n: np.isfinite(Told(corpus, Scenario(labelled_subjects=n))(run)[0]).all(1) for n in (2, 4)
+        n: np.isfinite(NoisyLabels(corpus, Scenario(labelled_subjects=n))(run)[0]).all(1)
+        for n in (2, 4)
     }
     for n, labelled in known.items():
         own = corpus.members(1, "train")
@@ -112,20 +113,20 @@ def test_few_labelled_subjects_are_among_the_many(corpus):
 
 
 def test_unlabelled_windows_are_told_no_affect_either(corpus):
-    target, affect = Told(corpus, Scenario(labelled_subjects=2))(Run(0, 0))
+    target, affect = NoisyLabels(corpus, Scenario(labelled_subjects=2))(Run(0, 0))
     np.testing.assert_array_equal(np.isnan(target).all(1), np.isnan(affect).all(1))
 
 
 def test_more_labelled_subjects_than_there_are_is_an_error(corpus):
     with pytest.raises(ConsilienceError, match="training subjects in fold 0"):
-        Told(corpus, Scenario(labelled_subjects=99))(Run(0, 0))
+        NoisyLabels(corpus, Scenario(labelled_subjects=99))(Run(0, 0))
 
 
 def test_windows_without_a_label_get_none(corpus):
     target = corpus.target.copy()
     target[:WINDOWS] = np.nan
     for scenario in NOISY:
-        told = Told(replace(corpus, target=target), scenario)(Run(0, 0))[0]
+        told = NoisyLabels(replace(corpus, target=target), scenario)(Run(0, 0))[0]
         assert np.isnan(told[:WINDOWS]).all()
         assert np.isfinite(told[WINDOWS:]).all()
 
