@@ -23,7 +23,9 @@ def recorded(modality: str, path: Path, clock: str) -> session.Recording:
     arrays = {"times_s": np.arange(0.02, 2.7, 0.04), "clean": np.full((67, 1), np.nan, np.float32)}
     nothing = {"pulses_s": np.empty(0), "anchors_s": np.empty((0, 2))}
     write_arrays(folder / f"s_{modality}.npz", {**arrays, **nothing})
-    write_json(folder / "features.json", {"names": [session.TRACES[modality]]})
+    write_json(
+        folder / "features.json", {"names": [registry.get("modalities", modality).activity_feature]}
+    )
     name = f"s_{modality}"
     return session.Recording(name, "s", modality, folder, path, None, clock, None, 25.0, 2.7)
 
@@ -38,7 +40,7 @@ def test_a_camera_without_flashes_is_aligned_by_its_sound(tmp_path: Path) -> Non
         tmp_path / "recorder.wav", signal.values[round(LATE_S * 16000) :], 16000, "FLOAT"
     )
     (tmp_path / "other.wav").write_bytes(b"no sound")
-    context = session.AlignmentContext(AlignmentParams(max_offset_s=1.0), audio.Params())
+    context = session.AlignmentContext(AlignmentParams(max_offset_s=1.0))
     recordings = [
         recorded("audio", tmp_path / "recorder.wav", "shared"),
         recorded("video", tmp_path / "camera.mpg", "anchors"),

@@ -156,12 +156,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def get(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
-        return SimpleNamespace(Params=SimpleNamespace, suffixes=())
+        return SimpleNamespace(activity_feature=None, sound=lambda *_: None)
 
     def modality_params(project: Project) -> dict[str, Any]:
         return {
             name: SimpleNamespace(
-                variants=VARIANTS[1:], encoding={}, frame_rate_hz=RATES_HZ.get(name)
+                variants=VARIANTS[1:],
+                encoding={},
+                frame_rate_hz=RATES_HZ.get(name),
+                sound_rate_hz=None,
             )
             for name in project.content["modalities"]
         }

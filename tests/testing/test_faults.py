@@ -52,7 +52,7 @@ def sources(tmp_path_factory) -> dict[str, str]:
                 .read_text()
                 .replace("NAME", name)
                 .replace("Title", name.capitalize())
-                .replace(f"pipeline.{KINDS[kind]}.{name}", name)
+                .replace(f"consilience.{KINDS[kind]}.{name}", name)
             )
             NEWCOMER["fill_in"](file, code)
             texts[file.stem] = file.read_text()
@@ -153,6 +153,9 @@ MODALITY_FAULTS = {
     "a name too many": (FEATURES, FEATURES.replace("FEATURES", '(*FEATURES, "z")'), "features"),
     "another clock": ("centres_s = start_s", "centres_s = 100 + start_s", "features"),
     "wrong rate": ("return 1 / self.hop_s", "return self.hop_s", "frame_rate"),
+    "ability missing": ("class Gaze(Modality):", "class Gaze:", "abilities"),
+    "no such feature": ("    def identity(", "    activity_feature = 'loudness'\n\n    def identity(", "abilities"),
+    "sound at another rate": ("    def identity(", "    def sound(self, path, item, rate_hz):\n        return Signal(np.zeros(99, np.float32), np.arange(99) / 44100, ('mono',))\n\n    def identity(", "abilities"),
     "no unit": ('"valid_fraction"', '"validity"', "quality"),
     "chance in features": (FEATURES, f"values[0] = np.random.rand()\n        {FEATURES}", "determinism"),
     "chance in corrupt": ("rng.standard_normal(", "np.random.standard_normal(", "determinism"),

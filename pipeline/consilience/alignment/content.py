@@ -8,7 +8,6 @@ from scipy.ndimage import gaussian_filter1d
 from consilience.alignment.clock import Times
 
 METHOD = "content"
-TRACES = {"audio": "loudness_db", "video": "mouth_motion"}  # feature compared, by modality
 ERROR_S = 0.1  # lips move before and after the sound; measured on a few clips
 RATE_HZ = 100.0
 SMOOTH_S, SLOW_S = 0.04, 0.8  # band-pass: only changes between these time scales are compared

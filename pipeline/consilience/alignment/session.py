@@ -7,19 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from consilience.alignment.clock import SHARED, ClockFit, Times
-from consilience.alignment.content import TRACES
 from consilience.alignment.cross_recording import fit_content, fit_sound, fit_start_times
 from consilience.alignment.offsets import fit_offsets
 from consilience.alignment.pulses import fit_pulses
 from consilience.alignment.sound import SoundTrack
 from consilience.core import registry
-from consilience.core.errors import RecordingError
 from consilience.core.workers import parallel_map
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -32,6 +29,8 @@ from consilience.schema.tables import (
     Recordings,
     read_table,
 )
+from consilience.signals.sound_track import DEFAULT_RATE_HZ
+from consilience.signals.types import Signal
 
 GAP_PERIODS = 3.0  # frames further apart than this many periods leave a gap
 
@@ -91,12 +90,12 @@ class AlignmentContext:
     Attributes
     ----------
     params : AlignmentParams
-    audio : ModalityParams
-        Parameters with which sound tracks are read.
+    sound_rate_hz : float
+        Rate at which sound tracks are compared.
     """
 
     params: AlignmentParams
-    audio: Any
+    sound_rate_hz: float = DEFAULT_RATE_HZ
 
 
 def align_recordings(project: Project) -> list[tuple[Recording, ClockFit]]:
@@ -116,8 +115,8 @@ def align_recordings(project: Project) -> list[tuple[Recording, ClockFit]]:
     schedules = {
         str(session): part["time_s"].to_numpy() for (session,), part in pulses.group_by("session")
     }
-    audio = modalities.get("audio") or registry.get("modalities", "audio").Params()
-    context = AlignmentContext(project.section(AlignmentParams), audio)
+    rates_hz = [rate for part in modalities.values() if (rate := part.sound_rate_hz)]
+    context = AlignmentContext(project.section(AlignmentParams), *rates_hz[:1])
     fitted = parallel_map(
         partial(align_session, context=context),
         [(members, schedules.get(session, np.empty(0))) for session, members in sessions.items()],
@@ -198,20 +197,17 @@ def _fits_against(
 
 
 def _trace(rec: Recording, frames: Times) -> Times | None:
-    """Return the feature whose time course voice and face share, shape (n_frames,)."""
+    """Return the feature that traces speech or movement, shape (n_frames,), if there is one."""
     names = json.loads((rec.folder / "features.json").read_text())["names"]
-    feature = TRACES.get(rec.modality)
+    feature = registry.get("modalities", rec.modality).activity_feature
     return frames[:, names.index(feature)].astype(np.float64) if feature in names else None
 
 
 def _sound(rec: Recording, context: AlignmentContext) -> SoundTrack | None:
     """Read a recording's sound track, if its file has one."""
-    audio = registry.get("modalities", "audio")
-    if rec.path.suffix.lower() not in audio.suffixes or rec.item is not None:
-        return None
-    try:
-        signal = audio.read(rec.path, None, context.audio)
-    except RecordingError:
+    modality = registry.get("modalities", rec.modality)
+    signal: Signal | None = modality.sound(rec.path, rec.item, context.sound_rate_hz)
+    if signal is None:
         return None
     times_s = signal.times_s
     rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])

@@ -110,7 +110,7 @@ def source_modality(dataset: Dataset, modality: str) -> str | None:
     """
     if modality in dataset.modalities or modality not in registry.names("modalities"):
         return modality if modality in dataset.modalities else None
-    other: str | None = getattr(registry.get("modalities", modality), "reads", None)
+    other: str | None = registry.get("modalities", modality).reads
     return other if other in dataset.modalities else None
 
 

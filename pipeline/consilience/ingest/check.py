@@ -114,8 +114,6 @@ def stated(dataset: str) -> tuple[tuple[str, ...], str]:
 
 
 def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding]:
-    if not hasattr(registry.get("modalities", modality), "inspect"):
-        return []
     rows = table.filter(pl.col("status") == "ok").select("recording", "path", "item").rows()
     work = partial(_inspect, modality=modality, root=root)
     remarks = isolated_map(work, rows, f"inspect {modality}", LIMIT_S, lambda _, why: [why])

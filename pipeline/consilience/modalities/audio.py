@@ -12,54 +12,34 @@ anything is measured. Sound that a container's time stamps show to be lost is mi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import librosa
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 import scipy.signal
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.base import Modality
 from consilience.modalities.params.audio import AudioParams, VoiceParams
 from consilience.pretrained.speech import speech_probability
-from consilience.readers.container import (
-    CONTAINERS,
-    declared_s,
-    decode_sound,
-    losses,
-    open_container,
-    refuse_layout,
-    refuse_length,
-    refuse_size,
-    sound_blocks,
-)
+from consilience.readers.container import losses
+from consilience.readers.sound import SUFFIXES, channel_blocks, decode, probe, resample
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import APPLY
 from consilience.signals.baseline import from_median
+from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, tones
 from consilience.signals.types import Features, Header, Signal
 
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
-
 Array = NDArray[np.float32]
 
-FORMATS = {
-    ".wav": ("WAV", "WAVEX", "RF64"),
-    ".flac": ("FLAC",),
-    ".mp3": ("MP3", "MPEG"),
-}
-MISSING_S = 0.25  # between what a container says and what its sound track holds
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
 MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
 FULL_SCALE = 0.9999
@@ -67,19 +47,19 @@ CLIPPED_FRACTION = 1e-3  # of the samples at full scale is worth a remark
 PLENTY_HZ = 16000.0  # a rate that leaves out nothing of a voice that is measured here
 OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
 SILENCE_DB = -90.0  # frames are told apart down to here
-UNSTATED_BYTES = 2**31 - 2**20  # of samples in a wav file, and more
 BLOCK = 2**18  # samples read at a time
 CHUNK = 4096  # frames measured at a time: bounds memory
 PULSE_CHUNK_S = 60.0  # of sound in which pulses are looked for at a time
 NEAR_LOST_S = 0.02  # sound that breaks off is no click
 
 
-class Audio:
+class Audio(Modality):
     """The voice modality."""
 
     name: ClassVar[str] = "audio"
-    suffixes: ClassVar[tuple[str, ...]] = (*FORMATS, *CONTAINERS)
+    suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     Params: ClassVar[type[ModalityParams]] = AudioParams
+    activity_feature: ClassVar[str | None] = "loudness_db"
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read rate, channels and duration from the header.
@@ -89,41 +69,32 @@ class Audio:
         RecordingError
             If the file is no sound, is empty, or holds less than its header says.
         """
-        _refuse_empty(path)
-        if path.suffix.lower() in CONTAINERS:
-            return _probe_container(path)
-        return _probe_file(path)
+        return Header(*probe(path))
 
     def identity(self, path: Path, item: str | None) -> str:
         """Return the hash of the file."""
         return content_hash(path)
 
     def read(self, path: Path, item: str | None, params: VoiceParams) -> Signal:
-        """Read the sound, mono and resampled, and find its synchronisation pulses.
+        """Read the sound, mono and resampled, and detect its synchronisation pulses.
 
         Returns
         -------
         Signal
             ``values`` float32, shape (n_samples,), full scale 1; NaN where sound was lost.
         """
-        _refuse_empty(path)
-        if path.suffix.lower() in CONTAINERS:
-            sound, rate_hz, start_s = decode_sound(path)
-            _refuse_cut_off(path, sound.size / rate_hz)
-        else:
-            sound, rate_hz = _decode_file(path)
-            start_s = 0.0
+        sound, source_hz, start_s = decode(path)
         lost = np.isnan(sound)
-        mono = np.where(lost, np.float32(0), sound) if lost.any() else sound
-        pulses_s = start_s + _away_from(lost, pulses(mono, rate_hz, params), rate_hz)
-        if rate_hz != params.rate_hz:
-            refuse_size(int(mono.size * params.rate_hz / rate_hz), path)
-            mono = _resampled(mono, rate_hz, params.rate_hz)
-        if lost.any():
-            index = np.arange(mono.size) * (rate_hz / params.rate_hz)
-            mono[lost[index.astype(int).clip(max=lost.size - 1)]] = np.nan
+        # Pulses are detected at the file's own rate, where their onsets are sharpest.
+        audible = np.where(lost, np.float32(0), sound) if lost.any() else sound
+        pulses_s = start_s + _away_from(lost, pulses(audible, source_hz, params), source_hz)
+        mono = resample(sound, source_hz, params.rate_hz, path)
         times_s = start_s + np.arange(mono.size) / params.rate_hz
         return Signal(mono, times_s, ("mono",), pulses_s)
+
+    def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
+        """Return the sound at a rate, or None if it cannot be read."""
+        return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return what is remarkable about the sound, without being an error.
@@ -135,11 +106,10 @@ class Audio:
         RecordingError
             If it cannot be read.
         """
-        _refuse_empty(path)
-        rate_hz = self.probe(path, item).rate_hz or 0.0
+        rate_hz = probe(path).rate_hz
         stamps_s: list[float | None] = []
         sizes, peaks, full, alike = [], [], 0, True
-        for stamp_s, block in _channels(path):
+        for stamp_s, block in channel_blocks(path):
             stamps_s.append(stamp_s)
             sizes.append(block.shape[1])
             peaks.append(np.abs(block).max(axis=1, initial=0))
@@ -228,12 +198,6 @@ class Audio:
         heard = np.where(lost, np.float32(0), sound)
         spoilt = APPLY[kind](heard, level, params.rate_hz, rng)
         return replace(signal, values=np.where(lost, np.float32(np.nan), spoilt))
-
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
-        """Return functionals over time and a small network."""
-        from consilience.encoders.base import FunctionalsEncoder
-
-        return FunctionalsEncoder(n_features, width, dropout)
 
 
 def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
@@ -515,92 +479,6 @@ def _clipped_fraction(sound: Array) -> float:
     return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
 
 
-def _refuse_empty(path: Path) -> None:
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
-
-
-def _probe_file(path: Path) -> Header:
-    try:
-        info = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise RecordingError(
-            f"not a readable sound file: {error.error_string}", str(path), "copy or export it again"
-        ) from None
-    expected = FORMATS[path.suffix.lower()]
-    if info.format not in expected:
-        raise RecordingError(
-            f"the content is {info.format}, not {expected[0]}",
-            str(path),
-            "correct the file's ending",
-        )
-    if info.frames == 0:
-        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
-    refuse_layout(info.samplerate, info.channels, path)
-    refuse_length(info.frames / info.samplerate, path)
-    # A recorder that cannot go back to its header leaves the length at the most it can say.
-    said = re.search(r"data : (\d+) \(should be", info.extra_info)
-    if said and int(said[1]) < UNSTATED_BYTES:
-        raise RecordingError(
-            "the file is cut off: it is shorter than its header says",
-            str(path),
-            "copy it again from the recorder",
-        )
-    return Header(float(info.samplerate), info.channels, info.frames / info.samplerate)
-
-
-def _decode_file(path: Path) -> tuple[Array, float]:
-    """Read a sound file, its channels averaged."""
-    header = _probe_file(path)
-    assert header.rate_hz is not None
-    assert header.duration_s is not None
-    n_said = round(header.duration_s * header.rate_hz)
-    refuse_size(n_said, path)
-    sound, n_read = np.empty(n_said, np.float32), 0
-    for block in _file_blocks(path):
-        if not np.isfinite(block).all():
-            raise RecordingError(
-                "the sound has NaN or infinite samples", str(path), "export it again"
-            )
-        n_read += block.shape[1]
-        if n_read > sound.size:  # a header that states no length, or too little
-            sound.resize(n_read, refcheck=False)
-        sound[n_read - block.shape[1] : n_read] = block.mean(axis=0, dtype=np.float32)
-    if n_read < n_said:
-        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
-    return sound, header.rate_hz
-
-
-def _file_blocks(path: Path) -> Iterator[Array]:
-    """Yield the samples of a sound file, shape (n_channels, n)."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-                yield block.T
-    except soundfile.LibsndfileError as error:
-        raise RecordingError(
-            f"the sound breaks off: {error.error_string}", str(path), "copy it again"
-        ) from None
-
-
-def _channels(path: Path) -> Iterator[tuple[float | None, Array]]:
-    """Yield time stamps, if there are any, and samples of every channel."""
-    if path.suffix.lower() in CONTAINERS:
-        with open_container(path, "audio") as container:
-            yield from sound_blocks(container, path)
-    else:
-        for block in _file_blocks(path):
-            yield None, block
-
-
-def _resampled(sound: Array, rate_hz: float, target_hz: float) -> Array:
-    """Resample block by block, which gives the same samples as all at once."""
-    stream = soxr.ResampleStream(rate_hz, target_hz, 1, dtype="float32", quality="HQ")
-    starts = range(0, sound.size, BLOCK)
-    parts = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
-    return np.concatenate(parts)
-
-
 def _on_channels(peaks: Array, alike: bool) -> list[str]:
     silent = [str(number) for number, peak in enumerate(peaks, 1) if peak < SILENT]
     layout = {1: "mono", 2: "stereo"}.get(peaks.size, f"{peaks.size} channels")
@@ -611,23 +489,6 @@ def _on_channels(peaks: Array, alike: bool) -> list[str]:
     if peaks.size > 1:
         return [f"{layout}, all channels alike" if alike else f"{layout}, averaged"]
     return []
-
-
-def _probe_container(path: Path) -> Header:
-    with open_container(path, "audio") as container:
-        stream = container.streams.audio[0]
-        refuse_layout(float(stream.rate), stream.channels, path)
-        return Header(float(stream.rate), stream.channels, declared_s(container, stream))
-
-
-def _refuse_cut_off(path: Path, lasted_s: float) -> None:
-    said_s = _probe_container(path).duration_s
-    if said_s is not None and lasted_s < said_s - MISSING_S:
-        raise RecordingError(
-            f"the sound track breaks off before its {said_s:.2f} s are over",
-            str(path),
-            "copy it again from the recorder",
-        )
 
 
 modality = Audio()

@@ -1,10 +1,11 @@
-"""The modality Protocol: what a sensor must provide, and the abilities it may have besides.
+"""The modality Protocol: what every sensor provides, and the abilities that some have besides.
 
 Everything that a modality's file needs can be imported from here.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -41,6 +42,19 @@ __all__ = [
 class Modality(Protocol):
     """One sensor, in one file: reader, cleaning, quality, features, corruptions, encoder.
 
+    A sensor's class derives from this one. It must define the attributes `name`, `suffixes` and
+    `Params` and every abstract method. The rest are optional abilities, which have a default:
+
+    ==================  ============================================================  ===========
+    ability             used by                                                       default
+    ==================  ============================================================  ===========
+    `encoder`           training, as the first part of every network                  functionals
+    `reads`             datasets, to offer it wherever they offer that modality       None
+    `activity_feature`  alignment, to match the time course of speech and movement    None
+    `sound`             alignment, to match sound tracks of the same room             None
+    `inspect`           ``consilience check``, to list findings about good files      no findings
+    ==================  ============================================================  ===========
+
     Attributes
     ----------
     name : str
@@ -49,31 +63,40 @@ class Modality(Protocol):
         File name endings it reads, lower case with the dot.
     Params : type of ModalityParams
         Class of its parameters, with their defaults.
-    reads : str, optional
-        The modality whose recordings this one reads, if it shares them; datasets that offer that
-        modality then offer this one.
+    reads : str or None
+        The modality whose recordings this one reads, if it has none of its own.
+    activity_feature : str or None
+        Name of the feature that rises while the subject speaks or moves, such as loudness or the
+        motion of the mouth. Two sensors of one session that both have one can be aligned by it.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     Params: ClassVar[type[ModalityParams]]
+    reads: ClassVar[str | None] = None
+    activity_feature: ClassVar[str | None] = None
 
+    @abstractmethod
     def probe(self, path: Path, item: str | None) -> Header:
         """Read the header only. Raises RecordingError if the file cannot be this modality's."""
         ...
 
+    @abstractmethod
     def identity(self, path: Path, item: str | None) -> str:
         """Return the hash of the bytes this recording consists of."""
         ...
 
+    @abstractmethod
     def read(self, path: Path, item: str | None, params: Any) -> Signal:
         """Read the samples and find the synchronisation pulses. Raises RecordingError."""
         ...
 
+    @abstractmethod
     def features(self, signal: Signal, params: Any) -> Features:
         """Clean the signal, measure its quality, return feature frames. Raises RecordingError."""
         ...
 
+    @abstractmethod
     def corrupt(
         self, signal: Signal, kind: str, severity: int, params: Any, rng: np.random.Generator
     ) -> Signal:
@@ -93,9 +116,37 @@ class Modality(Protocol):
         ...
 
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return the network that maps prepared windows to vectors of ``width`` numbers.
+        """Return the network that encodes a window as ``width`` numbers.
 
-        ``encoding`` is the parameters' `ModalityParams.encoding`. Import the encoder's module
-        inside this method: it loads torch, which reading recordings does not need.
+        ``encoding`` is the parameters' `ModalityParams.encoding`. An override imports its encoder
+        inside the method, as here: it loads torch, which reading recordings does not need.
         """
-        ...
+        from consilience.encoders.base import FunctionalsEncoder
+
+        return FunctionalsEncoder(n_features, width, dropout, **encoding)
+
+    def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
+        """Return the sound track of a recording's file, for alignment.
+
+        Parameters
+        ----------
+        path : Path
+        item : str or None
+        rate_hz : float
+            Rate to which the sound is resampled.
+
+        Returns
+        -------
+        Signal or None
+            ``values`` float32, shape (n_samples,), mono, full scale 1, NaN where sound was lost;
+            ``times_s`` on the clock of the recording. None if the file has no readable sound.
+        """
+        return None
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return findings about a recording that can be used, for ``consilience check``.
+
+        Lost packets, bad contacts, flat channels: one sentence each, with amounts and units, no
+        longer than a line. Raises RecordingError as `probe`.
+        """
+        return []

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import mne
 import numpy as np
@@ -23,6 +23,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.readers.packet_counter import gaps_in, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
@@ -31,9 +32,6 @@ from consilience.signals.eeg_corruptions import APPLY
 from consilience.signals.montage import standard_names
 from consilience.signals.regular_grid import filled, on_grid, rate_of
 from consilience.signals.types import Features, Header, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float64]
 
@@ -62,7 +60,7 @@ class Cleaned(NamedTuple):
     quality: dict[str, float]
 
 
-class Eeg:
+class Eeg(Modality):
     """The EEG modality."""
 
     name: ClassVar[str] = "eeg"
@@ -205,12 +203,6 @@ class Eeg:
         spoilt[:, alive] = APPLY[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
         spoilt[unknown] = np.nan
         return replace(signal, values=spoilt)
-
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
-        """Return functionals over time and a small network."""
-        from consilience.encoders.base import FunctionalsEncoder
-
-        return FunctionalsEncoder(n_features, width, dropout)
 
 
 def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:

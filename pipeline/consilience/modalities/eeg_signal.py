@@ -31,7 +31,7 @@ class EegSignal(Eeg):
     """The EEG modality, as a signal."""
 
     name: ClassVar[str] = "eeg_signal"
-    reads: ClassVar[str] = "eeg"
+    reads: ClassVar[str | None] = "eeg"
     Params: ClassVar[type[EegParams]] = EegSignalParams
 
     def features(self, signal: Signal, params: EegParams) -> Features:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import text_hash
+from consilience.modalities.base import Modality
 from consilience.modalities.params.face_au import FaceAuParams
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
@@ -81,7 +82,7 @@ APPLY: Mapping[str, Callable[..., Array]] = {
 }
 
 
-class FaceAu:
+class FaceAu(Modality):
     """The action-unit modality."""
 
     name: ClassVar[str] = "face_au"
@@ -136,7 +137,7 @@ class FaceAu:
         spoilt = APPLY[kind](signal.values, level, signal.channels, rng)
         return replace(signal, values=np.clip(spoilt, 0, _ranges(signal.channels)))
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return a small network over the values' square roots."""
         from consilience.encoders.base import RootEncoder
 

@@ -35,8 +35,9 @@ class LogMel(Audio):
     """The voice modality, as a spectrogram."""
 
     name: ClassVar[str] = "log_mel"
-    reads: ClassVar[str] = "audio"
+    reads: ClassVar[str | None] = "audio"
     Params: ClassVar[type[VoiceParams]] = LogMelParams
+    activity_feature: ClassVar[str | None] = None
 
     def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Return the power in every mel band in dB of full scale; NaN where sound was lost.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.ndimage
@@ -16,6 +16,7 @@ import scipy.signal
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.modalities.base import Modality
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.packet_counter import gaps_in, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
@@ -23,9 +24,6 @@ from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.regular_grid import filled, on_grid, rate_of
 from consilience.signals.single_channel_corruptions import APPLY
 from consilience.signals.types import Features, Header, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -72,7 +70,7 @@ class Frames:
         return share
 
 
-class Peripheral:
+class Peripheral(Modality):
     """A modality of one channel; a subclass says what it is called and what is made of it.
 
     Attributes
@@ -206,12 +204,6 @@ class Peripheral:
         level = params.corruptions[kind][severity - 1]
         spoilt = APPLY[kind](filled(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), spoilt, np.nan))
-
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
-        """Return functionals over time and a small network."""
-        from consilience.encoders.base import FunctionalsEncoder
-
-        return FunctionalsEncoder(n_features, width, dropout)
 
     def _channel(self, recording: Recording, wanted: str) -> str:
         known = {name.casefold(): name for name in recording.names}

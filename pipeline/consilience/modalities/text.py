@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.base import Modality
 from consilience.modalities.params.text import TextParams
 from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
@@ -85,7 +86,7 @@ APPLY: Mapping[str, Callable[..., Texts]] = {
 }
 
 
-class Text:
+class Text(Modality):
     """The text modality."""
 
     name: ClassVar[str] = "text"
@@ -146,7 +147,7 @@ class Text:
         level = params.corruptions[kind][severity - 1]
         return replace(signal, values=APPLY[kind](signal.values, level, rng))
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return mean and deviation over time and a small network."""
         from consilience.encoders.base import MomentsEncoder
 

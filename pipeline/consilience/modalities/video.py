@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import av
 import cv2
@@ -27,17 +27,16 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_detector import look
 from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import from_median
 from consilience.signals.frame_buffer import spool
+from consilience.signals.sound_track import read_sound_track
 from consilience.signals.types import Features, Header, Signal
 from consilience.signals.video_corruptions import APPLY
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]
@@ -80,12 +79,13 @@ class FaceTrack:
     found_fraction: float
 
 
-class Video:
+class Video(Modality):
     """The face modality."""
 
     name: ClassVar[str] = "video"
     suffixes: ClassVar[tuple[str, ...]] = tuple(CONTAINERS)
     Params: ClassVar[type[ModalityParams]] = VideoParams
+    activity_feature: ClassVar[str | None] = "mouth_motion"
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read frame rate, duration and date from the container.
@@ -140,6 +140,10 @@ class Video:
         _refuse_cut_off(path, stamps, said_s)
         times_s = np.array(stamps) - start_s
         return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
+
+    def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
+        """Return the container's sound track at a rate, or None if there is none to read."""
+        return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return what is remarkable about the video, without being an error.
@@ -209,12 +213,6 @@ class Video:
 
         level = params.corruptions[kind][severity - 1]
         return replace(signal, values=APPLY[kind](signal.values, level, face, rng))
-
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
-        """Return functionals over time and a small network."""
-        from consilience.encoders.base import FunctionalsEncoder
-
-        return FunctionalsEncoder(n_features, width, dropout)
 
 
 def uneven(times_s: Times) -> list[str]:

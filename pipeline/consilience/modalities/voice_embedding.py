@@ -7,7 +7,7 @@ and the standard deviation of what it contains.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class VoiceEmbedding(Audio):
 
     name: ClassVar[str] = "voice_embedding"
     Params: ClassVar[type[VoiceParams]] = VoiceEmbeddingParams
+    activity_feature: ClassVar[str | None] = None
 
     def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Run the network over the whole recording and average its states block by block.
@@ -59,7 +60,7 @@ class VoiceEmbedding(Audio):
         measures = quality(sound, 10 * np.log10(power + 1e-12), ~quiet)
         return Features(values.astype(np.float32), times_s, NAMES, measures)
 
-    def encoder(self, n_features: int, width: int, dropout: float) -> Encoder:
+    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return mean and deviation over time and a small network."""
         from consilience.encoders.base import MomentsEncoder
 

@@ -32,6 +32,7 @@ UNITS = frozenset(
     | {"ppm", "v", "mv", "uv", "uv2", "us2", "px", "mm", "m", "deg", "rad", "g", "c", "n", "pa"}
     | {"grey", "minute", "second", "frame", "word"}  # grey levels of 255; per_minute, …
 )
+SOUND_RATE_HZ = 8000.0  # low, so that the check is fast
 NO_RATE = float("nan")  # a class of parameters without frame_rate_hz
 MAX_REPEATS = 24
 FAR = 4.0  # standard deviations beyond which features are as bad as lost
@@ -270,6 +271,43 @@ def check_frame_rate(case: ModalityCase) -> None:
     )
 
 
+def check_abilities(case: ModalityCase) -> None:
+    """Check the optional abilities: the activity feature exists, a sound track is mono in time."""
+    modality = case.modality
+    for name in ("reads", "activity_feature", "sound", "inspect"):
+        require(
+            hasattr(modality, name),
+            f"{type(modality).__name__} has no '{name}'",
+            "derive the class from consilience.modalities.base.Modality, which has a default",
+        )
+    feature = modality.activity_feature
+    require(
+        feature is None or feature in case.features[0].names,
+        f"activity_feature is '{feature}', which is not among the features",
+        "name one of them, or None",
+    )
+    for (path, item), signal in zip(case.examples, case.signals, strict=True):
+        sound = modality.sound(path, item, SOUND_RATE_HZ)
+        if sound is None:
+            continue
+        require(
+            sound.values.dtype == np.float32 and sound.values.shape == sound.times_s.shape,
+            f"sound of {path.name} is {sound.values.dtype}, shape {sound.values.shape}",
+            "return float32, shape (n_samples,), with a time stamp each",
+        )
+        steps_s = np.diff(sound.times_s)
+        require(
+            len(steps_s) and np.allclose(steps_s, 1 / SOUND_RATE_HZ),
+            f"sound of {path.name} is not sampled at the rate that was passed",
+            "resample it: consilience.signals.sound_track.read_sound_track does",
+        )
+        require(
+            sound.times_s[0] < signal.times_s[-1] and sound.times_s[-1] > signal.times_s[0],
+            f"the sound of {path.name} does not overlap the recording in time",
+            "return times_s on the clock of the recording, in seconds",
+        )
+
+
 def check_quality(case: ModalityCase) -> None:
     """Check that every measure of quality has its unit in its name."""
     for features in case.features:
@@ -322,9 +360,7 @@ def check_determinism(case: ModalityCase) -> None:
 
 
 def check_inspection(case: ModalityCase) -> None:
-    """Check that `inspect`, if there is one, tells of every good example in single lines."""
-    if not hasattr(case.modality, "inspect"):
-        return
+    """Check that `inspect` returns findings of one line each for every good example."""
     for path, item in case.examples:
         with only(RecordingError, f"inspect({path.name})"):
             told = case.modality.inspect(path, item)
@@ -517,6 +553,7 @@ MODALITY_CHECKS: tuple[Callable[[ModalityCase], None], ...] = (
     check_signal,
     check_features,
     check_frame_rate,
+    check_abilities,
     check_quality,
     check_determinism,
     check_inspection,
@@ -604,8 +641,8 @@ def _attempt(case: ModalityCase, path: Path, item: str | None, how: str) -> None
         with only(RecordingError, how):
             modality.probe(path, item)
             modality.identity(path, item)
-            if hasattr(modality, "inspect"):
-                modality.inspect(path, item)
+            modality.inspect(path, item)
+            modality.sound(path, item, SOUND_RATE_HZ)
             signal = modality.read(path, item, case.settings)
     except RecordingError as error:
         _require_telling(error, how)

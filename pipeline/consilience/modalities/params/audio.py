@@ -69,6 +69,11 @@ class VoiceParams(ModalityParams):
         return 1 / self.hop_s
 
     @property
+    def sound_rate_hz(self) -> float:
+        """Rate at which sound is read."""
+        return self.rate_hz
+
+    @property
     def pulse_s(self) -> float:
         """Duration of a synchronisation pulse in seconds."""
         return {"click": self.click_s, "clap": self.clap_s, "tone": self.tone_s}[self.pulse]

@@ -95,6 +95,11 @@ class ModalityParams(BaseModel):
         return tuple(f"{kind}_{level}" for kind in self.corruptions for level in SEVERITIES)
 
     @property
+    def sound_rate_hz(self) -> float | None:
+        """Rate in Hz at which the modality reads sound; None if it does not."""
+        return None
+
+    @property
     def encoding(self) -> dict[str, Any]:
         """Keyword arguments of `Modality.encoder` besides sizes, such as the network's name."""
         return {}
