@@ -21,7 +21,7 @@ def starts(table: pl.DataFrame, params: WindowParams, **recorded: float) -> list
     return [window.start_s for window in lay_windows(table, recorded, params)]
 
 
-def test_windows_fill_a_trial_up_to_its_border() -> None:
+def test_windows_fill_a_trial_up_to_its_end() -> None:
     assert starts(trials(("s", "t", 1.0, 9.0)), PARAMS) == [1, 3, 5]
     assert starts(trials(("s", "t", 1.0, 8.9)), PARAMS) == [1, 3]
     assert starts(trials(("s", "t", 1.0, 4.9)), PARAMS) == []
@@ -34,15 +34,15 @@ def test_without_length_a_trial_is_one_window_of_bounded_length() -> None:
     assert frames_per_window(50.0, params) == 300
 
 
-def test_windows_cross_borders_only_where_asked() -> None:
+def test_windows_cross_trial_borders_only_with_cross_trials() -> None:
     table = trials(("s", "a", 1.0, 6.0), ("s", "b", 6.0, 12.0), ("r", "a", 0.0, 4.0))
     across = PARAMS.model_copy(update={"cross_trials": True})
-    found = [(w.session, w.trial, w.start_s) for w in lay_windows(table, {}, across)]
-    assert found == [("r", "a", 0), ("s", "a", 1), ("s", "a", 3), ("s", "b", 5), ("s", "b", 7)]
+    rows = [(w.session, w.trial, w.start_s) for w in lay_windows(table, {}, across)]
+    assert rows == [("r", "a", 0), ("s", "a", 1), ("s", "a", 3), ("s", "b", 5), ("s", "b", 7)]
     assert starts(table, PARAMS) == [0, 1, 6, 8]
 
 
-def test_a_session_without_trials_is_one() -> None:
+def test_a_session_without_trials_is_one_trial() -> None:
     windows = lay_windows(trials(("other", "t", 0, 4)), {"s": 5.0, "other": 9.0}, PARAMS)
     assert [(w.session, w.trial, w.start_s) for w in windows] == [
         ("other", "t", 0),
@@ -62,7 +62,7 @@ def test_a_session_without_time_axis_is_one_window(length_s: float | None, end_s
     hop_s=st.floats(0.5, 5),
     seed=st.integers(),
 )
-def test_windows_stay_in_their_trial_whatever_the_order(
+def test_windows_stay_in_their_trial_for_any_order_of_rows(
     rows: list[tuple[float, float]], hop_s: float, seed: int
 ) -> None:
     table = trials(*[(f"s{i % 2}", f"t{i}", start, start + d) for i, (start, d) in enumerate(rows)])
@@ -77,67 +77,67 @@ def test_windows_stay_in_their_trial_whatever_the_order(
     assert lay_windows(shuffled, {}, params) == windows
 
 
-def test_a_ramp_is_read_at_the_frames_centres_whatever_the_clock() -> None:
+def test_frames_are_interpolated_at_their_centres_for_any_clock() -> None:
     clock, grid = Clock.linear(offset_s=1.5, drift_ppm=200), Grid(10.0, 40)
     native = np.arange(0, 20, 0.04)
     values = np.stack([clock.to_session(native), -clock.to_session(native)], 1).astype(np.float32)
     windows = [Window("s", "t", 3.0, 7.0), Window("s", "t", 5.0, 9.0)]
-    found = cut(values, native, clock, windows, grid)
-    assert found.shape == (2, 40, 2)
+    frames = cut(values, native, clock, windows, grid)
+    assert frames.shape == (2, 40, 2)
     expected = np.stack([grid.times_s(window) for window in windows])
-    np.testing.assert_allclose(found[..., 0], expected, atol=1e-5)
-    np.testing.assert_allclose(found[..., 1], -expected, atol=1e-5)
-    np.testing.assert_array_equal(coverage(found, windows, grid), [1, 1])
+    np.testing.assert_allclose(frames[..., 0], expected, atol=1e-5)
+    np.testing.assert_allclose(frames[..., 1], -expected, atol=1e-5)
+    np.testing.assert_array_equal(coverage(frames, windows, grid), [1, 1])
 
 
-def test_nothing_is_made_up_beyond_the_recording() -> None:
+def test_frames_beyond_the_recording_are_missing() -> None:
     grid, native = Grid(10.0, 40), np.arange(0.05, 5, 0.1)
     window = Window("s", "t", 3.0, 7.0)
-    found = cut(np.ones((50, 1), np.float32), native, Clock.linear(), [window], grid)
-    assert np.isfinite(found[0, :20]).all()
-    assert np.isnan(found[0, 20:]).all()
-    assert coverage(found, [window], grid)[0] == pytest.approx(0.5)
+    frames = cut(np.ones((50, 1), np.float32), native, Clock.linear(), [window], grid)
+    assert np.isfinite(frames[0, :20]).all()
+    assert np.isnan(frames[0, 20:]).all()
+    assert coverage(frames, [window], grid)[0] == pytest.approx(0.5)
 
 
-def test_a_gap_stays_a_gap_but_for_half_a_period_at_its_edges() -> None:
+def test_a_gap_stays_missing_except_for_half_a_period_at_its_edges() -> None:
     grid, native = Grid(10.0, 40), np.arange(0.05, 4, 0.1)
     values = np.arange(40, dtype=np.float32)[:, None]
     values[10:20] = np.nan
-    found = cut(values, native, Clock.linear(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(values[:, 0]))
+    frames = cut(values, native, Clock.linear(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
+    np.testing.assert_array_equal(np.isnan(frames), np.isnan(values[:, 0]))
     late = cut(values, native + 0.04, Clock.linear(), [Window("s", "t", 0.0, 4.0)], grid)[0, :, 0]
     assert late[0] == 0
     assert late[20] == 20
     assert np.isnan(late[10:20]).all()
 
 
-def test_frames_past_a_short_window_are_padding_and_cost_no_coverage() -> None:
+def test_frames_after_a_short_window_are_padding_and_do_not_reduce_coverage() -> None:
     grid, window = Grid(10.0, 60), Window("s", "t", 0.0, 3.0)
-    found = cut(
+    frames = cut(
         np.ones((50, 1), np.float32), np.arange(0.05, 5, 0.1), Clock.linear(), [window], grid
     )
-    assert np.isfinite(found[0, :30]).all()
-    assert np.isnan(found[0, 30:]).all()
-    assert coverage(found, [window], grid)[0] == 1
+    assert np.isfinite(frames[0, :30]).all()
+    assert np.isnan(frames[0, 30:]).all()
+    assert coverage(frames, [window], grid)[0] == 1
 
 
-def test_a_table_row_speaks_for_its_whole_session() -> None:
+def test_a_single_frame_is_used_in_every_window_of_its_session() -> None:
     values = np.array([[1, 2]], np.float32)
     windows = [Window("s", "t", 0.0, 4.0), Window("s", "t", 40.0, 44.0)]
-    found = cut(values, np.zeros(1), Clock.linear(), windows, Grid(None, 1))
-    np.testing.assert_array_equal(found, [[[1, 2]], [[1, 2]]])
-    found[0] = 0
-    np.testing.assert_array_equal(found[1], [[1, 2]])
+    frames = cut(values, np.zeros(1), Clock.linear(), windows, Grid(None, 1))
+    np.testing.assert_array_equal(frames, [[[1, 2]], [[1, 2]]])
+    frames[0] = 0
+    np.testing.assert_array_equal(frames[1], [[1, 2]])
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_recordings_of_one_or_two_frames(n: int) -> None:
     values = np.arange(n, dtype=np.float32)[:, None]
     times = np.arange(n) * 0.1
-    found = cut(values, times, Clock.linear(), [Window("s", "t", 0.0, 1.0)], Grid(10.0, 10))[
+    frames = cut(values, times, Clock.linear(), [Window("s", "t", 0.0, 1.0)], Grid(10.0, 10))[
         0, :, 0
     ]
-    assert np.isfinite(found).sum() == n
+    assert np.isfinite(frames).sum() == n
     empty = cut(np.full((n, 1), np.nan, np.float32), times, Clock.linear(), [], Grid(10.0, 10))
     assert empty.shape == (0, 10, 1)
 
@@ -151,19 +151,19 @@ def test_values_stay_within_the_observed_range(seed: int) -> None:
     values[rng.random(200) < 0.1] = np.nan
     clock = Clock.linear(float(rng.uniform(-2, 2)), float(rng.uniform(-300, 300)))
     windows = [Window("s", "t", float(start), float(start) + 2) for start in range(0, 12, 2)]
-    found = cut(values, times, clock, windows, Grid(25.0, 50))
-    seen = found[np.isfinite(found[..., 0])]
-    assert seen.min() >= np.nanmin(values) - 1e-6
-    assert seen.max() <= np.nanmax(values) + 1e-6
+    frames = cut(values, times, clock, windows, Grid(25.0, 50))
+    values_cut = frames[np.isfinite(frames[..., 0])]
+    assert values_cut.min() >= np.nanmin(values) - 1e-6
+    assert values_cut.max() <= np.nanmax(values) + 1e-6
 
 
 @given(seed=st.integers(0, 2**31))
-def test_windows_are_cut_alike_in_any_order_and_company(seed: int) -> None:
+def test_windows_do_not_depend_on_the_other_windows(seed: int) -> None:
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.uniform(0.02, 0.06, 600))
     values = rng.normal(size=(600, 2)).astype(np.float32)
     clock = Clock.linear(float(rng.uniform(-2, 2)), float(rng.uniform(-500, 500)))
     windows = [Window("s", "t", start, start + 2) for start in rng.uniform(-3, 30, 8)]
     grid, order = Grid(25.0, 50), rng.permutation(8)[: rng.integers(1, 9)]
-    found = cut(values, times, clock, [windows[row] for row in order], grid)
-    np.testing.assert_array_equal(found, cut(values, times, clock, windows, grid)[order])
+    frames = cut(values, times, clock, [windows[row] for row in order], grid)
+    np.testing.assert_array_equal(frames, cut(values, times, clock, windows, grid)[order])

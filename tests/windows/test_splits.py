@@ -37,7 +37,7 @@ def test_order_and_repetition_do_not_matter(subjects: set[str], seed: int) -> No
     assert split(shuffled, params).equals(split(sorted(subjects), params))
 
 
-def test_folds_are_of_equal_size_and_validate_everyone_equally() -> None:
+def test_folds_have_equal_sizes_and_validate_every_subject_once() -> None:
     subjects = [f"actor-{number:02d}" for number in range(18)]
     table = split(subjects, SplitParams(folds=6, validation_subjects=3))
     test = table.filter(pl.col("role") == "test")
@@ -47,7 +47,7 @@ def test_folds_are_of_equal_size_and_validate_everyone_equally() -> None:
 
 
 @pytest.mark.parametrize(("n", "folds", "validation"), [(3, 4, 1), (4, 2, 2), (0, 2, 1)])
-def test_too_few_subjects_are_told(n: int, folds: int, validation: int) -> None:
+def test_too_few_subjects_are_an_error(n: int, folds: int, validation: int) -> None:
     with pytest.raises(ConsilienceError, match=rf"{n} subjects .* too few for {folds} folds"):
         split(
             [f"sub-{i}" for i in range(n)],

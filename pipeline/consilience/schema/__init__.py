@@ -1,1 +1,1 @@
-"""Parameters and tables: values and checks, no computation."""
+"""Schemas of parameters and tables: values and checks, without computation."""

@@ -1,9 +1,8 @@
-"""The tables between stages: one schema each, checked where written and where read."""
+"""Schemas of the tables between stages, checked when a table is written and when it is read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 import pandera.polars as pa
 import polars as pl
@@ -22,17 +21,17 @@ CLEAN = "clean"  # variant of a recording or a window without corruption
 
 
 class Table(pa.DataFrameModel):
-    """Every table: exactly the columns named, of exactly the types named."""
+    """Base class: a table has exactly the declared columns, in order, of the declared types."""
 
     class Config:
-        """Pandera's settings."""
+        """Settings of pandera."""
 
         strict = True
         ordered = True
 
 
 class Recordings(Table):
-    """Catalog of one modality: a row per recording. Times are on the recording's own clock."""
+    """Catalog of one modality: one row per recording. Times are native times."""
 
     recording: str = pa.Field(unique=True)
     session: str
@@ -40,9 +39,9 @@ class Recordings(Table):
     modality: str
     path: str  # relative to the dataset's root
     item: str = pa.Field(nullable=True)  # key of the recording inside a file that holds several
-    clock: str = pa.Field(isin=CLOCKS)  # whether its own time is the session's
-    bad_channels: str = pa.Field(nullable=True)  # as the dataset says; a comma between names
-    start_time: str = pa.Field(nullable=True)  # ISO 8601, as the header has it
+    clock: str = pa.Field(isin=CLOCKS)  # "shared" if native time is session time
+    bad_channels: str = pa.Field(nullable=True)  # named by the dataset, comma-separated
+    start_time: str = pa.Field(nullable=True)  # ISO 8601, from the header
     rate_hz: float = pa.Field(nullable=True, gt=0)
     n_channels: int = pa.Field(nullable=True, ge=1)
     duration_s: float = pa.Field(nullable=True, ge=0)
@@ -52,7 +51,7 @@ class Recordings(Table):
 
 
 class Trials(Table):
-    """Stretches of a session that windows may not leave, in seconds of the session clock."""
+    """Trials of a session, in session time; a window lies within one trial by default."""
 
     session: str
     trial: str
@@ -61,14 +60,14 @@ class Trials(Table):
 
 
 class Pulses(Table):
-    """Synchronisation pulses a session's master clock emitted, in its seconds."""
+    """Synchronisation pulses that were emitted, in session time."""
 
     session: str
     time_s: float
 
 
 class Annotations(Table):
-    """What annotators said, long: a class (``label``) or a number (``value``) from when to when."""
+    """Statements of annotators, long: a class (``label``) or a number (``value``) for a stretch."""
 
     session: str
     annotator: str
@@ -80,7 +79,7 @@ class Annotations(Table):
 
 
 class Problems(Table):
-    """Everything wrong with the input: where, what, what to do."""
+    """Problems of the input: place, description, remedy."""
 
     where: str
     what: str
@@ -88,7 +87,7 @@ class Problems(Table):
 
 
 class Ingested(Table):
-    """Outcome of ingesting one modality: a row per catalogued recording."""
+    """Result of ingesting one modality: one row per catalogued recording."""
 
     recording: str = pa.Field(unique=True)
     session: str
@@ -101,7 +100,7 @@ class Ingested(Table):
 
 
 class Quality(Table):
-    """Quality measures of recordings, long; units stand in the measure's name."""
+    """Quality measures of recordings, long; the measure's name contains the unit."""
 
     recording: str
     measure: str
@@ -109,7 +108,7 @@ class Quality(Table):
 
 
 class Alignment(Table):
-    """How each recording's clock was found; offset and drift are its longest piece's."""
+    """Estimated clock of each recording; offset and drift are those of its longest piece."""
 
     recording: str = pa.Field(unique=True)
     session: str
@@ -119,17 +118,20 @@ class Alignment(Table):
     offset_s: float = pa.Field(nullable=True)
     drift_ppm: float = pa.Field(nullable=True)
     n_pieces: int = pa.Field(ge=0)
-    start_s: float = pa.Field(nullable=True)  # of the session: what the clock tells the time of;
-    end_s: float = pa.Field(nullable=True)  # null without a time axis
+    # First and last session time at which the clock is valid; null without a time axis.
+    start_s: float = pa.Field(nullable=True)
+    end_s: float = pa.Field(nullable=True)
     residual_ms: float = pa.Field(nullable=True, ge=0)
-    error_ms: float = pa.Field(nullable=True, ge=0)  # standard error where it is largest
-    confidence: float = pa.Field(nullable=True, ge=0, le=1)  # of being within the tolerance
+    error_ms: float = pa.Field(nullable=True, ge=0)  # largest standard error
+    confidence: float = pa.Field(
+        nullable=True, ge=0, le=1
+    )  # that the error is within the tolerance
     status: str = pa.Field(isin=ALIGNMENT_STATUSES)
     reason: str = pa.Field(nullable=True)
 
 
 class Pieces(Table):
-    """Clocks: ``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s`` within each piece."""
+    """Pieces of clocks: ``session_s = (1 + 1e-6 * drift_ppm) * native_s + offset_s``."""
 
     recording: str
     from_native_s: float  # -inf: from the beginning
@@ -139,7 +141,7 @@ class Pieces(Table):
 
 
 class Anchors(Table):
-    """What the clocks rest on: moments known in a recording's and in the session's time."""
+    """Pairs of native and session time to which the clocks are fitted."""
 
     recording: str
     native_s: float
@@ -148,7 +150,7 @@ class Anchors(Table):
 
 
 class Labels(Table):
-    """Windows on the session clock with their soft labels; classes in the dataset's order."""
+    """Windows in session time with their soft labels; classes in the dataset's order."""
 
     window: str = pa.Field(unique=True)
     session: str
@@ -161,42 +163,42 @@ class Labels(Table):
     arousal: float = pa.Field(nullable=True)
     agreement: float = pa.Field(nullable=True, ge=-1, le=1)
     n_annotators: int = pa.Field(ge=0)
-    class_entropy: float = pa.Field(nullable=True, ge=0)  # of class_probability, bits
+    class_entropy: float = pa.Field(nullable=True, ge=0)  # of class_probability, in bits
     valence_sd: float = pa.Field(nullable=True, ge=0)  # between annotators
     arousal_sd: float = pa.Field(nullable=True, ge=0)
-    vote_share: pl.List(pl.Float64) = pa.Field(nullable=True)  # type: ignore[valid-type]  # observers
-    contradicted: bool = pa.Field(nullable=True)  # by the observers
+    vote_share: pl.List(pl.Float64) = pa.Field(nullable=True)  # type: ignore[valid-type]
+    contradicted: bool = pa.Field(nullable=True)  # the observers contradict the label
     self_emotion: str = pa.Field(nullable=True)
     self_valence: float = pa.Field(nullable=True)
     self_arousal: float = pa.Field(nullable=True)
 
 
-# Windows with something to learn from.
+# Expression: windows with at least one label.
 LABELLED = pl.any_horizontal(pl.col("class_probability", "valence", "arousal").is_not_null())
 
 
 class Annotators(Table):
-    """What is found of each annotator, per target; see ``consilience.annotation``."""
+    """Estimated properties of each annotator, by target; see ``consilience.annotation``."""
 
     annotator: str
     target: str = pa.Field(isin=["emotion", "valence", "arousal"])
     n_windows: int = pa.Field(ge=0)
     reliability: float = pa.Field(nullable=True, ge=-1, le=1)
-    bias: float = pa.Field(nullable=True)  # rates higher than the others by
+    bias: float = pa.Field(nullable=True)  # mean excess over the other annotators
     weight: float = pa.Field(nullable=True, ge=0, le=1)  # in the mean of all
     lag_s: float = pa.Field(nullable=True, ge=0)
     lag_sd_s: float = pa.Field(nullable=True, ge=0)
-    lag_anchored: bool = pa.Field(
-        nullable=True
-    )  # borders of trials say when, not only who is later
-    correlation: float = pa.Field(nullable=True)  # with the mean of the others, lags removed
-    correlation_unshifted: float = pa.Field(nullable=True)  # and not
-    trial_share: float = pa.Field(nullable=True)  # of variance between trials, lags removed
-    trial_share_unshifted: float = pa.Field(nullable=True)  # and not
+    lag_anchored: bool = pa.Field(nullable=True)  # trial borders determine the absolute lag
+    # Correlation with the mean of the others, and share of variance between trials, with and
+    # without removal of the lags.
+    correlation: float = pa.Field(nullable=True)
+    correlation_unshifted: float = pa.Field(nullable=True)
+    trial_share: float = pa.Field(nullable=True)
+    trial_share_unshifted: float = pa.Field(nullable=True)
 
 
 class Confusions(Table):
-    """How likely each annotator names which class when another is the true one."""
+    """Probability that an annotator names a class (``named``), given the true one (``actual``)."""
 
     annotator: str
     actual: str
@@ -226,16 +228,19 @@ class Scores(Table):
     value: float = pa.Field(nullable=True)
 
 
-AnyTable = TypeVar("AnyTable", bound=type[Table])
-
-
 def write_table(path: Path, frame: pl.DataFrame, schema: type[Table]) -> None:
     """Check a table against its schema and write it as Parquet, atomically.
+
+    Parameters
+    ----------
+    path : Path
+    frame : polars.DataFrame
+    schema : type of Table
 
     Raises
     ------
     ConsilienceError
-        If the table breaks its contract.
+        If the table violates its schema.
     """
     _check(frame, schema, path)
     with atomic_path(path) as aside:
@@ -248,7 +253,7 @@ def read_table(path: Path, schema: type[Table]) -> pl.DataFrame:
     Raises
     ------
     ConsilienceError
-        If the file is missing or the table breaks its contract.
+        If the file is missing or the table violates its schema.
     """
     if not path.is_file():
         raise ConsilienceError("the table is missing", str(path), "run 'dvc repro'")
@@ -258,19 +263,29 @@ def read_table(path: Path, schema: type[Table]) -> pl.DataFrame:
 
 
 def frame_of(rows: list[dict[str, object]], schema: type[Table]) -> pl.DataFrame:
-    """Build a table of the schema's columns and types, also from no rows at all."""
+    """Build a table with the columns and types of a schema; `rows` may be empty."""
     types = {name: column.dtype.type for name, column in schema.to_schema().columns.items()}
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def _check(frame: pl.DataFrame, schema: type[Table], path: Path) -> None:
+    """Raise a `ConsilienceError` that describes the first violation of the schema."""
     try:
         schema.validate(frame, lazy=True)
     except (SchemaError, SchemaErrors) as error:
-        first = error.failure_cases.row(0, named=True)
-        column = first.get("column") or first.get("failure_case")
         raise ConsilienceError(
-            f"column {column} fails {first['check']} with {first['failure_case']!r}",
+            _violation(error.failure_cases.row(0, named=True)),
             f"{path} ({schema.__name__})",
-            "the stage that wrote it is at fault",
+            "repeat the stage that wrote it: 'dvc repro -f STAGE'",
         ) from None
+
+
+def _violation(case: dict[str, object]) -> str:
+    """Return one line on a failure case of pandera."""
+    value = case["failure_case"]
+    # Of a missing or unexpected column pandera gives the name as the value that fails.
+    if case["check"] == "column_in_dataframe":
+        return f"column {value} is missing"
+    if case["check"] == "column_in_schema":
+        return f"column {value} is unexpected"
+    return f"column {case.get('column') or value} fails {case['check']} with {value!r}"

@@ -1,4 +1,4 @@
-"""Windows on the session clock, and what each recording has to show in them."""
+"""Windows on the session clock: their layout, and the feature frames in them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from consilience.alignment.clock import Clock
 from consilience.schema.params.windows import WindowParams
 
 WHOLE_SESSION = "whole"
-MAX_GAP_PERIODS = 1.5
-ROUNDING_S = 1e-9
+MAX_GAP_PERIODS = 1.5  # frames further apart are not interpolated between
+ROUNDING_S = 1e-9  # so that rounding errors of sums neither add nor drop a window or frame
 
-Stretch = tuple[str, str, float, float]  # session, trial, start, end
+Stretch = tuple[str, str, float, float]  # session, trial, start_s, end_s
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a session, within one trial; seconds of the session clock."""
+    """A stretch of a session that belongs to one trial, in seconds of session time."""
 
     session: str
     trial: str
@@ -29,14 +29,19 @@ class Window:
 
     @property
     def name(self) -> str:
-        """Id, unique over all sessions."""
+        """Identifier, unique over all sessions."""
         return f"{self.session}_{self.trial}_{round(1e3 * self.start_s):07d}"
 
 
 def lay_windows(
     trials: pl.DataFrame, recorded_s: dict[str, float], params: WindowParams
 ) -> list[Window]:
-    """Lay windows over the trials, none across a border unless asked.
+    """Lay windows over the trials of all sessions.
+
+    With ``length_s`` None every trial is one window of at most ``max_length_s``. Otherwise
+    windows start every ``hop_s`` from the trial's start, and a trial shorter than ``length_s`` has
+    none. With ``cross_trials`` a session is one stretch from the start of its first trial to the
+    end of its last one, and a window belongs to the trial that contains its middle.
 
     Parameters
     ----------
@@ -44,13 +49,9 @@ def lay_windows(
         Table `Trials`.
     recorded_s : dict of str to float
         Session time at which each session's longest aligned recording ends. A session without
-        trials is one trial from 0 to there, or one window if the end is infinite: its recordings
-        have no time axis.
+        trials is treated as one trial from 0 to this time; it is one window if the time is
+        infinite, which means that its recordings have no time axis.
     params : WindowParams
-        With `length_s` None every trial is one window, at most `max_length_s` long; otherwise
-        windows start every `hop_s` from the trial's start, and a trial shorter than `length_s`
-        has none. With `cross_trials` a session is laid out as one stretch from its first trial's
-        start to its last one's end, and a window belongs to the trial in which its middle lies.
 
     Returns
     -------
@@ -65,12 +66,14 @@ def lay_windows(
         if session not in with_trials
     ]
     if params.cross_trials and params.length_s is not None:
-        windows = [window for own in _by_session(stretches) for window in _across(own, params)]
+        windows = [
+            window for parts in _by_session(stretches) for window in _across_trials(parts, params)
+        ]
     else:
         windows = [
             Window(session, trial, start, end)
             for session, trial, trial_start, trial_end in stretches
-            for start, end in _within(trial_start, trial_end, params)
+            for start, end in _spans_s(trial_start, trial_end, params)
         ]
     return sorted(windows, key=lambda window: (window.session, window.start_s, window.trial))
 
@@ -82,22 +85,24 @@ def _by_session(stretches: list[Stretch]) -> list[list[Stretch]]:
     return list(sessions.values())
 
 
-def _across(stretches: list[Stretch], params: WindowParams) -> list[Window]:
-    """Lay windows from the first stretch's start to the last one's end, whatever they cross."""
+def _across_trials(stretches: list[Stretch], params: WindowParams) -> list[Window]:
+    """Lay windows over a session from its first trial's start to its last trial's end."""
     session = stretches[0][0]
-    first, last = min(one[2] for one in stretches), max(one[3] for one in stretches)
+    first = min(start for _, _, start, _ in stretches)
+    last = max(end for _, _, _, end in stretches)
     windows = []
-    for start, end in _within(first, last, params):
+    for start, end in _spans_s(first, last, params):
         middle = (start + end) / 2
         inside = [trial for _, trial, begin, until in stretches if begin <= middle < until]
         windows.append(Window(session, inside[0] if inside else WHOLE_SESSION, start, end))
     return windows
 
 
-def _within(start_s: float, end_s: float, params: WindowParams) -> list[tuple[float, float]]:
+def _spans_s(start_s: float, end_s: float, params: WindowParams) -> list[tuple[float, float]]:
+    """Return start and end of the windows in a stretch."""
     if params.length_s is None:
         return [(start_s, min(end_s, start_s + params.max_length_s))] if end_s > start_s else []
-    if np.isinf(end_s):
+    if np.isinf(end_s):  # without a time axis: one window stands for the whole session
         end_s = start_s + params.length_s
     room = end_s - start_s - params.length_s
     n_windows = int(np.floor(room / params.hop_s + ROUNDING_S)) + 1 if room > -ROUNDING_S else 0
@@ -106,7 +111,16 @@ def _within(start_s: float, end_s: float, params: WindowParams) -> list[tuple[fl
 
 
 def frames_per_window(rate_hz: float | None, params: WindowParams) -> int:
-    """Return the length of a window's time axis; 1 for a modality without one."""
+    """Return the number of frames of a window; 1 for a modality without a time axis.
+
+    Parameters
+    ----------
+    rate_hz : float or None
+        Frame rate, or None without a time axis.
+    params : WindowParams
+        If trials are windows, the longest window determines the length, and shorter ones are
+        padded.
+    """
     if rate_hz is None:
         return 1
     length_s = params.max_length_s if params.length_s is None else params.length_s
@@ -115,22 +129,32 @@ def frames_per_window(rate_hz: float | None, params: WindowParams) -> int:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a modality's frames lie in a window.
+    """Frame times of a modality within a window.
 
     Attributes
     ----------
     rate_hz : float or None
-        Frames a second, or None for a modality without a time axis: its one frame speaks for
-        every window of the session.
+        Frames per second, or None for a modality without a time axis, whose single frame is
+        used in every window of the session.
     n_frames : int
-        Frames a window.
+        Frames per window.
     """
 
     rate_hz: float | None
     n_frames: int
 
     def times_s(self, window: Window) -> NDArray[np.float64]:
-        """Return the frames' centres on the session clock; frames past the window's end are NaN."""
+        """Return the session times of the frames' centres.
+
+        Parameters
+        ----------
+        window : Window
+
+        Returns
+        -------
+        ndarray of float64, shape (n_frames,)
+            NaN for frames after the window's end.
+        """
         if self.rate_hz is None:
             return np.array([window.start_s])
         times = np.arange(self.n_frames, dtype=np.float64)
@@ -146,21 +170,21 @@ def cut(
     windows: list[Window],
     grid: Grid,
 ) -> NDArray[np.float32]:
-    """Cut a recording's feature frames into windows.
+    """Resample a recording's feature frames to the frame times of windows.
 
-    A window's frame is interpolated linearly between the two valid frames around it if these
-    are at most one and a half frame periods apart; otherwise it is the nearest valid frame if
-    that is within half a period, and missing if not. Nothing is made up beyond a recording's
-    first and last half period.
+    A window's frame is interpolated linearly between the two valid frames around it if they are
+    at most `MAX_GAP_PERIODS` frame periods apart. Otherwise it is the nearest valid frame if that
+    is within half a period, and missing if not. There is no extrapolation beyond half a period
+    before the first and after the last valid frame.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n, n_features)
-        Feature frames; a row that is not finite throughout is no valid observation.
+        Feature frames; a row with a non-finite value is not valid.
     times_s : ndarray of float64, shape (n,)
-        Their centres, increasing, in seconds of the recording's own clock.
+        Their centres, increasing, in native time.
     clock : Clock
-        From the recording's clock to the session's.
+        Maps native time to session time.
     windows : list of Window
         Of the recording's session.
     grid : Grid
@@ -177,6 +201,7 @@ def cut(
         return np.full(shape, np.nan, dtype=np.float32)
     if grid.rate_hz is None:
         return np.broadcast_to(values[valid][0], shape).copy()
+    # Signals keep their native rate and are resampled only once, here.
     wanted = clock.to_native(np.stack([grid.times_s(window) for window in windows]).ravel())
     period = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / grid.rate_hz
     return _sample(values[valid], times_s[valid], wanted, period).reshape(shape)
@@ -188,12 +213,15 @@ def _sample(
     wanted_s: NDArray[np.float64],
     period_s: float,
 ) -> NDArray[np.float32]:
+    """Sample valid frames at the wanted native times, shape (n_wanted, n_features)."""
     last = len(times_s) - 1
     right = np.clip(np.searchsorted(times_s, wanted_s), min(1, last), last)
     left = np.maximum(right - 1, 0)
     gap = times_s[right] - times_s[left]
     since = wanted_s - times_s[left]
     inside = (since >= 0) & (since <= gap) & (gap <= MAX_GAP_PERIODS * period_s + ROUNDING_S)
+    # Position between the two frames, 0 to 1; rounded to the nearer one across a gap. A NaN in
+    # `wanted_s` makes every comparison false, so that its frame is missing.
     share = np.clip(np.divide(since, gap, out=np.zeros_like(since), where=gap > 0), 0, 1)
     share = np.where(inside, share, np.round(np.nan_to_num(share)))
     nearest = np.minimum(np.abs(since), np.abs(wanted_s - times_s[right]))
@@ -205,14 +233,14 @@ def _sample(
 def coverage(
     cut_values: NDArray[np.float32], windows: list[Window], grid: Grid
 ) -> NDArray[np.float64]:
-    """Return the fraction of each window's frames that were observed.
+    """Return the fraction of each window's frames that are present.
 
     Parameters
     ----------
     cut_values : ndarray of float32, shape (n_windows, n_frames, n_features)
-        What `cut` returned.
+        As returned by `cut`.
     windows : list of Window
-        The windows it was cut into; frames past a window's end do not count.
+        The windows of `cut_values`; frames after a window's end are not counted.
     grid : Grid
         The modality's frames in a window.
 

@@ -1,4 +1,4 @@
-"""Subject-independent folds, from the subjects' names and the parameters alone."""
+"""Subject-independent folds, from the names of the subjects only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from consilience.schema.tables import Splits, frame_of
 
 
 def split(subjects: Iterable[str], params: SplitParams) -> pl.DataFrame:
-    """Give every subject one role in every fold.
+    """Assign every subject one role in every fold.
 
-    Subjects are dealt to the folds in the order of their names' hashes, so that neither the
-    order they come in nor anything measured on them matters. Each is a test subject exactly
-    once; the validation subjects of a fold are the first test subjects of the folds after it.
+    Subjects are dealt to the folds in the order of the hashes of their names, so that the folds
+    depend neither on the order of the data nor on anything measured. Each subject is tested in
+    exactly one fold; the validation subjects of a fold are the first test subjects of the folds
+    after it.
 
     Parameters
     ----------
@@ -36,11 +37,11 @@ def split(subjects: Iterable[str], params: SplitParams) -> pl.DataFrame:
     ConsilienceError
         If there are too few subjects to test, validate and train in every fold.
     """
-    dealt = sorted(set(subjects), key=lambda name: (seed_from("split", name), name))
-    n_test = -(-len(dealt) // params.folds)
-    if len(dealt) < max(params.folds, n_test + params.validation_subjects + 1):
+    ordered = sorted(set(subjects), key=lambda name: (seed_from("split", name), name))
+    n_test = -(-len(ordered) // params.folds)
+    if len(ordered) < max(params.folds, n_test + params.validation_subjects + 1):
         raise ConsilienceError(
-            f"{len(dealt)} subjects with usable windows are too few for {params.folds} folds "
+            f"{len(ordered)} subjects with usable windows are too few for {params.folds} folds "
             f"that each keep {params.validation_subjects} for validation",
             "params.yaml: splits",
             "set fewer folds or validation_subjects, or add subjects",
@@ -48,11 +49,11 @@ def split(subjects: Iterable[str], params: SplitParams) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for fold in range(params.folds):
         test, *later = [
-            dealt[(fold + step) % params.folds :: params.folds] for step in range(params.folds)
+            ordered[(fold + step) % params.folds :: params.folds] for step in range(params.folds)
         ]
         rest = [subject for group in later for subject in group]
         validation = rest[: params.validation_subjects]
-        roles = dict.fromkeys(dealt, "train")
+        roles = dict.fromkeys(ordered, "train")
         roles |= dict.fromkeys(validation, "validation") | dict.fromkeys(test, "test")
         rows += [{"fold": fold, "subject": name, "role": role} for name, role in roles.items()]
     return frame_of(rows, Splits).sort("fold", "subject")

@@ -1,4 +1,4 @@
-"""A folder of windows: memory-mapped arrays with their index, labels, splits and availability."""
+"""The window store: memory-mapped arrays with their labels, splits and availability."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from consilience.schema.tables import AFFECT, CLEAN, Labels, Splits, read_table
 
 @dataclass(frozen=True)
 class Corpus:
-    """A folder of windows, without the windows' content.
+    """A folder of windows; the arrays themselves are memory-mapped on demand.
 
     Attributes
     ----------
@@ -25,20 +25,21 @@ class Corpus:
     modalities, classes : tuple of str
     dataset : str
     features : dict of str to list of str
-        Names of each modality's features.
+        Names of the features, by modality.
     variants : dict of str to tuple of str
-        Names of each modality's corrupted and late windows.
+        Names of the corrupted and desynchronised variants, by modality.
     index : polars.DataFrame
-        `Labels`, in the order of the arrays.
+        Table `Labels`, in the order of the arrays.
     splits : polars.DataFrame
-        `Splits`.
+        Table `Splits`.
     available : ndarray of bool, shape (N, M)
+        Whether a modality covers a window.
     target : ndarray of float32, shape (N, K)
-        Soft labels, NaN rows where there is none.
+        Class probabilities; NaN rows without a label.
     affect : ndarray of float32, shape (N, 2)
-        Valence and arousal, NaN where unknown.
+        Valence and arousal; NaN where unknown.
     encodings : dict of str to dict
-        What each modality's encoder is told beside sizes.
+        Keyword arguments of each modality's encoder besides sizes.
     """
 
     folder: Path
@@ -55,7 +56,17 @@ class Corpus:
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
-        """Return the memory-mapped windows (N, T, F) of a modality.
+        """Open the windows of a modality as a memory-mapped array.
+
+        Parameters
+        ----------
+        modality : str
+        variant : str
+
+        Returns
+        -------
+        ndarray of float32, shape (N, T, F)
+            Read-only; NaN rows for missing frames.
 
         Raises
         ------
@@ -64,7 +75,9 @@ class Corpus:
         """
         path = self.folder / modality / f"{variant}.npy"
         if not path.is_file():
-            raise ConsilienceError("these windows are missing", str(path), "run 'dvc repro window'")
+            raise ConsilienceError(
+                "the window file is missing", str(path), "run 'dvc repro window'"
+            )
         windows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
         if len(windows) != len(self.index):
             raise ConsilienceError(
@@ -75,7 +88,14 @@ class Corpus:
         return windows
 
     def members(self, fold: int, *roles: str) -> NDArray[np.int64]:
-        """Return the positions of the windows whose subject has one of the roles in a fold."""
+        """Return the positions of the windows whose subject has one of the roles in a fold.
+
+        Parameters
+        ----------
+        fold : int
+        *roles : str
+            ``"train"``, ``"validation"`` or ``"test"``.
+        """
         of_fold = self.splits.filter(pl.col("fold") == fold, pl.col("role").is_in(roles))
         chosen = self.index["subject"].is_in(of_fold["subject"].to_list())
         return np.flatnonzero(chosen.to_numpy())
@@ -91,12 +111,20 @@ class Corpus:
 
 
 def load_corpus(folder: Path) -> Corpus:
-    """Read the index, labels, splits and availability of a folder of windows.
+    """Read the labels, splits and availability of a folder of windows.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Corpus
 
     Raises
     ------
     ConsilienceError
-        If something is missing or no window has a label to learn from.
+        If a table is missing or invalid, or no window has a label.
     """
     index = read_table(folder / "index.parquet", Labels)
     splits = read_table(folder / "splits.parquet", Splits)

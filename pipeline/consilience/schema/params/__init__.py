@@ -1,1 +1,1 @@
-"""Classes of the sections of ``params.yaml``: one module each, values and checks only."""
+"""Classes of the sections of ``params.yaml``, one module each: values and checks only."""

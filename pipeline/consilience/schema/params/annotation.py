@@ -1,4 +1,4 @@
-"""Parameters of labels."""
+"""Parameters of the label consensus."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from consilience.schema.params.base import Section
 
 
 class AnnotationParams(Section):
-    """How annotations become labels."""
+    """Source and scale of the ratings, and the annotators' reaction lags."""
 
     KEY = "annotation"
 
     source: Literal["observers", "self"] = Field(
-        "observers", description="whose judgements are the labels; self: the subjects' own reports"
+        "observers", description="whose ratings are the labels; self: the subjects'"
     )
     scale: Literal["interval", "ordinal"] = Field(
-        "interval", description="of ratings of trials; ordinal: only their order counts"
+        "interval", description="of trial ratings; ordinal: use their order only"
     )
     reaction_lag_s: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
-        "auto", description="traces are moved back by it; auto: found for each annotator"
+        "auto", description="lag of continuous ratings; auto: estimate one per annotator"
     )
-    max_reaction_lag_s: float = Field(8.0, gt=0, description="lags are sought up to this")
+    max_reaction_lag_s: float = Field(8.0, gt=0, description="largest lag that is estimated")
     usual_reaction_lag_s: float = Field(
-        2.0, ge=0, description="mean of the lags where no border of trials tells it"
+        2.0, ge=0, description="mean of the lags if trial borders do not determine it"
     )

@@ -1,4 +1,4 @@
-"""The base class of a section, and the errors that an invalid one raises."""
+"""Base class of the sections of ``params.yaml``, and how a section is read and checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AnySection = TypeVar("AnySection", bound="Section")
 
 
 class Section(BaseModel):
-    """A block of ``params.yaml``; a key it does not know is an error."""
+    """A section of ``params.yaml``; an unknown key is an error."""
 
     KEY: ClassVar[str] = ""  # the section's name in params.yaml
 
@@ -26,7 +26,7 @@ class Section(BaseModel):
 
 
 def read_yaml(path: Path) -> Any:
-    """Read ``params.yaml`` as nested dicts, unchecked.
+    """Read ``params.yaml`` as nested dicts, without checks.
 
     Raises
     ------
@@ -123,6 +123,7 @@ def unstated(model: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], section: tuple[str, ...]) -> str:
+    """Return the first error in one line, with the nearest valid name of a misspelt one."""
     first = error.errors()[0]
     place = ".".join((*section, *(str(part) for part in first["loc"])))
     if first["type"] == "extra_forbidden":
@@ -136,6 +137,7 @@ def _explain(error: ValidationError, model: type[BaseModel], section: tuple[str,
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the names of the fields that are valid at a location within a model."""
     for part in location:
         field = model.model_fields.get(str(part))
         if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):

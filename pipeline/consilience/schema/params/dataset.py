@@ -10,15 +10,15 @@ from consilience.schema.params.base import Section
 
 
 class DatasetParams(Section):
-    """Which recordings to use."""
+    """The dataset, its folder, and the policy for bad recordings."""
 
     KEY = "dataset"
 
-    name: str = Field("demo", description="'consilience names' lists the known ones")
+    name: str = Field("demo", description="'consilience names' lists the datasets")
     root: str = Field("data/raw/demo", description="folder of the recordings")
     synthetic: list[str] = Field(
-        ["demo"], description="corpora to synthesize, and to score against their ground truth"
+        ["demo"], description="corpora to synthesize and to score against their ground truth"
     )
     on_problem: Literal["quarantine", "fail"] = Field(
-        "quarantine", description="or fail: stop at the first stage that finds a bad recording"
+        "quarantine", description="fail: stop at the first stage that finds a bad recording"
     )

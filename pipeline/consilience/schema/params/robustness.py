@@ -8,11 +8,11 @@ from consilience.schema.params.base import Section
 
 
 class RobustnessParams(Section):
-    """How the evaluation measures."""
+    """Resampling and calibration bins of the evaluation."""
 
     KEY = "robustness"
 
     bootstrap: int = Field(
-        2000, ge=100, description="resamples of the subjects behind every interval"
+        2000, ge=100, description="resamples of subjects per confidence interval"
     )
     calibration_bins: int = Field(15, ge=2)

@@ -10,27 +10,25 @@ from consilience.schema.params.base import Section
 
 
 class TrainingParams(Section):
-    """Budget and augmentations, the same for every method."""
+    """Training budget and augmentations, equal for all methods."""
 
     KEY = "training"
 
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     epochs: int = Field(20, ge=1)
-    patience: int = Field(
-        8, ge=1, description="epochs without improvement after which training may stop"
-    )
-    epoch_steps: int = Field(
-        2, ge=1, description="least steps of an epoch, however few windows there are"
-    )
+    patience: int = Field(8, ge=1, description="epochs without improvement before training stops")
+    epoch_steps: int = Field(2, ge=1, description="least number of steps per epoch")
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     width: int = Field(64, ge=1)
     dropout: float = Field(0.4, ge=0, lt=1)
     head: Literal["hidden", "linear"] = Field(
-        "hidden", description="linear: no hidden layer over the encodings"
+        "hidden", description="linear: no hidden layer after the encoders"
     )
     modality_dropout: float = Field(0.3, ge=0, lt=1)
-    noise: float = Field(1.0, ge=0, description="largest, in standard deviations of the features")
+    noise: float = Field(
+        1.0, ge=0, description="largest augmentation noise, in standard deviations"
+    )
     feature_dropout: float = Field(0.2, ge=0, lt=1)
     cpu_threads: int = Field(1, ge=1, description="can change the last bits of a result")

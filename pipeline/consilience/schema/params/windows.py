@@ -12,21 +12,19 @@ Delay = Annotated[float, Field(gt=0)]
 
 
 class WindowParams(Section):
-    """Windows on the session clock; ``length_s: null`` takes each trial as one window."""
+    """Layout of windows in session time; with ``length_s: null`` each trial is one window."""
 
     KEY = "windows"
 
     length_s: float | None = Field(4.0, gt=0, description="null: one window per trial")
     hop_s: float = Field(2.0, gt=0)
-    cross_trials: bool = Field(
-        False, description="true: windows lie all over a session, whatever trials they cross"
-    )
-    max_length_s: float = Field(6.0, gt=0, description="a longer trial is cut, if length_s is null")
+    cross_trials: bool = Field(False, description="true: windows may cross trial borders")
+    max_length_s: float = Field(6.0, gt=0, description="if length_s is null, longer trials are cut")
     min_coverage: float = Field(
-        0.5, gt=0, le=1, description="share of a window a sensor must cover to count as available"
+        0.5, gt=0, le=1, description="least share of a window that an available sensor covers"
     )
     desync_s: tuple[Delay, Delay, Delay, Delay, Delay] = Field(
-        (0.1, 0.25, 0.5, 1.0, 2.0), description="by which a clock is wrong at severities 1 to 5"
+        (0.1, 0.25, 0.5, 1.0, 2.0), description="clock error at severities 1 to 5"
     )
 
     @field_validator("desync_s")
@@ -42,5 +40,5 @@ class SplitParams(Section):
 
     KEY = "splits"
 
-    folds: int = Field(8, ge=2, description="every subject is in one fold's test set")
-    validation_subjects: int = Field(2, ge=1, description="of each fold, for early stopping")
+    folds: int = Field(8, ge=2, description="each subject is tested in one fold")
+    validation_subjects: int = Field(2, ge=1, description="per fold, for early stopping")
