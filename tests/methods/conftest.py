@@ -54,7 +54,7 @@ def _batch(seed: int = 1) -> Batch:
         target=target,
         affect=torch.full((WINDOWS, 2), 0.5),
         consensus=torch.rand(WINDOWS, CLASSES, generator=generator).softmax(-1),
-        judged=torch.full((WINDOWS, CLASSES), 1 / CLASSES),
+        label_estimate=torch.full((WINDOWS, CLASSES), 1 / CLASSES),
         label_reliability=torch.tensor(1.0),
         disagreement=torch.tensor(0.0),
     )

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.methods.base import Method
-from consilience.methods.coherence_transfer import CoherenceTransfer, Observed
+from consilience.methods.coherence_transfer import CoherenceTransfer, StudentOutput
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import summed_loss
-from consilience.model.modality_subsets import coalitions
+from consilience.model.modality_subsets import modality_subsets
 from consilience.model.types import Batch
 
 Build = Callable[..., Method]
@@ -25,19 +25,19 @@ Array = NDArray[np.float64]
 
 SENSORS, CLASSES = 3, 4
 CERTAIN = 40.0
-BARE = {"transfer": 0.0, "evidence": 0.0, "witness": 0.0}
+BARE = {"transfer": 0.0, "evidence": 0.0, "agreement_head": 0.0}
 SWITCHES = [
     {"transfer": 0.0},
-    {"teach": "always"},
+    {"distill": "always"},
     {"ramp": 0.0},
     {"evidence": 0.0},
-    {"witness": 0.0},
-    {"coalitions": False},
-    {"trust": "off"},
-    {"trust": "on"},
-    {"trust": "on", "robust": 0.0},
+    {"agreement_head": 0.0},
+    {"modality_subsets": False},
+    {"label_correction": "off"},
+    {"label_correction": "on"},
+    {"label_correction": "on", "gce_q": 0.0},
     {"unimodal": 0.0},
-    {**BARE, "coalitions": False, "trust": "off", "robust": 0.0, "unimodal": 0.0},
+    {**BARE, "modality_subsets": False, "label_correction": "off", "gce_q": 0.0, "unimodal": 0.0},
 ]
 
 
@@ -61,7 +61,7 @@ def doubted(batch: Batch, reliability: float = 0.5) -> Batch:
     """Return windows of whose labels the sensors think otherwise."""
     generator = torch.Generator().manual_seed(9)
     judged = (2 * torch.randn(12, CLASSES, generator=generator)).softmax(-1)
-    return batch._replace(judged=judged, label_reliability=torch.tensor(reliability))
+    return batch._replace(label_estimate=judged, label_reliability=torch.tensor(reliability))
 
 
 def loss_of(network: CoherenceTransfer, batch: Batch, progress: float = 0.5) -> float:
@@ -138,7 +138,7 @@ def test_the_teacher_is_followed_only_where_windows_have_no_label(make: Make, ba
 
 
 def test_always_means_with_all_labels_too(make: Make, labelled: Batch) -> None:
-    little, much = (make(transfer=weight, teach="always") for weight in (1, 3))
+    little, much = (make(transfer=weight, distill="always") for weight in (1, 3))
     assert little.loss(labelled, 0.5)[0] < much.loss(labelled, 0.5)[0]
     taught = little.teacher(labelled.clean, labelled.present).logits.softmax(-1)
     assert_close(little.loss(labelled, 0.5)[1], taught)
@@ -156,7 +156,7 @@ def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
 
 
 def test_encodings_pass_through_heads_that_stay_as_they_are(make: Make, batch: Batch) -> None:
-    plain, through = make(transfer=1), make(transfer=1, through_head=0.5)
+    plain, through = make(transfer=1), make(transfer=1, head_transfer=0.5)
     assert loss_of(plain, batch) < loss_of(through, batch)
     heads = gradients(plain, batch, "teacher.heads"), gradients(through, batch, "teacher.heads")
     for name, gradient in heads[0].items():
@@ -220,7 +220,7 @@ def posterior(batch: Batch, progress: float) -> Tensor:
     for window, label in enumerate(labels):
         if np.isnan(label).any():
             continue
-        judged = batch.judged[window].double().numpy()
+        judged = batch.label_estimate[window].double().numpy()
         consensus = batch.consensus[window].double().numpy()
         prior = judged ** (1 - progress) * consensus**progress
         for k in range(CLASSES):
@@ -238,7 +238,7 @@ def test_doubted_labels_are_replaced_by_bayes_posterior(
 ) -> None:
     one = doubted(batch, reliability)
     corrected = one._replace(target=posterior(one, progress))
-    trusting, credulous = make(trust=mode, robust=0), make(trust="off")
+    trusting, credulous = make(label_correction=mode, gce_q=0), make(label_correction="off")
     assert loss_of(trusting, one, progress) == pytest.approx(
         loss_of(credulous, corrected, progress), rel=1e-5
     )
@@ -250,7 +250,7 @@ def test_doubted_labels_are_replaced_by_bayes_posterior(
 def test_labels_drawn_by_lot_are_not_listened_to_and_sure_ones_always(
     make: Make, batch: Batch
 ) -> None:
-    network = make(trust="on", robust=0)
+    network = make(label_correction="on", gce_q=0)
     lot, other = (
         doubted(batch, 0.0)._replace(target=t) for t in (batch.target, batch.target.roll(1, 1))
     )
@@ -263,7 +263,9 @@ def test_labels_drawn_by_lot_are_not_listened_to_and_sure_ones_always(
 
 
 def test_automatic_trust_waits_until_labels_prove_unreliable(make: Make, batch: Batch) -> None:
-    auto, always, never = (make(trust=mode, trust_below=0.6) for mode in ("auto", "on", "off"))
+    auto, always, never = (
+        make(label_correction=mode, min_label_reliability=0.6) for mode in ("auto", "on", "off")
+    )
     low, high = doubted(batch, 0.59), doubted(batch, 0.61)
     assert loss_of(auto, low) == loss_of(always, low) != loss_of(never, low)
     assert loss_of(auto, high) == loss_of(never, high) != loss_of(always, high)
@@ -274,7 +276,7 @@ def test_doubted_labels_are_learned_by_the_loss_that_forgives(
     make: Make, batch: Batch, reliability: float
 ) -> None:
     one = doubted(batch, reliability)
-    network = make(robust=0.4, **BARE)
+    network = make(gce_q=0.4, **BARE)
     said = network.network(one.inputs, one.available)
     if reliability < 1:
         expected = summed_loss(
@@ -292,7 +294,7 @@ def test_doubted_labels_are_learned_by_the_loss_that_forgives(
 
 def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch: Batch) -> None:
     """Window 3 has no label: what it shows enters no loss of labels, however these are doubted."""
-    network = make(trust="on", **BARE)
+    network = make(label_correction="on", **BARE)
     one = doubted(batch._replace(affect=batch.affect.clone()))
     one.affect[3] = torch.nan
     other = {name: values.clone() for name, values in one.inputs.items()}
@@ -305,10 +307,10 @@ def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch
 
 
 def test_the_space_and_the_witness_do_not_push_the_encoders(make: Make, labelled: Batch) -> None:
-    for settings in ({"transfer": 0.0}, {"teach": "always"}):
+    for settings in ({"transfer": 0.0}, {"distill": "always"}):
         for part in ("encoders", "network", "teacher"):
             pushed = gradients(make(**settings), labelled, part)
-            alone = gradients(make(evidence=0, witness=0, **settings), labelled, part)
+            alone = gradients(make(evidence=0, agreement_head=0, **settings), labelled, part)
             for name, value in pushed.items():
                 assert_close(value, alone[name], msg=name)
 
@@ -319,14 +321,14 @@ def test_without_evidence_the_prototypes_learn_nothing(make: Make, labelled: Bat
         assert largest(gradients(make(), labelled, name).values()) > 0
         assert largest(gradients(make(evidence=0), labelled, name).values()) == 0
     assert largest(gradients(make(evidence=0), labelled, "space.projections").values()) > 0
-    neither = make(evidence=0, witness=0)
+    neither = make(evidence=0, agreement_head=0)
     assert largest(gradients(neither, labelled, "space").values()) == 0
 
 
 def test_without_a_witness_nobody_learns_to_be_one(make: Make, labelled: Batch) -> None:
-    assert largest(gradients(make(), labelled, "witness").values()) > 0
-    assert largest(gradients(make(witness=0), labelled, "witness").values()) == 0
-    assert loss_of(make(witness=1), labelled) > loss_of(make(witness=0), labelled)
+    assert largest(gradients(make(), labelled, "agreement_head").values()) > 0
+    assert largest(gradients(make(agreement_head=0), labelled, "agreement_head").values()) == 0
+    assert loss_of(make(agreement_head=1), labelled) > loss_of(make(agreement_head=0), labelled)
 
 
 def test_without_evidence_the_vacuity_is_the_entropy(make: Make, windows: Windows) -> None:
@@ -337,12 +339,12 @@ def test_without_evidence_the_vacuity_is_the_entropy(make: Make, windows: Window
 
 
 def test_without_a_witness_nobody_is_asked(make: Make, windows: Windows) -> None:
-    observed = make(witness=0).forward((windows(), torch.ones(12, SENSORS)))
-    assert (observed.clues[..., 0] == 0).all()
+    observed = make(agreement_head=0).forward((windows(), torch.ones(12, SENSORS)))
+    assert (observed.reliability_features[..., 0] == 0).all()
 
 
 def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batch: Batch) -> None:
-    network = make(transfer=0, evidence=0, witness=1)
+    network = make(transfer=0, evidence=0, agreement_head=1)
     network.train()
     everything = torch.ones(12, SENSORS)
     target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
@@ -354,10 +356,10 @@ def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batc
         network.loss(one, step / 100)[0].backward()
         optimizer.step()
     network.eval()
-    own = network.forward((inputs, everything)).clues[..., 0]
+    own = network.forward((inputs, everything)).reliability_features[..., 0]
     for m, name in enumerate(inputs):
         swapped = {**inputs, name: inputs[name].roll(1, 0)}
-        told = network.forward((swapped, everything)).clues[..., 0]
+        told = network.forward((swapped, everything)).reliability_features[..., 0]
         assert (told[:, m] < own[:, m]).all()
         assert told[:, m].mean() < 0 < own[:, m].mean()
 
@@ -369,14 +371,14 @@ def test_agreement_costs_no_sensor_anything(make: Make, windows: Windows) -> Non
     network, everything = make(), torch.ones(12, SENSORS)
     for chosen in (None, 2):
         say(network, [chosen] * SENSORS)
-        agreement = network.forward((windows(), everything)).clues[..., 4:6]
+        agreement = network.forward((windows(), everything)).reliability_features[..., 4:6]
         assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
 
 
 def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Windows) -> None:
     network = make()
     said = network.network(windows(), torch.ones(12, SENSORS))
-    foreseen = network.forward((windows(), torch.ones(12, SENSORS))).clues[..., 6]
+    foreseen = network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[..., 6]
     for m in range(SENSORS):
         others = torch.ones(12, SENSORS)
         others[:, m] = 0
@@ -385,18 +387,22 @@ def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Window
         expected = np.log(CLASSES * (p * q).sum(-1) + 0.01)
         np.testing.assert_allclose(foreseen[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
     alone = torch.tensor([1.0, 0, 0]).expand(12, 3)
-    assert (network.forward((windows(), alone)).clues[..., 6] == 0).all()
+    assert (network.forward((windows(), alone)).reliability_features[..., 6] == 0).all()
 
 
 def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows: Windows) -> None:
     network = make()
     say(network, [0, 1, 1])
-    own, rest = network.forward((windows(), torch.ones(12, SENSORS))).clues[0, :, 4:6].T
+    own, rest = (
+        network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[0, :, 4:6].T
+    )
     assert_close(own, torch.tensor([-1.0, -0.5, -0.5]))
     assert_close(rest, torch.tensor([0.0, -1, -1]), atol=1e-6, rtol=0)
     # Of two that contradict one another nobody can tell who is wrong.
     own, rest = (
-        network.forward((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3))).clues[0, :, 4:6].T
+        network.forward((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3)))
+        .reliability_features[0, :, 4:6]
+        .T
     )
     assert_close(own, torch.tensor([-1.0, -1, 0]))
     assert_close(rest, torch.zeros(3), atol=1e-6, rtol=0)
@@ -404,7 +410,7 @@ def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows:
 
 def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windows) -> None:
     alone = torch.tensor([0.0, 1, 0]).expand(12, SENSORS)
-    clues = make().forward((windows(), alone)).clues
+    clues = make().forward((windows(), alone)).reliability_features
     assert (clues[:, [0, 2]] == 0).all()
     assert (clues[:, 1][:, [0, 4, 5]] == 0).all()
     assert (clues[:, 1][:, [1, 2, 3]] != 0).all()
@@ -413,7 +419,9 @@ def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windo
 def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windows) -> None:
     given, everything = windows(), torch.ones(12, SENSORS)
     loud = {**given, "audio": 4 * given["audio"]}
-    before, after = (make().forward((one, everything)).clues[..., 1] for one in (given, loud))
+    before, after = (
+        make().forward((one, everything)).reliability_features[..., 1] for one in (given, loud)
+    )
     assert (after[:, 1] > before[:, 1] + 1).all()
     assert torch.equal(after[:, [0, 2]], before[:, [0, 2]])
     expected = np.log(given["audio"].double().square().mean(1).numpy() + 0.01)
@@ -426,25 +434,25 @@ def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windo
 def with_worth(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
     """Return it with temperatures of its own and sensors worth what their prior says."""
     with torch.no_grad():
-        network.calibration["worth"].zero_()
-        network.calibration["worth_prior"].copy_(torch.tensor(prior))
+        network.calibration["fusion_weight"].zero_()
+        network.calibration["fusion_weight_prior"].copy_(torch.tensor(prior))
     return network
 
 
 def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    network, somebody = make(coalitions=False), masks.any(1)
+    network, somebody = make(modality_subsets=False), masks.any(1)
     reading = network.predict((windows(), masks))
     whole = network.network(windows(), masks).logits
-    everybody = (masks[:, None] == coalitions(SENSORS)).all(-1).float()
+    everybody = (masks[:, None] == modality_subsets(SENSORS)).all(-1).float()
     temperature = (everybody @ network.calibration["log_temperature"]).exp()
     expected = (whole / temperature[:, None]).log_softmax(-1)
     always, undecided = network.calibration["sharpness"]
     entropy = torch.special.entr(expected.exp()).sum(-1) / np.log(CLASSES)
     power = (always + undecided * entropy).clamp(-2, 2).exp()[:, None]
     assert_close(reading.logits[somebody], (power * expected)[somebody], atol=1e-4, rtol=1e-4)
-    again = with_worth(make(coalitions=False), [-5.0, 0, 5]).predict((windows(), masks))
+    again = with_worth(make(modality_subsets=False), [-5.0, 0, 5]).predict((windows(), masks))
     assert_close(again.logits, reading.logits)
     free = with_worth(make(), [-5.0, 0, 5]).predict((windows(), masks))
     assert not torch.allclose(free.logits, reading.logits, atol=0.01)
@@ -454,7 +462,7 @@ def test_worthy_sensors_speak_as_without_coalitions(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
     trusting = with_worth(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
-    assert_close(trusting.logits, make(coalitions=False).predict((windows(), masks)).logits)
+    assert_close(trusting.logits, make(modality_subsets=False).predict((windows(), masks)).logits)
 
 
 def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
@@ -486,7 +494,7 @@ def test_sound_and_worth_are_two_things(make: Make, windows: Windows, masks: Ten
     before = make().predict((windows(), masks))
     network = make()
     with torch.no_grad():
-        network.calibration["sound_prior"].sub_(2)
+        network.calibration["sensor_ok_prior"].sub_(2)
     after = network.predict((windows(), masks))
     assert torch.equal(after.logits, before.logits)
     assert (after.reliability <= before.reliability).all()
@@ -500,7 +508,7 @@ def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_li
     make: Make, windows: Windows
 ) -> None:
     network = with_worth(make(), [3.0, 3, 3])
-    observed: Observed = network.forward((windows(), torch.ones(12, SENSORS)))
+    observed: StudentOutput = network.forward((windows(), torch.ones(12, SENSORS)))
     nothing = network.calibrated(observed._replace(evidence=torch.zeros_like(observed.evidence)))
     assert_close(nothing.vacuity, torch.ones(12))
     vacuity = network.calibrated(observed).vacuity
@@ -536,14 +544,14 @@ def test_soundness_is_learned_from_sensors_known_to_be_faulty_or_not(
 ) -> None:
     network, everything = make(), torch.ones(SENSORS)
     with torch.no_grad():
-        network.calibration["sound"].zero_()
+        network.calibration["sensor_ok"].zero_()
     calibrated(network, windows, torch.tensor([0.0, 1, torch.nan]), everything)
-    prior = gradient(network, "sound_prior")
+    prior = gradient(network, "sensor_ok_prior")
     assert prior[0] < 0 < prior[1]  # a step against it trusts the first and doubts the second
     assert prior[2] == 0
-    assert (gradient(network, "sound")[2] == 0).all()
+    assert (gradient(network, "sensor_ok")[2] == 0).all()
     calibrated(network, windows, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 1]))
-    assert gradient(network, "sound_prior")[1] == 0
+    assert gradient(network, "sensor_ok_prior")[1] == 0
 
 
 def test_worth_is_learned_from_the_prediction_whoever_is_said_to_be_faulty(
@@ -552,7 +560,7 @@ def test_worth_is_learned_from_the_prediction_whoever_is_said_to_be_faulty(
     network, found = make(), []
     for faulty in ([0.0, 0, 0], [0.0, 1, 1], [torch.nan] * 3):
         calibrated(network, windows, torch.tensor(faulty), torch.ones(SENSORS))
-        found.append((gradient(network, "worth"), gradient(network, "worth_prior")))
+        found.append((gradient(network, "fusion_weight"), gradient(network, "fusion_weight_prior")))
     assert largest(found[0]) > 0
     for one in found[1:]:
         assert_close(one, found[0])

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from consilience.methods.base import Method
 from consilience.methods.dkd import decoupled
 from consilience.methods.hybrid import summed_loss
-from consilience.model.trust import trusted_target
+from consilience.model.label_trust import trusted_target
 from consilience.model.types import Batch
 
 Build = Callable[..., Method]
@@ -131,7 +131,7 @@ def test_the_teacher_sees_what_was_recorded_and_not_what_was_left(
 def test_trust_is_the_plain_method_on_trusted_targets(
     build: Build, batch: Batch, name: str, plain: str, mode: str
 ) -> None:
-    trusting, other = build(name, trust=mode), build(plain)
+    trusting, other = build(name, label_trust=mode), build(plain)
     for disagreement in (0.0, 0.5):
         one = batch._replace(disagreement=torch.tensor(disagreement))
         target = trusted_target(one, 0.5, mode, 0.25)  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_tmc_adds_the_losses_of_the_combination_and_of_every_view(
     build: Build, batch: Batch, progress: float
 ) -> None:
     network = build("tmc", annealing=0.1)
-    said = network.alone(batch.inputs, batch.available)  # type: ignore[operator]
+    said = network.unimodal_output(batch.inputs, batch.available)  # type: ignore[operator]
     views = F.softplus(said.logits) * batch.available[..., None]
     annealed = min(1.0, progress / 0.1)
     expected = mean_loss(dempster(views), batch, batch.available.amax(-1), annealed)
@@ -72,7 +72,7 @@ def test_tmc_adds_the_losses_of_the_combination_and_of_every_view(
 
 def test_rcml_averages_the_losses_and_adds_the_conflict(build: Build, batch: Batch) -> None:
     network = build("rcml", annealing=0.25, gamma=0.7)
-    said = network.alone(batch.inputs, batch.available)  # type: ignore[operator]
+    said = network.unimodal_output(batch.inputs, batch.available)  # type: ignore[operator]
     views = F.softplus(said.logits) * batch.available[..., None]
     fused = average(views, batch.available)
     terms = [mean_loss(fused, batch, batch.available.amax(-1), 0.4)]
@@ -93,7 +93,7 @@ def test_vacuity_is_k_over_s_and_stays_so_under_calibration(
     build: Build, windows: Windows, masks: Tensor, name: str
 ) -> None:
     network = build(name)
-    said = network.alone(windows(), masks)  # type: ignore[operator]
+    said = network.unimodal_output(windows(), masks)  # type: ignore[operator]
     views = F.softplus(said.logits) * masks[..., None]
     fused = dempster(views) if name == "tmc" else average(views, masks)
     expected = 4 / (4 + fused.sum(-1))

@@ -32,7 +32,7 @@ def same_weights(build: Build, *names: str) -> list[Method]:
 
 
 def alone(network: Method, windows: Windows, masks: Tensor) -> np.ndarray:
-    logits: np.ndarray = network.alone(windows(), masks).logits.detach().numpy()  # type: ignore[operator]
+    logits: np.ndarray = network.unimodal_output(windows(), masks).logits.detach().numpy()  # type: ignore[operator]
     return logits
 
 

@@ -101,10 +101,10 @@ def test_mmanet_adds_its_objectives_once_it_has_begun(build: Build, batch: Batch
     deployed, teacher = network.network, network.teacher
     said = deployed(deployed.encodings(batch.inputs, batch.available), batch.available)  # type: ignore[operator, union-attr]
     taught = teacher(teacher.encodings(batch.clean, batch.present), batch.present)  # type: ignore[operator, union-attr]
-    plain = task_loss(said.reading, batch) + task_loss(taught.reading, batch)
+    plain = task_loss(said.prediction, batch) + task_loss(taught.prediction, batch)
     assert_close(network.loss(batch, 0.05)[0], plain)
-    distance = margin_distance(said.feature, taught.feature, taught.reading.logits)
-    weak = in_weak_combination(network._predicted(batch), batch.available)  # type: ignore[operator]
+    distance = margin_distance(said.feature, taught.feature, taught.prediction.logits)
+    weak = in_weak_combination(network._class_shares(batch), batch.available)  # type: ignore[operator]
     logs = network.regulariser(said.feature).log_softmax(-1)  # type: ignore[operator]
     guarded = (
         -(weak[:, None] * batch.target.nan_to_num() * logs).sum()
@@ -116,7 +116,7 @@ def test_mmanet_adds_its_objectives_once_it_has_begun(build: Build, batch: Batch
 
 def test_predictions_without_a_modality_are_counted_by_class(build: Build, batch: Batch) -> None:
     network = build("mmanet")
-    shares = network._predicted(batch)  # type: ignore[operator]
+    shares = network._class_shares(batch)  # type: ignore[operator]
     for row, hidden in zip(shares, (None, 0, 1, 2), strict=True):
         left = batch.present.clone()
         if hidden is not None:

@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.model.fusion import Heads, SummedNetwork
-from consilience.model.modality_subsets import coalitions
+from consilience.model.modality_subsets import modality_subsets
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
 SENSORS = ("eeg", "audio", "video")
@@ -40,8 +40,8 @@ def test_every_head_is_regularised_in_training_only() -> None:
 
 def test_a_coalition_says_what_the_network_says_with_its_members_only() -> None:
     model, given = network().eval(), windows()
-    masks = coalitions(len(SENSORS)).expand(WINDOWS, -1, -1)
-    together = model.of_coalitions(model(given, torch.ones(WINDOWS, 3)), masks)
+    masks = modality_subsets(len(SENSORS)).expand(WINDOWS, -1, -1)
+    together = model.subset_logits(model(given, torch.ones(WINDOWS, 3)), masks)
     for number in range(masks.shape[1]):
         assert_close(together[:, number], model(given, masks[:, number]).logits)
 
@@ -49,8 +49,8 @@ def test_a_coalition_says_what_the_network_says_with_its_members_only() -> None:
 def test_a_coalition_gains_nothing_from_a_member_that_is_not_there() -> None:
     model, given, available = network().eval(), windows(), torch.tensor([1.0, 0, 1])
     said = model(given, available.expand(WINDOWS, 3))
-    masks = (coalitions(len(SENSORS)) * available).expand(WINDOWS, -1, -1)
-    together = model.of_coalitions(said, masks)
+    masks = (modality_subsets(len(SENSORS)) * available).expand(WINDOWS, -1, -1)
+    together = model.subset_logits(said, masks)
     assert_close(together[:, 0], said.logits)
     only_missing = (masks[0].sum(-1) == 0).nonzero()[:, 0]
     assert len(only_missing) == 1

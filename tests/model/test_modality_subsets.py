@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from consilience.model.modality_subsets import belief, coalitions, mixture
+from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
 from consilience.model.uncertainty import normalised_entropy
 
 CERTAIN, WINDOWS, CLASSES = 40.0, 6, 4
@@ -38,7 +38,7 @@ def full(available: Tensor, masks: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("n", range(1, 6))
 def test_coalitions_are_all_non_empty_subsets_and_everybody_comes_first(n: int) -> None:
-    masks = coalitions(n)
+    masks = modality_subsets(n)
     found = [tuple(np.flatnonzero(row)) for row in masks.numpy()]
     assert masks.shape == (2**n - 1, n)
     assert set(found) == {c for size in range(1, n + 1) for c in combinations(range(n), size)}
@@ -51,8 +51,8 @@ def test_belief_is_that_of_independent_sensors_and_goes_to_possible_coalitions_o
     seed: int, n: int
 ) -> None:
     odds, available = sensors(seed, n, spread=2.0)
-    masks = coalitions(n)
-    found = belief(odds, available, masks).exp().double().numpy()
+    masks = modality_subsets(n)
+    found = subset_log_weights(odds, available, masks).exp().double().numpy()
     right = 1 / (1 + np.exp(-odds.double().numpy()))
     for window, has in enumerate(available.numpy() > 0):
         expected = np.zeros(len(masks))
@@ -68,7 +68,7 @@ def test_belief_is_that_of_independent_sensors_and_goes_to_possible_coalitions_o
 
 @given(seeds, sizes, st.sampled_from([0.1, 8.0, 100.0]))
 def test_belief_is_normalised_however_sure_it_is(seed: int, n: int, spread: float) -> None:
-    log_belief = belief(*sensors(seed, n, spread), coalitions(n))
+    log_belief = subset_log_weights(*sensors(seed, n, spread), modality_subsets(n))
     assert not log_belief.isnan().any()
     assert_close(log_belief.logsumexp(-1), torch.zeros(WINDOWS), atol=1e-5, rtol=0)
 
@@ -76,9 +76,9 @@ def test_belief_is_normalised_however_sure_it_is(seed: int, n: int, spread: floa
 @given(seeds, st.permutations(range(3)))
 def test_belief_follows_a_permutation_of_the_sensors(seed: int, order: list[int]) -> None:
     odds, available = sensors(seed, 3)
-    masks = coalitions(3)
-    before = belief(odds, available, masks)
-    after = belief(odds[:, order], available[:, order], masks)
+    masks = modality_subsets(3)
+    before = subset_log_weights(odds, available, masks)
+    after = subset_log_weights(odds[:, order], available[:, order], masks)
     same = [int((masks == row).all(1).nonzero()) for row in masks[:, order]]
     somebody = available.any(1)
     assert_close(after[somebody][:, same], before[somebody])
@@ -88,26 +88,29 @@ def test_belief_follows_a_permutation_of_the_sensors(seed: int, order: list[int]
 def test_the_odds_of_a_sensor_that_is_not_there_count_for_nothing(seed: int, n: int) -> None:
     odds, available = sensors(seed, n)
     other = torch.where(available > 0, odds, -odds + 3)
-    assert_close(belief(odds, available, coalitions(n)), belief(other, available, coalitions(n)))
+    assert_close(
+        subset_log_weights(odds, available, modality_subsets(n)),
+        subset_log_weights(other, available, modality_subsets(n)),
+    )
 
 
 @given(seeds, sizes)
 def test_certain_sensors_all_speak_together(seed: int, n: int) -> None:
     _, available = sensors(seed, n)
-    masks = coalitions(n)
-    found = belief(torch.full((WINDOWS, n), CERTAIN), available, masks).exp()
+    masks = modality_subsets(n)
+    found = subset_log_weights(torch.full((WINDOWS, n), CERTAIN), available, masks).exp()
     somebody = available.any(1)
     assert_close(found[somebody], full(available, masks)[somebody])
 
 
 def test_a_sensor_known_wrong_is_left_aside_unless_it_is_the_only_one() -> None:
-    masks, wrong = coalitions(3), torch.tensor([[1.0, -CERTAIN, 0.5]])
-    found = belief(wrong, torch.ones(1, 3), masks).exp()
+    masks, wrong = modality_subsets(3), torch.tensor([[1.0, -CERTAIN, 0.5]])
+    found = subset_log_weights(wrong, torch.ones(1, 3), masks).exp()
     assert_close((found @ masks)[0, 1], torch.tensor(0.0), atol=1e-6, rtol=0)
     # The others are believed as if it were not there.
-    without = belief(wrong, torch.tensor([[1.0, 0, 1]]), masks).exp()
+    without = subset_log_weights(wrong, torch.tensor([[1.0, 0, 1]]), masks).exp()
     assert_close(found, without, atol=1e-6, rtol=0)
-    alone = belief(wrong, torch.tensor([[0.0, 1, 0]]), masks).exp()
+    alone = subset_log_weights(wrong, torch.tensor([[0.0, 1, 0]]), masks).exp()
     assert_close(alone @ masks, torch.tensor([[0.0, 1, 0]]))
 
 
@@ -116,8 +119,8 @@ def test_the_mixture_is_a_distribution_no_surer_than_its_surest_coalition(
     seed: int, n: int
 ) -> None:
     odds, available = sensors(seed, n, spread=2.0)
-    masks, logits = coalitions(n), said(seed, n)
-    log_belief = belief(odds, available, masks)
+    masks, logits = modality_subsets(n), said(seed, n)
+    log_belief = subset_log_weights(odds, available, masks)
     mixed, each = mixture(log_belief, logits).exp(), logits.softmax(-1)
     assert_close(mixed.sum(-1), torch.ones(WINDOWS))
     possible = log_belief > -torch.inf
@@ -130,7 +133,7 @@ def test_the_mixture_is_a_distribution_no_surer_than_its_surest_coalition(
 def test_two_that_contradict_one_another_stay_two_hypotheses() -> None:
     first, second = torch.tensor([8.0, 0, 0]), torch.tensor([0.0, 8, 0])
     together = torch.tensor([0.0, 0, 8])  # something in between
-    even = belief(torch.full((1, 2), -3.0), torch.ones(1, 2), coalitions(2))
+    even = subset_log_weights(torch.full((1, 2), -3.0), torch.ones(1, 2), modality_subsets(2))
     mixed = mixture(even, torch.stack([together, first, second])[None]).exp()[0]
     assert_close(mixed[0], mixed[1])
     assert mixed[2] < 0.05 < 0.4 < mixed[0]
@@ -141,7 +144,7 @@ def test_where_nothing_is_available_all_stays_finite(n: int) -> None:
     odds = torch.randn(WINDOWS, n, requires_grad=True)
     logits = said(n, n).requires_grad_()
     available = torch.zeros(WINDOWS, n)
-    mixed = mixture(belief(odds, available, coalitions(n)), logits)
+    mixed = mixture(subset_log_weights(odds, available, modality_subsets(n)), logits)
     assert_close(mixed, logits[:, 0].log_softmax(-1))
     mixed[:, 0].sum().backward()
     for leaf in (odds, logits):

@@ -189,10 +189,10 @@ def test_calibration_moves_its_own_parameters_and_no_weight(corpus: Corpus) -> N
         for name in (
             "log_temperature",
             "sharpness",
-            "worth",
-            "worth_prior",
-            "sound",
-            "sound_prior",
+            "fusion_weight",
+            "fusion_weight_prior",
+            "sensor_ok",
+            "sensor_ok_prior",
         )
     }
     for name, value in after.items():
@@ -272,7 +272,7 @@ def test_a_spoilt_sensor_is_given_less_worth(corpus: Corpus, sensor: str) -> Non
         both = (portion.available.sum(-1) > 1).float()[..., None]
         with torch.no_grad():
             observed = stack("forward", (portion.inputs, portion.available))
-            odds = stack("_odds", observed, "worth")
+            odds = stack("_log_odds", observed, "fusion_weight")
             sound = stack("calibrated", observed).reliability
         return (odds * both).sum(1) / both.sum(1), (sound * both).sum(1) / both.sum(1)
 

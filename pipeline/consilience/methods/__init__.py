@@ -1,1 +1,1 @@
-"""One file per method under comparison."""
+"""Fusion methods, one file each; `base` defines what a method must provide."""

@@ -1,4 +1,4 @@
-"""What a method of fusing modalities must offer, and the shapes it speaks in.
+"""Base class of the methods that fuse modalities.
 
 Shapes: B windows, M modalities in the corpus's order, K classes, A affect targets
 (valence, arousal).
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from consilience.model.fusion import Heads
 from consilience.model.losses import cross_entropy, gaussian_nll
-from consilience.model.types import Batch, Prediction
+from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import normalised_entropy
 from consilience.schema.params.plugins import MethodParams
 
@@ -22,15 +22,15 @@ AFFECT = ("valence", "arousal")
 
 
 class Method(nn.Module):
-    """One way of fusing modalities.
+    """A network that fuses modalities.
 
-    A subclass gives `Params`, `forward`, where it needs them `loss`, `calibrated` and parameters of
-    its own in `calibration`. It must ignore what it is given of a modality that is not available.
+    A subclass defines `Params` and `forward`, and where needed `loss`, `calibrated` and further
+    parameters in `calibration`. It must ignore the input of modalities that are not available.
 
-    A window is read in two steps. `forward` is the trained network; `calibrated` makes the
-    reading of what was observed, and is all that `calibration` has a part in. Once the network is
-    trained, the parameters of `calibration`, and no others, are fitted on corrupted windows of the
-    validation subjects.
+    A prediction takes two steps. `forward` is the trained network; `calibrated` turns its output
+    into a `Prediction` and is the only place where `calibration` is used. After the training the
+    parameters in `calibration`, and no others, are fitted on corrupted windows of the validation
+    subjects.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Method(nn.Module):
     """
 
     Params: ClassVar[type[MethodParams]] = MethodParams
-    cross_fitted: ClassVar[bool] = False  # whether it asks for `Batch.judged`
+    cross_fitted: ClassVar[bool] = False  # True: the training computes `Batch.label_estimate`
 
     def __init__(
         self,
@@ -64,88 +64,110 @@ class Method(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.calibration = nn.ParameterDict({"log_temperature": nn.Parameter(torch.zeros(()))})
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Any:
-        """Return what `calibrated` needs of (inputs, available), shaped as in `Batch`.
-
-        The default `calibrated` wants a `Prediction` before calibration, whose vacuity is NaN for a
-        method that has none of its own: see `plain_prediction`.
-        """
-        raise NotImplementedError
-
-    def calibrated(self, observed: Any) -> Prediction:
-        """Return the calibrated reading: here, all logits divided by one temperature.
-
-        Guo et al. 2017, "On calibration of modern neural networks". A vacuity of NaN becomes
-        the entropy of the prediction, ``H(p) / ln K``.
-        """
-        logits = observed.logits * torch.exp(-self.calibration["log_temperature"])
-        entropy = normalised_entropy(logits.softmax(-1))
-        vacuity = torch.where(observed.vacuity.isfinite(), observed.vacuity, entropy)
-        return observed._replace(logits=logits, vacuity=vacuity)
-
-    def calibration_loss(self, seen: tuple[Any, Tensor, Tensor]) -> Tensor:
-        """Return what calibration makes small, per window: here, the cross-entropy.
+    def forward(self, windows: Windows) -> Any:
+        """Compute the uncalibrated output.
 
         Parameters
         ----------
-        seen : tuple
-            What `forward` returned; the target (B, K); and the faults (B, M) of the modalities: 1
-            where a modality is badly corrupted or shows somebody else, 0 where it is as it was
-            recorded, NaN in between.
+        windows : tuple
+            Inputs by modality and their availability (B, M), as in `Batch`.
+
+        Returns
+        -------
+        tuple of Tensor
+            Input of `calibrated`; the first axis of every tensor is B. The default `calibrated`
+            requires a `Prediction`, with a vacuity of NaN if the method does not estimate it:
+            see `plain_prediction`.
+        """
+        raise NotImplementedError
+
+    def calibrated(self, output: Any) -> Prediction:
+        """Compute the calibrated prediction: by default, all logits divided by one temperature.
+
+        Guo et al. 2017, "On calibration of modern neural networks" (arXiv 1706.04599). A vacuity
+        of NaN is replaced by the normalised entropy of the prediction, ``H(p) / ln K``.
+
+        Parameters
+        ----------
+        output : tuple of Tensor
+            As `forward` returns it.
+        """
+        # The logarithm keeps the temperature positive without a constraint on the optimiser.
+        logits = output.logits * torch.exp(-self.calibration["log_temperature"])
+        entropy = normalised_entropy(logits.softmax(-1))
+        vacuity = torch.where(output.vacuity.isfinite(), output.vacuity, entropy)
+        return output._replace(logits=logits, vacuity=vacuity)
+
+    def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
+        """Compute the loss that the calibration minimises: by default, the cross-entropy.
+
+        Parameters
+        ----------
+        examples : tuple
+            Output of `forward`; targets (B, K); faults (B, M): 1 where a modality is badly
+            corrupted or swapped with another subject's, 0 where it is as recorded, NaN in between.
 
         Returns
         -------
         Tensor, shape (B,)
         """
-        observed, target, _ = seen
-        return -(target * self.calibrated(observed).logits.log_softmax(-1)).sum(-1)
+        output, target, _ = examples
+        return -(target * self.calibrated(output).logits.log_softmax(-1)).sum(-1)
 
-    def predict(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
-        """Read windows from (inputs, available), shaped as in `Batch`."""
-        return self.calibrated(self.forward(given))
+    def predict(self, windows: Windows) -> Prediction:
+        """Compute calibrated predictions; see `forward` for the parameter."""
+        return self.calibrated(self.forward(windows))
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch and opinions (B, K) on its labels.
+        """Compute the training loss of a batch and predictions for its windows.
 
         Parameters
         ----------
         batch : Batch
         progress : float
-            Share of the training behind us, 0 to 1.
+            Share of the training completed, 0 to 1.
 
         Returns
         -------
         loss : Tensor, scalar
-        opinion : Tensor, shape (B, K)
-            Probabilities, detached, that enter the moving consensus.
+        probability : Tensor, shape (B, K)
+            Detached; enters the moving average `Batch.consensus`.
         """
-        reading = self.forward((batch.inputs, batch.available))
-        return task_loss(reading, batch), reading.logits.detach().softmax(-1)
+        prediction = self.forward((batch.inputs, batch.available))
+        return task_loss(prediction, batch), prediction.logits.detach().softmax(-1)
 
     def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return what `loss` does, for a training in which some windows have no label."""
+        """Compute `loss` in a training in which some windows are unlabelled."""
         return self.loss(batch, progress)
 
 
-def task_loss(reading: Prediction, batch: Batch) -> Tensor:
-    """Return the cross-entropy plus the affect's negative log likelihood of a reading."""
-    affect = gaussian_nll(reading.affect_mean, reading.affect_log_variance, batch.affect)
-    return cross_entropy(reading.logits, batch.target) + affect
+def task_loss(prediction: Prediction, batch: Batch) -> Tensor:
+    """Compute the cross-entropy of the classes plus the negative log likelihood of the affect."""
+    affect = gaussian_nll(prediction.affect_mean, prediction.affect_log_variance, batch.affect)
+    return cross_entropy(prediction.logits, batch.target) + affect
 
 
 def plain_prediction(
-    logits: Tensor, affect: tuple[Tensor, Tensor], available: Tensor, **more: Tensor
+    logits: Tensor, affect: tuple[Tensor, Tensor], available: Tensor, **estimates: Tensor
 ) -> Prediction:
-    """Return a reading of windows, undecided among the classes where nothing is available.
+    """Return a prediction with NaN for what the method does not estimate.
 
-    What a method does not tell stays NaN.
+    Parameters
+    ----------
+    logits : Tensor, shape (B, K)
+        Set to 0, a uniform distribution, where no modality is available.
+    affect : tuple of Tensor, shape (B, A)
+        Mean and log variance.
+    available : Tensor, shape (B, M)
+    **estimates : Tensor
+        Any of `vacuity`, `reliability` and `coherence`.
     """
-    some = available.amax(-1, keepdim=True) > 0
+    has_input = available.amax(-1, keepdim=True) > 0
     unknown = torch.full_like(available, torch.nan)
-    told = {
+    fields = {
         "vacuity": unknown[:, 0],
         "reliability": unknown,
         "coherence": unknown[:, 0],
-        **more,
+        **estimates,
     }
-    return Prediction(torch.where(some, logits, 0.0), *affect, **told)
+    return Prediction(torch.where(has_input, logits, 0.0), *affect, **fields)

@@ -1,4 +1,4 @@
-"""Co-teaching: two hybrids, each learning from the windows that the other finds easy.
+"""Co-teaching: two hybrids, each trained on the windows of least loss under the other.
 
 Han et al. 2018, "Co-teaching: robust training of deep neural networks with extremely noisy
 labels" (arXiv 1804.06872), algorithm 1: of every batch, each network passes the share
@@ -17,13 +17,13 @@ from consilience.methods.base import Method, plain_prediction
 from consilience.methods.hybrid import agreement, summed_loss
 from consilience.methods.late_fusion import mix_gaussians
 from consilience.methods.params.co_teaching import Params as CoTeachingParams
-from consilience.model.fusion import Opinions, SummedNetwork
-from consilience.model.types import Batch, Prediction
+from consilience.model.fusion import SummedNetwork, SummedOutput
+from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import EPSILON
 
 
 class CoTeaching(Method):
-    """Two networks of equal form and different initial weights; they are read together."""
+    """Two networks of equal architecture and different initial weights, averaged."""
 
     Params = CoTeachingParams
 
@@ -34,31 +34,34 @@ class CoTeaching(Method):
         )
         self.networks = nn.ModuleList([first, redrawn(first)])
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
-        """Return the reading of the networks' mean probability."""
-        inputs, available = given
-        return _together([network(inputs, available) for network in self.networks], available)
+    def forward(self, windows: Windows) -> Prediction:
+        """Compute the prediction of the networks' mean probability."""
+        inputs, available = windows
+        return _averaged([network(inputs, available) for network in self.networks], available)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the sum of the networks' losses, each on its peer's choice of windows."""
+        """Compute the sum of the networks' losses, each on the windows its peer selected."""
         params = self.params
-        said = [network(batch.inputs, batch.available) for network in self.networks]
+        outputs = [network(batch.inputs, batch.available) for network in self.networks]
+        # Networks fit clean labels first: keep all windows at the start, fewer later.
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         kept = 1 - ramp * params.forget
-        easy = [
-            easiest(window_losses(own, batch, params.unimodal).detach(), batch.target, kept)
-            for own in said
+        selected = [
+            easiest(window_losses(output, batch, params.unimodal).detach(), batch.target, kept)
+            for output in outputs
         ]
         loss = torch.zeros((), device=batch.target.device)
-        for own, chosen in zip(said, reversed(easy), strict=True):
-            target = torch.where(chosen[:, None], batch.target, torch.nan)
-            loss = loss + summed_loss(own, batch.available, target, batch.affect, params.unimodal)
-        opinion = _together(said, batch.available).logits.detach().softmax(-1)
-        return loss, opinion
+        for output, peer_selected in zip(outputs, reversed(selected), strict=True):
+            target = torch.where(peer_selected[:, None], batch.target, torch.nan)
+            loss = loss + summed_loss(
+                output, batch.available, target, batch.affect, params.unimodal
+            )
+        probability = _averaged(outputs, batch.available).logits.detach().softmax(-1)
+        return loss, probability
 
 
 def redrawn(network: SummedNetwork) -> SummedNetwork:
-    """Return a copy whose weights are drawn anew with each tensor's own mean and spread."""
+    """Return a copy whose weights are redrawn with each tensor's own mean and spread."""
     other = copy.deepcopy(network)
     with torch.no_grad():
         for weight in other.parameters():
@@ -67,21 +70,27 @@ def redrawn(network: SummedNetwork) -> SummedNetwork:
     return other
 
 
-def window_losses(said: Opinions, batch: Batch, unimodal: float) -> Tensor:
-    """Return the classification loss (B,) of each window, NaN without a label."""
-    fused = -(batch.target * said.logits.log_softmax(-1)).sum(-1)
-    alone = -(batch.target[:, None] * said.unimodal.log_softmax(-1)).sum(-1)
+def window_losses(output: SummedOutput, batch: Batch, unimodal: float) -> Tensor:
+    """Compute the classification loss of each window.
+
+    Returns
+    -------
+    Tensor, shape (B,)
+        NaN for unlabelled windows.
+    """
+    fused = -(batch.target * output.logits.log_softmax(-1)).sum(-1)
+    alone = -(batch.target[:, None] * output.unimodal.log_softmax(-1)).sum(-1)
     return fused + unimodal * (batch.available * alone).sum(-1)
 
 
 def easiest(loss: Tensor, target: Tensor, share: float) -> Tensor:
-    """Return which of the labelled windows are among the share of least loss.
+    """Select the share of the labelled windows with the least loss.
 
     Parameters
     ----------
     loss : Tensor, shape (B,)
     target : Tensor, shape (B, K)
-        NaN rows have no label.
+        NaN rows are unlabelled.
     share : float
 
     Returns
@@ -89,16 +98,19 @@ def easiest(loss: Tensor, target: Tensor, share: float) -> Tensor:
     Tensor of bool, shape (B,)
     """
     labelled = target.isfinite().all(-1)
+    # Ranks instead of a quantile: their shapes are fixed, as vmap requires. Stable: ties go to
+    # the first window whatever the device.
     order = torch.where(labelled, loss, torch.inf).argsort(dim=-1, stable=True)
     rank = order.argsort(-1)
     return labelled & (rank < share * labelled.sum())
 
 
-def _together(said: list[Opinions], available: Tensor) -> Prediction:
-    fused = torch.stack([own.logits.softmax(-1) for own in said]).mean(0)
-    alone = torch.stack([own.unimodal.softmax(-1) for own in said]).mean(0)
-    mean = torch.stack([own.affect[0] for own in said], 1)
-    log_variance = torch.stack([own.affect[1] for own in said], 1)
+def _averaged(outputs: list[SummedOutput], available: Tensor) -> Prediction:
+    """Return the mean of the networks' probabilities and the mixture of their affect."""
+    fused = torch.stack([output.logits.softmax(-1) for output in outputs]).mean(0)
+    alone = torch.stack([output.unimodal.softmax(-1) for output in outputs]).mean(0)
+    mean = torch.stack([output.affect[0] for output in outputs], 1)
+    log_variance = torch.stack([output.affect[1] for output in outputs], 1)
     affect = mix_gaussians(mean, log_variance, torch.ones_like(mean[..., 0]))
     return plain_prediction(
         torch.log(fused + EPSILON), affect, available, **agreement(alone, available)

@@ -1,14 +1,18 @@
-"""Coherence-guided transfer: a clean, full-input teacher, a masked student, and whom to believe.
+"""Coherence transfer: teacher, masked student, and a mixture over the modality subsets.
 
 After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 2507.13092; no code
-is published and the formulas here are this project's own. Student and teacher are hybrids of
-unimodal logits and a joint head with encoders of their own. The teacher always sees everything
-that was recorded, clean; the student sees masked, corrupted windows and learns from the labels
-and, where labels are scarce, from the teacher's predictions. Labels that the sensors contradict
-too often are corrected by what the sensors think. All modalities share one latent space: class
-prototypes in it give evidence and vacuity, and a witness learns, from windows put together of two
-people's, which sensor contradicts the others. What sensors are worth decides the mixture of the
-coalitions they can form.
+is published and the formulas here are this project's own.
+
+- **Student and teacher** are hybrids of unimodal logits and a joint head, with separate encoders.
+  The teacher gets all recorded modalities, clean. The student gets masked, corrupted windows and
+  is trained on the labels and, where labels are scarce, on the teacher's predictions.
+- **Label correction**: labels that the modalities contradict too often are replaced by a
+  posterior (`_target`).
+- **Shared space**: one latent space for all modalities. Class prototypes in it give evidence and
+  vacuity; the agreement head is trained on swapped windows to detect the modality that
+  contradicts the others.
+- **Subset mixture**: features of each modality's reliability decide the weights of the mixture
+  over all modality subsets (`consilience.model.modality_subsets`).
 """
 
 from __future__ import annotations
@@ -23,12 +27,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import Method, plain_prediction
 from consilience.methods.gce import generalised_cross_entropy
-from consilience.methods.hybrid import Classify, summed_loss
+from consilience.methods.hybrid import ClassLoss, summed_loss
+from consilience.methods.kd import TEACHER_UNIMODAL
 from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
-from consilience.model.fusion import Opinions, SummedNetwork
+from consilience.model.fusion import SummedNetwork, SummedOutput
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
-from consilience.model.modality_subsets import belief, coalitions, mixture
-from consilience.model.types import Batch, Prediction
+from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
+from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
     jensen_shannon,
     normalised_entropy,
@@ -36,11 +41,14 @@ from consilience.model.uncertainty import (
     vacuity,
 )
 
-CLUES = 7  # to what a sensor is worth
-CERTAIN = 30.0  # log odds
-SHRINKAGE = 1e-3  # of the weights of clues
-LEAST_LIKELY = 0.01  # of what a sensor shows, given the others; keeps the logarithm finite
-SHARPEST = 2.0  # log of the power to which a prediction can be raised, either way
+N_FEATURES = 7  # reliability features of each modality; see `CoherenceTransfer._features`
+CERTAIN = 30.0  # log odds that make a modality valid up to rounding
+PRIOR_LOG_ODDS = 3.0  # before calibration: a modality is valid with a probability of .95
+SHRINKAGE = 1e-3  # L2 penalty on the calibration's weights
+LEAST_LIKELY = 0.01  # floor of a modality's likelihood under the others; keeps its log finite
+MAX_LOG_POWER = 2.0  # limit of the log of the power that a prediction is raised to
+UNIMODAL_TRANSFER = 0.5  # share of each unimodal head in the distillation
+EVIDENCE_KL = 0.1  # weight of the prototypes' KL term at the end of the training
 
 
 class SharedSpace(nn.Module):
@@ -52,27 +60,41 @@ class SharedSpace(nn.Module):
             [nn.Linear(width, width, bias=False) for _ in range(n_modalities)]
         )
         self.prototypes = nn.Parameter(torch.randn(n_classes, width))
+        # Start at little evidence for a random vector: softplus(-2) = 0.13.
         self.scale = nn.Parameter(torch.full((n_modalities,), 5.0))
         self.bias = nn.Parameter(torch.full((n_modalities,), -2.0))
 
     def forward(self, encodings: Tensor) -> Tensor:
-        """Return unit vectors (B, M, W) of encodings (B, M, W)."""
+        """Project encodings (B, M, W) to unit vectors (B, M, W)."""
         projected = [p(encodings[:, index]) for index, p in enumerate(self.projections)]
+        # eps: the encoding of a missing modality is 0 and has no direction.
         return F.normalize(torch.stack(projected, 1), dim=-1, eps=1e-6)
 
     def evidence(self, latent: Tensor, available: Tensor) -> Tensor:
-        """Return evidence (B, M, K) from the similarity to the prototypes, 0 for the missing."""
+        """Compute evidence from the cosine similarity to the prototypes.
+
+        Parameters
+        ----------
+        latent : Tensor, shape (B, M, W)
+            Unit vectors.
+        available : Tensor, shape (B, M)
+
+        Returns
+        -------
+        Tensor, shape (B, M, K)
+            0 where not available.
+        """
         similarity = latent @ F.normalize(self.prototypes, dim=-1).T
         evidence = F.softplus(self.scale[:, None] * similarity + self.bias[:, None])
         return evidence * available[..., None]
 
 
-class Witness(nn.Module):
-    """Judges from the shared space and the predictions whether a sensor fits the others."""
+class AgreementHead(nn.Module):
+    """Classify whether a modality shows the same window as the other modalities."""
 
     def __init__(self, n_modalities: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.judges = nn.ModuleList(
+        self.classifiers = nn.ModuleList(
             [
                 nn.Sequential(
                     nn.Dropout(dropout), nn.Linear(width + 2, 32), nn.GELU(), nn.Linear(32, 1)
@@ -84,15 +106,22 @@ class Witness(nn.Module):
     def forward(
         self, latent: Tensor, probability: Tensor, others: tuple[Tensor, Tensor], available: Tensor
     ) -> Tensor:
-        """Return log odds (B, M) that each sensor shows what the others show.
+        """Compute the log odds that each modality agrees with the others.
 
         Parameters
         ----------
-        latent, probability : Tensor, shape (B, M, W) and (B, M, K)
-            Of the sensors judged.
+        latent : Tensor, shape (B, M, W)
+            Of the modalities to classify.
+        probability : Tensor, shape (B, M, K)
+            Their unimodal predictions.
         others : tuple of Tensor
-            The same of the sensors they are held against; may be another window's.
+            `latent` and `probability` of the modalities to compare with; in training they may be
+            those of another window.
         available : Tensor, shape (B, M)
+
+        Returns
+        -------
+        Tensor, shape (B, M)
         """
         n = available.shape[-1]
         weight = available[:, None, :] * (1 - torch.eye(n, device=available.device))
@@ -100,31 +129,45 @@ class Witness(nn.Module):
         mean = (weight @ others[1]) / weight.sum(-1, keepdim=True).clamp(min=1)
         agreement = 1 - jensen_shannon(probability, mean)
         product = latent * centre
-        told = torch.cat(
+        features = torch.cat(
             [
+                # Entries of a product of unit vectors are of order 1 / W: scale them to 1 / sqrt W.
                 product * product.shape[-1] ** 0.5,
                 product.sum(-1, keepdim=True),
                 agreement[..., None],
             ],
             -1,
         )
-        odds = [judge(told[:, index])[:, 0] for index, judge in enumerate(self.judges)]
-        return torch.stack(odds, 1)
+        log_odds = [
+            classifier(features[:, index])[:, 0]
+            for index, classifier in enumerate(self.classifiers)
+        ]
+        return torch.stack(log_odds, 1)
 
 
-class Observed(NamedTuple):
-    """What is known of windows before it is decided whom to believe."""
+class StudentOutput(NamedTuple):
+    """Output of the student before calibration.
 
-    logits: Tensor  # (B, S, K), of every coalition
-    clues: Tensor  # (B, M, C)
-    evidence: Tensor  # (B, M, K)
-    affect_mean: Tensor  # (B, A)
+    Attributes
+    ----------
+    logits : Tensor, shape (B, S, K)
+        Of every modality subset.
+    reliability_features : Tensor, shape (B, M, N_FEATURES)
+    evidence : Tensor, shape (B, M, K)
+    affect_mean, affect_log_variance : Tensor, shape (B, A)
+    available : Tensor, shape (B, M)
+    """
+
+    logits: Tensor
+    reliability_features: Tensor
+    evidence: Tensor
+    affect_mean: Tensor
     affect_log_variance: Tensor
-    available: Tensor  # (B, M)
+    available: Tensor
 
 
 class CoherenceTransfer(Method):
-    """The student, its teacher, the shared space and the witness."""
+    """The student, its teacher, the shared space and the agreement head."""
 
     Params = CoherenceTransferParams
     cross_fitted = True
@@ -136,262 +179,325 @@ class CoherenceTransfer(Method):
             dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
         self.space = SharedSpace(n_modalities, self.n_classes, self.width)
-        self.witness = Witness(n_modalities, self.width, self.dropout)
+        self.agreement_head = AgreementHead(n_modalities, self.width, self.dropout)
         if params.transfer:
             self.teacher = copy.deepcopy(self.network)
-        masks = coalitions(n_modalities)
-        self._masks = (masks,)
+        masks = modality_subsets(n_modalities)
+        self._masks = (masks,)  # in a tuple: neither a parameter nor a buffer to stack per run
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
         self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
-        for belief_of in ("worth", "sound"):
-            self.calibration[belief_of] = nn.Parameter(torch.zeros(n_modalities, CLUES))
-            self.calibration[f"{belief_of}_prior"] = nn.Parameter(torch.full((n_modalities,), 3.0))
+        for name in ("fusion_weight", "sensor_ok"):
+            self.calibration[name] = nn.Parameter(torch.zeros(n_modalities, N_FEATURES))
+            prior = torch.full((n_modalities,), PRIOR_LOG_ODDS)
+            self.calibration[f"{name}_prior"] = nn.Parameter(prior)
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Observed:
-        """Return the opinions of all coalitions and clues to what each sensor is worth."""
-        inputs, available = given
-        said = self.network(inputs, available)
+    def forward(self, windows: Windows) -> StudentOutput:
+        """Compute the logits of all modality subsets and the reliability features."""
+        inputs, available = windows
+        output = self.network(inputs, available)
         masks = self._masks[0].to(available.device)
-        probability = said.unimodal.softmax(-1)
-        latent = self.space(said.encodings)
-        evidence = self.space.evidence(latent, available)
-        several = (available.sum(-1, keepdim=True) > 1).to(available.dtype)
-        odds = torch.zeros_like(available)
-        if self.params.witness:
-            odds = self.witness(latent, probability, (latent, probability), available) * several
-        shown = [
-            torch.where(has > 0, inputs[name].flatten(1).square().mean(1), 0.0)
-            for has, name in zip(available.T, self.encoders, strict=True)
-        ]
-        strange = torch.log(torch.stack(shown, 1) + 0.01)
-        pairs = pairwise_coherence(probability)
-        own, rest = _agreement(pairs, available)
-        clues = torch.stack(
-            [
-                odds,
-                strange,
-                strange.square(),
-                normalised_entropy(probability),
-                (own - 1) * several,
-                (rest - 1) * several,
-                self._foreseen(said, probability, available) * several,
-            ],
-            -1,
-        )
-        clues = clues * available[..., None]
-        return Observed(
-            self.network.of_coalitions(said, masks * available[:, None]),
-            clues,
-            evidence,
-            said.affect[0],
-            said.affect[1],
+        latent = self.space(output.encodings)
+        return StudentOutput(
+            self.network.subset_logits(output, masks * available[:, None]),
+            self._features(inputs, available, output, latent),
+            self.space.evidence(latent, available),
+            output.affect[0],
+            output.affect[1],
             available,
         )
 
-    def _foreseen(self, said: Opinions, probability: Tensor, available: Tensor) -> Tensor:
-        """Return ``log K sum_k p_m(k) q_m(k)`` (B, M): how well the others foresee each sensor.
+    def _features(
+        self,
+        inputs: dict[str, Tensor],
+        available: Tensor,
+        output: SummedOutput,
+        latent: Tensor,
+    ) -> Tensor:
+        """Compute the reliability features (B, M, N_FEATURES) of each modality.
 
-        With ``q_m`` the prediction of all other sensors together and even classes, it is the log
-        likelihood ratio of "it shows the class the others show" and "it shows any".
+        In this order: log odds of the agreement head; log energy of the input and its square;
+        entropy of the unimodal prediction; mean agreement with the other modalities; mean
+        agreement of the others among themselves; log likelihood under the others. The first and
+        the last three compare modalities and are 0 with a single one.
+        """
+        probability = output.unimodal.softmax(-1)
+        several = (available.sum(-1, keepdim=True) > 1).to(available.dtype)
+        log_odds = torch.zeros_like(available)
+        if self.params.agreement_head:
+            others = (latent, probability)
+            log_odds = self.agreement_head(latent, probability, others, available) * several
+        energy = _log_input_energy(inputs, available, list(self.encoders))
+        with_others, among_others = _mean_agreement(pairwise_coherence(probability), available)
+        features = torch.stack(
+            [
+                log_odds,
+                energy,
+                energy.square(),  # both silence and noise are unreliable
+                normalised_entropy(probability),
+                # Less 1, so that full agreement adds nothing to the prior.
+                (with_others - 1) * several,
+                (among_others - 1) * several,
+                self._log_likelihood(output, probability, available) * several,
+            ],
+            -1,
+        )
+        return features * available[..., None]
+
+    def _log_likelihood(
+        self, output: SummedOutput, probability: Tensor, available: Tensor
+    ) -> Tensor:
+        """Compute ``log K sum_k p_m(k) q_m(k)`` (B, M): each modality's likelihood under the rest.
+
+        With ``q_m`` the joint prediction of all other modalities and uniform class frequencies,
+        it is the log likelihood ratio of "the modality shows the class of the others" and "it
+        shows a class drawn at random".
         """
         n = available.shape[-1]
         others = available[:, None, :] * (1 - torch.eye(n, device=available.device))
-        foreseen = self.network.of_coalitions(said, others).softmax(-1)
-        return torch.log(self.n_classes * (probability * foreseen).sum(-1) + LEAST_LIKELY)
+        predicted = self.network.subset_logits(output, others).softmax(-1)
+        return torch.log(self.n_classes * (probability * predicted).sum(-1) + LEAST_LIKELY)
 
-    def calibrated(self, observed: Observed) -> Prediction:
-        """Return the mixture of the coalitions, and which sensor is not to be believed.
+    def calibrated(self, output: StudentOutput) -> Prediction:
+        """Compute the mixture over the modality subsets, and each modality's reliability.
 
-        Two weighings of the same clues: what a sensor is *worth* for the prediction, fitted by the
-        cross-entropy, and whether it is *sound*, fitted on sensors known to be spoilt or to show
-        somebody else. A sensor can be sound and say little.
+        Two linear functions of the same features are fitted: the *fusion weight*, by the
+        cross-entropy of the prediction, and *sensor ok*, on sensors that are known to be corrupted
+        or swapped. They differ: an intact sensor can carry little information about the class.
         """
-        worth = self._odds(observed, "worth")
-        logits = self._mixture(observed, worth)
+        fusion_weight = self._log_odds(output, "fusion_weight")
+        logits = self._mixture(output, fusion_weight)
         if self.params.evidence:
-            unknown = vacuity((observed.evidence * worth.sigmoid()[..., None]).sum(1))
+            # Evidence of a modality counts as far as the modality counts in the fusion.
+            counted = output.evidence * fusion_weight.sigmoid()[..., None]
+            unknown = vacuity(counted.sum(1))
         else:
             unknown = normalised_entropy(logits.softmax(-1))
-        sound = self._odds(observed, "sound").sigmoid() * observed.available
+        sensor_ok = self._log_odds(output, "sensor_ok").sigmoid() * output.available
         return plain_prediction(
             logits,
-            (observed.affect_mean, observed.affect_log_variance),
-            observed.available,
+            (output.affect_mean, output.affect_log_variance),
+            output.available,
             vacuity=unknown,
-            reliability=sound,
-            coherence=torch.where(observed.available > 0, sound, 1.0).amin(-1),
+            reliability=sensor_ok,
+            # One mismatched sensor makes a window incoherent, however many agree.
+            coherence=torch.where(output.available > 0, sensor_ok, 1.0).amin(-1),
         )
 
-    def _mixture(self, observed: Observed, worth: Tensor) -> Tensor:
-        """Return the coalitions' mixture, raised to a power that its own entropy decides.
+    def _mixture(self, output: StudentOutput, fusion_weight: Tensor) -> Tensor:
+        """Compute the subsets' mixture, raised to a power that depends on its entropy.
 
-        A mixture of coalitions that agree is less certain than it should be.
+        A mixture of subsets that agree is underconfident, because their evidence adds up and the
+        mixture only averages it.
         """
-        masks = self._masks[0].to(observed.available.device)
-        if not self.params.coalitions:
-            worth = torch.full_like(worth, CERTAIN)
+        masks = self._masks[0].to(output.available.device)
+        if not self.params.modality_subsets:
+            fusion_weight = torch.full_like(fusion_weight, CERTAIN)  # all weight on the full set
         temperature = self.calibration["log_temperature"].exp()[:, None]
-        logits = mixture(belief(worth, observed.available, masks), observed.logits / temperature)
-        always, undecided = self.calibration["sharpness"]
-        power = always + undecided * normalised_entropy(logits.softmax(-1))
-        return logits * power.clamp(-SHARPEST, SHARPEST).exp()[:, None]
+        log_weights = subset_log_weights(fusion_weight, output.available, masks)
+        logits = mixture(log_weights, output.logits / temperature)
+        offset, slope = self.calibration["sharpness"]
+        log_power = offset + slope * normalised_entropy(logits.softmax(-1))
+        return logits * log_power.clamp(-MAX_LOG_POWER, MAX_LOG_POWER).exp()[:, None]
 
-    def _odds(self, observed: Observed, name: str) -> Tensor:
-        weighed = (observed.clues * self.calibration[name]).sum(-1)
-        return self.calibration[f"{name}_prior"] + weighed
+    def _log_odds(self, output: StudentOutput, name: str) -> Tensor:
+        weighted = (output.reliability_features * self.calibration[name]).sum(-1)
+        return self.calibration[f"{name}_prior"] + weighted
 
-    def calibration_loss(self, seen: tuple[Any, Tensor, Tensor]) -> Tensor:
-        """Return the cross-entropy of the mixture and of telling sound from faulty sensors."""
-        observed, target, faulty = seen
-        known = faulty.isfinite() & (observed.available > 0)
-        wanted = torch.where(known, 1 - faulty, 0.0)
-        told = F.binary_cross_entropy_with_logits(
-            self._odds(observed, "sound"), wanted, reduction="none"
+    def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
+        """Compute the cross-entropy of the mixture plus that of detecting faulty sensors."""
+        output, target, faulty = examples
+        known = faulty.isfinite() & (output.available > 0)
+        intact = torch.where(known, 1 - faulty, 0.0)
+        detection = F.binary_cross_entropy_with_logits(
+            self._log_odds(output, "sensor_ok"), intact, reduction="none"
         )
-        weights = (self.calibration[name] for name in ("worth", "sound", "sharpness"))
+        weights = (self.calibration[name] for name in ("fusion_weight", "sensor_ok", "sharpness"))
+        # A few validation subjects would not determine all weights without a penalty.
         shrinkage = sum(weight.square().sum() for weight in weights)
-        logits = self._mixture(observed, self._odds(observed, "worth"))
+        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
         loss = -(target * logits.log_softmax(-1)).sum(-1)
-        return loss + torch.where(known, told, 0.0).sum(-1) + SHRINKAGE * shrinkage
+        return loss + torch.where(known, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the student's loss and its opinion; the teacher's as well if always followed."""
-        if self.params.transfer and self.params.teach == "always":
+        """Compute the student's loss; with the distillation if ``distill: always``."""
+        if self.params.transfer and self.params.distill == "always":
             return self.semi_supervised_loss(batch, progress)
-        said = self.network(batch.inputs, batch.available)
-        return self._own_loss(said, batch, progress), said.logits.detach().softmax(-1)
+        output = self.network(batch.inputs, batch.available)
+        return self._student_loss(output, batch, progress), output.logits.detach().softmax(-1)
 
     def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return student's, teacher's and transfer losses, and the teacher's opinion.
+        """Compute the student's, the teacher's and the distillation losses.
 
-        Where every window has a label, labels say it all, and nobody needs a teacher.
+        The returned probability is the teacher's, if there is one. With a label for every window
+        the distillation gains nothing, so `loss` omits it.
         """
-        said = self.network(batch.inputs, batch.available)
-        loss = self._own_loss(said, batch, progress)
+        student_out = self.network(batch.inputs, batch.available)
+        loss = self._student_loss(student_out, batch, progress)
         if not self.params.transfer:
-            return loss, said.logits.detach().softmax(-1)
-        target, classify = self._target(batch, progress), self._classify(batch)
-        taught = self.teacher(batch.clean, batch.present)
-        loss = loss + summed_loss(taught, batch.present, target, batch.affect, 0.5, classify)
-        loss = loss + self._transfer(said, taught, batch, progress)
-        return loss, taught.logits.detach().softmax(-1)
+            return loss, student_out.logits.detach().softmax(-1)
+        target, class_loss = self._target(batch, progress), self._class_loss(batch)
+        teacher_out = self.teacher(batch.clean, batch.present)
+        loss = loss + summed_loss(
+            teacher_out, batch.present, target, batch.affect, TEACHER_UNIMODAL, class_loss
+        )
+        loss = loss + self._transfer(student_out, teacher_out, batch, progress)
+        return loss, teacher_out.logits.detach().softmax(-1)
 
-    def _own_loss(self, said: Opinions, batch: Batch, progress: float) -> Tensor:
-        """Return what the student learns from labels: fused, alone, prototypes and witness."""
+    def _student_loss(self, output: SummedOutput, batch: Batch, progress: float) -> Tensor:
+        """Compute the supervised losses: fused, unimodal, prototypes and agreement head."""
         params = self.params
-        target, classify = self._target(batch, progress), self._classify(batch)
-        loss = summed_loss(said, batch.available, target, batch.affect, params.unimodal, classify)
-        latent = self.space(said.encodings.detach())
+        target, class_loss = self._target(batch, progress), self._class_loss(batch)
+        loss = summed_loss(
+            output, batch.available, target, batch.affect, params.unimodal, class_loss
+        )
+        # Detached: the shared space describes the encodings and must not change the prediction.
+        latent = self.space(output.encodings.detach())
         if params.evidence:
             loss = loss + params.evidence * self._evidence_loss(latent, batch, target, progress)
-        if params.witness:
-            loss = loss + params.witness * self._witness_loss(latent, said, batch)
+        if params.agreement_head:
+            loss = loss + params.agreement_head * self._agreement_loss(latent, output, batch)
         return loss
 
     def _target(self, batch: Batch, progress: float) -> Tensor:
-        """Return the labels, in the light of what the sensors think of them.
+        """Compute the training targets: labels, corrected if they are unreliable.
 
-        Bayes' rule with labels that are right as often as their reliability says, and otherwise
-        any other class. The prior is what the sensors judged before the training and, more and
-        more as it goes on, what the model has come to think.
+        The posterior of the true class by Bayes' rule. The likelihood is that of uniform label
+        noise: a label is right as often as its reliability implies, otherwise any other class.
+        The prior is a geometric mean of the cross-fitted estimate and the consensus, with the
+        weight of the consensus growing from 0 to 1 over the training.
         """
-        if self.params.trust == "off":
+        if self.params.label_correction == "off":
             return batch.target
         n_classes = self.n_classes
+        # Reliability is agreement beyond chance: 0 is a label drawn at random, right in 1 / K.
         right = ((batch.label_reliability * (n_classes - 1) + 1) / n_classes).clamp(max=0.999)
         wrong = (1 - right) / (n_classes - 1)
-        prior = (
-            batch.judged.log() * (1 - progress) + batch.consensus.clamp(min=1e-6).log() * progress
+        log_estimate, log_consensus = (
+            batch.label_estimate.log(),
+            batch.consensus.clamp(min=1e-6).log(),
         )
-        prior = prior.softmax(-1)
+        prior = (log_estimate * (1 - progress) + log_consensus * progress).softmax(-1)
         posterior = prior * (wrong + (right - wrong) * batch.target)
         posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
-        return torch.where(self._doubted(batch), posterior, batch.target)
+        return torch.where(self._unreliable(batch), posterior, batch.target)
 
-    def _doubted(self, batch: Batch) -> Tensor:
+    def _unreliable(self, batch: Batch) -> Tensor:
         """Return whether the run's labels are unreliable enough to be corrected."""
-        if self.params.trust == "on":
+        if self.params.label_correction == "on":
             return torch.ones_like(batch.label_reliability, dtype=torch.bool)
-        return batch.label_reliability < self.params.trust_below
+        return batch.label_reliability < self.params.min_label_reliability
 
-    def _classify(self, batch: Batch) -> Classify:
-        """Return the cross-entropy; the generalised one, which forgives, for doubted labels."""
-        if self.params.trust == "off" or not self.params.robust:
+    def _class_loss(self, batch: Batch) -> ClassLoss:
+        """Return the classification loss: the generalised cross-entropy for unreliable labels."""
+        if self.params.label_correction == "off" or not self.params.gce_q:
             return cross_entropy
-        doubted = self._doubted(batch)
+        unreliable = self._unreliable(batch)
 
-        def either(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-            forgiving = generalised_cross_entropy(self.params.robust, logits, target, weight)
-            return torch.where(doubted, forgiving, cross_entropy(logits, target, weight))
+        # Both are computed and one is selected: under vmap the condition differs between runs.
+        def selected(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+            robust = generalised_cross_entropy(self.params.gce_q, logits, target, weight)
+            return torch.where(unreliable, robust, cross_entropy(logits, target, weight))
 
-        return either
+        return selected
 
-    def _witness_loss(self, latent: Tensor, said: Opinions, batch: Batch) -> Tensor:
-        probability = said.unimodal.softmax(-1).detach()
+    def _agreement_loss(self, latent: Tensor, output: SummedOutput, batch: Batch) -> Tensor:
+        """Compute the agreement head's loss, with each window's neighbour as the mismatch."""
+        probability = output.unimodal.softmax(-1).detach()
         several = (batch.available.sum(-1, keepdim=True) > 1).to(latent.dtype)
         weight = batch.available * several
         others = (latent, probability)
-        judged = (torch.cat([seen, seen.roll(1, 0)]) for seen in others)  # own, somebody else's
-        odds = self.witness(
-            *judged, tuple(seen.repeat(2, 1, 1) for seen in others), batch.available.repeat(2, 1)
+        # First half: the window's own modalities; second half: those of its neighbour in the
+        # shuffled batch, mostly another subject's.
+        candidates = (torch.cat([values, values.roll(1, 0)]) for values in others)
+        log_odds = self.agreement_head(
+            *candidates,
+            tuple(values.repeat(2, 1, 1) for values in others),
+            batch.available.repeat(2, 1),
         )
-        own, other = odds.chunk(2)
-        return weighted_mean(F.softplus(-own), weight) + weighted_mean(
-            F.softplus(other), weight * batch.available.roll(1, 0)
+        matched, mismatched = log_odds.chunk(2)
+        # softplus(-x) and softplus(x): the logistic loss of the two classes.
+        return weighted_mean(F.softplus(-matched), weight) + weighted_mean(
+            F.softplus(mismatched), weight * batch.available.roll(1, 0)
         )
 
     def _evidence_loss(
         self, latent: Tensor, batch: Batch, target: Tensor, progress: float
     ) -> Tensor:
         evidence = self.space.evidence(latent, batch.available)
+        ramp = EVIDENCE_KL * progress  # an early KL term suppresses evidence before there is any
         loss = torch.zeros((), device=target.device)
         for index in range(evidence.shape[1]):
             weight = batch.available[:, index]
-            loss = loss + evidential_loss(evidence[:, index], target, weight, 0.1 * progress)
+            loss = loss + evidential_loss(evidence[:, index], target, weight, ramp)
         return loss
 
-    def _transfer(self, said: Opinions, taught: Opinions, batch: Batch, progress: float) -> Tensor:
+    def _transfer(
+        self, student_out: SummedOutput, teacher_out: SummedOutput, batch: Batch, progress: float
+    ) -> Tensor:
+        """Compute the distillation loss of the fused and the unimodal logits."""
         params = self.params
-        n_modalities = said.unimodal.shape[1]
-        taken = [batch.available.amax(-1), *batch.available.T]
-        spoken = [(said.logits, 1.0)]
-        spoken += [(said.unimodal[:, index], 0.5) for index in range(n_modalities)]
-        if params.through_head:
-            taken += batch.available.T
-            spoken += [(logits, params.through_head) for logits in self._through_heads(said)]
-        loss = torch.zeros((), device=taught.logits.device)
-        for (logits, share), weight in zip(spoken, taken, strict=True):
-            told = divergence(logits, taught.logits, params.temperature, weight)
-            loss = loss + share * told
+        n_modalities = student_out.unimodal.shape[1]
+        masks = [batch.available.amax(-1), *batch.available.T]
+        terms = [(student_out.logits, 1.0)]
+        terms += [
+            (student_out.unimodal[:, index], UNIMODAL_TRANSFER) for index in range(n_modalities)
+        ]
+        if params.head_transfer:
+            masks += batch.available.T
+            terms += [(logits, params.head_transfer) for logits in self._teacher_heads(student_out)]
+        loss = torch.zeros((), device=teacher_out.logits.device)
+        for (logits, share), mask in zip(terms, masks, strict=True):
+            loss = loss + share * divergence(logits, teacher_out.logits, params.temperature, mask)
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         return params.transfer * ramp * loss
 
-    def _through_heads(self, said: Opinions) -> list[Tensor]:
-        """Return the teacher's heads' logits (B, K) of the student's encodings, by modality.
+    def _teacher_heads(self, student_out: SummedOutput) -> list[Tensor]:
+        """Compute the teacher's unimodal heads' logits (B, K) for the student's encodings.
 
-        After arXiv 2507.13092; the heads themselves learn nothing from it.
+        After arXiv 2507.13092. The heads are frozen: gradients reach the student's encoders only.
         """
         logits = []
         for index, head in enumerate(self.teacher.heads):
             frozen = {name: weight.detach() for name, weight in head.named_parameters()}
-            output = functional_call(head, frozen, (said.encodings[:, index],))
+            output = functional_call(head, frozen, (student_out.encodings[:, index],))
             logits.append(output[:, : self.n_classes])
         return logits
 
 
-def _agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each sensor's mean agreement with the others, and theirs among themselves (B, M).
+def _log_input_energy(
+    inputs: dict[str, Tensor], available: Tensor, modalities: list[str]
+) -> Tensor:
+    """Compute the log mean square (B, M) of each modality's standardised input."""
+    energy = [
+        torch.where(has > 0, inputs[name].flatten(1).square().mean(1), 0.0)
+        for has, name in zip(available.T, modalities, strict=True)
+    ]
+    return torch.log(torch.stack(energy, 1) + 0.01)  # finite for an input of zeros
 
-    1 where there are not enough of them to disagree.
+
+def _mean_agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute each modality's mean agreement with the others, and theirs among themselves.
+
+    Parameters
+    ----------
+    pairs : Tensor, shape (B, M, M)
+        As `pairwise_coherence` returns them.
+    available : Tensor, shape (B, M)
+
+    Returns
+    -------
+    with_others, among_others : Tensor, shape (B, M)
+        1 where there are too few modalities to disagree.
     """
     n = pairs.shape[-1]
-    apart = 1 - torch.eye(n, device=pairs.device)
-    both = available[:, :, None] * available[:, None, :] * apart
+    off_diagonal = 1 - torch.eye(n, device=pairs.device)
+    both = available[:, :, None] * available[:, None, :] * off_diagonal
     total, count = (both * pairs).sum(-1), both.sum(-1)
+    # The sum over all ordered pairs less those that contain the modality, in either order.
     rest = (both * pairs).sum((1, 2))[:, None] - 2 * total
     n_rest = both.sum((1, 2))[:, None] - 2 * count
-    own = torch.where(count > 0, total / count.clamp(min=1), 1.0)
-    return own, torch.where(n_rest > 0, rest / n_rest.clamp(min=1), 1.0)
+    with_others = torch.where(count > 0, total / count.clamp(min=1), 1.0)
+    return with_others, torch.where(n_rest > 0, rest / n_rest.clamp(min=1), 1.0)
 
 
 method = CoherenceTransfer

@@ -1,8 +1,7 @@
-"""Decoupled knowledge distillation: the target class and the others are taught separately.
+"""Decoupled knowledge distillation: separate terms for the target class and the other classes.
 
-Zhao et al. 2022, "Decoupled knowledge distillation" (arXiv 2203.08679), between the
-student and the teacher of `kd`. The paper has beta 8 and temperature 4 for CIFAR-100, 0.5 and 1 for
-ImageNet; the defaults here lie between and did best on RAVDESS's validation actors.
+Zhao et al. 2022, "Decoupled knowledge distillation" (arXiv 2203.08679), between the student and
+the teacher of `kd`.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ class Dkd(Kd):
 
     def _divergence(self, student: Tensor, teacher: Tensor, batch: Batch, weight: Tensor) -> Tensor:
         labelled = batch.target.isfinite().all(-1, keepdim=True)
+        # Without a label, the teacher's prediction takes the role of the target class.
         leading = torch.where(labelled, batch.target, teacher.detach()).argmax(-1)
         target, others = decoupled(student, teacher, leading, self.params.temperature)
         return weighted_mean(self.params.alpha * target + self.params.beta * others, weight)
@@ -32,35 +32,38 @@ class Dkd(Kd):
 def decoupled(
     student: Tensor, teacher: Tensor, target: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the two parts of the distillation of each window, the teacher's side detached.
+    """Compute the two parts of the distillation loss of each window.
 
     Parameters
     ----------
     student, teacher : Tensor, shape (B, K)
-        Logits.
+        Logits; the teacher's are detached.
     target : Tensor of int64, shape (B,)
-        The target class; without a label, the one the teacher prefers.
+        The target class; for unlabelled windows, the teacher's class.
     temperature : float
 
     Returns
     -------
     target_knowledge, other_knowledge : Tensor, shape (B,)
-        ``T^2 KL`` between the two-way distributions target or not, and ``T^2 KL`` between the
-        distributions over the classes that are not the target.
+        ``T^2 KL`` between the two-way distributions target or not (TCKD), and ``T^2 KL`` between
+        the distributions over the classes that are not the target (NCKD).
     """
     chosen = F.one_hot(target, student.shape[-1]) > 0
 
     def parts(logits: Tensor) -> tuple[Tensor, Tensor]:
-        whole = (logits / temperature).log_softmax(-1)
-        inside = torch.where(chosen, whole, -torch.inf).logsumexp(-1)
-        rest = torch.where(chosen, -torch.inf, whole).logsumexp(-1)
-        others = torch.where(chosen, 0.0, whole - rest[:, None])
-        return torch.stack([inside, rest], -1), others
+        log_p = (logits / temperature).log_softmax(-1)
+        # In logarithms throughout: 1 - p_target would be rounded to 0 for a certain network.
+        log_target = torch.where(chosen, log_p, -torch.inf).logsumexp(-1)
+        log_rest = torch.where(chosen, -torch.inf, log_p).logsumexp(-1)
+        log_others = torch.where(chosen, 0.0, log_p - log_rest[:, None])
+        return torch.stack([log_target, log_rest], -1), log_others
 
-    (two, others), (taught_two, taught_others) = parts(student), parts(teacher.detach())
-    target_knowledge = (taught_two.exp() * (taught_two - two)).sum(-1)
-    spread = torch.where(chosen, 0.0, taught_others.exp() * (taught_others - others)).sum(-1)
-    return temperature**2 * target_knowledge, temperature**2 * spread
+    binary, others = parts(student)
+    teacher_binary, teacher_others = parts(teacher.detach())
+    target_knowledge = (teacher_binary.exp() * (teacher_binary - binary)).sum(-1)
+    # The target is no part of the distribution over the others.
+    terms = torch.where(chosen, 0.0, teacher_others.exp() * (teacher_others - others))
+    return temperature**2 * target_knowledge, temperature**2 * terms.sum(-1)
 
 
 method = Dkd

@@ -1,8 +1,8 @@
-"""Early-learning regularisation on the hybrid: hold on to what was thought before memorising.
+"""Early-learning regularisation on the hybrid: keep predictions from before memorisation.
 
 Liu et al. 2020, "Early-learning regularization prevents memorization of noisy labels" (arXiv
-2007.00151): ``CE + lambda ln(1 - <p, t>)``, where t is the moving average of this
-model's opinions on a window, up to its visit before this one.
+2007.00151): ``CE + lambda ln(1 - <p, t>)``, where t is the moving average of this model's
+predictions for a window up to its previous visit.
 """
 
 from __future__ import annotations
@@ -21,33 +21,38 @@ class Elr(Hybrid):
     Params = ElrParams
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the fused and the unimodal losses."""
+        """Compute the fused and the unimodal losses."""
 
-        def classify(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-            memory = early_learning(logits, batch.consensus, target, weight)
-            return cross_entropy(logits, target, weight) + self.params.regularisation * memory
+        def class_loss(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+            regulariser = early_learning(logits, batch.consensus, target, weight)
+            return cross_entropy(logits, target, weight) + self.params.regularisation * regulariser
 
-        said = self.network(batch.inputs, batch.available)
+        output = self.network(batch.inputs, batch.available)
         loss = summed_loss(
-            said, batch.available, batch.target, batch.affect, self.params.unimodal, classify
+            output, batch.available, batch.target, batch.affect, self.params.unimodal, class_loss
         )
-        return loss, said.logits.detach().softmax(-1)
+        return loss, output.logits.detach().softmax(-1)
 
 
 def early_learning(
-    logits: Tensor, memory: Tensor, target: Tensor, weight: Tensor | None = None
+    logits: Tensor, average: Tensor, target: Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """Return the mean of ``ln(1 - <p, t>)`` over the labelled windows.
+    """Compute the mean of ``ln(1 - <p, t>)`` over the labelled windows.
 
     Parameters
     ----------
-    logits, memory, target : Tensor, shape (B, K)
-        Of the probabilities p; the averaged opinions t; labels, NaN where there is none.
+    logits, average, target : Tensor, shape (B, K)
+        Logits of p; averaged predictions t; labels, NaN where unlabelled.
     weight : Tensor, shape (B,), optional
+
+    Returns
+    -------
+    Tensor, scalar
     """
-    agreement = (logits.softmax(-1) * memory).sum(-1).clamp(max=1 - 1e-4)
-    known = target.isfinite().all(-1).to(logits.dtype)
-    return weighted_mean((1 - agreement).log(), known if weight is None else known * weight)
+    # The clamp keeps the logarithm and its gradient finite where p and t are equal and certain.
+    agreement = (logits.softmax(-1) * average).sum(-1).clamp(max=1 - 1e-4)
+    labelled = target.isfinite().all(-1).to(logits.dtype)
+    return weighted_mean((1 - agreement).log(), labelled if weight is None else labelled * weight)
 
 
 method = Elr

@@ -1,4 +1,4 @@
-"""Generalised cross-entropy on the hybrid: a loss that forgives labels it cannot explain.
+"""Generalised cross-entropy on the hybrid: a bounded loss, robust to wrong labels.
 
 Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural networks with
 noisy labels" (arXiv 1805.07836): ``(1 - p_y^q) / q``, between cross-entropy (q -> 0)
@@ -24,28 +24,42 @@ class Gce(Hybrid):
     Params = GceParams
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the fused and the unimodal losses."""
-        said = self.network(batch.inputs, batch.available)
+        """Compute the fused and the unimodal losses."""
+        output = self.network(batch.inputs, batch.available)
         loss = summed_loss(
-            said,
+            output,
             batch.available,
             batch.target,
             batch.affect,
             self.params.unimodal,
             partial(generalised_cross_entropy, self.params.q),
         )
-        return loss, said.logits.detach().softmax(-1)
+        return loss, output.logits.detach().softmax(-1)
 
 
 def generalised_cross_entropy(
     q: float, logits: Tensor, target: Tensor, weight: Tensor | None = None
 ) -> Tensor:
-    """Return the mean of ``sum_k y_k (1 - p_k^q) / q``; see `cross_entropy` for the shapes."""
+    """Compute the mean of ``sum_k y_k (1 - p_k^q) / q``.
+
+    Parameters
+    ----------
+    q : float
+        In (0, 1].
+    logits, target : Tensor, shape (B, K)
+        Target rows with NaN are skipped.
+    weight : Tensor, shape (B,), optional
+
+    Returns
+    -------
+    Tensor, scalar
+    """
     labelled = target.isfinite().all(-1)
+    # exp(q log p) and not p ** q, whose gradient is infinite at p = 0.
     power = torch.exp(q * logits.log_softmax(-1))
     loss = (torch.where(labelled[:, None], target, 0.0) * (1 - power) / q).sum(-1)
-    known = labelled.to(loss.dtype)
-    return weighted_mean(loss, known if weight is None else known * weight)
+    has_label = labelled.to(loss.dtype)
+    return weighted_mean(loss, has_label if weight is None else has_label * weight)
 
 
 method = Gce

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from consilience.methods.base import Method, plain_prediction
 from consilience.methods.params.hybrid import Params as HybridParams
-from consilience.model.fusion import Opinions, SummedNetwork
+from consilience.model.fusion import SummedNetwork, SummedOutput
 from consilience.model.losses import cross_entropy, gaussian_nll
-from consilience.model.types import Batch, Prediction
+from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
     modality_coherence,
     normalised_entropy,
@@ -20,7 +20,7 @@ from consilience.model.uncertainty import (
     window_coherence,
 )
 
-Classify = Callable[..., Tensor]
+ClassLoss = Callable[..., Tensor]  # logits (B, K), target (B, K), weight (B,) or None
 
 
 class Hybrid(Method):
@@ -34,32 +34,49 @@ class Hybrid(Method):
             dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
-        """Return the network's reading."""
-        inputs, available = given
-        return summed_reading(self.network(inputs, available), available)
+    def forward(self, windows: Windows) -> Prediction:
+        """Compute the network's prediction."""
+        inputs, available = windows
+        return summed_prediction(self.network(inputs, available), available)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the fused and the unimodal losses of the augmented windows."""
-        said = self.network(batch.inputs, batch.available)
-        loss = summed_loss(said, batch.available, batch.target, batch.affect, self.params.unimodal)
-        return loss, said.logits.detach().softmax(-1)
+        """Compute the fused and the unimodal losses of the augmented windows."""
+        output = self.network(batch.inputs, batch.available)
+        loss = summed_loss(
+            output, batch.available, batch.target, batch.affect, self.params.unimodal
+        )
+        return loss, output.logits.detach().softmax(-1)
 
 
-def summed_reading(said: Opinions, available: Tensor) -> Prediction:
-    """Return the reading of a `SummedNetwork`, its modalities trusted as they are certain."""
+def summed_prediction(output: SummedOutput, available: Tensor) -> Prediction:
+    """Return the prediction of a `SummedNetwork`, with reliability and coherence.
+
+    Parameters
+    ----------
+    output : SummedOutput
+    available : Tensor, shape (B, M)
+    """
     return plain_prediction(
-        said.logits, said.affect, available, **agreement(said.unimodal.softmax(-1), available)
+        output.logits,
+        output.affect,
+        available,
+        **agreement(output.unimodal.softmax(-1), available),
     )
 
 
 def agreement(probability: Tensor, available: Tensor) -> dict[str, Tensor]:
-    """Return reliability and coherence of modalities that each predict for themselves.
+    """Compute reliability and coherence from the modalities' unimodal predictions.
 
     Parameters
     ----------
     probability : Tensor, shape (B, M, K)
     available : Tensor, shape (B, M)
+
+    Returns
+    -------
+    dict
+        ``reliability`` (B, M): certainty of each modality times its agreement with the others;
+        ``coherence`` (B,): mean pairwise agreement.
     """
     certainty = available * (1 - normalised_entropy(probability))
     pairs = pairwise_coherence(probability)
@@ -70,59 +87,68 @@ def agreement(probability: Tensor, available: Tensor) -> dict[str, Tensor]:
 
 
 def summed_loss(
-    said: Opinions,
+    output: SummedOutput,
     available: Tensor,
     target: Tensor,
     affect: Tensor,
     unimodal: float,
-    classify: Classify = cross_entropy,
+    class_loss: ClassLoss = cross_entropy,
 ) -> Tensor:
-    """Return the task loss of a `SummedNetwork`: fused, plus `unimodal` times each modality's.
+    """Compute the task loss of a `SummedNetwork`: fused, plus `unimodal` times each modality's.
 
     Parameters
     ----------
-    said : Opinions
+    output : SummedOutput
     available : Tensor, shape (B, M)
     target : Tensor, shape (B, K)
     affect : Tensor, shape (B, A)
     unimodal : float
-    classify : callable
+    class_loss : callable
         The loss of logits (B, K) under a target (B, K) and a weight (B,), in place of the
         cross-entropy.
+
+    Returns
+    -------
+    Tensor, scalar
     """
-    loss = classify(said.logits, target) + gaussian_nll(*said.affect, affect)
-    spoken = said.unimodal_affect
-    alone = unimodal_loss(said.unimodal, spoken, available, target, affect, classify)
+    loss = class_loss(output.logits, target) + gaussian_nll(*output.affect, affect)
+    alone = unimodal_loss(
+        output.unimodal, output.unimodal_affect, available, target, affect, class_loss
+    )
     return loss + unimodal * alone
 
 
 def unimodal_loss(
     logits: Tensor,
-    spoken: tuple[Tensor, Tensor],
+    affect: tuple[Tensor, Tensor],
     available: Tensor,
     target: Tensor,
-    affect: Tensor,
-    classify: Classify = cross_entropy,
+    affect_target: Tensor,
+    class_loss: ClassLoss = cross_entropy,
 ) -> Tensor:
-    """Return the sum over modalities of the task loss, each over the windows that have it.
+    """Compute the sum over modalities of the task loss, each over the windows that have it.
 
     Parameters
     ----------
     logits : Tensor, shape (B, M, K)
-    spoken : tuple of Tensor, shape (B, M, A)
-        Mean and log variance of affect.
+    affect : tuple of Tensor, shape (B, M, A)
+        Mean and log variance.
     available : Tensor, shape (B, M)
     target : Tensor, shape (B, K)
-    affect : Tensor, shape (B, A)
-    classify : callable
+    affect_target : Tensor, shape (B, A)
+    class_loss : callable
         As in `summed_loss`.
+
+    Returns
+    -------
+    Tensor, scalar
     """
-    mean, log_variance = spoken
+    mean, log_variance = affect
     loss = torch.zeros((), device=logits.device)
     for index in range(available.shape[1]):
-        weight = available[:, index]
-        loss = loss + classify(logits[:, index], target, weight)
-        loss = loss + gaussian_nll(mean[:, index], log_variance[:, index], affect, weight)
+        weight = available[:, index]  # a mean over the modality's own windows
+        loss = loss + class_loss(logits[:, index], target, weight)
+        loss = loss + gaussian_nll(mean[:, index], log_variance[:, index], affect_target, weight)
     return loss
 
 

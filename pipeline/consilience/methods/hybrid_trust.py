@@ -1,4 +1,4 @@
-"""Hybrid with label trust: labels that the multimodal consensus contradicts count for less."""
+"""Hybrid with label trust: labels that the consensus contradicts count for less."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from torch import Tensor
 from consilience.methods.base import Method
 from consilience.methods.hybrid import Hybrid
 from consilience.methods.params.hybrid_trust import Params as HybridTrustParams
-from consilience.model.trust import trusted_target
+from consilience.model.label_trust import trusted_target
 from consilience.model.types import Batch
 
 
 class LabelTrust(Method):
-    """To be put before a method whose targets are to be trusted no further than they deserve."""
+    """Mixin that mixes training labels with the consensus where that contradicts them.
+
+    It precedes a method among the base classes, whose `Params` must include `LabelTrustParams`.
+    """
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the method's loss on the targets that are to be trusted."""
-        target = trusted_target(batch, progress, self.params.trust, self.params.trust_from)
+        """Compute the method's loss on the trusted targets."""
+        params = self.params
+        target = trusted_target(batch, progress, params.label_trust, params.min_disagreement)
         return super().loss(batch._replace(target=target), progress)
 
 

@@ -1,4 +1,4 @@
-"""Distillation with label trust: teacher and student learn from labels as far as trusted."""
+"""Distillation with label trust: teacher and student are trained on trusted targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from consilience.methods.params.kd_trust import Params as KdTrustParams
 
 
 class KdTrust(LabelTrust, Kd):
-    """The distillation, trained on trusted targets; the consensus is the teacher's."""
+    """The distillation, trained on trusted targets; the consensus averages the teacher."""
 
     Params = KdTrustParams
 

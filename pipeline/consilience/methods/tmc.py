@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import plain_prediction
-from consilience.methods.late_fusion import Alone, Experts
+from consilience.methods.late_fusion import UnimodalExperts, UnimodalOutput
 from consilience.methods.params.tmc import Params as TmcParams
 from consilience.model.evidence import dempster, expected_probability
 from consilience.model.fusion import encode
 from consilience.model.losses import evidential_loss, gaussian_nll
-from consilience.model.types import Batch, Prediction
+from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
     fuse_gaussians,
     pairwise_coherence,
@@ -27,48 +27,63 @@ from consilience.model.uncertainty import (
 )
 
 
-class Evidential(Experts):
+class Evidential(UnimodalExperts):
     """Views whose heads give evidence, ``softplus`` of their outputs; affect stays Gaussian."""
 
-    def views(self, said: Alone) -> Tensor:
-        """Return the evidence (B, M, K) of the modalities, 0 where not available."""
-        return F.softplus(said.logits) * said.available[..., None]
+    def views(self, output: UnimodalOutput) -> Tensor:
+        """Compute the evidence (B, M, K) of the modalities, 0 where not available."""
+        return F.softplus(output.logits) * output.available[..., None]
 
-    def reading(self, evidence: Tensor, views: Tensor, said: Alone) -> Prediction:
-        """Return the reading of fused evidence (B, K), whose logits are ``log E[p]``."""
+    def evidential_prediction(
+        self, evidence: Tensor, views: Tensor, output: UnimodalOutput
+    ) -> Prediction:
+        """Return the prediction of fused evidence, whose logits are ``log E[p]``.
+
+        Parameters
+        ----------
+        evidence : Tensor, shape (B, K)
+            Fused.
+        views : Tensor, shape (B, M, K)
+            Of each modality.
+        output : UnimodalOutput
+        """
         return plain_prediction(
             expected_probability(evidence).log(),
-            fuse_gaussians(said.affect_mean, said.affect_log_variance, said.available),
-            said.available,
+            fuse_gaussians(output.affect_mean, output.affect_log_variance, output.available),
+            output.available,
             vacuity=vacuity(evidence),
             reliability=1 - vacuity(views),
             coherence=window_coherence(
-                pairwise_coherence(expected_probability(views)), said.available
+                pairwise_coherence(expected_probability(views)), output.available
             ),
         )
 
     def view_losses(
-        self, views: Tensor, said: Alone, batch: Batch, progress: float
+        self, views: Tensor, output: UnimodalOutput, batch: Batch, progress: float
     ) -> list[Tensor]:
-        """Return the evidential loss of each modality, over the windows that have it."""
+        """Compute the evidential loss of each modality, over the windows that have it."""
         ramp = self.ramp(progress)
         return [
-            evidential_loss(views[:, index], batch.target, said.available[:, index], ramp)
+            evidential_loss(views[:, index], batch.target, output.available[:, index], ramp)
             for index in range(views.shape[1])
         ]
 
     def ramp(self, progress: float) -> float:
-        """Return the weight ``lambda_t`` of the evidential loss's KL term."""
+        """Return the weight ``lambda_t`` of the evidential loss's KL term.
+
+        It grows from 0: at full weight from the start, the KL term suppresses evidence before
+        there is any to keep.
+        """
         annealing = self.params.annealing
         return min(1.0, progress / annealing) if annealing else 1.0
 
 
-def affect_loss(said: Alone, reading: Prediction, batch: Batch) -> Tensor:
-    """Return the fused and each modality's negative log likelihood of the affect."""
-    loss = gaussian_nll(reading.affect_mean, reading.affect_log_variance, batch.affect)
-    for index in range(said.available.shape[1]):
-        mean, log_variance = said.affect_mean[:, index], said.affect_log_variance[:, index]
-        loss = loss + gaussian_nll(mean, log_variance, batch.affect, said.available[:, index])
+def affect_loss(output: UnimodalOutput, prediction: Prediction, batch: Batch) -> Tensor:
+    """Compute the fused and each modality's negative log likelihood of the affect."""
+    loss = gaussian_nll(prediction.affect_mean, prediction.affect_log_variance, batch.affect)
+    for index in range(output.available.shape[1]):
+        mean, log_variance = output.affect_mean[:, index], output.affect_log_variance[:, index]
+        loss = loss + gaussian_nll(mean, log_variance, batch.affect, output.available[:, index])
     return loss
 
 
@@ -83,35 +98,37 @@ class Tmc(Evidential):
             n_inputs = (self.width + 1) * len(self.encoders)
             self.pseudo = self.new_head(n_inputs, self.n_classes)
 
-    def _opinions(
+    def _all_views(
         self, inputs: dict[str, Tensor], available: Tensor
-    ) -> tuple[Alone, Tensor, Tensor | None]:
+    ) -> tuple[UnimodalOutput, Tensor, Tensor | None]:
+        """Compute the unimodal output, its evidence and that of the optional pseudo-view."""
         encodings = encode(self.encoders, inputs, available)
-        said = self.spoken(encodings, available)
+        output = self.heads_output(encodings, available)
         if not self.params.pseudo_view:
-            return said, self.views(said), None
+            return output, self.views(output), None
+        # With a single modality the pseudo-view would count the same evidence twice.
         several = (available.sum(-1, keepdim=True) > 1).to(available.dtype)
-        joined = self.pseudo(torch.cat([*encodings, available], -1))
-        return said, self.views(said), F.softplus(joined) * several
+        joint = self.pseudo(torch.cat([*encodings, available], -1))
+        return output, self.views(output), F.softplus(joint) * several
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
-        """Return the reading of the combined views."""
-        said, views, pseudo = self._opinions(*given)
-        return self.reading(_combined(views, pseudo), views, said)
+    def forward(self, windows: Windows) -> Prediction:
+        """Compute the prediction of the combined views."""
+        output, views, pseudo = self._all_views(*windows)
+        return self.evidential_prediction(_combined(views, pseudo), views, output)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Return the evidential losses of the combination and of every view."""
-        said, views, pseudo = self._opinions(batch.inputs, batch.available)
+        """Compute the evidential losses of the combination and of every view."""
+        output, views, pseudo = self._all_views(batch.inputs, batch.available)
         evidence = _combined(views, pseudo)
-        some = batch.available.amax(-1)
-        loss = evidential_loss(evidence, batch.target, some, self.ramp(progress))
-        loss = loss + sum(self.view_losses(views, said, batch, progress))
+        has_input = batch.available.amax(-1)
+        loss = evidential_loss(evidence, batch.target, has_input, self.ramp(progress))
+        loss = loss + sum(self.view_losses(views, output, batch, progress))
         if pseudo is not None:
-            several = (batch.available.sum(-1) > 1).to(some.dtype)
+            several = (batch.available.sum(-1) > 1).to(has_input.dtype)
             loss = loss + evidential_loss(pseudo, batch.target, several, self.ramp(progress))
-        reading = self.reading(evidence, views, said)
-        opinion = reading.logits.detach().softmax(-1)
-        return loss + affect_loss(said, reading, batch), opinion
+        prediction = self.evidential_prediction(evidence, views, output)
+        probability = prediction.logits.detach().softmax(-1)
+        return loss + affect_loss(output, prediction, batch), probability
 
 
 def _combined(views: Tensor, pseudo: Tensor | None) -> Tensor:

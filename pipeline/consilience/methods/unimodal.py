@@ -1,8 +1,8 @@
-"""Dedicated models: each window is read from one modality alone, the one most sure of itself.
+"""Dedicated models: each window is predicted from a single modality, the most certain one.
 
-Where a single modality is available this is the model dedicated to it, trained on nothing else.
-Which of several to believe is not learned: after calibration, each by a temperature of its own,
-the one with the least entropy speaks.
+Where one modality is available this is the model dedicated to it, trained on nothing else. The
+choice between several is not learned: after calibration with one temperature per modality, the
+modality of least entropy is used.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
-from consilience.methods.late_fusion import Alone, Experts
+from consilience.methods.late_fusion import UnimodalExperts, UnimodalOutput
 from consilience.methods.params.unimodal import Params as UnimodalParams
-from consilience.model.types import Prediction
+from consilience.model.types import Prediction, Windows
 from consilience.model.uncertainty import normalised_entropy
 
 
-class Unimodal(Experts):
-    """A model per modality, none of which knows of the others."""
+class Unimodal(UnimodalExperts):
+    """An independent model per modality."""
 
     Params = UnimodalParams
 
@@ -29,28 +29,30 @@ class Unimodal(Experts):
         super().__init__(*arguments)
         self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Alone:
-        """Return what each modality says for itself."""
-        return self.alone(*given)
+    def forward(self, windows: Windows) -> UnimodalOutput:
+        """Compute the output of each modality's model."""
+        return self.unimodal_output(*windows)
 
-    def calibrated(self, observed: Alone) -> Prediction:
-        """Return the reading of the most certain modality."""
-        cooled = torch.exp(-self.calibration["log_temperature"])[:, None]
-        logits = observed.logits * cooled
-        doubt = normalised_entropy(logits.softmax(-1)).detach()
-        doubt = torch.where(observed.available > 0, doubt, torch.inf)
-        chosen = nn.functional.one_hot(doubt.argmin(-1), doubt.shape[-1])[..., None]
-        known = observed.available.amax(-1, keepdim=True)
-        reading = plain_prediction(
+    def calibrated(self, output: UnimodalOutput) -> Prediction:
+        """Return the calibrated prediction of the most certain modality."""
+        inverse_temperature = torch.exp(-self.calibration["log_temperature"])[:, None]
+        logits = output.logits * inverse_temperature
+        # Detached: the choice has no useful gradient for the temperatures.
+        entropy = normalised_entropy(logits.softmax(-1)).detach()
+        entropy = torch.where(output.available > 0, entropy, torch.inf)
+        # Selection as a sum over a one-hot mask, which also works under vmap.
+        chosen = nn.functional.one_hot(entropy.argmin(-1), entropy.shape[-1])[..., None]
+        has_input = output.available.amax(-1, keepdim=True)
+        prediction = plain_prediction(
             (chosen * logits).sum(1),
             (
-                known * (chosen * observed.affect_mean).sum(1),
-                known * (chosen * observed.affect_log_variance).sum(1),
+                has_input * (chosen * output.affect_mean).sum(1),
+                has_input * (chosen * output.affect_log_variance).sum(1),
             ),
-            observed.available,
-            **agreement(logits.softmax(-1), observed.available),
+            output.available,
+            **agreement(logits.softmax(-1), output.available),
         )
-        return reading._replace(vacuity=normalised_entropy(reading.logits.softmax(-1)))
+        return prediction._replace(vacuity=normalised_entropy(prediction.logits.softmax(-1)))
 
 
 method = Unimodal

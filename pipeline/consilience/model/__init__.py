@@ -1,1 +1,1 @@
-"""Building blocks of the models: encoders, evidence, coherence."""
+"""Building blocks that methods share: heads, losses, evidence, uncertainty, modality subsets."""

@@ -1,8 +1,8 @@
-"""Opinions of subjective logic: evidence of several views, their combination and conflict.
+"""Subjective logic: evidence of several views, its combination and the conflict between views.
 
-Evidence ``e >= 0`` stands for a Dirichlet ``alpha = e + 1`` with strength ``S = sum alpha``, belief
-``b = e / S`` and vacuity ``u = K / S``. Shapes: B windows, V views, K classes. A view without
-evidence (a modality that is not available) says nothing.
+Evidence ``e >= 0`` stands for a Dirichlet ``alpha = e + 1`` with strength ``S = sum alpha``,
+belief mass ``b = e / S`` and vacuity ``u = K / S`` (Jøsang 2016, "Subjective logic"). Shapes:
+B windows, V views, K classes. A modality that is not available is a view without evidence.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from consilience.model.uncertainty import vacuity
 
 
 def expected_probability(evidence: Tensor) -> Tensor:
-    """Return the Dirichlet's mean ``alpha / S`` over the last axis."""
+    """Compute the Dirichlet's mean ``alpha / S`` over the last axis."""
     alpha = evidence + 1
     return alpha / alpha.sum(-1, keepdim=True)
 
 
 def dempster(evidence: Tensor) -> Tensor:
-    """Combine the views by Dempster's rule; Han et al. 2021, for all views at once.
+    """Combine all views by the reduced Dempster's rule.
 
-    The rule's beliefs are ``b_k ~ prod_v (b_vk + u_v) - prod_v u_v`` and ``u ~ prod_v u_v``. With
-    ``e = K b / u`` the normalisation, and so the measure of conflict, cancels.
+    Han et al. 2021, "Trusted multi-view classification" (arXiv 2102.02051), who combine two views
+    at a time. In closed form the belief masses are ``b_k ~ prod_v (b_vk + u_v) - prod_v u_v`` and
+    ``u ~ prod_v u_v``; with ``e = K b / u`` the normalisation by the conflict cancels.
 
     Parameters
     ----------
@@ -35,25 +36,30 @@ def dempster(evidence: Tensor) -> Tensor:
         ``K (prod_v (1 + e_vk / K) - 1)``
     """
     classes = evidence.shape[-1]
+    # log1p and expm1 keep small evidence, which 1 + e / K would round away.
     return classes * torch.expm1(torch.log1p(evidence / classes).sum(1))
 
 
 def average(evidence: Tensor, available: Tensor) -> Tensor:
     """Combine the available views by conflictive opinion aggregation: their mean evidence.
 
-    Xu et al. 2024, "Reliable conflictive multi-view learning".
+    Xu et al. 2024, "Reliable conflictive multi-view learning" (arXiv 2402.16897).
 
     Parameters
     ----------
     evidence : Tensor, shape (B, V, K)
         0 where not available.
     available : Tensor, shape (B, V)
+
+    Returns
+    -------
+    Tensor, shape (B, K)
     """
     return evidence.sum(1) / available.sum(-1, keepdim=True).clamp(min=1)
 
 
 def conflict(evidence: Tensor) -> Tensor:
-    """Return the degree of conflict of each pair of views, 0 to 1.
+    """Compute the degree of conflict of each pair of views, 0 to 1.
 
     Xu et al. 2024: the distance of the projected probabilities,
     ``sum_k |p_k - q_k| / 2``, times the conjunctive certainty ``(1 - u_p)(1 - u_q)``.
@@ -67,6 +73,7 @@ def conflict(evidence: Tensor) -> Tensor:
     Tensor, shape (B, V, V)
         Symmetric; 0 on the diagonal, and wherever a view has no evidence.
     """
+    # With a uniform base rate the projected probability b + u / K is the Dirichlet's mean.
     probability = expected_probability(evidence)
     distance = (probability[:, :, None] - probability[:, None]).abs().sum(-1) / 2
     certainty = 1 - vacuity(evidence)

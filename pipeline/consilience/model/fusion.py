@@ -1,4 +1,4 @@
-"""Parts that methods share: heads over encodings, and the network of summed opinions."""
+"""Networks that methods share: heads over encodings, and the sum of unimodal and joint logits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,22 @@ N_AFFECT = 2  # valence, arousal
 def encode(
     encoders: nn.ModuleDict, inputs: Mapping[str, Tensor], available: Tensor
 ) -> list[Tensor]:
-    """Encode each modality as (B, W); exactly 0 where it is not available."""
+    """Encode each modality.
+
+    Parameters
+    ----------
+    encoders : ModuleDict
+        By modality, in the corpus's order.
+    inputs : mapping of str to Tensor, shape (B, ...)
+    available : Tensor, shape (B, M)
+
+    Returns
+    -------
+    list of Tensor, shape (B, W)
+        Exactly 0 where a modality is not available.
+    """
     encodings = (encoder(inputs[name]) for name, encoder in encoders.items())
+    # `where` and not a product: the input of a missing modality may be NaN.
     return [
         torch.where(available[:, index, None] > 0, encoding, 0.0)
         for index, encoding in enumerate(encodings)
@@ -27,14 +41,14 @@ def encode(
 
 @dataclass(frozen=True)
 class Heads:
-    """Builds the heads that every method reads encodings with, of one modality or of all.
+    """Factory of the heads over encodings, of one modality or of all.
 
     Attributes
     ----------
     width : int
         Of the hidden layer.
     dropout : float
-        Of the inputs: even a linear head overfits a few hundred windows without it.
+        Of the inputs: without it even a linear head overfits a few hundred windows.
     hidden : bool
         Whether there is a hidden layer.
     """
@@ -55,8 +69,8 @@ class Heads:
         )
 
 
-class Opinions(NamedTuple):
-    """What a `SummedNetwork` says.
+class SummedOutput(NamedTuple):
+    """Output of a `SummedNetwork`.
 
     Attributes
     ----------
@@ -78,10 +92,19 @@ class Opinions(NamedTuple):
 
 
 class SummedNetwork(nn.Module):
-    """Unimodal logits plus those of a joint head: ``sum_m a_m head_m(h_m) + joint(a_1 h_1, ...)``.
+    """Sum of unimodal and joint logits: ``sum_m a_m head_m(h_m) + joint(a_1 h_1, ..., a)``.
 
-    The joint head counts only where at least two modalities are available: a single one is
-    read by its own head alone, exactly as if it had been the only sensor.
+    The joint head counts only where at least two modalities are available. With a single one the
+    output is exactly that of its unimodal head.
+
+    Parameters
+    ----------
+    encoders : mapping of str to Module
+        One a modality, in the corpus's order.
+    n_classes : int
+    width : int
+        Numbers in an encoding.
+    new_head : Heads
     """
 
     def __init__(
@@ -92,38 +115,67 @@ class SummedNetwork(nn.Module):
         self.n_classes = n_classes
         outputs = n_classes + 2 * N_AFFECT
         self.heads = nn.ModuleList([new_head(width, outputs) for _ in encoders])
+        # The joint head also sees the availability flags: 0 alone could be a value.
         self.joint = new_head((width + 1) * len(encoders), outputs)
 
-    def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> Opinions:
-        """Read windows: inputs (B, ...) per modality, available (B, M)."""
+    def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> SummedOutput:
+        """Compute the output for windows.
+
+        Parameters
+        ----------
+        inputs : mapping of str to Tensor, shape (B, ...)
+        available : Tensor, shape (B, M)
+        """
         encodings = encode(self.encoders, inputs, available)
-        said = [own(encoding) for own, encoding in zip(self.heads, encodings, strict=True)]
-        alone = torch.where(available[..., None] > 0, torch.stack(said, 1), 0.0)
+        outputs = [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)]
+        unimodal = torch.where(available[..., None] > 0, torch.stack(outputs, 1), 0.0)
         joint = self.joint(torch.cat([*encodings, available], -1))
         several = (available.sum(-1, keepdim=True) > 1).to(joint.dtype)
         classes = self.n_classes
-        logits = (alone.sum(1) + several * joint)[:, :classes]
+        logits = (unimodal.sum(1) + several * joint)[:, :classes]
 
-        mean, log_variance = split_affect(torch.cat([alone, joint[:, None]], 1)[..., classes:])
+        # For affect the joint head is one more expert beside the unimodal ones.
+        mean, log_variance = split_affect(torch.cat([unimodal, joint[:, None]], 1)[..., classes:])
         affect = fuse_gaussians(mean, log_variance, torch.cat([available, several], 1))
         unimodal_affect = mean[:, :-1], log_variance[:, :-1]
-        return Opinions(
-            logits, alone[..., :classes], affect, unimodal_affect, torch.stack(encodings, 1)
+        return SummedOutput(
+            logits, unimodal[..., :classes], affect, unimodal_affect, torch.stack(encodings, 1)
         )
 
-    def of_coalitions(self, said: Opinions, masks: Tensor) -> Tensor:
-        """Return the logits (B, S, K) that coalitions of sensors have, masks (B, S, M)."""
+    def subset_logits(self, output: SummedOutput, masks: Tensor) -> Tensor:
+        """Compute the logits for modality subsets without encoding again.
+
+        Parameters
+        ----------
+        output : SummedOutput
+            Of all available modalities.
+        masks : Tensor, shape (B, S, M)
+            1 for the members of each subset.
+
+        Returns
+        -------
+        Tensor, shape (B, S, K)
+            Equal to `forward` with the subset as availability.
+        """
         several = (masks.sum(-1, keepdim=True) > 1).to(masks.dtype)
-        encodings = (said.encodings[:, None] * masks[..., None]).flatten(2)
+        encodings = (output.encodings[:, None] * masks[..., None]).flatten(2)
         joint = self.joint(torch.cat([encodings, masks], -1))[..., : self.n_classes]
-        return masks @ said.unimodal + several * joint
+        return masks @ output.unimodal + several * joint
 
 
 def split_affect(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Split an affect head's output (..., 2 A) into mean and log variance (..., A).
+    """Split an affect head's output into mean and log variance.
 
-    The variance stays within a factor ``e^2`` of the labels' own: with few subjects an unbounded
-    one vanishes on the training windows, and the likelihood of new ones with it.
+    Parameters
+    ----------
+    output : Tensor, shape (..., 2 A)
+
+    Returns
+    -------
+    mean, log_variance : Tensor, shape (..., A)
+        The variance is limited to a factor of ``e^2`` around the labels' variance of 1. With few
+        subjects an unbounded variance vanishes on the training windows, and with it the
+        likelihood of new windows.
     """
     mean, log_variance = output.chunk(2, -1)
-    return mean, 2 * torch.tanh(log_variance / 2)
+    return mean, 2 * torch.tanh(log_variance / 2)  # slope 1 at 0, limits of -2 and 2

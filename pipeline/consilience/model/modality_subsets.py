@@ -1,15 +1,15 @@
-"""Whom to believe: every coalition of sensors, and how likely it is that exactly it is right.
+"""Mixture over modality subsets: a prediction for every non-empty subset, and its weight.
 
-A coalition is a set of sensors that are taken at their word while the others are left aside. With
-the probability ``r_m`` that sensor m shows what it should,
+Each subset S stands for the hypothesis that exactly the modalities in S are valid. With the
+probability ``r_m`` that modality m is valid, independently of the others,
 
     pi(S) ~ prod_{m in S} r_m  prod_{m not in S, available} (1 - r_m),
 
-over the non-empty S among the available sensors, and the prediction is the mixture of what each
-coalition predicts. Two sensors that contradict one another then stay two hypotheses and never
-become one confident opinion about something in between.
+over the non-empty subsets of the available modalities. The prediction is the mixture of the
+subsets' predictions. Two modalities that contradict each other therefore remain two hypotheses
+instead of being averaged into a confident prediction of a third class.
 
-Shapes: B windows, M modalities, S coalitions, K classes.
+Shapes: B windows, M modalities, S subsets, K classes.
 """
 
 from __future__ import annotations
@@ -21,39 +21,62 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-def coalitions(n_modalities: int) -> Tensor:
-    """Return all ``2^M - 1`` coalitions (S, M) of 1 and 0, the largest first."""
+def modality_subsets(n_modalities: int) -> Tensor:
+    """Return the masks of all ``2^M - 1`` non-empty subsets.
+
+    Returns
+    -------
+    Tensor, shape (S, M)
+        1 for the members of a subset, else 0; the full set comes first, single modalities last.
+    """
     sizes = range(n_modalities, 0, -1)
-    members = [chosen for size in sizes for chosen in combinations(range(n_modalities), size)]
-    masks = torch.zeros(len(members), n_modalities)
-    for row, chosen in enumerate(members):
-        masks[row, list(chosen)] = 1
+    subsets = [members for size in sizes for members in combinations(range(n_modalities), size)]
+    masks = torch.zeros(len(subsets), n_modalities)
+    for row, members in enumerate(subsets):
+        masks[row, list(members)] = 1
     return masks
 
 
-def belief(reliability: Tensor, available: Tensor, masks: Tensor) -> Tensor:
-    """Return ``log pi`` (B, S) from the log odds (B, M) that each sensor is right.
+def subset_log_weights(log_odds: Tensor, available: Tensor, masks: Tensor) -> Tensor:
+    """Compute ``log pi`` of every subset.
 
     Parameters
     ----------
-    reliability : Tensor, shape (B, M)
-        Log odds; those of sensors that are not available count for nothing.
+    log_odds : Tensor, shape (B, M)
+        Log odds that each modality is valid; ignored where it is not available.
     available : Tensor, shape (B, M)
     masks : Tensor, shape (S, M)
+        As `modality_subsets` returns them.
 
     Returns
     -------
     Tensor, shape (B, S)
-        Normalised; all of it on the first where nothing is available.
+        Normalised; all weight is on the first subset where no modality is available.
     """
-    trusted = (logsigmoid(reliability) * available) @ masks.T
-    left_aside = (logsigmoid(-reliability) * available) @ (1 - masks).T
+    # logsigmoid(x) = log r and logsigmoid(-x) = log(1 - r), exact for extreme odds too.
+    included = (logsigmoid(log_odds) * available) @ masks.T
+    excluded = (logsigmoid(-log_odds) * available) @ (1 - masks).T
+    # A subset is possible only if it has no unavailable member.
     possible = ((1 - available) @ masks.T) == 0
-    everybody = masks.sum(-1) == masks.shape[-1]
-    possible = possible | (everybody & (available.sum(-1, keepdim=True) == 0))
-    return torch.log_softmax(torch.where(possible, trusted + left_aside, -torch.inf), -1)
+    # Without any modality no subset is possible; one must remain, or the softmax is NaN.
+    full_set = masks.sum(-1) == masks.shape[-1]
+    possible = possible | (full_set & (available.sum(-1, keepdim=True) == 0))
+    return torch.log_softmax(torch.where(possible, included + excluded, -torch.inf), -1)
 
 
-def mixture(log_belief: Tensor, logits: Tensor) -> Tensor:
-    """Return log probabilities (B, K) of the mixture of the coalitions' logits (B, S, K)."""
-    return torch.logsumexp(log_belief[..., None] + torch.log_softmax(logits, -1), 1)
+def mixture(log_weights: Tensor, logits: Tensor) -> Tensor:
+    """Mix the subsets' predictions.
+
+    Parameters
+    ----------
+    log_weights : Tensor, shape (B, S)
+        As `subset_log_weights` returns them.
+    logits : Tensor, shape (B, S, K)
+        Of each subset.
+
+    Returns
+    -------
+    Tensor, shape (B, K)
+        Log probabilities.
+    """
+    return torch.logsumexp(log_weights[..., None] + torch.log_softmax(logits, -1), 1)

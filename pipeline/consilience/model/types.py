@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+# Prepared windows (B, ...) per modality, and the availability (B, M) of the modalities.
+Windows = tuple[dict[str, Tensor], Tensor]
+
 
 class Batch(NamedTuple):
     """Training windows of one run.
@@ -19,25 +22,26 @@ class Batch(NamedTuple):
     inputs : dict of str to Tensor, shape (B, ...)
         Augmented prepared windows per modality, standardised; 0 where not available.
     available : Tensor of float, shape (B, M)
-        1 where a modality was recorded and modality dropout left it.
+        1 where a modality was recorded and modality dropout kept it.
     clean : dict of str to Tensor, shape (B, ...)
         The same windows before augmentation.
     present : Tensor of float, shape (B, M)
         1 where a modality was recorded.
     target : Tensor, shape (B, K)
-        Soft labels; NaN rows have none.
+        Soft labels; rows of NaN are unlabelled.
     affect : Tensor, shape (B, A)
-        Standardised valence and arousal; NaN where unknown.
+        Standardised valence and arousal; NaN where unlabelled.
     consensus : Tensor, shape (B, K)
-        Moving average of the opinions this run returned for these windows so far.
-    judged : Tensor, shape (B, K)
-        What the sensors together think, without having been told the label; see
-        `consilience.training.label_reliability`. NaN unless the method asks for it.
+        Moving average of the probabilities that this run's `Method.loss` has returned for these
+        windows so far (temporal ensembling).
+    label_estimate : Tensor, shape (B, K)
+        Cross-fitted class probabilities, computed without the windows' own labels; see
+        `consilience.training.label_reliability`. NaN unless the method requests it.
     label_reliability : Tensor, scalar
-        How far labels can be trusted according to them, 0 to 1.
+        Estimated reliability of this run's labels, 0 to 1; 1 unless the method requests it.
     disagreement : Tensor, scalar
-        Mean share of the annotators' votes that the leading class lacks, over this run's
-        training windows with several annotators; 0 if there are none.
+        Mean share of the annotators' votes outside the leading class, over this run's training
+        windows with several annotators; 0 without such windows.
     """
 
     inputs: dict[str, Tensor]
@@ -47,13 +51,13 @@ class Batch(NamedTuple):
     target: Tensor
     affect: Tensor
     consensus: Tensor
-    judged: Tensor
+    label_estimate: Tensor
     label_reliability: Tensor
     disagreement: Tensor
 
 
 class Prediction(NamedTuple):
-    """What a method says of windows.
+    """Output of a method for a batch of windows.
 
     Attributes
     ----------
@@ -63,9 +67,9 @@ class Prediction(NamedTuple):
     vacuity : Tensor, shape (B,)
         Lack of evidence, 0 to 1; 1 without any modality.
     reliability : Tensor, shape (B, M)
-        How far each modality is trusted, 0 to 1; NaN if the method does not tell.
+        Reliability of each modality, 0 to 1; NaN if the method does not estimate it.
     coherence : Tensor, shape (B,)
-        How far the available modalities agree, 0 to 1; NaN if the method does not tell.
+        Agreement of the available modalities, 0 to 1; NaN if the method does not estimate it.
     """
 
     logits: Tensor

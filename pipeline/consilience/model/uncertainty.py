@@ -1,4 +1,4 @@
-"""What predictions say of themselves and of one another: uncertainty, agreement, evidence.
+"""Uncertainty of predictions, agreement between them, and their fusion by precision.
 
 Shapes: B windows, M modalities, K classes. Availability is 1 or 0.
 """
@@ -14,20 +14,25 @@ EPSILON = 1e-8
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:
-    """Return the entropy over the last axis in units of its maximum, ``H(p) / ln K``."""
-    entropy = torch.special.entr(probability).sum(-1)
+    """Compute the entropy over the last axis, divided by its maximum: ``H(p) / ln K``."""
+    entropy = torch.special.entr(probability).sum(-1)  # entr(0) = 0, where p log p is NaN
     return entropy / math.log(probability.shape[-1])
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
-    """Return the Jensen-Shannon divergence over the last axis in bits: 0 alike, 1 disjoint."""
+    """Compute the Jensen-Shannon divergence over the last axis in bits: 0 equal, 1 disjoint.
+
+    ``JS = H((p + q) / 2) - (H(p) + H(q)) / 2``; Lin 1991, "Divergence measures based on the
+    Shannon entropy".
+    """
     entropy = torch.special.entr
     mixed = entropy((first + second) / 2).sum(-1)
+    # Rounding can make the difference of equal distributions slightly negative.
     return (mixed - (entropy(first) + entropy(second)).sum(-1) / 2).clamp(min=0) / math.log(2)
 
 
 def vacuity(evidence: Tensor) -> Tensor:
-    """Return the Dirichlet vacuity ``K / S`` of evidence (..., K): 1 without any evidence.
+    """Compute the Dirichlet vacuity ``K / S`` of evidence (..., K): 1 without any evidence.
 
     Sensoy et al. 2018, "Evidential deep learning to quantify classification uncertainty".
     """
@@ -36,53 +41,67 @@ def vacuity(evidence: Tensor) -> Tensor:
 
 
 def pairwise_coherence(probability: Tensor) -> Tensor:
-    """Return how far each pair of modalities agrees, 0 to 1.
+    """Compute the agreement of each pair of modalities, 0 to 1.
 
     Parameters
     ----------
     probability : Tensor, shape (B, M, K)
-        What each modality alone predicts.
+        Predictions of each modality alone.
 
     Returns
     -------
     Tensor, shape (B, M, M)
-        ``1 - JS / ln 2``, symmetric, 1 on the diagonal.
+        ``1 - JS`` in bits; symmetric, 1 on the diagonal.
     """
     return 1 - jensen_shannon(probability[:, :, None], probability[:, None, :])
 
 
 def modality_coherence(pairs: Tensor, certainty: Tensor, available: Tensor) -> Tensor:
-    """Return each modality's agreement with its available partners, weighted by their certainty.
+    """Compute each modality's agreement with the other available ones, weighted by certainty.
 
     Parameters
     ----------
     pairs : Tensor, shape (B, M, M)
+        As `pairwise_coherence` returns them.
     certainty, available : Tensor, shape (B, M)
 
     Returns
     -------
     Tensor, shape (B, M)
-        1 where there is no partner to disagree with.
+        1 where no other modality is available.
     """
     others = 1 - torch.eye(pairs.shape[-1], dtype=pairs.dtype, device=pairs.device)
+    # EPSILON: partners without any certainty are averaged evenly instead of dividing by 0.
     weight = (certainty + EPSILON)[:, None, :] * available[:, None, :] * others
     total = weight.sum(-1)
     return torch.where(total > 0, (weight * pairs).sum(-1) / total.clamp(min=EPSILON**2), 1.0)
 
 
 def window_coherence(pairs: Tensor, available: Tensor) -> Tensor:
-    """Return the mean agreement (B,) over the available pairs; 1 with fewer than two modalities."""
-    upper = pairs.new_ones(pairs.shape[1:]).triu(1)
+    """Compute the mean agreement over the available pairs of modalities.
+
+    Parameters
+    ----------
+    pairs : Tensor, shape (B, M, M)
+        As `pairwise_coherence` returns them.
+    available : Tensor, shape (B, M)
+
+    Returns
+    -------
+    Tensor, shape (B,)
+        1 with fewer than two modalities.
+    """
+    upper = pairs.new_ones(pairs.shape[1:]).triu(1)  # each pair once
     weight = available[:, :, None] * available[:, None, :] * upper
     total = weight.sum((1, 2))
     return torch.where(total > 0, (weight * pairs).sum((1, 2)) / total.clamp(min=1), 1.0)
 
 
 def fuse_gaussians(mean: Tensor, log_variance: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Combine experts' normal distributions by their precision.
+    """Combine normal distributions by inverse-variance weighting.
 
-    The variance is the weighted harmonic mean, not the product's: the experts' errors are
-    not independent.
+    The fused variance is the weighted harmonic mean of the variances, larger than that of the
+    product of the densities: the experts' errors are not independent.
 
     Parameters
     ----------
@@ -98,8 +117,9 @@ def fuse_gaussians(mean: Tensor, log_variance: Tensor, weight: Tensor) -> tuple[
     """
     precision = weight[..., None] * torch.exp(-log_variance)
     total = precision.sum(1)
-    alone = total <= 0
-    safe = torch.where(alone, 1.0, total)
-    fused = torch.where(alone, 0.0, (precision * mean).sum(1) / safe)
-    share = torch.where(alone, 1.0, weight.sum(1, keepdim=True))
-    return fused, torch.log(share) - torch.log(safe)
+    all_off = total <= 0
+    # The unused branch of `where` must be finite as well, or its gradient is NaN.
+    safe_total = torch.where(all_off, 1.0, total)
+    fused = torch.where(all_off, 0.0, (precision * mean).sum(1) / safe_total)
+    total_weight = torch.where(all_off, 1.0, weight.sum(1, keepdim=True))
+    return fused, torch.log(total_weight) - torch.log(safe_total)

@@ -374,7 +374,7 @@ class _Trainer:
             target=_of(self.target, index),
             affect=self.device_scaler.affect(_of(self.affect, index)),
             consensus=_of(self.consensus, index),
-            judged=_of(self.judged, index),
+            label_estimate=_of(self.judged, index),
             label_reliability=self.label_reliability,
             disagreement=self.disagreement,
         )

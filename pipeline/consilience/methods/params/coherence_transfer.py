@@ -14,27 +14,29 @@ class Params(MethodParams):
 
     unimodal: float = Field(1.0, ge=0, description="weight of the unimodal losses")
     transfer: float = Field(2.0, ge=0, description="weight of the distillation; 0: no teacher")
-    teach: Literal["auto", "always"] = Field(
+    distill: Literal["auto", "always"] = Field(
         "auto", description="auto: only if some training windows have no label"
     )
     temperature: float = Field(2.0, gt=0, description="of the distillation")
     ramp: float = Field(
         0.3, ge=0, le=1, description="share of the training in which the distillation grows"
     )
-    through_head: float = Field(
+    head_transfer: float = Field(
         0.0, ge=0, description="share of the teacher's frozen heads in the distillation"
     )
     evidence: float = Field(
         0.2, ge=0, description="weight of the prototypes' loss; 0: vacuity is the entropy"
     )
-    witness: float = Field(0.5, ge=0, description="weight of the agreement head's loss; 0: none")
-    coalitions: bool = Field(True, description="mix the predictions of all modality subsets")
-    trust: Literal["auto", "on", "off"] = Field(
+    agreement_head: float = Field(
+        0.5, ge=0, description="weight of the agreement head's loss; 0: none"
+    )
+    modality_subsets: bool = Field(True, description="mix the predictions of all modality subsets")
+    label_correction: Literal["auto", "on", "off"] = Field(
         "auto", description="correct labels; auto: if they are estimated to be unreliable"
     )
-    robust: float = Field(
+    gce_q: float = Field(
         0.7, ge=0, le=1, description="q of the loss on corrected labels; 0: cross-entropy"
     )
-    trust_below: float = Field(
+    min_label_reliability: float = Field(
         0.85, ge=0, le=1, description="label reliability below which auto corrects"
     )

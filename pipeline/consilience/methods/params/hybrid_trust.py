@@ -13,10 +13,10 @@ from consilience.schema.params.plugins import MethodParams
 class LabelTrustParams(MethodParams):
     """Switch of the label trust, on by default: it is the reason to choose such a method."""
 
-    trust: Literal["auto", "on", "off"] = Field(
+    label_trust: Literal["auto", "on", "off"] = Field(
         "on", description="auto: if the annotators disagree enough"
     )
-    trust_from: float = Field(
+    min_disagreement: float = Field(
         0.25, ge=0, le=1, description="mean disagreement from which auto means on"
     )
 

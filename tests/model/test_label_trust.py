@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from consilience.methods.params.hybrid_trust import LabelTrustParams
-from consilience.model.trust import SETTLED, trusted_target
+from consilience.model.label_trust import WARM_UP, trusted_target
 
 CLASSES = 4
 
@@ -41,12 +41,12 @@ def test_a_contradicted_label_turns_towards_the_consensus() -> None:
 
 def test_nothing_changes_before_the_consensus_has_settled_or_when_it_is_off() -> None:
     one = random_batch(1.0)
-    assert_close(trusted_target(one, SETTLED - 0.01, "on", 0.25), one.target)
+    assert_close(trusted_target(one, WARM_UP - 0.01, "on", 0.25), one.target)
     assert_close(trusted_target(one, 0.9, "off", 0.25), one.target)
 
 
 def test_automatic_trust_waits_for_disagreement() -> None:
-    threshold = LabelTrustParams().trust_from
+    threshold = LabelTrustParams().min_disagreement
     calm, torn = random_batch(threshold - 0.01), random_batch(threshold)
     assert_close(trusted_target(calm, 0.5, "auto", threshold), calm.target)
     assert_close(
