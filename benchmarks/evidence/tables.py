@@ -152,17 +152,17 @@ def experiment_page(results: Results, name: str) -> str:
         parts += ["## Valence and arousal, all sensors", _figures(outcomes, AFFECT)]
     if ours and len(outcomes) > 1:
         others = {key: outcome for key, outcome in outcomes.items() if key != OURS}
-        parts += ["## Ours less each of the others", _compared(ours, others)]
+        parts += ["## Coherence transfer less each of the others", _compared(ours, others)]
     return "\n\n".join(parts) + "\n"
 
 
 def ablation_page(results: Results) -> str:
-    """Return what each part adds: ours less ours without it, in every experiment."""
+    """Return what each part adds: the full method less the method without it."""
     parts = [
         "# Ablation",
-        "Ours less ours without a part, or with it otherwise, and the 95 % interval over "
-        "resampled subjects; **bold**: the interval excludes zero and the corrected p is below "
-        ".05. For NLL, ECE and AURC a part that helps makes the difference negative.",
+        "Coherence transfer less itself without a part, or with it otherwise, and the 95 % "
+        "interval over resampled subjects; **bold**: the interval excludes zero and the corrected "
+        "p is below .05. For NLL, ECE and AURC a part that helps makes the difference negative.",
     ]
     for name, outcomes in results.outcomes.items():
         without = {

@@ -24,7 +24,8 @@ from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import SplitParams, WindowParams
 
 PARAMS_FILE = Path("params.yaml")
-METHODS = ("concat", "late_fusion", "hybrid", "coherence_transfer")
+DEFAULT_METHOD = "coherence_transfer"
+METHODS = ("concat", "late_fusion", "hybrid", DEFAULT_METHOD)
 HEADING = """\
 # Every number that changes an output. 'consilience use DATASET --root FOLDER' writes it anew for
 # another dataset; 'dvc exp run -S section.name=value' tries a value once.

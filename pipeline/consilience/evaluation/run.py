@@ -16,13 +16,13 @@ from consilience.evaluation.predict import load_bundle, prepare_windows
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import short_table
 from consilience.evaluation.tables import plot_tables, score_table, window_table
+from consilience.params import DEFAULT_METHOD
 from consilience.project import Project
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import Scores, write_table
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus, load_corpus
 
-DEFAULT_METHOD = "coherence_transfer"  # the first method if it was not trained
 REFERENCE_METHOD = "concat"  # its errors are the unit of the corruption error
 LEADS = ("all", "grid", "grid_nll", "grid_ece", "grid_aurc")  # also given as differences
 

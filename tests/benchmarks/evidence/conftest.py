@@ -108,12 +108,15 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PLAN = {
     "corpora": {"small": {"root": "nowhere"}},
-    "entries": {"hybrid": {"method": "hybrid"}, "ours": {"method": "coherence_transfer"}},
+    "entries": {
+        "hybrid": {"method": "hybrid"},
+        "coherence_transfer": {"method": "coherence_transfer"},
+    },
     "experiments": {
         "ravdess_clean": {
             "corpus": "small",
             "sensors": list(SENSORS),
-            "entries": ["hybrid", "ours"],
+            "entries": ["hybrid", "coherence_transfer"],
         },
         "ravdess_symmetric_40": {
             "corpus": "small",

@@ -20,7 +20,9 @@ def outcome(name: str, level: float, seed: int = 0) -> Outcome:
 
 def test_ahead_needs_interval_and_corrected_test():
     found = compare(
-        outcome("ours", 0.8), {"a": outcome("a", 0.7), "b": outcome("b", 0.8)}, ["grid"]
+        outcome("coherence_transfer", 0.8),
+        {"a": outcome("a", 0.7), "b": outcome("b", 0.8)},
+        ["grid"],
     )
     by_name = {comparison.other: comparison for comparison in found}
     assert by_name["a"].ahead(1)

@@ -139,7 +139,7 @@ def test_pages_say_what_was_measured_and_what_was_not(done, tmp_path):
     assert all(f"figures/{name}" in page for name in drawn)
     assert "severity_ravdess_clean.svg" in drawn
     text = tables.experiment_page(found, "ravdess_clean")
-    assert "| **ours** |" in text
+    assert "| **coherence transfer** |" in text
     for heading in ("guilty named", "conflict seen", "strange seen"):
         assert f"| {heading} |" in text
     again = tmp_path / "again"
