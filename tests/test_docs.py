@@ -1,4 +1,4 @@
-"""README and docs say what is so: commands, options, paths, links and code blocks.
+"""Commands, options, paths, links and code blocks of README and docs are valid.
 
 The pages on adding a modality and a dataset are followed to the end in tests/test_scaffold.py.
 """
@@ -19,29 +19,48 @@ from typer.testing import CliRunner
 from consilience.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES.remove(ROOT / "docs/log.md")  # what was, not what is
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+PAGES.remove(DOCS / "log.md")  # a record of the past; its commands need not exist any more
 CLI = typer.main.get_command(app)
-COMMAND = re.compile(r"^ {4}((?:\.venv/bin/)?(?:consilience|dvc|make|python|prefect) .*|git .*)$")
+COMMAND = re.compile(r"^ {4}((?:\.venv/bin/)?(?:consilience|dvc|make|python|prefect) .*)$")
 NAMED = re.compile(r"`((?:pipeline|docs|tests|flows|data)/[\w/.-]+|[\w-]+\.(?:yaml|toml|lock|md))`")
-MADE = (
+# Files that exist only after a pipeline run, or after a reader followed a page.
+GENERATED = (
     "data/",
     "pipeline/consilience/modalities/gaze",
+    "pipeline/consilience/datasets/callcentre",
+    "pipeline/consilience/methods/",
     "tests/modalities/test_gaze",
-)  # by following the page
-MADE += ("pipeline/consilience/datasets/callcentre", "tests/datasets/test_callcentre")
+    "tests/datasets/test_callcentre",
+    "tests/methods/",
+)
 
 
-def lines(pattern: re.Pattern[str]) -> list[object]:
-    """Return what the pattern finds in the pages outside of fenced code, each once."""
-    found = {}
-    for page in PAGES:
-        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-        for one in re.findall(pattern, text) if pattern is NAMED else text.splitlines():
-            match = one if pattern is NAMED else (m[1] if (m := pattern.match(one)) else None)
-            if match:
-                found.setdefault(match, page.name)
-    return [pytest.param(one, id=f"{page}: {one[:60]}") for one, page in found.items()]
+def prose(page: Path) -> str:
+    """Return a page without its fenced code blocks."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def unique(matches: list[tuple[Path, str]]) -> list[object]:
+    """Return one test parameter for each text, named after the first page that contains it."""
+    first = {text: page.name for page, text in reversed(matches)}
+    return [pytest.param(text, id=f"{page}: {text[:60]}") for text, page in first.items()]
+
+
+def commands() -> list[object]:
+    return unique(
+        [
+            (page, match[1])
+            for page in PAGES
+            for line in prose(page).splitlines()
+            if (match := COMMAND.match(line))
+        ]
+    )
+
+
+def named_files() -> list[object]:
+    return unique([(page, name) for page in PAGES for name in NAMED.findall(prose(page))])
 
 
 def fenced(language: str) -> list[object]:
@@ -54,8 +73,8 @@ def fenced(language: str) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("line", lines(COMMAND))
-def test_every_command_is_one(line: str) -> None:
+@pytest.mark.parametrize("line", commands())
+def test_every_command_is_valid(line: str) -> None:
     words = shlex.split(line, comments=True)
     program, arguments = Path(words[0]).name, words[1:]
     if program == "consilience":
@@ -66,33 +85,44 @@ def test_every_command_is_one(line: str) -> None:
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert set(arguments) <= set(targets)
     elif program == "python":
-        assert arguments[0] == "-m"
-        assert importlib.util.find_spec(arguments[1])
+        module = arguments[arguments.index("-m") + 1]
+        assert importlib.util.find_spec(module)
     elif program == "prefect":
         assert importlib.util.find_spec("prefect")
 
 
-@pytest.mark.parametrize("name", lines(NAMED))
-def test_every_file_named_is_there(name: str) -> None:
-    if "NAME" in name or name.startswith(MADE):
+@pytest.mark.parametrize("name", named_files())
+def test_every_named_file_exists(name: str) -> None:
+    if "NAME" in name or name.startswith(GENERATED):
         return
-    assert [*ROOT.glob(name), *ROOT.glob(f"docs/evidence/{name}"), *ROOT.glob(f"docs/{name}")]
+    assert [*ROOT.glob(name), *DOCS.glob(f"evidence/{name}"), *DOCS.glob(name)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("page", [*PAGES, DOCS / "log.md"], ids=lambda page: page.name)
+def test_every_link_has_a_target(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        if not link.startswith(("http://", "https://", "#")):
-            assert (page.parent / link.split("#")[0]).exists(), link
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if heading:
+            assert heading in headings(target), link
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors that GitHub derives from a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("code", fenced("python"))
-def test_python_is_python(code: str) -> None:
+def test_python_blocks_compile(code: str) -> None:
     compile(code, "page", "exec")
 
 
 @pytest.mark.parametrize("code", fenced("toml"))
-def test_toml_is_toml(code: str) -> None:
+def test_toml_blocks_parse(code: str) -> None:
     assert tomllib.loads(code)
 
 
@@ -106,7 +136,42 @@ def test_cheap_commands_run(command: str, tmp_path: Path, monkeypatch) -> None:
     assert done.exit_code == 0, done.output
 
 
-def test_every_command_of_ours_is_in_the_pages() -> None:
+def test_every_command_is_documented() -> None:
     text = " ".join(page.read_text() for page in PAGES)
     missing = [name for name in CLI.commands if f"consilience {name}" not in text]
     assert not missing, f"no page shows: {', '.join(missing)}"
+
+
+def test_the_index_lists_every_page() -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", (DOCS / "index.md").read_text())
+    listed = {(DOCS / link).resolve() for link in links}
+    missing = {*PAGES, DOCS / "log.md", DOCS / "evidence/README.md"} - listed - {DOCS / "index.md"}
+    assert not missing
+
+
+def glossary() -> list[list[str]]:
+    """Return the rows of the glossary's tables as cells."""
+    lines = (DOCS / "glossary.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
+    return [row for row in rows if row[0] != "term" and not row[0].startswith("---")]
+
+
+def test_the_glossary_defines_each_term_once() -> None:
+    terms = [term.strip() for row in glossary() for term in row[0].split(", ")]
+    assert len(terms) == len(set(terms))
+    assert all(len(row) == 3 and row[1].endswith(".") for row in glossary())
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted({path for row in glossary() for path in re.findall(r"`([a-z_]+/[\w/.]*)`", row[2])}),
+)
+def test_the_glossary_names_existing_places(path: str) -> None:
+    if not path.startswith("data/"):
+        assert (ROOT / "pipeline/consilience" / path).exists() or (ROOT / path).exists()
+
+
+def test_pages_are_free_of_paths_of_one_machine() -> None:
+    pages = [*PAGES, DOCS / "log.md", ROOT / "CHANGELOG.md", DOCS / "evidence/README.md"]
+    for page in pages:
+        assert not re.search(r"\.\./shared|/home/|/work/|/tmp/|/Users/", page.read_text()), page
