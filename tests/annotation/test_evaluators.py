@@ -1,7 +1,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 
+from consilience.annotation import evaluators
 from consilience.annotation.evaluators import evaluator_median, evaluator_weighted
 
 
@@ -87,3 +89,9 @@ def test_the_consensus_is_finite_and_the_median_within_the_ratings(
     )
     assert (result.mean >= low - 1e-9).all()
     assert (result.mean <= high + 1e-9).all()
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=20))
+def test_tied_ratings_share_their_mean_rank(values: list[int]) -> None:
+    ratings = np.array(values, float)
+    np.testing.assert_array_equal(evaluators._average_ranks(ratings), rankdata(ratings))

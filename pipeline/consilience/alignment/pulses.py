@@ -6,8 +6,8 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
 
+from consilience.alignment.chance import poisson_tail
 from consilience.alignment.clock import ClockFit, Line, Times, unaligned
 from consilience.alignment.piecewise_fit import (
     HUBER_SIGMAS,
@@ -300,7 +300,7 @@ def _false_alarm_bound(
     stretches = (n_all - len(pulses) + 1) * (n_all - len(pulses) + 2) / 2
     trials = (offsets / band) * max(1.0, drifts / band) * stretches
     # P(X >= n); the segment's own n pairs are not random, so the rate excludes them.
-    return float(poisson.sf(n - 1, max(0, n_pairs - n) * band / offsets)) * trials
+    return float(poisson_tail(n - 1, max(0, n_pairs - n) * band / offsets)) * trials
 
 
 def _valid_range_s(

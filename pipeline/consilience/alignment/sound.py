@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import map_coordinates
-from scipy.stats import poisson
 
+from consilience.alignment.chance import poisson_tail
 from consilience.alignment.clock import Line, Times
 from consilience.alignment.piecewise_fit import Segment, fit_segments, hough_line
 from consilience.schema.params.alignment import AlignmentParams
@@ -130,7 +130,7 @@ def _coarse_segments(
     # Delays of unrelated tracks are uniform within the search range. One of them places the
     # band; the number of others in it has a Poisson distribution. Bonferroni over all bands.
     expected = len(native) * COARSE_TOLERANCE_S / reach_s
-    if poisson.sf(near.sum() - 2, expected) * reach_s / COARSE_TOLERANCE_S > MAX_FALSE_ALARM:
+    if poisson_tail(near.sum() - 2, expected) * reach_s / COARSE_TOLERANCE_S > MAX_FALSE_ALARM:
         return []
     return fit_segments(native[near], session[near], 1e-3, params)
 

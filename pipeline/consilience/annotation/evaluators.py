@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 PRIOR_ITEMS = 5.0  # pseudo-items with no bias and the average reliability
 SWEEPS = 50
@@ -92,7 +91,7 @@ def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Ratin
     rank = np.empty(len(rating))
     for number in np.unique(annotator):
         mask = annotator == number
-        rank[mask] = rankdata(rating[mask]) / mask.sum()
+        rank[mask] = _average_ranks(rating[mask]) / mask.sum()
     ranks = evaluator_weighted(item, annotator, rank)
     n_items = len(ranks.mean)
     rating_weight = _rating_weights(item, ranks.weight[annotator], n_items)
@@ -176,3 +175,13 @@ def _weighted_sd(item: Indices, weight: Floats, level: Floats, mean: Floats) -> 
     freedom = total - squares / total
     enough = freedom > 1e-9 * total
     return np.sqrt(np.divide(scatter, freedom, out=np.full(n_items, np.nan), where=enough))
+
+
+def _average_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks from 1, equal values sharing their mean rank (n_values,).
+
+    The same as ``scipy.stats.rankdata``, whose module takes a second to import.
+    """
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return (last - (count - 1) / 2)[place]
