@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import scipy.io
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -269,3 +271,40 @@ def test_any_text_gives_tables_that_keep_the_contract(
     Annotations.validate(listing.annotations)
     assert listing.trials.filter(pl.col("end_s") - pl.col("start_s") > MAX_TRIAL_S).is_empty()
     assert all(math.isfinite(time_s) for time_s in listing.pulses["time_s"])
+
+
+LAYOUT = {
+    "variables": ["eeg"],
+    "axes": ["samples", "channels", "trials"],
+    "rate_hz": 200.0,
+    "channels": ["Fp1", "Fp2", "C3", "C4"],
+}
+
+
+def test_matlab_files_have_the_layout_that_the_folder_declares(tmp_path):
+    cube = 20 * generator("folder").standard_normal((800, 4, 2))
+    scipy.io.savemat(tmp_path / "a.mat", {"eeg": cube})
+    (tmp_path / "matlab.json").write_text(json.dumps(LAYOUT))
+    text = "session,subject,modality,path,item\none,ada,eeg,a.mat,0\ntwo,ada,eeg,a.mat,1\n"
+    write(tmp_path, recordings=text)
+    table = build_catalog(dataset, tmp_path).recordings["eeg"]
+    assert table["status"].to_list() == ["ok", "ok"]
+    assert table["duration_s"].to_list() == [4.0, 4.0]
+
+
+@pytest.mark.parametrize("item", ["", "2", "-1", "first", "9" * 5000])
+def test_an_item_that_is_not_a_trial_is_quarantined(tmp_path, item):
+    scipy.io.savemat(tmp_path / "a.mat", {"eeg": np.zeros((800, 4, 2))})
+    (tmp_path / "matlab.json").write_text(json.dumps(LAYOUT))
+    write(tmp_path, recordings=f"session,subject,modality,path,item\none,ada,eeg,a.mat,{item}\n")
+    table = build_catalog(dataset, tmp_path).recordings["eeg"]
+    assert table["status"].to_list() == ["quarantined"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "\xff", json.dumps(LAYOUT | {"rate_hz": 0})])
+def test_an_invalid_matlab_layout_is_a_problem(tmp_path, content):
+    (tmp_path / "matlab.json").write_text(content)
+    listing = dataset.list(write(tmp_path, recordings=MANIFEST))
+    ((where, what, _),) = listing.problems
+    assert where == "matlab.json"
+    assert "not a MATLAB layout" in what
