@@ -1,4 +1,4 @@
-"""Hostile files, made anew for every run: what may lie in a folder that somebody hands over."""
+"""Generators of hostile files: malformed, oversized, misleading or unsafe to open."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import soundfile
 
 from consilience.core.seeds import generator
 
-Maker = Callable[["Goods", Path], object]
-SESSION = "zz-{}"  # after the good: the first of two duplicates is the one kept
+Maker = Callable[["ExampleFiles", Path], object]
+SESSION = "zz-{}"  # sorted after the valid ones, because the first of two duplicates is kept
 
 
 @dataclass(frozen=True)
-class Goods:
-    """Good recordings by ending, to be spoilt; `outside` is a folder that is not the dataset's."""
+class ExampleFiles:
+    """Valid recordings by file extension, to be corrupted, and a folder outside the dataset."""
 
     files: dict[str, Path]
     outside: Path
@@ -38,7 +38,7 @@ class Goods:
 
 @dataclass(frozen=True)
 class Hostile:
-    """A bad file: its modality, its place below the root, how to make it, which item is asked."""
+    """A hostile file: modality, path below the root, generator, and item to read."""
 
     modality: str
     path: str
@@ -47,10 +47,10 @@ class Hostile:
 
 
 def truncated(ending: str, at: float) -> Maker:
-    """Cut a good file off after a part of it, at a point that differs from run to no run."""
+    """Truncate a valid file at a fixed random position up to the share `at`."""
 
-    def make(goods: Goods, path: Path) -> None:
-        content = goods.content(ending)
+    def make(examples: ExampleFiles, path: Path) -> None:
+        content = examples.content(ending)
         end = int(len(content) * at * generator("truncate", ending, at).uniform(0.5, 1))
         path.write_bytes(content[: max(1, end)])
 
@@ -58,10 +58,10 @@ def truncated(ending: str, at: float) -> Maker:
 
 
 def flipped(ending: str, seed: int, n_bits: int = 24, within: int = 400) -> Maker:
-    """Turn bits of the beginning over."""
+    """Flip bits near the beginning."""
 
-    def make(goods: Goods, path: Path) -> None:
-        content = bytearray(goods.content(ending))
+    def make(examples: ExampleFiles, path: Path) -> None:
+        content = bytearray(examples.content(ending))
         rng = generator("flip", ending, seed)
         for place in rng.integers(0, min(within, len(content)), n_bits):
             content[place] ^= 1 << int(rng.integers(8))
@@ -71,37 +71,37 @@ def flipped(ending: str, seed: int, n_bits: int = 24, within: int = 400) -> Make
 
 
 def of(content: bytes) -> Maker:
-    return lambda goods, path: path.write_bytes(content)
+    return lambda examples, path: path.write_bytes(content)
 
 
-def named_otherwise(ending: str) -> Maker:
-    return lambda goods, path: path.write_bytes(goods.content(ending))
+def with_other_extension(ending: str) -> Maker:
+    return lambda examples, path: path.write_bytes(examples.content(ending))
 
 
 def wav(sound: np.ndarray, rate_hz: int = 16000, subtype: str = "FLOAT") -> Maker:
-    return lambda goods, path: soundfile.write(
+    return lambda examples, path: soundfile.write(
         path, sound, rate_hz, format=path.suffix[1:].upper(), subtype=subtype
     )
 
 
 def wav_header(**fields: int) -> Maker:
-    """Write a WAV whose header says what it likes."""
-    said = {"size": 32036, "channels": 1, "rate": 16000, "data": 32000, "bits": 16, **fields}
-    block = max(1, said["channels"] * said["bits"] // 8) & 0xFFFF
+    """Write a WAV file with arbitrary header fields."""
+    header = {"size": 32036, "channels": 1, "rate": 16000, "data": 32000, "bits": 16, **fields}
+    block = max(1, header["channels"] * header["bits"] // 8) & 0xFFFF
     head = struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", said["size"], b"WAVE", b"fmt ", 16, 1, said["channels"], said["rate"]),
-        *(min(said["rate"] * block, 2**32 - 1), block, said["bits"], b"data", said["data"]),
+        *(b"RIFF", header["size"], b"WAVE", b"fmt ", 16, 1, header["channels"], header["rate"]),
+        *(min(header["rate"] * block, 2**32 - 1), block, header["bits"], b"data", header["data"]),
     )
     noise = generator("wav header").integers(-3000, 3000, 16000, np.int16).tobytes()
     return of(head + noise)
 
 
 def edf_field(start: int, text: str, length: int = 8, ending: str = ".edf") -> Maker:
-    """Write other text into a field of an EDF header."""
+    """Overwrite a field of an EDF header."""
 
-    def make(goods: Goods, path: Path) -> None:
-        content = bytearray(goods.content(ending))
+    def make(examples: ExampleFiles, path: Path) -> None:
+        content = bytearray(examples.content(ending))
         content[start : start + length] = text.ljust(length).encode()[:length]
         path.write_bytes(content)
 
@@ -110,17 +110,17 @@ def edf_field(start: int, text: str, length: int = 8, ending: str = ".edf") -> M
 
 def edf_of(values: np.ndarray, rate_hz: float) -> Maker:
     names = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2")
-    return lambda goods, path: edfio.Edf(
+    return lambda examples, path: edfio.Edf(
         [edfio.EdfSignal(values, rate_hz, label=name, physical_range=(-200, 200)) for name in names]
     ).write(path)
 
 
 def mat_of(cube: np.ndarray, **others: object) -> Maker:
-    return lambda goods, path: scipy.io.savemat(path, {"seg1": cube, **others})
+    return lambda examples, path: scipy.io.savemat(path, {"seg1": cube, **others})
 
 
-def mat_bomb(goods: Goods, path: Path) -> None:
-    """Write a MAT file of version 5, of some MB, whose one variable unfolds to 3 GB of zeros."""
+def mat_bomb(examples: ExampleFiles, path: Path) -> None:
+    """Write a MAT 5 file of a few MB whose variable decompresses to 3 GB of zeros."""
     packer = zlib.compressobj(9)
     n_bytes = 3 * 2**30
     shape = struct.pack("<IIii i i", 5, 12, 500, 30, n_bytes // 8 // 15000, 0)
@@ -133,40 +133,40 @@ def mat_bomb(goods: Goods, path: Path) -> None:
     path.write_bytes(head + struct.pack("<II", 15, len(content)) + content)
 
 
-def mat73_bomb(goods: Goods, path: Path) -> None:
-    """Write a MAT file of version 7.3 that declares a petabyte and holds nothing."""
+def mat73_bomb(examples: ExampleFiles, path: Path) -> None:
+    """Write an empty MAT 7.3 file that declares a petabyte."""
     with h5py.File(path, "w", userblock_size=512) as file:
         file.create_dataset("seg1", (10**9, 30, 10**4), "f4", chunks=(1, 30, 10**4), fillvalue=0)
 
 
-def npy_pickle(goods: Goods, path: Path) -> None:
+def npy_pickle(examples: ExampleFiles, path: Path) -> None:
     with path.open("wb") as file:
-        np.save(file, np.array([Sprung(goods.outside)], object), allow_pickle=True)
+        np.save(file, np.array([CreatesFile(examples.outside)], object), allow_pickle=True)
 
 
-class Sprung:
-    """Leaves a file behind if its pickle is ever loaded."""
+class CreatesFile:
+    """Creates a file when its pickle is loaded."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = str(folder / "sprung")
+        self.path = str(folder / "created")
 
     def __reduce__(self) -> tuple[object, ...]:
         return (os.mknod, (self.path,))
 
 
-def pickled(goods: Goods, path: Path) -> None:
-    path.write_bytes(pickle.dumps(Sprung(goods.outside)))
+def pickled(examples: ExampleFiles, path: Path) -> None:
+    path.write_bytes(pickle.dumps(CreatesFile(examples.outside)))
 
 
-def zip_bomb(goods: Goods, path: Path) -> None:
+def zip_bomb(examples: ExampleFiles, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("seg1.npy", bytes(10**8))
 
 
 def brainvision(samples: str, markers: str = "") -> Maker:
-    """Write a BrainVision header that names any file as its samples."""
+    """Write a BrainVision header with an arbitrary path of its samples."""
 
-    def make(goods: Goods, path: Path) -> None:
+    def make(examples: ExampleFiles, path: Path) -> None:
         noise = generator("brainvision").normal(0, 2e-5, (10, 1000))
         names = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
         pybv.write_brainvision(
@@ -183,15 +183,15 @@ def brainvision(samples: str, markers: str = "") -> Maker:
     return make
 
 
-def brainvision_fifo(goods: Goods, path: Path) -> None:
-    """Write a BrainVision header beside a pipe that nobody writes to."""
-    brainvision(f"{path.stem}.eeg")(goods, path)
+def brainvision_fifo(examples: ExampleFiles, path: Path) -> None:
+    """Write a BrainVision header whose samples are a pipe without a writer."""
+    brainvision(f"{path.stem}.eeg")(examples, path)
     path.with_suffix(".eeg").unlink()
     os.mkfifo(path.with_suffix(".eeg"))
 
 
 def video(n_frames: int, width: int = 128, height: int = 96, rate: int = 25) -> Maker:
-    def make(goods: Goods, path: Path) -> None:
+    def make(examples: ExampleFiles, path: Path) -> None:
         pictures = generator("hostile video").integers(0, 255, (n_frames, height, width), np.uint8)
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=rate)
@@ -205,36 +205,36 @@ def video(n_frames: int, width: int = 128, height: int = 96, rate: int = 25) -> 
     return make
 
 
-def avi_of_size(goods: Goods, path: Path) -> None:
-    """Write an AVI whose header says that its pictures have 4 billion pixels."""
-    content = bytearray(goods.content(".avi"))
+def avi_of_size(examples: ExampleFiles, path: Path) -> None:
+    """Write an AVI file whose header declares frames of 4 billion pixels."""
+    content = bytearray(examples.content(".avi"))
     for place in (64, content.index(b"strf") + 12):
         content[place : place + 8] = struct.pack("<II", 65500, 65500)
     path.write_bytes(content)
 
 
-def playlist(goods: Goods, path: Path) -> None:
-    """Write a playlist of a file outside: some readers go by the content and follow it."""
-    inside = goods.outside / "secret.mp4"
+def playlist(examples: ExampleFiles, path: Path) -> None:
+    """Write a playlist with a file outside the dataset, which some readers open by content."""
+    inside = examples.outside / "secret.mp4"
     path.write_text(f"ffconcat version 1.0\nfile '{inside}'\nduration 2\n")
 
 
-def list_of_a_neighbour(goods: Goods, path: Path) -> None:
-    """Write a playlist of a good file beside it, which is no more to be followed."""
+def list_of_a_neighbour(examples: ExampleFiles, path: Path) -> None:
+    """Write a playlist with a valid file beside it, which must not be opened either."""
     neighbour = path.with_name(f"{path.stem}-neighbour.mp4")
-    neighbour.write_bytes(goods.content(".mp4"))
+    neighbour.write_bytes(examples.content(".mp4"))
     path.write_text(f"ffconcat version 1.0\nfile {neighbour.name}\n")
 
 
-def session_description(goods: Goods, path: Path) -> None:
-    """Write what asks a reader to listen on the network."""
+def session_description(examples: ExampleFiles, path: Path) -> None:
+    """Write a session description that makes a reader listen on the network."""
     path.write_text(
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 26\n"
     )
 
 
-def hls(goods: Goods, path: Path) -> None:
-    inside = goods.outside / "secret.mp4"
+def hls(examples: ExampleFiles, path: Path) -> None:
+    inside = examples.outside / "secret.mp4"
     lines = (
         "#EXTM3U",
         "#EXT-X-TARGETDURATION:2",
@@ -245,21 +245,21 @@ def hls(goods: Goods, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def link_to(target: Callable[[Goods, Path], Path | str]) -> Maker:
-    return lambda goods, path: path.symlink_to(target(goods, path))
+def link_to(target: Callable[[ExampleFiles, Path], Path | str]) -> Maker:
+    return lambda examples, path: path.symlink_to(target(examples, path))
 
 
-def directory(goods: Goods, path: Path) -> None:
+def directory(examples: ExampleFiles, path: Path) -> None:
     path.mkdir()
     (path / "a.wav").touch()
 
 
-def nothing(goods: Goods, path: Path) -> None:
-    """Leave the file out: its path alone is hostile."""
+def nothing(examples: ExampleFiles, path: Path) -> None:
+    """Write no file: the path itself is hostile."""
 
 
 def xdf(*chunks: tuple[int, bytes]) -> Maker:
-    """Write an XDF file of chunks: tag and content."""
+    """Write an XDF file from chunks of tag and content."""
     content = b"XDF:"
     for tag, inside in chunks:
         content += b"\x04" + struct.pack("<I", len(inside) + 2) + struct.pack("<H", tag) + inside
@@ -283,7 +283,7 @@ def stream(n: int = 8, rate: float = 256, text: str = "") -> tuple[int, bytes]:
     return 2, struct.pack("<I", 1) + (text or STREAM.format(n=n, rate=rate)).encode()
 
 
-def good_xdf(goods: Goods | None, path: Path) -> None:
+def valid_xdf(examples: ExampleFiles | None, path: Path) -> None:
     """Write four seconds of eight channels."""
     values = generator("good xdf").normal(0, 20, (1024, 8)).astype("<f4")
     samples = b"".join(
@@ -292,7 +292,7 @@ def good_xdf(goods: Goods | None, path: Path) -> None:
     )
     content = struct.pack("<IBI", 1, 4, len(values)) + samples
     head = b"<?xml version='1.0'?><info><version>1.0</version></info>"
-    xdf((1, head), stream(), (3, content))(goods, path)
+    xdf((1, head), stream(), (3, content))(examples, path)
 
 
 NOISE = generator("hostile noise").normal(0, 0.1, 32000).astype(np.float32)
@@ -314,12 +314,12 @@ def files() -> Iterator[tuple[str, Hostile]]:
         for seed in (0, 1):
             name = f"flipped-{seed}{ending}"
             yield name, Hostile(modality, name, flipped(ending, seed), item)
-    yield from _plain()
-    yield from _paths()
+    yield from _by_content()
+    yield from _by_path()
 
 
-def _plain() -> Iterator[tuple[str, Hostile]]:
-    made: dict[str, tuple[str, Maker] | tuple[str, Maker, str]] = {
+def _by_content() -> Iterator[tuple[str, Hostile]]:
+    makers: dict[str, tuple[str, Maker] | tuple[str, Maker, str]] = {
         "bomb.mat": ("eeg", mat_bomb, "0"),
         "bomb73.mat": ("eeg", mat73_bomb, "0"),
         "zip.mat": ("eeg", zip_bomb, "0"),
@@ -334,12 +334,12 @@ def _plain() -> Iterator[tuple[str, Hostile]]:
         "huge.mat": ("eeg", mat_of(CUBE * 1e300), "0"),
         "complex.mat": ("eeg", mat_of(CUBE + 1j), "0"),
         "words.mat": ("eeg", mat_of(np.array(["words"], object), data="x"), "0"),
-        "sound.edf": ("eeg", named_otherwise(".wav")),
-        "picture.wav": ("audio", named_otherwise(".mp4")),
-        "eeg.mp4": ("video", named_otherwise(".edf")),
-        "flac.mp3": ("audio", named_otherwise(".flac")),
-        "matroska.avi": ("video", named_otherwise(".mkv")),
-        "eeg.docx": ("eeg", named_otherwise(".edf")),
+        "sound.edf": ("eeg", with_other_extension(".wav")),
+        "picture.wav": ("audio", with_other_extension(".mp4")),
+        "eeg.mp4": ("video", with_other_extension(".edf")),
+        "flac.mp3": ("audio", with_other_extension(".flac")),
+        "matroska.avi": ("video", with_other_extension(".mkv")),
+        "eeg.docx": ("eeg", with_other_extension(".edf")),
         "empty.bdf": ("eeg", of(b"")),
         "empty.mkv": ("video", of(b"")),
         "one-byte.flac": ("audio", of(b"f")),
@@ -408,21 +408,21 @@ def _plain() -> Iterator[tuple[str, Hostile]]:
         "words.csv": ("face_au", of(b"clip,AU01_r\nwanted,much\n"), "wanted"),
         "nan.csv": ("face_au", of(b"clip,AU01_r\nwanted,nan\n"), "wanted"),
     }
-    for name, (modality, make, *item) in made.items():
+    for name, (modality, make, *item) in makers.items():
         yield name, Hostile(modality, name, make, *item)
 
 
-def _paths() -> Iterator[tuple[str, Hostile]]:
-    outside = link_to(lambda goods, path: goods.outside / "secret.wav")
-    device = link_to(lambda goods, path: "/dev/zero")
-    itself = link_to(lambda goods, path: path)
-    gone = link_to(lambda goods, path: path.with_name("gone.wav"))
+def _by_path() -> Iterator[tuple[str, Hostile]]:
+    outside = link_to(lambda examples, path: examples.outside / "secret.wav")
+    device = link_to(lambda examples, path: "/dev/zero")
+    itself = link_to(lambda examples, path: path)
+    gone = link_to(lambda examples, path: path.with_name("gone.wav"))
     yield "link-outside", Hostile("audio", "link outside.wav", outside)
     yield "link-device", Hostile("audio", "device.wav", device)
     yield "link-itself", Hostile("audio", "loop.wav", itself)
     yield "link-gone", Hostile("audio", "dangling.wav", gone)
-    yield "fifo", Hostile("audio", "pipe.wav", lambda goods, path: os.mkfifo(path))
-    yield "fifo-edf", Hostile("eeg", "pipe.edf", lambda goods, path: os.mkfifo(path))
+    yield "fifo", Hostile("audio", "pipe.wav", lambda examples, path: os.mkfifo(path))
+    yield "fifo-edf", Hostile("eeg", "pipe.edf", lambda examples, path: os.mkfifo(path))
     yield "folder", Hostile("audio", "folder.wav", directory)
     yield "folder-edf", Hostile("eeg", "folder.edf", directory)
     yield "parent", Hostile("audio", "../outside/secret.wav", nothing)
@@ -430,10 +430,10 @@ def _paths() -> Iterator[tuple[str, Hostile]]:
     yield "long-name", Hostile("audio", f"{'x' * 300}.wav", nothing)
     yield "long-path", Hostile("audio", f"{'d/' * 3000}a.wav", nothing)
     yield "home", Hostile("audio", "~/a.wav", nothing)
-    yield "no-ending", Hostile("audio", "noise", named_otherwise(".wav"))
-    yield "control", Hostile("audio", "bell\x07.wav", named_otherwise(".mp3"))
+    yield "no-ending", Hostile("audio", "noise", with_other_extension(".wav"))
+    yield "control", Hostile("audio", "bell\x07.wav", with_other_extension(".mp3"))
 
 
 FILES = dict(files())
-# Sessions whose names could not be names of files, or would lead elsewhere.
+# Session names that are not valid file names, or lead to another folder.
 NAMES = ("../escape", "a/b", "..", ".hidden", "s" * 300, "bell\x07", "a\\b", "\u202edetsrever")

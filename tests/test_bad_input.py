@@ -1,4 +1,4 @@
-"""Every kind of bad input among good recordings: the good are processed, the bad are listed."""
+"""Every kind of bad input among valid recordings: the valid are processed, the bad listed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CORPUS = SynthesisParams(
 )
 GOOD = ("sub-01_ses-1", "sub-02_ses-1")
 ROOT = "data/raw/mixed"
-Maker = Callable[[Path, Path], object]  # of a good recording of the modality, to the bad one
+Maker = Callable[[Path, Path], object]  # (valid recording of the modality, path to write)
 
 
 def nothing(good: Path, bad: Path) -> None:
-    """Leave the recording out."""
+    """Write no file."""
 
 
 def empty(good: Path, bad: Path) -> None:
@@ -53,8 +53,8 @@ def random_bytes(good: Path, bad: Path) -> None:
     bad.write_bytes(generator(bad.name).bytes(20000))
 
 
-def of_other_kind(good: Path, bad: Path) -> None:
-    """Give another modality's recording this one's ending."""
+def of_other_modality(good: Path, bad: Path) -> None:
+    """Write another modality's recording with this one's file extension."""
     kinds = list(FILES.values())
     other = kinds[(kinds.index(good.name) + 1) % len(kinds)]
     bad.write_bytes(good.with_name(other).read_bytes())
@@ -80,7 +80,7 @@ def wav_of(sound: np.ndarray) -> Maker:
 
 
 def video_of(pictures: np.ndarray) -> Maker:
-    """Write grey pictures, shape (n, height, width); none at all if n is 0."""
+    """Write grey frames, shape (n, height, width); an empty stream if n is 0."""
 
     def write(good: Path, bad: Path) -> None:
         with av.open(str(bad), "w") as container:
@@ -113,7 +113,7 @@ WALL = generator("wall").integers(100, 140, (50, 96, 128), np.uint8)
 
 @dataclass(frozen=True)
 class Bad:
-    """A bad recording, and what its reason must say."""
+    """A bad recording, and a pattern that its reason must match."""
 
     modality: str
     ending: str
@@ -124,49 +124,53 @@ class Bad:
 
 
 BAD = {
-    "eeg-missing": Bad("eeg", ".edf", nothing, "no such file", status="missing"),
+    "eeg-missing": Bad("eeg", ".edf", nothing, "does not exist", status="missing"),
     "eeg-empty": Bad("eeg", ".edf", empty, "empty"),
     "eeg-truncated": Bad("eeg", ".edf", half, "truncated"),
     "eeg-zero-length": Bad("eeg", ".edf", edf_without_records, "no samples"),
-    "eeg-other-kind": Bad("eeg", ".edf", of_other_kind, "not a readable EDF"),
-    "eeg-extension": Bad("eeg", ".txt", shutil.copyfile, r"\.txt is no eeg format"),
+    "eeg-other-kind": Bad("eeg", ".edf", of_other_modality, "not a readable EDF"),
+    "eeg-extension": Bad("eeg", ".txt", shutil.copyfile, r"unsupported eeg file extension '\.txt'"),
     "eeg-random": Bad("eeg", ".edf", random_bytes, "not a readable EDF"),
     "eeg-flat": Bad("eeg", ".edf", flat_edf, "flat|unusable"),
-    "eeg-rate": Bad("eeg", ".edf", shutil.copyfile, "250 Hz, the dataset 500 Hz", rate_hz=500),
+    "eeg-rate": Bad("eeg", ".edf", shutil.copyfile, "250 Hz in the header, 500 Hz", rate_hz=500),
     "eeg-duplicate": Bad("eeg", ".edf", shutil.copyfile, r"duplicate of sub-01/ses-1/eeg\.edf"),
-    "audio-missing": Bad("audio", ".flac", nothing, "no such file", status="missing"),
+    "audio-missing": Bad("audio", ".flac", nothing, "does not exist", status="missing"),
     "audio-empty": Bad("audio", ".flac", empty, "empty"),
     "audio-truncated": Bad("audio", ".flac", half, "breaks off|cut off"),
     "audio-zero-length": Bad("audio", ".wav", wav_of(NOISE[:0]), "no samples"),
-    "audio-other-kind": Bad("audio", ".flac", of_other_kind, "not a readable sound"),
-    "audio-extension": Bad("audio", ".docx", shutil.copyfile, r"\.docx is no audio format"),
+    "audio-other-kind": Bad("audio", ".flac", of_other_modality, "not a readable sound"),
+    "audio-extension": Bad(
+        "audio", ".docx", shutil.copyfile, r"unsupported audio file extension '\.docx'"
+    ),
     "audio-wrong-ending": Bad("audio", ".wav", shutil.copyfile, "the content is FLAC, not WAV"),
     "audio-random": Bad("audio", ".flac", random_bytes, "not a readable sound"),
     "audio-nan": Bad("audio", ".wav", wav_of(np.where(NOISE > 0.3, np.nan, NOISE)), "NaN"),
     "audio-flat": Bad("audio", ".wav", wav_of(0 * NOISE), "silent|flat"),
-    "audio-rate": Bad("audio", ".flac", shutil.copyfile, "the dataset 44100 Hz", rate_hz=44100),
+    "audio-rate": Bad("audio", ".flac", shutil.copyfile, "44100 Hz in the dataset", rate_hz=44100),
     "audio-duplicate": Bad("audio", ".flac", shutil.copyfile, "duplicate of sub-01/ses-1/voice"),
-    "video-missing": Bad("video", ".mp4", nothing, "no such file", status="missing"),
+    "video-missing": Bad("video", ".mp4", nothing, "does not exist", status="missing"),
     "video-empty": Bad("video", ".mp4", empty, "empty"),
     "video-truncated": Bad("video", ".mp4", half, "not a readable media file|cut off|breaks off"),
     "video-zero-length": Bad("video", ".avi", video_of(WALL[:0]), "0 frames|not a readable"),
     "video-other-kind": Bad(
-        "video", ".mp4", of_other_kind, "not a readable media file|the content is"
+        "video", ".mp4", of_other_modality, "not a readable media file|the content is"
     ),
-    "video-extension": Bad("video", ".txt", shutil.copyfile, r"\.txt is no video format"),
+    "video-extension": Bad(
+        "video", ".txt", shutil.copyfile, r"unsupported video file extension '\.txt'"
+    ),
     "video-wrong-ending": Bad("video", ".avi", shutil.copyfile, "the content is .*mp4.*, not avi"),
     "video-random": Bad("video", ".mp4", random_bytes, "not a readable media file"),
     "video-flat": Bad("video", ".mp4", video_of(GREY), "never changes"),
     "video-no-face": Bad("video", ".mp4", video_of(WALL), "no face"),
     "video-sound-only": Bad("video", ".mp4", sound_only, "no picture"),
-    "video-rate": Bad("video", ".mp4", shutil.copyfile, "25 Hz, the dataset 60 Hz", rate_hz=60),
+    "video-rate": Bad("video", ".mp4", shutil.copyfile, "25 Hz in the header, 60 Hz", rate_hz=60),
     "video-duplicate": Bad("video", ".mp4", shutil.copyfile, "duplicate of sub-01/ses-1/face"),
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the catalog and the ingests said and wrote."""
+    """Output and tables of the catalog and ingest stages."""
 
     project: ProjectCopy
     printed: str
@@ -200,7 +204,7 @@ def outcome(make_project: Callable[[], ProjectCopy]) -> Outcome:
 
 
 def write_mixed(root: Path, truth: Path) -> None:
-    """Write a small corpus, and among it all that is bad."""
+    """Write a small corpus with every bad recording added."""
     write_corpus(CORPUS, root, truth)
     (root / "bad").mkdir()
     with (root / "recordings.csv").open("a", newline="") as manifest:
@@ -216,7 +220,7 @@ def write_mixed(root: Path, truth: Path) -> None:
 
 
 def session_of(name: str) -> str:
-    return f"zz-{name}"  # after the good: the first of two duplicates is the one kept
+    return f"zz-{name}"  # sorted after the valid ones, because the first of two duplicates is kept
 
 
 def path_of(name: str) -> str:
@@ -225,7 +229,7 @@ def path_of(name: str) -> str:
 
 @pytest.mark.parametrize("session", GOOD)
 @pytest.mark.parametrize("modality", FILES)
-def test_a_good_recording_is_processed(outcome: Outcome, session: str, modality: str) -> None:
+def test_a_valid_recording_is_processed(outcome: Outcome, session: str, modality: str) -> None:
     recording = f"{session}_{modality}"
     assert outcome.catalog[recording]["status"] == "ok"
     assert outcome.ingested[recording]["status"] == "ok", outcome.ingested[recording]["reason"]
@@ -244,32 +248,32 @@ def test_a_bad_recording_is_listed_with_file_and_cause(outcome: Outcome, name: s
     assert outcome.catalog[recording]["path"] == path_of(name)
     signals = outcome.project.folder / "data/signals" / bad.modality
     assert not (signals / f"{recording}.npz").exists()
-    told = [line for line in outcome.printed.splitlines() if re.search(bad.reason, line)]
-    assert any(path_of(name) in line or recording in line for line in told)
+    lines = [line for line in outcome.printed.splitlines() if re.search(bad.reason, line)]
+    assert any(path_of(name) in line or recording in line for line in lines)
 
 
-def test_nothing_is_lost(outcome: Outcome) -> None:
+def test_every_recording_is_in_both_tables(outcome: Outcome) -> None:
     listed = {f"{session}_{modality}" for session in GOOD for modality in FILES}
     listed |= {f"{session_of(name)}_{bad.modality}" for name, bad in BAD.items()}
     assert set(outcome.catalog) == listed
     assert set(outcome.ingested) == listed
 
 
-def test_annotations_that_name_no_recording_are_told_and_left_out(outcome: Outcome) -> None:
+def test_annotations_without_a_recording_are_a_problem_and_left_out(outcome: Outcome) -> None:
     annotations = read_table(
         outcome.project.folder / "data/catalog/annotations.parquet", Annotations
     )
     assert set(annotations["session"]) == set(GOOD)
-    told = outcome.problems.filter(pl.col("what").str.contains("nobody"))
-    assert told["where"].to_list() == ["annotations"]
+    problems = outcome.problems.filter(pl.col("what").str.contains("nobody"))
+    assert problems["where"].to_list() == ["annotations"]
 
 
-def test_a_file_that_nobody_listed_is_told(outcome: Outcome) -> None:
+def test_an_unlisted_file_is_a_problem(outcome: Outcome) -> None:
     assert outcome.problems.filter(pl.col("where") == "unlisted.flac").height == 1
 
 
 @pytest.mark.parametrize(
-    ("stated", "misspelt", "told"),
+    ("parameter", "misspelt", "message"),
     [
         ("hop_s:", "hop_z:", "unknown parameter windows.hop_z; did you mean 'hop_s'"),
         ("flash_grey:", "flash_gray:", "video.flash_gray; did you mean 'flash_grey'"),
@@ -277,22 +281,22 @@ def test_a_file_that_nobody_listed_is_told(outcome: Outcome) -> None:
     ],
 )
 def test_a_misspelt_parameter_stops_the_run_in_one_line(
-    outcome: Outcome, stated: str, misspelt: str, told: str
+    outcome: Outcome, parameter: str, misspelt: str, message: str
 ) -> None:
     path = outcome.project.folder / "params.yaml"
     right = path.read_text()
-    at = right.rindex(stated)
-    path.write_text(right[:at] + misspelt + right[at + len(stated) :])
+    at = right.rindex(parameter)
+    path.write_text(right[:at] + misspelt + right[at + len(parameter) :])
     try:
         done = outcome.project.run("python", "-m", "consilience.stages.catalog", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_run_that_is_to_fail_on_problems_says_so(outcome: Outcome) -> None:
+def test_a_run_with_the_policy_fail_stops_at_problems(outcome: Outcome) -> None:
     path = outcome.project.folder / "params.yaml"
     right = path.read_text()
     path.write_text(right.replace("on_problem: quarantine", "on_problem: fail"))

@@ -1,4 +1,4 @@
-"""More than a hundred hostile files among good ones: each is listed, the good are processed."""
+"""More than 130 hostile files among valid ones: each is listed, the valid are processed."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ FILES, NAMES, SESSION = HOSTILE["FILES"], HOSTILE["NAMES"], HOSTILE["SESSION"]
 CORPUS = SynthesisParams(
     subjects=2, sessions=1, trials=1, trial_s=3, missing_fraction=0, faulty_fraction=0
 )
-# Where the good recordings are put: names with spaces, other scripts, and many folders.
-PLACES = {"sub-01": "sub 01 ü 音/été", "sub-02": "/".join("d" * 60)}
+# Folders of the valid recordings: spaces, other scripts, and deep nesting.
+FOLDERS = {"sub-01": "sub 01 ü 音/été", "sub-02": "/".join("d" * 60)}
 MODALITIES = ("eeg", "audio", "video", "face_au")
-LIMIT_S = 10  # to open a file: some hundred times what the slowest takes
-INGEST_LIMIT_S = 300  # to ingest one, on however busy a machine
-MOST_S = 400  # of processor time, all in all
-MOST_KB = 2_000_000  # of memory, of the largest process
-# These are damaged where no reader can tell, or not at all: what comes of them is their own affair.
-TOLERATED = {name for name in FILES if name.startswith("flipped")} | {
+LIMIT_S = 10  # to open a file: about a hundred times the slowest valid one
+INGEST_LIMIT_S = 300  # to ingest a file on a busy machine
+MAX_CPU_S = 400  # in total
+MAX_KB = 2_000_000  # memory of the largest process
+# Damage that no reader can detect, or none: any status is accepted.
+ANY_STATUS = {name for name in FILES if name.startswith("flipped")} | {
     *("truncated-1.mp3", "negative.edf", "itself.vhdr", "words.csv"),
     *("truncated-1.avi", "truncated-1.mkv"),
 }
@@ -50,7 +50,7 @@ TOLERATED = {name for name in FILES if name.startswith("flipped")} | {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What check, catalog and ingests said, and how long and how much it took."""
+    """Results of check, catalog and ingest, with their processor time and memory."""
 
     outside: Path
     checked: dict[str, Any]
@@ -61,15 +61,15 @@ class Outcome:
 
 
 def write_root(base: Path) -> Path:
-    """Write the good recordings, all that is hostile, and a manifest of both."""
+    """Write the valid recordings, the hostile files, and a manifest of both."""
     root, outside = base / "root", base / "outside"
     outside.mkdir()
     write_corpus(CORPUS, root, base / "truth")
     rows = _move(root)
-    goods = HOSTILE["Goods"](_spoilable(root, base, outside), outside)
+    examples = HOSTILE["ExampleFiles"](_examples(root, base, outside), outside)
     (root / "bad").mkdir()
     for name, bad in FILES.items():
-        bad.make(goods, root / "bad" / bad.path)
+        bad.make(examples, root / "bad" / bad.path)
         place = bad.path if bad.path[0] in "/.~" else f"bad/{bad.path}"
         rows.append([SESSION.format(name), "mallory", bad.modality, place, bad.item])
     for number, session in enumerate(NAMES):
@@ -79,17 +79,17 @@ def write_root(base: Path) -> Path:
     with (root / "recordings.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["session", "subject", "modality", "path", "item"], *rows])
     (root / "matlab.json").write_text(LAYOUT.model_dump_json())
-    with (root / "annotations.csv").open("a") as file:  # a million rows of nonsense
+    with (root / "annotations.csv").open("a") as file:  # a million invalid rows
         file.write("sub-01_ses-1,rater-1,emotion,5,4,happy,\n" * 10**6)
     return root
 
 
 def _move(root: Path) -> list[list[str]]:
-    """Put the good recordings where their names are unusual, and return their rows."""
+    """Move the valid recordings to folders with unusual names, and return their rows."""
     with (root / "recordings.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        place = f"{PLACES[row['subject']]}/{Path(row['path']).name}"
+        place = f"{FOLDERS[row['subject']]}/{Path(row['path']).name}"
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / row["path"]).rename(root / place)
         row["path"] = place
@@ -98,10 +98,14 @@ def _move(root: Path) -> list[list[str]]:
     ]
 
 
-def _spoilable(root: Path, base: Path, outside: Path) -> dict[str, Path]:
-    """Return a good recording of every kind."""
-    own = root / PLACES["sub-01"]
-    files = {".edf": own / "eeg.edf", ".flac": own / "voice.flac", ".mp4": own / "face.mp4"}
+def _examples(root: Path, base: Path, outside: Path) -> dict[str, Path]:
+    """Return a valid recording of every format."""
+    folder = root / FOLDERS["sub-01"]
+    files = {
+        ".edf": folder / "eeg.edf",
+        ".flac": folder / "voice.flac",
+        ".mp4": folder / "face.mp4",
+    }
     files |= {ending: base / f"good{ending}" for ending in (".wav", ".mp3", ".bdf", ".mat", ".xdf")}
     files |= {ending: base / f"good{ending}" for ending in (".avi", ".mkv")}
     sound, rate_hz = soundfile.read(files[".flac"])
@@ -122,7 +126,7 @@ def _spoilable(root: Path, base: Path, outside: Path) -> dict[str, Path]:
         ]
     ).write(files[".bdf"])
     scipy.io.savemat(files[".mat"], {"seg1": HOSTILE["CUBE"]})
-    HOSTILE["good_xdf"](None, files[".xdf"])
+    HOSTILE["valid_xdf"](None, files[".xdf"])
     shutil.copyfile(files[".wav"], outside / "secret.wav")
     shutil.copyfile(files[".mp4"], outside / "secret.mp4")
     return files
@@ -134,10 +138,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     root = write_root(base)
     (folder / "params.yaml").write_text(params.document(params.defaults("folder", str(root))))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    report = base / "found.json"
+    report = base / "report.json"
     check = "from consilience.cli import main; main()"
-    words = ["check", str(root), "--dataset", "folder", "--json", str(report)]
-    bounded(folder, "-c", check, *words)
+    arguments = ["check", str(root), "--dataset", "folder", "--json", str(report)]
+    bounded(folder, "-c", check, *arguments)
     bounded(folder, "-m", "consilience.stages.catalog")
     for modality in MODALITIES:
         done = bounded(
@@ -155,13 +159,13 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
             ingested |= {row["recording"]: row for row in rows}
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor_s = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    found = json.loads(report.read_text())
-    return Outcome(base / "outside", found, catalog, ingested, processor_s, used.ru_maxrss)
+    checked = json.loads(report.read_text())
+    return Outcome(base / "outside", checked, catalog, ingested, processor_s, used.ru_maxrss)
 
 
-def bounded(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder; it must end, without a traceback."""
-    limit_s = INGEST_LIMIT_S if "consilience.stages.ingest" in words else LIMIT_S
+def bounded(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder; it must end in time and without a traceback."""
+    limit_s = INGEST_LIMIT_S if "consilience.stages.ingest" in arguments else LIMIT_S
     environment = {
         **os.environ,
         "CONSILIENCE_LIMIT_S": str(limit_s),
@@ -169,7 +173,7 @@ def bounded(folder: Path, *words: str, check: bool = True) -> subprocess.Complet
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -188,30 +192,30 @@ def recording_of(session: str, modality: str) -> str:
     return one_line(f"{session}_{modality}")
 
 
-def test_there_are_more_than_a_hundred():
+def test_there_are_more_than_130_hostile_inputs():
     assert len(FILES) + len(NAMES) > 130
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in TOLERATED])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in ANY_STATUS])
 def test_a_hostile_file_is_listed_with_a_reason(outcome: Outcome, name: str) -> None:
     recording = recording_of(SESSION.format(name), FILES[name].modality)
     row = outcome.ingested.get(recording) or outcome.catalog[recording]
     assert row["status"] in ("quarantined", "missing"), row
     assert row["reason"]
     assert "\n" not in row["reason"]
-    known = {row["recording"]: row["status"] for row in outcome.checked["recordings"]}
-    assert known[recording] == outcome.catalog[recording]["status"]
+    status = {row["recording"]: row["status"] for row in outcome.checked["recordings"]}
+    assert status[recording] == outcome.catalog[recording]["status"]
 
 
-@pytest.mark.parametrize("name", sorted(TOLERATED))
-def test_what_no_reader_can_tell_is_at_least_accounted_for(outcome: Outcome, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(ANY_STATUS))
+def test_a_file_with_undetectable_damage_is_listed(outcome: Outcome, name: str) -> None:
     recording = recording_of(SESSION.format(name), FILES[name].modality)
     row = outcome.ingested.get(recording) or outcome.catalog[recording]
     assert row["status"] == "ok" or row["reason"]
 
 
 @pytest.mark.parametrize("session", NAMES)
-def test_a_session_name_that_leads_elsewhere_is_refused(outcome: Outcome, session: str) -> None:
+def test_an_unsafe_session_name_is_quarantined(outcome: Outcome, session: str) -> None:
     row = outcome.catalog[recording_of(session, "audio")]
     assert row["status"] == "quarantined"
     assert "name" in row["reason"]
@@ -219,28 +223,28 @@ def test_a_session_name_that_leads_elsewhere_is_refused(outcome: Outcome, sessio
 
 @pytest.mark.parametrize("session", ["sub-01_ses-1", "sub-02_ses-1"])
 @pytest.mark.parametrize("modality", ["eeg", "audio", "video"])
-def test_a_good_recording_is_processed(outcome: Outcome, session: str, modality: str) -> None:
+def test_a_valid_recording_is_processed(outcome: Outcome, session: str, modality: str) -> None:
     row = outcome.ingested[f"{session}_{modality}"]
     assert row["status"] == "ok", row["reason"]
 
 
-def test_the_one_that_waits_for_ever_is_told_as_such(outcome: Outcome) -> None:
+def test_a_file_that_blocks_its_reader_exceeds_the_time_limit(outcome: Outcome) -> None:
     row = outcome.catalog[recording_of(SESSION.format("pipe.vhdr"), "eeg")]
     assert f"not done after {LIMIT_S} s" in row["reason"]
 
 
-def test_nothing_was_run_and_nothing_written_elsewhere(outcome: Outcome) -> None:
-    left = {path.name for path in outcome.outside.parent.iterdir()}
-    assert not {name for name in left if "escape" in name}
+def test_no_content_is_executed_and_nothing_is_written_elsewhere(outcome: Outcome) -> None:
+    names = {path.name for path in outcome.outside.parent.iterdir()}
+    assert not {name for name in names if "escape" in name}
     assert {path.name for path in outcome.outside.iterdir()} == {"secret.wav", "secret.mp4"}
 
 
 def test_a_million_bad_rows_are_counted(outcome: Outcome) -> None:
-    told = [row for row in outcome.checked["problems"] if row["where"] == "annotations.csv"]
-    assert any("999980 more such rows" in row["what"] for row in told)
+    rows = [row for row in outcome.checked["problems"] if row["where"] == "annotations.csv"]
+    assert any("999980 more such rows" in row["what"] for row in rows)
     assert outcome.checked["annotations"]["rows"] > 0
 
 
 def test_time_and_memory_are_bounded(outcome: Outcome) -> None:
-    assert outcome.largest_kb < MOST_KB
-    assert outcome.processor_s < MOST_S
+    assert outcome.largest_kb < MAX_KB
+    assert outcome.processor_s < MAX_CPU_S

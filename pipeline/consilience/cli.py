@@ -115,7 +115,7 @@ def check(
     """Say what a dataset holds and what is wrong with it, before anything runs."""
     from consilience.ingest import check  # slow to import
 
-    modalities, policy = check.stated(dataset)
+    modalities, policy = check.params_for_dataset(Project("."), dataset)
     report = check.check(dataset, root, modalities)
     check.show(report, Console())
     if json_file:

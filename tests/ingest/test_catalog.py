@@ -23,7 +23,7 @@ def in_this_process(monkeypatch):
 
 
 class Listed:
-    """A dataset that lists what it is given."""
+    """A dataset with the given entries and annotations."""
 
     name, classes, clock, modalities, preset = "listed", ("calm",), "shared", ("audio",), {}
 
@@ -39,8 +39,8 @@ class Listed:
         )
 
 
-def entry(path: str, session: str = "one", **more: object) -> Entry:
-    return Entry(session, "someone", "audio", path, **more)
+def entry(path: str, session: str = "one", **fields: object) -> Entry:
+    return Entry(session, "someone", "audio", path, **fields)
 
 
 def tone(path: Path, rate_hz: int = 16000, name: str = "tone") -> None:
@@ -54,7 +54,7 @@ def rows(root: Path, *entries: Entry) -> dict[str, dict[str, object]]:
     return {row["path"]: row for row in table.iter_rows(named=True)}
 
 
-def test_a_good_recording_is_described(tmp_path):
+def test_a_valid_recording_gets_its_header_and_hash(tmp_path):
     tone(tmp_path / "a.wav")
     row = rows(tmp_path, entry("a.wav", declared_rate_hz=16000.0))["a.wav"]
     assert (row["status"], row["reason"]) == ("ok", None)
@@ -63,7 +63,7 @@ def test_a_good_recording_is_described(tmp_path):
     assert len(row["content_hash"]) == 64
 
 
-def test_a_recording_has_its_datasets_clock_unless_it_is_an_exception(tmp_path):
+def test_the_clock_is_that_of_the_entry_or_of_the_dataset(tmp_path):
     tone(tmp_path / "a.wav", name="a")
     tone(tmp_path / "b.wav", name="b")
     table = rows(tmp_path, entry("a.wav"), entry("b.wav", session="two", clock="anchors"))
@@ -73,13 +73,13 @@ def test_a_recording_has_its_datasets_clock_unless_it_is_an_exception(tmp_path):
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [
-        ("gone.wav", None, "no such file"),
+        ("gone.wav", None, "does not exist"),
         ("empty.wav", b"", "empty"),
         ("noise.wav", bytes(range(256)) * 8, ""),
-        ("voice.docx", b"words", r"\.docx is no audio format"),
+        ("voice.docx", b"words", r"unsupported audio file extension '\.docx'"),
     ],
 )
-def test_a_bad_file_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path, path, content, reason):
+def test_a_bad_file_gets_a_reason_and_the_others_are_unaffected(tmp_path, path, content, reason):
     tone(tmp_path / "good.wav")
     if content is not None:
         (tmp_path / path).write_bytes(content)
@@ -90,7 +90,7 @@ def test_a_bad_file_is_listed_with_its_reason_and_the_rest_goes_on(tmp_path, pat
     assert re.search(reason, table[path]["reason"])
 
 
-def test_a_rate_that_contradicts_the_header_is_told_with_both(tmp_path):
+def test_a_sampling_rate_mismatch_is_reported_with_both_rates(tmp_path):
     tone(tmp_path / "a.wav")
     tone(tmp_path / "b.wav", name="other")
     table = rows(tmp_path, entry("a.wav", declared_rate_hz=44100.0), entry("b.wav", session="two"))
@@ -99,7 +99,7 @@ def test_a_rate_that_contradicts_the_header_is_told_with_both(tmp_path):
     assert "44100 Hz" in table["a.wav"]["reason"]
 
 
-def test_the_second_of_two_recordings_of_a_session_is_a_duplicate(tmp_path):
+def test_a_second_recording_of_a_session_is_a_duplicate(tmp_path):
     tone(tmp_path / "a.wav")
     tone(tmp_path / "b.wav", name="other")
     table = rows(tmp_path, entry("b.wav"), entry("a.wav"))
@@ -114,14 +114,14 @@ def test_the_same_bytes_in_two_sessions_are_a_duplicate(tmp_path):
     assert table["b.wav"]["reason"] == "duplicate of a.wav"
 
 
-def test_a_broken_first_take_does_not_condemn_the_second(tmp_path):
+def test_a_bad_first_recording_does_not_make_the_second_a_duplicate(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     tone(tmp_path / "b.wav")
     table = rows(tmp_path, entry("a.wav"), entry("b.wav"))
     assert table["b.wav"]["status"] == "ok"
 
 
-def test_no_path_leads_out_of_the_dataset(tmp_path):
+def test_paths_outside_the_dataset_are_quarantined(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     tone(root / "good.wav")
@@ -133,14 +133,14 @@ def test_no_path_leads_out_of_the_dataset(tmp_path):
         entry("../outside.wav", session="two"),
         entry("link.wav", session="three"),
     )
-    assert "out of the dataset" in table["../outside.wav"]["reason"]
-    assert "out of the dataset" in table["link.wav"]["reason"]
+    assert "outside the dataset" in table["../outside.wav"]["reason"]
+    assert "outside the dataset" in table["link.wav"]["reason"]
 
 
-def test_annotations_that_name_no_recording_become_a_problem(tmp_path):
+def test_annotations_without_a_recording_become_a_problem(tmp_path):
     tone(tmp_path / "a.wav")
-    rows_of = {"annotator": "x", "target": "emotion", "start_s": 0.0, "end_s": 1.0, "value": None}
-    annotations = [{**rows_of, "session": name, "label": "calm"} for name in ("one", "nobody")]
+    row = {"annotator": "x", "target": "emotion", "start_s": 0.0, "end_s": 1.0, "value": None}
+    annotations = [{**row, "session": name, "label": "calm"} for name in ("one", "nobody")]
     catalog = build_catalog(Listed(entry("a.wav"), annotations=annotations), tmp_path, ["audio"])
     assert catalog.annotations["session"].to_list() == ["one"]
     assert "nobody" in catalog.problems["what"].item()
@@ -153,17 +153,17 @@ def test_a_modality_that_is_not_offered_is_an_error(tmp_path):
         build_catalog(Listed(entry("a.wav")), tmp_path, ["eeg"])
 
 
-def test_a_root_that_is_no_folder_is_an_error(tmp_path):
+def test_a_root_that_is_not_a_directory_is_an_error(tmp_path):
     with pytest.raises(ConsilienceError, match=r"dataset\.root"):
         build_catalog(Listed(), tmp_path / "nowhere", ["audio"])
 
 
 @pytest.mark.parametrize("session", ["../escape", "a/b", "..", ".hidden", "s" * 151, "a\\b"])
-def test_a_session_that_is_no_file_name_is_quarantined(tmp_path, session):
+def test_a_session_name_that_is_not_a_file_name_is_quarantined(tmp_path, session):
     tone(tmp_path / "a.wav")
     row = rows(tmp_path, entry("a.wav", session=session))["a.wav"]
     assert row["status"] == "quarantined"
-    assert "cannot be part of a file name" in row["reason"]
+    assert "not valid as part of a file name" in row["reason"]
 
 
 def test_undecodable_and_control_characters_are_escaped(tmp_path):
@@ -181,7 +181,7 @@ def test_undecodable_and_control_characters_are_escaped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         (Header(float("nan"), 1, 1.0), "nan Hz"),
         (Header(float("inf"), 1, 1.0), "inf Hz"),
@@ -190,21 +190,21 @@ def test_undecodable_and_control_characters_are_escaped(tmp_path):
         (Header(16000.0, 1, -1.0), "-1 s"),
     ],
 )
-def test_a_header_that_cannot_be_is_quarantined(tmp_path, monkeypatch, header, told):
+def test_an_invalid_header_is_quarantined(tmp_path, monkeypatch, header, message):
     tone(tmp_path / "a.wav")
     monkeypatch.setattr(Audio, "probe", lambda *_: header)
     row = rows(tmp_path, entry("a.wav"))["a.wav"]
     assert row["status"] == "quarantined"
-    assert told in row["reason"]
+    assert message in row["reason"]
 
 
-def test_without_modalities_all_that_are_listed_are_checked(tmp_path):
+def test_without_modalities_all_listed_ones_are_cataloged(tmp_path):
     tone(tmp_path / "a.wav")
     catalog = build_catalog(Listed(entry("a.wav")), tmp_path)
     assert (list(catalog.recordings), catalog.classes) == (["audio"], ("calm",))
 
 
-def test_another_reading_takes_the_recordings_of_the_first(tmp_path):
+def test_a_modality_may_read_the_recordings_of_another_one(tmp_path):
     hiss = generator("hiss").standard_normal(16000)
     soundfile.write(tmp_path / "a.wav", 0.1 * hiss, 16000)
     catalog = build_catalog(Listed(Entry("s", "p", "audio", "a.wav")), tmp_path, ["log_mel"])

@@ -14,6 +14,7 @@ from consilience.cli import app
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.ingest import check
+from consilience.project import Project
 
 MANIFEST = """\
 session,subject,modality,path,clock
@@ -53,11 +54,11 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*words: object):
-    return CliRunner().invoke(app, ["check", *map(str, words)], catch_exceptions=False)
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["check", *map(str, arguments)], catch_exceptions=False)
 
 
-def test_what_there_is_and_what_is_wrong(root):
+def test_the_report_has_content_and_problems(root):
     content = check.check("folder", root).as_json()
     assert (content["subjects"], content["sessions"]) == (1, 2)
     audio = content["modalities"]["audio"]
@@ -65,27 +66,27 @@ def test_what_there_is_and_what_is_wrong(root):
     assert audio["hours"] == pytest.approx(4 / 3600, abs=1e-4)
     assert content["rates_hz"] == {"audio": {"16000": 2}}
     assert content["clocks"]["to_align_without_pulses"] == ["s2"]
-    said = content["annotations"]
-    assert (said["annotators"], said["annotated_sessions"], said["sessions"]) == (2, 1, 5)
-    assert said["classes"] == {"calm": 1, "sad": 0}
-    assert said["sessions_without"] == ["s2", "s3", "s4", "s5"]
-    told = {row["where"]: row["what"] for row in content["problems"]}
-    assert told["gone.wav"] == "listed, but there is no such file"
-    assert told["copy.wav"] == "duplicate of a.wav"
-    assert "broken.wav" in told
-    assert "not after start_s" in told["annotations.csv line 5"]
-    assert "nobody" in told["annotations"]
+    counts = content["annotations"]
+    assert (counts["annotators"], counts["annotated_sessions"], counts["sessions"]) == (2, 1, 5)
+    assert counts["classes"] == {"calm": 1, "sad": 0}
+    assert counts["sessions_without"] == ["s2", "s3", "s4", "s5"]
+    problems = {row["where"]: row["what"] for row in content["problems"]}
+    assert problems["gone.wav"] == "listed, but the file does not exist"
+    assert problems["copy.wav"] == "duplicate of a.wav"
+    assert "broken.wav" in problems
+    assert "not after start_s" in problems["annotations.csv line 5"]
+    assert "nobody" in problems["annotations"]
     assert all(row["remedy"] for row in content["problems"])
 
 
-def test_it_is_printed_with_file_and_remedy(root):
-    done = run(root, "--dataset", "folder")
+def test_problems_are_printed_with_file_and_remedy(root):
+    result = run(root, "--dataset", "folder")
     for part in ("1 subjects, 2 sessions", "16000 (2)", "problems: 5", "gone.wav: listed"):
-        assert part in done.output
-    assert "annotations.csv line 5: end_s is not after start_s" in done.output
+        assert part in result.output
+    assert "annotations.csv line 5: end_s is not after start_s" in result.output
 
 
-def test_the_policy_decides_how_it_ends(root, tmp_path):
+def test_the_policy_decides_the_exit_code(root, tmp_path):
     assert run(root, "--dataset", "folder").exit_code == 0
     assert run(root, "--dataset", "folder", "--on-problem", "fail").exit_code == 1
     (root / "annotations.csv").unlink()
@@ -95,36 +96,38 @@ def test_the_policy_decides_how_it_ends(root, tmp_path):
     assert run(root, "--dataset", "folder").exit_code == 1
 
 
-def test_the_json_file_has_everything(root, tmp_path):
-    run(root, "--dataset", "folder", "--json", tmp_path / "found.json")
-    content = json.loads((tmp_path / "found.json").read_text())
+def test_the_json_file_contains_the_report(root, tmp_path):
+    run(root, "--dataset", "folder", "--json", tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
     assert content == json.loads(json.dumps(check.check("folder", root).as_json()))
     assert {row["status"] for row in content["recordings"]} == {"ok", "quarantined", "missing"}
 
 
-def test_params_of_the_same_dataset_say_what_and_how(root):
+def test_parameters_of_the_same_dataset_give_modalities_and_policy(root):
     content = params.defaults("folder", str(root), ["audio"])
     content["dataset"]["on_problem"] = "fail"
     params.PARAMS_FILE.write_text(params.document(content))
-    assert check.stated("folder") == (("audio",), "fail")
-    assert check.stated("ravdess") == ((), "quarantine")
+    project = Project(".")
+    assert check.params_for_dataset(project, "folder") == (("audio",), "fail")
+    assert check.params_for_dataset(project, "ravdess") == ((), "quarantine")
+    assert check.params_for_dataset(Project(root), "folder") == ((), "quarantine")
     assert run(root, "--dataset", "folder").exit_code == 1
     assert run(root, "--dataset", "folder", "--on-problem", "quarantine").exit_code == 0
 
 
-def test_what_a_reader_remarks_stands_with_its_file(root, monkeypatch):
+def test_findings_of_a_reader_are_listed_by_file(root, monkeypatch):
     from consilience.modalities.audio import Audio
 
     def inspect(self, path, item):
         if path.name == "b.wav":
-            raise OSError("the disk\nis gone")
+            raise OSError("the disk\nis full")
         return ["clipped\tin [bold]places[/bold]"]
 
     monkeypatch.setattr(Audio, "inspect", inspect, raising=False)
     report = check.check("folder", root)
     assert [(f.path, f.what) for f in report.findings] == [
         ("a.wav", "clipped\\tin [bold]places[/bold]"),
-        ("b.wav", "cannot be read: OSError: the disk is gone"),
+        ("b.wav", "cannot be read: OSError: the disk is full"),
     ]
     console = Console(record=True, width=200)
     check.show(report, console)
@@ -132,27 +135,27 @@ def test_what_a_reader_remarks_stands_with_its_file(root, monkeypatch):
     assert not report.failed("quarantine")
 
 
-def test_very_many_problems_are_counted_not_printed(root):
+def test_the_number_of_printed_problems_is_limited(root):
     rows = "".join(f"s{n},x,audio,{n}.wav,shared\n" for n in range(100))
     (root / "recordings.csv").write_text(MANIFEST + rows)
     report = check.check("folder", root)
     console = Console(record=True, width=200)
     check.show(report, console)
     text = console.export_text()
-    assert f"and {105 - check.MAX_SHOWN} more: --json" in text
+    assert f"and {105 - check.MAX_LINES} more: --json" in text
 
 
-def test_a_folder_of_something_else_is_one_line(tmp_path):
+def test_a_folder_without_the_layout_is_an_error(tmp_path):
     with pytest.raises(ConsilienceError, match="table is missing"):
         check.check("folder", tmp_path)
-    with pytest.raises(ConsilienceError, match="no folder"):
+    with pytest.raises(ConsilienceError, match="not a directory"):
         check.check("folder", tmp_path / "nowhere")
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_the_losses_and_contacts_of_dasps_are_found(real_data):
+def test_losses_and_bad_contacts_of_dasps_are_reported(real_data):
     report = check.check("dasps", real_data / "dasps")
-    own = [finding.what for finding in report.findings if finding.path == "S01.edf"]
-    assert any("55" in what for what in own), own
-    assert any("contact" in what for what in own), own
+    findings = [finding.what for finding in report.findings if finding.path == "S01.edf"]
+    assert any("55" in what for what in findings), findings
+    assert any("contact" in what for what in findings), findings

@@ -84,7 +84,7 @@ def test_an_added_recording_is_the_only_one_processed(reproduced, tmp_project):
 
     late.rename(aside)
     before = project.repro("window")
-    assert "listed, but there is no such file" in before
+    assert "listed, but the file does not exist" in before
 
     aside.rename(late)
     after = project.repro("window")

@@ -1,4 +1,4 @@
-"""The catalog: what a dataset lists, checked file by file before anything is computed."""
+"""Catalog of a dataset: its listed recordings, checked file by file, and its tables."""
 
 from __future__ import annotations
 
@@ -32,15 +32,26 @@ from consilience.schema.tables import (
 from consilience.signals.types import Header
 
 FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
-MAX_NAME_BYTES = 150
+MAX_NAME_BYTES = 150  # file systems allow 255, and results add suffixes
 LIMIT_S = 600.0  # to open a file and hash its bytes
 MAX_DURATION_S = 7 * 86_400.0
-RATE_TOLERANCE = 0.01  # relative: clocks differ by 1e-3 at the most, wrong headers by far more
+RATE_TOLERANCE = 0.01  # relative; clocks differ by less than 1e-3, wrong headers by far more
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Checked tables of a dataset: recordings of each modality, and what belongs to sessions."""
+    """Checked tables of a dataset.
+
+    Attributes
+    ----------
+    dataset : str
+    classes : tuple of str
+    recordings : dict of str to polars.DataFrame
+        Table `Recordings` by modality.
+    trials, pulses, annotations, problems : polars.DataFrame
+    notes : list of tuple of (str, str)
+        Place and description of what is unusual but not a problem.
+    """
 
     dataset: str
     classes: tuple[str, ...]
@@ -76,31 +87,32 @@ class Catalog:
 
 
 def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None = None) -> Catalog:
-    """List a dataset and check every recording's file.
+    """List the recordings of a dataset and check each one's file.
 
     Parameters
     ----------
     dataset : Dataset
-        The adapter that knows the layout.
+        The adapter of the dataset's layout.
     root : Path
         The dataset's folder.
     modalities : iterable of str or None
-        Those the parameters name, in order; None for all that are listed.
+        Modalities to catalog, in order; None for all that are listed.
 
     Returns
     -------
     Catalog
-        A bad recording has status ``quarantined`` or ``missing`` and its reason.
+        A bad recording has the status ``quarantined`` or ``missing``, and a reason.
 
     Raises
     ------
     ConsilienceError
-        If the folder is not there, the dataset does not offer a modality, or not a
-        single recording of a modality is listed.
+        If the folder does not exist, or has no recording of a modality.
     """
     if not root.is_dir():
         raise ConsilienceError(
-            f"the root of dataset '{dataset.name}' is no folder", str(root), "set dataset.root"
+            f"the root of dataset '{dataset.name}' is not a directory",
+            str(root),
+            "set dataset.root",
         )
     dataset = bind_to_root(dataset, root)
     listing = dataset.list(root)
@@ -110,25 +122,7 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         listed = {entry.modality for entry in listing.entries}
         modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
-        source = source_modality(dataset, name)
-        entries = sorted(
-            (
-                replace(entry, modality=name)
-                for entry in listing.entries
-                if entry.modality == source
-            ),
-            key=lambda entry: (entry.session, entry.path, entry.item or ""),
-        )
-        if not entries:
-            raise ConsilienceError(
-                f"dataset '{dataset.name}' lists no recording of modality '{name}'",
-                str(root),
-                f"it offers: {', '.join(dataset.modalities)}",
-            )
-        modality = registry.get("modalities", name)
-        check = partial(_check, root=root, modality=modality, clock=dataset.clock)
-        lost = partial(_lost, clock=dataset.clock)
-        rows = _mark_duplicates(isolated_map(check, entries, f"catalog {name}", LIMIT_S, lost))
+        rows = _check_modality(dataset, root, name, listing.entries)
         recordings[name] = frame_of(rows, Recordings)
         problems += [
             (str(row["path"]), str(row["reason"]), f"left out: {row['status']}")
@@ -144,34 +138,66 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
             (listing.annotations, Annotations),
         )
     )
-    table = frame_of(
+    notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
+    return Catalog(
+        dataset.name,
+        dataset.classes,
+        recordings,
+        trials,
+        pulses,
+        annotations,
+        _problem_table(problems),
+        notes,
+    )
+
+
+def _check_modality(
+    dataset: Dataset, root: Path, name: str, entries: list[Entry]
+) -> list[dict[str, object]]:
+    """Return the catalog rows of one modality, in order of session and path."""
+    source = source_modality(dataset, name)
+    listed = sorted(
+        (replace(entry, modality=name) for entry in entries if entry.modality == source),
+        key=lambda entry: (entry.session, entry.path, entry.item or ""),
+    )
+    if not listed:
+        raise ConsilienceError(
+            f"dataset '{dataset.name}' has no recording of modality '{name}'",
+            str(root),
+            f"it offers: {', '.join(dataset.modalities)}",
+        )
+    modality = registry.get("modalities", name)
+    check = partial(_check, root=root, modality=modality, clock=dataset.clock)
+    failed = partial(_failed, clock=dataset.clock)
+    # In worker processes, because a malformed file can crash or block its reader.
+    return _mark_duplicates(isolated_map(check, listed, f"catalog {name}", LIMIT_S, failed))
+
+
+def _problem_table(problems: list[tuple[str, str, str]]) -> pl.DataFrame:
+    return frame_of(
         [
             {"where": one_line(where), "what": one_line(what), "remedy": one_line(remedy)}
             for where, what, remedy in problems
         ],
         Problems,
     )
-    notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
-    return Catalog(
-        dataset.name, dataset.classes, recordings, trials, pulses, annotations, table, notes
-    )
 
 
 def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str, object]:
-    """Return the catalog row of one entry; whatever its file does ends as a reason."""
+    """Return the catalog row of one entry; every failure becomes its reason."""
     row = _row(entry, clock)
     path = root / entry.path
     try:
         _check_names(entry)
         if not path.resolve().is_relative_to(root.resolve()):
-            raise RecordingError("the path leads out of the dataset", entry.path)
+            raise RecordingError("the path is outside the dataset", entry.path)
         if not path.is_file():
-            return {**row, "status": "missing", "reason": "listed, but there is no such file"}
+            return {**row, "status": "missing", "reason": "listed, but the file does not exist"}
         header = _probe(path, entry, modality)
         row["content_hash"] = modality.identity(path, entry.item)
     except RecordingError as error:
         return {**row, "status": "quarantined", "reason": one_line(error.reason)}
-    except Exception as error:  # a reader's own failure belongs to its recording
+    except Exception as error:  # any failure of a reader belongs to its recording
         return {**row, "status": "quarantined", "reason": one_line(unreadable(error))}
     return {**row, **vars(header), "status": "ok", "reason": None}
 
@@ -189,32 +215,34 @@ def _row(entry: Entry, clock: str) -> dict[str, object]:
     }
 
 
-def _lost(entry: Entry, reason: str, clock: str) -> dict[str, object]:
+def _failed(entry: Entry, reason: str, clock: str) -> dict[str, object]:
+    """Return the row of an entry whose worker crashed or exceeded the time limit."""
     return {**_row(entry, clock), "status": "quarantined", "reason": reason}
 
 
 def _check_names(entry: Entry) -> None:
-    """Check that a recording's results can be stored under its name, and its path at all."""
+    """Raise if the session is not a safe file name, or a name cannot be stored as text."""
     session = entry.session
     if not FILE_NAME.fullmatch(session) or len(session.encode("utf-8", "replace")) > MAX_NAME_BYTES:
         raise RecordingError(
-            "its session's name cannot be part of a file name",
+            "the session name is not valid as part of a file name",
             entry.path,
-            f"at most {MAX_NAME_BYTES} bytes, without / or \\, no leading point",
+            f"at most {MAX_NAME_BYTES} bytes, without / or \\, no leading dot",
         )
-    told = (entry.session, entry.subject, entry.path, entry.item or "")
-    if any(text != one_line(text) for text in told):
+    names = (entry.session, entry.subject, entry.path, entry.item or "")
+    if any(text != one_line(text) for text in names):
         raise RecordingError(
-            "its name, session or subject holds undecodable or unprintable characters",
+            "its name, session or subject contains undecodable or unprintable characters",
             entry.path,
             "rename it",
         )
 
 
 def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
+    """Read and check the header; raise a `RecordingError` if it is invalid."""
     if path.suffix.lower() not in modality.suffixes:
         raise RecordingError(
-            f"{path.suffix or 'no extension'} is no {modality.name} format",
+            f"unsupported {modality.name} file extension '{path.suffix}'",
             entry.path,
             f"expected {', '.join(modality.suffixes)}",
         )
@@ -226,9 +254,9 @@ def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
     rate = header.rate_hz
     if declared and rate and abs(rate - declared) > RATE_TOLERANCE * declared:
         raise RecordingError(
-            f"the header says {rate:g} Hz, the dataset {declared:g} Hz",
+            f"sampling rate mismatch: {rate:g} Hz in the header, {declared:g} Hz in the dataset",
             entry.path,
-            "correct whichever is wrong",
+            "correct the wrong one",
         )
     return header
 
@@ -236,25 +264,32 @@ def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
 def _check_header(header: Header, entry: Entry) -> None:
     rate_hz, duration_s = header.rate_hz, header.duration_s
     if rate_hz is not None and not 0 < rate_hz < math.inf:
-        raise RecordingError(f"the header says {rate_hz:g} Hz", entry.path, "correct the header")
+        raise RecordingError(
+            f"invalid sampling rate in the header: {rate_hz:g} Hz",
+            entry.path,
+            "correct the header",
+        )
     if duration_s is not None and not 0 <= duration_s <= MAX_DURATION_S:
         raise RecordingError(
-            f"the header says {duration_s:g} s",
+            f"invalid duration in the header: {duration_s:g} s",
             entry.path,
-            f"correct the header; at most {MAX_DURATION_S:g} s are read",
+            f"correct the header; the longest recording supported has {MAX_DURATION_S:g} s",
         )
 
 
 def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Keep the first usable recording of a session, and of the same bytes, in order of path."""
+    """Quarantine all but the first usable recording of a session, and of the same bytes.
+
+    Names of recordings become unique by a suffix, so that every row has its own.
+    """
     by_name: dict[object, object] = {}
     by_bytes: dict[object, object] = {}
     ids: dict[object, int] = {}
     marked = []
     for row in rows:
-        twin = by_name.get(row["recording"]) or by_bytes.get(row.get("content_hash"))
-        if row["status"] == "ok" and twin:
-            row = {**row, "status": "quarantined", "reason": f"duplicate of {twin}"}
+        original = by_name.get(row["recording"]) or by_bytes.get(row.get("content_hash"))
+        if row["status"] == "ok" and original:
+            row = {**row, "status": "quarantined", "reason": f"duplicate of {original}"}
         elif row["status"] == "ok":
             by_name[row["recording"]] = by_bytes[row["content_hash"]] = row["path"]
         name = row["recording"]
@@ -267,13 +302,13 @@ def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 def _of_sessions(
     table: pl.DataFrame, name: str, sessions: set[str], problems: list[tuple[str, str, str]]
 ) -> pl.DataFrame:
-    """Drop rows that name no recorded session, telling how many."""
-    known = pl.col("session").is_in(sorted(sessions))
-    for session, count in table.filter(~known).group_by("session").len().sort("session").rows():
+    """Drop the rows of sessions without a recording, and report their number as a problem."""
+    recorded = pl.col("session").is_in(sorted(sessions))
+    for session, count in table.filter(~recorded).group_by("session").len().sort("session").rows():
         problems.append(
-            (name, f"{count} rows name session '{session}', which no recording has", "left out")
+            (name, f"{count} rows of session '{session}', which has no recording", "left out")
         )
-    return table.filter(known)
+    return table.filter(recorded)
 
 
 def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None:

@@ -1,4 +1,4 @@
-"""What a dataset holds and what is wrong with it, before anything runs: ``consilience check``."""
+"""Report on a dataset's content and problems before anything runs: ``consilience check``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
 from consilience.core.isolation import isolated_map
 from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog
+from consilience.project import Project
+from consilience.schema.params.dataset import DatasetParams
 
-MAX_SHOWN = 40  # lines of each kind on the screen; the JSON file has them all
-MAX_REMARKS = 4  # on one file
+MAX_LINES = 40  # printed per section; the JSON file contains all
+MAX_FINDINGS = 4  # printed per file
+MAX_NAMES = 3  # sessions printed by name
+MAX_RATES = 5  # sampling rates printed per modality
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a sensor's reader remarks on a usable recording: losses, bad contacts, and the like."""
+    """A defect of a usable recording that its reader reports, such as losses or bad contacts."""
 
     modality: str
     recording: str
@@ -36,7 +39,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found in a dataset's folder."""
+    """Catalog of a dataset's folder, with the findings of the readers.
+
+    Attributes
+    ----------
+    root : Path
+    catalog : Catalog
+    findings : list of Finding
+    """
 
     root: Path
     catalog: Catalog
@@ -44,16 +54,16 @@ class Report:
 
     @property
     def recordings(self) -> pl.DataFrame:
-        """Every listed recording, whatever its modality and status."""
+        """Catalog rows of all modalities, in table `Recordings`."""
         return pl.concat(self.catalog.recordings.values())
 
     def failed(self, on_problem: str) -> bool:
-        """Return whether a run would stop: at any problem, or with nothing left to run on."""
+        """Return whether a run would stop at a problem, or without any usable recording."""
         usable = (self.recordings["status"] == "ok").any()
         return not usable or (on_problem == "fail" and self.catalog.problems.height > 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything as plain dicts and lists."""
+        """Return the report as nested dicts and lists."""
         catalog = self.catalog
         return {
             "dataset": catalog.dataset,
@@ -71,16 +81,16 @@ class Report:
 
 
 def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
-    """Scan a dataset: list it, open every file, and ask each sensor's reader for its remarks.
+    """Catalog a dataset, open every file, and collect the findings of each modality's reader.
 
     Parameters
     ----------
     name : str
-        The dataset's adapter.
+        Name of the dataset's adapter.
     root : Path
-        Its folder.
+        The dataset's folder.
     modalities : tuple of str
-        Those to scan; none for all that are listed.
+        Modalities to check; empty for all that are listed.
 
     Returns
     -------
@@ -89,11 +99,11 @@ def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
     Raises
     ------
     ConsilienceError
-        If the folder is no such dataset, or lists no recording at all.
+        If the folder does not have the dataset's layout, or has no recording.
     """
     catalog = build_catalog(registry.get("datasets", name), root, modalities or None)
     if not catalog.recordings:
-        raise ConsilienceError(f"dataset '{name}' lists no recording", str(root), "check --dataset")
+        raise ConsilienceError(f"dataset '{name}' has no recording", str(root), "check --dataset")
     findings = [
         finding
         for modality, table in catalog.recordings.items()
@@ -102,46 +112,63 @@ def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
     return Report(root, catalog, findings)
 
 
-def stated(dataset: str) -> tuple[tuple[str, ...], str]:
-    """Return what params.yaml says of a dataset: modalities and policy; defaults if nothing."""
+def params_for_dataset(project: Project, dataset: str) -> tuple[tuple[str, ...], str]:
+    """Return the modalities and the policy for bad recordings from a project's parameters.
+
+    Parameters
+    ----------
+    project : Project
+        Need not have a ``params.yaml``.
+    dataset : str
+
+    Returns
+    -------
+    modalities : tuple of str
+        Empty if the project's parameters are for another dataset, or invalid.
+    on_problem : str
+        ``"quarantine"`` or ``"fail"``; ``"quarantine"`` without parameters.
+    """
     try:
-        settings = params.load()
+        settings = project.section(DatasetParams)
     except ConsilienceError:
         return (), "quarantine"
-    if settings.dataset.name != dataset:
+    if settings.name != dataset:
         return (), "quarantine"
-    return tuple(settings.modalities), settings.dataset.on_problem
+    return tuple(project.content.get("modalities") or ()), settings.on_problem
 
 
 def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding]:
+    """Return the findings about the usable recordings of one modality."""
     rows = table.filter(pl.col("status") == "ok").select("recording", "path", "item").rows()
     work = partial(_inspect, modality=modality, root=root)
-    remarks = isolated_map(work, rows, f"inspect {modality}", LIMIT_S, lambda _, why: [why])
+    findings = isolated_map(work, rows, f"inspect {modality}", LIMIT_S, lambda _, why: [why])
     return [
         Finding(modality, recording, path, one_line(what))
-        for (recording, path, _), own in zip(rows, remarks, strict=True)
-        for what in own
+        for (recording, path, _), lines in zip(rows, findings, strict=True)
+        for what in lines
     ]
 
 
 def _inspect(row: tuple[str, str, str | None], modality: str, root: Path) -> list[str]:
+    """Return the reader's findings about one recording; a failure becomes a finding."""
     _, path, item = row
     try:
-        found: list[str] = registry.get("modalities", modality).inspect(root / path, item)
+        findings: list[str] = registry.get("modalities", modality).inspect(root / path, item)
     except RecordingError as error:
         return [error.reason]
-    except Exception as error:  # a reader's own failure belongs to its recording
+    except Exception as error:  # any failure of a reader belongs to its recording
         return [unreadable(error)]
-    return found
+    return findings
 
 
 def _rates(table: pl.DataFrame) -> dict[str, int]:
-    """Return how many recordings have which rate."""
-    known = table.filter(pl.col("status") == "ok")["rate_hz"].drop_nulls()
-    return {f"{rate:g}": count for rate, count in sorted(Counter(known.to_list()).items())}
+    """Return the number of usable recordings by sampling rate."""
+    rates = table.filter(pl.col("status") == "ok")["rate_hz"].drop_nulls()
+    return {f"{rate:g}": count for rate, count in sorted(Counter(rates.to_list()).items())}
 
 
 def _clocks(recordings: pl.DataFrame, pulses: pl.DataFrame) -> dict[str, Any]:
+    """Count the recordings to align, and the evidence for their clocks."""
     usable = recordings.filter(pl.col("status") == "ok")
     to_align = usable.filter(pl.col("clock") == "anchors")
     with_pulses = set(pulses["session"])
@@ -156,25 +183,32 @@ def _clocks(recordings: pl.DataFrame, pulses: pl.DataFrame) -> dict[str, Any]:
 
 
 def _annotations(catalog: Catalog, recordings: pl.DataFrame) -> dict[str, Any]:
-    said = catalog.annotations
-    labels = said.filter(pl.col("target") == "emotion")["label"]
+    """Count the annotations by target and class, and the sessions without any."""
+    table = catalog.annotations
+    labels = table.filter(pl.col("target") == "emotion")["label"]
     sessions = set(recordings["session"])
-    lacking = sorted(sessions - set(said["session"]))
+    missing = sorted(sessions - set(table["session"]))
     return {
-        "rows": said.height,
-        "annotators": said["annotator"].n_unique(),
+        "rows": table.height,
+        "annotators": table["annotator"].n_unique(),
         "targets": {
-            str(target): count for target, count in sorted(Counter(said["target"]).items())
+            str(target): count for target, count in sorted(Counter(table["target"]).items())
         },
         "classes": {name: int((labels == name).sum()) for name in catalog.classes},
-        "annotated_sessions": len(sessions) - len(lacking),
+        "annotated_sessions": len(sessions) - len(missing),
         "sessions": len(sessions),
-        "sessions_without": lacking,
+        "sessions_without": missing,
     }
 
 
 def show(report: Report, console: Console) -> None:
-    """Print a report: what there is, then all that is wrong with it."""
+    """Print a report: the content of the dataset, then notes, findings and problems.
+
+    Parameters
+    ----------
+    report : Report
+    console : rich.console.Console
+    """
     content = report.as_json()
     console.print(
         f"[bold]{escape(content['dataset'])}[/bold] in {escape(content['root'])}: "
@@ -184,85 +218,93 @@ def show(report: Report, console: Console) -> None:
     console.print(_modality_table(content))
     for line in (*_clock_lines(content["clocks"]), *_annotation_lines(content)):
         console.print(escape(line), soft_wrap=True, highlight=False)
-    problems = [_told(row["where"], row["what"], row["remedy"]) for row in content["problems"]]
+    problems = [_problem_line(**row) for row in content["problems"]]
     findings = [f"{path}: {what}" for path, what in _by_path(report.findings).items()]
     notes = [f"{row['where']}: {row['what']}" for row in content["notes"]]
     for title, lines in (("notes", notes), ("findings", findings), ("problems", problems)):
-        _section(console, title, list(dict.fromkeys(lines)))  # one file may serve two modalities
+        # Modalities that read the same file give the same line.
+        _section(console, title, list(dict.fromkeys(lines)))
 
 
 def _by_path(findings: list[Finding]) -> dict[str, str]:
-    """Return the first remarks on every file in one line, and how many more there are."""
-    remarks: dict[str, list[str]] = {}
+    """Return the first findings about each file in one line, and the number of further ones."""
+    by_path: dict[str, list[str]] = {}
     for finding in findings:
-        own = remarks.setdefault(finding.path, [])
-        if finding.what not in own:
-            own.append(finding.what)
+        lines = by_path.setdefault(finding.path, [])
+        if finding.what not in lines:
+            lines.append(finding.what)
     return {
-        path: "; ".join(own[:MAX_REMARKS])
-        + (f"; and {len(own) - MAX_REMARKS} more" if len(own) > MAX_REMARKS else "")
-        for path, own in remarks.items()
+        path: "; ".join(lines[:MAX_FINDINGS])
+        + (f"; and {len(lines) - MAX_FINDINGS} more" if len(lines) > MAX_FINDINGS else "")
+        for path, lines in by_path.items()
     }
 
 
 def _modality_table(content: dict[str, Any]) -> Table:
+    """Return the recordings, hours and sampling rates of each modality."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("modality", "usable", "quarantined", "missing", "hours", "rates in Hz"):
         table.add_column(name, justify="left" if name in ("modality", "rates in Hz") else "right")
     for name, counts in content["modalities"].items():
         rates = content["rates_hz"][name]
-        shown = ", ".join(f"{rate} ({count})" for rate, count in list(rates.items())[:5])
         cells = [str(counts[status]) for status in ("ok", "quarantined", "missing")]
-        more = f", and {len(rates) - 5} more" if len(rates) > 5 else ""
-        table.add_row(name, *cells, f"{counts['hours']:.2f}", (shown or "no time axis") + more)
+        table.add_row(name, *cells, f"{counts['hours']:.2f}", _rates_cell(rates))
     return table
+
+
+def _rates_cell(rates: dict[str, int]) -> str:
+    first = ", ".join(f"{rate} ({count})" for rate, count in list(rates.items())[:MAX_RATES])
+    further = f", and {len(rates) - MAX_RATES} more" if len(rates) > MAX_RATES else ""
+    return (first or "no time axis") + further
 
 
 def _clock_lines(clocks: dict[str, Any]) -> list[str]:
     lines = [
-        f"clocks: {clocks['shared']} recordings on their session's clock, "
-        f"{clocks['to_align']} to be aligned; {clocks['pulses']} pulses in "
-        f"{clocks['sessions_with_pulses']} sessions"
+        f"clocks: {clocks['shared']} recordings in session time, {clocks['to_align']} to align; "
+        f"{clocks['pulses']} pulses in {clocks['sessions_with_pulses']} sessions"
     ]
-    lacking = clocks["to_align_without_pulses"]
-    if lacking:
+    without = clocks["to_align_without_pulses"]
+    if without:
         lines.append(
-            f"clocks: {_some(lacking)} no pulses, so that their own anchors or shared sound must do"
+            f"clocks: {_sessions(without)} without pulses need clock offsets or shared sound"
         )
     return lines
 
 
 def _annotation_lines(content: dict[str, Any]) -> list[str]:
-    said = content["annotations"]
-    targets = ", ".join(f"{name} {count}" for name, count in said["targets"].items()) or "none"
-    classes = ", ".join(f"{name} {count}" for name, count in said["classes"].items()) or "none"
+    counts = content["annotations"]
+    targets = ", ".join(f"{name} {count}" for name, count in counts["targets"].items()) or "none"
+    classes = ", ".join(f"{name} {count}" for name, count in counts["classes"].items()) or "none"
     lines = [
-        f"annotations: {said['rows']} by {said['annotators']} annotators ({targets}); "
-        f"{said['annotated_sessions']} of {said['sessions']} sessions; {content['trials']} trials",
+        f"annotations: {counts['rows']} by {counts['annotators']} annotators ({targets}); "
+        f"{counts['annotated_sessions']} of {counts['sessions']} sessions; "
+        f"{content['trials']} trials",
         f"classes: {classes}",
     ]
-    if said["sessions_without"]:
-        lines.append(f"annotations: {_some(said['sessions_without'])} none")
+    if counts["sessions_without"]:
+        lines.append(f"annotations: {_sessions(counts['sessions_without'])} without annotations")
     return lines
 
 
-def _some(sessions: list[str]) -> str:
-    shown = ", ".join(sessions[:3]) + (", …" if len(sessions) > 3 else "")
-    return f"{len(sessions)} sessions ({shown}) have"
+def _sessions(names: list[str]) -> str:
+    """Return the number of sessions and the names of the first ones."""
+    first = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
+    return f"{len(names)} sessions ({first})"
 
 
-def _told(where: str, what: str, remedy: str) -> str:
+def _problem_line(where: str, what: str, remedy: str) -> str:
     return f"{where}: {what}" + (f" ({remedy})" if remedy else "")
 
 
 def _section(console: Console, title: str, lines: list[str]) -> None:
+    """Print the lines of one section; an empty one only if it is that of problems."""
     if not lines:
         if title == "problems":
             console.print("problems: none")
         return
     console.print(f"[bold]{title}: {len(lines)}[/bold]")
-    for line in lines[:MAX_SHOWN]:
+    for line in lines[:MAX_LINES]:
         console.print(f"  {escape(line)}", soft_wrap=True, highlight=False)
-    hidden = len(lines) - MAX_SHOWN
+    hidden = len(lines) - MAX_LINES
     if hidden > 0:
-        console.print(f"  and {hidden} more: --json FILE has them all")
+        console.print(f"  and {hidden} more: --json FILE contains all")
