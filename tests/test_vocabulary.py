@@ -1,0 +1,241 @@
+"""Code, messages and documentation use the terms of docs/glossary.md and plain technical English.
+
+Three checks: no identifier of `OLD_NAMES`, no phrase of `OLD_PHRASES` in comments, docstrings,
+messages and pages, and first lines of public docstrings in the form of CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pipeline/consilience"
+
+# Names of variables, functions and classes that describe no content, and the names that replaced
+# former technical terms.
+OLD_NAMES = {
+    *("said", "told", "taught", "spoken", "taken", "shown", "judged", "own", "found", "known"),
+    *("given", "one", "more", "part", "means", "asked", "spoilt", "guilty", "bolder", "clues"),
+    *("coalitions", "of_coalitions", "belief", "observe", "decide", "opened", "listed_as"),
+    *("stated", "enter", "met", "worth", "witness", "strange", "spoil", "conflict_seen"),
+    *("Reading", "Witness", "Shown", "Portion", "Places", "Told", "Line", "Means", "Work"),
+    *("Fates", "Goods", "AnyTable", "Counts", "Inspecting", "plain_reading"),
+}
+# Allowed in one file each, where the name is the field's own term.
+NAME_EXCEPTIONS = {
+    ("pipeline/consilience/alignment/clock.py", "Line"): "a straight line: slope and intercept",
+}
+OLD_MODULES = {
+    *("_bursts", "_grid", "_spool", "_onsets", "_baseline", "_packets", "_peripheral", "_mat"),
+    *("figures", "lines", "consensus", "opinions", "coalitions", "contracts", "statistics"),
+}
+OLD_PHRASES = {
+    r"\bspoil(s|t|ed|ing)?\b": "corrupt, corrupted",
+    r"\bguilty\b": "mismatched",
+    r"\bsomebody( else)?\b": "another subject; mismatched",
+    r"\beverybody\b": "every annotator, every subject",
+    r"\bcoalitions?\b": "modality subsets",
+    r"\bwitness(es)?\b": "agreement head",
+    r"\bbolder\b|\bboldly\b": "overconfident",
+    r"\bclues?\b": "reliability features",
+    r"\bbelieve[sd]?\b": "estimate, trust, use",
+    r"\bthinks?\b|\bthought\b": "predict, estimate",
+    r"\b(is|are|was|were) no\b(?! (longer|less|more)\b)": "is not a, are not, does not exist",
+    r"\bthere (is|are) (none|nothing|no)\b": "does not exist, without",
+    r"\b(is|are) there twice\b": "duplicate",
+    r"\bmakes? no sense\b": "invalid",
+    r"\bbeyond all measure\b": "non-finite",
+    r"\btold\b|\btells?\b|\btelling\b": "report, indicate, distinguish",
+    r"\bsays?\b|\bsaid\b": "state, report, define",
+    r"\bjudge[sd]?\b": "estimate, rate",
+    r"\bwants?\b|\bwanted\b": "require, need",
+    r"\bwhom\b": "which",
+    r"\bbeyond doubt\b": "significantly",
+    r"\bat fault\b": "incorrect",
+    r"\bmade[- ]up\b": "simulated, generated",
+    r"\bgoes wrong\b|\bwent wrong\b": "fails",
+    r"\bour(s| method)\b": "coherence transfer",
+}
+# Allowed in one place each: pattern of the path, pattern of the line, and the reason.
+EXCEPTIONS: tuple[tuple[str, str, str], ...] = ()
+
+# First lines of docstrings.
+PEOPLES_VERBS = re.compile(
+    r"\b(says?|said|tells?|told|thinks?|thought|believes?|believed|knows|judges?|judged|wants?"
+    r"|wanted|asks?|asked)\b"
+)
+NOT_A_PHRASE = re.compile(
+    r"(What|Whatever|How|Whom|Who|Whose|Whether|Where|When|Why|Which|That|To be|By|From|Of|In|As)\b"
+)
+
+# Parts that are not yet rewritten. Remove a part here when it is; the list ends empty.
+PENDING = frozenset(
+    {
+        *(
+            "alignment",
+            "annotation",
+            "benchmarks",
+            "cli.py",
+            "core",
+            "datasets",
+            "docs",
+            "encoders",
+        ),
+        *("evaluation", "flows", "ingest", "methods", "modalities", "params.py", "params.yaml"),
+        *("docs/adding-a-dataset.md", "docs/adding-a-modality.md", "docs/evidence"),
+        *("preparation.py", "pretrained", "pyproject.toml", "readers", "scaffold.py", "schema"),
+        *("signals", "stage_code.py", "synthesis", "templates", "testing", "training", "windows"),
+    }
+)
+
+
+def python_files() -> list[Path]:
+    folders = (PACKAGE, ROOT / "flows", ROOT / "benchmarks")
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def text_files() -> list[Path]:
+    pages = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "data").rglob("README.md"),
+    ]
+    templates = [
+        path for path in PACKAGE.rglob("templates/*") if path.suffix in {".j2", ".js", ".txt"}
+    ]
+    settings = [ROOT / name for name in ("dvc.yaml", "params.yaml", "Makefile", "pyproject.toml")]
+    return sorted([*pages, *templates, *settings])
+
+
+def part_of(path: Path) -> str:
+    """Return the package, the page or the top-level folder or file that a file belongs to."""
+    if ROOT / "docs" in path.parents:
+        return "/".join(path.relative_to(ROOT).parts[:2])
+    base = PACKAGE if PACKAGE in path.parents else ROOT
+    return path.relative_to(base).parts[0]
+
+
+def enforced(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if part_of(path) not in PENDING]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield every name that a module binds, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
+def seed_strings(tree: ast.Module) -> set[int]:
+    """Return the lines of calls of the random generators, whose strings are keys, not prose."""
+    return {
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"generator", "seed_from"}
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+
+
+def prose_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the comments and strings of a module, or the lines of a page, with their lines."""
+    if path.suffix != ".py":
+        yield from enumerate(path.read_text().splitlines(), 1)
+        return
+    seeds = seed_strings(tree_of(path))
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        kinds = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+        if token.type in kinds and token.start[0] not in seeds:
+            for offset, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + offset, line
+
+
+def excused(path: Path, line: str) -> bool:
+    return any(
+        re.search(where, relative(path)) and re.search(what, line) for where, what, _ in EXCEPTIONS
+    )
+
+
+def public_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of the module and its public classes, functions and methods."""
+    stack: list[ast.AST] = [tree]
+    while stack:
+        node = stack.pop()
+        docstring = ast.get_docstring(node)  # type: ignore[arg-type]
+        if docstring:
+            yield getattr(node, "lineno", 1), docstring.splitlines()[0]
+        stack += [
+            child
+            for child in ast.iter_child_nodes(node)
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and not child.name.startswith("_")
+        ]
+
+
+@pytest.mark.parametrize("path", enforced(python_files()), ids=relative)
+def test_names_describe_their_content(path: Path) -> None:
+    wrong = [
+        f"{line}: {name}"
+        for line, name in defined_names(tree_of(path))
+        if name in OLD_NAMES and (relative(path), name) not in NAME_EXCEPTIONS
+    ]
+    assert not wrong, f"rename what {relative(path)} calls\n" + "\n".join(wrong)
+    assert path.stem not in OLD_MODULES
+
+
+@pytest.mark.parametrize("path", enforced([*python_files(), *text_files()]), ids=relative)
+def test_prose_uses_the_terms_of_the_glossary(path: Path) -> None:
+    wrong = [
+        f"{relative(path)}:{number}: {line.strip()}  [write: {better}]"
+        for number, line in prose_of(path)
+        for pattern, better in OLD_PHRASES.items()
+        if re.search(pattern, line, re.IGNORECASE) and not excused(path, line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", enforced(python_files()), ids=relative)
+def test_first_lines_of_docstrings_state_what_is_computed(path: Path) -> None:
+    for number, line in public_docstrings(tree_of(path)):
+        place = f"{relative(path)}:{number}: {line}"
+        assert len(line) <= 100, place
+        assert line.endswith((".", ".`", '."', "?")), f"{place}  [end with a period]"
+        assert not PEOPLES_VERBS.search(line), f"{place}  [software returns, computes, reads]"
+        assert not NOT_A_PHRASE.match(line), f"{place}  [start with a verb or a noun]"
+
+
+def test_pending_parts_exist() -> None:
+    """A part that is renamed or removed leaves the list of exceptions too."""
+    assert {part_of(path) for path in [*python_files(), *text_files()]} >= PENDING
+
+
+def test_exceptions_are_used() -> None:
+    for path, name in NAME_EXCEPTIONS:
+        assert name in {name for _, name in defined_names(tree_of(ROOT / path))}
+    lines = [
+        (path, line) for path in [*python_files(), *text_files()] for _, line in prose_of(path)
+    ]
+    for where, what, reason in EXCEPTIONS:
+        assert any(
+            re.search(where, relative(path)) and re.search(what, line) for path, line in lines
+        ), reason
