@@ -65,7 +65,7 @@ OLD_PHRASES = {
     r"\bour(s| method)\b": "coherence transfer",
 }
 # Allowed in one place each: pattern of the path, pattern of the line, and the reason.
-EXCEPTIONS: tuple[tuple[str, str, str], ...] = ()
+EXCEPTIONS = ((r"CHANGELOG\.md$", r"^\| ", "tables of former and current names"),)
 
 # First lines of docstrings.
 PEOPLES_VERBS = re.compile(
@@ -79,18 +79,9 @@ NOT_A_PHRASE = re.compile(
 # Parts that are not yet rewritten. Remove a part here when it is; the list ends empty.
 PENDING = frozenset(
     {
-        *(
-            "alignment",
-            "annotation",
-            "benchmarks",
-            "cli.py",
-            "core",
-            "datasets",
-            "docs",
-            "encoders",
-        ),
+        *("alignment", "annotation", "benchmarks", "cli.py", "core", "datasets", "encoders"),
+        *("docs/adding-a-modality.md", "docs/evidence"),
         *("evaluation", "flows", "ingest", "methods", "modalities", "params.py", "params.yaml"),
-        *("docs/adding-a-dataset.md", "docs/adding-a-modality.md", "docs/evidence"),
         *("preparation.py", "pretrained", "pyproject.toml", "readers", "scaffold.py", "schema"),
         *("signals", "stage_code.py", "synthesis", "templates", "testing", "training", "windows"),
     }
