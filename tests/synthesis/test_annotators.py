@@ -9,19 +9,19 @@ PLANS = sessions(SynthesisParams(subjects=6))
 ROWS = {plan.name: annotation_rows(plan) for plan in PLANS}
 
 
-def test_raters_agree_with_the_truth_mostly_but_not_always() -> None:
-    right: dict[str, list[bool]] = {name: [] for name in RATERS}
+def test_raters_are_mostly_but_not_always_right() -> None:
+    is_right: dict[str, list[bool]] = {name: [] for name in RATERS}
     for plan in PLANS:
         truth = {trial.start_s: trial.emotion for trial in plan.trials}
         for row in ROWS[plan.name]:
             if row["target"] == "emotion":
                 assert row["label"] in CLASSES
-                right[str(row["annotator"])].append(
+                is_right[str(row["annotator"])].append(
                     row["label"] == truth[float(str(row["start_s"]))]
                 )
-    for name, answers in right.items():
+    for name, answers in is_right.items():
         assert 0.45 < np.mean(answers) < 0.97, name
-        assert len(answers) < 8 * len(PLANS), "every rater skips a trial sometimes"
+        assert len(answers) < 8 * len(PLANS), "every rater skips some trials"
 
 
 def test_traces_follow_the_state_with_the_raters_lag() -> None:
@@ -43,6 +43,6 @@ def test_traces_follow_the_state_with_the_raters_lag() -> None:
 def test_self_reports_are_per_trial() -> None:
     for plan in PLANS:
         spans = {(trial.start_s, trial.end_s) for trial in plan.trials}
-        said = [row for row in ROWS[plan.name] if row["annotator"] == "self"]
-        assert {row["target"] for row in said} == {"emotion", "valence", "arousal"}
-        assert all((row["start_s"], row["end_s"]) in spans for row in said)
+        reports = [row for row in ROWS[plan.name] if row["annotator"] == "self"]
+        assert {row["target"] for row in reports} == {"emotion", "valence", "arousal"}
+        assert all((row["start_s"], row["end_s"]) in spans for row in reports)

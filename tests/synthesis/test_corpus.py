@@ -19,7 +19,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_two_workers_and_another_time_write_the_same_bytes(
+def test_bytes_do_not_depend_on_the_number_of_workers(
     corpus: tuple[Path, Path],
     tiny: SynthesisParams,
     tmp_path: Path,
@@ -31,7 +31,7 @@ def test_two_workers_and_another_time_write_the_same_bytes(
         assert contents(first) == contents(second)
 
 
-def test_another_subject_leaves_the_others_recordings_alone(
+def test_more_subjects_leave_existing_recordings_unchanged(
     corpus: tuple[Path, Path], tiny: SynthesisParams, tmp_path: Path
 ) -> None:
     write_corpus(tiny.model_copy(update={"subjects": 1}), tmp_path / "raw", tmp_path / "truth")
@@ -50,7 +50,7 @@ def test_what_was_there_before_is_replaced(tmp_path: Path, tiny: SynthesisParams
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "truth"}
 
 
-def test_raw_folder_holds_the_layout_and_nothing_of_the_truth(corpus: tuple[Path, Path]) -> None:
+def test_raw_folder_contains_no_ground_truth(corpus: tuple[Path, Path]) -> None:
     raw, truth = corpus
     recordings = {
         f"sub-0{subject}/ses-1/{name}"
@@ -61,7 +61,7 @@ def test_raw_folder_holds_the_layout_and_nothing_of_the_truth(corpus: tuple[Path
     clocks = pl.read_csv(truth / "clocks.csv", infer_schema=False)
     secrets = [value.encode() for value in [*clocks["offset_s"], *clocks["drift_ppm"]]]
     for name, content in contents(raw).items():
-        if name == "annotations.csv":  # so many numbers that one may coincide
+        if name == "annotations.csv":  # with so many numbers that one may coincide
             continue
         assert not any(secret in content for secret in secrets), name
 
@@ -88,12 +88,12 @@ def test_missing_and_faulty_recordings_are_as_planned(tmp_path: Path) -> None:
             assert (plan.recording(plan.missing), "missing") in faults
         for entry in dataset.list(tmp_path / "raw").entries:
             if entry.session == plan.name:
-                there = (tmp_path / "raw" / entry.path).is_file()
-                assert there == (entry.modality != plan.missing)
+                exists = (tmp_path / "raw" / entry.path).is_file()
+                assert exists == (entry.modality != plan.missing)
     assert any(plan.missing for plan in sessions(params))
 
 
-def test_truth_tells_the_state_within_trials(
+def test_ground_truth_contains_the_state_within_trials(
     corpus: tuple[Path, Path], tiny: SynthesisParams
 ) -> None:
     state = pl.read_csv(corpus[1] / "state.csv")
@@ -106,10 +106,10 @@ def test_truth_tells_the_state_within_trials(
             )
             assert rows["emotion"].unique().to_list() == [trial.emotion]
             times_s = rows["time_s"].to_numpy()
-            said = rows.select("valence", "arousal").to_numpy().T
-            np.testing.assert_allclose(said, plan.state(times_s), atol=1e-3)
+            written = rows.select("valence", "arousal").to_numpy().T
+            np.testing.assert_allclose(written, plan.state(times_s), atol=1e-3)
 
 
-def test_files_belong_to_whoever_may_read_them(corpus: tuple[Path, Path]) -> None:
+def test_files_are_readable(corpus: tuple[Path, Path]) -> None:
     assert all(os.access(path, os.R_OK) for path in corpus[0].rglob("*"))
     assert corpus[0].stat().st_mode & 0o755 == 0o755

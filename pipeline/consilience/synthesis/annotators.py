@@ -1,4 +1,4 @@
-"""Simulated annotators: what each says of a session, late, biased and not quite alike."""
+"""Simulated annotators, each with its own delay, bias and error."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Row = dict[str, object]
 def annotation_rows(session: Session) -> list[Row]:
     """Return the rows of table `Annotations` for one session.
 
-    Observers name a class per trial and move two sliders, valence and arousal, throughout
-    the session; the subject (``self``) reports all three once per trial.
+    Observers name a class per trial and rate valence and arousal continuously throughout the
+    session; the subject (``self``) reports all three once per trial.
     """
     rows = []
     for name, rater in RATERS.items():
@@ -27,16 +27,19 @@ def annotation_rows(session: Session) -> list[Row]:
 
 
 def _per_trial(session: Session, name: str, rater: Rater) -> list[Row]:
+    """Return the class of every trial, and valence and arousal of a self-report."""
     rng = generator("demo", session.name, "rater", name)
     rows = []
     for trial in session.trials:
-        skipped = rng.random() < SKIPPED
-        felt = np.array([trial.valence, trial.arousal])
-        perceived = np.clip(felt + rater.bias + rng.normal(0, rater.noise, 2), -1, 1)
+        # Every trial takes the same draws, also a skipped one: `SKIPPED` must not change what
+        # the rater perceives in later trials.
+        is_skipped = rng.random() < SKIPPED
+        state = np.array([trial.valence, trial.arousal])
+        perceived = np.clip(state + rater.bias + rng.normal(0, rater.noise, 2), -1, 1)
         label = _quadrant(perceived)
         if rng.random() < rater.lapse:
             label = str(rng.choice(CLASSES))
-        if skipped:
+        if is_skipped:
             continue
         span = (trial.start_s, trial.end_s)
         rows.append(_row(session, name, "emotion", *span, label=label))
@@ -47,10 +50,12 @@ def _per_trial(session: Session, name: str, rater: Rater) -> list[Row]:
 
 
 def _traces(session: Session, name: str, rater: Rater) -> list[Row]:
+    """Return the continuous ratings of valence and arousal."""
     times_s = np.arange(0, session.end_s, 1 / TRACE_RATE_HZ)
     perceived = session.state(times_s - rater.lag_s)
     rows = []
     for axis, target in enumerate(("valence", "arousal")):
+        # The error is slow, as a rater's is: averaging neighbouring samples does not remove it.
         error = random_wave("demo", session.name, "rater", name, target)(times_s)
         values = np.clip(perceived[axis] + rater.bias[axis] + rater.noise * error, -1, 1)
         for time_s, value in zip(times_s, values, strict=True):
@@ -61,6 +66,7 @@ def _traces(session: Session, name: str, rater: Rater) -> list[Row]:
 
 
 def _quadrant(perceived: Floats) -> str:
+    """Return the class whose signs of valence and arousal are the perceived ones."""
     signs = np.where(perceived >= 0, 1, -1)
     return next(name for name, quadrant in QUADRANTS.items() if (signs == quadrant).all())
 

@@ -1,4 +1,4 @@
-"""Writes the demonstration corpus: raw recordings here, the truth about them there."""
+"""Writes the demonstration corpus: recordings in one folder, their ground truth in another."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def write_corpus(params: SynthesisParams, raw: Path, truth: Path) -> None:
     Parameters
     ----------
     params : SynthesisParams
-        Size and difficulty; the same parameters give the same bytes.
+        Size of the corpus; the same parameters give the same bytes.
     raw : Path
-        Folder of the recordings and tables a pipeline may read.
+        Folder of the recordings and tables: the input of the pipeline.
     truth : Path
         Folder of ``clocks.csv`` (recording, offset_s, drift_ppm), ``state.csv`` (session,
         time_s, valence, arousal, emotion; in the trials) and ``faults.csv`` (recording, fault).
     """
     plans = sessions(params)
+    # Separate folders: a stage that reads the recordings cannot depend on the ground truth.
     with atomic_folder(raw) as raw_aside, atomic_folder(truth) as truth_aside:
         faults = parallel_map(
             partial(_write_session, gains=leadfield(), root=raw_aside), plans, "synthesize"
@@ -66,6 +67,7 @@ def _write_session(session: Session, gains: Floats, root: Path) -> list[Row]:
 
 
 def _write_tables(plans: list[Session], root: Path) -> None:
+    """Write the tables of recordings, trials, pulses and annotations."""
     recordings = [
         {
             "subject": plan.subject,
@@ -92,14 +94,15 @@ def _write_tables(plans: list[Session], root: Path) -> None:
         for plan in plans
         for time_s in plan.pulses_s
     ]
-    said = [row for plan in plans for row in annotation_rows(plan)]
+    annotations = [row for plan in plans for row in annotation_rows(plan)]
     pl.DataFrame(recordings).write_csv(root / "recordings.csv")
     frame_of(trials, Trials).write_csv(root / "trials.csv")
     frame_of(pulses, Pulses).write_csv(root / "pulses.csv")
-    frame_of(said, Annotations).write_csv(root / "annotations.csv")
+    frame_of(annotations, Annotations).write_csv(root / "annotations.csv")
 
 
 def _write_truth(plans: list[Session], faults: list[Row], root: Path) -> None:
+    """Write the tables of clocks, states and faults."""
     clocks = [
         {
             "recording": plan.recording(modality),
@@ -112,11 +115,13 @@ def _write_truth(plans: list[Session], faults: list[Row], root: Path) -> None:
     state = [row for plan in plans for row in _state_rows(plan)]
     pl.DataFrame(clocks).write_csv(root / "clocks.csv")
     pl.DataFrame(state).write_csv(root / "state.csv")
+    # Without types, an empty table would lose its columns.
     types = {"recording": pl.String, "fault": pl.String}
     pl.DataFrame(faults, schema=types).write_csv(root / "faults.csv")
 
 
 def _state_rows(plan: Session) -> list[Row]:
+    """Return valence, arousal and emotion along the trials, at `STATE_RATE_HZ`."""
     rows: list[Row] = []
     for trial in plan.trials:
         times_s = np.arange(trial.start_s, trial.end_s, 1 / STATE_RATE_HZ)

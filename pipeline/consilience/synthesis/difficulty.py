@@ -1,9 +1,9 @@
-"""How hard the demonstration corpus is: every knob, in one place.
+"""Difficulty of the demonstration corpus: all its constants.
 
-A modality does not see the subject's state itself. What it expresses of valence, in one trial, is
-``expressiveness * (weight * valence + noise)``, with the noise drawn once per trial, and next to
-nothing when the trial is masked; arousal alike. So every modality errs on whole trials of its own,
-and only several of them together come close to the truth.
+A modality expresses the subject's state with errors. In one trial, the expressed valence is
+``expressiveness * (weight * valence + noise)``, with the noise drawn once per trial, and almost
+zero if the trial is masked; arousal likewise. Each modality is therefore wrong in whole trials,
+independently of the others, and only several modalities together approach the true state.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ WANDER = 0.15  # standard deviation of the slow change within a session
 
 @dataclass(frozen=True)
 class Share:
-    """What part of the state one modality carries.
+    """Relation between the state and its expression in one modality.
 
     Attributes
     ----------
     valence, arousal : float
-        Weight of each dimension in what is expressed.
+        Weight of each dimension in the expression.
     noise : float
-        Standard deviation, per trial, of what is expressed but not felt.
+        Standard deviation of the expression's error, which is constant within a trial.
     masked : float
-        Fraction of the trials in which hardly anything is expressed.
+        Fraction of the trials with a suppressed expression.
     """
 
     valence: float
@@ -41,8 +41,8 @@ SHARES = {
     "audio": Share(valence=0.4, arousal=1.0, noise=0.33, masked=0.1),
     "video": Share(valence=1.0, arousal=0.4, noise=0.33, masked=0.1),
 }
-MASKED_REMAINDER = 0.15  # part of the expression that a masked trial keeps
-EXPRESSIVENESS = (0.75, 1.25)  # factor of each subject and modality, uniform
+MASKED_REMAINDER = 0.15  # factor of the expression in a masked trial
+EXPRESSIVENESS = (0.75, 1.25)  # factor by subject and modality, uniform
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Rater:
     Attributes
     ----------
     lag_s : float
-        Reaction time of the continuous traces.
+        Delay of the continuous traces behind the state.
     bias : tuple of float
         Added to valence and to arousal.
     noise : float
-        Standard deviation of the slow error of a trace, and of the error on which a
-        trial's class is judged.
+        Standard deviation of the slow error of a trace, and of the perceived valence and
+        arousal from which a trial's class follows.
     lapse : float
-        Fraction of the trials with a class named at random.
+        Fraction of the trials with a random class.
     """
 
     lag_s: float
@@ -75,4 +75,4 @@ RATERS = {
     "rater-4": Rater(lag_s=2.8, bias=(-0.15, -0.12), noise=0.45, lapse=0.16),
     "self": Rater(lag_s=0.0, bias=(0.05, 0.0), noise=0.30, lapse=0.05),
 }
-SKIPPED = 0.05  # fraction of the trials a rater leaves unlabelled
+SKIPPED = 0.05  # fraction of the trials that a rater does not label

@@ -1,4 +1,4 @@
-"""Simulated video: a drawn, shaded face that moves and shows expressions, written as MP4."""
+"""Simulated video: a drawn, shaded face with movements and expressions, written as MP4."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from consilience.core.seeds import generator
 from consilience.synthesis.plan import RATES_HZ, Floats, Session, random_wave
 
-Image = NDArray[Any]  # blue-green-red in 0-255, shape (240, 320, 3), unless said otherwise
+Image = NDArray[Any]  # blue-green-red in 0-255, shape (240, 320, 3), unless stated otherwise
 
 RATE_HZ = int(RATES_HZ["video"])
 WIDTH, HEIGHT = 320, 240
 CENTRE = np.array([160.0, 124.0])
 HEAD = np.array([54.0, 72.0])  # half-axes of the face
-FLASH_S = 0.08  # a light on the wall flashes at every pulse
+FLASH_S = 0.08  # of a flash of light at every pulse; two frames
 FLASH_GREY = 45
 NOISE_GREY = 2.0
-N_GRAINS = 6  # patterns of noise, in turn
-STAGE = (slice(12, 238), slice(72, 248))  # rows and columns that the head may reach
-DROPPED = 0.06  # fraction of the frames a faulty camera loses
-SUBPIXEL = 4  # binary digits of the drawing functions' fixed-point coordinates
+N_GRAINS = 6  # patterns of sensor noise, repeated in turn, which saves time
+HEAD_AREA = (slice(12, 238), slice(72, 248))  # rows and columns within reach of the head
+DROPPED = 0.06  # fraction of the frames that a faulty camera drops
+SUBPIXEL = 4  # fractional bits of OpenCV's fixed-point coordinates
 
-# Pixels (or factors) per unit of what is expressed of valence and of arousal.
+# Change in pixels (of a logarithm: without unit) per unit of expressed valence and arousal.
 CORNER_UP = (4.5, 0.5)
 LOG_MOUTH_WIDTH = (0.10, 0.02)
 MOUTH_OPEN = (0.2, 1.2)
@@ -39,7 +39,7 @@ LOG_EYE_OPEN = (-0.06, 0.20)
 
 @dataclass(frozen=True)
 class Person:
-    """What a subject looks like at rest; lengths in pixels, colours blue-green-red."""
+    """Appearance of a subject at rest; lengths in pixels, colours blue-green-red."""
 
     skin: Floats
     hair: Floats
@@ -56,7 +56,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Motion:
-    """Everything that changes from frame to frame, one value per frame."""
+    """Pose, expression and light, one value per frame."""
 
     corner_up: Floats
     mouth_half: Floats
@@ -82,13 +82,13 @@ def write_face(session: Session, path: Path) -> list[str]:
     session : Session
         Plan of the session.
     path : Path
-        The MP4 to write. A frame that was lost leaves a gap in the time stamps; the
-        frames whose time stamp falls into a flash are bright.
+        The MP4 to write. A dropped frame leaves a gap in the time stamps; frames with a time
+        stamp within a flash are brighter.
 
     Returns
     -------
     list of str
-        The faults of the recording.
+        Faults of the recording.
     """
     n_frames = int(np.ceil(session.native_duration_s("video") * RATE_HZ))
     native_s = np.arange(n_frames) / RATE_HZ
@@ -96,7 +96,8 @@ def write_face(session: Session, path: Path) -> list[str]:
     motion = _motion(session, person, native_s)
     kept, faults = _kept_frames(session, n_frames)
     painter = _Painter(session, person)
-    # Bit-exact: neither the writer's version nor the date goes into the file.
+    # Bit-exact: without the version of the encoder and the date in the file. One thread, because
+    # the number of threads changes the bytes.
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -111,18 +112,20 @@ def write_face(session: Session, path: Path) -> list[str]:
 
 
 def _kept_frames(session: Session, n_frames: int) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the indices of the recorded frames, and the faults."""
     kept = np.arange(n_frames)
     if session.faulty != "video":
         return kept, []
     rng = generator("demo", session.name, "face", "dropped")
-    lost = rng.random(n_frames) < DROPPED
+    is_dropped = rng.random(n_frames) < DROPPED
     start = int(rng.integers(n_frames // 4, n_frames // 2))
-    lost[start : start + RATE_HZ] = True
-    lost[[0, -1]] = False
-    return kept[~lost], [f"dropped {lost.sum()} of {n_frames} frames"]
+    is_dropped[start : start + RATE_HZ] = True  # and one gap of a second
+    is_dropped[[0, -1]] = False  # the first and the last frame define the duration
+    return kept[~is_dropped], [f"dropped {is_dropped.sum()} of {n_frames} frames"]
 
 
 def _person(subject: str) -> Person:
+    """Draw a subject's appearance, which is the same in all its sessions."""
     rng = generator("demo", subject, "face")
     tone = rng.uniform(0.72, 1.0)
     return Person(
@@ -141,6 +144,7 @@ def _person(subject: str) -> Person:
 
 
 def _motion(session: Session, person: Person, native_s: Floats) -> Motion:
+    """Return the motion at the frames' times, from the expressed state and random movements."""
     session_s = session.clocks["video"].session_s(native_s)
     valence, arousal = session.expressed("video", session_s)
 
@@ -152,6 +156,7 @@ def _motion(session: Session, person: Person, native_s: Floats) -> Motion:
             session_s
         )
 
+    # The mouth opens and closes in the trials, as a speaker's does: a nuisance for expressions.
     talking = session.activity(session_s) * np.exp(0.3 * arousal) * np.abs(wave("talk", 1.5, 4))
     since_pulse = session_s[:, None] - session.pulses_s
     return Motion(
@@ -173,7 +178,7 @@ def _motion(session: Session, person: Person, native_s: Floats) -> Motion:
 
 
 def _lids(session: Session, native_s: Floats) -> Floats:
-    """Return how far the lids are open: 1, and nearly 0 in a blink."""
+    """Return the opening of the lids, shape (n_frames,): 1, and almost 0 in a blink."""
     rng = generator("demo", session.name, "face", "blinks")
     closed = np.zeros(len(native_s))
     for time_s in rng.uniform(0, native_s[-1], rng.poisson(0.25 * native_s[-1])):
@@ -182,7 +187,7 @@ def _lids(session: Session, native_s: Floats) -> Floats:
 
 
 class _Painter:
-    """Draws one person's frames."""
+    """Draws the frames of one session; all that is the same in every frame is drawn once."""
 
     def __init__(self, session: Session, person: Person) -> None:
         rng = generator("demo", session.name, "face", "camera")
@@ -195,14 +200,16 @@ class _Painter:
         self._lips = person.skin * (0.62, 0.55, 0.78)
 
     def frame(self, motion: Motion, index: int) -> Image:
-        """Return frame `index` as planar YUV 4:2:0, shape (360, 320)."""
+        """Return frame `index` as planar YUV 4:2:0, shape (360, 320): luma, then chroma."""
         head = self._head.copy()
         self._brows(head, motion, index)
         self._eyes(head, motion, index)
         self._mouth(head, motion, index)
+        # Drawn lines are sharper than any lens.
         head = cv2.GaussianBlur(head, (3, 3), 0.7)
         picture = self._room.copy()
         self._place(head, picture, motion, index)
+        # Light and noise after the conversion, on the luma alone: a third of the values.
         frame = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
         luma = frame[:HEIGHT] * (motion.light[index] + motion.side_light[index] * self._across)
         luma += self._grains[index % N_GRAINS]
@@ -211,16 +218,18 @@ class _Painter:
         return frame
 
     def _place(self, head: Image, picture: Image, motion: Motion, index: int) -> None:
-        """Turn, scale and shift the head, and lay it over the picture."""
+        """Rotate, scale and shift the head, and draw it over the picture in place."""
         pose = cv2.getRotationMatrix2D(
             (CENTRE[0], CENTRE[1]), motion.turn_deg[index], motion.scale[index]
         )
-        rows, columns = STAGE
+        # Only the area within reach of the head is transformed.
+        rows, columns = HEAD_AREA
         pose[:, 2] += motion.shift_x[index] - columns.start, motion.shift_y[index] - rows.start
         size = (columns.stop - columns.start, rows.stop - rows.start)
-        behind = cv2.warpAffine(self._mask, pose, size, borderValue=(255, 255, 255))
-        behind = cv2.multiply(behind, picture[STAGE], scale=1 / 255)
-        picture[STAGE] = cv2.add(behind, cv2.warpAffine(head, pose, size))
+        # Alpha blending: the head is black outside its outline, and the mask weights the room.
+        room = cv2.warpAffine(self._mask, pose, size, borderValue=(255, 255, 255))
+        room = cv2.multiply(room, picture[HEAD_AREA], scale=1 / 255)
+        picture[HEAD_AREA] = cv2.add(room, cv2.warpAffine(head, pose, size))
 
     def _brows(self, head: Image, motion: Motion, index: int) -> None:
         person = self._person
@@ -259,7 +268,7 @@ class _Painter:
 
 
 def _room(rng: np.random.Generator) -> Image:
-    """Return a wall, darker to one side, with a body's shoulders before it."""
+    """Draw a wall, darker to one side, with the person's shoulders in front of it."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     wall = rng.uniform(110, 160) + rng.uniform(-0.12, 0.12) * (x - 160) - 0.1 * (y - 120)
     room = wall[..., None] * rng.uniform(0.9, 1.1, 3)
@@ -270,14 +279,44 @@ def _room(rng: np.random.Generator) -> Image:
 
 
 def _head(person: Person) -> tuple[Image, Image]:
-    """Return the head without brows, eyes and mouth, black around, and a mask: 255 around it."""
+    """Draw the head without brows, eyes and mouth.
+
+    Returns
+    -------
+    head : ndarray of uint8, shape (240, 320, 3)
+        Black outside the head.
+    mask : ndarray of uint8, shape (240, 320, 3)
+        255 outside the head and 0 within it.
+    """
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
     u, v = x - CENTRE[0], y - CENTRE[1]
+    half_x, half_y = person.head
+    inside = (u / half_x) ** 2 + (v / half_y) ** 2
+    skin = np.clip(_shade(person, u, v)[..., None] * person.skin, 0, 255)
+    hair = (u / (half_x + 7)) ** 2 + ((v + 12) / (half_y + 4)) ** 2 < 1
+    hairline = v < -0.62 * half_y + 0.012 * u**2
+    neck = (np.abs(u) < 0.5 * half_x) & (v > 0) & (v < half_y + 22)
+    head = np.zeros((HEIGHT, WIDTH, 3))
+    # Not black outside the face: the blur would carry a dark seam into its border.
+    head[:] = 0.6 * person.skin
+    head[hair & (v < 20)] = person.hair
+    face = (inside < 1) & ~(hairline & hair)
+    head[face] = skin[face]
+    outline = ((inside < 1) | (hair & (v < 20)) | neck).astype(np.float64)
+    soft = cv2.GaussianBlur(outline, (5, 5), 1.0)[..., None]
+    drawn = cv2.GaussianBlur(head, (5, 5), 1.0) * soft
+    mask = np.repeat(255 * (1 - soft), 3, axis=2)
+    return np.clip(drawn, 0, 255).astype(np.uint8), mask.astype(np.uint8)
+
+
+def _shade(person: Person, u: Floats, v: Floats) -> Floats:
+    """Return the brightness of the skin at coordinates relative to the head's centre."""
     half_x, half_y = person.head
 
     def blob(at_x: float, at_y: float, wide: float, high: float) -> Floats:
         return np.exp(-0.5 * (((u - at_x) / wide) ** 2 + ((v - at_y) / high) ** 2))
 
+    # Shaded as an ellipsoid lit from above left, with eye sockets, cheeks, nose and nostrils.
     inside = (u / half_x) ** 2 + (v / half_y) ** 2
     depth = np.sqrt(np.clip(1 - inside, 0, 1))
     shade = 0.62 + 0.38 * depth - 0.06 * u / half_x - 0.06 * v / half_y
@@ -288,24 +327,11 @@ def _head(person: Person) -> tuple[Image, Image]:
         shade -= 0.32 * blob(side * 5.5, 20, 3, 2)
     shade += 0.12 * blob(0, 0, 5, 20) + 0.10 * blob(0, 14, 6, 5) + 0.08 * blob(0, -48, 26, 12)
     shade -= 0.14 * blob(0, 25, 10, 3) + 0.12 * blob(0, person.mouth_y + 11, 12, 3)
-    skin = np.clip(shade[..., None] * person.skin, 0, 255)
-
-    hair = (u / (half_x + 7)) ** 2 + ((v + 12) / (half_y + 4)) ** 2 < 1
-    hairline = v < -0.62 * half_y + 0.012 * u**2
-    neck = (np.abs(u) < 0.5 * half_x) & (v > 0) & (v < half_y + 22)
-    head = np.zeros((HEIGHT, WIDTH, 3))
-    head[:] = 0.6 * person.skin
-    head[hair & (v < 20)] = person.hair
-    face = (inside < 1) & ~(hairline & hair)
-    head[face] = skin[face]
-    outline = ((inside < 1) | (hair & (v < 20)) | neck).astype(np.float64)
-    soft = cv2.GaussianBlur(outline, (5, 5), 1.0)[..., None]
-    drawn = cv2.GaussianBlur(head, (5, 5), 1.0) * soft
-    around = np.repeat(255 * (1 - soft), 3, axis=2)
-    return np.clip(drawn, 0, 255).astype(np.uint8), around.astype(np.uint8)
+    return shade
 
 
 def _points(x: Floats | list[float], y: Floats | list[float]) -> NDArray[np.int32]:
+    """Convert coordinates relative to the head's centre to OpenCV's fixed-point ones."""
     at = np.stack([np.asarray(x) + CENTRE[0], np.asarray(y) + CENTRE[1]], axis=1)
     return np.round(at * 2**SUBPIXEL).astype(np.int32)
 
