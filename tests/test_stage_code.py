@@ -295,10 +295,10 @@ def test_dvc_reruns_the_stages_whose_code_changed_and_no_other(tmp_project, stud
     monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     tmp_project.configure(methods=METHODS)
     tmp_project.repro("code")
-    for out in outputs(tmp_project.folder):
-        path = out if out.suffix else out / "content"
+    for place in data_paths(tmp_project.folder):
+        path = place if place.suffix else place / "content"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(out.name)
+        path.write_text(place.name)
     tmp_project.run("dvc", "commit", "--force")
     assert dvc_status(tmp_project) == {"code"}
     tmp_project.repro("code")
@@ -318,19 +318,19 @@ def test_dvc_reruns_the_stages_whose_code_changed_and_no_other(tmp_project, stud
     assert "Running stage 'align'" in tmp_project.repro("--dry")
 
 
-def outputs(folder: Path) -> Iterator[Path]:
-    """Yield the outputs of every stage but ``code``, items filled in."""
+def data_paths(folder: Path) -> Iterator[Path]:
+    """Yield the data that every stage but ``code`` reads and writes, items filled in."""
     graph = YAML(typ="safe").load((folder / "dvc.yaml").read_text())["stages"]
     settings = params.load(folder / "params.yaml")
     items = {"corpus": ["demo"], "modality": settings.modalities, "method": settings.methods}
-    for stage, entry in graph.items():
+    for entry in graph.values():
         texts = [
             text if isinstance(text, str) else next(iter(text))
-            for key in ("outs", "metrics", "plots")
+            for key in ("deps", "outs", "metrics", "plots")
             for text in entry.get(key, [])
         ]
         variable = next(iter(entry.get("matrix", {})), "")
-        for text in texts if stage != "code" else ():
+        for text in (text for text in texts if not text.startswith(("data/code", "$"))):
             for item in items.get(variable, [""]):
                 yield folder / text.replace(f"${{item.{variable}}}", item)
 
