@@ -1,76 +1,16 @@
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+"""A temporary Prefect server, and the fixtures of the tests of `core.dvc`."""
+
+from collections.abc import Iterator
 
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from consilience.core.dvc import ENVIRONMENT
+from tests.sleeping_project import is_running, project
 
-WORK = """
-import os, pathlib, subprocess, sys, time
-name, seconds = sys.argv[1], sys.argv[2]
-began = time.time()
-print(f"{name} may use {os.environ['CONSILIENCE_WORKERS']} workers")
-if pathlib.Path(f"{name}.fails").exists():
-    sys.exit(f"{name}: the microphone is off (switch it on)")
-child = subprocess.Popen(["sleep", seconds])
-pathlib.Path(f"{name}.pid").write_text(str(child.pid))
-child.wait()
-out = pathlib.Path("out", name)
-out.mkdir(parents=True)
-out.joinpath("times.txt").write_text(f"{began} {time.time()}")
-"""
-
-DVC_YAML = """
-stages:
-  ingest:
-    matrix:
-      modality: [audio, face_au, eeg]
-    cmd: python work.py ${item.modality} SECONDS
-    outs:
-      - out/${item.modality}
-  align:
-    cmd: python work.py align 0
-    deps:
-      - out/audio
-      - out/face_au
-      - out/eeg
-    outs:
-      - out/align
-"""
+__all__ = ["is_running", "prefect_server", "project"]
 
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
         yield
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Path]:
-    """Make a DVC project of three ingests, which sleep so long, and a stage after them."""
-
-    def make(seconds: float) -> Path:
-        (tmp_path / "work.py").write_text(WORK)
-        (tmp_path / "dvc.yaml").write_text(DVC_YAML.replace("SECONDS", str(seconds)))
-        monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-        monkeypatch.chdir(tmp_path)
-        subprocess.run([ENVIRONMENT / "dvc", "init", "--no-scm", "--quiet"], check=True)
-        return tmp_path
-
-    return make
-
-
-@pytest.fixture
-def is_running() -> Callable[[int], bool]:
-    """Tell whether a process lives; a zombie that nobody has waited for does not."""
-
-    def check(pid: int) -> bool:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return fields[0] != "Z"
-
-    return check
