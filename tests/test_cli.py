@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -30,7 +32,15 @@ def test_an_unknown_modality_is_told() -> None:
         run("corruptions", "egg")
 
 
-def test_modalities_are_chosen_in_the_order_given(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run("use", "ravdess", "--root", "x", "--modalities", "upper_face_au, audio")
-    assert list(params.load().modalities) == ["upper_face_au", "audio"]
+def test_modalities_are_chosen_in_the_order_given(tmp_path: Path) -> None:
+    run(
+        "--project",
+        str(tmp_path),
+        "use",
+        "ravdess",
+        "--root",
+        "x",
+        "--modalities",
+        "upper_face_au, audio",
+    )
+    assert list(params.load(tmp_path / "params.yaml").modalities) == ["upper_face_au", "audio"]

@@ -129,10 +129,9 @@ def test_toml_blocks_parse(code: str) -> None:
 @pytest.mark.parametrize(
     "command", ["names", "use demo", "corruptions audio"], ids=lambda command: command
 )
-def test_cheap_commands_run(command: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_cheap_commands_run(command: str, tmp_path: Path) -> None:
     assert any(f"consilience {command}" in page.read_text() for page in PAGES) or "use" in command
-    done = CliRunner().invoke(app, command.split())
+    done = CliRunner().invoke(app, ["--project", str(tmp_path), *command.split()])
     assert done.exit_code == 0, done.output
 
 

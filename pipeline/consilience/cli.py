@@ -24,8 +24,20 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def choose_project(
+    context: typer.Context,
+    project: Annotated[
+        Path, typer.Option(help="Folder with params.yaml and data/; default: this folder.")
+    ] = Path(),
+) -> None:
+    """Bind every command to one project."""
+    context.obj = Project(project)
+
+
 @app.command()
 def use(
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Argument(help="Name of a dataset; 'consilience names' lists them.")
     ],
@@ -37,8 +49,9 @@ def use(
     """Write params.yaml anew for a dataset, with every parameter at its default."""
     chosen = [name.strip() for name in modalities.split(",") if name.strip()]
     content = params.defaults(dataset, root, chosen)
-    write_bytes(params.PARAMS_FILE, params.document(content).encode())
-    typer.echo(f"{params.PARAMS_FILE} now describes '{dataset}'; 'dvc repro' runs it")
+    project: Project = context.obj
+    write_bytes(project.params_file, params.document(content).encode())
+    typer.echo(f"{project.params_file} now describes '{dataset}'; 'dvc repro' runs it")
 
 
 @app.command()
@@ -60,18 +73,20 @@ def corruptions(
 
 
 @app.command()
-def summary() -> None:
-    """Show the evaluation's short table and where the report is."""
-    metrics, windows = Path("data/evaluation/metrics.json"), Path("data/windows/meta.json")
+def summary(context: typer.Context) -> None:
+    """Show the evaluation's short table and the path of the report."""
+    project: Project = context.obj
+    metrics = project.evaluation / "metrics.json"
     if not metrics.is_file():
-        raise ConsilienceError("nothing was evaluated yet", str(metrics), "run 'dvc repro'")
-    classes = json.loads(windows.read_text())["classes"]
+        raise ConsilienceError("not evaluated yet", str(metrics), "run 'dvc repro'")
+    classes = json.loads((project.windows / "meta.json").read_text())["classes"]
     Console().print(short_table(json.loads(metrics.read_text()), len(classes), params.METHODS[-1]))
-    typer.echo(f"report: {Path('data/report/report.html').resolve()}")
+    typer.echo(f"report: {project.report}")
 
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     bundle: Annotated[
         Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
     ],
@@ -80,7 +95,7 @@ def evaluate(
         str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
     ],
     grid: Annotated[
-        bool, typer.Option("--grid", help="Also spoil, contradict and hide sensors.")
+        bool, typer.Option("--grid", help="Also corrupt, swap and hide sensors.")
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
@@ -89,7 +104,7 @@ def evaluate(
     """Score a trained model on recordings it never saw."""
     from consilience.evaluation import external  # slow to import
 
-    found = external.evaluate_bundle(Project(Path.cwd()), bundle, root, dataset, grid)
+    found = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
     for line in external.warnings(found):
         print(f"warning: {line}", file=sys.stderr)
     Console().print(external.table(found))
@@ -100,6 +115,7 @@ def evaluate(
 
 @app.command()
 def check(
+    context: typer.Context,
     root: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
     dataset: Annotated[
         str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
@@ -112,15 +128,15 @@ def check(
         Path | None, typer.Option("--json", help="Write all that was found to this file.")
     ] = None,
 ) -> None:
-    """Say what a dataset holds and what is wrong with it, before anything runs."""
+    """List what a dataset holds and its problems, before anything runs."""
     from consilience.ingest import check  # slow to import
 
-    modalities, policy = check.params_for_dataset(Project("."), dataset)
+    modalities, policy = check.params_for_dataset(context.obj, dataset)
     report = check.check(dataset, root, modalities)
     check.show(report, Console())
     if json_file:
         write_json(json_file, report.as_json())
-        typer.echo(f"all that was found: {json_file}")
+        typer.echo(f"all findings: {json_file}")
     if report.failed(on_problem or policy):
         raise SystemExit(1)
 

@@ -34,10 +34,8 @@ s1,rater,emotion,1,0,sad,
 
 
 @pytest.fixture(autouse=True)
-def in_this_process(monkeypatch, tmp_path):
+def in_this_process(monkeypatch):
     monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
 
 
 @pytest.fixture
@@ -54,8 +52,10 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*arguments: object):
-    return CliRunner().invoke(app, ["check", *map(str, arguments)], catch_exceptions=False)
+def run(root: Path, *arguments: object):
+    """Run the command on a dataset's folder, for a project beside it."""
+    words = ["--project", root.parent / "project", "check", root, *arguments]
+    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
 
 
 def test_the_report_has_content_and_problems(root):
@@ -106,8 +106,9 @@ def test_the_json_file_contains_the_report(root, tmp_path):
 def test_parameters_of_the_same_dataset_give_modalities_and_policy(root):
     content = params.defaults("folder", str(root), ["audio"])
     content["dataset"]["on_problem"] = "fail"
-    params.PARAMS_FILE.write_text(params.document(content))
-    project = Project(".")
+    project = Project(root.parent / "project")
+    project.root.mkdir()
+    project.params_file.write_text(params.document(content))
     assert check.params_for_dataset(project, "folder") == (("audio",), "fail")
     assert check.params_for_dataset(project, "ravdess") == ((), "quarantine")
     assert check.params_for_dataset(Project(root), "folder") == ((), "quarantine")
