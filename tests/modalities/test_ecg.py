@@ -41,18 +41,18 @@ def heart(rate_per_min: float = 70, duration_s: float = 40, sign: int = 1) -> Si
 @given(st.integers(45, 150), st.sampled_from([1, -1]))
 def test_the_heart_rate_is_right_whatever_the_polarity(rate_per_min: int, sign: int) -> None:
     features = modality.features(heart(rate_per_min, sign=sign), PARAMS)
-    rate = features.values[:, modality.names.index("heart_rate_per_min")]
+    rate = features.values[:, modality.feature_names.index("heart_rate_per_min")]
     assert np.nanmedian(rate) == pytest.approx(rate_per_min, rel=0.04)
     assert np.isfinite(rate).mean() > 0.9
 
 
 def test_frames_are_regular_and_quality_says_that_all_is_well() -> None:
     features = modality.features(heart(), PARAMS)
-    assert features.names == modality.names
+    assert features.names == modality.feature_names
     assert features.values.shape == (65, 3)
     assert np.allclose(np.diff(features.times_s), PARAMS.hop_s, atol=1 / RATE_HZ)
     assert features.quality["quality"] > 0.95
-    variability = features.values[:, modality.names.index("rmssd_ms")]
+    variability = features.values[:, modality.feature_names.index("rmssd_ms")]
     assert np.nanmedian(variability) == pytest.approx(1e3 * 0.04 * 60 / 70 * np.sqrt(2), rel=0.4)
 
 

@@ -32,7 +32,7 @@ def skin(duration_s: float = 120, noise: float = 0.001) -> Signal:
 
 def column(name: str, signal: Signal, params: GsrParams = PARAMS) -> tuple[np.ndarray, np.ndarray]:
     features = modality.features(signal, params)
-    return features.times_s, features.values[:, modality.names.index(name)]
+    return features.times_s, features.values[:, modality.feature_names.index(name)]
 
 
 def test_responses_are_counted_where_they_are() -> None:

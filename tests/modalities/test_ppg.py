@@ -36,7 +36,7 @@ def pulse(rate_per_min: float = 70, duration_s: float = 40, sign: int = 1) -> Si
 @given(st.integers(45, 140), st.sampled_from([1, -1]))
 def test_the_pulse_rate_is_right_whichever_way_it_runs(rate_per_min: int, sign: int) -> None:
     features = modality.features(pulse(rate_per_min, sign=sign), PARAMS)
-    rate = features.values[:, modality.names.index("pulse_rate_per_min")]
+    rate = features.values[:, modality.feature_names.index("pulse_rate_per_min")]
     assert np.nanmedian(rate) == pytest.approx(rate_per_min, rel=0.05)
     assert np.isfinite(rate).mean() > 0.8
 
@@ -45,7 +45,7 @@ def test_smaller_pulses_are_told() -> None:
     signal = pulse()
     weaker = np.where(signal.times_s[:, None] > 20, 0.5, 1.0) * (signal.values - 1000)
     features = modality.features(Signal(weaker, signal.times_s, ("IR",)), PARAMS)
-    size = features.values[:, modality.names.index("pulse_relative")]
+    size = features.values[:, modality.feature_names.index("pulse_relative")]
     early, late = size[features.times_s < 15], size[features.times_s > 25]
     assert np.nanmedian(late) == pytest.approx(np.nanmedian(early) / 2, rel=0.1)
 

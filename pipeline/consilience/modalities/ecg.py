@@ -1,6 +1,6 @@
 """ECG: heart rate, its variability and the size of the R waves over time.
 
-R waves are found in 8 to 20 Hz by two moving averages (Elgendi, Jonkman & De Boer 2010).
+R waves are detected in 8 to 20 Hz by two moving averages (Elgendi, Jonkman & De Boer 2010).
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ import numpy as np
 import scipy.signal
 
 from consilience.modalities.params.single_channel import SingleChannelParams
-from consilience.modalities.single_channel import (
-    Array,
-    Frames,
-    Peripheral,
-    beat_features,
-    beats,
-)
+from consilience.modalities.single_channel import Array, FrameGrid, SingleChannel
+from consilience.signals.heartbeats import beat_features, detect_beats
 
 QRS_HZ = (8.0, 20.0)
 PEAK_S, BEAT_S, OFFSET = 0.097, 0.611, 0.08
 
 
-class Ecg(Peripheral):
+class Ecg(SingleChannel):
     """The ECG modality."""
 
     name: ClassVar[str] = "ecg"
-    usual: ClassVar[re.Pattern[str]] = re.compile(r"ecg|ekg|^exg", re.IGNORECASE)
-    names: ClassVar[tuple[str, ...]] = ("heart_rate_per_min", "rmssd_ms", "r_wave_relative")
-    least_rate_hz: ClassVar[float] = 100.0
+    channel_pattern: ClassVar[re.Pattern[str]] = re.compile(r"ecg|ekg|^exg", re.IGNORECASE)
+    feature_names: ClassVar[tuple[str, ...]] = (
+        "heart_rate_per_min",
+        "rmssd_ms",
+        "r_wave_relative",
+    )
+    min_rate_hz: ClassVar[float] = 100.0
 
     def measure(
-        self, values: Array, rate_hz: float, frames: Frames, params: SingleChannelParams
+        self, values: Array, rate_hz: float, frames: FrameGrid, params: SingleChannelParams
     ) -> tuple[Array, dict[str, float]]:
-        """Return heart rate, RMSSD and size of the R wave; see `Peripheral.measure`."""
+        """Compute heart rate, RMSSD and size of the R wave; see `SingleChannel.measure`."""
         sos = scipy.signal.butter(3, QRS_HZ, "bandpass", fs=rate_hz, output="sos")
         clean = scipy.signal.sosfiltfilt(sos, values)
-        places = beats(clean**2, rate_hz, PEAK_S, BEAT_S, OFFSET)
-        return beat_features(places, np.abs(clean[places]), rate_hz, frames)
+        # Squared, so that the polarity of the lead does not matter.
+        beats = detect_beats(clean**2, rate_hz, PEAK_S, BEAT_S, OFFSET)
+        return beat_features(beats, np.abs(clean[beats]), rate_hz, frames)
 
 
 modality = Ecg()

@@ -31,6 +31,7 @@ from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.eeg_corruptions import APPLY
 from consilience.signals.montage import standard_names
 from consilience.signals.regular_grid import filled, on_grid, rate_of
+from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Header, Signal
 
 Array = NDArray[np.float64]
@@ -260,7 +261,7 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
     for what, part in (("amplitude", slow), ("noise", np.diff(slow, n=2, axis=0))):
         spread = np.log10(np.median(np.abs(part), axis=0) + 1e-12)
         centre = np.median(spread)
-        scale = max(1.4826 * float(np.median(np.abs(spread - centre))), SPREAD_FLOOR)
+        scale = max(MAD_TO_SD * float(np.median(np.abs(spread - centre))), SPREAD_FLOOR)
         out = np.abs(spread - centre) / scale > params.bad_z
         bads |= {int(i): f"unusual {what}" for i in good[out] if int(i) not in bads}
     return bads

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from consilience.modalities.eeg import Eeg
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.eeg_signal import EegSignalParams
+from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Signal
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 FRAMES_PER_SAMPLE = 2  # windows take samples by linear interpolation: at 45 of 128 Hz, half is lost
 SCALE_FLOOR_V = 1e-9
-TO_DEVIATION = 1.4826  # of a normal distribution, from its median absolute deviation
 
 
 class EegSignal(Eeg):
@@ -82,7 +82,7 @@ def scaled(channel: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np
     """
     judged = channel[known] if known.any() else channel
     centre = np.median(judged)
-    scale = TO_DEVIATION * np.median(np.abs(judged - centre))
+    scale = MAD_TO_SD * np.median(np.abs(judged - centre))
     result: NDArray[np.float64] = (channel - centre) / max(scale, SCALE_FLOOR_V)
     return result
 

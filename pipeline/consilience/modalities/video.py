@@ -34,6 +34,7 @@ from consilience.readers.container import CONTAINERS, declared_s, open_container
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import from_median
 from consilience.signals.frame_buffer import spool
+from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.types import Features, Header, Signal
 from consilience.signals.video_corruptions import APPLY
@@ -255,7 +256,7 @@ def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
     """
     light = np.array([_patches(frame) for frame in frames])
     rise = np.diff(light, axis=0)
-    usual = 1.4826 * np.median(np.abs(rise), axis=0) + 0.5
+    usual = MAD_TO_SD * np.median(np.abs(rise), axis=0) + 0.5
     sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
     period_s = float(np.median(np.diff(times_s)))
     found: list[float] = []
