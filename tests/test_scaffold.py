@@ -21,11 +21,12 @@ DOCS = ROOT / "docs"
 MAX_LINES = 40
 
 
-def instructions(page: str) -> dict[str, str]:
-    """Return the code the page tells to fill in, by the file it belongs to."""
-    said = re.findall(r"[Ii]n `([\w/]+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
-    assert len(said) == 2
-    return dict(said)
+def instructions(page: str, name: str) -> dict[str, str]:
+    """Return the code that a page gives for a plug-in, by the file in which it is filled in."""
+    blocks = re.findall(r"[Ii]n `([\w/]+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    of_plugin = {path: code for path, code in blocks if name in path}
+    assert len(of_plugin) == 2
+    return of_plugin
 
 
 def named(node: ast.stmt) -> str | None:
@@ -91,12 +92,12 @@ def changed(project) -> set[str]:
     return {line[3:] for line in shown.stdout.splitlines()}
 
 
-def follow(project, kind: str, name: str) -> None:
-    """Do what the page says: begin, fill in, check."""
+def follow(project, kind: str, name: str, *options: str) -> None:
+    """Carry out the steps of the page: begin, fill in, check."""
     page = (DOCS / f"adding-a-{kind}.md").read_text()
-    assert f"consilience new {kind} {name}" in page
-    project.run("consilience", "new", kind, name)
-    for path, code in instructions(page).items():
+    assert " ".join(["consilience new", kind, name, *options]) in page
+    project.run("consilience", "new", kind, name, *options)
+    for path, code in instructions(page, name).items():
         fill_in(project.folder / path, code)
         assert "FILL IN" not in (project.folder / path).read_text()
     test = f"tests/{scaffold.KINDS[kind]}/test_{name}.py"
@@ -105,9 +106,9 @@ def follow(project, kind: str, name: str) -> None:
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["modality", "dataset"])
-def test_the_documented_example_is_short(kind: str) -> None:
-    code = "\n".join(instructions((DOCS / f"adding-a-{kind}.md").read_text()).values())
+@pytest.mark.parametrize(("kind", "name"), [("modality", "gaze"), ("dataset", "callcentre")])
+def test_the_documented_example_is_short(kind: str, name: str) -> None:
+    code = "\n".join(instructions((DOCS / f"adding-a-{kind}.md").read_text(), name).values())
     n_lines = len([line for line in code.splitlines() if line.strip()])
     assert n_lines <= MAX_LINES
     assert re.search(
@@ -216,6 +217,12 @@ def test_a_name_that_is_taken_is_refused(kind: str, name: str) -> None:
         scaffold.begin(kind, name)
 
 
+@pytest.mark.parametrize("kind", scaffold.KINDS)
+def test_an_unknown_base_is_refused(kind: str) -> None:
+    with pytest.raises(ConsilienceError, match="unknown base 'two-channel'"):
+        scaffold.begin(kind, "gaze", "two-channel")
+
+
 def test_nothing_is_written_outside_the_project(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConsilienceError, match="not the folder of the project"):
@@ -226,8 +233,9 @@ def test_nothing_is_written_outside_the_project(tmp_path: Path, monkeypatch) -> 
 @pytest.fixture
 def empty_project(tmp_path: Path, monkeypatch) -> Path:
     """Give a folder that passes for the project's."""
-    (tmp_path / "pipeline").mkdir()
-    monkeypatch.setattr(scaffold.consilience, "__file__", str(tmp_path / "pipeline/__init__.py"))
+    package = tmp_path / "pipeline/consilience"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(scaffold.consilience, "__file__", str(package / "__init__.py"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -236,21 +244,29 @@ def test_no_file_is_overwritten(empty_project: Path) -> None:
     there = empty_project / "tests/modalities/test_gaze.py"
     there.parent.mkdir(parents=True)
     there.write_text("mine")
-    with pytest.raises(ConsilienceError, match="there already"):
+    with pytest.raises(ConsilienceError, match="exists already"):
         scaffold.begin("modality", "gaze")
     assert there.read_text() == "mine"
     assert not (empty_project / "pipeline/consilience/modalities/gaze.py").exists()
 
 
-@pytest.mark.parametrize("kind", scaffold.KINDS)
-def test_what_is_written_is_clean_and_says_what_is_missing(kind: str, empty_project: Path) -> None:
-    for path in scaffold.begin(kind, "two_words"):
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [
+        *((kind, None) for kind in scaffold.KINDS),
+        *((kind, base) for kind, bases in scaffold.BASES.items() for base in bases),
+    ],
+)
+def test_what_is_written_is_clean_and_says_what_is_missing(
+    kind: str, base: str | None, empty_project: Path
+) -> None:
+    for path in scaffold.begin(kind, "two_words", base):
         text = path.read_text()
         assert "FILL IN" in text
         assert "NAME" not in text
         assert "Title" not in text
     settings = ["--config", str(ROOT / "pyproject.toml")]
-    ours = ["--config", 'lint.isort.known-first-party=["pipeline"]']
+    ours = ["--config", 'lint.isort.known-first-party=["consilience"]']
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, *settings, *ours, "."],
@@ -265,13 +281,13 @@ def test_a_modality_is_entered_only_where_the_dataset_has_it(tmp_path, monkeypat
     (tmp_path / "raw").mkdir()
     manifest = "session,subject,modality,path\na,a,audio,a.wav\nb,b,face_au,b.csv\n"
     (tmp_path / "raw/recordings.csv").write_text(manifest)
-    assert not scaffold.enter("face_au")
+    assert not scaffold.add_to_params("face_au")
     content = params.defaults("folder", "raw", ["audio"])
     params.PARAMS_FILE.write_text(params.document(content))
     before = params.PARAMS_FILE.read_text()
-    assert not scaffold.enter("eeg")
+    assert not scaffold.add_to_params("eeg")
     assert params.PARAMS_FILE.read_text() == before
-    assert scaffold.enter("face_au")
+    assert scaffold.add_to_params("face_au")
     assert list(params.load().modalities) == ["audio", "face_au"]
     content["modalities"]["face_au"] = {}
     assert params.PARAMS_FILE.read_text() == params.document(content)

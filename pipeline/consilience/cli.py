@@ -143,15 +143,21 @@ def check(
 
 @app.command()
 def new(
-    kind: Annotated[Literal["modality", "dataset"], typer.Argument(help="What to begin.")],
+    kind: Annotated[
+        Literal["modality", "dataset", "method"], typer.Argument(help="Kind of the plug-in.")
+    ],
     name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and _.")],
+    base: Annotated[
+        str | None,
+        typer.Option(help="Base class of a modality: single-channel for a one-channel sensor."),
+    ] = None,
 ) -> None:
-    """Begin a modality or a dataset: its one file and its test, with FILL IN where you come in."""
+    """Write the file and the test of a new modality, dataset or method, to be filled in."""
     from consilience import scaffold
 
-    for path in scaffold.begin(kind, name):
+    for path in scaffold.begin(kind, name, base):
         typer.echo(f"wrote {path}")
-    if kind == "modality" and scaffold.enter(name):
+    if kind == "modality" and scaffold.add_to_params(name):
         typer.echo(f"added {name} to {params.PARAMS_FILE}")
     typer.echo(f"fill in what is marked FILL IN, see docs/adding-a-{kind}.md; then run the test")
 

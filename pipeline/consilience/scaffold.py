@@ -1,4 +1,4 @@
-"""Begins a modality or a dataset: its one file and its test, from a template, to be filled in."""
+"""Writes the file and the test of a new modality, dataset or method from templates."""
 
 from __future__ import annotations
 
@@ -15,35 +15,41 @@ from consilience.core.files import write_bytes
 from consilience.datasets.base import bind_to_root
 
 TEMPLATES = Path(__file__).with_name("templates")
-KINDS = {"modality": "modalities", "dataset": "datasets"}
+KINDS = {"modality": "modalities", "dataset": "datasets", "method": "methods"}
+BASES = {"modality": ("single-channel",)}  # base classes that have a template of their own
 
 
-def begin(kind: str, name: str) -> list[Path]:
-    """Write the file of a new modality or dataset and its test; never overwrite one.
+def begin(kind: str, name: str, base: str | None = None) -> list[Path]:
+    """Write the file of a new plug-in and its test; existing files are never overwritten.
 
     Parameters
     ----------
     kind : str
-        ``"modality"`` or ``"dataset"``.
+        ``"modality"``, ``"dataset"`` or ``"method"``.
     name : str
-        A lower-case identifier that none of its kind has.
+        A lower-case identifier that is not in use.
+    base : str or None
+        One of ``BASES[kind]``: the base class to derive from. None for the Protocol itself.
 
     Returns
     -------
     list of Path
-        What was written.
+        The files written.
 
     Raises
     ------
     ConsilienceError
-        If the name will not do, a file is there already, or this is not the project's folder.
+        If the name is invalid or in use, the base is unknown, a file exists already, or the
+        working directory is not the project's folder.
     """
     plural = KINDS[kind]
     _check_name(kind, name)
+    template = _template(kind, base)
     files = {
-        Path(f"pipeline/consilience/{plural}/{name}.py"): TEMPLATES / f"{kind}.txt",
-        Path(f"tests/{plural}/test_{name}.py"): TEMPLATES / f"test_{kind}.txt",
+        Path(f"pipeline/consilience/{plural}/{name}.py"): TEMPLATES / f"{template}.txt",
+        Path(f"tests/{plural}/test_{name}.py"): TEMPLATES / f"test_{template}.txt",
     }
+    # The registry would not find a file outside the package that runs.
     if Path("pipeline/consilience").resolve() != Path(consilience.__file__).resolve().parent:
         raise ConsilienceError(
             "this is not the folder of the project that runs",
@@ -52,27 +58,27 @@ def begin(kind: str, name: str) -> list[Path]:
         )
     for path in files:
         if path.exists():
-            raise ConsilienceError("the file is there already", str(path), "choose another name")
-    title = "".join(part.capitalize() for part in name.split("_"))
-    for path, template in files.items():
-        text = template.read_text().replace("NAME", name).replace("Title", title)
+            raise ConsilienceError("the file exists already", str(path), "choose another name")
+    title = "".join(word.capitalize() for word in name.split("_"))
+    for path, source in files.items():
+        text = source.read_text().replace("NAME", name).replace("Title", title)
         write_bytes(path, text.encode())
     importlib.invalidate_caches()
     return list(files)
 
 
-def enter(name: str) -> bool:
+def add_to_params(name: str) -> bool:
     """Add a modality to params.yaml if the dataset named there has recordings of it.
 
     Returns
     -------
     bool
-        Whether it did. What else the file says stays.
+        Whether it was added. The rest of the file keeps its values.
 
     Raises
     ------
     ConsilienceError
-        As `consilience.schema.params.load`.
+        As `consilience.params.load`.
     """
     if not params.PARAMS_FILE.is_file():
         return False
@@ -100,7 +106,19 @@ def _check_name(kind: str, name: str) -> None:
             "consilience new",
             "use a-z, 0-9 and _, beginning with a letter",
         )
-    if name in registry.names(KINDS[kind]) or name == "base":
+    if name in registry.names(KINDS[kind]) or name in registry.SHARED:
         raise ConsilienceError(
-            f"there is a {kind} '{name}' already", "consilience new", "choose another name"
+            f"the name '{name}' is in use already", "consilience new", "choose another name"
         )
+
+
+def _template(kind: str, base: str | None) -> str:
+    """Return the name of the template for a kind and a base class."""
+    if base is None:
+        return kind
+    if base not in BASES.get(kind, ()):
+        offered = ", ".join(BASES.get(kind, ())) or "none"
+        raise ConsilienceError(
+            f"unknown base '{base}' of a {kind}", "consilience new", f"known: {offered}"
+        )
+    return base.replace("-", "_")

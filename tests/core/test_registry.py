@@ -29,7 +29,7 @@ def package(tmp_path, monkeypatch) -> Path:
     (site / "my_sensors").mkdir(parents=True)
     (site / "my_sensors/__init__.py").touch()
     page = (ROOT / "docs/adding-a-modality.md").read_text()
-    code = next(iter(NEWCOMER["instructions"](page).values()))
+    code = next(iter(NEWCOMER["instructions"](page, "gaze").values()))
     text = (TEMPLATES / "modality.txt").read_text().replace("NAME", "gaze")
     (site / "my_sensors/gaze.py").write_text(text.replace("Title", "Gaze"))
     NEWCOMER["fill_in"](site / "my_sensors/gaze.py", code)

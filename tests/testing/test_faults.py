@@ -44,7 +44,7 @@ def sources(tmp_path_factory) -> dict[str, str]:
     for kind, name in (("modality", "gaze"), ("dataset", "callcentre")):
         page = (ROOT / f"docs/adding-a-{kind}.md").read_text()
         for (path, code), template in zip(
-            NEWCOMER["instructions"](page).items(), (kind, f"test_{kind}"), strict=True
+            NEWCOMER["instructions"](page, name).items(), (kind, f"test_{kind}"), strict=True
         ):
             file = folder / Path(path).name
             file.write_text(

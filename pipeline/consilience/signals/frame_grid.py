@@ -42,6 +42,11 @@ class FrameGrid:
         centres_s: Array = np.asarray((starts + (size - 1) / 2) / rate_hz, np.float64)
         return cls(starts, size, centres_s)
 
+    def cut(self, values: Array) -> Array:
+        """Return the samples of every frame, shape (n_frames, size)."""
+        windows: Array = np.lib.stride_tricks.sliding_window_view(values, self.size)[self.starts]
+        return windows
+
     def share(self, mask: Mask) -> Array:
         """Return the share of each frame's samples at which `mask` is true, shape (n_frames,)."""
         # A cumulative sum counts the samples of all frames at once, however much they overlap.
