@@ -31,7 +31,10 @@ GENERATED = (
     "pipeline/consilience/modalities/gaze",
     "pipeline/consilience/datasets/callcentre",
     "pipeline/consilience/methods/",
+    "pipeline/consilience/modalities/respiration",
     "tests/modalities/test_gaze",
+    "tests/modalities/test_respiration",
+    "tests/methods/test_max_pool",
     "tests/datasets/test_callcentre",
     "tests/methods/",
 )

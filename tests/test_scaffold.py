@@ -69,9 +69,9 @@ def fill_in(path: Path, code: str) -> None:
 @pytest.fixture
 def newcomer(tmp_project, monkeypatch):
     """Give a clone of the project in which commands run its own code."""
-    monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for folder in ("modalities", "datasets"):
+    for folder in ("modalities", "datasets", "methods"):
         (tmp_project.folder / "tests" / folder).mkdir(parents=True)
     (tmp_project.folder / "params.yaml").write_text(params.document(params.defaults("demo")))
     (tmp_project.folder / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
@@ -133,6 +133,32 @@ def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
         "params.yaml",
     }
     assert changed(newcomer) - {"dvc.lock"} == own
+
+
+@pytest.mark.slow
+def test_a_newcomer_adds_a_sensor_of_one_channel(newcomer) -> None:
+    follow(newcomer, "modality", "respiration", "--base", "single-channel")
+    assert changed(newcomer) == {
+        "pipeline/consilience/modalities/respiration.py",
+        "tests/modalities/test_respiration.py",
+    }
+
+
+@pytest.mark.slow
+def test_a_newcomer_adds_a_method_that_keeps_the_contract(newcomer) -> None:
+    for name in ("conftest.py", "test_methods.py"):
+        (newcomer.folder / "tests/methods" / name).write_bytes(
+            (ROOT / "tests/methods" / name).read_bytes()
+        )
+    commit(newcomer)
+    follow(newcomer, "method", "max_pool")
+    assert changed(newcomer) == {
+        "pipeline/consilience/methods/max_pool.py",
+        "tests/methods/test_max_pool.py",
+    }
+    contract = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = newcomer.run(*contract, "tests/methods/test_methods.py", "-k", "max_pool")
+    assert " passed" in done.stdout
 
 
 @pytest.mark.slow
