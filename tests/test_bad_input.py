@@ -277,7 +277,7 @@ def test_an_unlisted_file_is_a_problem(outcome: Outcome) -> None:
     [
         ("hop_s:", "hop_z:", "unknown parameter windows.hop_z; did you mean 'hop_s'"),
         ("flash_grey:", "flash_gray:", "video.flash_gray; did you mean 'flash_grey'"),
-        ("  video:", "  vidio:", "no modality 'vidio' (did you mean 'video'"),
+        ("  video:", "  vidio:", "unknown modality 'vidio' (did you mean 'video'"),
     ],
 )
 def test_a_misspelt_parameter_stops_the_run_in_one_line(
@@ -287,8 +287,8 @@ def test_a_misspelt_parameter_stops_the_run_in_one_line(
     right = path.read_text()
     at = right.rindex(parameter)
     path.write_text(right[:at] + misspelt + right[at + len(parameter) :])
-    try:
-        done = outcome.project.run("python", "-m", "consilience.stages.catalog", check=False)
+    try:  # the first stage of every run, which checks all parameters
+        done = outcome.project.run("python", "-m", "consilience.stages.code", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1

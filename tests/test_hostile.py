@@ -170,7 +170,7 @@ def bounded(folder: Path, *arguments: str, check: bool = True) -> subprocess.Com
         **os.environ,
         "CONSILIENCE_LIMIT_S": str(limit_s),
         "CONSILIENCE_WORKERS": "2",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT / "pipeline"),
     }
     done = subprocess.run(
         [sys.executable, *arguments],

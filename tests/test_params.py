@@ -11,11 +11,11 @@ def content():
     return params.defaults("demo")
 
 
-def test_defaults_pass_their_own_check(content):
+def test_the_defaults_are_valid(content):
     assert params.parse(content).dataset.name == "demo"
 
 
-def test_the_document_says_what_was_asked(content, tmp_path):
+def test_the_document_gives_the_same_parameters(content, tmp_path):
     content["windows"]["length_s"] = None
     path = tmp_path / "params.yaml"
     path.write_text(params.document(content))
@@ -23,7 +23,7 @@ def test_the_document_says_what_was_asked(content, tmp_path):
     assert params.load(path).modalities["eeg"] == params.parse(content).modalities["eeg"]
 
 
-def test_a_misspelt_parameter_is_named_with_the_nearest_known(content):
+def test_a_misspelt_parameter_is_named_with_the_nearest_valid_one(content):
     content["windows"]["lenght_s"] = content["windows"].pop("length_s")
     with pytest.raises(ConsilienceError, match=r"windows\.lenght_s; did you mean 'length_s'"):
         params.parse(content)
@@ -41,7 +41,7 @@ def test_an_unknown_section_is_an_error(content):
         params.parse(content)
 
 
-def test_an_unknown_modality_lists_those_there_are(content):
+def test_an_unknown_modality_is_an_error_with_the_available_ones(content):
     content["modalities"]["egg"] = {}
     message = r"unknown modality 'egg' \(did you mean 'eeg'\?.*audio"
     with pytest.raises(ConsilienceError, match=message):
@@ -63,14 +63,14 @@ def test_an_unstated_parameter_of_a_modality_is_an_error(content):
         params.parse(content)
 
 
-def test_a_value_out_of_range_is_told_with_its_value(content):
+def test_a_value_out_of_range_is_an_error_with_the_value(content):
     content["windows"]["min_coverage"] = 1.5
     with pytest.raises(ConsilienceError, match=r"windows\.min_coverage = 1\.5: .*less than"):
         params.parse(content)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "a: [1", "just words"])
-def test_a_file_that_is_no_mapping_is_one_line(tmp_path, text):
+def test_a_file_without_a_mapping_is_an_error_of_one_line(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(ConsilienceError) as caught:
@@ -78,17 +78,17 @@ def test_a_file_that_is_no_mapping_is_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_says_what_to_do(tmp_path):
+def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(ConsilienceError, match="consilience use demo"):
         params.load(tmp_path / "params.yaml")
 
 
-def test_a_dataset_without_a_place_asks_for_one():
+def test_a_dataset_without_a_root_is_an_error():
     with pytest.raises(ConsilienceError, match="--root"):
         params.defaults("ravdess")
 
 
-def test_a_datasets_usual_modalities_and_others_on_request():
+def test_a_datasets_default_modalities_and_others_on_request():
     assert list(params.defaults("ravdess", "x")["modalities"]) == ["voice_embedding", "face_au"]
     asked = ["lower_face_au", "audio"]
     assert list(params.defaults("ravdess", "x", asked)["modalities"]) == asked
@@ -96,7 +96,7 @@ def test_a_datasets_usual_modalities_and_others_on_request():
         params.defaults("ravdess", "x", ["eeg"])
 
 
-def test_another_reading_is_offered_with_what_it_knows_of_the_first_ones_preset():
+def test_a_derived_modality_takes_its_fields_of_the_source_preset():
     demo = params.defaults("demo", modalities=["eeg_signal", "log_mel"])["modalities"]
     assert list(demo) == ["eeg_signal", "log_mel"]
     dasps = params.defaults("dasps", "x", ["eeg_signal"])["modalities"]
@@ -105,7 +105,7 @@ def test_another_reading_is_offered_with_what_it_knows_of_the_first_ones_preset(
         params.defaults("dasps", "x", ["log_mel"])
 
 
-def test_an_unknown_corruption_is_told_with_those_there_are(content):
+def test_an_unknown_corruption_is_an_error_with_the_available_ones(content):
     content["modalities"]["audio"]["corruptions"]["hiss"] = [1, 2, 3, 4, 5]
     with pytest.raises(
         ConsilienceError, match=r"audio\.corruptions.*unknown kind 'hiss'; known: noise"
