@@ -83,7 +83,7 @@ PENDING = frozenset(
         *("docs/adding-a-modality.md", "docs/evidence"),
         *("evaluation", "flows", "ingest", "methods", "modalities", "params.py", "params.yaml"),
         *("preparation.py", "pretrained", "pyproject.toml", "readers", "scaffold.py", "schema"),
-        *("signals", "stage_code.py", "synthesis", "templates", "testing", "training", "windows"),
+        *("signals", "stage_code.py", "templates", "testing", "training", "windows"),
     }
 )
 

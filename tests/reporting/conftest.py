@@ -12,6 +12,8 @@ import pytest
 from consilience.core.files import write_json
 from consilience.core.seeds import generator
 from consilience.project import Project
+from consilience.reporting.page import render
+from consilience.reporting.results import load_results
 from consilience.schema.tables import (
     Alignment,
     Anchors,
@@ -248,24 +250,34 @@ def _score(project: Project, modalities: list[str]) -> None:
     )
 
 
+def write_run(project: Project, n_modalities: int, lead: float) -> Project:
+    is_demo = n_modalities == 3
+    modalities = ["eeg", "audio", "video"] if is_demo else ["audio", "face_au"]
+    classes = ["happy", "angry", "sad", "calm"]
+    project.params_file.write_text(PARAMS.format("[demo]" if is_demo else "[]"))
+    clock = "pulses" if is_demo else "shared clock"
+    sessions = _recordings(project, modalities, 2 if is_demo else 30, clock)
+    _windows(project, sessions, classes, 20 if is_demo else 1)
+    meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
+    write_json(project.windows / "meta.json", meta)
+    _evaluation(project, modalities, lead)
+    if is_demo:
+        _score(project, modalities)
+    return project
+
+
 @pytest.fixture
 def run_of_sensors(tmp_path: Path) -> Callable[..., Project]:
     """Write the results of a run: three sensors and a ground truth, or two on a shared clock."""
 
     def write(n_modalities: int = 3, lead: float = 0.05) -> Project:
-        project = Project(tmp_path)
-        is_demo = n_modalities == 3
-        modalities = ["eeg", "audio", "video"] if is_demo else ["audio", "face_au"]
-        classes = ["happy", "angry", "sad", "calm"]
-        project.params_file.write_text(PARAMS.format("[demo]" if is_demo else "[]"))
-        clock = "pulses" if is_demo else "shared clock"
-        sessions = _recordings(project, modalities, 2 if is_demo else 30, clock)
-        _windows(project, sessions, classes, 20 if is_demo else 1)
-        meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
-        write_json(project.windows / "meta.json", meta)
-        _evaluation(project, modalities, lead)
-        if is_demo:
-            _score(project, modalities)
-        return project
+        return write_run(Project(tmp_path), n_modalities, lead)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Page of a run of three sensors."""
+    project = Project(tmp_path_factory.mktemp("three_sensors"))
+    return render(load_results(write_run(project, 3, lead=0.05)))

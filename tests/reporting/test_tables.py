@@ -18,7 +18,7 @@ def test_methods_marks_the_best_of_each_column_and_the_default_method(run_of_sen
     table = tables.methods(load_results(run_of_sensors()))
     assert table.columns == [
         *("method", "all sensors", "without EEG", "without audio", "without video"),
-        *("corrupted", "calibration error"),
+        *("noise", "calibration error"),
     ]
     assert [row.title for row in table.rows] == ["coherence transfer", "concat", "late fusion"]
     assert [row.is_default for row in table.rows] == [True, False, False]
@@ -60,7 +60,7 @@ def test_diagnoses_has_the_columns_that_some_method_has() -> None:
 def test_agreement_omits_measures_without_a_value() -> None:
     table = tables.agreement({"agreement": {"emotion": {"krippendorff_alpha": 0.4321}}})
     assert table is not None
-    assert table.columns == ["target", "Krippendorff's α"]
+    assert table.columns == ["target", "Krippendorff's alpha"]
     assert texts(table) == {"emotion": ["0.432"]}
     assert tables.agreement({"agreement": {"emotion": {"icc_mean": None}}}) is None
 

@@ -14,16 +14,17 @@ from consilience.schema.tables import AFFECT, ALIGNMENT_STATUSES
 
 Metrics = Mapping[str, float]
 
+# The terms of docs/glossary.md, as in all tables of this module.
 DIAGNOSES = {
-    "mismatched_sensor_auroc": "mismatched sensor identified, AUROC",
-    "corrupted_sensor_auroc": "corrupted sensor identified, AUROC",
-    "mismatch_auroc": "mismatch detected, AUROC",
-    "out_of_distribution_auroc": "corruption of all sensors detected, AUROC",
-    "vacuity_spearman": "vacuity by severity, Spearman",
+    "mismatched_sensor_auroc": "mismatched-sensor AUROC",
+    "corrupted_sensor_auroc": "corrupted-sensor AUROC",
+    "mismatch_auroc": "mismatch AUROC",
+    "out_of_distribution_auroc": "out-of-distribution AUROC",
+    "vacuity_spearman": "vacuity by severity, Spearman correlation",
     "overconfidence_under_mismatch": "overconfidence under mismatch",
 }
 AGREEMENT = {
-    "krippendorff_alpha": "Krippendorff's α",
+    "krippendorff_alpha": "Krippendorff's alpha",
     "icc_single": "ICC of one annotator",
     "icc_mean": "ICC of their mean",
 }
@@ -65,7 +66,7 @@ def methods(results: Results) -> Table:
     titles |= {
         f"without_{name}": f"without {readable(name)}" for name in results.meta["modalities"]
     }
-    titles |= {"noise": "corrupted", "ece": "calibration error"}
+    titles |= {"noise": "noise", "ece": "calibration error"}
     evaluated = results.metrics[results.default_method]
     titles = {name: title for name, title in titles.items() if name in evaluated}
     best = {
