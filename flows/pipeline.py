@@ -27,7 +27,7 @@ NOT_RUN = "not run"
 
 
 def _without_empty_traceback(record: logging.LogRecord) -> bool:
-    """Keep Prefect from telling a failure twice, once with ``NoneType: None`` below it."""
+    """Drop log records with an empty traceback, which repeat a failure as ``NoneType: None``."""
     return record.exc_info != (None, None, None)
 
 

@@ -79,11 +79,24 @@ NOT_A_PHRASE = re.compile(
 # Parts that are not yet rewritten. Remove a part here when it is; the list ends empty.
 PENDING = frozenset(
     {
-        *("alignment", "annotation", "benchmarks", "cli.py", "core", "datasets", "encoders"),
-        *("docs/adding-a-modality.md", "docs/evidence"),
-        *("evaluation", "flows", "ingest", "methods", "modalities", "params.py", "params.yaml"),
-        *("preparation.py", "pretrained", "pyproject.toml", "readers", "scaffold.py", "schema"),
-        *("signals", "stage_code.py", "templates", "testing", "training", "windows"),
+        "benchmarks",
+        "core",
+        "datasets",
+        "docs/adding-a-modality.md",
+        "docs/evidence",
+        "encoders",
+        "evaluation",
+        "ingest",
+        "methods",
+        "modalities",
+        "params.yaml",
+        "pretrained",
+        "readers",
+        "scaffold.py",
+        "signals",
+        "templates",
+        "testing",
+        "training",
     }
 )
 

@@ -18,7 +18,7 @@ from consilience.evaluation.summary import short_table
 from consilience.project import Project
 
 app = typer.Typer(
-    help="From raw EEG, voice and face recordings to a model that knows what to trust.",
+    help="From raw EEG, voice and face recordings to a model that weights sensors by agreement.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -43,7 +43,7 @@ def use(
     ],
     root: Annotated[str | None, typer.Option(help="Folder of its recordings.")] = None,
     modalities: Annotated[
-        str, typer.Option(help="Those to use, with commas between; its usual ones if left out.")
+        str, typer.Option(help="Those to use, separated by commas; default: those of its preset.")
     ] = "",
 ) -> None:
     """Write params.yaml anew for a dataset, with every parameter at its default."""
@@ -56,7 +56,7 @@ def use(
 
 @app.command()
 def names() -> None:
-    """List the datasets, modalities and methods there are."""
+    """List all datasets, modalities and methods."""
     for kind in ("datasets", "modalities", "methods"):
         typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
 
@@ -65,10 +65,10 @@ def names() -> None:
 def corruptions(
     modality: Annotated[str, typer.Argument(help="Name of a modality.")],
 ) -> None:
-    """Show what can spoil a modality, as lines for its section of params.yaml."""
-    known = registry.params("modalities", modality).CORRUPTION_KINDS
+    """Print the kinds of corruption of a modality as lines for params.yaml."""
+    kinds = registry.params("modalities", modality).CORRUPTION_KINDS
     typer.echo("corruptions:")
-    for kind, corruption in known.items():
+    for kind, corruption in kinds.items():
         typer.echo(f"  {kind}: {list(corruption.severities)} # {corruption.meaning}")
 
 
@@ -90,26 +90,28 @@ def evaluate(
     bundle: Annotated[
         Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
     ],
-    root: Annotated[Path, typer.Argument(help="Folder of labelled recordings it never saw.")],
+    root: Annotated[
+        Path, typer.Argument(help="Folder of labelled recordings that were not used for training.")
+    ],
     dataset: Annotated[
         str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
     ],
     grid: Annotated[
-        bool, typer.Option("--grid", help="Also corrupt, swap and hide sensors.")
+        bool, typer.Option("--grid", help="Also test missing, corrupted and mismatched sensors.")
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
     ] = None,
 ) -> None:
-    """Score a trained model on recordings it never saw."""
+    """Score a trained model on new recordings."""
     from consilience.evaluation import external  # slow to import
 
-    found = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
-    for line in external.warnings(found):
+    result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
+    for line in external.warnings(result):
         print(f"warning: {line}", file=sys.stderr)
-    Console().print(external.table(found))
+    Console().print(external.table(result))
     if json_file:
-        write_json(json_file, found.as_json())
+        write_json(json_file, result.as_json())
         typer.echo(f"all figures: {json_file}")
 
 
@@ -122,13 +124,13 @@ def check(
     ],
     on_problem: Annotated[
         Literal["quarantine", "fail"] | None,
-        typer.Option(help="fail: exit with 1 at any problem; else only if nothing is usable."),
+        typer.Option(help="fail: exit with 1 at any problem, not only if nothing is usable."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all that was found to this file.")
+        Path | None, typer.Option("--json", help="Write the complete result to this file.")
     ] = None,
 ) -> None:
-    """List what a dataset holds and its problems, before anything runs."""
+    """Report the content and the problems of a dataset without running the pipeline."""
     from consilience.ingest import check  # slow to import
 
     modalities, policy = check.params_for_dataset(context.obj, dataset)
@@ -136,7 +138,7 @@ def check(
     check.show(report, Console())
     if json_file:
         write_json(json_file, report.as_json())
-        typer.echo(f"all findings: {json_file}")
+        typer.echo(f"complete result: {json_file}")
     if report.failed(on_problem or policy):
         raise SystemExit(1)
 
@@ -159,11 +161,11 @@ def new(
         typer.echo(f"wrote {path}")
     if kind == "modality" and scaffold.add_to_params(name):
         typer.echo(f"added {name} to {params.PARAMS_FILE}")
-    typer.echo(f"fill in what is marked FILL IN, see docs/adding-a-{kind}.md; then run the test")
+    typer.echo(f"replace every FILL IN as described in docs/adding-a-{kind}.md; then run the test")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 1."""
+    """Run the command line; a `ConsilienceError` becomes one line and exit code 1."""
     try:
         app()
     except ConsilienceError as error:

@@ -87,8 +87,7 @@ def defaults(
     Raises
     ------
     ConsilienceError
-        If there is no such dataset, it does not offer a modality, or `root` is needed and not
-        given.
+        If the dataset is unknown, it does not offer a modality, or `root` is required and None.
     """
     source: Dataset = registry.get("datasets", dataset)
     synthetic = [dataset] if dataset == "demo" and root is None else []
@@ -120,7 +119,9 @@ def defaults(
     }
     if modalities:
         preset["modalities"] = {
-            name: _known_to(name, preset["modalities"].get(source_modality(source, name), {}))
+            name: _supported_fields(
+                name, preset["modalities"].get(source_modality(source, name), {})
+            )
             for name in modalities
         }
     for section, values in preset.items():
@@ -128,10 +129,13 @@ def defaults(
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
 
 
-def _known_to(modality: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what a modality knows of a preset that may be meant for another reading."""
-    known = registry.params("modalities", modality).model_fields
-    return {name: value for name, value in fields.items() if name in known}
+def _supported_fields(modality: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the preset's fields that exist in the parameters of a modality.
+
+    A preset may belong to another modality that reads the same recordings.
+    """
+    supported = registry.params("modalities", modality).model_fields
+    return {name: value for name, value in fields.items() if name in supported}
 
 
 def document(content: dict[str, Any]) -> str:

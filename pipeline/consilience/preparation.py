@@ -1,4 +1,4 @@
-"""From raw recordings to windows, stage after stage in one process."""
+"""Stages from raw recordings to windows, run in one process."""
 
 from __future__ import annotations
 

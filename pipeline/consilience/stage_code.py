@@ -1,4 +1,4 @@
-"""Which code each stage of a project depends on, as one small file per stage."""
+"""Fingerprints of the code that each stage of a project depends on, one file per stage."""
 
 from __future__ import annotations
 

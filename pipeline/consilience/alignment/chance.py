@@ -1,4 +1,4 @@
-"""How likely chance alone produces a number of matches."""
+"""Probability that chance alone produces a number of matches."""
 
 from __future__ import annotations
 

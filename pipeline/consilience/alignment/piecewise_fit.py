@@ -152,7 +152,7 @@ def fit_segments(
         return []
     sigma_s = max(floor_s, _local_sigma_s(native_s, session_s))
     stretches = _split(native_s, session_s, sigma_s, params)
-    return [_segment(native_s[part], session_s[part], floor_s, params) for part in stretches]
+    return [_segment(native_s[rows], session_s[rows], floor_s, params) for rows in stretches]
 
 
 def _local_sigma_s(native_s: Times, session_s: Times) -> float:
@@ -337,10 +337,10 @@ def clock_from_segments(
 def _pooled_rms_s(segments: Sequence[Segment]) -> float:
     """Return the root mean squared residual of all segments; each line costs two parameters."""
     squares = sum(
-        float(np.sum((part.session_s - part.line.to_session(part.native_s)) ** 2))
-        for part in segments
+        float(np.sum((segment.session_s - segment.line.to_session(segment.native_s)) ** 2))
+        for segment in segments
     )
-    n_anchors = sum(len(part.native_s) for part in segments)
+    n_anchors = sum(len(segment.native_s) for segment in segments)
     return sqrt(squares / max(1, n_anchors - 2 * len(segments)))
 
 

@@ -99,11 +99,13 @@ def _anchors(fits: Fits) -> pl.DataFrame:
 
 
 def _summary(table: pl.DataFrame, modalities: list[str]) -> dict[str, object]:
-    parts = {name: table.filter(pl.col("modality") == name) for name in modalities}
+    by_modality = {name: table.filter(pl.col("modality") == name) for name in modalities}
     methods = table["method"].value_counts(sort=True).sort("method")
     return {
         "recordings": table.height,
         **{status: int((table["status"] == status).sum()) for status in ALIGNMENT_STATUSES},
         "methods": dict(methods.iter_rows()),
-        "median_residual_ms": {name: part["residual_ms"].median() for name, part in parts.items()},
+        "median_residual_ms": {
+            name: rows["residual_ms"].median() for name, rows in by_modality.items()
+        },
     }

@@ -85,7 +85,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class AlignmentContext:
-    """What aligning a session needs beside its recordings.
+    """Parameters shared by all recordings of a session.
 
     Attributes
     ----------
@@ -113,9 +113,9 @@ def align_recordings(project: Project) -> list[tuple[Recording, ClockFit]]:
         sessions.setdefault(rec.session, []).append(rec)
     pulses = read_table(project.catalog / "pulses.parquet", Pulses)
     schedules = {
-        str(session): part["time_s"].to_numpy() for (session,), part in pulses.group_by("session")
+        str(session): rows["time_s"].to_numpy() for (session,), rows in pulses.group_by("session")
     }
-    rates_hz = [rate for part in modalities.values() if (rate := part.sound_rate_hz)]
+    rates_hz = [rate for params in modalities.values() if (rate := params.sound_rate_hz)]
     context = AlignmentContext(project.section(AlignmentParams), *rates_hz[:1])
     fitted = parallel_map(
         partial(align_session, context=context),

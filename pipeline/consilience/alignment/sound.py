@@ -64,10 +64,10 @@ class SoundTrack:
         position = (times_s - self.start_s) * self.rate_hz
         # Spline coefficients decay within a few samples, so 16 more on either side suffice.
         first = max(0, int(position[0]) - 16)
-        part = self.values[first : max(first, int(position[-1])) + 16]
-        if len(part) < 2:
+        nearby = self.values[first : max(first, int(position[-1])) + 16]
+        if len(nearby) < 2:
             return np.zeros(len(times_s), np.float32)
-        samples: Array = map_coordinates(part, (position - first)[None], order=3, mode="constant")
+        samples: Array = map_coordinates(nearby, (position - first)[None], order=3, mode="constant")
         return samples
 
 
@@ -100,7 +100,7 @@ def shared_sound_anchors(
     segments = _coarse_segments(track, other, max_offset_s, params)
     for _ in range(ROUNDS):
         anchors = np.array(
-            [pair for part in segments for pair in _fine_anchors(track, other, part, params)]
+            [pair for item in segments for pair in _fine_anchors(track, other, item, params)]
         )
         if len(anchors) < params.min_anchors:
             return np.empty((0, 2))

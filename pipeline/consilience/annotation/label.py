@@ -92,10 +92,12 @@ def _sessions(project: Project) -> tuple[dict[str, str], dict[str, float]]:
     aligned = read_table(project.alignment / "alignment.parquet", Alignment).filter(
         pl.col("status") == "aligned"
     )
-    for (modality,), part in aligned.group_by("modality", maintain_order=True):
+    for (modality,), fits in aligned.group_by("modality", maintain_order=True):
         catalog = read_table(project.recordings_table(str(modality)), Recordings)
-        known = part.join(catalog.select("recording", "subject"), on="recording")
-        for session, subject, end_s in known.select("session", "subject", "end_s").iter_rows():
+        subject_ends = fits.join(catalog.select("recording", "subject"), on="recording")
+        for session, subject, end_s in subject_ends.select(
+            "session", "subject", "end_s"
+        ).iter_rows():
             subjects[session] = subject
             if end_s is not None:
                 ends_s[session] = max(end_s, ends_s.get(session, 0.0))

@@ -152,8 +152,8 @@ def label_windows(
         If an annotation names a class that the dataset does not have.
     """
     sources = {
-        name: _source(part, windows, trials, classes, params)
-        for name, part in split_by_source(_of_windows(annotations, windows)).items()
+        name: _source(statements, windows, trials, classes, params)
+        for name, statements in split_by_source(_of_windows(annotations, windows)).items()
     }
     source, n = sources[params.source], len(windows)
     votes = source.ratings["emotion"]
@@ -212,7 +212,9 @@ def _source(
 
 def _n_annotators(source: _Source, n: int) -> list[int]:
     """Return the number of annotators of each window, whatever the target."""
-    pairs = [np.stack([part.window, part.annotator], axis=1) for part in source.ratings.values()]
+    pairs = [
+        np.stack([ratings.window, ratings.annotator], axis=1) for ratings in source.ratings.values()
+    ]
     distinct = np.unique(np.concatenate(pairs), axis=0)
     counts: list[int] = np.bincount(distinct[:, 0], minlength=n).tolist()
     return counts
@@ -306,7 +308,7 @@ def _rating_consensus(ratings: Ratings, n: int, params: AnnotationParams) -> Rat
 def _contradicted(
     probability: Floats, consensus: dict[str, RatingConsensus], observers: _Source, n: int
 ) -> list[bool | None]:
-    """Return whether the observers contradict each label; None where there are no observers."""
+    """Return whether the observers contradict each label; None without observers."""
     shares = _shares(observers.ratings["emotion"], n)
     voted = np.isfinite(shares[:, 0]) & np.isfinite(probability[:, 0])
     label = np.nan_to_num(probability).argmax(axis=1)
@@ -330,8 +332,8 @@ def _self_reports(source: _Source, classes: Sequence[str], n: int) -> dict[str, 
     """Return the columns of the subject's own ratings."""
     shares = _shares(source.ratings["emotion"], n)
     emotion = [classes[int(np.argmax(row))] if np.isfinite(row).all() else None for row in shares]
-    means = {f"self_{name}": _shares(source.ratings[name], n)[:, 0] for name in TARGETS[1:]}
-    return {"self_emotion": emotion, **{name: _or_none(mean) for name, mean in means.items()}}
+    values = {f"self_{name}": _shares(source.ratings[name], n)[:, 0] for name in TARGETS[1:]}
+    return {"self_emotion": emotion, **{name: _or_none(mean) for name, mean in values.items()}}
 
 
 def _annotators(
@@ -365,7 +367,7 @@ def _lag_columns(lag: Lag) -> dict[str, object]:
 def _confusions(
     names: Sequence[str], fit: DawidSkeneFit | None, classes: Sequence[str]
 ) -> pl.DataFrame:
-    """Return table `Confusions`; without rows if there is no fit."""
+    """Return table `Confusions`; without rows if `fit` is None."""
     confusions = np.empty((0, 0, 0)) if fit is None else fit.confusion
     rows: list[dict[str, object]] = [
         {"annotator": name, "actual": actual, "named": named, "probability": float(share)}

@@ -46,8 +46,8 @@ def _true_state(truth: pl.DataFrame | None, window: Window) -> TrueState | None:
         return None
     # Sorted by name as well, so that ties do not depend on the order of rows.
     emotion = inside["emotion"].value_counts().sort("count", "emotion", descending=True)
-    means = inside.select(pl.col("valence", "arousal").mean()).row(0)
-    return TrueState(emotion["emotion"][0], *means)
+    affect = inside.select(pl.col("valence", "arousal").mean()).row(0)
+    return TrueState(emotion["emotion"][0], *affect)
 
 
 def concordance(x: Floats, y: Floats) -> float | None:
@@ -108,7 +108,8 @@ def brier_score(
     """
     errors = [
         sum(
-            (part - (name == state.emotion)) ** 2 for part, name in zip(share, classes, strict=True)
+            (value - (name == state.emotion)) ** 2
+            for value, name in zip(share, classes, strict=True)
         )
         for share, state in zip(shares, states, strict=True)
         if share is not None and state is not None

@@ -28,7 +28,7 @@ class SessionTraces:
     Attributes
     ----------
     traces : mapping of str to ndarray of float64, shape (n_channels, n_times)
-        Ratings by annotator; NaN where there is none.
+        Ratings by annotator; NaN where an annotator did not rate.
     trials_s : ndarray of float64, shape (n_trials, 2)
         Start and end of the trials, in session time.
     """

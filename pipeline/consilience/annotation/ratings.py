@@ -96,8 +96,10 @@ def reaction_lags(
         lag = Lag(params.reaction_lag_s, None, False, None, None, None, None)
         return {str(name): lag for name in continuous["annotator"].unique().sort()}
     sessions = [
-        _session_traces(part, trials.filter(pl.col("session") == session), classes)
-        for (session,), part in sorted(continuous.partition_by("session", as_dict=True).items())
+        _session_traces(statements, trials.filter(pl.col("session") == session), classes)
+        for (session,), statements in sorted(
+            continuous.partition_by("session", as_dict=True).items()
+        )
     ]
     return estimate_lags(sessions, params.max_reaction_lag_s, params.usual_reaction_lag_s)
 
@@ -119,17 +121,18 @@ def _session_traces(
     end_s = float(annotations["end_s"].max())  # type: ignore[arg-type]
     times_s = np.arange(0, end_s, STEP_S)
     channels: dict[str, list[Floats]] = {}
-    for key, part in sorted(annotations.partition_by("annotator", "target", as_dict=True).items()):
+    by_channel = annotations.partition_by("annotator", "target", as_dict=True)
+    for key, statements in sorted(by_channel.items()):
         name, target = map(str, key)
-        values = _values(part, target, classes)
-        channels.setdefault(name, []).append(_trace(part, values, times_s))
+        values = _values(statements, target, classes)
+        channels.setdefault(name, []).append(_trace(statements, values, times_s))
     # Annotators are correlated channel by channel, so all need the same targets.
-    width = max(sum(len(part) for part in parts) for parts in channels.values())
+    width = max(sum(map(len, traces)) for traces in channels.values())
     return SessionTraces(
         {
-            name: np.concatenate(parts)
-            for name, parts in channels.items()
-            if sum(len(part) for part in parts) == width
+            name: np.concatenate(traces)
+            for name, traces in channels.items()
+            if sum(map(len, traces)) == width
         },
         trials.select("start_s", "end_s").to_numpy().astype(np.float64),
     )
@@ -302,10 +305,10 @@ def _overlap_means(
     return rated, mean
 
 
-def _joined(parts: Sequence[Columns], width: int, continuous: bool) -> Ratings:
+def _joined(tables: Sequence[Columns], width: int, continuous: bool) -> Ratings:
     """Concatenate ratings and sort them by window and annotator."""
-    window = np.concatenate([part[0] for part in parts] or [np.empty(0, np.intp)])
-    annotator = np.concatenate([part[1] for part in parts] or [np.empty(0, np.intp)])
-    values = np.concatenate([part[2] for part in parts] or [np.empty((0, width))])
+    window = np.concatenate([columns[0] for columns in tables] or [np.empty(0, np.intp)])
+    annotator = np.concatenate([columns[1] for columns in tables] or [np.empty(0, np.intp)])
+    values = np.concatenate([columns[2] for columns in tables] or [np.empty((0, width))])
     order = np.lexsort((annotator, window))
     return Ratings(window[order], annotator[order].astype(np.intp), values[order], continuous)

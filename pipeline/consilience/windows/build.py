@@ -63,7 +63,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Variant:
-    """How one variant of a modality's windows is cut.
+    """Source of one variant of a modality's windows.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ class Cutter:
     def sources(self, index: pl.DataFrame) -> list[Source]:
         """Return the aligned recordings of sessions that have windows, by name."""
         rows = {
-            str(session): part["row"].to_numpy().astype(np.intp)
-            for (session,), part in index.with_row_index("row").group_by("session")
+            str(session): group["row"].to_numpy().astype(np.intp)
+            for (session,), group in index.with_row_index("row").group_by("session")
         }
         signals, alignment = self.project.signals(self.name), self.project.alignment
         ingested = read_table(signals / "recordings.parquet", Ingested)
@@ -132,7 +132,7 @@ class Cutter:
         Returns
         -------
         ndarray of float32, shape (n_windows,)
-            Quality of the recording each window comes from; 0 where there is none.
+            Quality of the recording each window comes from; 0 without a recording.
         """
         windows = _windows(index)
         quality = np.zeros(len(windows), dtype=np.float32)
@@ -201,7 +201,7 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     labels_path = project.labels / "labels.parquet"
     labels = read_table(labels_path, Labels).filter(LABELLED).sort("session", "start_s", "trial")
     modalities = modality_params(project)
-    cutters = [_cutter(project, name, own, settings) for name, own in modalities.items()]
+    cutters = [_cutter(project, name, params, settings) for name, params in modalities.items()]
     covered = np.stack([cutter.coverage(labels) for cutter in cutters], axis=1)
     usable = (covered >= settings.min_coverage).any(axis=1)
     index, covered = labels.filter(pl.Series(usable)), covered[usable]

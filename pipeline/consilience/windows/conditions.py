@@ -27,7 +27,7 @@ DONORS = {"validation": ("validation",), "test": ("test", "validation")}
 
 
 class Condition(NamedTuple):
-    """Which modalities are available, corrupted or mismatched in a test.
+    """A test condition: modalities that are available, corrupted or mismatched.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
 
     A donor is drawn among the windows of the same role (see `DONORS`) that have the modality, a
     label of another class and another subject. A window with a single modality has no donor:
-    without a second one there is nothing to mismatch.
+    a mismatch needs a second one to contradict.
 
     Returns
     -------

@@ -174,8 +174,8 @@ def cut(
 
     A window's frame is interpolated linearly between the two valid frames around it if they are
     at most `MAX_GAP_PERIODS` frame periods apart. Otherwise it is the nearest valid frame if that
-    is within half a period, and missing if not. There is no extrapolation beyond half a period
-    before the first and after the last valid frame.
+    is within half a period, and missing if not. Values are extrapolated by at most half a
+    period before the first and after the last valid frame.
 
     Parameters
     ----------
@@ -210,21 +210,21 @@ def cut(
 def _sample(
     values: NDArray[np.float32],
     times_s: NDArray[np.float64],
-    wanted_s: NDArray[np.float64],
+    at_s: NDArray[np.float64],
     period_s: float,
 ) -> NDArray[np.float32]:
-    """Sample valid frames at the wanted native times, shape (n_wanted, n_features)."""
+    """Sample valid frames at native times `at_s` (n,), shape (n, n_features)."""
     last = len(times_s) - 1
-    right = np.clip(np.searchsorted(times_s, wanted_s), min(1, last), last)
+    right = np.clip(np.searchsorted(times_s, at_s), min(1, last), last)
     left = np.maximum(right - 1, 0)
     gap = times_s[right] - times_s[left]
-    since = wanted_s - times_s[left]
+    since = at_s - times_s[left]
     inside = (since >= 0) & (since <= gap) & (gap <= MAX_GAP_PERIODS * period_s + ROUNDING_S)
     # Position between the two frames, 0 to 1; rounded to the nearer one across a gap. A NaN in
-    # `wanted_s` makes every comparison false, so that its frame is missing.
+    # `at_s` makes every comparison false, so that its frame is missing.
     share = np.clip(np.divide(since, gap, out=np.zeros_like(since), where=gap > 0), 0, 1)
     share = np.where(inside, share, np.round(np.nan_to_num(share)))
-    nearest = np.minimum(np.abs(since), np.abs(wanted_s - times_s[right]))
+    nearest = np.minimum(np.abs(since), np.abs(at_s - times_s[right]))
     sampled = values[left] + share[:, None].astype(np.float32) * (values[right] - values[left])
     sampled[~(inside | (nearest <= period_s / 2 + ROUNDING_S))] = np.nan
     return sampled

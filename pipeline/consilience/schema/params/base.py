@@ -125,11 +125,11 @@ def unstated(model: BaseModel, path: tuple[str, ...]) -> Iterator[str]:
 def _explain(error: ValidationError, model: type[BaseModel], section: tuple[str, ...]) -> str:
     """Return the first error in one line, with the nearest valid name of a misspelt one."""
     first = error.errors()[0]
-    place = ".".join((*section, *(str(part) for part in first["loc"])))
+    place = ".".join((*section, *map(str, first["loc"])))
     if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
-        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+        valid = _fields_at(model, first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(valid)}"
         return f"unknown parameter {place}; {hint}"
     if first["type"] == "missing":
         return f"parameter {place} is missing"
@@ -138,8 +138,8 @@ def _explain(error: ValidationError, model: type[BaseModel], section: tuple[str,
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Return the names of the fields that are valid at a location within a model."""
-    for part in location:
-        field = model.model_fields.get(str(part))
+    for name in location:
+        field = model.model_fields.get(str(name))
         if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return list(model.model_fields)
