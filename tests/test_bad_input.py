@@ -136,7 +136,7 @@ BAD = {
     "eeg-duplicate": Bad("eeg", ".edf", shutil.copyfile, r"duplicate of sub-01/ses-1/eeg\.edf"),
     "audio-missing": Bad("audio", ".flac", nothing, "does not exist", status="missing"),
     "audio-empty": Bad("audio", ".flac", empty, "empty"),
-    "audio-truncated": Bad("audio", ".flac", half, "breaks off|cut off"),
+    "audio-truncated": Bad("audio", ".flac", half, "truncated"),
     "audio-zero-length": Bad("audio", ".wav", wav_of(NOISE[:0]), "no samples"),
     "audio-other-kind": Bad("audio", ".flac", of_other_modality, "not a readable sound"),
     "audio-extension": Bad(
@@ -162,7 +162,7 @@ BAD = {
     "video-random": Bad("video", ".mp4", random_bytes, "not a readable media file"),
     "video-flat": Bad("video", ".mp4", video_of(GREY), "never changes"),
     "video-no-face": Bad("video", ".mp4", video_of(WALL), "no face"),
-    "video-sound-only": Bad("video", ".mp4", sound_only, "no picture"),
+    "video-sound-only": Bad("video", ".mp4", sound_only, "no video stream"),
     "video-rate": Bad("video", ".mp4", shutil.copyfile, "25 Hz in the header, 60 Hz", rate_hz=60),
     "video-duplicate": Bad("video", ".mp4", shutil.copyfile, "duplicate of sub-01/ses-1/face"),
 }

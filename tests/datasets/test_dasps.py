@@ -14,7 +14,7 @@ from consilience.core.seeds import generator
 from consilience.ingest.check import check
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import EegParams
-from consilience.readers.packet_counter import count, counted_times
+from consilience.readers.packet_counter import true_times
 from consilience.schema.tables import Annotations, Trials
 from consilience.windows.splits import split
 
@@ -55,35 +55,6 @@ def counting(n_samples, losses=(), repeats=()):
     return numbers % 129
 
 
-def test_losses_repeats_and_the_wrap_are_told_apart():
-    # The third loss falls on the wrap-around: a gap, yet no jump, since a counter may fall there.
-    counter = counting(1000, losses=((100, 8), (300, 7), (500, 5)), repeats=(700,))
-    packets = count(counter * 1e-6)  # as the EDF's microvolts come out
-    assert (packets.jumps, packets.gaps, packets.lost) == (3, 3, 20)
-    assert packets.repeated.sum() == 1
-    assert packets.position[-1] == 999 + 20 - 1
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(10, 900), st.integers(1, 100)), max_size=8, unique_by=lambda x: x[0]
-    )
-)
-def test_every_missing_sample_is_counted(losses):
-    counter = counting(1000, sorted(losses))
-    packets = count(counter.astype(float))
-    assert packets.lost == sum(missing for _, missing in losses)
-    assert packets.gaps == len(losses)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [np.zeros(100), np.arange(100) % 2, np.full(100, np.nan), -np.arange(100), np.zeros(1)],
-)
-def test_what_does_not_count_is_no_counter(values):
-    assert count(values.astype(float)) is None
-
-
 def test_lost_packets_and_bad_contacts_become_missing_frames(tmp_path):
     loose = np.full(60 * RATE_HZ, 4.0)
     loose[: 26 * RATE_HZ] = 2
@@ -102,7 +73,7 @@ def test_lost_packets_and_bad_contacts_become_missing_frames(tmp_path):
     assert features.quality["contact_bad_fraction"] == pytest.approx(26 / 60 / 14, rel=0.01)
     assert features.quality["bad_channel_fraction"] == pytest.approx(1 / 14)
     assert modality.inspect(tmp_path / "S01.edf", None) == [
-        "packet losses: 1 counter jumps; 64 samples (0.8 %) are missing in 1 gaps, 0 came twice",
+        "packet losses: 1 counter jumps; 64 samples (0.8 %) are missing in 1 gaps, 0 are repeated",
         "contact bad on T7 43 % of the time",
     ]
 
@@ -136,8 +107,8 @@ def test_epochs_ratings_and_subjects_are_listed(tmp_path):
 def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
     path = tmp_path / "S01.edf"
     write(path, counting(40 * RATE_HZ, losses=((10 * RATE_HZ, 64),)))
-    assert counted_times(path, np.array([0.0, 5.0, 20.0])) == pytest.approx([0, 5, 20.5])
-    assert counted_times(tmp_path / "none.edf", np.array([3.0])).tolist() == [3.0]
+    assert true_times(path, np.array([0.0, 5.0, 20.0])) == pytest.approx([0, 5, 20.5])
+    assert true_times(tmp_path / "none.edf", np.array([3.0])).tolist() == [3.0]
 
 
 @pytest.mark.parametrize(

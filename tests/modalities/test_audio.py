@@ -315,19 +315,19 @@ def endless_flac(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "suffix", "said"),
     [
-        (rewritten(24, (1).to_bytes(4, "little")), ".wav", "1 Hz is none of sound"),
-        (rewritten(24, (2**31 - 1).to_bytes(4, "little")), ".wav", "none of sound"),
+        (rewritten(24, (1).to_bytes(4, "little")), ".wav", "sampling rate of sound: 1 Hz"),
+        (rewritten(24, (2**31 - 1).to_bytes(4, "little")), ".wav", "sampling rate of sound"),
         (rewritten(22, (1000).to_bytes(2, "little")), ".wav", "channels|not a readable|no sampl"),
-        (endless_flac, ".flac", "said to last"),
+        (endless_flac, ".flac", "stated duration"),
         (empty, ".wav", "empty"),
         (empty, ".mp4", "empty"),
         (no_samples, ".wav", "no samples"),
-        (cut_off, ".wav", "cut off"),
-        (cut_off, ".flac", "breaks off"),
+        (cut_off, ".wav", "truncated"),
+        (cut_off, ".flac", "truncated"),
         (text, ".wav", "not a readable sound file"),
         (text, ".mp4", "not a readable media file"),
         (other_format, ".wav", "AIFF"),
-        (other_format, ".mp4", "none of mov"),
+        (other_format, ".mp4", "not one of mov"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_path: Path) -> None:

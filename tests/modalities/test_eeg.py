@@ -279,7 +279,7 @@ def no_eeg(path: Path) -> None:
         (text, ".edf", "not a readable EDF"),
         (short_header, ".edf", "not a readable EDF"),
         (no_records, ".edf", "no samples"),
-        (absurd_rate, ".edf", "samples a second"),
+        (absurd_rate, ".edf", "invalid sampling rate"),
         (no_eeg, ".edf", "no channel has a 10-20 name; there are ECG, RESP"),
         (text, ".fif", "not a readable FIF file"),
         (text, ".vhdr", "not a readable VHDR file"),

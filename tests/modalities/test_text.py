@@ -1,20 +1,15 @@
 from __future__ import annotations
 
-import socket
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.params.text import CORRUPTIONS, TextParams
 from consilience.modalities.text import APPLY, modality
 from consilience.pretrained import sentences
-from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
+from consilience.readers.transcript import Utterance
 from consilience.signals.types import Signal
 
 PARAMS = TextParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
@@ -35,82 +30,12 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
-    assert read_transcript(written(tmp_path, name, FORMATS[name])) == SAID
-
-
-def test_an_alignment_counts_samples_and_marks_silence(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.align", "0 12500 sil\n12500 25000 set\n25000 50000 white\n")
-    assert read_transcript(path) == [Utterance(0.5, 1, "set"), Utterance(1, 2, "white")]
-
-
 @pytest.mark.real_data
-def test_the_alignment_of_grid_is_read(real_data: Path) -> None:
+def test_features_of_a_grid_alignment(real_data: Path) -> None:
     path = real_data / "grid" / "swwp2s.align"
-    words = read_transcript(path)
-    assert " ".join(word.text for word in words) == "set white with p two soon"
     features = modality.features(modality.read(path, None, PARAMS), PARAMS)
     assert features.quality["covered_fraction"] == 1
     assert np.isfinite(features.values).all()
-
-
-def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) -> None:
-    table = "start_s,end_s,text\n2,9,b\n0,3,a\n2,4,c\n5,6,[noise]\n"
-    assert read_transcript(written(tmp_path, "t.csv", table)) == [
-        Utterance(0, 2, "a"),
-        Utterance(2, 9, "c b"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("t.csv", "", "no column start_s, end_s, text"),
-        ("t.csv", "start_s,end_s,text\n", "nothing is said"),
-        ("t.csv", "start_s,end_s,text\n0,1,[music]\n", "nothing is said"),
-        ("t.csv", "start_s,end_s,text\n0,x,hm\n", "line 2.*'x' is no time"),
-        ("t.csv", "start_s,end_s,text\n0,inf,hm\n", "'inf' is no time"),
-        ("t.csv", "start_s,end_s,text\n2,1,hm\n", "at 2 s ends at 1 s"),
-        ("t.csv", "start_s,end_s,text\n0\n", "'' is no time"),
-        ("t.csv", f"start_s,end_s,text\n0,1,{'a' * (MAX_CHARACTERS + 1)}\n", "10001 characters"),
-        ("t.csv", "start_s,end_s,text\n0,1,a\n90000,90001,b\n", "in seconds"),
-        ("t.csv", b"\xff\xfes\x00t\x00", "UTF-8"),
-        ("t.csv", "start_s,end_s,text\n0,1," + "b" * 200_000, "not a table"),
-        ("t.align", "0 100 set white\n", "line 1"),
-        ("t.vtt", "no cue", "nothing is said"),
-        ("t.srt", "1\n00:00:02,000 --> 00:00:01,000\nhm\n", "ends at"),
-    ],
-)
-def test_what_is_no_transcript_is_told(name, content, said, tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=said):
-        read_transcript(written(tmp_path, name, content))
-
-
-LINES = st.lists(
-    st.text(st.characters(codec="utf-8"), max_size=30)
-    | st.sampled_from(["00:01.000 --> 00:02.000", "1,2,hm", "0 100 set", "WEBVTT", "", '"', "1"]),
-    max_size=8,
-)
-
-
-@pytest.mark.parametrize("suffix", modality.suffixes)
-@pytest.mark.parametrize("head", ["", "start_s,end_s,text\n", "text\tstart_s\tend_s\n"])
-def test_any_text_is_a_transcript_or_refused(suffix: str, head: str, tmp_path: Path) -> None:
-    @given(LINES, st.binary(max_size=40))
-    def holds(lines: list[str], tail: bytes) -> None:
-        path = written(tmp_path, f"t{suffix}", (head + "\n".join(lines)).encode() + tail)
-        told = ""
-        try:
-            found = read_transcript(path)
-        except RecordingError as error:
-            found, told = [], error.what
-        assert bool(found) != bool(told)
-        assert "\n" not in told
-        assert all(u.start_s < u.end_s and u.text for u in found)
-        assert all(a.end_s <= b.start_s for a, b in pairwise(found))
-
-    holds()
 
 
 def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: Path) -> None:
@@ -125,32 +50,6 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
     assert (features.values[features.times_s > 3.05] == question).all()
     assert features.quality["covered_fraction"] == pytest.approx(2.5 / 3)
     assert features.quality["words_per_minute"] == pytest.approx(7 / 2.5 * 60)
-
-
-def test_meaning_is_nearer_than_wording() -> None:
-    one, other, opposite = (
-        sentences.embed(text)[0]
-        for text in ("I am so happy today", "what a joyful day", "I feel miserable")
-    )
-    assert one @ other > 0.3
-    assert one @ opposite < 0.15
-    assert np.linalg.norm(one) == pytest.approx(1)
-
-
-def test_nothing_is_downloaded(monkeypatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("the network was asked")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    sentences._model.cache_clear()
-    assert np.isfinite(sentences.embed("offline")[0]).all()
-
-
-def test_the_missing_extra_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(sentences, "find_spec", lambda name: None)
-    sentences._model.cache_clear()
-    with pytest.raises(ConsilienceError, match=r"pip install 'consilience\[text\]'"):
-        sentences.embed("hm")
 
 
 def test_garbled_words_lower_the_quality() -> None:

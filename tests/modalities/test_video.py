@@ -323,7 +323,7 @@ HOSTILE = {
     "empty.mp4": (lambda path: path.write_bytes(b""), "empty"),
     "random.mp4": (lambda path: path.write_bytes(generator("x").bytes(9999)), "not a readable"),
     "words.avi": (lambda path: path.write_text("no video " * 500), "not a readable"),
-    "sound.mp4": (sound_only, "no picture"),
+    "sound.mp4": (sound_only, "no video stream"),
     "zero.avi": (no_frames, "0 frames|not a readable"),
     "huge.avi": (huge_pictures, "breaks off"),
     "half.avi": (cut_off_avi, "cut off|breaks off"),

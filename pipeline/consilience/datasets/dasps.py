@@ -20,7 +20,7 @@ import polars as pl
 from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of, check_trials, validated
-from consilience.readers.packet_counter import counted_times
+from consilience.readers.packet_counter import true_times
 from consilience.readers.text_table import Problem, filter_rows, read_text
 from consilience.schema.tables import Pulses, Trials, frame_of
 
@@ -105,7 +105,7 @@ def _events(root: Path, problems: list[Problem]) -> pl.DataFrame:
     table = filter_rows(table, once, EVENTS, "duplicate epoch", problems)
     mapped = [
         epochs.with_columns(
-            pl.Series(name, counted_times(root / file, epochs[name].to_numpy())) for name in SPAN
+            pl.Series(name, true_times(root / file, epochs[name].to_numpy())) for name in SPAN
         )
         for (file,), epochs in table.group_by("file", maintain_order=True)
     ]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
-from consilience.readers.packet_counter import gaps_in, packets_of
+from consilience.readers.packet_counter import describe_gaps, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.eeg_corruptions import APPLY
@@ -146,7 +146,7 @@ class Eeg(Modality):
             for name, share in zip(names.values(), flat, strict=True)
             if share >= WORTH_TELLING
         ]
-        return found + gaps_in(recording.times_s(), recording.rate_hz)
+        return found + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: EegParams) -> Features:
         """Clean the recording and return log10 band power in µV², channel by channel.

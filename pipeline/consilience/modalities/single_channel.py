@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.single_channel import SingleChannelParams
-from consilience.readers.packet_counter import gaps_in, packets_of
+from consilience.readers.packet_counter import describe_gaps, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.frame_grid import FrameGrid
@@ -122,7 +122,7 @@ class SingleChannel(Modality):
         flat = float(np.mean(_flat(np.nan_to_num(values), recording.rate_hz)))
         if flat >= REPORTED_SHARE:
             findings.append(f"the signal is flat {100 * flat:.0f} % of the time")
-        return findings + gaps_in(recording.times_s(), recording.rate_hz)
+        return findings + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: SingleChannelParams) -> Features:
         """Return feature frames; those over a gap or a flat line are NaN.

@@ -1,4 +1,4 @@
-"""Clock offsets and time stamps of the Lab Streaming Layer, as XDF files hold them."""
+"""Clock offsets and time stamps of the Lab Streaming Layer (LSL) in XDF files."""
 
 from __future__ import annotations
 
@@ -7,94 +7,103 @@ from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
 
-RESET_S = 1.0  # offsets that differ by more are of a clock that was set or restarted between them
-BREAK_S = 1.0
+RESET_S = 1.0  # a larger change of the offset means that the clock was set or restarted
+BREAK_S = 1.0  # a break is longer than this and than BREAK_SAMPLES, as in pyxdf
 BREAK_SAMPLES = 500
 
 
 def unfold(stamps_s: Times, measured_s: Times, offsets_s: Times) -> tuple[Times, Times]:
-    """Undo steps of a stream's clock, so that its time stamps go on where they left off.
+    """Remove resets of a stream's clock from its time stamps.
 
-    A source that is restarted may begin again at zero; the offset that the recorder then
-    measures jumps by as much. Stamps after the jump are moved by it, and so are the anchors.
+    A restarted source may begin again at zero; the offset that the recorder measures then jumps by
+    as much. Stamps and anchors after the reset are moved by the jump, so that the stream's clock
+    continues.
 
     Parameters
     ----------
     stamps_s : ndarray of float64, shape (n_samples,)
         Time stamps on the stream's clock, in order of arrival.
     measured_s, offsets_s : ndarray of float64, shape (n_offsets,)
-        When the recorder measured the offset, on the stream's clock, and the offset: session
-        minus stream; in order of arrival.
+        Times of the recorder's measurements on the stream's clock, and the measured offsets:
+        session minus stream; in order of arrival.
 
     Returns
     -------
     stamps_s : ndarray of float64, shape (n_samples,)
     anchors_s : ndarray of float64, shape (n_offsets, 2)
-        Own and session time of every measurement.
+        Stream time and session time of every measurement.
     """
     stamps, measured = stamps_s.astype(np.float64), measured_s.astype(np.float64)
     anchors = np.stack([measured, measured + offsets_s], axis=1)
-    begun = 0
+    first = 0
     for index in np.flatnonzero(_resets(measured_s, offsets_s)):
         step = offsets_s[index + 1] - offsets_s[index]
-        begun += _first_after(stamps_s[begun:], measured_s[index : index + 2], step)
-        stamps[begun:] += step
+        first += _first_after(stamps_s[first:], measured_s[index : index + 2], step)
+        stamps[first:] += step
         anchors[index + 1 :, 0] += step
     return stamps, anchors
 
 
 def _resets(measured_s: Times, offsets_s: Times) -> NDArray[np.bool_]:
-    """Say after which measurement the stream's clock jumped, and not the measurement went wrong.
+    """Return after which measurements the stream's clock was reset, shape (n_offsets - 1,).
 
-    At a reset the session's time goes on at its pace, and the stream's does not.
+    At a reset, the intervals of session time stay regular and those of stream time do not. If a
+    measurement is wrong, it is the reverse.
     """
-    own, session = np.diff(measured_s), np.diff(measured_s + offsets_s)
-    if not len(own):
+    stream_steps, session_steps = np.diff(measured_s), np.diff(measured_s + offsets_s)
+    if not len(stream_steps):
         return np.zeros(0, dtype=bool)
-    pace = np.median(session)
+    usual = np.median(session_steps)
     jumps: NDArray[np.bool_] = np.abs(np.diff(offsets_s)) > RESET_S
-    return jumps & (np.abs(session - pace) < np.abs(own - pace))
+    return jumps & (np.abs(session_steps - usual) < np.abs(stream_steps - usual))
 
 
 def _first_after(stamps_s: Times, measured_s: Times, step_s: float) -> int:
-    """Return which stamp is the first after a reset that lies between two measurements.
+    """Return the index of the first stamp after a reset between two measurements.
 
-    Stamps jump there by the opposite of what the offset does. If none does, as where the jump
-    falls together with a pause as long, it is the first one nearer to the second measurement.
+    Stamps jump there by the negative of the offset's jump. If no stamp jumps, because the reset
+    coincides with a pause of the same length, the index is that of the first stamp closer to the
+    second measurement.
     """
     jumps = np.diff(stamps_s)
     large = np.flatnonzero(np.abs(jumps) > RESET_S / 2)
     if len(large):
         return int(large[np.argmin(np.abs(jumps[large] + step_s))]) + 1
-    last, first = measured_s
-    later = np.abs(stamps_s - last) >= np.abs(stamps_s - first)
-    return int(np.argmax(later)) if later.any() else len(later)
+    before, after = measured_s
+    closer = np.abs(stamps_s - before) >= np.abs(stamps_s - after)
+    return int(np.argmax(closer)) if closer.any() else len(closer)
 
 
 def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) -> Times:
-    """Lay samples evenly, at the effective rate of each stretch without a break.
+    """Return evenly spaced time stamps, at the effective rate of each segment without a break.
 
     Parameters
     ----------
     stamps_s : ndarray of float64, shape (n_samples,)
     rate_hz : float
-        Nominal; 0 for a stream of events, which has no rate to even out.
+        Nominal rate; 0 for a stream of events, whose stamps are returned unchanged.
     can_drop_samples : bool
-        As the stream says of itself: a camera's stamps are when frames were taken.
+        Whether the stream declares that it drops samples, as cameras do; its stamps are exact, and
+        are returned unchanged.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples,)
 
     Notes
     -----
-    Least squares over the sample's number between breaks of more than a second and 500 samples,
-    as ``pyxdf`` does, whose results tests compare.
+    Linear regression of the stamps on the sample index, between breaks of more than a second and
+    500 samples, as in ``pyxdf``; a test compares the results.
     """
     if rate_hz <= 0 or can_drop_samples or len(stamps_s) < 2:
         return stamps_s.astype(np.float64)
     breaks = np.abs(np.diff(stamps_s)) > max(BREAK_S, BREAK_SAMPLES / rate_hz)
     even = stamps_s.astype(np.float64)
-    for part in np.split(np.arange(len(stamps_s)), np.flatnonzero(breaks) + 1):
-        number = part - part.mean()
-        spread = float(number @ number)
-        mean = float(stamps_s[part].mean())
-        period = float(number @ (stamps_s[part] - mean)) / spread if spread else 0.0
-        even[part] = mean + period * number
+    for segment in np.split(np.arange(len(stamps_s)), np.flatnonzero(breaks) + 1):
+        # Centred index and stamps: large time stamps would cost digits in the sums of squares.
+        index = segment - segment.mean()
+        squares = float(index @ index)
+        mean = float(stamps_s[segment].mean())
+        period = float(index @ (stamps_s[segment] - mean)) / squares if squares else 0.0
+        even[segment] = mean + period * index
     return even

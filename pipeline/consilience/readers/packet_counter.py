@@ -1,4 +1,4 @@
-"""Packets lost on the way from a wireless headset, by the counter that came with each sample."""
+"""Samples lost between a wireless headset and its recorder, from the headset's packet counter."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from consilience.readers.recording import Recording, open_recording
 
 Array = NDArray[np.float64]
 
-COUNTER = "counter"
+COUNTER = "counter"  # name of the channel, in lower case
 MICRO = 1e-6
-STEADY = 0.5  # share of steps by one below which a channel counts something else
-LEAST_ROUND = 8  # a shorter one could hardly tell a loss
-GAP = 1.5  # sampling intervals
+MIN_UNIT_STEPS = 0.5  # least share of steps by one: other channels rarely increase by one
+MIN_PERIOD = 8  # a counter of a shorter period cannot distinguish losses
+GAP = 1.5  # sampling intervals; a longer step of the time stamps is a gap
 
 
 @dataclass(frozen=True)
 class Packets:
-    """What a packet counter shows.
+    """Losses and repetitions in a packet counter.
 
     Attributes
     ----------
     position : ndarray of intp, shape (n_samples,)
-        Where each sample belongs had none been lost or repeated.
+        Index that each sample would have if none had been lost or repeated.
     repeated : ndarray of bool, shape (n_samples,)
-        Samples that came a second time.
+        Samples that were received a second time.
     jumps : int
-        Steps other than by one that are no fall: a fall is how a counter that starts again at 0
-        wraps around, so a gap over the wrap-around counts as a gap and not as a jump.
+        Steps other than by one, without decreases. A decrease is the wrap-around of the counter,
+        so that a gap over a wrap-around is counted as a gap but not as a jump.
     gaps : int
-        Places where samples are missing, those over a wrap-around included.
+        Gaps with missing samples, including those over a wrap-around.
     lost : int
-        Samples missing in all.
+        Missing samples in total.
     """
 
     position: NDArray[np.intp]
@@ -47,24 +47,29 @@ class Packets:
 
     @property
     def lost_fraction(self) -> float:
-        """The share of the samples sent that are missing."""
+        """The share of the sent samples that is missing."""
         return self.lost / (int(self.position[-1]) + 1)
 
     def findings(self) -> list[str]:
-        """Tell what is wrong, if anything."""
+        """Return a description of the losses; empty if there are none."""
         if not self.jumps and not self.gaps:
             return []
         missing = f"{self.lost} samples ({100 * self.lost_fraction:.1f} %) are missing"
         return [
             f"packet losses: {self.jumps} counter jumps; {missing} in {self.gaps} gaps, "
-            f"{self.repeated.sum()} came twice"
+            f"{self.repeated.sum()} are repeated"
         ]
 
 
 def count(counter: Array) -> Packets | None:
-    """Read a packet counter, shape (n_samples,), that starts again at 0 after its largest number.
+    """Locate losses in the values of a packet counter.
 
-    A gap of a whole round of the counter or more cannot be told from a shorter one.
+    A gap of a period of the counter or more looks like a shorter one.
+
+    Parameters
+    ----------
+    counter : ndarray of float64, shape (n_samples,)
+        It increases by one per sample, and wraps around to 0 after its largest value.
 
     Returns
     -------
@@ -73,11 +78,14 @@ def count(counter: Array) -> Packets | None:
     """
     if len(counter) < 2 or not np.isfinite(counter).all():
         return None
-    scale = 1 / MICRO if np.abs(counter).max() < 1 else 1.0  # EDF files may call its unit a volt
+    # Some EDF files label the counter with a unit of volts, which readers scale by 1e-6.
+    scale = 1 / MICRO if np.abs(counter).max() < 1 else 1.0
     numbers = np.rint(counter * scale).astype(np.int64)
     steps = np.diff(numbers)
+    # Modulo the period, a wrap-around is a step by one like any other.
     forward = steps % (int(numbers.max()) + 1)
-    if numbers.min() < 0 or numbers.max() < LEAST_ROUND or np.mean(forward == 1) < STEADY:
+    unit_steps = np.mean(forward == 1)
+    if numbers.min() < 0 or numbers.max() < MIN_PERIOD or unit_steps < MIN_UNIT_STEPS:
         return None
     return Packets(
         position=np.concatenate([[0], np.cumsum(forward)]),
@@ -89,22 +97,27 @@ def count(counter: Array) -> Packets | None:
 
 
 def packets_of(recording: Recording) -> Packets | None:
-    """Return what a recording's packet counter shows; None if it has none."""
+    """Return the losses of a recording; None if it has no packet counter."""
     for name in recording.names:
         if name.casefold() == COUNTER:
             return count(recording.values([name], 1.0)[:, 0])
     return None
 
 
-def counted_times(path: Path, nominal_s: Array) -> Array:
-    """Return when moments were that are told in a file's own samples, as if none were missing.
+def true_times(path: Path, nominal_s: Array) -> Array:
+    """Map nominal sample times to true times, using the packet counter to add lost samples.
 
     Parameters
     ----------
     path : Path
-        A recording; one that cannot be read, or has no packet counter, changes nothing.
-    nominal_s : ndarray of float64
-        Sample numbers over the rate.
+        A recording. If it cannot be read or has no packet counter, the times are unchanged.
+    nominal_s : ndarray of float64, shape (n_times,)
+        Index of a sample in the file, divided by the sampling rate.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_times,)
+        Seconds on the recording's clock.
     """
     try:
         recording = open_recording(path, None)
@@ -114,15 +127,15 @@ def counted_times(path: Path, nominal_s: Array) -> Array:
     if packets is None:
         return nominal_s
     samples = np.arange(recording.n_samples)
-    drift = packets.position - samples
-    moved: Array = nominal_s + (
-        np.interp(nominal_s * recording.rate_hz, samples, drift) / recording.rate_hz
+    delay = packets.position - samples  # in samples: those lost so far, less those repeated
+    times_s: Array = nominal_s + (
+        np.interp(nominal_s * recording.rate_hz, samples, delay) / recording.rate_hz
     )
-    return moved
+    return times_s
 
 
-def gaps_in(times_s: Array, rate_hz: float) -> list[str]:
-    """Tell of gaps in time stamps."""
+def describe_gaps(times_s: Array, rate_hz: float) -> list[str]:
+    """Return a description of the gaps in time stamps, shape (n_samples,); empty if none."""
     steps_s = np.diff(times_s)
     wide = steps_s[steps_s > GAP / rate_hz]
     if not len(wide):

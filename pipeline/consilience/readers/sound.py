@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.readers.container import (
     CONTAINERS,
+    check_duration,
+    check_size,
+    check_sound_format,
     declared_s,
     decode_sound,
     open_container,
-    refuse_layout,
-    refuse_length,
-    refuse_size,
     sound_blocks,
 )
 
 Array = NDArray[np.float32]
 
-# Names that libsndfile gives to the formats, by file name ending.
+# Names of the formats in libsndfile, by file extension.
 FORMATS = {
     ".wav": ("WAV", "WAVEX", "RF64"),
     ".flac": ("FLAC",),
@@ -34,12 +34,12 @@ FORMATS = {
 }
 SUFFIXES = (*FORMATS, *CONTAINERS)
 MISSING_S = 0.25  # by which a sound track may be shorter than its container declares
-UNSTATED_BYTES = 2**31 - 2**20  # a WAV header with a larger length does not state one
+UNSTATED_BYTES = 2**31 - 2**20  # a larger length in a WAV header is a placeholder
 BLOCK = 2**18  # samples read at a time: bounds memory
 
 
 class SoundHeader(NamedTuple):
-    """What a file declares of its sound: rate in Hz, number of channels, duration in s if any."""
+    """Sampling rate in Hz, number of channels, and duration in s or None if not stated."""
 
     rate_hz: float
     n_channels: int
@@ -52,10 +52,10 @@ def probe(path: Path) -> SoundHeader:
     Raises
     ------
     RecordingError
-        If the file is empty, not readable as sound, of another format than its ending names, or
+        If the file is empty, not readable as sound, of another format than its extension, or
         shorter than its header declares.
     """
-    _refuse_empty(path)
+    _check_not_empty(path)
     if path.suffix.lower() in CONTAINERS:
         return _probe_container(path)
     return _probe_file(path)
@@ -77,7 +77,7 @@ def decode(path: Path) -> tuple[Array, float, float]:
     RecordingError
         As `probe`; or if decoding fails, samples are not finite, or the sound ends early.
     """
-    _refuse_empty(path)
+    _check_not_empty(path)
     if path.suffix.lower() not in CONTAINERS:
         sound, rate_hz = _decode_file(path)
         return sound, rate_hz, 0.0
@@ -85,7 +85,7 @@ def decode(path: Path) -> tuple[Array, float, float]:
     declared = _probe_container(path).duration_s
     if declared is not None and sound.size / rate_hz < declared - MISSING_S:
         raise RecordingError(
-            f"the sound track breaks off before its {declared:.2f} s are over",
+            f"the sound track is truncated: it ends before its stated {declared:.2f} s",
             str(path),
             "copy it again from the recorder",
         )
@@ -109,7 +109,7 @@ def resample(sound: Array, rate_hz: float, target_hz: float, path: Path) -> Arra
     """
     if rate_hz == target_hz:
         return sound
-    refuse_size(int(sound.size * target_hz / rate_hz), path)
+    check_size(int(sound.size * target_hz / rate_hz), path)
     lost = np.isnan(sound)
     # The filter would spread a NaN over its neighbours, so lost samples are 0 while it runs.
     result = _resample_blocks(
@@ -143,7 +143,7 @@ def channel_blocks(path: Path) -> Iterator[tuple[float | None, Array]]:
             yield None, block
 
 
-def _refuse_empty(path: Path) -> None:
+def _check_not_empty(path: Path) -> None:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
 
@@ -160,18 +160,18 @@ def _probe_file(path: Path) -> SoundHeader:
         raise RecordingError(
             f"the content is {info.format}, not {expected[0] if expected else path.suffix}",
             str(path),
-            "correct the file's ending",
+            "correct the file extension",
         )
     if info.frames == 0:
-        raise RecordingError("there are no samples", str(path), "copy it again from the recorder")
-    refuse_layout(info.samplerate, info.channels, path)
-    refuse_length(info.frames / info.samplerate, path)
+        raise RecordingError("no samples", str(path), "copy it again from the recorder")
+    check_sound_format(info.samplerate, info.channels, path)
+    check_duration(info.frames / info.samplerate, path)
     # A recorder that cannot rewrite its header leaves the largest possible length there; libsndfile
-    # reports it in this line. Any other length that the file does not reach means a cut-off file.
+    # reports it in this line. Any other length that the file does not reach means a truncated file.
     declared = re.search(r"data : (\d+) \(should be", info.extra_info)
     if declared and int(declared[1]) < UNSTATED_BYTES:
         raise RecordingError(
-            "the file is cut off: it is shorter than its header says",
+            "the file is truncated: it is shorter than its header states",
             str(path),
             "copy it again from the recorder",
         )
@@ -181,7 +181,7 @@ def _probe_file(path: Path) -> SoundHeader:
 def _probe_container(path: Path) -> SoundHeader:
     with open_container(path, "audio") as container:
         stream = container.streams.audio[0]
-        refuse_layout(float(stream.rate), stream.channels, path)
+        check_sound_format(float(stream.rate), stream.channels, path)
         return SoundHeader(float(stream.rate), stream.channels, declared_s(container, stream))
 
 
@@ -190,7 +190,7 @@ def _decode_file(path: Path) -> tuple[Array, float]:
     header = _probe_file(path)
     assert header.duration_s is not None
     n_declared = round(header.duration_s * header.rate_hz)
-    refuse_size(n_declared, path)
+    check_size(n_declared, path)
     sound, n_read = np.empty(n_declared, np.float32), 0
     for block in _file_blocks(path):
         if not np.isfinite(block).all():
@@ -202,7 +202,7 @@ def _decode_file(path: Path) -> tuple[Array, float]:
             sound.resize(n_read, refcheck=False)
         sound[n_read - block.shape[1] : n_read] = block.mean(axis=0, dtype=np.float32)
     if n_read < n_declared:
-        raise RecordingError("the sound breaks off", str(path), "copy it again from the recorder")
+        raise RecordingError("the sound is truncated", str(path), "copy it again from the recorder")
     return sound, header.rate_hz
 
 
@@ -214,7 +214,7 @@ def _file_blocks(path: Path) -> Iterator[Array]:
                 yield block.T
     except soundfile.LibsndfileError as error:
         raise RecordingError(
-            f"the sound breaks off: {error.error_string}", str(path), "copy it again"
+            f"the sound is truncated: {error.error_string}", str(path), "copy it again"
         ) from None
 
 
@@ -222,5 +222,5 @@ def _resample_blocks(sound: Array, rate_hz: float, target_hz: float) -> Array:
     """Resample block by block, which gives the same samples as all at once."""
     stream = soxr.ResampleStream(rate_hz, target_hz, 1, dtype="float32", quality="HQ")
     starts = range(0, sound.size, BLOCK)
-    parts = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
-    return np.concatenate(parts)
+    blocks = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
+    return np.concatenate(blocks)

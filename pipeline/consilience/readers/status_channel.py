@@ -9,33 +9,33 @@ import numpy as np
 
 from consilience.core.errors import RecordingError
 
-CODE_BITS = 0xFF  # above them are the amplifier's own flags, which differ between recorders
+CODE_BITS = 0xFF  # higher bits are flags of the amplifier, which differ between recorders
 
 
 def status_events(path: Path) -> list[tuple[float, int]]:
-    """Return when the trigger code changes to another than zero, and to which.
+    """Return the changes of the trigger code to a value other than zero.
 
-    Only the one channel is read, whatever the size of the file.
+    Only the status channel is read, not the whole file.
 
     Returns
     -------
     list of (float, int)
-        Seconds from the first sample, and the code from 1 to 255.
+        Time in seconds from the first sample, and the code from 1 to 255.
 
     Raises
     ------
     RecordingError
-        If the file is no readable BDF or has no ``Status`` channel.
+        If the file is not a readable BDF file, or has no ``Status`` channel.
     """
     try:
         signals = {signal.label.lower(): signal for signal in edfio.read_bdf(path).signals}
         status = signals.get("status")
         digital = None if status is None else np.asarray(status.digital)
-    except Exception as error:  # the reader raises whatever the bytes lead it to
+    except Exception as error:  # the parser raises almost anything on damaged bytes
         what = " ".join(str(error).split())[:150]
         raise RecordingError(f"not a readable BDF: {what}", path.name, "copy it again") from None
     if status is None or digital is None or not digital.size:
-        raise RecordingError("there is no Status channel", path.name, "export it with its triggers")
+        raise RecordingError("no Status channel", path.name, "export it with its triggers")
     codes = digital.astype(np.int64) & CODE_BITS
     starts = np.flatnonzero(np.diff(codes, prepend=0))
     return [

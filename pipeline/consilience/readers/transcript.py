@@ -1,4 +1,4 @@
-"""Reads time-stamped transcripts: tables, subtitles and GRID's word alignments."""
+"""Time-stamped transcripts: tables, subtitles and word alignments of the GRID corpus."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from consilience.core.errors import ConsilienceError, RecordingError
 MAX_BYTES = 50_000_000
 MAX_CHARACTERS = 10_000  # of one utterance
 MAX_DURATION_S = 6 * 3600.0
-ALIGN_HZ = 25_000  # GRID counts samples of its original sound
-SILENCE = {"sil", "sp"}  # as GRID's aligner marks it
+ALIGN_HZ = 25_000  # GRID states times in samples of its original sound
+SILENCE = {"sil", "sp"}  # words of GRID that mark silence
 NOT_SPOKEN = re.compile(r"\[[^\]]*\]")  # [music], [laughter]
 
 
 class Utterance(NamedTuple):
-    """What was said, from when to when on the recording's own clock."""
+    """Text of an utterance, with start and end in seconds on the recording's clock."""
 
     start_s: float
     end_s: float
@@ -34,13 +34,13 @@ def read_transcript(path: Path) -> list[Utterance]:
     Returns
     -------
     list of Utterance
-        In the order of time, none without words, none beginning at the same time: such are
-        joined. An utterance ends at the latest when the next begins.
+        In order of time. Utterances without words are dropped, those with the same start are
+        joined, and each ends at the latest at the start of the next.
 
     Raises
     ------
     RecordingError
-        If the file is no such transcript, a line makes no sense, or nothing is said.
+        If the file is not such a transcript, a line is invalid, or there are no words.
     """
     suffix = path.suffix.lower()
     if path.stat().st_size > MAX_BYTES:
@@ -50,12 +50,12 @@ def read_transcript(path: Path) -> list[Utterance]:
     except UnicodeDecodeError:
         raise RecordingError("not UTF-8 text", str(path), "export it as UTF-8") from None
     if suffix in (".vtt", ".srt"):
-        found = _subtitles(content, suffix[1:], path)
+        utterances = _subtitles(content, suffix[1:], path)
     elif suffix == ".align":
-        found = _alignment(content, path)
+        utterances = _alignment(content, path)
     else:
-        found = _table(content, "\t" if suffix == ".tsv" else ",", path)
-    return _in_order([_checked(utterance, path) for utterance in found], path)
+        utterances = _table(content, "\t" if suffix == ".tsv" else ",", path)
+    return _in_order([_checked(utterance, path) for utterance in utterances], path)
 
 
 def _table(content: str, delimiter: str, path: Path) -> Iterator[Utterance]:
@@ -64,7 +64,7 @@ def _table(content: str, delimiter: str, path: Path) -> Iterator[Utterance]:
         lacking = [name for name in Utterance._fields if name not in (reader.fieldnames or [])]
         if lacking:
             raise RecordingError(
-                f"the table has no column {', '.join(lacking)}",
+                f"no column {', '.join(lacking)}",
                 str(path),
                 f"give it the columns {', '.join(Utterance._fields)}",
             )
@@ -81,27 +81,27 @@ def _subtitles(content: str, kind: str, path: Path) -> Iterator[Utterance]:
         import pysubs2
     except ImportError:
         raise ConsilienceError(
-            "the reader of subtitles is not installed",
+            "the package that reads subtitles is not installed",
             "modality text",
             "pip install 'consilience[text]'",
         ) from None
     try:
         events = list(pysubs2.SSAFile.from_string(content, format_=kind))
-    except Exception as error:  # whatever the bytes lead the parser to
-        told = " ".join(str(error).split())[:200]
-        raise RecordingError(f"not readable as {kind}: {told}", str(path)) from None
+    except Exception as error:  # the parser raises almost anything on damaged text
+        reason = " ".join(str(error).split())[:200]
+        raise RecordingError(f"not readable as {kind}: {reason}", str(path)) from None
     for event in events:
         yield Utterance(event.start / 1000, event.end / 1000, event.plaintext)
 
 
 def _alignment(content: str, path: Path) -> Iterator[Utterance]:
     for line, text in enumerate(content.splitlines(), start=1):
-        parts = text.split()
+        fields = text.split()
         where = f"{path} line {line}"
-        if len(parts) != 3:
+        if len(fields) != 3:
             raise RecordingError("not a line of 'start end word'", where, "correct it")
-        start_s, end_s = (_number(part, where) / ALIGN_HZ for part in parts[:2])
-        yield Utterance(start_s, end_s, "" if parts[2] in SILENCE else parts[2])
+        start_s, end_s = (_number(field, where) / ALIGN_HZ for field in fields[:2])
+        yield Utterance(start_s, end_s, "" if fields[2] in SILENCE else fields[2])
 
 
 def _number(text: str | None, where: str) -> float:
@@ -110,7 +110,7 @@ def _number(text: str | None, where: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise RecordingError(f"{(text or '')[:50]!r} is no time", where, "give it in seconds")
+        raise RecordingError(f"{(text or '')[:50]!r} is not a time", where, "give it in seconds")
     return number
 
 
@@ -134,15 +134,15 @@ def _in_order(utterances: list[Utterance], path: Path) -> list[Utterance]:
     joined: list[Utterance] = []
     for start_s, end_s, text in sorted(u for u in utterances if u.text):
         if joined and joined[-1].start_s == start_s:
-            said = f"{joined.pop().text} {text}"
-            joined.append(Utterance(start_s, end_s, said[:MAX_CHARACTERS]))
+            both = f"{joined.pop().text} {text}"
+            joined.append(Utterance(start_s, end_s, both[:MAX_CHARACTERS]))
         else:
             joined.append(Utterance(start_s, end_s, text))
     if not joined:
-        raise RecordingError("nothing is said", str(path), "check the transcript")
+        raise RecordingError("no words", str(path), "check the transcript")
     if joined[-1].end_s - joined[0].start_s > MAX_DURATION_S:
         raise RecordingError(
-            f"it lasts longer than {MAX_DURATION_S:g} s", str(path), "are the times in seconds?"
+            f"longer than {MAX_DURATION_S:g} s", str(path), "give times in seconds"
         )
     ends_s = [u.start_s for u in joined[1:]] + [math.inf]
     return [u._replace(end_s=min(u.end_s, end_s)) for u, end_s in zip(joined, ends_s, strict=True)]

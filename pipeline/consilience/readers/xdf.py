@@ -1,7 +1,7 @@
-"""XDF files, as LabRecorder writes them: which streams there are, and one stream's samples.
+"""XDF files of LabRecorder: the list of streams, and the samples of a stream.
 
-pyxdf reads the samples. Before it may, the file's chunks are walked once, so that no declared
-number of bytes, samples or channels is believed that the file is too small to hold. The format:
+pyxdf reads the samples. Before that, the chunks of the file are walked once, to check that the
+declared numbers of bytes, samples and channels fit into the file. Format:
 https://github.com/sccn/xdf/wiki/Specifications
 """
 
@@ -31,7 +31,7 @@ FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET = 1, 2, 3, 4
 SAMPLE_BYTES = {
     **{"int8": 1, "int16": 2, "int32": 4, "int64": 8},
     **{"float32": 4, "double64": 8},
-    "string": 2,  # at the least: the length of a length, and a length of 0
+    "string": 2,  # at least: the length of a length, and a length of 0
 }
 TEXT = "string"
 CHANNELS = "desc/channels/channel"  # in a stream's header
@@ -42,30 +42,30 @@ logging.getLogger("pyxdf").setLevel(logging.CRITICAL)
 
 @dataclass
 class Stream:
-    """What a file says of one of its streams.
+    """Header of a stream, and the size of its content.
 
     Attributes
     ----------
     stream_id : int
-        Its number in the file.
+        Number of the stream in the file.
     name, type : str
-        As its sender called it; several streams may share both.
+        As declared by the sender; several streams may share both.
     rate_hz : float
-        Nominal sampling rate; 0 if samples come when they come.
+        Nominal sampling rate; 0 for samples at irregular times.
     n_channels : int
     format : str
         ``"string"``, ``"float32"`` and so on.
     channels, units : tuple of str
-        One per channel, or empty if the sender did not say.
+        One per channel; empty if the sender does not declare them.
     can_drop_samples : bool
-        Whether the sender, such as a camera, says that it leaves out samples.
+        Whether the sender, such as a camera, declares that it drops samples.
     start_time : str or None
-        When the recording began, as the file has it.
+        Start of the recording, as stated by the file.
     n_samples : int
     first_s : float
-        First time stamp on the sender's clock, NaN if there is none.
+        First time stamp on the sender's clock; NaN without samples.
     offsets : list of (float, float)
-        The sender's clock, and what to add to it for the recording computer's.
+        Time on the sender's clock, and the offset to the recording computer's clock, in seconds.
     """
 
     stream_id: int
@@ -84,23 +84,23 @@ class Stream:
 
     @property
     def item(self) -> str:
-        """What selects the stream, unique in the file: its type or else name, and its number."""
+        """The key of the stream, unique in the file: its type, or else name, and its number."""
         return f"{self.type or self.name}#{self.stream_id}"
 
 
 @dataclass(frozen=True)
 class Samples:
-    """One stream as recorded.
+    """Samples of a stream.
 
     Attributes
     ----------
     stream : Stream
     values : ndarray of float64, shape (n_samples, n_channels), or of objects (str)
     stamps_s : ndarray of float64, shape (n_samples,)
-        Time stamps as the sender gave them, from the start of the session: not moved to the
-        recording computer's clock, jitter and all; a restart of the sender's clock is undone.
+        Time stamps of the sender, from the start of the session: on the sender's clock, with
+        jitter. Resets of the sender's clock are removed.
     anchors_s : ndarray of float64, shape (n_offsets, 2)
-        Time on the sender's clock and on the session's, where the clocks were compared.
+        Sender's time and session time of each clock comparison.
     """
 
     stream: Stream
@@ -110,7 +110,7 @@ class Samples:
 
     @property
     def times_s(self) -> Array:
-        """The time stamps freed from jitter, if the stream has a rate."""
+        """The time stamps without jitter, if the stream has a rate, shape (n_samples,)."""
         return lsl.dejitter(self.stamps_s, self.stream.rate_hz, self.stream.can_drop_samples)
 
 
@@ -120,7 +120,7 @@ def streams(path: Path) -> tuple[Stream, ...]:
     Raises
     ------
     RecordingError
-        If the file is no XDF file, is truncated, or says what cannot be.
+        If the file is not an XDF file, is truncated, or has an invalid header.
     """
     stat = path.stat()
     return _walk(path, stat.st_mtime_ns, stat.st_size)
@@ -132,26 +132,26 @@ def find(path: Path, item: str | None) -> Stream:
     Raises
     ------
     RecordingError
-        As `streams`; if no stream or more than one is meant, or it is empty.
+        As `streams`; if the item selects no stream, more than one, or an empty one.
     """
-    known = streams(path)
-    wanted = (item or "").casefold()
-    found = [stream for stream in known if stream.item.casefold() == wanted] or [
-        stream for stream in known if wanted in (stream.type.casefold(), stream.name.casefold())
+    present = streams(path)
+    key = (item or "").casefold()
+    matches = [stream for stream in present if stream.item.casefold() == key] or [
+        stream for stream in present if key in (stream.type.casefold(), stream.name.casefold())
     ]
-    if len(found) != 1:
+    if len(matches) != 1:
         raise RecordingError(
-            f"{'no stream is' if not found else 'more than one stream is'} '{item}'",
+            f"{'no stream is' if not matches else 'more than one stream is'} '{item}'",
             str(path),
-            f"there are {', '.join(stream.item for stream in known) or 'none'}",
+            f"the file has {', '.join(stream.item for stream in present) or 'none'}",
         )
-    if found[0].n_samples == 0:
+    if matches[0].n_samples == 0:
         raise RecordingError(
-            f"the stream {found[0].item} ('{found[0].name}') is empty",
+            f"the stream {matches[0].item} ('{matches[0].name}') is empty",
             str(path),
             "the device was not sending: check it before the next recording",
         )
-    return found[0]
+    return matches[0]
 
 
 def read(path: Path, item: str | None) -> Samples:
@@ -170,31 +170,31 @@ def read(path: Path, item: str | None) -> Samples:
             synchronize_clocks=False,
             dejitter_timestamps=False,
         )
-    except Exception as error:  # whatever the bytes lead the reader to
+    except Exception as error:  # pyxdf raises almost anything on damaged bytes
         raise RecordingError(
             f"the stream {stream.item} is unreadable: {error}", str(path), "record again"
         ) from None
     start_s = _start_s(streams(path))
     stamps_s = np.asarray(loaded["time_stamps"], np.float64) - start_s
     if not np.isfinite(stamps_s).all():
-        raise RecordingError(f"time stamps of {stream.item} are no numbers", str(path))
+        raise RecordingError(f"non-finite time stamps in stream {stream.item}", str(path))
     measured_s, offsets_s = np.array(stream.offsets, np.float64).reshape(-1, 2).T
     stamps_s, anchors_s = lsl.unfold(stamps_s, measured_s - start_s, offsets_s)
-    kind = object if stream.format == TEXT else np.float64
-    values = np.asarray(loaded["time_series"], kind).reshape(len(stamps_s), -1)
+    dtype = object if stream.format == TEXT else np.float64
+    values = np.asarray(loaded["time_series"], dtype).reshape(len(stamps_s), -1)
     return Samples(stream, values, stamps_s, anchors_s)
 
 
 def identity(path: Path, item: str | None) -> str:
-    """Return a hash of the file and of which stream is meant."""
+    """Return the hash of the file and of the selected stream."""
     return text_hash(content_hash(path), find(path, item).item)
 
 
-def _start_s(known: tuple[Stream, ...]) -> float:
-    """Return when the session begins on the recording computer's clock: with the first sample."""
+def _start_s(present: tuple[Stream, ...]) -> float:
+    """Return the start of the session, the first sample, on the recording computer's clock."""
     firsts = [
         stream.first_s + (stream.offsets[0][1] if stream.offsets else 0.0)
-        for stream in known
+        for stream in present
         if math.isfinite(stream.first_s)
     ]
     return min(firsts, default=0.0)
@@ -202,7 +202,7 @@ def _start_s(known: tuple[Stream, ...]) -> float:
 
 @lru_cache(maxsize=8)
 def _walk(path: Path, mtime_ns: int, size: int) -> tuple[Stream, ...]:
-    found: dict[int, Stream] = {}
+    by_id: dict[int, Stream] = {}
     start_time = None
     try:
         with path.open("rb") as file:
@@ -212,24 +212,24 @@ def _walk(path: Path, mtime_ns: int, size: int) -> tuple[Stream, ...]:
                 if tag == FILE_HEADER:
                     start_time = ElementTree.fromstring(file.read(length)).findtext("datetime")
                 elif tag == STREAM_HEADER:
-                    stream = _described(_number(file, "<I"), file.read(length - 4), size)
+                    stream = _parse_header(_number(file, "<I"), file.read(length - 4), size)
                     stream.start_time = start_time
-                    found[stream.stream_id] = stream
+                    by_id[stream.stream_id] = stream
                 elif tag == SAMPLES:
-                    _count(found[_number(file, "<I")], file, length - 4)
+                    _count(by_id[_number(file, "<I")], file, length - 4)
                 elif tag == CLOCK_OFFSET:
-                    stream = found[_number(file, "<I")]
+                    stream = by_id[_number(file, "<I")]
                     stream.offsets.append((_number(file, "<d"), _number(file, "<d")))
     except (struct.error, ValueError, KeyError, ElementTree.ParseError) as error:
         what = " ".join(str(error).split())
         raise RecordingError(
             f"the XDF file is truncated or broken: {what}", str(path), "copy it again"
         ) from None
-    return tuple(found[number] for number in sorted(found))
+    return tuple(by_id[number] for number in sorted(by_id))
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
-    """Stop at the content of every chunk, giving its tag and its length in bytes."""
+    """Yield the tag and the length in bytes of every chunk, with the file at its content."""
     while file.tell() < size:
         length = _length(file)
         end = file.tell() + length
@@ -239,19 +239,20 @@ def _chunks(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
         file.seek(end)
 
 
-def _described(stream_id: int, text: bytes, size: int) -> Stream:
+def _parse_header(stream_id: int, text: bytes, size: int) -> Stream:
     header = ElementTree.fromstring(text)
     name, kind = ((header.findtext(what) or "").strip() for what in ("name", "type"))
     rate_hz = float(header.findtext("nominal_srate") or 0)
     n_channels = int(header.findtext("channel_count") or 0)
-    form = (header.findtext("channel_format") or "").strip()
-    if form not in SAMPLE_BYTES or not 0 < n_channels * SAMPLE_BYTES[form] <= size:
-        raise ValueError(f"stream {stream_id} has {n_channels} channels of format '{form}'")
+    sample_format = (header.findtext("channel_format") or "").strip()
+    row_bytes = n_channels * SAMPLE_BYTES.get(sample_format, 0)
+    if not 0 < row_bytes <= size:
+        raise ValueError(f"stream {stream_id} has {n_channels} channels of '{sample_format}'")
     if not 0 <= rate_hz <= MAX_RATE_HZ:
-        raise ValueError(f"stream {stream_id} has {rate_hz:g} samples a second")
+        raise ValueError(f"stream {stream_id} has a sampling rate of {rate_hz:g} Hz")
     labels, units = (
-        tuple((one.findtext(what) or "").strip() for one in header.iterfind(CHANNELS))
-        for what in ("label", "unit")
+        tuple((channel.findtext(key) or "").strip() for channel in header.iterfind(CHANNELS))
+        for key in ("label", "unit")
     )
     complete = len(labels) == n_channels and all(labels)
     return Stream(
@@ -260,7 +261,7 @@ def _described(stream_id: int, text: bytes, size: int) -> Stream:
         kind,
         rate_hz,
         n_channels,
-        form,
+        sample_format,
         labels if complete else (),
         units if len(units) == n_channels else (),
         header.findtext("desc/synchronization/can_drop_samples") == "true",
@@ -268,12 +269,12 @@ def _described(stream_id: int, text: bytes, size: int) -> Stream:
 
 
 def _count(stream: Stream, file: BinaryIO, length: int) -> None:
-    """Count the samples of a chunk, and check that it can hold as many."""
+    """Add the samples of a chunk to a stream, and check that they fit into the chunk."""
     start = file.tell()
     n_samples = _length(file)
-    room = length - (file.tell() - start)
-    if n_samples * (1 + stream.n_channels * SAMPLE_BYTES[stream.format]) > room:
-        raise ValueError(f"{n_samples} samples of stream {stream.item} in {room} bytes")
+    n_bytes = length - (file.tell() - start)
+    if n_samples * (1 + stream.n_channels * SAMPLE_BYTES[stream.format]) > n_bytes:
+        raise ValueError(f"{n_samples} samples of stream {stream.item} in {n_bytes} bytes")
     if n_samples and math.isnan(stream.first_s) and file.read(1) != b"\x00":
         stream.first_s = _number(file, "<d")
         if not math.isfinite(stream.first_s):
@@ -284,7 +285,7 @@ def _count(stream: Stream, file: BinaryIO, length: int) -> None:
 def _length(file: BinaryIO) -> int:
     width = file.read(1)
     if width not in (b"\x01", b"\x04", b"\x08"):
-        raise ValueError("a length makes no sense")
+        raise ValueError("invalid length of a length")
     return int(_number(file, {1: "<B", 4: "<I", 8: "<Q"}[width[0]]))
 
 

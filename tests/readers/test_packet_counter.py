@@ -1,0 +1,101 @@
+"""Losses in packet counters, and times corrected by them."""
+
+from __future__ import annotations
+
+import edfio
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consilience.core.seeds import generator
+from consilience.readers.packet_counter import count, describe_gaps, packets_of, true_times
+from consilience.readers.recording import open_recording
+
+RATE_HZ = 128
+
+
+def counting(n_samples, losses=(), repeats=()):
+    """Return a counter from 0 to 128 that skips samples, or repeats one, at some."""
+    numbers = np.arange(n_samples)
+    for at, missing in losses:
+        numbers[at:] += missing
+    for at in repeats:
+        numbers[at:] -= 1
+    return numbers % 129
+
+
+def test_losses_repeats_and_the_wrap_around_are_distinguished():
+    # The third loss is at the wrap-around: a gap, but not a jump, since a counter decreases there.
+    counter = counting(1000, losses=((100, 8), (300, 7), (500, 5)), repeats=(700,))
+    packets = count(counter * 1e-6)  # EDF readers scale microvolts to volts
+    assert (packets.jumps, packets.gaps, packets.lost) == (3, 3, 20)
+    assert packets.repeated.sum() == 1
+    assert packets.position[-1] == 999 + 20 - 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(10, 900), st.integers(1, 100)), max_size=8, unique_by=lambda x: x[0]
+    )
+)
+def test_every_missing_sample_is_counted(losses):
+    counter = counting(1000, sorted(losses))
+    packets = count(counter.astype(float))
+    assert packets.lost == sum(missing for _, missing in losses)
+    assert packets.gaps == len(losses)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros(100), np.arange(100) % 2, np.full(100, np.nan), -np.arange(100), np.zeros(1)],
+)
+def test_a_channel_that_does_not_count_is_not_a_counter(values):
+    assert count(values.astype(float)) is None
+
+
+def write(path, counter):
+    signals = [
+        edfio.EdfSignal(
+            values, RATE_HZ, label=label, physical_dimension="uV", physical_range=(-500, 500)
+        )
+        for label, values in (
+            ("Counter", counter.astype(float)),
+            ("Cz", 20 * generator("packets").standard_normal(len(counter))),
+        )
+    ]
+    edfio.Edf(signals, data_record_duration=1).write(path)
+
+
+def test_nominal_times_are_moved_by_the_samples_lost_before(tmp_path):
+    write(tmp_path / "a.edf", counting(10 * RATE_HZ, losses=((2 * RATE_HZ, 64),)))
+    nominal_s = np.array([0.0, 1.0, 3.0, 9.0])
+    assert true_times(tmp_path / "a.edf", nominal_s) == pytest.approx([0.0, 1.0, 3.5, 9.5])
+
+
+def test_times_are_unchanged_without_a_counter_or_a_readable_file(tmp_path):
+    nominal_s = np.array([0.0, 1.0])
+    write(tmp_path / "constant.edf", np.zeros(4 * RATE_HZ))
+    (tmp_path / "text.edf").write_text("not a recording")
+    for name in ("constant.edf", "text.edf", "missing.edf"):
+        assert np.array_equal(true_times(tmp_path / name, nominal_s), nominal_s)
+
+
+def test_the_counter_of_a_recording_is_located_by_its_name(tmp_path):
+    write(tmp_path / "a.edf", counting(4 * RATE_HZ, losses=((100, 8),), repeats=(300,)))
+    packets = packets_of(open_recording(tmp_path / "a.edf", None))
+    assert (packets.lost, int(packets.repeated.sum())) == (8, 1)
+    assert packets.lost_fraction == pytest.approx(8 / (4 * RATE_HZ + 8 - 1))
+    (finding,) = packets.findings()
+    assert finding.startswith("packet losses: 2 counter jumps; 8 samples (1.5 %)")
+
+
+def test_a_complete_recording_has_no_findings():
+    assert count(counting(1000).astype(float)).findings() == []
+
+
+def test_gaps_in_time_stamps_are_described():
+    times_s = np.arange(100) / 10
+    assert describe_gaps(times_s, 10) == []
+    times_s[50:] += 2
+    assert describe_gaps(times_s, 10) == ["1 gaps in the time stamps, 2.1 s in all"]
