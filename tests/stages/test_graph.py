@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from consilience import params, stage_code
+from consilience.core.fingerprint import KINDS, CodeBase
 from consilience.params import Params
+from consilience.schema.params.base import Section
 
 ROOT = Path(__file__).parents[2]
 GRAPH = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = [stage for stage in GRAPH if stage != "code"]
+SECTIONS = {
+    field.annotation.__name__: name
+    for name, field in Params.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
 
 
 def params_deps(stage: str) -> set[str]:
@@ -48,10 +56,22 @@ def test_every_parameter_dependency_exists(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_parameter_section_a_stage_reads_is_a_dependency(stage):
-    source = (ROOT / f"pipeline/consilience/stages/{stage}.py").read_text()
-    read = set(re.findall(r"\b(?:settings|params)\.(\w+)", source)) & set(Params.model_fields)
-    assert read <= params_deps(stage)
+def test_the_parameter_sections_a_stage_reads_are_its_dependencies(stage):
+    closure = CodeBase().closure([f"{stage_code.STAGES}.{stage}"], {kind: [] for kind in KINDS})
+    read = set().union(*(sections_read(name) for name in closure.sources))
+    assert read == params_deps(stage)
+
+
+def sections_read(module: str) -> set[str]:
+    """Return the sections that a module of the package reads, from the text of its calls."""
+    spec = find_spec(module)
+    text = Path(spec.origin).read_text() if module != "consilience.project" else ""
+    arguments = set(re.findall(r"\.section\((\w+)\)", text))
+    if arguments - SECTIONS.keys():  # a variable: any section that the module imports
+        arguments |= {name for name in SECTIONS if re.search(rf"\b{name}\b", text)}
+    read = {SECTIONS[name] for name in arguments & SECTIONS.keys()}
+    read |= set(re.findall(r"\.content(?:\[|, )\"(\w+)\"", text))
+    return read | ({"dataset"} if ".dataset_root" in text else set())
 
 
 def test_every_parameter_section_is_some_stages_dependency():
