@@ -1,7 +1,7 @@
-"""The flow: every stage of ``dvc.yaml`` as one Prefect task, independent ones side by side.
+"""Prefect flow: every stage of ``dvc.yaml`` as one task, independent stages in parallel.
 
-Run it with ``python -m flows.pipeline``; no server is needed. DVC decides what is stale, so
-Prefect caches nothing.
+Run it with ``python -m flows.pipeline`` in the folder of the project; a Prefect server is optional.
+DVC decides which stages are stale, so Prefect caches nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def pipeline(stage_timeout_s: float | None = None) -> State[Any]:
     Parameters
     ----------
     stage_timeout_s : float, optional
-        A stage that takes longer fails, and all its processes are ended.
+        Time limit of a stage in s. A stage that exceeds it fails, and its processes are ended.
     """
     try:
         graph = await stage_graph()
@@ -72,7 +72,7 @@ async def pipeline(stage_timeout_s: float | None = None) -> State[Any]:
 async def _run_all(
     graph: Graph, rows: dict[str, dict[str, Any]], stage_timeout_s: float | None
 ) -> list[str]:
-    """Start every stage once its upstream stages are done; return what failed and why."""
+    """Start every stage after its upstream stages; return one line per failure."""
     running: dict[str, asyncio.Task[State[Any] | None]] = {}
     failures = []
 
@@ -84,7 +84,7 @@ async def _run_all(
         call = run_stage(
             stage, _share(stage, graph), stage_timeout_s, wait_for=upstream, return_state=True
         )
-        # Prefect's types do not know of coroutines that return a state.
+        # Prefect's type hints do not cover coroutines that return a state.
         state: State[Any] = await call  # type: ignore[misc]
         rows[stage]["seconds"] = round(monotonic() - began, 1)
         rows[stage]["state"] = str(state.name).lower()
@@ -99,17 +99,17 @@ async def _run_all(
 
 
 def _share(stage: str, graph: Graph) -> int:
-    """Return a stage's share of the workers: stages with the same upstream run side by side."""
-    side_by_side = sum(set(upstream) == set(graph[stage]) for upstream in graph.values())
-    return max(1, workers() // side_by_side)
+    """Return a stage's share of the workers: stages with the same upstream run in parallel."""
+    parallel = sum(set(upstream) == set(graph[stage]) for upstream in graph.values())
+    return max(1, workers() // parallel)
 
 
 def main() -> None:
-    """Run the flow here and now, with a server that lives as long as it does."""
+    """Run the flow in this process, with a temporary server if none is configured."""
     try:
         state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
     except (KeyboardInterrupt, TerminationSignal):
-        sys.exit("stopped, and with it every process of the stages")
+        sys.exit("stopped, with every process of the stages")
     sys.exit(not state.is_completed())
 
 

@@ -18,7 +18,7 @@ def test_graph_lists_upstream_stages_before_the_stages_that_need_them() -> None:
     assert list(graph) == ["a@x", "b", "c"]
 
 
-def test_graph_is_the_one_dvc_draws(project: Project) -> None:
+def test_graph_equals_that_of_dvc_dag(project: Project) -> None:
     project(0)
     graph = asyncio.run(stage_graph())
     assert set(graph.pop("align")) == {"ingest@audio", "ingest@face_au", "ingest@eeg"}
@@ -44,20 +44,20 @@ def test_lines_are_reported_while_the_stage_runs(project: Project) -> None:
     assert time.monotonic() - seen["eeg may use 3 workers"] > 2
 
 
-def test_a_failed_stage_gives_its_own_last_line(project: Project) -> None:
+def test_a_failed_stage_returns_its_last_line(project: Project) -> None:
     (project(0) / "eeg.fails").touch()
     outcome = asyncio.run(reproduce("ingest@eeg", 1, None, lambda line: None))
     assert outcome == Outcome("failed", "eeg: the microphone is off (switch it on) (exited with 1)")
 
 
-def test_an_unknown_stage_gives_the_reason_of_dvc(project: Project) -> None:
+def test_an_unknown_stage_returns_the_reason_of_dvc(project: Project) -> None:
     project(0)
     outcome = asyncio.run(reproduce("ingest@smell", 1, None, lambda line: None))
     assert outcome.state == "failed"
     assert "ingest@smell" in outcome.reason
 
 
-def test_a_stage_that_takes_too_long_fails(project: Project) -> None:
+def test_a_stage_that_exceeds_its_time_limit_fails(project: Project) -> None:
     project(60)
     outcome = asyncio.run(reproduce("ingest@eeg", 1, 0.2, lambda line: None))
     assert outcome == Outcome("failed", "took longer than 0.2 s")

@@ -1,4 +1,4 @@
-"""A reader that hangs, crashes or eats all memory costs its own recording alone."""
+"""A reader that hangs, crashes or exhausts memory affects its own recording only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from consilience.core.isolation import isolated_map
 
 
 @pytest.mark.slow
-def test_a_lost_worker_costs_its_own_item_alone(tmp_path, monkeypatch):
+def test_a_crashed_worker_affects_its_own_item_only(tmp_path, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
     monkeypatch.setenv("CONSILIENCE_LIMIT_S", "3")
     os.mkfifo(tmp_path / "pipe")
@@ -25,28 +25,28 @@ def test_a_lost_worker_costs_its_own_item_alone(tmp_path, monkeypatch):
         "__import__('os')._exit(3)",
         "4 + 4",
     ]
-    began_s = time.monotonic()
-    found = isolated_map(eval, items, "test", 600, lambda item, reason: reason)
-    took_s = time.monotonic() - began_s
-    assert [found[index] for index in (0, 2, 4, 7)] == [2, 4, 6, 8]
-    hung, crashed = "not done after 3 s", "crashed"
+    start_s = time.monotonic()
+    results = isolated_map(eval, items, "test", 600, lambda item, reason: reason)
+    elapsed_s = time.monotonic() - start_s
+    assert [results[index] for index in (0, 2, 4, 7)] == [2, 4, 6, 8]
+    hung, crashed = "not finished after 3 s", "crashed"
     for index, reason in ((1, hung), (3, crashed), (5, hung), (6, crashed)):
-        assert reason in str(found[index])
-    assert took_s < 120
+        assert reason in str(results[index])
+    assert elapsed_s < 120
 
 
-def test_whoever_ran_out_of_time_is_not_given_as_much_again(tmp_path, monkeypatch):
+def test_an_item_that_exceeded_its_time_is_not_repeated(tmp_path, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
     monkeypatch.setenv("CONSILIENCE_LIMIT_S", "1")
     os.mkfifo(tmp_path / "pipe")
     begun, pipe = str(tmp_path / "begun"), str(tmp_path / "pipe")
     items = ["1 + 1", f"open({begun!r}, 'a').write('.') and open({pipe!r}).read()", "2 + 2"]
-    found = isolated_map(eval, items, "test", 600, lambda item, reason: reason)
-    assert found == [2, "its reader was not done after 1 s (export it again)", 4]
+    results = isolated_map(eval, items, "test", 600, lambda item, reason: reason)
+    assert results == [2, "its reader was not finished after 1 s (export it again)", 4]
     assert (tmp_path / "begun").read_text() == "."
 
 
-def test_an_error_is_the_callers(monkeypatch):
+def test_an_exception_reaches_the_caller(monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     with pytest.raises(ZeroDivisionError):
         isolated_map(eval, ["1 / 0"], "test", 60, lambda item, reason: reason)
@@ -63,5 +63,5 @@ def test_a_worker_has_its_share_of_the_memory_and_one_thread(monkeypatch):
     assert threads == "1"
 
 
-def test_no_items_are_no_work():
+def test_an_empty_sequence_gives_an_empty_list():
     assert isolated_map(eval, [], "test", 60, lambda item, reason: reason) == []

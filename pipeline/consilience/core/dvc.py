@@ -1,7 +1,7 @@
-"""DVC as seen from a flow: the graph of its stages, and one stage run as a child process.
+"""Run DVC stages as child processes, for a flow: the graph of the stages, and one stage.
 
-Only the ``dvc`` program is used, because it locks by process: two stages run inside this one
-would not be kept apart.
+Only the ``dvc`` program is used, because DVC locks by process: two stages in the same process would
+not exclude one another.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _HINT = re.compile(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended.
+    """Result of one stage.
 
     Attributes
     ----------
     state : str
-        ``"ran"``, ``"cached"`` (DVC had its outputs already) or ``"failed"``.
+        ``"ran"``, ``"cached"`` (its outputs were up to date or in the cache) or ``"failed"``.
     reason : str
-        Why it failed: the last line it printed, or the time it took.
+        Reason of a failure: the last line it printed, or the time limit it exceeded.
     """
 
     state: str
@@ -50,12 +50,12 @@ class Outcome:
 
 
 async def stage_graph() -> Graph:
-    """Ask DVC for the stages of the project in the working directory.
+    """Return the graph of the DVC stages of the project in the working directory.
 
     Returns
     -------
     dict of str to list of str
-        The direct upstream stages of every stage, which come before it.
+        The direct upstream stages of every stage, in topological order.
 
     Raises
     ------
@@ -71,7 +71,7 @@ async def stage_graph() -> Graph:
 
 
 def parse_graph(dot: str) -> Graph:
-    """Read the graph that ``dvc dag --dot`` prints."""
+    """Parse the output of ``dvc dag --dot``; see `stage_graph`."""
     graph: Graph = {}
     for edge in filter(None, map(_EDGE.match, dot.splitlines())):
         graph.setdefault(edge["upstream"], [])
@@ -83,20 +83,20 @@ def parse_graph(dot: str) -> Graph:
 async def reproduce(
     stage: str, workers: int, timeout_s: float | None, report: Callable[[str], None]
 ) -> Outcome:
-    """Bring one stage up to date, its upstream stages being so already.
+    """Bring one stage up to date; its upstream stages must be up to date already.
 
-    Every process the stage has started is ended if it takes too long or is cancelled.
+    If the stage exceeds the time limit or is cancelled, every process it started is ended.
 
     Parameters
     ----------
     stage : str
         Its name in ``dvc.yaml``, with the item of a matrix: ``"ingest@eeg"``.
     workers : int
-        How many processes the stage may use.
+        Number of processes the stage may use.
     timeout_s : float or None
-        Longest time it may take.
+        Time limit in s; None for no limit.
     report : callable
-        Called with every line of output as it comes.
+        Called with every line of output when it is printed.
     """
     command = ("--wait-for-lock", "repro", "--single-item", stage)
     lines: list[str] = []
@@ -119,12 +119,14 @@ async def reproduce(
 
 
 def _reason(lines: list[str]) -> str:
-    """Return the stage's own last line and how it exited, or DVC's line if it never began."""
+    """Return the stage's last line and its exit status, or DVC's last line if it did not start."""
     if not lines:
-        return "dvc failed without a word"
-    own = [line for line in lines if not line.startswith(("Running stage ", "> ", "ERROR: failed"))]
+        return "dvc failed without a message"
+    printed = [
+        line for line in lines if not line.startswith(("Running stage ", "> ", "ERROR: failed"))
+    ]
     exited = _EXIT.search(lines[-1])
-    return f"{own[-1].strip()} ({exited[0]})" if own and exited else lines[-1]
+    return f"{printed[-1].strip()} ({exited[0]})" if printed and exited else lines[-1]
 
 
 @asynccontextmanager
@@ -153,7 +155,7 @@ async def _dvc(
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End a process and all it has started, which are one process group."""
+    """End a process and all processes that it started, which form one process group."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         with suppress(TimeoutError):
@@ -164,7 +166,7 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
 
 
 async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
-    """Split output at line ends and at the carriage returns of progress bars, of any length."""
+    """Yield lines of any length, split at line ends and at carriage returns of progress bars."""
     assert process.stdout is not None
     rest = b""
     while chunk := await process.stdout.read(65536):

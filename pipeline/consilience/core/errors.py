@@ -4,16 +4,16 @@ from __future__ import annotations
 
 
 class ConsilienceError(Exception):
-    """A mistake in the input or the parameters, told in one line.
+    """A mistake in the input or the parameters, described in one line.
 
     Parameters
     ----------
     what : str
-        What is wrong.
+        The problem.
     where : str
-        File, channel, row or parameter it is wrong in.
+        The file, channel, row or parameter concerned.
     remedy : str
-        What to do about it.
+        How to correct it.
     """
 
     def __init__(self, what: str, where: str, remedy: str = "") -> None:
@@ -22,23 +22,23 @@ class ConsilienceError(Exception):
 
 
 class RecordingError(ConsilienceError):
-    """One recording cannot be used: it is quarantined and the others go on."""
+    """One recording cannot be used: it is quarantined, and processing continues with the others."""
 
     @property
     def reason(self) -> str:
-        """What is wrong and what to do, for a table that names the recording itself."""
+        """The problem and its remedy, for a table that names the recording in another column."""
         return self.what + (f" ({self.remedy})" if self.remedy else "")
 
 
 def unreadable(error: Exception) -> str:
-    """Return one line for a failure that the reader's library did not foresee."""
+    """Describe an unexpected exception of a reader's library in at most 300 characters."""
     text = " ".join(str(error).split())
     return f"cannot be read: {type(error).__name__}: {text}"[:300]
 
 
 def one_line(text: str) -> str:
-    """Return a text that can be printed and stored: undecodable and control characters escaped."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
+    """Escape undecodable and control characters, so that a text can be printed and stored."""
+    encodable = text.encode("utf-8", "backslashreplace").decode()
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in encodable
     )

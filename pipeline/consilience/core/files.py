@@ -1,4 +1,8 @@
-"""Files written aside and then renamed, and their content hashes."""
+"""Atomic writing of files and folders, and hashes of their content.
+
+Everything is written under a temporary name beside its target and then renamed, so that an
+interrupted run never leaves half a file.
+"""
 
 from __future__ import annotations
 
@@ -19,42 +23,44 @@ from numpy.typing import NDArray
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that replaces it when the block succeeds."""
+    """Yield a temporary path beside `path` that replaces it when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
-    aside = Path(name)
+    temporary = Path(name)
     try:
-        yield aside
-        aside.chmod(0o644)
-        aside.replace(path)
+        yield temporary
+        # Temporary files are private to their owner; results are readable by all.
+        temporary.chmod(0o644)
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path` that replaces it when the block succeeds."""
+    """Yield a temporary folder beside `path` that replaces it when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
-        yield aside
-        aside.chmod(0o755)
+        yield temporary
+        temporary.chmod(0o755)
+        # A rename cannot replace a folder that has content.
         if path.exists():
             shutil.rmtree(path)
-        aside.replace(path)
+        temporary.replace(path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically."""
-    with atomic_path(path) as aside:
-        aside.write_bytes(content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` to `path` as indented JSON, atomically; NaN becomes null."""
+    """Write `content` to `path` as indented JSON, atomically; non-finite numbers become null."""
     text = json.dumps(_json_ready(content), indent=2, sort_keys=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
 
@@ -79,7 +85,7 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an ``.npz``; pickled content is refused."""
+    """Read every array of an ``.npz``; pickled content raises `ValueError`."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
@@ -91,5 +97,6 @@ def content_hash(path: Path) -> str:
 
 
 def text_hash(*texts: str) -> str:
-    """Return the SHA-256 of some texts, kept apart from one another."""
+    """Return the SHA-256 of a sequence of texts as 64 hexadecimal digits."""
+    # The separator, absent from ordinary text, distinguishes ("ab", "c") from ("a", "bc").
     return hashlib.sha256("\x1f".join(texts).encode()).hexdigest()

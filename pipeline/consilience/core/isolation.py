@@ -1,9 +1,9 @@
-"""Recordings side by side, each where it can harm itself alone.
+"""Parallel map over recordings in worker processes that a malformed file may hang or crash.
 
-Readers are libraries in C that strangers' files can bring to hang, to crash or to ask for all
-memory there is. So each file is opened in a worker process with a limit of time and of memory. A
-worker that runs out of time leaves a note. If one is lost otherwise, those files that were being
-read are tried again one at a time: the one that is lost again is the culprit, the others go on.
+Readers are C libraries that malformed files can cause to hang, to crash or to allocate all memory.
+Each file is therefore opened in a worker process with limits of time and memory. A worker that
+exceeds its time leaves a note. If a worker ends in another way, the files being read at that moment
+are repeated one at a time: a file whose worker ends again is the cause, the others are completed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR", "VECLIB_MAXIMUM")
-LEAST_BYTES = 2 * 2**30  # of memory to a worker, however many there are
+MIN_BYTES = 2 * 2**30  # memory of a worker, for any number of workers
 
 _pools: dict[int, ProcessPoolExecutor] = {}  # by number of workers
 _pools_lock = threading.Lock()
@@ -44,22 +44,22 @@ def isolated_map(
     limit_s: float,
     on_loss: Callable[[Item, str], Result],
 ) -> list[Result]:
-    """Apply a function to every item in worker processes that may be lost, and show progress.
+    """Apply a function to every item in worker processes that may end early, and show progress.
 
     Parameters
     ----------
     function : callable
         A module-level function or a `functools.partial` of one.
     items : sequence
-        Its arguments.
+        Arguments, one call each.
     title : str
-        What the progress line says.
+        Text of the progress line.
     limit_s : float
-        Seconds after which an item counts as hanging; ``CONSILIENCE_LIMIT_S`` has precedence. It
-        must be far longer than any honest item takes, or results would depend on the machine. If
-        it is infinite, all is done in this process.
+        Seconds after which an item counts as hanging; ``CONSILIENCE_LIMIT_S`` takes precedence.
+        It must be far longer than any valid item takes, or results would depend on the machine. If
+        it is infinite, every item is computed in this process.
     on_loss : callable
-        Gives the result of an item whose worker was lost, from the item and the reason.
+        Returns the result of an item whose worker ended, from the item and the reason.
 
     Returns
     -------
@@ -70,13 +70,13 @@ def isolated_map(
     results: dict[int, Result] = {}
     with progress_bar() as progress:
         task = progress.add_task(title, total=len(items))
-        told_s = time.monotonic()
+        logged_s = time.monotonic()
         for index, result in _each(function, items, limit_s, on_loss):
             results[index] = result
             progress.advance(task)
-            if progress.disable and time.monotonic() - told_s > LOG_EVERY_S:
+            if progress.disable and time.monotonic() - logged_s > LOG_EVERY_S:
                 print(f"{title}: {len(results)} of {len(items)}", file=sys.stderr, flush=True)
-                told_s = time.monotonic()
+                logged_s = time.monotonic()
     return [results[index] for index in range(len(items))]
 
 
@@ -97,15 +97,15 @@ def _each(
                 hung = _hung(Path(notes), index)
                 if hung or (yield from run(deque([index]), 1)):
                     reason = (
-                        f"its reader was not done after {limit_s:g} s"
+                        f"its reader was not finished after {limit_s:g} s"
                         if hung or _hung(Path(notes), index)
-                        else "its reader crashed, or needs more memory than there is"
+                        else "its reader crashed or exceeded the memory limit"
                     )
                     yield index, on_loss(items[index], f"{reason} (export it again)")
 
 
 def _hung(notes: Path, index: int) -> bool:
-    """Say whether the worker that read an item ran out of time."""
+    """Return whether the worker that read an item exceeded its time."""
     note = notes / str(index)
     return note.is_file() and note.stat().st_size > 0
 
@@ -118,9 +118,9 @@ def _until_lost(
     limit_s: float,
     notes: Path,
 ) -> Generator[tuple[int, Result], None, list[int]]:
-    """Yield results until all is done or a worker is lost; return what was being worked on then.
+    """Yield results until all are computed or a worker ends; return the items it may have read.
 
-    No more is handed out than is worked on, so that few are suspected.
+    Only as many items are submitted as there are workers, so that few have to be repeated.
     """
     n_workers = workers()
     running: dict[Future[Any], int] = {}
@@ -140,15 +140,15 @@ def _until_lost(
 
 
 def _pool(n_workers: int) -> ProcessPoolExecutor:
-    """Return a pool of workers, the same as the last time unless it was lost."""
+    """Return the pool with this number of workers, created again if a worker ended."""
     with _pools_lock:
         if n_workers not in _pools:
             physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             _pools[n_workers] = ProcessPoolExecutor(
                 n_workers,
                 mp_context=get_context("spawn"),
-                initializer=_begin,
-                initargs=(max(LEAST_BYTES, physical // n_workers),),
+                initializer=_limit_resources,
+                initargs=(max(MIN_BYTES, physical // n_workers),),
             )
         return _pools[n_workers]
 
@@ -163,18 +163,18 @@ def _discard(n_workers: int) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(memory_bytes: int) -> None:
-    """Prepare a worker, before it imports anything that computes."""
+def _limit_resources(memory_bytes: int) -> None:
+    """Limit a worker's threads and memory, before it imports a numerical library."""
     os.environ.update({f"{name}_NUM_THREADS": "1" for name in THREADS})
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = memory_bytes if hard_limit == resource.RLIM_INFINITY else min(memory_bytes, hard_limit)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
 
 
 def _limited(function: Callable[[Item], Result], item: Item, limit_s: float, note: Path) -> Result:
-    """Apply a function; end the process if it takes too long, even within a library.
+    """Apply a function; end the process after `limit_s`, even within a library's code.
 
-    The note is then where it stood, and else removed.
+    The note then holds the traceback. Otherwise it is removed.
     """
     with note.open("w") as file:
         faulthandler.dump_traceback_later(limit_s, exit=True, file=file)
@@ -182,7 +182,7 @@ def _limited(function: Callable[[Item], Result], item: Item, limit_s: float, not
             return function(item)
         except Exception:
             raise
-        except BaseException:  # a panic of a library in Rust; nothing after it can be trusted
+        except BaseException:  # a panic of a Rust library: the state of the process is undefined
             os._exit(1)
         finally:
             faulthandler.cancel_dump_traceback_later()

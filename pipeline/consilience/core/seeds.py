@@ -1,4 +1,4 @@
-"""Random generators seeded by names, so that order and workers never matter."""
+"""Random generators seeded by names, so that neither order nor workers change a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def seed_from(*names: object) -> int:
     Parameters
     ----------
     *names : object
-        What the random numbers are for, for instance ``"fold", 3, "seed", 0``.
+        The purpose of the random numbers, for example ``"fold", 3, "seed", 0``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Recordings side by side: joblib processes, one numerical thread each, with progress."""
+"""Parallel map over recordings: joblib processes, one numerical thread each, with progress."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Result = TypeVar("Result")
 _limit_lock = threading.Lock()
 _limits: list[Any] = []  # one entry per caller inside `one_numerical_thread`
 
-LOG_EVERY_S = 10.0  # a line this often where no progress bar can be drawn
+LOG_EVERY_S = 10.0  # interval of progress lines where a progress bar cannot be drawn
 
 
 def workers() -> int:
-    """Return how many processes to use: ``CONSILIENCE_WORKERS``, or one per core.
+    """Return the number of processes: ``CONSILIENCE_WORKERS``, or one per available core.
 
-    It changes speed only, never an output, and so is no parameter.
+    It changes speed and never an output, and is therefore not a parameter.
     """
     return int(os.environ.get("CONSILIENCE_WORKERS", 0)) or len(os.sched_getaffinity(0))
 
@@ -64,9 +64,9 @@ def parallel_map(
     function : callable
         A module-level function or a `functools.partial` of one.
     items : sequence
-        Its arguments.
+        Arguments, one call each.
     title : str
-        What the progress line says.
+        Text of the progress line.
 
     Returns
     -------
@@ -82,18 +82,18 @@ def parallel_map(
         progress_bar() as progress,
     ):
         task = progress.add_task(title, total=len(items))
-        told_s = time.monotonic()
+        logged_s = time.monotonic()
         for result in joblib.Parallel(return_as="generator")(jobs):
             results.append(result)
             progress.advance(task)
-            if progress.disable and time.monotonic() - told_s > LOG_EVERY_S:
+            if progress.disable and time.monotonic() - logged_s > LOG_EVERY_S:
                 print(f"{title}: {len(results)} of {len(items)}", file=sys.stderr, flush=True)
-                told_s = time.monotonic()
+                logged_s = time.monotonic()
     return results
 
 
 def progress_bar() -> Progress:
-    """Return a progress bar on standard error, disabled if that is no terminal."""
+    """Return a progress bar on standard error, disabled unless that is a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
