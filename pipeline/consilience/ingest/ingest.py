@@ -31,7 +31,7 @@ LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
 
 @dataclass(frozen=True)
 class Result:
-    """What ingesting one recording gave, as kept in the store beside its arrays."""
+    """Outcome of ingesting one recording, as kept in the store beside its arrays."""
 
     recording: str
     key: str
