@@ -86,7 +86,6 @@ PENDING = frozenset(
         "docs/evidence",
         "encoders",
         "evaluation",
-        "ingest",
         "methods",
         "modalities",
         "params.yaml",
