@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.runner import Work, prepare_work, prepared_windows
-from consilience.training import loop
+from consilience.training.fit import Fitted, fit
 
 EPOCHS = (1, 6)
 REPEATS = 2
@@ -74,15 +74,13 @@ def _fit(entry: Entry, work: Work, store: Path, epochs: int) -> tuple[float, Any
     shutil.rmtree(checkpoint, ignore_errors=True)
     prepared = prepared_windows(work)
     start = time.process_time()
-    fitted = loop.fit(
-        entry.method, entry.params, training, work.corpus, checkpoint, prepared=prepared
-    )
+    fitted = fit(entry.method, entry.params, training, work.corpus, checkpoint, prepared=prepared)
     taken = time.process_time() - start
     shutil.rmtree(checkpoint, ignore_errors=True)
     return taken, fitted
 
 
-def _reading_ms(fitted: loop.Fitted, work: Work) -> float:
+def _reading_ms(fitted: Fitted, work: Work) -> float:
     n_runs = len(fitted.runs)
     n_modalities = len(work.corpus.modalities)
     available = torch.ones(n_runs, WINDOWS, n_modalities)

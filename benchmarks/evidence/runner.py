@@ -40,7 +40,10 @@ from consilience.evaluation.resampling import subject_weights
 from consilience.ingest.ingest import link_or_copy
 from consilience.params import Params, load
 from consilience.schema.tables import CLEAN
-from consilience.training import label_reliability, loop
+from consilience.training.augmentation import Run
+from consilience.training.fit import Fitted
+from consilience.training.fit import fit as fit_method
+from consilience.training.label_reliability import estimate_labels
 from consilience.windows import conditions
 from consilience.windows.conditions import MISMATCH, SUBSET, Condition
 from consilience.windows.store import Corpus, load_corpus
@@ -177,7 +180,7 @@ def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
 
 
 def label_errors(
-    opinions: NDArray[np.float32], told: NoisyLabels, runs: Sequence[loop.Run], corpus: Corpus
+    opinions: NDArray[np.float32], told: NoisyLabels, runs: Sequence[Run], corpus: Corpus
 ) -> dict[str, Any]:
     """Judge training labels by the opinions on their windows, and score that against the truth.
 
@@ -274,16 +277,16 @@ def _train_and_test(work: Work, settings: Settings, output: Path) -> None:
 
 def fit(
     work: Work, entry: Entry, prepared: Prepared, checkpoint: Path, folds: Sequence[int]
-) -> loop.Fitted:
+) -> Fitted:
     """Train an entry on some folds of an experiment, and calibrate it."""
     training = entry.training.made(work.params.training)
-    return loop.fit(
+    return fit_method(
         entry.method, entry.params, training, work.corpus, checkpoint, work.told, prepared, folds
     )
 
 
 def _opinions(
-    fits: Sequence[loop.Fitted], method: str, prepared: Prepared, work: Work
+    fits: Sequence[Fitted], method: str, prepared: Prepared, work: Work
 ) -> NDArray[np.float32]:
     """Return what a method goes by when it doubts a label, (R, N, K).
 
@@ -293,7 +296,7 @@ def _opinions(
     if not registry.get("methods", method).cross_fitted:
         return np.concatenate([fitted.consensus for fitted in fits])
     corpus, runs = work.corpus, [run for fitted in fits for run in fitted.runs]
-    judged, _ = label_reliability.of_runs(
+    judged, _ = estimate_labels(
         {name: variants[CLEAN] for name, variants in prepared.items()},
         corpus.available,
         [work.told(run)[0] for run in runs],
@@ -303,7 +306,7 @@ def _opinions(
     return judged.numpy()
 
 
-def _test(fits: Sequence[loop.Fitted], prepared: Prepared, work: Work, folder: Path) -> None:
+def _test(fits: Sequence[Fitted], prepared: Prepared, work: Work, folder: Path) -> None:
     """Write the scores under every condition, and under every resample of the subjects."""
     robustness = work.params.robustness
     evaluated = scorer.score(

@@ -52,7 +52,7 @@ class Scenario(Section):
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """The labels of a corpus as a scenario tells them to each run; what `loop.fit` calls.
+    """The labels of a corpus as a scenario tells them to each run; what `fit` calls.
 
     Mistakes are made per trial, so that all its windows are wrong alike, and drawn from the seed
     alone: each fold of a seed sees the same ones. A wrong label changes places with the right

@@ -1,15 +1,22 @@
-"""A small folder of windows in which the class shows in each modality."""
+"""A small folder of windows whose class is visible in each modality, and its training."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from consilience.core import registry
+from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
+from consilience.training.fit import Fitted, fit
+from consilience.windows.store import load_corpus
 
 SUBJECTS, PER_SUBJECT, FRAMES = 6, 12, 5
 SENSORS = {"audio": 4, "face_au": 3}
@@ -69,3 +76,25 @@ def windows_folder(tmp_path: Path) -> Path:
     }
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
+
+
+@pytest.fixture
+def budget() -> TrainingParams:
+    return TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
+
+
+@pytest.fixture
+def train(windows_folder: Path, budget: TrainingParams) -> Callable[..., Fitted]:
+    """Train on the folder of windows; the checkpoint stays if the training is interrupted."""
+
+    def trained(
+        method: str = "hybrid", training: TrainingParams = budget, **further: Any
+    ) -> Fitted:
+        params = registry.params("methods", method)()
+        checkpoint = windows_folder.parent / "checkpoint"
+        corpus = load_corpus(windows_folder)
+        fitted = fit(method, params, training, corpus, checkpoint, **further)
+        shutil.rmtree(checkpoint)
+        return fitted
+
+    return trained

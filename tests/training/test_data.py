@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from consilience.core.errors import ConsilienceError
 from consilience.training import data
-from consilience.training.loop import encoders_for
+from consilience.training.networks import encoders_for
 from consilience.windows.store import Corpus, load_corpus
 
 
@@ -19,19 +19,19 @@ def prepared(corpus: Corpus) -> dict[str, torch.Tensor]:
 def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
     corpus = load_corpus(windows_folder)
     for fold in corpus.folds:
-        parts = [corpus.members(fold, role) for role in ("train", "validation", "test")]
-        assert sorted(np.concatenate(parts)) == list(range(len(corpus.index)))
-        subjects = [set(corpus.index["subject"].to_numpy()[rows]) for rows in parts]
+        members = [corpus.members(fold, role) for role in ("train", "validation", "test")]
+        assert sorted(np.concatenate(members)) == list(range(len(corpus.index)))
+        subjects = [set(corpus.index["subject"].to_numpy()[rows]) for rows in members]
         assert not subjects[0] & subjects[1] | subjects[0] & subjects[2] | subjects[1] & subjects[2]
 
 
-def test_standardisation_knows_the_training_subjects_only(windows_folder: Path) -> None:
+def test_standardisation_uses_the_training_subjects_only(windows_folder: Path) -> None:
     corpus = load_corpus(windows_folder)
     values, rows = prepared(corpus), [corpus.members(0, "train")]
     before = data.fit_scaler(corpus, values, rows, corpus.affect[None])
     others = np.setdiff1d(np.arange(len(corpus.index)), rows[0])
-    for part in values.values():
-        part[others] = 1e6
+    for windows in values.values():
+        windows[others] = 1e6
     after = data.fit_scaler(corpus, values, rows, corpus.affect[None])
     for name, tensor in before.tensors().items():
         assert_close(tensor, after.tensors()[name], rtol=0, atol=0)
@@ -44,14 +44,14 @@ def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) ->
     index = torch.from_numpy(rows)[None]
     available = torch.from_numpy(corpus.available).float()[index]
     face = scaler.inputs(values, index, available)["face_au"][0]
-    there = available[0, :, 1] > 0
-    assert (face[~there] == 0).all()
-    assert not there.all()
-    assert_close(face[there].mean(0), torch.zeros(3), atol=1e-5, rtol=0)
-    assert_close(face[there].std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    has_face = available[0, :, 1] > 0
+    assert (face[~has_face] == 0).all()
+    assert not has_face.all()
+    assert_close(face[has_face].mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    assert_close(face[has_face].std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
 
 
-def test_missing_and_foreign_windows_are_told(windows_folder: Path) -> None:
+def test_missing_and_mismatched_window_files_are_errors(windows_folder: Path) -> None:
     corpus = load_corpus(windows_folder)
     with pytest.raises(ConsilienceError, match="missing"):
         corpus.windows("audio", "noise_9")
@@ -66,6 +66,6 @@ def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: P
     rows = corpus.members(0, "train")
     scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None])
     assert scaler.mean["audio"].shape == scaler.std["audio"].shape == (1, 1, 4, 1)
-    known = signals[rows[corpus.available[rows, 0]]]
-    assert_close(scaler.mean["audio"].flatten(), known.mean((0, 2)))
-    assert_close(scaler.std["audio"].flatten(), known.std((0, 2), correction=0))
+    windows = signals[rows[corpus.available[rows, 0]]]
+    assert_close(scaler.mean["audio"].flatten(), windows.mean((0, 2)))
+    assert_close(scaler.std["audio"].flatten(), windows.std((0, 2), correction=0))

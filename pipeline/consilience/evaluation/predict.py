@@ -17,16 +17,18 @@ from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
 from consilience.schema.tables import CLEAN
-from consilience.training import conditioned, loop
+from consilience.training import conditioned
 from consilience.training.augmentation import Run
+from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
+from consilience.training.networks import encoders_for
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
 
 class TrainedModel(Protocol):
-    """The runs of a method with their weights; `loop.Fitted` and `LoadedModel` are such."""
+    """The runs of a method with their weights; `Fitted` and `LoadedModel` are such."""
 
     @property
     def stack(self) -> Stack:
@@ -88,7 +90,7 @@ def prepare_windows(
     dict of str to (dict of str to Tensor, shape (N, ...))
         Prepared windows by modality and variant.
     """
-    encoders = loop.encoders_for(corpus.features, corpus.encodings, 1, 0.0)
+    encoders = encoders_for(corpus.features, corpus.encodings, 1, 0.0)
     return conditioned.prepare_windows(corpus, encoders, conditions)
 
 
@@ -112,7 +114,7 @@ def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> L
     """
     example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
     try:
-        model = LoadedModel(*loop.load_model(folder, example))
+        model = LoadedModel(*load_model(folder, example))
     except (SafetensorError, RuntimeError, KeyError) as error:
         what = " ".join(str(error).split())[:200]
         raise ConsilienceError(

@@ -1,1 +1,1 @@
-"""Splits, data and the training loop shared by every method."""
+"""Training shared by every method: data, trainer, calibration, bundles."""

@@ -1,7 +1,7 @@
 """Calibration after training, on corrupted windows of validation subjects, run by run.
 
-What is fitted is what a method declares in its `calibration`: a temperature at least. The network
-itself stays as it was trained.
+The parameters in a method's `calibration` are fitted, at least a temperature (Guo et al. 2017). The
+weights of the network stay as trained.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING
 from consilience.windows.store import Corpus
 
 PREFIX = "network/calibration/"
-BAD_FROM = 4  # severity from which a corrupted sensor counts as faulty
-STEPS, RATE = 60, 0.15  # of Adam, for a handful of numbers
-BETAS = (0.8, 0.9)  # short memories: few steps, no noise
+FAULTY_FROM = 4  # severity from which a corrupted sensor counts as faulty
+STEPS, RATE = 60, 0.15  # of Adam; a run has few parameters
+BETAS = (0.8, 0.9)  # short averages: few steps, and gradients without sampling noise
 
 
 def calibrate(
@@ -32,26 +32,28 @@ def calibrate(
     runs: Sequence[Run],
     corpus: Corpus,
     prepared: Prepared,
-    asked: Sequence[Condition],
+    conditions: Sequence[Condition],
     target: Tensor,
 ) -> None:
-    """Fit the calibration of every run in place, by the cross-entropy under all conditions.
-
-    Of a corruption of one sensor, each window is seen at one severity, the windows being dealt to
-    the severities in turn; so it counts as much as a subset of the sensors, or as one mismatch.
+    """Fit the calibration of every run in place, by `Method.calibration_loss` under all conditions.
 
     Parameters
     ----------
+    stack : Stack
+        Trained networks.
+    scaler : Scaler
+    runs : sequence of Run
+    corpus : Corpus
     prepared : mapping of str to (mapping of str to Tensor)
         Windows by modality and variant.
-    asked : sequence of Condition
-        Random misses and the out-of-distribution test are left out.
+    conditions : sequence of Condition
+        Random misses and the out-of-distribution test are not used.
     target : Tensor, shape (R, N, K)
-        The labels as each run is told; windows with NaN are not used.
+        Labels of each run; windows with NaN are not used.
     """
-    used = [condition for condition in asked if condition.kind not in (MISSING, EVERYTHING)]
+    used = [condition for condition in conditions if condition.kind not in (MISSING, EVERYTHING)]
     turns = _turns(used)
-    seen, targets, weights, faults = [], [], [], []
+    outputs, targets, weights, faults = [], [], [], []
     stack.eval()
     for condition in used:
         first, step = turns[condition]
@@ -60,34 +62,39 @@ def calibrate(
         ):
             inputs = {name: values[:, first::step] for name, values in batch.inputs.items()}
             rows, available = batch.rows[:, first::step], batch.available[:, first::step]
+            # The network is fixed: its outputs are computed once, for all steps of the fit.
             with torch.no_grad():
-                seen.append(stack("forward", (inputs, available)))
-            own = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
-            known = batch.counted[:, first::step] & own.isfinite().all(-1)
-            targets.append(torch.nan_to_num(own))
-            weights.append(known.float())
+                outputs.append(stack("forward", (inputs, available)))
+            labels = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
+            counted = batch.counted[:, first::step] & labels.isfinite().all(-1)
+            targets.append(torch.nan_to_num(labels))
+            weights.append(counted.float())
             faults.append(_faulty(condition, corpus).expand_as(available))
-    if not seen:
+    if not outputs:
         return
-    observed = type(seen[0])(*(torch.cat(parts, 1) for parts in zip(*seen, strict=True)))
-    _fit(stack, observed, torch.cat(targets, 1), torch.cat(weights, 1), torch.cat(faults, 1))
+    output = type(outputs[0])(*(torch.cat(fields, 1) for fields in zip(*outputs, strict=True)))
+    _fit(stack, output, torch.cat(targets, 1), torch.cat(weights, 1), torch.cat(faults, 1))
 
 
 def _faulty(condition: Condition, corpus: Corpus) -> Tensor:
-    """Return which sensors are at fault (M,): 1, 0, or NaN where that is a matter of degree."""
+    """Return which sensors are faulty (M,): 1 or 0; NaN for mild corruption, which is neither."""
     if condition.kind == SUBSET:
         return torch.zeros(len(corpus.modalities))
     fault = condition.kind == MISMATCH or (
-        condition.kind != DESYNC and condition.severity >= BAD_FROM
+        condition.kind != DESYNC and condition.severity >= FAULTY_FROM
     )
     worst = 1.0 if fault else torch.nan
     return torch.tensor([worst if m in condition.modalities else 0.0 for m in corpus.modalities])
 
 
-def _turns(asked: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
-    """Return which windows each condition shows: from the first of its turn on, every n-th."""
+def _turns(conditions: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
+    """Assign to each condition a start and a step: it uses every step-th window from the start.
+
+    The severities of one corruption share the windows between them, so that the corruption counts
+    as much as a subset of the sensors, or as one mismatch.
+    """
     blocks: dict[tuple[str, tuple[str, ...]], list[Condition]] = {}
-    for condition in asked:
+    for condition in conditions:
         blocks.setdefault((condition.kind, condition.modalities), []).append(condition)
     return {
         condition: (turn, len(block))
@@ -96,13 +103,15 @@ def _turns(asked: Sequence[Condition]) -> Mapping[Condition, tuple[int, int]]:
     }
 
 
-def _fit(stack: Stack, observed: Any, target: Tensor, weight: Tensor, faulty: Tensor) -> None:
-    knobs = [value for name, value in stack.weights.items() if name.startswith(PREFIX)]
-    optimizer = torch.optim.Adam(knobs, RATE, betas=BETAS)
+def _fit(stack: Stack, output: Any, target: Tensor, weight: Tensor, faulty: Tensor) -> None:
+    """Minimise the weighted mean of the calibration loss; all runs at once, each on its own."""
+    parameters = [value for name, value in stack.weights.items() if name.startswith(PREFIX)]
+    optimizer = torch.optim.Adam(parameters, RATE, betas=BETAS)
     total = weight.sum(1).clamp(min=1e-8)
     for step in range(STEPS):
+        # Cosine annealing: large steps first, and an end without oscillation.
         optimizer.param_groups[0]["lr"] = RATE * 0.5 * (1 + np.cos(np.pi * step / STEPS))
-        loss = stack("calibration_loss", (observed, target, faulty))
+        loss = stack("calibration_loss", (output, target, faulty))
         optimizer.zero_grad()
         ((loss * weight).sum(1) / total).sum().backward()
         optimizer.step()

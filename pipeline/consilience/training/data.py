@@ -1,4 +1,4 @@
-"""Windows as training and evaluation see them: memory-mapped, prepared once, standardised."""
+"""Model inputs: windows prepared once by the encoders' fixed step, then standardised per run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,36 @@ from consilience.encoders.base import Encoder
 from consilience.schema.tables import CLEAN
 from consilience.windows.store import Corpus
 
-CLIP = 5.0  # standard deviations; a broken recording must not outshout the rest
+CLIP = 5.0  # standard deviations; limits the influence of a broken recording
 
 
 def prepare(
     corpus: Corpus, encoders: Mapping[str, Encoder], modality: str, variant: str = CLEAN
 ) -> Tensor:
-    """Run an encoder's fixed step over all windows of a modality; rows not available are 0."""
+    """Run an encoder's fixed step over all windows of a modality.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    encoders : mapping of str to Encoder
+    modality : str
+    variant : str
+        ``"clean"`` or a corrupted variant.
+
+    Returns
+    -------
+    Tensor, shape (N, ...)
+        0 where the modality is not available or a value is not finite.
+    """
     windows = corpus.windows(modality, variant)
+    # In chunks, because the windows are memory-mapped and may exceed the memory.
     chunks = (
         encoders[modality].prepare(torch.from_numpy(np.array(windows[start : start + 1024])))
         for start in range(0, len(windows), 1024)
     )
     prepared = torch.cat(list(chunks))
     available = torch.from_numpy(corpus.available[:, corpus.modalities.index(modality)])
-    prepared[~available] = 0.0
+    prepared[~available] = 0.0  # unavailable windows are stored as NaN
     return torch.nan_to_num(prepared, nan=0.0, posinf=0.0, neginf=0.0)
 
 
@@ -69,7 +84,7 @@ class Scaler:
         return (values - self.affect_mean) / self.affect_std
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all of it by name, to be saved."""
+        """Return all fields as named tensors, for a file."""
         named = {f"mean/{name}": value for name, value in self.mean.items()}
         named |= {f"std/{name}": value for name, value in self.std.items()}
         return {**named, "affect_mean": self.affect_mean, "affect_std": self.affect_std}
@@ -86,7 +101,7 @@ class Scaler:
 
 
 def mask(values: Tensor, available: Tensor) -> Tensor:
-    """Set windows (R, B, ...) to 0 where `available` (R, B) is."""
+    """Set windows (R, B, ...) to 0 where `available` (R, B) is 0."""
     shape = available.shape + (1,) * (values.ndim - available.ndim)
     return torch.where(available.reshape(shape) > 0, values, 0.0)
 
@@ -97,9 +112,9 @@ def fit_scaler(
     members: Sequence[NDArray[np.int64]],
     affect: NDArray[np.float32],
 ) -> Scaler:
-    """Measure mean and standard deviation over each run's own windows.
+    """Compute mean and standard deviation over each run's training windows.
 
-    Of windows with a time axis, the last, over that too.
+    With a time axis, the last one, also over time.
 
     Parameters
     ----------
@@ -108,17 +123,23 @@ def fit_scaler(
     members : sequence of ndarray, length R
         Positions of each run's training windows.
     affect : ndarray, shape (R, N, 2)
-        Valence and arousal as each run is told.
+        Valence and arousal of each run's labels.
+
+    Returns
+    -------
+    Scaler
     """
     mean: dict[str, Tensor] = {}
     std: dict[str, Tensor] = {}
     for position, (name, values) in enumerate(prepared.items()):
-        own = [values[rows[corpus.available[rows, position]]] for rows in members]
-        moments = [_moments(part) for part in own]
+        # Only windows that have the modality: the zeros of the others would bias the mean.
+        of_runs = [values[rows[corpus.available[rows, position]]] for rows in members]
+        moments = [_moments(windows) for windows in of_runs]
         mean[name] = torch.stack([m for m, _ in moments])[:, None]
         std[name] = torch.stack([s for _, s in moments])[:, None]
     scales = [
-        _moments(torch.from_numpy(own[rows])) for own, rows in zip(affect, members, strict=True)
+        _moments(torch.from_numpy(of_run[rows]))
+        for of_run, rows in zip(affect, members, strict=True)
     ]
     return Scaler(
         mean,
@@ -129,7 +150,7 @@ def fit_scaler(
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of every number; 1 for a deviation of 0.
+    """Return mean and standard deviation of every feature, without NaN; 1 for a deviation of 0.
 
     Parameters
     ----------

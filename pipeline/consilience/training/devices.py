@@ -1,4 +1,4 @@
-"""One device or several: Lightning Fabric's processes, each with some of the runs."""
+"""Training on one or several devices: one process each, with a share of the runs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ VARIABLE = "CONSILIENCE_DEVICES"
 def launch(function: Callable[[Fabric], None], n_runs: int) -> None:
     """Call a function in one process a device.
 
-    All CUDA devices, or one on a CPU, unless ``CONSILIENCE_DEVICES`` says how many; never more
-    than there are runs. The number changes the speed and no result beyond its last bits, and so
-    is no parameter. With a single device no process is started.
+    The environment variable ``CONSILIENCE_DEVICES`` sets their number; by default, all CUDA
+    devices, or one on a CPU. There are never more than runs. The number changes the speed, and of
+    a result at most the last bits, so it is not a parameter. With a single device no process is
+    started.
 
     Parameters
     ----------
     function : callable
-        Of a module's top level, or a `functools.partial` of one. Each process takes the runs that
-        ``fabric.global_rank`` and ``fabric.world_size`` say.
+        At a module's top level, or a `functools.partial` of one. Each process takes the runs
+        ``fabric.global_rank :: fabric.world_size``.
     n_runs : int
 
     Raises
     ------
     ConsilienceError
-        If the variable is no number of devices this machine has.
+        If the variable is not a number from 1 to the number of devices.
     """
     cuda = torch.cuda.is_available()
     n_devices = min(_wanted(torch.cuda.device_count() if cuda else None), n_runs)
@@ -47,18 +48,18 @@ def launch(function: Callable[[Fabric], None], n_runs: int) -> None:
 
 
 class _Independent(DDPStrategy):
-    """Its processes and their messages, without averaged gradients: no two share a run."""
+    """Distributed processes without gradient averaging: no two of them share a run."""
 
     def setup_module(self, module: nn.Module) -> Any:
         return module
 
 
 def _wanted(n_cuda: int | None) -> int:
-    """Return the number of devices asked for; `n_cuda` is None on a CPU, where any will do."""
+    """Return the requested number of devices; `n_cuda` is None on a CPU, without a maximum."""
     text = os.environ.get(VARIABLE) or str(n_cuda or 1)
     if not text.isdecimal() or not 1 <= int(text) <= (n_cuda or int(text)):
         known = f"1 to {n_cuda}" if n_cuda else "1 or more"
-        raise ConsilienceError(f"'{text}' is no number of devices", VARIABLE, f"use {known}")
+        raise ConsilienceError(f"invalid device count: '{text}'", VARIABLE, f"use {known}")
     return int(text)
 
 

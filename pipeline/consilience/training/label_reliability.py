@@ -1,17 +1,17 @@
-"""What the sensors together think of a label, each asked without having been told it.
+"""Cross-fitted label estimates, and the reliability of the labels.
 
-One linear probe a modality, fitted on other subjects of the training set, predicts every training
-window; their sum is the consensus. Nothing in it has seen the window's own label, so where it
-contradicts a label, the label is suspect, and where there is no label it can stand in.
+Each window's label is predicted per modality by linear probes trained on other subjects; the sum
+of the probes' scores is the estimate. It does not depend on the window's own label, so a label
+that it contradicts is suspect, and an unlabelled window can be given the estimate.
 
-How far labels in general are to be trusted follows from three opinions by triangulation. If two
-sensors and the label err independently, the agreement of each pair beyond chance is the product
+The reliability of the labels in general follows from three raters by triangulation. If two
+modalities and the label err independently, the agreement of each pair beyond chance is the product
 of their reliabilities, so
 
-    rho_label^2 = c(a, label) c(b, label) / c(a, b),   c = (K P(agree) - 1) / (K - 1),
+    rho_label^2 = c(a, label) c(b, label) / c(a, b),   c = (K P(agree) - 1) / (K - 1).
 
-which asks for no clean labels: sensors that agree with one another more than with the label tell
-of noisy labels, and sensors that agree with nothing tell of a hard task.
+This requires no clean labels: modalities that agree with each other more than with the labels
+indicate noisy labels, and modalities that agree with nothing indicate a hard task.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-GROUPS = 4  # of training subjects, each judged by probes of the others
-LEAST_SUBJECTS = 4  # with labels; the probes of fewer say more about people than about labels
+GROUPS = 4  # of training subjects; the probes for one are trained on the others
+LEAST_SUBJECTS = 4  # with labels; with fewer, probes learn differences between the subjects
 RIDGE = 1.0  # in units of the mean squared standardised input
-SHARPNESS = tuple(np.geomspace(1, 24, 17))
+SHARPNESS = tuple(np.geomspace(1, 24, 17))  # grid of inverse temperatures
+MAX_INPUT = 10.0  # standard deviations; limits the influence of outliers
 
 Array = NDArray[np.float64]
 
 
-class Consensus(NamedTuple):
-    """What the sensors think of one run's training windows.
+class LabelEstimate(NamedTuple):
+    """Cross-fitted estimate of the labels of one run's training windows.
 
     Attributes
     ----------
     probability : ndarray, shape (N, K)
-        Even for windows that are no training windows.
+        Uniform for windows outside the training set.
     reliability : float
-        Of the labels, 0 (as good as drawn by lot) to 1; 1 where it cannot be told: with fewer than
-        `LEAST_SUBJECTS` labelled subjects, or sensors that agree with nothing.
+        Of the labels, from 0 (drawn at random) to 1. It is 1 where it cannot be estimated: with
+        fewer than `LEAST_SUBJECTS` labelled subjects, or modalities that agree with nothing.
     """
 
     probability: Array
@@ -55,128 +56,176 @@ def cross_fitted(
     target: NDArray[np.float32],
     subject: NDArray[np.generic],
     rows: NDArray[np.int64],
-) -> Consensus:
-    """Ask the sensors of a run's training windows.
+) -> LabelEstimate:
+    """Estimate the labels of a run's training windows.
 
     Parameters
     ----------
     prepared : mapping of str to Tensor, shape (N, ...)
-        Windows as encoders take them.
+        Encoder inputs by modality.
     available : ndarray of bool, shape (N, M)
     target : ndarray, shape (N, K)
-        As the run is told; a row with NaN is unlabelled.
+        The run's labels; rows with NaN are unlabelled.
     subject : ndarray, shape (N,)
     rows : ndarray of int, shape (n,)
         The training windows.
 
     Returns
     -------
-    Consensus
+    LabelEstimate
     """
     n_classes = target.shape[1]
-    y, asked = target[rows].astype(float), available[rows]
+    y, has = target[rows].astype(float), available[rows]
     labelled = np.isfinite(y).all(1)
-    inputs = [_summed_up(values[rows]).double().numpy() for values in prepared.values()]
-    groups = _groups(subject[rows], labelled)
-    scores = np.zeros((len(inputs), len(rows), n_classes))
-    for number, values in enumerate(inputs):
-        has = asked[:, number]
-        for group in np.unique(groups):
-            taught, judged = has & labelled & (groups != group), has & (groups == group)
-            if taught.sum() > n_classes and judged.any():
-                scores[number, judged] = _probe(values[taught], y[taught], values[judged])
-    judges_enough = len(np.unique(subject[rows][labelled])) >= LEAST_SUBJECTS
+    inputs = [_flat(values[rows]).double().numpy() for values in prepared.values()]
+    scores = _probe_scores(inputs, has, y, labelled, _groups(subject[rows], labelled))
+    enough_subjects = len(np.unique(subject[rows][labelled])) >= LEAST_SUBJECTS
     label = np.where(labelled, y.argmax(1), -1)
-    reliability = _triangulated(scores, asked, label) if judges_enough else 1.0
+    reliability = _triangulated(scores, has, label) if enough_subjects else 1.0
     probability = np.full((len(target), n_classes), 1 / n_classes)
     probability[rows] = _sharpened(scores.sum(0), y, labelled, reliability)
-    return Consensus(probability, reliability)
+    return LabelEstimate(probability, reliability)
 
 
-def _summed_up(values: Tensor) -> Tensor:
-    """Return windows (N, ...) as rows; of a time axis, the last of three, mean and deviation."""
+def _probe_scores(
+    inputs: Sequence[Array],
+    available: NDArray[np.bool_],
+    y: Array,
+    labelled: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+) -> Array:
+    """Return the class scores (M, n, K) of probes trained on the other groups; 0 without one."""
+    n_classes = y.shape[1]
+    scores = np.zeros((len(inputs), len(y), n_classes))
+    for number, values in enumerate(inputs):
+        has = available[:, number]
+        for group in np.unique(groups):
+            train, test = has & labelled & (groups != group), has & (groups == group)
+            if train.sum() > n_classes and test.any():
+                scores[number, test] = _probe(values[train], y[train], values[test])
+    return scores
+
+
+def _flat(values: Tensor) -> Tensor:
+    """Return windows (N, ...) as rows; a time axis becomes mean and standard deviation."""
     if values.ndim < 3:
         return values
     return torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
 
 
 def _groups(subject: NDArray[np.generic], labelled: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Deal subjects to groups: those with labels evenly, those without to a group of their own."""
+    """Assign each window's subject to a group.
+
+    Subjects with labels are distributed evenly. Those without form a group of their own (-1),
+    whose probes are trained on all labelled subjects.
+    """
     names, codes = np.unique(subject, return_inverse=True)
     with_labels = np.unique(codes[labelled])
-    dealt = np.full(len(names), -1)
-    dealt[with_labels] = np.arange(len(with_labels)) % min(GROUPS, max(2, len(with_labels)))
-    return dealt[codes]
+    group_of = np.full(len(names), -1)
+    group_of[with_labels] = np.arange(len(with_labels)) % min(GROUPS, max(2, len(with_labels)))
+    return group_of[codes]
 
 
-def _probe(taught: Array, y: Array, judged: Array) -> Array:
-    """Return ridge regression's class scores, in its dual form: few windows, many numbers."""
-    mean, std = taught.mean(0), taught.std(0)
-    scale = np.where(std > 1e-6, std, np.inf)
-    known, asked = (taught - mean) / scale, np.clip((judged - mean) / scale, -10, 10)
-    width = known.shape[1]
-    gram = known @ known.T / width + RIDGE * np.eye(len(known))
+def _probe(train: Array, y: Array, test: Array) -> Array:
+    """Return the class scores of ridge regression for test windows.
+
+    In its dual form, which inverts an n by n matrix: there are fewer windows than features.
+    """
+    mean, std = train.mean(0), train.std(0)
+    scale = np.where(std > 1e-6, std, np.inf)  # constant features become 0
+    x, x_test = (train - mean) / scale, np.clip((test - mean) / scale, -MAX_INPUT, MAX_INPUT)
+    width = x.shape[1]
+    gram = x @ x.T / width + RIDGE * np.eye(len(x))
     weight = np.linalg.solve(gram, y - y.mean(0))
-    scores: Array = asked @ (known.T @ weight) / width
+    scores: Array = x_test @ (x.T @ weight) / width
     return scores
 
 
 def _triangulated(scores: Array, available: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
-    """Return the label's reliability: the median over the pairs of sensors that can tell."""
-    n_classes, found = scores.shape[-1], []
-    said = scores.argmax(-1)
+    """Return the labels' reliability: the median over the pairs of modalities.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (M, n, K)
+    available : ndarray of bool, shape (n, M)
+    label : ndarray of int, shape (n,)
+        -1 where unlabelled.
+    """
+    n_classes, estimates = scores.shape[-1], []
+    predicted = scores.argmax(-1)
     for a, b in combinations(range(len(scores)), 2):
         all_three = available[:, a] & available[:, b] & (label >= 0)
         if all_three.sum() < n_classes:
             continue
-        pairs = ((said[a], said[b]), (said[a], label), (said[b], label))
+        pairs = ((predicted[a], predicted[b]), (predicted[a], label), (predicted[b], label))
         between, first, second = (
             (n_classes * np.mean(x[all_three] == z[all_three]) - 1) / (n_classes - 1)
             for x, z in pairs
         )
         if between > 0:
-            found.append(np.sqrt(max(first, 0) * max(second, 0) / between))
-    return float(min(1.0, np.median(found))) if found else 1.0
+            estimates.append(np.sqrt(max(first, 0) * max(second, 0) / between))
+    return float(min(1.0, np.median(estimates))) if estimates else 1.0
 
 
 def _sharpened(scores: Array, y: Array, labelled: NDArray[np.bool_], reliability: float) -> Array:
-    """Return softmax(s scores) with the s that makes the labels, noisy as they are, likeliest."""
+    """Return ``softmax(s scores)`` with the sharpness s of maximum likelihood of the noisy labels.
+
+    The noise model keeps s from being too small: without it, wrong labels would be explained by
+    uncertain estimates.
+    """
     label, right = np.where(labelled, y.argmax(1), 0), accuracy(reliability, scores.shape[-1])
     wrong = (1 - right) / (scores.shape[-1] - 1)
 
-    def likelihood(sharpness: float) -> float:
-        own = _softmax(sharpness * scores)[np.arange(len(label)), label]
-        return float(np.log(right * own + wrong * (1 - own))[labelled].sum())
+    def log_likelihood(sharpness: float) -> float:
+        p_label = _softmax(sharpness * scores)[np.arange(len(label)), label]
+        return float(np.log(right * p_label + wrong * (1 - p_label))[labelled].sum())
 
-    return _softmax(max(SHARPNESS, key=likelihood) * scores)
+    return _softmax(max(SHARPNESS, key=log_likelihood) * scores)
 
 
 def accuracy(reliability: float, n_classes: int) -> float:
-    """Return the share of right labels that a reliability stands for, below 1."""
+    """Return the share of right labels that corresponds to a reliability, at most 0.999."""
     return min(0.999, (reliability * (n_classes - 1) + 1) / n_classes)
 
 
 def _softmax(scores: Array) -> Array:
-    raised = np.exp(scores - scores.max(-1, keepdims=True))
-    return raised / raised.sum(-1, keepdims=True)
+    exponentials = np.exp(scores - scores.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
 
 
-def of_runs(
+def estimate_labels(
     prepared: Mapping[str, Tensor],
     available: NDArray[np.bool_],
     targets: Sequence[NDArray[np.float32]],
     subject: NDArray[np.generic],
     rows: Sequence[NDArray[np.int64]],
 ) -> tuple[Tensor, Tensor]:
-    """Return the consensus of all runs: probabilities (R, N, K) and reliabilities (R,)."""
-    known: dict[tuple[bytes, bytes], Consensus] = {}
-    found = []
-    for target, own in zip(targets, rows, strict=True):
-        key = target.tobytes(), own.tobytes()
-        if key not in known:
-            known[key] = cross_fitted(prepared, available, target, subject, own)
-        found.append(known[key])
+    """Estimate the labels of all runs; see `cross_fitted`.
+
+    Parameters
+    ----------
+    prepared : mapping of str to Tensor, shape (N, ...)
+    available : ndarray of bool, shape (N, M)
+    targets : sequence of ndarray, shape (N, K)
+        Labels of each run.
+    subject : ndarray, shape (N,)
+    rows : sequence of ndarray of int
+        Training windows of each run.
+
+    Returns
+    -------
+    probability : Tensor, shape (R, N, K)
+    reliability : Tensor, shape (R,)
+    """
+    # Runs of one fold that differ in their seed alone share the estimate.
+    computed: dict[tuple[bytes, bytes], LabelEstimate] = {}
+    estimates = []
+    for target, of_run in zip(targets, rows, strict=True):
+        key = target.tobytes(), of_run.tobytes()
+        if key not in computed:
+            computed[key] = cross_fitted(prepared, available, target, subject, of_run)
+        estimates.append(computed[key])
     return (
-        torch.from_numpy(np.stack([one.probability for one in found])).float(),
-        torch.tensor([one.reliability for one in found]),
+        torch.from_numpy(np.stack([estimate.probability for estimate in estimates])).float(),
+        torch.tensor([estimate.reliability for estimate in estimates]),
     )

@@ -16,7 +16,8 @@ from consilience.schema.params.plugins import MethodParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import CLEAN, ROLES
-from consilience.training import loop
+from consilience.training import fit
+from consilience.training.bundle import save_model
 from consilience.windows.store import Corpus, load_corpus
 
 
@@ -24,7 +25,7 @@ def method_params(project: Project) -> dict[str, MethodParams]:
     """Read and check the parameters of every method in ``params.yaml``, in its order."""
 
     def params_class(name: str) -> type[MethodParams]:
-        kind: type[MethodParams] = registry.get("methods", name).Params
+        kind: type[MethodParams] = registry.params("methods", name)
         return kind
 
     return read_plugins(project.content, "methods", params_class, str(project.params_file))
@@ -51,10 +52,10 @@ def train(project: Project, method: str) -> None:
         settings.model_dump_json(),
         training.model_dump_json(),
         *(content_hash(path) for path in files),
-        fingerprint([loop.__name__], {"methods": [method], "modalities": corpus.modalities}).digest,
+        fingerprint([fit.__name__], {"methods": [method], "modalities": corpus.modalities}).digest,
     )
     checkpoints = project.checkpoints(method)
-    fitted = loop.fit(method, settings, training, corpus, checkpoints / identity[:16])
+    fitted = fit.fit(method, settings, training, corpus, checkpoints / identity[:16])
     card = {
         "method": method,
         "dataset": corpus.dataset,
@@ -70,7 +71,7 @@ def train(project: Project, method: str) -> None:
         "recipe": _recipe(project),
     }
     with atomic_folder(project.model(method)) as folder:
-        loop.save_model(folder, fitted, card)
+        save_model(folder, fitted, card)
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

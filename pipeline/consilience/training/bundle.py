@@ -1,0 +1,95 @@
+"""Model bundles: ``model.safetensors``, ``card.json`` and ``history.csv`` in one folder."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import write_bytes, write_json
+from consilience.model.stack import Stack
+from consilience.schema.params.training import TrainingParams
+from consilience.training.augmentation import Run
+from consilience.training.data import Scaler
+from consilience.training.fit import Fitted
+from consilience.training.networks import build_stack
+
+
+def save_model(folder: Path, fitted: Fitted, card: dict[str, Any]) -> None:
+    """Write a bundle.
+
+    Parameters
+    ----------
+    folder : Path
+    fitted : Fitted
+    card : dict
+        With the keys that `load_model` reads: ``method``, ``classes``, ``features``, ``params``,
+        ``training``, ``runs`` and, if any, ``encodings``.
+    """
+    tensors = {**fitted.stack.state_dict(), **fitted.scaler.tensors()}
+    write_bytes(
+        folder / "model.safetensors",
+        save({name: value.detach().contiguous() for name, value in tensors.items()}),
+    )
+    write_json(folder / "card.json", card)
+    buffer = io.BytesIO()
+    fitted.history.write_csv(buffer, float_precision=6)
+    write_bytes(folder / "history.csv", buffer.getvalue())
+
+
+def load_model(
+    folder: Path, example: Mapping[str, Tensor]
+) -> tuple[Stack, Scaler, list[Run], dict[str, Any]]:
+    """Read a bundle that `save_model` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    example : mapping of str to Tensor, shape (1, ...)
+        A prepared window of each modality.
+
+    Returns
+    -------
+    stack : Stack
+        In evaluation mode.
+    scaler : Scaler
+    runs : list of Run
+    card : dict
+
+    Raises
+    ------
+    ConsilienceError
+        If the model is missing or was trained for other modalities.
+    """
+    if not (folder / "card.json").is_file():
+        raise ConsilienceError("no model in this folder", str(folder), "run 'dvc repro'")
+    card = json.loads((folder / "card.json").read_text())
+    if list(card["features"]) != list(example):
+        raise ConsilienceError(
+            f"trained for {', '.join(card['features'])}, not {', '.join(example)}",
+            str(folder),
+            "run 'dvc repro'",
+        )
+    runs = [Run(**run) for run in card["runs"]]
+    stack = build_stack(
+        card["method"],
+        registry.get("methods", card["method"]).Params(**card["params"]),
+        TrainingParams(**card["training"]),
+        runs,
+        card["features"],
+        card.get("encodings", {}),
+        len(card["classes"]),
+        example,
+    )
+    tensors = load_file(folder / "model.safetensors")
+    scaler = Scaler.from_tensors(tensors, list(example))
+    # The file holds the scaler's tensors too, which are none of the stack's.
+    stack.load_state_dict({name: tensors[name] for name in stack.state_dict()})
+    return stack.eval(), scaler, runs, card
