@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 import consilience
 from consilience import params, stage_code
-from consilience.core import registry
+from consilience.core.fingerprint import CodeBase
 from consilience.project import Project
 
 PACKAGE = Path(consilience.__file__).parent
@@ -249,12 +249,16 @@ def test_a_stage_per_item_depends_on_no_other_item(study):
     assert "consilience.modalities.audio" in concat
 
 
-def test_no_stage_loads_plugins_of_a_kind_it_does_not_state(study):
-    """A kind that is not a literal would add every kind of plug-in to the stage's closure."""
+def test_no_stage_loads_plugins_of_every_kind(study):
+    """A kind that is not a literal would add all kinds of plug-ins to the stage's closure."""
+    settings, code = params.load(study.project.params_file), CodeBase()
+    for name, entry, plugins in stage_code.stage_instances(settings):
+        closure = code.closure([entry], plugins)
+        assert "consilience.params" not in closure.sources, name
+        assert all(lookup.kind for lookup in closure.union("lookups")), name
     for name in ("synthesize-demo", "label", "ingest-eeg"):
         closure = study.closures[f"{name}.json"]
         assert not {f"consilience.methods.{method}" for method in METHODS} & closure, name
-    assert set(registry.SINGULAR) == {"modalities", "datasets", "methods"}
 
 
 def test_a_library_version_changes_the_stages_that_import_it(study, monkeypatch):

@@ -19,7 +19,7 @@ from consilience.core.files import read_arrays
 from consilience.evaluation.aggregate import Figures
 from consilience.evaluation.resampling import Paired, holm, interval, paired
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
-from consilience.params import DEFAULT_METHOD
+from consilience.schema.params.plugins import DEFAULT_METHOD
 
 OURS = OUR_METHOD = DEFAULT_METHOD  # the entry has the name of its method
 NO_PEERS = (OUR_METHOD, "shuffled_teacher")  # methods that are ours, whole, in part or as control

@@ -18,13 +18,13 @@ from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import Section, check_stated, read_yaml, validated
 from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import SplitParams, WindowParams
 
 PARAMS_FILE = Path("params.yaml")
-DEFAULT_METHOD = "coherence_transfer"
 METHODS = ("concat", "late_fusion", "hybrid", DEFAULT_METHOD)
 HEADING = """\
 # Every number that changes an output. 'consilience use DATASET --root FOLDER' writes it anew for

@@ -16,8 +16,8 @@ from consilience.evaluation.predict import load_bundle, prepare_windows
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import short_table
 from consilience.evaluation.tables import plot_tables, score_table, window_table
-from consilience.params import DEFAULT_METHOD
 from consilience.project import Project
+from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import Scores, write_table
 from consilience.windows.conditions import conditions

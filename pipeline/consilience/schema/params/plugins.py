@@ -105,6 +105,9 @@ class ModalityParams(BaseModel):
         return {}
 
 
+DEFAULT_METHOD = "coherence_transfer"  # its results are the headline of tables and pages
+
+
 class MethodParams(BaseModel):
     """Parameters of one method; an unknown key is an error."""
 
