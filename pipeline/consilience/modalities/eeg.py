@@ -30,7 +30,7 @@ from consilience.readers.recording import SUFFIXES, Recording, identity, open_re
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.eeg_corruptions import APPLY
 from consilience.signals.montage import standard_names
-from consilience.signals.regular_grid import filled, on_grid, rate_of
+from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Header, Signal
 
@@ -178,7 +178,7 @@ class Eeg(Modality):
             See `features`.
         """
         rate_hz = _rate_hz(signal, params)
-        values, received = on_grid(signal, rate_hz)
+        values, received = to_regular_grid(signal, rate_hz)
         raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
         gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
         return Cleaned(_clean(raw, bads, params), rate_hz, gone, quality)
@@ -195,7 +195,7 @@ class Eeg(Modality):
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
         unknown = ~np.isfinite(values)
-        whole = filled(values)
+        whole = interpolated(values)
         alive = ~unknown.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
         if not alive.any():
             return signal
@@ -248,7 +248,7 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
         Reason by the channel's index.
     """
     unknown = ~np.isfinite(values)
-    values = filled(values)
+    values = interpolated(values)
     bads = {int(i): "without contact or called bad" for i in np.flatnonzero(_lost(unknown, params))}
     flat = flat_fraction(values, rate_hz) > 0.1
     bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
@@ -325,7 +325,7 @@ def _assess(
         )
     info = mne.create_info([*channels, *missing], rate_hz, "eeg")
     data = np.zeros((len(info.ch_names), len(values)))
-    whole = filled(values)
+    whole = interpolated(values)
     data[: values.shape[1]] = (whole - whole.mean(axis=0)).T
     raw = mne.io.RawArray(data, info, verbose="error")
     raw.set_montage(_montage(), match_case=False, verbose="error")
@@ -361,7 +361,7 @@ def _quality(
     params: EegParams,
 ) -> dict[str, float]:
     finite = ~_lost(np.isnan(values), params)
-    kept = filled(values[:, finite])
+    kept = interpolated(values[:, finite])
     hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
     flat = float(flat_fraction(kept, rate_hz).mean()) if finite.any() else 1.0
     clipped = float(_clipped_fraction(kept).mean()) if finite.any() else 1.0
@@ -399,7 +399,7 @@ def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
 
 
 def _rate_hz(signal: Signal, params: EegParams) -> float:
-    rate_hz = rate_of(signal, "eeg", params.window_s + 1)
+    rate_hz = sampling_rate(signal, "eeg", params.window_s + 1)
     high_hz = max(high for _, high in params.bands_hz.values())
     if rate_hz < 2.2 * high_hz:
         raise RecordingError(

@@ -24,7 +24,7 @@ from consilience.readers.packet_counter import describe_gaps, packets_of
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.frame_grid import FrameGrid
-from consilience.signals.regular_grid import filled, on_grid, rate_of
+from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
 from consilience.signals.single_channel_corruptions import APPLY
 from consilience.signals.types import Features, Header, Signal
 
@@ -132,15 +132,15 @@ class SingleChannel(Modality):
         RecordingError
             If the recording is too short, its rate too low, or the signal flat throughout.
         """
-        rate_hz = rate_of(signal, self.name, params.window_s)
+        rate_hz = sampling_rate(signal, self.name, params.window_s)
         if rate_hz < self.min_rate_hz:
             raise RecordingError(
                 f"{rate_hz:g} samples a second are too few",
                 self.name,
                 f"{self.min_rate_hz:g} are needed",
             )
-        values, received = on_grid(signal, rate_hz)
-        whole = filled(values)[:, 0]
+        values, received = to_regular_grid(signal, rate_hz)
+        whole = interpolated(values)[:, 0]
         missing, flat = np.isnan(values[:, 0]), _flat(whole, rate_hz)
         if (missing | flat).all():
             raise RecordingError("the signal is flat", self.name, "check the sensor")
@@ -170,7 +170,7 @@ class SingleChannel(Modality):
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
         level = params.corruptions[kind][severity - 1]
-        corrupted = APPLY[kind](filled(values), level, rate_hz, rng)
+        corrupted = APPLY[kind](interpolated(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), corrupted, np.nan))
 
     def _channel(self, recording: Recording, wanted: str) -> str:

@@ -29,10 +29,10 @@ from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
-from consilience.pretrained.face_detector import look
+from consilience.pretrained.face_detector import detect_face
 from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
 from consilience.schema.params.plugins import ModalityParams
-from consilience.signals.baseline import from_median
+from consilience.signals.baseline import subtract_median
 from consilience.signals.frame_buffer import spool
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.sound_track import read_sound_track
@@ -195,7 +195,7 @@ class Video(Modality):
         unknown[1:] |= unknown[:-1]  # motion needs the frame before, too
         values[unknown] = np.nan
         if params.relative:
-            values = from_median(values, ~unknown)
+            values = subtract_median(values, ~unknown)
         quality = _quality(frames, times_s, crops, track)
         return Features(values, times_s, tuple(columns), quality)
 
@@ -291,9 +291,9 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
     keys = np.arange(0, len(frames), params.detection_every)
     looks, last = [], None
     for key in keys:
-        sighting = look(frames[key], last, params.confidence_floor)
-        last = sighting if sighting.confidence >= params.confidence_floor else None
-        looks.append(sighting)
+        detection = detect_face(frames[key], last, params.confidence_floor)
+        last = detection if detection.confidence >= params.confidence_floor else None
+        looks.append(detection)
     *columns, confidence = np.array(looks, np.float64).T
     found = confidence >= params.confidence_floor
     if not found.any():

@@ -49,7 +49,7 @@ class VoiceEmbedding(Audio):
             raise RecordingError(
                 f"{len(sound)} samples are shorter than one block", "audio", "record for longer"
             )
-        states = speaker.hidden(sound[: n_blocks * size])[: n_blocks * size // speaker.HOP]
+        states = speaker.second_layer(sound[: n_blocks * size])[: n_blocks * size // speaker.HOP]
         values = states.reshape(n_blocks, -1, speaker.UNITS).mean(1)
         power = np.square(sound[: n_blocks * size]).reshape(n_blocks, size).mean(1)
         quiet = power < power.max() * 10 ** (-params.speech_range_db / 10)

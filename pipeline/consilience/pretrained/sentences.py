@@ -1,9 +1,9 @@
-"""Sentence embeddings from word pieces: 256 numbers, the mean of what the pieces contribute.
+"""Sentence embeddings: the mean of the embeddings of a text's word pieces, 256 numbers.
 
-The table of word pieces and its tokenizer come inside the package WordLlama (MIT), which distilled
-them from large language models' token embeddings by training on sentence similarity ("l2_supercat",
-256 dimensions). Its code is not imported: both files are read where they lie, offline, and no
-object is unpickled.
+The table of word pieces and its tokenizer are distributed in the package WordLlama (MIT), which
+distilled them from the token embeddings of large language models, trained on sentence similarity
+("l2_supercat", 256 dimensions). Its code is not imported: both files are read from the installed
+package, offline, and no object is unpickled.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ WEIGHTS = "weights/l2_supercat_256.safetensors"
 
 
 def embed(text: str) -> tuple[NDArray[np.float32], int]:
-    """Return a text's embedding, of length 1, and the number of its word pieces.
+    """Return the embedding of a text, and the number of its word pieces.
 
     Returns
     -------
     embedding : ndarray of float32, shape (256,)
-        NaN if the text has no word piece.
+        Of length 1; NaN if the text has no word piece.
     n_pieces : int
+
+    Raises
+    ------
+    ConsilienceError
+        If the packages with the table and the tokenizer are not installed.
     """
     tokenizer, table = _model()
     pieces = tokenizer.encode(text, add_special_tokens=False).ids

@@ -1,9 +1,9 @@
-"""The speaker-verification network whose second layer also hears how something is said.
+"""Features of the second layer of a speaker-verification network.
 
-Three LSTM layers trained to tell speakers apart over tens of thousands of people (Wan et al. 2018,
-"Generalized end-to-end loss for speaker verification"); the weights come inside the package
-Resemblyzer (Apache 2.0). Its code is not imported: only the tensors of its first two layers are
-read, and no object is ever unpickled.
+Three LSTM layers, trained to distinguish tens of thousands of speakers (Wan et al. 2018,
+"Generalized end-to-end loss for speaker verification"). The second layer also represents how
+something is said. The weights are distributed in the package Resemblyzer (Apache 2.0). Its code is
+not imported: only the tensors of the first two layers are read, and no object is unpickled.
 """
 
 from __future__ import annotations
@@ -22,23 +22,32 @@ from consilience.core.errors import ConsilienceError
 
 Array = NDArray[np.float32]
 
-RATE_HZ, WINDOW, HOP, MEL_BANDS = 16000, 400, 160, 40  # as the network was trained
-LEVEL_DB = -30.0  # root mean square it was trained at
+RATE_HZ, WINDOW, HOP, MEL_BANDS = 16000, 400, 160, 40  # of the network's training
+LEVEL_DB = -30.0  # root mean square of the sound in the network's training
 UNITS = 256
 
 
-def hidden(sound: Array) -> Array:
-    """Return the second layer's output every 10 ms, shape (n_frames, 256).
+def second_layer(sound: Array) -> Array:
+    """Return the output of the second layer every 10 ms.
 
     Parameters
     ----------
     sound : ndarray of float32, shape (n_samples,)
-        At 16 kHz; its level does not matter.
+        At 16 kHz; the level is normalised.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames, 256)
+
+    Raises
+    ------
+    ConsilienceError
+        If the package with the weights is not installed.
     """
     level = 10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-12)
-    level_set = sound * np.float32(10 ** ((LEVEL_DB - level) / 20))
+    normalised = sound * np.float32(10 ** ((LEVEL_DB - level) / 20))
     mel = librosa.feature.melspectrogram(
-        y=level_set, sr=RATE_HZ, n_fft=WINDOW, hop_length=HOP, n_mels=MEL_BANDS
+        y=normalised, sr=RATE_HZ, n_fft=WINDOW, hop_length=HOP, n_mels=MEL_BANDS
     )
     with torch.no_grad():
         states, _ = _layers()(torch.from_numpy(mel.T.astype(np.float32))[None])
@@ -57,11 +66,11 @@ def _layers() -> nn.LSTM:
         )
     weights = Path(package.origin).with_name("pretrained.pt")
     tensors = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
-    own = {
+    first_two = {
         name.removeprefix("lstm."): value
         for name, value in tensors.items()
         if name.startswith("lstm.") and name[-1] in "01"
     }
     layers = nn.LSTM(MEL_BANDS, UNITS, num_layers=2, batch_first=True)
-    layers.load_state_dict(own)
+    layers.load_state_dict(first_two)
     return layers.eval()

@@ -1,7 +1,7 @@
-"""Voice activity, as a recurrent network trained on speech in thousands of languages hears it.
+"""Voice activity detection by a recurrent network, trained on speech in thousands of languages.
 
-Silero VAD (Silero Team 2024, MIT); the weights come inside the package silero-vad. Its code, which
-wants torch at import, is not imported: onnxruntime runs the packaged model, on one thread.
+Silero VAD (Silero Team 2024, MIT); the weights are distributed in the package silero-vad. Its code
+is not imported, because it imports torch: onnxruntime runs the model, on one thread.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from consilience.core.errors import ConsilienceError
 
 Array = NDArray[np.float32]
 
-RATE_HZ, BLOCK, CONTEXT = 16000, 512, 64  # as the network was trained
+RATE_HZ, BLOCK, CONTEXT = 16000, 512, 64  # of the network's training
 STATE = (1, 1, 128)
-BLOCKS_AT_ONCE = 512  # bounds memory; the state goes on from one call to the next
+BLOCKS_AT_ONCE = 512  # bounds memory; the state is passed from one call to the next
 
 
 def speech_probability(sound: Array, rate_hz: float, times_s: NDArray[np.float64]) -> Array:
-    """Return the probability that somebody speaks, at given times.
+    """Return the probability of speech at some times.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def speech_probability(sound: Array, rate_hz: float, times_s: NDArray[np.float64
     Returns
     -------
     ndarray of float32, shape (n_times,)
-        Of the 32 ms each time falls into.
+        Probability for the block of 32 ms that contains each time.
 
     Raises
     ------
@@ -50,17 +50,18 @@ def speech_probability(sound: Array, rate_hz: float, times_s: NDArray[np.float64
     n_blocks = -(-sound.size // BLOCK)
     padded = np.zeros(CONTEXT + n_blocks * BLOCK, np.float32)
     padded[CONTEXT : CONTEXT + sound.size] = sound
+    # Each block is preceded by the last samples of the block before it.
     blocks = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + BLOCK)[::BLOCK]
     hidden = cell = np.zeros(STATE, np.float32)
-    parts = []
+    probabilities = []
     for start in range(0, n_blocks, BLOCKS_AT_ONCE):
         block = np.ascontiguousarray(blocks[start : start + BLOCKS_AT_ONCE])
-        heard, hidden, cell = _network().run(
+        output, hidden, cell = _network().run(
             ["speech_probs", "hn", "cn"], {"input": block, "h": hidden, "c": cell}
         )
-        parts.append(heard.ravel())
+        probabilities.append(output.ravel())
     index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
-    result: Array = np.concatenate(parts)[index]
+    result: Array = np.concatenate(probabilities)[index]
     return result
 
 
@@ -75,6 +76,6 @@ def _network() -> onnxruntime.InferenceSession:
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: a user's screen is not for notes on hardware
+    options.log_severity_level = 3  # errors only, without remarks on the hardware
     weights = Path(package.origin).parent / "data" / "silero_vad_16k_sequence.onnx"
     return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

@@ -1,8 +1,8 @@
-"""Counting features from what is usual for the person recorded.
+"""Features relative to a person's baseline.
 
-People differ more in how they look and sound than in how that changes with what they feel. In a
-recording that holds several episodes the median over time is close to the person's neutral state;
-in a clip of a single expression it would be the expression itself.
+People differ more in how they look and sound than each of them changes with emotion. In a recording
+of several episodes, the median over time is close to the person's neutral state. In a clip of a
+single expression it would be the expression itself.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
-def from_median(values: Array, usual: NDArray[np.bool_]) -> Array:
-    """Return features less their medians over some frames.
+def subtract_median(values: Array, reference: NDArray[np.bool_]) -> Array:
+    """Subtract from each feature its median over the reference frames.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n_frames, n_features)
         NaN where there is no valid observation.
-    usual : ndarray of bool, shape (n_frames,)
-        Valid frames to take the medians over; without any, the values stay as they are.
+    reference : ndarray of bool, shape (n_frames,)
+        Valid frames for the medians; without any, the values are returned unchanged.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames, n_features)
     """
-    if not usual.any():
+    if not reference.any():
         return values
-    return np.asarray(values - np.median(values[usual], axis=0), np.float32)
+    return np.asarray(values - np.median(values[reference], axis=0), np.float32)

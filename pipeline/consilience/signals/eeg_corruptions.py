@@ -1,9 +1,9 @@
-"""What spoils an EEG: noise, electrodes that come off, mains hum, muscles, movement.
+"""Corruptions of EEG: noise, detached electrodes, mains hum, muscle activity, movement.
 
-Each function takes the working channels, shape (n_samples, n_channels), in volts, the severity's
-number, rate and mains frequency in Hz and a generator, and returns the spoilt channels. Ratios
-and amplitudes are relative to the median power of the channels above 1 Hz, so that neither an
-electrode's offset nor one bad channel decides them.
+Each function takes the working channels in volts, shape (n_samples, n_channels), the value of the
+severity, the sampling rate and the mains frequency in Hz and a generator, and returns the corrupted
+channels. Ratios and amplitudes are relative to the median power of the channels above 1 Hz, so that
+neither an electrode's offset nor one bad channel determines them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Array = NDArray[np.float64]
 
 BURST_S, BURST_SHARE = 0.6, 0.4  # of muscle activity
 POPS_PER_S, POP_DECAY_S = 0.15, 0.4
-CONTACT_S = 0.5  # a loose electrode keeps contact, or loses it, for about as long
-RANGE_RMS = 15.0  # of an amplifier, about the median
-LOOSE_RMS = 30.0  # how far a loose electrode jumps
+CONTACT_S = 0.5  # duration for which a loose electrode keeps its level
+RANGE_RMS = 15.0  # range of an amplifier about the median, in root mean squares of the EEG
+LOOSE_RMS = 30.0  # jumps of a loose electrode, in root mean squares of the EEG
 
 
 def noise(
@@ -36,34 +36,37 @@ def noise(
 def electrode_dropout(
     values: Array, share: float, rate_hz: float, mains_hz: float, rng: np.random.Generator
 ) -> Array:
-    """Lose a share of the channels, each for good from some moment in the first half on.
+    """Detach a share of the electrodes, each from a random time in the first half to the end.
 
-    One half of them goes flat, the other keeps jumping as a loose contact does.
+    Every other one is flat afterwards; the rest jump, as with a loose contact.
     """
     n_samples, n_channels = values.shape
-    spoilt = values.copy()
+    corrupted = values.copy()
     lost = rng.permutation(n_channels)[: round(share * n_channels)]
     jump = LOOSE_RMS * np.sqrt(_variance(values, rate_hz))
     for order, channel in enumerate(lost):
         first = int(rng.uniform(0, 0.5) * n_samples)
         level = rng.standard_normal(int((n_samples - first) / rate_hz / CONTACT_S) + 1)
         held = np.repeat(level, int(CONTACT_S * rate_hz) + 1)[: n_samples - first]
-        spoilt[first:, channel] = 0 if order % 2 == 0 else spoilt[first:, channel] + jump * held
-    return spoilt
+        corrupted[first:, channel] = (
+            0 if order % 2 == 0 else corrupted[first:, channel] + jump * held
+        )
+    return corrupted
 
 
 def mains_hum(
     values: Array, snr_db: float, rate_hz: float, mains_hz: float, rng: np.random.Generator
 ) -> Array:
-    """Add the mains frequency and its harmonics, of a strength that changes as cables move.
+    """Add the mains frequency and its harmonics, at a strength that changes as cables move.
 
-    Hum within an amplifier's range is taken out again by the notch filter; what harms is hum
-    that drives the amplifier beyond its range, where the EEG is lost for part of every cycle.
+    The notch filter removes hum within the range of the amplifier. Harmful is hum that drives the
+    amplifier beyond its range, where the EEG is lost for a part of every cycle.
     """
     n_samples, n_channels = values.shape
     times_s = np.arange(n_samples)[:, None] / rate_hz
     hum = np.zeros_like(values)
     for order, strength in ((1, 1.0), (2, 0.2), (3, 0.4)):
+        # Real mains deviate from the nominal frequency by about 0.1 %.
         hz = order * mains_hz * (1 + 1e-3 * rng.standard_normal())
         if hz < rate_hz / 2:
             phase = rng.uniform(0, 2 * np.pi, n_channels)
@@ -79,12 +82,13 @@ def mains_hum(
 def muscle(
     values: Array, snr_db: float, rate_hz: float, mains_hz: float, rng: np.random.Generator
 ) -> Array:
-    """Add bursts above 20 Hz on all channels at once, as a tense jaw makes them."""
+    """Add bursts above 20 Hz on all channels at the same time, as from a tense jaw."""
     n_samples, n_channels = values.shape
     step = max(round(BURST_S / 4 * rate_hz), 1)
     n_steps = -(-n_samples // step)
     tense = scipy.ndimage.gaussian_filter1d(rng.standard_normal(n_steps), BURST_S * rate_hz / step)
     gate = np.repeat(tense > np.quantile(tense, 1 - BURST_SHARE), step)[:n_samples]
+    # A gradual onset, because a hard gate would add energy at all frequencies.
     gate = scipy.ndimage.uniform_filter1d(gate.astype(float), step)
     highpass = scipy.signal.butter(2, 20.0, "highpass", fs=rate_hz, output="sos")
     bursts = scipy.signal.sosfilt(highpass, rng.standard_normal(values.shape), axis=0)
@@ -95,9 +99,9 @@ def muscle(
 def drift(
     values: Array, amplitude: float, rate_hz: float, mains_hz: float, rng: np.random.Generator
 ) -> Array:
-    """Let electrodes wander slowly, as sweat makes them, and pop when someone moves.
+    """Add slow drift, as from sweat, and electrode pops, as from movement.
 
-    A pop is a step that decays within half a second, on a few channels at a time.
+    A pop is a step that decays within about half a second, on one channel.
     """
     n_samples, n_channels = values.shape
     times_s = np.arange(n_samples)[:, None] / rate_hz
@@ -123,12 +127,13 @@ APPLY: Mapping[str, Callable[..., Array]] = {
 
 
 def _variance(values: Array, rate_hz: float) -> float:
+    """Return the median over channels of the variance above 1 Hz."""
     highpass = scipy.signal.butter(2, 1.0, "highpass", fs=rate_hz, output="sos")
     return float(np.median(scipy.signal.sosfiltfilt(highpass, values, axis=0).var(axis=0)))
 
 
 def _mix(values: Array, added: Array, snr_db: float, rate_hz: float) -> Array:
-    """Add something at a ratio to its own power, averaged over all channels."""
+    """Add a signal, scaled to a ratio of the EEG's power to its power over all channels."""
     power = _variance(values, rate_hz) / 10 ** (snr_db / 10)
     return values + added * np.sqrt(power / np.mean(added**2))
 
@@ -136,7 +141,7 @@ def _mix(values: Array, added: Array, snr_db: float, rate_hz: float) -> Array:
 def _pink_and_muscle(
     n_samples: int, n_channels: int, rate_hz: float, rng: np.random.Generator
 ) -> Array:
-    """Return noise of unit variance a channel: half pink, half bursts above 20 Hz."""
+    """Return noise of unit variance per channel: half pink, half bursts above 20 Hz."""
     white = rng.standard_normal((2, n_channels, n_samples))
     spectrum = scipy.fft.rfft(white[0])
     pink = scipy.fft.irfft(
@@ -147,6 +152,6 @@ def _pink_and_muscle(
     bursts = np.repeat(rng.random((n_channels, n_seconds)) < 0.3, round(rate_hz), axis=1)
     bursts = np.pad(bursts, ((0, 0), (0, n_samples)), mode="edge")[:, :n_samples]
     muscle = scipy.signal.sosfilt(highpass, white[1]) * (0.1 + bursts)
-    parts = [part / part.std(axis=1, keepdims=True) for part in (pink, muscle)]
-    mixed: Array = ((parts[0] + parts[1]) / np.sqrt(2)).T
+    scaled = [noise / noise.std(axis=1, keepdims=True) for noise in (pink, muscle)]
+    mixed: Array = ((scaled[0] + scaled[1]) / np.sqrt(2)).T
     return mixed

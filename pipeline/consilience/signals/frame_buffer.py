@@ -1,7 +1,7 @@
-"""Pictures kept in a temporary file, so that memory holds only those being looked at.
+"""Video frames in a temporary file, so that memory holds only those in use.
 
-Feature extraction looks at a video's pictures several times, and every corruption makes as many
-again. A minute at the working width is 65 MB.
+Feature extraction passes over the frames of a video several times, and every corruption creates as
+many again. A minute at the working width is 65 MB.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from numpy.typing import NDArray
 Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
 
 
-def spool(pictures: Iterable[Frames]) -> Frames:
-    """Write pictures to a temporary file and return them as an array over it.
+def spool(frames: Iterable[Frames]) -> Frames:
+    """Write frames to a temporary file and return them as a memory-mapped array.
 
-    The file is in the system's folder for such files (``TMPDIR``) and goes with the array.
+    The file is in the system's temporary folder (``TMPDIR``), and is deleted with the array.
 
     Parameters
     ----------
-    pictures : iterable of ndarray of uint8, shape (height, width)
-        All of one shape.
+    frames : iterable of ndarray of uint8, shape (height, width)
+        All of the same shape.
 
     Returns
     -------
-    ndarray of uint8, shape (n_pictures, height, width)
-        Writable; shape (0, 0, 0) without pictures.
+    ndarray of uint8, shape (n_frames, height, width)
+        Writable; shape (0, 0, 0) without frames.
 
     Raises
     ------
     ValueError
-        If pictures differ in shape.
+        If frames differ in shape.
     OSError
-        If there is no room left.
+        If the disk is full.
     """
-    n_pictures, shape = 0, (0, 0)
+    n_frames, shape = 0, (0, 0)
     with TemporaryFile() as file:
-        for picture in pictures:
-            if n_pictures and picture.shape != shape:
-                raise ValueError(f"a picture of {picture.shape} among some of {shape}")
-            shape = picture.shape
-            file.write(np.ascontiguousarray(picture).data)
-            n_pictures += 1
-        if not n_pictures:
+        for frame in frames:
+            if n_frames and frame.shape != shape:
+                raise ValueError(f"a frame of {frame.shape} among frames of {shape}")
+            shape = frame.shape
+            file.write(np.ascontiguousarray(frame).data)
+            n_frames += 1
+        if not n_frames:
             return np.empty((0, 0, 0), np.uint8)
         file.flush()
-        return np.asarray(np.memmap(file, np.uint8, "r+", shape=(n_pictures, *shape)))
+        return np.asarray(np.memmap(file, np.uint8, "r+", shape=(n_frames, *shape)))

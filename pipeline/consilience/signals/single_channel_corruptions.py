@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RANGE = 12.0  # of an amplifier, in the signal's own spread
-BURST_S = 1.0  # a movement lasts about as long
+BURST_S = 1.0  # duration of a movement
 
 
 def noise(values: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
@@ -25,10 +25,9 @@ def noise(values: Array, snr_db: float, rate_hz: float, rng: np.random.Generator
 
 
 def wander(values: Array, amplitude: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Let the baseline wander, as breathing and a shifting sensor make it.
+    """Add a drifting baseline, as from breathing and a shifting sensor.
 
-    Wandering that stays within the amplifier's range is filtered out again; beyond it, the signal
-    is lost for as long.
+    Filters remove drift within the amplifier's range. Beyond the range the signal is lost.
     """
     times_s = np.arange(len(values))[:, None] / rate_hz
     waves = sum(
@@ -41,7 +40,7 @@ def wander(values: Array, amplitude: float, rate_hz: float, rng: np.random.Gener
 
 
 def movement(values: Array, amplitude: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Add bursts over a third of the time, slow ones and fast ones."""
+    """Add bursts of slow and fast movement during a third of the time."""
     n_samples = len(values)
     step = max(round(BURST_S * rate_hz), 1)
     moves = np.repeat(rng.random(-(-n_samples // step)) < 1 / 3, step)[:n_samples, None]
@@ -51,14 +50,14 @@ def movement(values: Array, amplitude: float, rate_hz: float, rng: np.random.Gen
 
 
 def dropout(values: Array, share: float, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Let the sensor lose the skin for a share of the time: it reads its own middle."""
+    """Detach the sensor for a share of the time, during which it returns a constant."""
     n_samples = len(values)
     step = max(round(4 * rate_hz), 1)
-    pieces = -(-n_samples // step)
-    off = np.repeat(rng.permutation(pieces) < round(share * pieces), step)[:n_samples]
-    spoilt = values.copy()
-    spoilt[off] = np.median(values, axis=0)
-    return spoilt
+    n_segments = -(-n_samples // step)
+    detached = np.repeat(rng.permutation(n_segments) < round(share * n_segments), step)[:n_samples]
+    corrupted = values.copy()
+    corrupted[detached] = np.median(values, axis=0)
+    return corrupted
 
 
 APPLY: Mapping[str, Callable[..., Array]] = {
@@ -70,7 +69,7 @@ APPLY: Mapping[str, Callable[..., Array]] = {
 
 
 def _spread(values: Array) -> float:
-    """Return how far the signal usually moves about its slow baseline."""
+    """Return a robust standard deviation: a quarter of the range without its outer 2 %."""
     centre = np.median(values, axis=0)
     low, high = np.quantile(values - centre, (0.02, 0.98))
     return max(float(high - low) / 4, 1e-300)

@@ -1,4 +1,4 @@
-"""A recording as it passes through a sensor: its header, its samples, its feature frames."""
+"""Header, samples and feature frames of a recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of a recording before its samples are read.
+    """Header of a recording, read without its samples.
 
     Attributes
     ----------
@@ -21,9 +21,9 @@ class Header:
     n_channels : int
         Channels of the signal (1 for a video).
     duration_s : float or None
-        Seconds on the recording's own clock.
+        Duration in seconds on the recording's clock; None if not stated.
     start_time : str or None
-        ISO 8601 time stamp of the first sample, if the header has one.
+        ISO 8601 time of the first sample, if the header states it.
     """
 
     rate_hz: float | None
@@ -34,22 +34,22 @@ class Header:
 
 @dataclass(frozen=True)
 class Signal:
-    """A recording as read.
+    """Samples of a recording.
 
     Attributes
     ----------
     values : ndarray
-        Samples along the first axis; units are the modality's (volts, full scale 1, grey 0-255).
+        Samples along the first axis, in the unit of the modality (volts, full scale 1, grey 0-255).
     times_s : ndarray of float64, shape (n_samples,)
-        Time stamps on the recording's own clock, in seconds; first sample at 0 unless the
-        container says otherwise.
+        Time stamps on the recording's clock in seconds; the first is 0 unless the container states
+        otherwise.
     channels : tuple of str
         Channel names (or ``("grey",)``).
     pulses_s : ndarray of float64, shape (n_pulses,)
-        Synchronisation pulses seen in this recording, on the same clock.
+        Synchronisation pulses detected in the recording, on the same clock.
     anchors_s : ndarray of float64, shape (n_anchors, 2)
-        The recording's own time and the session's at moments for which the container itself
-        tells both, such as clock offsets measured while recording.
+        Pairs of recording time and session time that the container states, such as clock offsets
+        measured while recording.
     """
 
     values: NDArray[Any]
@@ -59,7 +59,7 @@ class Signal:
     anchors_s: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
     def masked(self, channels: Collection[str]) -> Signal:
-        """Return the signal with NaN for all that some channels say; other names are ignored."""
+        """Return the signal with NaN in some channels; names of other channels are ignored."""
         values = np.array(self.values, np.float64)
         values[:, [name in channels for name in self.channels]] = np.nan
         return replace(self, values=values)
@@ -72,13 +72,13 @@ class Features:
     Attributes
     ----------
     values : ndarray of float32, shape (n_frames, n_features)
-        NaN rows are frames without a valid observation.
+        A row of NaN is a frame without a valid observation.
     times_s : ndarray of float64, shape (n_frames,)
-        Centre of each frame on the recording's own clock, increasing.
+        Centre of each frame on the recording's clock, increasing.
     names : tuple of str
         One per feature.
     quality : dict of str to float
-        Measures with units in their names; ``"quality"`` sums them up in ``[0, 1]``.
+        Measures with units in their names; ``"quality"`` combines them into ``[0, 1]``.
     """
 
     values: NDArray[np.float32]
