@@ -192,6 +192,7 @@ def test_a_faulty_modality_is_caught(fault, gaze):
 ENTRY = "yield Entry(session, caller, modality, name), ["
 WALK = 'sorted(root.glob("*/*.wav"))'
 READ_NOTES = '    notes = root / "notes.csv"\n    if notes.is_file():\n        {}\n    for path in'
+ROW = 'annotation(session, annotator, "emotion", label)'
 DATASET_FAULTS = {
     "odd name": ('= "callcentre"', '= "Call centre"', "description"),
     "class twice": ('CLASSES = ("angry", "calm")', 'CLASSES = ("calm", "calm")', "description"),
@@ -200,8 +201,8 @@ DATASET_FAULTS = {
     "unknown section": ('"windows": {', '"window": {', "description"),
     "label no class": ('emotion(session, mood, "l', 'emotion(session, "bored", "l', "tables"),
     "annotations elsewhere": ("[emotion(session,", '[emotion("x" + session,', "tables"),
-    "time backwards": ('"start_s": 0.0', '"start_s": float("inf")', "tables"),
-    "wrong columns": ('"value": None', '"value": "much"', "tables"),
+    "time backwards": (ROW, f'{ROW} | {{"start_s": float("inf")}}', "tables"),
+    "wrong columns": (ROW, f'{ROW} | {{"value": "much"}}', "tables"),
     "session twice": ('session = f"{caller}_{path.stem}"', "session = path.stem", "ids"),
     "session as path": ('session = f"{caller}_', 'session = f"../{caller}_', "ids"),
     "bad channels as text": (ENTRY, ENTRY.replace("name)", 'name, bad_channels=("Cz, Pz",))'), "ids"),
