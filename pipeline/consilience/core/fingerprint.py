@@ -99,7 +99,7 @@ class Lookup(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """What the text of one module states.
+    """Content of one module that matters for the fingerprint.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class CodeBase:
                 raise ModuleNotFoundError(f"no module named {name!r}", name=name)
         in_use = {kind: sorted(items) for kind, items in (plugins or {}).items()}
         closure = Closure({PACKAGE})
-        todo = closure.enter(names)
+        todo = closure.add(names)
         while todo:
             name = todo.pop()
             if name in closure.sources or (source := self._source(name)) is None:
@@ -185,7 +185,7 @@ class CodeBase:
             # Python runs the ``__init__`` of every parent package first.
             todo |= {name[:end] for end, sign in enumerate(name) if sign == "."}
             loaded = {module for call in source.lookups for module in self._loaded(call, in_use)}
-            todo |= closure.enter(loaded - closure.sources.keys())
+            todo |= closure.add(loaded - closure.sources.keys())
         closure.sources = dict(sorted(closure.sources.items()))
         return closure
 
@@ -194,8 +194,8 @@ class CodeBase:
         if lookup.function not in ("get", "params"):
             return
         for kind in _kinds(lookup):
-            known = in_use[kind] if kind in in_use else self._registered(kind)
-            for name in known if lookup.name is None else (lookup.name,):
+            names = in_use[kind] if kind in in_use else self._registered(kind)
+            for name in names if lookup.name is None else (lookup.name,):
                 light = f"{PACKAGE}.{kind}.params.{name}"
                 if lookup.function == "params" and self._source(light) is not None:
                     yield light
@@ -204,15 +204,15 @@ class CodeBase:
 
     def _plugin(self, kind: str, name: str) -> Iterator[str]:
         """Yield the module that defines a plug-in: a file here, else an entry point's module."""
-        own = f"{PACKAGE}.{kind}.{name}"
-        if self._source(own) is not None:
-            yield own
+        module = f"{PACKAGE}.{kind}.{name}"
+        if self._source(module) is not None:
+            yield module
         else:
             group = f"{PACKAGE}.{kind}"
             yield from (entry.module for entry in metadata.entry_points(group=group, name=name))
 
     def _source(self, name: str) -> Source | None:
-        """Return what a module's text states; None if there is no such module."""
+        """Return the parsed source of a module; None if it does not exist."""
         if name not in self._sources:
             self._sources[name] = self._read(name)
         return self._sources[name]
@@ -275,7 +275,7 @@ class Closure:
     packages: set[str]
     sources: dict[str, Source] = field(default_factory=dict)
 
-    def enter(self, names: Collection[str]) -> set[str]:
+    def add(self, names: Collection[str]) -> set[str]:
         """Make the packages of some modules first-party; return all modules to visit for it."""
         new = {name.partition(".")[0] for name in names} - self.packages
         self.packages |= new

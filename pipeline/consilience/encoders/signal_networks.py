@@ -28,7 +28,7 @@ SEPARABLE_S = 0.5
 
 
 class SignalEncoder(Encoder):
-    """A network over samples, built when the first window tells how long windows are.
+    """A network over samples, built when the first window determines the number of samples.
 
     Parameters
     ----------
@@ -187,11 +187,11 @@ def from_braindecode(
 
 
 def _replace_batch_norm(network: nn.Module) -> None:
-    for name, part in network.named_children():
-        if isinstance(part, nn.BatchNorm2d):
-            setattr(network, name, nn.GroupNorm(1, part.num_features))
+    for name, layer in network.named_children():
+        if isinstance(layer, nn.BatchNorm2d):
+            setattr(network, name, nn.GroupNorm(1, layer.num_features))
         else:
-            _replace_batch_norm(part)
+            _replace_batch_norm(layer)
 
 
 def _too_short(name: str, n_samples: int, remedy: str) -> ConsilienceError:

@@ -16,8 +16,8 @@ class SpectrogramEncoder(Encoder):
     """A time-delay network with statistics pooling (Snyder et al. 2018, "X-vectors").
 
     Every layer, the spectrogram itself included, is summed up by its mean and standard deviation
-    over time, and the encoding is linear in all of these: what a linear model can tell needs no
-    convolution, and little data favours it.
+    over time, and the encoding is linear in all of these: what a linear model can
+    distinguish needs no convolution, and little data favours it.
 
     Parameters
     ----------

@@ -306,8 +306,8 @@ class CoherenceTransfer(Method):
     def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
         """Compute the cross-entropy of the mixture plus that of detecting faulty sensors."""
         output, target, faulty = examples
-        known = faulty.isfinite() & (output.available > 0)
-        intact = torch.where(known, 1 - faulty, 0.0)
+        labelled = faulty.isfinite() & (output.available > 0)
+        intact = torch.where(labelled, 1 - faulty, 0.0)
         detection = F.binary_cross_entropy_with_logits(
             self._log_odds(output, "sensor_ok"), intact, reduction="none"
         )
@@ -316,7 +316,7 @@ class CoherenceTransfer(Method):
         shrinkage = sum(weight.square().sum() for weight in weights)
         logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
         loss = -(target * logits.log_softmax(-1)).sum(-1)
-        return loss + torch.where(known, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
+        return loss + torch.where(labelled, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute the student's loss; with the distillation if ``distill: always``."""

@@ -26,7 +26,7 @@ class Concat(Method):
         """Compute the head's prediction."""
         inputs, available = windows
         encodings = encode(self.encoders, inputs, available)
-        # The flags tell a missing modality from one whose encoding is near 0.
+        # The flags distinguish a missing modality from one whose encoding is near 0.
         output = self.head(torch.cat([*encodings, available], -1))
         logits, affect = output.tensor_split([self.n_classes], -1)
         return plain_prediction(logits, split_affect(affect), available)

@@ -61,7 +61,7 @@ def decoupled(
     binary, others = parts(student)
     teacher_binary, teacher_others = parts(teacher.detach())
     target_knowledge = (teacher_binary.exp() * (teacher_binary - binary)).sum(-1)
-    # The target is no part of the distribution over the others.
+    # The target is not part of the distribution over the others.
     terms = torch.where(chosen, 0.0, teacher_others.exp() * (teacher_others - others))
     return temperature**2 * target_knowledge, temperature**2 * terms.sum(-1)
 

@@ -39,7 +39,7 @@ class VideoParams(ModalityParams):
     width: int = Field(240, ge=64, le=320, description="pixels of the picture worked on")
     detection_every: int = Field(12, ge=1, description="frames from one detection to the next")
     confidence_floor: float = Field(
-        0.5, gt=0, lt=1, description="below it there is no face; above 0.5 without the fall-back"
+        0.5, gt=0, lt=1, description="least confidence of a face; above 0.5: no cascade"
     )
     flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
     flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
