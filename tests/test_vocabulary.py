@@ -86,13 +86,11 @@ PENDING = frozenset(
     {
         "benchmarks",
         "datasets",
-        "docs/adding-a-modality.md",
         "docs/evidence",
         "evaluation",
         "modalities",
         "pretrained",
         "readers",
-        "scaffold.py",
         "signals",
         "templates",
         "testing",
