@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from consilience import params, scaffold
 from consilience.core.errors import ConsilienceError
+from consilience.project import Project
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -234,25 +235,24 @@ def shrink(project) -> None:
 def test_a_name_that_will_not_do_is_refused(name: str) -> None:
     for kind in scaffold.KINDS:
         with pytest.raises(ConsilienceError, match="cannot name"):
-            scaffold.begin(kind, name)
+            scaffold.begin(Project(ROOT), kind, name)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("modality", "eeg"), ("dataset", "base")])
 def test_a_name_that_is_taken_is_refused(kind: str, name: str) -> None:
     with pytest.raises(ConsilienceError, match="already"):
-        scaffold.begin(kind, name)
+        scaffold.begin(Project(ROOT), kind, name)
 
 
 @pytest.mark.parametrize("kind", scaffold.KINDS)
 def test_an_unknown_base_is_refused(kind: str) -> None:
     with pytest.raises(ConsilienceError, match="unknown base 'two-channel'"):
-        scaffold.begin(kind, "gaze", "two-channel")
+        scaffold.begin(Project(ROOT), kind, "gaze", "two-channel")
 
 
-def test_nothing_is_written_outside_the_project(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_nothing_is_written_outside_the_project(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match="not the folder of the project"):
-        scaffold.begin("modality", "gaze")
+        scaffold.begin(Project(tmp_path), "modality", "gaze")
     assert not list(tmp_path.iterdir())
 
 
@@ -262,7 +262,6 @@ def empty_project(tmp_path: Path, monkeypatch) -> Path:
     package = tmp_path / "pipeline/consilience"
     package.mkdir(parents=True)
     monkeypatch.setattr(scaffold.consilience, "__file__", str(package / "__init__.py"))
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -271,7 +270,7 @@ def test_no_file_is_overwritten(empty_project: Path) -> None:
     there.parent.mkdir(parents=True)
     there.write_text("mine")
     with pytest.raises(ConsilienceError, match="exists already"):
-        scaffold.begin("modality", "gaze")
+        scaffold.begin(Project(empty_project), "modality", "gaze")
     assert there.read_text() == "mine"
     assert not (empty_project / "pipeline/consilience/modalities/gaze.py").exists()
 
@@ -286,8 +285,8 @@ def test_no_file_is_overwritten(empty_project: Path) -> None:
 def test_what_is_written_is_clean_and_says_what_is_missing(
     kind: str, base: str | None, empty_project: Path
 ) -> None:
-    for path in scaffold.begin(kind, "two_words", base):
-        text = path.read_text()
+    for path in scaffold.begin(Project(empty_project), kind, "two_words", base):
+        text = (empty_project / path).read_text()
         assert "FILL IN" in text
         assert "NAME" not in text
         assert "Title" not in text
@@ -296,24 +295,25 @@ def test_what_is_written_is_clean_and_says_what_is_missing(
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, *settings, *ours, "."],
+            cwd=empty_project,
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stdout
 
 
-def test_a_modality_is_entered_only_where_the_dataset_has_it(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_modality_is_entered_only_where_the_dataset_has_it(tmp_path: Path) -> None:
+    project = Project(tmp_path)
     (tmp_path / "raw").mkdir()
     manifest = "session,subject,modality,path\na,a,audio,a.wav\nb,b,face_au,b.csv\n"
     (tmp_path / "raw/recordings.csv").write_text(manifest)
-    assert not scaffold.add_to_params("face_au")
+    assert not scaffold.add_to_params(project, "face_au")
     content = params.defaults("folder", "raw", ["audio"])
-    params.PARAMS_FILE.write_text(params.document(content))
-    before = params.PARAMS_FILE.read_text()
-    assert not scaffold.add_to_params("eeg")
-    assert params.PARAMS_FILE.read_text() == before
-    assert scaffold.add_to_params("face_au")
-    assert list(params.load().modalities) == ["audio", "face_au"]
+    project.params_file.write_text(params.document(content))
+    before = project.params_file.read_text()
+    assert not scaffold.add_to_params(project, "eeg")
+    assert project.params_file.read_text() == before
+    assert scaffold.add_to_params(project, "face_au")
+    assert list(params.load(project.params_file).modalities) == ["audio", "face_au"]
     content["modalities"]["face_au"] = {}
-    assert params.PARAMS_FILE.read_text() == params.document(content)
+    assert project.params_file.read_text() == params.document(content)

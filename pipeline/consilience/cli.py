@@ -145,6 +145,7 @@ def check(
 
 @app.command()
 def new(
+    context: typer.Context,
     kind: Annotated[
         Literal["modality", "dataset", "method"], typer.Argument(help="Kind of the plug-in.")
     ],
@@ -157,10 +158,11 @@ def new(
     """Write the file and the test of a new modality, dataset or method, to be filled in."""
     from consilience import scaffold
 
-    for path in scaffold.begin(kind, name, base):
+    project: Project = context.obj
+    for path in scaffold.begin(project, kind, name, base):
         typer.echo(f"wrote {path}")
-    if kind == "modality" and scaffold.add_to_params(name):
-        typer.echo(f"added {name} to {params.PARAMS_FILE}")
+    if kind == "modality" and scaffold.add_to_params(project, name):
+        typer.echo(f"added {name} to {project.params_file}")
     typer.echo(f"replace every FILL IN as described in docs/adding-a-{kind}.md; then run the test")
 
 

@@ -24,7 +24,6 @@ from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import SplitParams, WindowParams
 
-PARAMS_FILE = Path("params.yaml")
 METHODS = ("concat", "late_fusion", "hybrid", DEFAULT_METHOD)
 HEADING = """\
 # Every number that changes an output. 'consilience use DATASET --root FOLDER' writes it anew for
@@ -47,7 +46,7 @@ class Params(Section):
     robustness: RobustnessParams
 
 
-def load(path: Path = PARAMS_FILE) -> Params:
+def load(path: Path) -> Params:
     """Read and check the parameters.
 
     Raises

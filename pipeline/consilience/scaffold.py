@@ -13,17 +13,20 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
 from consilience.datasets.base import bind_to_root
+from consilience.project import Project
 
 TEMPLATES = Path(__file__).with_name("templates")
 KINDS = {"modality": "modalities", "dataset": "datasets", "method": "methods"}
 BASES = {"modality": ("single-channel",)}  # base classes that have a template of their own
 
 
-def begin(kind: str, name: str, base: str | None = None) -> list[Path]:
+def begin(project: Project, kind: str, name: str, base: str | None = None) -> list[Path]:
     """Write the file of a new plug-in and its test; existing files are never overwritten.
 
     Parameters
     ----------
+    project : Project
+        The clone whose package runs.
     kind : str
         ``"modality"``, ``"dataset"`` or ``"method"``.
     name : str
@@ -34,13 +37,13 @@ def begin(kind: str, name: str, base: str | None = None) -> list[Path]:
     Returns
     -------
     list of Path
-        The files written.
+        The files written, relative to the project.
 
     Raises
     ------
     ConsilienceError
         If the name is invalid or in use, the base is unknown, a file exists already, or the
-        working directory is not the project's folder.
+        project's folder does not hold the package that runs.
     """
     plural = KINDS[kind]
     _check_name(kind, name)
@@ -50,24 +53,25 @@ def begin(kind: str, name: str, base: str | None = None) -> list[Path]:
         Path(f"tests/{plural}/test_{name}.py"): TEMPLATES / f"test_{template}.txt",
     }
     # The registry would not find a file outside the package that runs.
-    if Path("pipeline/consilience").resolve() != Path(consilience.__file__).resolve().parent:
+    package = Path(consilience.__file__).resolve().parent
+    if (project.root / "pipeline/consilience").resolve() != package:
         raise ConsilienceError(
-            "this is not the folder of the project that runs",
-            str(Path.cwd()),
-            f"change to {Path(consilience.__file__).resolve().parents[2]}",
+            "not the folder of the project that runs",
+            str(project.root),
+            f"change to {package.parents[1]}",
         )
     for path in files:
-        if path.exists():
+        if (project.root / path).exists():
             raise ConsilienceError("the file exists already", str(path), "choose another name")
     title = "".join(word.capitalize() for word in name.split("_"))
     for path, source in files.items():
         text = source.read_text().replace("NAME", name).replace("Title", title)
-        write_bytes(path, text.encode())
+        write_bytes(project.root / path, text.encode())
     importlib.invalidate_caches()
     return list(files)
 
 
-def add_to_params(name: str) -> bool:
+def add_to_params(project: Project, name: str) -> bool:
     """Add a modality to params.yaml if the dataset named there has recordings of it.
 
     Returns
@@ -80,10 +84,10 @@ def add_to_params(name: str) -> bool:
     ConsilienceError
         As `consilience.params.load`.
     """
-    if not params.PARAMS_FILE.is_file():
+    if not project.params_file.is_file():
         return False
-    settings = params.load()
-    root = Path(settings.dataset.root)
+    settings = params.load(project.params_file)
+    root = project.dataset_root
     if name in settings.modalities or not root.is_dir():
         return False
     try:
@@ -95,7 +99,7 @@ def add_to_params(name: str) -> bool:
         return False
     content = settings.model_dump(mode="json", serialize_as_any=True)
     content["modalities"][name] = {}
-    write_bytes(params.PARAMS_FILE, params.document(content).encode())
+    write_bytes(project.params_file, params.document(content).encode())
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.windows.store import Corpus
+
+_DRAWING = Lock()
 
 
 def encoders_for(
@@ -77,16 +80,17 @@ def build_stack(
     kind = registry.get("methods", method)
     networks = []
     available = torch.ones(1, len(features))
+    hidden = training.head == "hidden"
     for run in runs:
-        torch.manual_seed(seed_from("weights", *run))
-        encoders = encoders_for(features, encodings, training.width, training.dropout)
-        # Lazy layers are materialised, and their weights drawn, at the first call: encoders first.
-        for name, encoder in encoders.items():
-            encoder(example[name])
-        network = kind(
-            encoders, n_classes, training.width, training.dropout, params, training.head == "hidden"
-        )
-        network.predict((dict(example), available))
+        # Torch draws weights from one generator for the whole process: one thread at a time.
+        with _DRAWING:
+            torch.manual_seed(seed_from("weights", *run))
+            encoders = encoders_for(features, encodings, training.width, training.dropout)
+            # Lazy layers draw their weights at the first call: encoders first.
+            for name, encoder in encoders.items():
+                encoder(example[name])
+            network = kind(encoders, n_classes, training.width, training.dropout, params, hidden)
+            network.predict((dict(example), available))
         networks.append(network)
     return Stack(networks)
 
