@@ -308,7 +308,7 @@ def test_a_modality_is_entered_only_where_the_dataset_has_it(tmp_path: Path) -> 
     manifest = "session,subject,modality,path\na,a,audio,a.wav\nb,b,face_au,b.csv\n"
     (tmp_path / "raw/recordings.csv").write_text(manifest)
     assert not scaffold.add_to_params(project, "face_au")
-    content = params.defaults("folder", "raw", ["audio"])
+    content = params.defaults("folder", "raw", ["audio"], tmp_path)
     project.params_file.write_text(params.document(content))
     before = project.params_file.read_text()
     assert not scaffold.add_to_params(project, "eeg")

@@ -48,8 +48,8 @@ def use(
 ) -> None:
     """Write params.yaml anew for a dataset, with every parameter at its default."""
     chosen = [name.strip() for name in modalities.split(",") if name.strip()]
-    content = params.defaults(dataset, root, chosen)
     project: Project = context.obj
+    content = params.defaults(dataset, root, chosen, project.root)
     write_bytes(project.params_file, params.document(content).encode())
     typer.echo(f"{project.params_file} now describes '{dataset}'; 'dvc repro' runs it")
 

@@ -70,7 +70,10 @@ def parse(content: Any, where: str = "params.yaml") -> Params:
 
 
 def defaults(
-    dataset: str, root: str | None = None, modalities: Sequence[str] = ()
+    dataset: str,
+    root: str | None = None,
+    modalities: Sequence[str] = (),
+    folder: Path = Path(),
 ) -> dict[str, Any]:
     """Return the complete parameters for a dataset: the defaults under its own preset.
 
@@ -82,6 +85,8 @@ def defaults(
         Where its recordings are; None for the demonstration corpus's own place.
     modalities : sequence of str
         Those to use of the dataset's, in this order; none for its usual ones.
+    folder : Path
+        The project's folder, which a relative `root` starts from.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def defaults(
             f"where is the dataset '{dataset}'?", "consilience use", f"use {dataset} --root FOLDER"
         )
     if root is not None:
-        source = bind_to_root(source, Path(root))
+        source = bind_to_root(source, folder / root)
     for name in modalities:
         if source_modality(source, name) is None:
             raise ConsilienceError(
