@@ -55,7 +55,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_is_a_session_with_sound_and_video_beside_it(root):
+def test_a_run_is_a_session_with_its_sound_and_video(root):
     listing = dataset.list(root)
     assert {(e.modality, e.session, e.subject, e.clock) for e in listing.entries} == {
         ("eeg", "sub-01_ses-1_task-film_run-01", "sub-01", None),
@@ -68,8 +68,8 @@ def test_a_run_is_a_session_with_sound_and_video_beside_it(root):
 def test_events_become_trials_annotations_and_pulses(root):
     listing = dataset.list(root)
     assert Trials.validate(listing.trials).select("start_s", "end_s").rows() == [(1, 5), (6, 10)]
-    said = Annotations.validate(listing.annotations)
-    assert said.select("annotator", "target", "label", "value").rows() == [
+    annotations = Annotations.validate(listing.annotations)
+    assert annotations.select("annotator", "target", "label", "value").rows() == [
         ("intended", "emotion", "sad", None),
         ("intended", "emotion", "happy", None),
         ("self", "valence", None, -0.5),
@@ -78,7 +78,7 @@ def test_events_become_trials_annotations_and_pulses(root):
     assert listing.pulses["time_s"].to_list() == [0.5]
 
 
-def test_bad_channels_go_by_their_standard_names(root):
+def test_bad_channels_have_their_standard_names(root):
     """What is no EEG is noted and left to whom it concerns."""
     rows = ("EEG T3-REF\tEEG\tBad", "ECG\tECG\tbad", "Cz\tEEG\tgood", "n/a\tEEG\tbad")
     put(root, f"{RUN}_channels.tsv", "\n".join(("name\ttype\tstatus", *rows)) + "\n")
@@ -93,17 +93,17 @@ def test_bad_channels_are_noted(root):
     assert what.endswith("Fp1")
 
 
-def test_modalities_and_classes_are_those_found(root):
-    found = bind_to_root(dataset, root)
-    assert found.modalities == ("eeg", "audio", "video")
-    assert found.classes == ("happy", "sad")
+def test_modalities_and_classes_are_those_of_the_folder(root):
+    bound = bind_to_root(dataset, root)
+    assert bound.modalities == ("eeg", "audio", "video")
+    assert bound.classes == ("happy", "sad")
 
 
 def test_a_sidecar_higher_up_is_inherited(root):
     eeg(root / "sub-02/eeg/sub-02_task-rest_eeg.edf")
     put(root, "task-rest_events.tsv", "onset\tduration\ttrial_type\n0\t2\tcalm\n")
-    said = dataset.list(root).annotations
-    assert ("sub-02_task-rest", "calm") in said.select("session", "label").rows()
+    annotations = dataset.list(root).annotations
+    assert ("sub-02_task-rest", "calm") in annotations.select("session", "label").rows()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_sidecar_higher_up_is_inherited(root):
         (f"{RUN}_channels.tsv", "label\nFp1\n", f"{RUN}_channels.tsv", "no column name"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_remedy(root, name, text, where, what):
+def test_problems_name_file_and_remedy(root, name, text, where, what):
     put(root, name, text)
     problems = dataset.list(root).problems
     assert [problem[0] for problem in problems] == [where]
@@ -142,7 +142,7 @@ def test_a_folder_without_eeg_in_bids_is_an_error(tmp_path):
         dataset.list(tmp_path)
 
 
-def test_what_mne_bids_writes_is_read(tmp_path):
+def test_a_dataset_written_by_mne_bids_is_read(tmp_path):
     """A dataset written by the reference implementation, BrainVision and all sidecars."""
     info = mne.create_info(["Fp1", "Fz", "Cz", "Pz"], 128.0, "eeg")
     data = generator("mne-bids").normal(0, 2e-5, (4, 128 * 10))
@@ -151,9 +151,9 @@ def test_what_mne_bids_writes_is_read(tmp_path):
     raw.set_annotations(mne.Annotations([1.0, 5.0], [3.0, 3.0], ["sad", "happy"]))
     path = mne_bids.BIDSPath(subject="01", task="film", datatype="eeg", root=tmp_path)
     mne_bids.write_raw_bids(raw, path, format="BrainVision", allow_preload=True, verbose="error")
-    found = bind_to_root(dataset, tmp_path)
-    assert found.classes == ("happy", "sad")
-    catalog = build_catalog(found, tmp_path)
+    bound = bind_to_root(dataset, tmp_path)
+    assert bound.classes == ("happy", "sad")
+    catalog = build_catalog(bound, tmp_path)
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"]
     assert catalog.recordings["eeg"]["bad_channels"].to_list() == ["Fz"]
     assert catalog.trials.select("start_s", "end_s").rows() == [(1, 4), (5, 8)]
@@ -194,6 +194,6 @@ def test_any_events_keep_the_contract(tmp_path_factory, header, rows, tail):
     assert len(listing.entries) == 1
     trials = Trials.validate(listing.trials)
     assert (trials["end_s"] > trials["start_s"]).all()
-    said = Annotations.validate(listing.annotations)
-    assert said["value"].drop_nulls().is_between(-1, 1).all()
+    annotations = Annotations.validate(listing.annotations)
+    assert annotations["value"].drop_nulls().is_between(-1, 1).all()
     assert all(map(math.isfinite, listing.pulses["time_s"]))

@@ -32,22 +32,22 @@ def put(root: Path, *names: str, votes: str = VOTES) -> Path:
 
 
 def test_a_vote_is_an_annotator(tmp_path):
-    said = dataset.list(put(tmp_path, f"AudioWAV/{CLIP}.wav")).annotations
-    Annotations.validate(said)
-    counts = said.with_columns(shown=pl.col("annotator").str.split("-").list.first())
-    voice = counts.filter(pl.col("shown") == "voice")["label"].to_list()
+    annotations = dataset.list(put(tmp_path, f"AudioWAV/{CLIP}.wav")).annotations
+    Annotations.validate(annotations)
+    counts = annotations.with_columns(presentation=pl.col("annotator").str.split("-").list.first())
+    voice = counts.filter(pl.col("presentation") == "voice")["label"].to_list()
     assert {name: voice.count(name) for name in set(voice)} == {
         "angry": 6,
         "disgust": 2,
         "neutral": 1,
     }
-    assert counts.group_by("shown").len().sort("shown").rows() == [
+    assert counts.group_by("presentation").len().sort("presentation").rows() == [
         *(("both", 9), ("face", 10), ("voice", 9)),
     ]
-    assert said.select("session", "annotator").is_duplicated().sum() == 0
+    assert annotations.select("session", "annotator").is_duplicated().sum() == 0
 
 
-def test_numbers_of_voters_do_not_follow_the_classes(tmp_path):
+def test_voter_numbers_are_independent_of_the_classes(tmp_path):
     """Dealt in order, 'voice-1' would seem a person who prefers the first class."""
     names = [f"{actor}_DFA_ANG_XX" for actor in range(1001, 1041)]
     rows = "".join(f'"{100001 + i}",5,0,0,0,0,5,"{name}",10\n' for i, name in enumerate(names))
@@ -59,7 +59,7 @@ def test_numbers_of_voters_do_not_follow_the_classes(tmp_path):
     assert again.to_list() == first.to_list()
 
 
-def test_the_least_compressed_sound_is_taken(tmp_path):
+def test_the_least_compressed_sound_is_used(tmp_path):
     put(tmp_path, f"a/{CLIP}.wav", f"b/{CLIP}.mp3", f"c/{CLIP}.flv")
     files = {entry.modality: entry.path for entry in dataset.list(tmp_path).entries}
     assert files == {
@@ -82,21 +82,21 @@ def test_the_least_compressed_sound_is_taken(tmp_path):
         (f"{CLIP}.wav", VOTES.replace('"200001"', '"100009"'), "duplicate votes"),
     ],
 )
-def test_what_is_wrong_is_told(tmp_path, name, votes, what):
+def test_problems_are_reported(tmp_path, name, votes, what):
     problems = dataset.list(put(tmp_path, f"{CLIP}.wav", name, votes=votes)).problems
     assert len(problems) == 1
     assert what in problems[0][1]
     assert problems[0][2]
 
 
-def test_without_votes_nothing_is_labelled_which_is_told(tmp_path):
+def test_missing_votes_are_reported(tmp_path):
     (tmp_path / f"{CLIP}.wav").touch()
     listing = dataset.list(tmp_path)
     assert listing.annotations.is_empty()
     assert "nothing is labelled" in listing.problems[0][2]
 
 
-def test_a_table_that_unfolds_without_end_is_refused(tmp_path):
+def test_a_decompression_bomb_is_refused(tmp_path):
     (tmp_path / f"{CLIP}.wav").touch()
     with gzip.open(tmp_path / "tabulatedVotes.csv.gz", "wb", 9) as file:
         file.write(VOTES.encode())
@@ -107,7 +107,7 @@ def test_a_table_that_unfolds_without_end_is_refused(tmp_path):
     assert len(listing.problems) == 1
 
 
-def test_a_folder_without_clips_says_what_is_expected(tmp_path):
+def test_a_folder_without_clips_is_an_error_with_an_example(tmp_path):
     with pytest.raises(ConsilienceError, match="1001_DFA_ANG_XX"):
         dataset.list(tmp_path)
 
@@ -124,8 +124,10 @@ def test_the_real_clips_and_votes(real_data):
     assert catalog.problems.is_empty()
     assert set(catalog.classes) == set(EMOTIONS.values())
     votes = pl.read_csv(root / "tabulatedVotes.csv.gz", infer_schema=False)
-    own = votes.filter(pl.col("fileName").is_in(catalog.recordings["audio"]["session"].to_list()))
-    assert catalog.annotations.height == own["numResponses"].cast(int).sum()
+    listed = votes.filter(
+        pl.col("fileName").is_in(catalog.recordings["audio"]["session"].to_list())
+    )
+    assert catalog.annotations.height == listed["numResponses"].cast(int).sum()
 
 
 cells = st.integers(-3, 10**12).map(str) | st.sampled_from(
@@ -143,7 +145,7 @@ def test_any_votes_keep_the_contract(tmp_path_factory, rows, tail):
     text = "\n".join([header, *(",".join([*row[:7], CLIP, *row[7:]]) for row in rows)])
     (root / "tabulatedVotes.csv").write_bytes(text.encode() + b"\n" + tail)
     listing = dataset.list(root)
-    said = Annotations.validate(listing.annotations)
-    assert set(said["label"]) <= set(EMOTIONS.values())
+    annotations = Annotations.validate(listing.annotations)
+    assert set(annotations["label"]) <= set(EMOTIONS.values())
     assert len(listing.entries) == 2
-    assert said.height or listing.problems
+    assert annotations.height or listing.problems

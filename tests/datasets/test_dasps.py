@@ -46,7 +46,7 @@ def write(path, counter, contact=(), seed=0):
 
 
 def counting(n_samples, losses=(), repeats=()):
-    """Return a counter from 0 to 128 that skips samples, or repeats one, at some."""
+    """Return a counter from 0 to 128 that skips samples, or repeats them, at some positions."""
     numbers = np.arange(n_samples)
     for at, missing in losses:
         numbers[at:] += missing
@@ -90,11 +90,11 @@ def test_epochs_ratings_and_subjects_are_listed(tmp_path):
     listing = dataset.list(tmp_path)
     assert [(e.session, e.subject, e.path) for e in listing.entries] == [("S01", "S01", "S01.edf")]
     assert Trials.validate(listing.trials)["trial"].to_list() == ["1-recitation", "1-recall"]
-    told = Annotations.validate(listing.annotations)
-    assert set(told["annotator"]) == {"self"}
+    annotations = Annotations.validate(listing.annotations)
+    assert set(annotations["annotator"]) == {"self"}
     by_target = {
-        target: part["label" if target == "emotion" else "value"].to_list()
-        for (target,), part in told.group_by("target", maintain_order=True)
+        target: rows["label" if target == "emotion" else "value"].to_list()
+        for (target,), rows in annotations.group_by("target", maintain_order=True)
     }
     assert by_target == {
         "emotion": ["aroused", "calm"],
@@ -104,7 +104,7 @@ def test_epochs_ratings_and_subjects_are_listed(tmp_path):
     assert not listing.problems
 
 
-def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
+def test_onsets_are_moved_by_the_samples_lost_before(tmp_path):
     path = tmp_path / "S01.edf"
     write(path, counting(40 * RATE_HZ, losses=((10 * RATE_HZ, 64),)))
     assert true_times(path, np.array([0.0, 5.0, 20.0])) == pytest.approx([0, 5, 20.5])
@@ -112,7 +112,7 @@ def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("../S02.edf,S02,1,recall,0,15,1,8,1", "not a name in this folder"),
         ("S02.edf,S02,1,recall,0,15,1,10,1", "not a number from 1 to 9"),
@@ -124,16 +124,16 @@ def test_onsets_move_with_the_samples_that_were_lost_before(tmp_path):
         ("S01.edf,S01,1,recall,15,15,1,8,1", "duplicate epoch"),
     ],
 )
-def test_rows_that_make_no_sense_cost_themselves_alone(tmp_path, row, said):
+def test_an_invalid_row_does_not_affect_the_others(tmp_path, row, message):
     good = "S01.edf,S01,1,recall,15,15,1,8,1"
     listing = dataset.list(folder(tmp_path, [good, row]))
     assert listing.trials.height == 1
-    assert [said in what for _, what, _ in listing.problems] == [True]
+    assert [message in what for _, what, _ in listing.problems] == [True]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=300))
-def test_any_text_is_a_table_or_a_plain_refusal(tmp_path, text):
+def test_any_text_is_a_table_or_refused(tmp_path, text):
     (tmp_path / "events.csv").write_bytes((HEADER + text).encode("utf-8", "replace"))
     try:
         dataset.list(tmp_path)
@@ -141,7 +141,7 @@ def test_any_text_is_a_table_or_a_plain_refusal(tmp_path, text):
         assert "\n" not in str(error)  # noqa: PT017
 
 
-def test_a_recording_without_epochs_is_told(tmp_path):
+def test_a_recording_without_epochs_is_reported(tmp_path):
     root = folder(tmp_path, ["S01.edf,S01,1,recall,15,15,1,8,1"])
     (root / "S07.edf").touch()
     assert [where for where, _, _ in dataset.list(root).problems] == ["S07.edf"]
@@ -152,7 +152,7 @@ def test_another_folder_is_refused(tmp_path):
         dataset.list(tmp_path)
 
 
-def test_use_is_enough_to_run_it():
+def test_the_preset_is_sufficient():
     content = params.parse(params.defaults("dasps", "somewhere"))
     assert content.annotation.source == "self"
     assert content.modalities["eeg"].channels == CHANNELS
@@ -173,8 +173,8 @@ def test_the_real_corpus_and_its_losses(real_data):
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_the_check_reports_them(real_data):
+def test_the_check_reports_the_losses(real_data):
     report = check("dasps", real_data / "dasps")
-    told = str(report.as_json())
-    assert "55 counter jumps" in told
-    assert "contact bad on P7 28 % of the time" in told
+    report_text = str(report.as_json())
+    assert "55 counter jumps" in report_text
+    assert "contact bad on P7 28 % of the time" in report_text

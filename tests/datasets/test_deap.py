@@ -23,12 +23,12 @@ from consilience.schema.tables import Annotations, Trials
 HEADER = (
     "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"
 )
-RATE_HZ = 64  # of the tests' own files; DEAP's is 512
+RATE_HZ = 64  # of the files written here; DEAP's is 512
 CYCLE_S = 65.0
 
 
 def status(n_videos: int = 40, flags: int = 0) -> np.ndarray:
-    """Return a Status channel: screens 1, 3, video 4, screen 5, with an amplifier's own flags."""
+    """Return a Status channel: screens 1, 3, video 4, screen 5, with an amplifier's flags."""
     codes = np.zeros(int((n_videos * CYCLE_S + 5) * RATE_HZ), np.int32)
     for video in range(n_videos):
         start = video * CYCLE_S
@@ -74,7 +74,7 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("flags", [0, 0x10000, 0x3F00])
-def test_trials_are_where_the_status_channel_says(tmp_path, flags):
+def test_trials_are_located_by_the_status_channel(tmp_path, flags):
     """Subjects 23 to 32 were recorded elsewhere, with other flags above the trigger's bits."""
     bdf(tmp_path / "s01.bdf", status(flags=flags))
     ratings(tmp_path, 1)
@@ -85,14 +85,14 @@ def test_trials_are_where_the_status_channel_says(tmp_path, flags):
 
 
 def test_a_trial_is_rated_in_the_order_of_presentation(root):
-    said = Annotations.validate(dataset.list(root).annotations)
-    first = said.head(3)
+    annotations = Annotations.validate(dataset.list(root).annotations)
+    first = annotations.head(3)
     assert first.select("annotator", "target", "label", "value").rows() == [
         ("self", "emotion", "HVLA", None),
         ("self", "valence", None, 0.5),
         ("self", "arousal", None, -0.75),
     ]
-    assert set(said["label"].drop_nulls()) == set(dataset.classes)
+    assert set(annotations["label"].drop_nulls()) == set(dataset.classes)
 
 
 def test_a_preprocessed_trial_is_rated_in_the_order_of_the_videos(tmp_path):
@@ -109,8 +109,8 @@ def test_a_preprocessed_trial_is_rated_in_the_order_of_the_videos(tmp_path):
     assert (first.session, first.item) == ("s01_video-01", LAYOUT.item(0))
     assert listing.trials.row(0)[2:] == (3.0, 63.0)
     # The first video was trial 40: low valence, high arousal.
-    said = listing.annotations.filter(session="s01_video-01", target="emotion")
-    assert said["label"].to_list() == ["LVHA"]
+    annotations = listing.annotations.filter(session="s01_video-01", target="emotion")
+    assert annotations["label"].to_list() == ["LVHA"]
     catalog = build_catalog(dataset, tmp_path, ["eeg"])
     assert catalog.recordings["eeg"]["status"].to_list() == ["ok"] * 40
 
@@ -119,12 +119,12 @@ def test_the_layout_names_forty_channels():
     assert len(LAYOUT.channels) == 40
 
 
-def test_its_labels_are_the_subjects_own(root):
+def test_labels_are_the_subjects_reports(root):
     content = params.defaults("deap", str(root))
     assert content["annotation"]["source"] == "self"
 
 
-def test_pickles_are_never_opened_and_a_remedy_is_told(root, tmp_path):
+def test_pickles_are_never_opened_and_a_remedy_is_given(root, tmp_path):
     class Trap:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "sprung",))
@@ -148,7 +148,7 @@ def test_pickles_are_never_opened_and_a_remedy_is_told(root, tmp_path):
         (np.zeros(RATE_HZ * 60, np.int32), "0 videos start"),
     ],
 )
-def test_which_video_is_which_is_not_guessed(root, codes, what):
+def test_an_unknown_order_of_videos_is_not_guessed(root, codes, what):
     bdf(root / "data_original/s01.bdf", codes)
     listing = dataset.list(root)
     assert what in listing.problems[0][1]
@@ -157,7 +157,7 @@ def test_which_video_is_which_is_not_guessed(root, codes, what):
     assert len(listing.entries) == 1
 
 
-def test_a_file_that_is_no_bdf_is_told_and_stays_listed(root):
+def test_an_unreadable_file_is_reported_and_stays_listed(root):
     (root / "data_original/s02.bdf").write_bytes(b"\xffBIOSEMI" + b" " * 300)
     listing = dataset.list(root)
     assert listing.problems[0][0] == "data_original/s02.bdf"
@@ -176,13 +176,13 @@ def test_a_file_that_is_no_bdf_is_told_and_stays_listed(root):
         ("1,2,39,1,3,2", "1,2.5,39,1,3,2", "not one of 1 to 40"),
     ],
 )
-def test_a_rating_that_cannot_be_is_told_by_row(root, old, new, what):
+def test_an_invalid_rating_is_reported_by_row(root, old, new, what):
     path = root / "metadata_csv/participant_ratings.csv"
     path.write_text(path.read_text().replace(old, new))
     listing = dataset.list(root)
-    ((where, told, _),) = listing.problems
+    ((where, message, _),) = listing.problems
     assert where == "participant_ratings.csv line 3"
-    assert what in told
+    assert what in message
     assert listing.annotations.height == 3 * 39
 
 
@@ -197,7 +197,7 @@ likely = st.tuples(st.just("1"), whole, whole, *[st.floats(1, 9).map(str)] * 2)
     tail=st.binary(max_size=8),
 )
 @settings(max_examples=60)
-def test_any_ratings_are_used_or_told(tmp_path_factory, columns, rows, tail):
+def test_any_ratings_are_used_or_reported(tmp_path_factory, columns, rows, tail):
     root = tmp_path_factory.mktemp("deap")
     (root / "s01.mat").touch()
     named = [dict(zip((*NUMBERS, "Liking"), (*row, "5"), strict=True)) for row in rows]
@@ -205,22 +205,22 @@ def test_any_ratings_are_used_or_told(tmp_path_factory, columns, rows, tail):
     text = "\n".join([",".join(columns), *lines])
     (root / "participant_ratings.csv").write_bytes(text.encode() + b"\n" + tail)
     listing = dataset.list(root)
-    said = Annotations.validate(listing.annotations)
-    assert said.height % 3 == 0
-    assert said.filter(pl.col("target") != "emotion")["value"].is_between(-1, 1).all()
-    assert said.select("session", "target").is_unique().all()
+    annotations = Annotations.validate(listing.annotations)
+    assert annotations.height % 3 == 0
+    assert annotations.filter(pl.col("target") != "emotion")["value"].is_between(-1, 1).all()
+    assert annotations.select("session", "target").is_unique().all()
     if not tail and all("\0" not in line and '"' not in line for line in lines):
         others = sum(row["Participant_id"] not in ("1", "1.0") for row in named)
-        assert said.height / 3 + len(listing.problems) + others >= len(rows)
+        assert annotations.height / 3 + len(listing.problems) + others >= len(rows)
 
 
-def test_without_ratings_nothing_is_labelled_which_is_told(root):
+def test_missing_ratings_are_reported(root):
     (root / "metadata_csv/participant_ratings.csv").unlink()
     listing = dataset.list(root)
     assert listing.annotations.is_empty()
     assert "nothing is labelled" in listing.problems[0][2]
 
 
-def test_a_folder_of_something_else_is_an_error(tmp_path):
+def test_another_folder_is_an_error(tmp_path):
     with pytest.raises(ConsilienceError, match=r"data_original/s01\.bdf"):
         dataset.list(tmp_path)

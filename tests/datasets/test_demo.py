@@ -65,7 +65,7 @@ def test_unusable_manifest_is_refused_in_one_line(root: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("name", ["trials.csv", "pulses.csv", "annotations.csv"])
-def test_missing_empty_or_headless_table_is_told_and_taken_as_empty(root: Path, name: str) -> None:
+def test_an_unusable_table_is_reported_and_read_as_empty(root: Path, name: str) -> None:
     for text in (None, "", "nonsense\n1\n"):
         (root / name).unlink(missing_ok=True)
         if text is not None:
@@ -76,7 +76,7 @@ def test_missing_empty_or_headless_table_is_told_and_taken_as_empty(root: Path, 
         assert table.height == 0
 
 
-def test_rows_that_make_no_sense_are_told_and_the_rest_is_kept(root: Path) -> None:
+def test_invalid_rows_are_reported_and_the_others_kept(root: Path) -> None:
     bad = [
         ("recordings.csv", ",sub-02_ses-1,eeg,x.edf,", "subject is empty"),
         ("recordings.csv", "sub-02,sub-02_ses-1,smell,x.edf,", "unknown modality 'smell'"),
@@ -102,7 +102,7 @@ def test_rows_that_make_no_sense_are_told_and_the_rest_is_kept(root: Path) -> No
         (root / name).write_text(before)
 
 
-def test_file_that_the_manifest_does_not_name_is_told(root: Path) -> None:
+def test_a_file_missing_from_the_manifest_is_reported(root: Path) -> None:
     for name in ("sub-01/ses-1/eeg.edf", "sub-09/ses-1/eeg.EDF"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
@@ -112,7 +112,7 @@ def test_file_that_the_manifest_does_not_name_is_told(root: Path) -> None:
     ]
 
 
-def test_annotations_that_name_no_recording_are_told_by_the_catalog(root: Path) -> None:
+def test_the_catalog_reports_annotations_without_a_recording(root: Path) -> None:
     (root / "sub-01/ses-1").mkdir(parents=True)
     noise = np.random.default_rng(0).normal(0, 0.1, 16000)
     soundfile.write(root / "sub-01/ses-1/voice.flac", noise, 16000)

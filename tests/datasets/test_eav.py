@@ -48,7 +48,7 @@ def subject(root: Path, number: int = 1, variable: str = "seg1", seconds: int = 
     return folder
 
 
-def test_a_trial_is_a_session_of_what_there_is_of_it(tmp_path):
+def test_a_trial_is_a_session_of_its_recordings(tmp_path):
     subject(tmp_path)
     listing = dataset.list(tmp_path)
     assert not listing.problems
@@ -67,8 +67,8 @@ def test_a_trial_is_a_session_of_what_there_is_of_it(tmp_path):
 
 def test_row_by_two_is_the_emotion(tmp_path):
     subject(tmp_path)
-    said = Annotations.validate(dataset.list(tmp_path).annotations)
-    assert said["label"].to_list() == ["neutral", "neutral", "sadness", "calmness"]
+    annotations = Annotations.validate(dataset.list(tmp_path).annotations)
+    assert annotations["label"].to_list() == ["neutral", "neutral", "sadness", "calmness"]
     assert dataset.classes == EMOTIONS == ("neutral", "sadness", "anger", "happiness", "calmness")
 
 
@@ -86,7 +86,7 @@ def test_the_layout_names_thirty_channels():
     assert len(LAYOUT.channels) == 30
 
 
-def test_subjects_are_numbers_however_they_are_written(tmp_path):
+def test_subjects_are_numbers_in_any_notation(tmp_path):
     for number in (10, 2, 1):
         subject(tmp_path, number)
     (tmp_path / "subject2").rename(tmp_path / "subject_02")
@@ -99,7 +99,7 @@ def label(folder: Path, content: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"),
+    ("damage", "what"),
     [
         (lambda f: (f / "EEG/subject1_eeg_label.mat").unlink(), "no label file"),
         (lambda f: (f / "EEG/subject1_eeg_label.mat").write_bytes(b"x" * 500), "not a MATLAB"),
@@ -108,18 +108,18 @@ def label(folder: Path, content: dict[str, object]) -> None:
         (lambda f: label(f, {"label": "words"}), "called 'label'"),
     ],
 )
-def test_without_its_label_file_the_names_tell(tmp_path, spoil, what):
-    spoil(subject(tmp_path))
+def test_without_a_label_file_labels_are_read_from_the_names(tmp_path, damage, what):
+    damage(subject(tmp_path))
     listing = dataset.list(tmp_path)
-    ((where, told, remedy),) = listing.problems
+    ((where, message, remedy),) = listing.problems
     assert where.startswith("subject1/EEG")
-    assert what in told
+    assert what in message
     assert "names" in remedy
     assert listing.annotations["label"].to_list() == ["neutral", "neutral", "sadness", "calmness"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what", "labelled"),
+    ("damage", "what", "labelled"),
     [
         (
             lambda f: (f / f"Video/{VIDEO[0]}.mp4").rename(f / "Video/clip.mp4"),
@@ -141,14 +141,14 @@ def test_without_its_label_file_the_names_tell(tmp_path, spoil, what):
         (lambda f: label(f, {"label": one_hot(ROWS) + one_hot((3, 1, 2, 9))}), "2 classes", 4),
     ],
 )
-def test_what_contradicts_itself_is_told(tmp_path, spoil, what, labelled):
-    spoil(subject(tmp_path))
+def test_contradictions_are_reported(tmp_path, damage, what, labelled):
+    damage(subject(tmp_path))
     listing = dataset.list(tmp_path)
     assert what in " ".join(problem[1] for problem in listing.problems)
     assert listing.annotations.height == labelled
 
 
-def test_no_subject_is_an_error_that_says_what_is_expected(tmp_path):
+def test_a_folder_without_subjects_is_an_error_with_an_example(tmp_path):
     (tmp_path / "subject1").mkdir()
     with pytest.raises(ConsilienceError, match=r"subject1_eeg\.mat"):
         dataset.list(tmp_path)

@@ -41,7 +41,7 @@ def sound(path: Path) -> None:
     soundfile.write(path, noise.astype(np.float32), 16000)
 
 
-def test_a_manifest_is_enough(tmp_path):
+def test_a_manifest_is_sufficient(tmp_path):
     listing = dataset.list(write(tmp_path, recordings=MANIFEST))
     assert [(e.session, e.subject, e.modality, e.path) for e in listing.entries] == [
         ("one", "ada", "audio", "a.wav"),
@@ -75,35 +75,35 @@ def test_columns_may_stand_in_any_order_and_others_are_ignored(tmp_path):
 def test_a_bad_row_is_one_problem_with_file_row_and_remedy(tmp_path, row, what, entries):
     header = "session,subject,modality,path,item,rate_hz,clock\n"
     listing = dataset.list(write(tmp_path, recordings=f"{header}{row}\n\ntwo,bob,eeg,b.edf\n"))
-    ((where, told, remedy),) = listing.problems
-    assert (where, told) == ("recordings.csv line 2", what)
+    ((where, message, remedy),) = listing.problems
+    assert (where, message) == ("recordings.csv line 2", what)
     assert remedy
     assert len(listing.entries) == entries + 1
 
 
 def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
-    found = bind_to_root(dataset, tmp_path)
-    assert (found.modalities, found.classes) == (("audio",), ("happy", "sad"))
+    bound = bind_to_root(dataset, tmp_path)
+    assert (bound.modalities, bound.classes) == (("audio",), ("happy", "sad"))
     assert dataset.classes == ()
     content = params.defaults("folder", str(tmp_path))
     assert list(content["modalities"]) == ["audio"]
     assert content["splits"] == {"folds": 2, "validation_subjects": 1}
 
 
-def test_stated_classes_order_them_and_leave_others_out(tmp_path):
+def test_declared_classes_set_the_order_and_exclude_others(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
     (tmp_path / "classes.txt").write_text("sad\ncalm\n")
-    found = bind_to_root(dataset, tmp_path)
-    assert found.classes == ("sad", "calm")
-    listing = found.list(tmp_path)
+    bound = bind_to_root(dataset, tmp_path)
+    assert bound.classes == ("sad", "calm")
+    listing = bound.list(tmp_path)
     assert listing.annotations["label"].to_list() == ["sad"]
     ((where, what, _),) = listing.problems
     assert where == "annotations.csv line 3"
     assert "not one of sad, calm" in what
 
 
-def test_the_catalog_knows_the_classes(tmp_path):
+def test_the_catalog_has_the_classes(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
     sound(tmp_path / "a.wav")
     catalog = build_catalog(dataset, tmp_path)
@@ -111,7 +111,7 @@ def test_the_catalog_knows_the_classes(tmp_path):
     assert catalog.recordings["audio"]["status"].to_list() == ["ok", "missing"]
 
 
-def test_a_label_that_is_a_free_text_is_no_class(tmp_path):
+def test_free_text_labels_are_refused_as_classes(tmp_path):
     rows = "".join(f"one,r,emotion,0,1,remark {i},\n" for i in range(60))
     header = ANNOTATIONS.splitlines()[0]
     write(tmp_path, recordings=MANIFEST, annotations=f"{header}\n{rows}")
@@ -138,7 +138,7 @@ def test_a_clock_that_is_not_stated(tmp_path, extra, clock, noted):
     assert bool(listing.notes) == noted
 
 
-def test_recordings_that_nobody_listed_are_noted(tmp_path):
+def test_recordings_missing_from_the_manifest_are_noted(tmp_path):
     write(tmp_path, recordings=MANIFEST)
     for name in ("a.wav", "c.wav", "notes.txt"):
         (tmp_path / name).touch()
@@ -147,7 +147,7 @@ def test_recordings_that_nobody_listed_are_noted(tmp_path):
     assert what.endswith("c.wav")
 
 
-def test_an_xdf_file_is_aligned_by_its_own_anchors(tmp_path):
+def test_an_xdf_file_is_aligned_by_its_anchors(tmp_path):
     text = "session,subject,modality,path,item\none,ada,eeg,a.xdf,EEG#1\n"
     assert dataset.list(write(tmp_path, recordings=text)).entries[0].clock == "anchors"
 
@@ -167,12 +167,12 @@ def test_an_xdf_file_is_aligned_by_its_own_anchors(tmp_path):
         ("one,r,arousal,0,1,sad,", "not a number from -1 to 1"),
     ],
 )
-def test_annotations_that_make_no_sense_are_told_by_row(tmp_path, row, what):
+def test_invalid_annotations_are_reported_by_row(tmp_path, row, what):
     text = f"{ANNOTATIONS}{row}\n"
     listing = dataset.list(write(tmp_path, recordings=MANIFEST, annotations=text))
-    ((where, told, remedy),) = listing.problems
+    ((where, message, remedy),) = listing.problems
     assert where == "annotations.csv line 4"
-    assert what in told
+    assert what in message
     assert remedy
     assert listing.annotations.height == 2
 
@@ -193,7 +193,7 @@ def test_very_many_bad_rows_do_not_bury_the_others(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"session;subject;modality;path\n", "no column session, subject"),
         (b"\xff\xfes\x00e\x00", "not a UTF-8 text table"),
@@ -203,9 +203,9 @@ def test_very_many_bad_rows_do_not_bury_the_others(tmp_path):
         (b"PK\x03\x04" + bytes(range(256)), "not a UTF-8 text table"),
     ],
 )
-def test_a_manifest_that_is_none_is_an_error_in_one_line(tmp_path, content, told):
+def test_an_unreadable_manifest_is_an_error_in_one_line(tmp_path, content, message):
     (tmp_path / "recordings.csv").write_bytes(content)
-    with pytest.raises(ConsilienceError, match=told) as raised:
+    with pytest.raises(ConsilienceError, match=message) as raised:
         dataset.list(tmp_path)
     assert "\n" not in str(raised.value)
 
@@ -226,7 +226,7 @@ def test_a_table_outside_of_the_folder_is_not_read(tmp_path):
     assert ("trials.csv", "the path leads out of the dataset") in [p[:2] for p in listing.problems]
 
 
-def test_a_spreadsheets_marks_and_spaces_do_not_matter(tmp_path):
+def test_byte_order_marks_and_spaces_are_ignored(tmp_path):
     (tmp_path / "recordings.csv").write_bytes(
         b'\xef\xbb\xbfsession , subject,modality,path\r\n one ,ada,audio,"a b\xc3\xbc.wav"\r\n\r\n'
     )
@@ -247,7 +247,7 @@ names = st.sampled_from(["recordings", "trials", "pulses", "annotations"])
 def test_any_text_gives_tables_that_keep_the_contract(
     tmp_path_factory, name, text, raw, with_header
 ):
-    """Whatever stands in a table: a listing that keeps its contract, or an error in one line."""
+    """Any content of a table gives a listing that keeps its contract, or an error in one line."""
     root = tmp_path_factory.mktemp("fuzz")
     headers = {
         "recordings": "session,subject,modality,path,rate_hz",
@@ -261,10 +261,10 @@ def test_any_text_gives_tables_that_keep_the_contract(
     try:
         listing = bind_to_root(dataset, root).list(root)
     except ConsilienceError as error:
-        told = str(error)
+        message = str(error)
         listing = None
     if listing is None:
-        assert "\n" not in told
+        assert "\n" not in message
         return
     Trials.validate(listing.trials)
     Pulses.validate(listing.pulses)

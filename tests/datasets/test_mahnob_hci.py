@@ -65,19 +65,19 @@ def test_a_numbered_folder_is_a_session_with_the_colour_camera(tmp_path):
     assert {(e.session, e.subject) for e in listing.entries} == {("session-0010", "subject-03")}
 
 
-def test_what_was_felt_while_the_clip_ran(tmp_path):
+def test_the_report_is_an_annotation_of_the_clip(tmp_path):
     session(tmp_path)
     listing = dataset.list(tmp_path)
     assert Trials.validate(listing.trials).rows() == [("session-0010", "clip", 10.0, 30.0)]
-    said = Annotations.validate(listing.annotations)
-    assert said.drop("session").rows() == [
+    annotations = Annotations.validate(listing.annotations)
+    assert annotations.drop("session").rows() == [
         ("self", "emotion", 10.0, 30.0, "amusement", None),
         ("self", "valence", 10.0, 30.0, None, 0.75),
         ("self", "arousal", 10.0, 30.0, None, -0.75),
     ]
 
 
-def test_the_folder_of_sessions_itself_will_do(tmp_path):
+def test_the_folder_of_sessions_may_be_the_root(tmp_path):
     session(tmp_path)
     assert len(dataset.list(tmp_path / "Sessions").entries) == 3
 
@@ -88,7 +88,7 @@ def test_the_catalog_reads_its_eeg(tmp_path):
     assert table.select("status", "rate_hz", "n_channels").row(0) == ("ok", 256.0, 2)
 
 
-def test_other_sessions_are_noted_and_left_aside(tmp_path):
+def test_other_sessions_are_noted_and_not_listed(tmp_path):
     session(tmp_path)
     session(tmp_path, 12, stim=0)
     session(tmp_path, 1200, felt="")
@@ -109,24 +109,24 @@ def test_other_sessions_are_noted_and_left_aside(tmp_path):
         (FELT.replace('feltVlnc="8"', ""), "feltVlnc is '', not a number"),
     ],
 )
-def test_a_report_that_cannot_be_is_told(tmp_path, felt, what):
+def test_an_invalid_report_is_reported(tmp_path, felt, what):
     session(tmp_path)
     session(tmp_path, 11, felt)
-    ((where, told, remedy),) = dataset.list(tmp_path).problems
+    ((where, message, remedy),) = dataset.list(tmp_path).problems
     assert (where, remedy) == ("Sessions/11/session.xml", "the session is left out")
-    assert what in told
+    assert what in message
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"),
+    ("damage", "what"),
     [
         (lambda f: bdf(next(f.glob("*.bdf")), (10.0,)), "1 triggers"),
         (lambda f: next(f.glob("*.bdf")).write_bytes(b"\xffBIOSEMI"), "not a readable BDF"),
         (lambda f: next(f.glob("*.bdf")).unlink(), "no BDF"),
     ],
 )
-def test_without_triggers_nothing_is_guessed(tmp_path, spoil, what):
-    spoil(session(tmp_path))
+def test_without_triggers_nothing_is_guessed(tmp_path, damage, what):
+    damage(session(tmp_path))
     listing = dataset.list(tmp_path)
     assert what in listing.problems[0][1]
     assert listing.trials.is_empty()
@@ -157,7 +157,7 @@ BOMB = (
         b" " * 2_000_000,
     ],
 )
-def test_a_description_that_is_none_is_refused(tmp_path, content):
+def test_an_invalid_description_is_refused(tmp_path, content):
     path = tmp_path / "session.xml"
     path.write_bytes(content)
     with pytest.raises(RecordingError) as raised:
@@ -181,9 +181,9 @@ def test_any_description_is_read_or_refused(tmp_path_factory, attributes, subjec
     try:
         felt = read_report(path)
     except RecordingError as error:
-        told, felt = str(error), None
-        if "\n" in told:
-            pytest.fail(told)
+        message, felt = str(error), None
+        if "\n" in message:
+            pytest.fail(message)
     if felt is not None:
         assert felt["emotion"] in EMOTIONS.values()
         assert -1 <= felt["valence"] <= 1

@@ -35,7 +35,7 @@ def test_all_three_official_kinds_are_read(tmp_path):
     }
 
 
-def test_a_file_of_its_own_goes_before_the_full_one(tmp_path):
+def test_a_single_file_is_preferred_to_the_full_one(tmp_path):
     touch(tmp_path, "a/03-01-06-02-01-01-01.wav", "a/01-01-06-02-01-01-01.mp4")
     assert listed(tmp_path) == {
         *((voice, "a/03-01-06-02-01-01-01.wav") for voice in VOICES),
@@ -43,7 +43,7 @@ def test_a_file_of_its_own_goes_before_the_full_one(tmp_path):
     }
 
 
-def test_song_is_left_out_and_odd_names_are_told(tmp_path):
+def test_song_is_left_out_and_other_names_are_reported(tmp_path):
     touch(tmp_path, "a/03-02-06-02-01-01-01.wav", "a/03-01-06-02-01-01-01.wav", "a/notes.wav")
     listing = dataset.list(tmp_path)
     assert {entry.path for entry in listing.entries} == {"a/03-01-06-02-01-01-01.wav"}
@@ -57,18 +57,18 @@ def test_the_intended_emotion_and_the_actor_come_from_the_name(tmp_path):
     assert Annotations.validate(listing.annotations)["label"].to_list() == ["fearful"]
 
 
-def test_a_folder_without_clips_says_what_is_expected(tmp_path):
+def test_a_folder_without_clips_is_an_error_with_an_example(tmp_path):
     with pytest.raises(ConsilienceError, match="03-01-06-02-01-01-17"):
         dataset.list(tmp_path)
 
 
-def test_the_table_serves_the_whole_face_and_its_two_parts(tmp_path):
+def test_the_table_is_read_as_the_whole_face_and_its_two_halves(tmp_path):
     (tmp_path / "openface_au35_clipmean.csv").write_text("clip,AU01_r\n01-06-02-01-01-17,1\n")
-    found = {entry.modality: entry.item for entry in dataset.list(tmp_path).entries}
-    assert found == dict.fromkeys(
+    items = {entry.modality: entry.item for entry in dataset.list(tmp_path).entries}
+    assert items == dict.fromkeys(
         ("face_au", "upper_face_au", "lower_face_au"), "01-06-02-01-01-17"
     )
-    assert {*found, "audio"} <= set(dataset.modalities)
+    assert {*items, "audio"} <= set(dataset.modalities)
 
 
 @pytest.mark.real_data

@@ -21,7 +21,7 @@ def session(xdf, root, subject, markers=(), name="Rating", start_s=100.0, offset
     """Write two EEGs, a skin sensor, an unknown stream and markers, on clocks 5 s apart."""
     stream, write = xdf
     wave = np.sin(TIMES)
-    said = dict(markers)
+    texts = dict(markers)
     return write(
         root / NAME.format(subject),
         stream(
@@ -31,19 +31,21 @@ def session(xdf, root, subject, markers=(), name="Rating", start_s=100.0, offset
         stream("Ring", "GSR", 100, wave, start_s - 5 + TIMES, ("EDA",), offsets=offsets),
         stream("Shaker", "ACC", 100, wave, start_s + TIMES),
         stream("Finger", "PPG", 64, [], []),
-        stream(name, "Markers", 0, list(said.values()), list(said)),
+        stream(name, "Markers", 0, list(texts.values()), list(texts)),
     )
 
 
 def test_streams_become_recordings_by_their_kind(tmp_path, xdf):
     session(xdf, tmp_path / "sub-P001", "P001")
     listing = dataset.list(tmp_path)
-    found = {entry.modality: (entry.item, entry.subject, entry.clock) for entry in listing.entries}
-    assert found == {"eeg": ("EEG#1", "sub-P001", None), "gsr": ("GSR#3", "sub-P001", None)}
+    entries = {
+        entry.modality: (entry.item, entry.subject, entry.clock) for entry in listing.entries
+    }
+    assert entries == {"eeg": ("EEG#1", "sub-P001", None), "gsr": ("GSR#3", "sub-P001", None)}
     assert {entry.session for entry in listing.entries} == {"sub-P001_ses-S001_task-film_run-001"}
-    told = [what for _, what, _ in listing.problems]
-    assert any("EEG#2 ('Spare') is not the only one of eeg" in what for what in told)
-    assert any("PPG#5 ('Finger') is empty" in what for what in told)
+    problems = [what for _, what, _ in listing.problems]
+    assert any("EEG#2 ('Spare') is not the only one of eeg" in what for what in problems)
+    assert any("PPG#5 ('Finger') is empty" in what for what in problems)
     assert listing.notes == [("*.xdf", "streams of kind 'ACC', in 1 files, are not read")]
 
 
@@ -74,13 +76,13 @@ def test_markers_become_annotations_and_trials(tmp_path, xdf):
     ]
     trials = Trials.validate(listing.trials).drop("session").rows()
     assert trials == [("1", pytest.approx(0.5), pytest.approx(2.5))]
-    told = " / ".join(what for _, what, _ in listing.problems)
-    assert "1 of 8 markers of stream 'Rating'" in told
-    assert "marker 'arousal=9'" in told
-    assert "trial '2' has no end" in told
+    problems = " / ".join(what for _, what, _ in listing.problems)
+    assert "1 of 8 markers of stream 'Rating'" in problems
+    assert "marker 'arousal=9'" in problems
+    assert "trial '2' has no end" in problems
 
 
-def test_bare_labels_count_if_the_classes_are_named(tmp_path, xdf):
+def test_labels_alone_are_annotations_if_the_classes_are_declared(tmp_path, xdf):
     session(xdf, tmp_path, "P001", {101.0: "glad", 102.0: "sad", 103.0: "emotion=odd"})
     (tmp_path / "classes.txt").write_text("glad\nsad\n")
     here = bind_to_root(dataset, tmp_path)
@@ -96,7 +98,7 @@ def test_sync_markers_become_pulses(tmp_path, xdf):
     assert pulses["time_s"].to_list() == pytest.approx([1, 2])
 
 
-def test_the_preset_names_what_the_files_hold(tmp_path, xdf):
+def test_the_preset_has_the_modalities_of_the_files(tmp_path, xdf):
     for subject in ("P001", "P002"):
         session(xdf, tmp_path, subject, {100.0: "emotion=calm", 102.0: "emotion=angry"})
     content = params.defaults("xdf", str(tmp_path))
@@ -106,7 +108,7 @@ def test_the_preset_names_what_the_files_hold(tmp_path, xdf):
     assert bind_to_root(dataset, tmp_path).classes == ("angry", "calm")
 
 
-def test_broken_and_strange_files_are_problems_and_the_others_go_on(tmp_path, xdf):
+def test_unreadable_files_are_problems_and_the_others_are_listed(tmp_path, xdf):
     whole = session(xdf, tmp_path, "P001")
     content = whole.read_bytes()
     (tmp_path / "ünter wegs.xdf").write_bytes(content[: len(content) // 2])
@@ -122,7 +124,7 @@ def test_broken_and_strange_files_are_problems_and_the_others_go_on(tmp_path, xd
     assert "leads out" in reasons["link.xdf"]
 
 
-def test_files_of_one_name_are_sessions_of_their_own(tmp_path, xdf):
+def test_files_of_the_same_name_are_separate_sessions(tmp_path, xdf):
     for folder in ("first", "second"):
         session(xdf, tmp_path / folder, "P001")
     sessions = {entry.session for entry in dataset.list(tmp_path).entries}
@@ -130,7 +132,7 @@ def test_files_of_one_name_are_sessions_of_their_own(tmp_path, xdf):
     assert not any("/" in session for session in sessions)
 
 
-def test_a_folder_without_xdf_is_told(tmp_path):
+def test_a_folder_without_xdf_is_an_error(tmp_path):
     with pytest.raises(ConsilienceError, match="no XDF file found"):
         dataset.list(tmp_path)
 

@@ -40,17 +40,19 @@ def every_block(sound: np.ndarray) -> np.ndarray:
     return (np.arange(-(-sound.size // BLOCK)) + 0.5) * BLOCK / RATE_HZ
 
 
-def test_speech_is_heard_in_the_trials_and_not_between(session: Session, voice: np.ndarray) -> None:
+def test_speech_is_detected_in_the_trials_and_not_between(
+    session: Session, voice: np.ndarray
+) -> None:
     times_s = every_block(voice)
-    heard = speech_probability(voice, RATE_HZ, times_s) > 0.5
+    speech = speech_probability(voice, RATE_HZ, times_s) > 0.5
     session_s = session.clocks["audio"].session_s(times_s)
     inside = np.zeros(times_s.size, bool)
     outside = np.ones(times_s.size, bool)
     for trial in session.trials:
         inside |= (session_s > trial.start_s + 0.5) & (session_s < trial.end_s - 0.5)
         outside &= (session_s < trial.start_s - 0.5) | (session_s > trial.end_s + 0.5)
-    assert heard[inside].mean() > 0.6
-    assert heard[outside].mean() < 0.15
+    assert speech[inside].mean() > 0.6
+    assert speech[outside].mean() < 0.15
 
 
 def test_noise_is_not_speech() -> None:
@@ -58,7 +60,7 @@ def test_noise_is_not_speech() -> None:
     assert (speech_probability(noise, RATE_HZ, every_block(noise)) > 0.5).mean() < 0.05
 
 
-def test_another_rate_is_heard_as_well(voice: np.ndarray) -> None:
+def test_another_sampling_rate_gives_the_same_speech(voice: np.ndarray) -> None:
     whole = voice[: 4 * RATE_HZ]
     times_s = every_block(whole)
     half = speech_probability(np.ascontiguousarray(whole[::2]), RATE_HZ / 2, times_s) > 0.5
@@ -66,7 +68,7 @@ def test_another_rate_is_heard_as_well(voice: np.ndarray) -> None:
     assert (half == full).mean() > 0.85
 
 
-def test_it_goes_on_from_one_call_of_the_network_to_the_next(
+def test_the_state_is_passed_between_calls_of_the_network(
     voice: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = speech_probability(voice, RATE_HZ, every_block(voice))
@@ -83,14 +85,14 @@ def test_times_beyond_the_end_are_those_of_the_last_block(voice: np.ndarray) -> 
     assert inside == beyond
 
 
-def test_missing_weights_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "find_spec", lambda name: None)
     speech._network.cache_clear()
     with pytest.raises(ConsilienceError, match="not installed"):
         speech_probability(np.zeros(RATE_HZ, np.float32), RATE_HZ, np.zeros(1))
 
 
-def test_the_packages_own_code_is_never_imported() -> None:
+def test_the_code_of_the_package_is_never_imported() -> None:
     code = (
         "import sys, numpy as np;"
         "from consilience.pretrained.speech import speech_probability as p;"
@@ -105,7 +107,7 @@ def test_a_real_clip_begins_and_ends_in_silence(real_data: Path) -> None:
     sound, _ = soundfile.read(
         real_data / "ravdess/Actor_03/03-01-05-02-01-01-03.flac", dtype="float32"
     )
-    heard = speech_probability(sound, RATE_HZ, every_block(sound)) > 0.5
-    assert not heard[:10].any()
-    assert not heard[-10:].any()
-    assert 0.2 < heard.mean() < 0.8
+    speech = speech_probability(sound, RATE_HZ, every_block(sound)) > 0.5
+    assert not speech[:10].any()
+    assert not speech[-10:].any()
+    assert 0.2 < speech.mean() < 0.8

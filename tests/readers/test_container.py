@@ -81,7 +81,7 @@ def test_a_sound_track_is_read_with_its_time(
     assert start_s + onset_s(sound, rate_hz) == pytest.approx(ONSET_S + unstated_s, abs=1.5e-3)
 
 
-def test_channels_are_averaged_as_those_of_a_file_are(tmp_path: Path) -> None:
+def test_channels_are_averaged_as_in_a_sound_file(tmp_path: Path) -> None:
     left = struck()
     path = write_track(tmp_path / "stereo.mkv", [left, np.zeros_like(left)])
     sound, _, _ = decode_sound(path)
@@ -89,7 +89,7 @@ def test_channels_are_averaged_as_those_of_a_file_are(tmp_path: Path) -> None:
 
 
 def write_packets(path: Path, stamps_s: list[float], size: int = 441) -> Path:
-    """Write packets of a rising ramp, each at a time stamp of its own."""
+    """Write packets of a rising ramp, each with a time stamp."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
         for number, stamp_s in enumerate(stamps_s):
@@ -101,7 +101,7 @@ def write_packets(path: Path, stamps_s: list[float], size: int = 441) -> Path:
     return path
 
 
-def test_lost_sound_is_missing_and_shifts_nothing_after_it(tmp_path: Path) -> None:
+def test_lost_sound_is_missing_and_later_sound_is_not_shifted(tmp_path: Path) -> None:
     stamps_s = [0.01 * number + (0.5 if number >= 60 else 0) for number in range(100)]
     sound, rate_hz, _ = decode_sound(write_packets(tmp_path / "lost.mkv", stamps_s))
     lost = np.isnan(sound)
@@ -114,9 +114,7 @@ def test_lost_sound_is_missing_and_shifts_nothing_after_it(tmp_path: Path) -> No
     st.lists(st.integers(100, 2000), min_size=1, max_size=40),
     st.lists(st.floats(0, LOST_S / 2), min_size=40, max_size=40),
 )
-def test_blocks_that_are_late_for_a_moment_lose_nothing(
-    sizes: list[int], late_s: list[float]
-) -> None:
+def test_briefly_late_blocks_are_not_losses(sizes: list[int], late_s: list[float]) -> None:
     blocks = np.array(sizes)
     due_s = (np.cumsum(blocks) - blocks) / RATE_HZ
     lost, first_s = losses(blocks, (due_s + late_s[: blocks.size]).tolist(), RATE_HZ)
@@ -125,7 +123,7 @@ def test_blocks_that_are_late_for_a_moment_lose_nothing(
 
 
 @given(st.lists(st.tuples(st.integers(1, 4000), st.one_of(st.none(), st.floats(-1e6, 1e6)))))
-def test_whatever_the_stamps_say_nothing_is_lost_before_the_first(
+def test_nothing_is_lost_before_the_first_block(
     blocks: list[tuple[int, float | None]],
 ) -> None:
     if not blocks:
@@ -137,20 +135,20 @@ def test_whatever_the_stamps_say_nothing_is_lost_before_the_first(
     assert np.isfinite(first_s)
 
 
-def test_two_losses_are_told_apart() -> None:
+def test_two_losses_are_distinguished() -> None:
     lost, first_s = losses(np.full(5, 100), [0, 1, 3, 4, 5.5], 100)
     assert lost.tolist() == [0, 0, 100, 0, 50]
     assert first_s == 0
 
 
-def test_a_clock_that_is_slightly_fast_loses_nothing() -> None:
+def test_a_slightly_fast_clock_is_not_a_loss() -> None:
     due_s = 0.02 * np.arange(3000)
     lost, first_s = losses(np.full(3000, 882), (due_s * (1 - 3e-4)).tolist(), RATE_HZ)
     assert not lost.any()
     assert first_s == pytest.approx(0, abs=1e-3)
 
 
-def test_sound_that_begins_after_the_picture_says_so(tmp_path: Path) -> None:
+def test_the_start_of_sound_after_the_picture_is_returned(tmp_path: Path) -> None:
     path = tmp_path / "late.mkv"
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=25)
@@ -171,7 +169,7 @@ def test_sound_that_begins_after_the_picture_says_so(tmp_path: Path) -> None:
     assert start_s + onset_s(sound, rate_hz) == pytest.approx(0.3 + ONSET_S, abs=2e-3)
 
 
-def test_time_counts_from_where_the_container_begins(tmp_path: Path) -> None:
+def test_time_counts_from_the_presentation_start(tmp_path: Path) -> None:
     path = write_track(tmp_path / "a.mpg", [struck()], "mp2")
     with open_container(path, "audio") as container:
         assert origin_s(container) == pytest.approx(0.5, abs=0.2)  # as MPEG streams do
@@ -197,15 +195,15 @@ def test_no_playlist_is_followed(tmp_path: Path, kind: str, ending: str) -> None
         modality.probe(path, None)
 
 
-def test_a_name_with_a_colon_is_a_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colon_in_a_name_is_not_a_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_track(tmp_path / "beside.mp4", [struck()], "aac").rename(tmp_path / "concat:beside.mp4")
     monkeypatch.chdir(tmp_path)
     assert modality.probe(Path("concat:beside.mp4"), None).rate_hz == RATE_HZ
 
 
-def test_pictures_larger_than_any_cameras_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)

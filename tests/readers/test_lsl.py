@@ -60,7 +60,7 @@ def test_an_effective_rate_replaces_the_nominal_one() -> None:
     assert 1 / np.diff(even)[0] == pytest.approx(51.9, abs=0.01)
 
 
-def test_breaks_and_cameras_are_left_where_they_are() -> None:
+def test_breaks_and_cameras_keep_their_stamps() -> None:
     stamps = np.concatenate([np.arange(1000) / 100, 60 + np.arange(1000) / 100])
     np.testing.assert_allclose(dejitter(stamps, 100.0), stamps, atol=1e-9)
     dropped = np.delete(stamps[:1000], [100, 101, 500])
@@ -70,25 +70,25 @@ def test_breaks_and_cameras_are_left_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("step_s", [-500.0, 70.0, 3.0])
-def test_a_restarted_clock_goes_on_where_it_left_off(step_s: float) -> None:
+def test_a_restarted_clock_continues(step_s: float) -> None:
     """Ten minutes; after five the stream's clock is set to another time."""
     session = np.arange(0, 600, 0.1)
-    own = session + 1000 + np.where(session >= 300, step_s, 0)
+    sender = session + 1000 + np.where(session >= 300, step_s, 0)
     measured_at = np.arange(2.0, 600, 5)
     measured = measured_at + 1000 + np.where(measured_at >= 300, step_s, 0)
     offsets = measured_at - measured + generator("offsets").normal(0, 1e-4, len(measured))
     offsets[40] += 30  # a measurement that went wrong, and no reset
-    stamps, anchors = unfold(own, measured, offsets)
+    stamps, anchors = unfold(sender, measured, offsets)
     assert (np.diff(stamps) > 0).all()
     fit = fit_offsets(anchors, PARAMS, (stamps[0], stamps[-1]))
     assert fit.status == "aligned"
     assert fit.clock is not None
-    found = fit.clock.to_session(stamps)
-    assert np.nanmax(np.abs(found - session)) < 1e-3
-    assert np.isfinite(found).mean() > 0.95
+    mapped = fit.clock.to_session(stamps)
+    assert np.nanmax(np.abs(mapped - session)) < 1e-3
+    assert np.isfinite(mapped).mean() > 0.95
 
 
-def test_a_reset_that_stamps_cannot_show_is_a_piece_of_its_own() -> None:
+def test_a_small_reset_splits_the_fit_into_two_pieces() -> None:
     measured = np.arange(0.0, 600, 5)
     offsets = np.where(measured < 300, 0.2, 0.7) + 2e-5 * measured
     fit = fit_offsets(np.stack([measured, measured + offsets], axis=1), PARAMS, (0, 600))
@@ -98,7 +98,7 @@ def test_a_reset_that_stamps_cannot_show_is_a_piece_of_its_own() -> None:
     assert 285 <= fit.clock.pieces[0].until_native_s <= fit.clock.pieces[1].from_native_s <= 315
 
 
-def test_one_offset_is_worth_something_on_a_short_recording_only() -> None:
+def test_a_single_offset_is_used_on_a_short_recording_only() -> None:
     anchors = np.array([[5.0, 105.0]])
     assert fit_offsets(anchors, PARAMS, (0, 10)).status == "aligned"
     assert fit_offsets(anchors, PARAMS, (0, 600)).status == "coarse"

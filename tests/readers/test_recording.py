@@ -79,7 +79,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_volts_come_out_as_they_went_in(name, tmp_path):
+def test_written_volts_are_read_back(name, tmp_path):
     path = tmp_path / name
     WRITERS[name](path)
     header = modality.probe(path, None)
@@ -94,7 +94,7 @@ def test_volts_come_out_as_they_went_in(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_file_cut_short_is_refused_or_shorter_never_worse(name, tmp_path):
+def test_a_truncated_file_is_refused_or_shorter(name, tmp_path):
     path = tmp_path / name
     WRITERS[name](path)
     content = path.read_bytes()
@@ -106,7 +106,7 @@ def test_a_file_cut_short_is_refused_or_shorter_never_worse(name, tmp_path):
             assert "\n" not in str(error)  # noqa: PT017
 
 
-def test_identity_follows_every_file_of_a_recording(tmp_path):
+def test_identity_depends_on_every_file_of_a_recording(tmp_path):
     path = tmp_path / "a.vhdr"
     write_brainvision(path)
     before = modality.identity(path, None)
@@ -151,13 +151,13 @@ def test_a_discontinuous_edf_keeps_its_gap(tmp_path):
     assert modality.inspect(path, None) == ["1 gaps in the time stamps, 2.0 s in all"]
 
 
-def test_a_discontinuous_edf_without_gaps_is_an_ordinary_one(tmp_path):
+def test_a_discontinuous_edf_without_gaps_is_contiguous(tmp_path):
     path = tmp_path / "a.edf"
     discontinuous(path, list(range(10)))
     assert np.allclose(np.diff(modality.read(path, None, PARAMS).times_s), 1 / RATE_HZ)
 
 
-def test_a_rate_that_would_fill_the_memory_is_refused(tmp_path):
+def test_a_rate_that_needs_too_much_memory_is_refused(tmp_path):
     """One fast channel makes a reader raise all others to its rate."""
     path = tmp_path / "a.edf"
     fast = edfio.EdfSignal(np.zeros(40_000), 40_000, label="ECG", physical_range=(-1, 1))
@@ -178,7 +178,7 @@ def test_a_rate_that_would_fill_the_memory_is_refused(tmp_path):
         modality.read(path, None, PARAMS)
 
 
-def test_what_a_file_calls_bad_reads_nan_and_is_told(tmp_path):
+def test_channels_marked_as_bad_are_nan_and_reported(tmp_path):
     write_fif(tmp_path / "good_raw.fif")
     raw = mne.io.read_raw(tmp_path / "good_raw.fif", verbose="error")
     raw.info["bads"] = ["C3"]
@@ -190,7 +190,7 @@ def test_what_a_file_calls_bad_reads_nan_and_is_told(tmp_path):
     assert modality.inspect(path, None)[0] == "the file calls bad: C3"
 
 
-def test_annotated_pulses_serve_where_no_trigger_channel_does(tmp_path: Path) -> None:
+def test_annotated_pulses_are_used_without_a_trigger_channel(tmp_path: Path) -> None:
     firsts = np.array([200, 777, 1500])
     info = mne.create_info(list(NAMES), RATE_HZ, "eeg")
     raw = mne.io.RawArray(VALUES.T, info, first_samp=400, verbose="error")

@@ -35,13 +35,13 @@ def signal(tmp_path_factory: pytest.TempPathFactory) -> Signal:
     return Signal(sound, np.arange(sound.size) / RATE_HZ, ("mono",), np.array([0.7]))
 
 
-def spoilt(signal: Signal, kind: str, severity: int) -> np.ndarray:
+def corrupted(signal: Signal, kind: str, severity: int) -> np.ndarray:
     rng = generator(kind, severity)
     return modality.corrupt(signal, kind, severity, PARAMS, rng).values
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_harm_to_the_features_grows_with_severity(signal: Signal, kind: str) -> None:
+def test_the_error_of_the_features_grows_with_severity(signal: Signal, kind: str) -> None:
     clean = modality.features(signal, PARAMS).values
     harm = []
     for severity in SEVERITIES:
@@ -56,26 +56,26 @@ def test_harm_to_the_features_grows_with_severity(signal: Signal, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_it_hangs_on_the_generator_alone(signal: Signal, kind: str) -> None:
-    assert np.array_equal(spoilt(signal, kind, 3), spoilt(signal, kind, 3))
+def test_it_depends_on_the_generator_alone(signal: Signal, kind: str) -> None:
+    assert np.array_equal(corrupted(signal, kind, 3), corrupted(signal, kind, 3))
 
 
 @pytest.mark.parametrize("kind", ["noise", "babble"])
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_what_is_added_has_the_stated_level(signal: Signal, kind: str, severity: int) -> None:
-    added = spoilt(signal, kind, severity) - signal.values
+def test_the_added_sound_has_the_stated_level(signal: Signal, kind: str, severity: int) -> None:
+    added = corrupted(signal, kind, severity) - signal.values
     snr_db = 10 * np.log10(np.var(signal.values) / np.var(added))
     assert snr_db == pytest.approx(PARAMS.corruptions[kind][severity - 1], abs=0.1)
 
 
-def test_pink_noise_falls_by_three_decibels_an_octave() -> None:
+def test_pink_noise_falls_by_three_decibels_per_octave() -> None:
     power = np.abs(np.fft.rfft(pink_noise(2**17, generator("pink")))) ** 2
     low, high = power[1000:2000].mean(), power[8000:16000].mean()
     assert 10 * np.log10(low / high) == pytest.approx(9, abs=0.5)
 
 
-def test_babble_has_voices_in_the_band_of_speech_that_come_and_go(signal: Signal) -> None:
-    babble = spoilt(signal, "babble", 3) - signal.values
+def test_babble_is_in_the_band_of_speech_and_varies_in_level(signal: Signal) -> None:
+    babble = corrupted(signal, "babble", 3) - signal.values
     hz, density = scipy.signal.welch(babble, RATE_HZ, nperseg=1024)
     assert density[(hz > 100) & (hz < 4000)].sum() > 0.9 * density.sum()
     level = np.sqrt(babble[: 3 * RATE_HZ].reshape(-1, RATE_HZ // 50).var(axis=1))
@@ -84,7 +84,7 @@ def test_babble_has_voices_in_the_band_of_speech_that_come_and_go(signal: Signal
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_a_click_in_a_room_dies_away_within_the_reverberation_time(severity: int) -> None:
+def test_a_click_decays_within_the_reverberation_time(severity: int) -> None:
     sound = np.zeros(3 * RATE_HZ, np.float32)
     sound[0] = 1
     response = APPLY["reverb"](
@@ -97,12 +97,12 @@ def test_a_click_in_a_room_dies_away_within_the_reverberation_time(severity: int
 
 
 def test_clipping_flattens_the_peaks_and_keeps_the_level(signal: Signal) -> None:
-    clipped = spoilt(signal, "clipping", 3)
+    clipped = corrupted(signal, "clipping", 3)
     assert np.mean(np.abs(clipped) > 0.999 * np.abs(clipped).max()) > 0.02
     assert np.std(clipped) == pytest.approx(np.std(signal.values), rel=1e-3)
 
 
-def test_lost_packets_are_silent_and_as_many_as_stated() -> None:
+def test_the_stated_share_of_packets_is_silent() -> None:
     sound = np.ones(60 * RATE_HZ, np.float32)
     lost = APPLY["packet_loss"](sound, 0.2, RATE_HZ, generator("line")) == 0
     packets = lost.reshape(-1, round(0.02 * RATE_HZ))
@@ -110,16 +110,16 @@ def test_lost_packets_are_silent_and_as_many_as_stated() -> None:
     assert packets[:, 0].mean() == pytest.approx(0.2, abs=0.05)
 
 
-def test_a_telephone_leaves_its_band() -> None:
+def test_a_telephone_keeps_only_its_band() -> None:
     white = generator("white").standard_normal(8 * RATE_HZ).astype(np.float32)
-    heard = APPLY["telephone"](white, 3400.0, RATE_HZ, generator(0))
-    hz, density = scipy.signal.welch(heard, RATE_HZ, nperseg=1024)
+    filtered = APPLY["telephone"](white, 3400.0, RATE_HZ, generator(0))
+    hz, density = scipy.signal.welch(filtered, RATE_HZ, nperseg=1024)
     inside = (hz > 400) & (hz < 3000)
     assert density[(hz < 150) | (hz > 5000)].max() < 1e-2 * density[inside].mean()
 
 
 @pytest.mark.real_data
-def test_a_real_voice_is_unrecognisable_at_the_hardest(real_data: Path) -> None:
+def test_a_real_voice_is_unrecognisable_at_the_highest_severity(real_data: Path) -> None:
     path = real_data / "ravdess/Actor_03/03-01-05-02-01-01-03.flac"
     signal = modality.read(path, None, PARAMS)
     clean = modality.features(signal, PARAMS).values

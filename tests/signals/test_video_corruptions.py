@@ -29,7 +29,7 @@ def signal(tmp_path_factory: pytest.TempPathFactory) -> Signal:
     return replace(whole, values=whole.values[:75], times_s=whole.times_s[:75])
 
 
-def spoilt(signal: Signal, kind: str, severity: int, name: object = 0) -> Signal:
+def corrupted(signal: Signal, kind: str, severity: int, name: object = 0) -> Signal:
     return modality.corrupt(signal, kind, severity, PARAMS, generator(kind, name))
 
 
@@ -40,10 +40,10 @@ def missed(before: np.ndarray, after: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_harm_to_the_pictures_grows_with_severity(signal: Signal, kind: str) -> None:
+def test_the_error_of_the_frames_grows_with_severity(signal: Signal, kind: str) -> None:
     harm = []
     for severity in SEVERITIES:
-        noisy = spoilt(signal, kind, severity, name=3)
+        noisy = corrupted(signal, kind, severity, name=3)
         assert noisy.values.dtype == np.uint8
         assert noisy.values.shape == signal.values.shape
         assert np.array_equal(noisy.times_s, signal.times_s)
@@ -53,45 +53,43 @@ def test_harm_to_the_pictures_grows_with_severity(signal: Signal, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CORRUPTIONS if kind != "frame_drop"])
-def test_mild_is_seen_through_and_hard_is_not(signal: Signal, kind: str) -> None:
+def test_mild_corruption_changes_the_features_less_than_hard(signal: Signal, kind: str) -> None:
     clean = modality.features(signal, PARAMS).values[1:]
-    mild = modality.features(spoilt(signal, kind, 1), PARAMS).values[1:]
+    mild = modality.features(corrupted(signal, kind, 1), PARAMS).values[1:]
     assert np.isfinite(mild).all()
     try:
-        hard = modality.features(spoilt(signal, kind, 5), PARAMS).values[1:]
+        hard = modality.features(corrupted(signal, kind, 5), PARAMS).values[1:]
     except RecordingError:
-        return  # no face is left to be found
+        return  # no face is detected
     assert missed(clean, hard) > 1.3 * missed(clean, mild)
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_it_hangs_on_the_generator_alone(signal: Signal, kind: str) -> None:
-    first, again = (spoilt(signal, kind, 3).values for _ in range(2))
+def test_it_depends_on_the_generator_alone(signal: Signal, kind: str) -> None:
+    first, again = (corrupted(signal, kind, 3).values for _ in range(2))
     assert np.array_equal(first, again)
 
 
-def test_the_grain_is_fresh_in_every_frame(signal: Signal) -> None:
+def test_noise_differs_between_frames(signal: Signal) -> None:
     still = replace(signal, values=np.full_like(signal.values, 128))
-    noisy = spoilt(still, "noise", 3).values.astype(float)
+    noisy = corrupted(still, "noise", 3).values.astype(float)
     assert noisy.std() == pytest.approx(PARAMS.corruptions["noise"][2], rel=0.05)
     assert np.corrcoef(noisy[0].ravel(), noisy[1].ravel())[0, 1] < 0.1
 
 
-@pytest.mark.parametrize(("kind", "part"), [("eyewear", "eyes"), ("face_mask", "mouth")])
-def test_what_is_worn_covers_its_part_of_the_face_alone(
-    signal: Signal, kind: str, part: str
-) -> None:
+@pytest.mark.parametrize(("kind", "region"), [("eyewear", "eyes"), ("face_mask", "mouth")])
+def test_eyewear_and_masks_cover_their_region_alone(signal: Signal, kind: str, region: str) -> None:
     x, y, side = track_face(signal.values, signal.times_s, PARAMS).boxes[0]
-    changed = spoilt(signal, kind, 5).values[0] != signal.values[0]
+    changed = corrupted(signal, kind, 5).values[0] != signal.values[0]
     rows = {"eyes": y - 0.12 * side, "mouth": y + 0.3 * side}
     column = round(x - 0.15 * side)
     for place, row in rows.items():
-        assert changed[round(row) - 2 : round(row) + 3, column].all() == (place == part)
+        assert changed[round(row) - 2 : round(row) + 3, column].all() == (place == region)
 
 
-def test_a_hand_leaves_the_surroundings_alone(signal: Signal) -> None:
+def test_a_hand_does_not_change_the_surroundings(signal: Signal) -> None:
     x, _, side = track_face(signal.values, signal.times_s, PARAMS).boxes[0]
-    changed = (spoilt(signal, "occlusion", 3).values != signal.values).any(axis=0)
+    changed = (corrupted(signal, "occlusion", 3).values != signal.values).any(axis=0)
     columns = np.flatnonzero(changed.any(axis=0))
     assert x - side < columns.min() < columns.max() < x + side
     assert 0.05 < changed.sum() / side**2 < 1
@@ -100,7 +98,7 @@ def test_a_hand_leaves_the_surroundings_alone(signal: Signal) -> None:
 def test_lost_frames_repeat_the_last_one(signal: Signal) -> None:
     numbered = replace(signal, values=np.zeros((200, 2, 2), np.uint8))
     numbered.values[:] = np.arange(200, dtype=np.uint8)[:, None, None]
-    shown = spoilt(numbered, "frame_drop", 4).values[:, 0, 0].astype(int)
-    assert (shown <= np.arange(200)).all()
-    assert (np.diff(shown) >= 0).all()
-    assert 0.4 < np.mean(np.diff(shown) == 0) < 0.9
+    numbers = corrupted(numbered, "frame_drop", 4).values[:, 0, 0].astype(int)
+    assert (numbers <= np.arange(200)).all()
+    assert (np.diff(numbers) >= 0).all()
+    assert 0.4 < np.mean(np.diff(numbers) == 0) < 0.9
