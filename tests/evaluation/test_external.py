@@ -56,7 +56,7 @@ def test_somebody_of_a_known_name_is_read_only_by_runs_that_held_them_out() -> N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes": ["happy", "sad"]}, "the model does not know its classes angry, calm"),
+        ({"classes": ["happy", "sad"]}, "the model was not trained on its classes angry, calm"),
         ({"recipe": {"modalities": {"face_au": {}}}}, "it does not offer face_au"),
         ({"recipe": {"modalities": {"eeg": {"chanels": []}}}}, "chanels"),
     ],
@@ -74,7 +74,7 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
 
 
 def test_an_incomplete_bundle_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConsilienceError, match=r"there is no model\.safetensors"):
+    with pytest.raises(ConsilienceError, match=r"the file model\.safetensors is missing"):
         external.read_card(tmp_path)
     old = {key: value for key, value in CARD.items() if key != "recipe"}
     with pytest.raises(ConsilienceError, match="it lacks recipe"):

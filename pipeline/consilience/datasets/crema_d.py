@@ -67,7 +67,7 @@ class CremaD:
         Raises
         ------
         ConsilienceError
-            If there is no clip.
+            If the folder contains no clip.
         """
         problems: list[Problem] = []
         clips = _clips(root, problems)

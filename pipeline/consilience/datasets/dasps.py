@@ -59,7 +59,7 @@ class Dasps:
         Raises
         ------
         ConsilienceError
-            If there is no ``events.csv`` with the columns named above.
+            If ``events.csv`` is missing or lacks one of the columns above.
         """
         if not (root / EVENTS).is_file():
             raise ConsilienceError(

@@ -67,7 +67,7 @@ class Deap:
         Raises
         ------
         ConsilienceError
-            If there is no recording, or only pickles.
+            If the folder contains no recording, or only pickles.
         """
         problems: list[Problem] = []
         original, preprocessed, pickles = (

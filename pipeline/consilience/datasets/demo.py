@@ -56,7 +56,7 @@ class Demo:
         Raises
         ------
         ConsilienceError
-            If there is no readable manifest.
+            If the manifest is missing or unreadable.
         """
         problems: list[Problem] = []
         entries = _entries(_manifest(root), problems)
@@ -96,8 +96,8 @@ def _entries(manifest: pl.DataFrame, problems: list[Problem]) -> list[Entry]:
         if empty:
             problems.append((where, f"{', '.join(empty)} is empty", CORRECT))
         elif row["modality"] not in Demo.modalities:
-            known = ", ".join(Demo.modalities)
-            problems.append((where, f"unknown modality '{row['modality']}'", f"known: {known}"))
+            names = ", ".join(Demo.modalities)
+            problems.append((where, f"unknown modality '{row['modality']}'", f"known: {names}"))
         else:
             rate_hz = _positive(row["rate_hz"])
             if row["rate_hz"] and rate_hz is None:

@@ -64,7 +64,7 @@ class Eav:
         Raises
         ------
         ConsilienceError
-            If there is no subject's folder with recordings.
+            If no subject's folder contains recordings.
         """
         problems: list[Problem] = []
         entries: list[Entry] = []

@@ -75,7 +75,7 @@ class Folder:
         Raises
         ------
         ConsilienceError
-            If there is no readable manifest, no usable row in it, or too many classes.
+            If the manifest is missing, unreadable or without a usable row, or has too many classes.
         """
         listing = Folder(classes=declared_classes(root)).list(root)
         modalities = tuple(dict.fromkeys(entry.modality for entry in listing.entries))
@@ -94,7 +94,7 @@ class Folder:
         Raises
         ------
         ConsilienceError
-            If there is no readable manifest.
+            If the manifest is missing or unreadable.
         """
         if self._listed and self._listed[0] == root:
             return self._listed[1]
@@ -175,7 +175,7 @@ def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list
 
 
 def _matlab_layout(root: Path, problems: list[Problem]) -> MatlabLayout | None:
-    """Return the declared layout of the MATLAB files, or None if there is no valid one."""
+    """Return the declared layout of the MATLAB files, or None without a valid one."""
     path = root / MATLAB_LAYOUT
     if not path.is_file():
         return None
@@ -242,7 +242,7 @@ def _rate_hz(text: str | None) -> float | None:
 
 
 def declared_classes(root: Path) -> tuple[str, ...]:
-    """Return the classes in ``classes.txt``; empty if there is no such file."""
+    """Return the classes in ``classes.txt``; empty without this file."""
     path = root / CLASSES
     if not path.is_file():
         return ()

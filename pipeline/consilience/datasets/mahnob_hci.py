@@ -63,7 +63,7 @@ class MahnobHci:
         Raises
         ------
         ConsilienceError
-            If there is no session of the emotion experiment.
+            If the folder contains no session of the emotion experiment.
         """
         problems: list[Problem] = []
         entries: list[Entry] = []

@@ -64,7 +64,7 @@ class Ravdess:
         Raises
         ------
         ConsilienceError
-            If there is no clip.
+            If the folder contains no clip.
         """
         files = sorted(path for path in root.rglob("*") if path.suffix.lower() in MEDIA)
         named = {path: NAME.fullmatch(path.stem) for path in files}

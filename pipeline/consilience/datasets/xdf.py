@@ -113,7 +113,7 @@ class Xdf:
         Raises
         ------
         ConsilienceError
-            If there is no XDF file.
+            If the folder contains no XDF file.
         """
         files = sorted(path for path in root.rglob("*") if path.suffix.lower() == ".xdf")
         if not files:

@@ -100,13 +100,13 @@ def summary(scores: Resampled) -> dict[str, Array]:
         figures |= _robustness(scores, index)
     figures |= _with_all_modalities(scores, index)
     mismatches = index.of_kind(MISMATCH)
-    means = {
+    averaged = {
         "mismatch_nll": ("nll", mismatches),
         "severe_nll": ("nll", index.worst),
         "mismatched_sensor_accuracy": ("mismatched_sensor_accuracy", mismatches),
         "overconfidence_under_mismatch": ("overconfidence_under_mismatch", mismatches),
     }
-    for name, (metric, numbers) in means.items():
+    for name, (metric, numbers) in averaged.items():
         if numbers:
             figures[name] = _mean(scores.scores[metric][:, numbers])
     figures |= {f"{name}_auroc": values for name, values in scores.detections.items()}

@@ -129,7 +129,7 @@ def _unreliability(
 ) -> list[Scores]:
     """Return ``1 - reliability`` of every sensor, the bad one as the only positive."""
     bad = corpus.modalities.index(modality)
-    # With a single sensor there is nothing that the bad one could be told from.
+    # A single sensor cannot be distinguished from others.
     rows = rows[corpus.available[rows, bad] & (corpus.available[rows].sum(1) > 1)]
     scores: list[Scores] = []
     for m in range(len(corpus.modalities)):
@@ -154,9 +154,9 @@ def count_by_subject(scores: Sequence[Scores], codes: NDArray[np.int64], n_subje
     -------
     ndarray, shape (Z, S, G, 2)
     """
-    values = np.concatenate([part.values for part in scores], axis=1)
-    positive = np.concatenate([np.full(len(part.rows), part.positive) for part in scores])
-    owner = codes[np.concatenate([part.rows for part in scores])]
+    values = np.concatenate([group.values for group in scores], axis=1)
+    positive = np.concatenate([np.full(len(group.rows), group.positive) for group in scores])
+    owner = codes[np.concatenate([group.rows for group in scores])]
     return np.stack(
         [
             ranking(of_seed[finite], positive[finite], owner[finite], n_subjects)

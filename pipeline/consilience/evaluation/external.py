@@ -1,4 +1,4 @@
-"""A trained model on labelled recordings it never saw: ``consilience evaluate``."""
+"""Evaluation of a trained model on new labelled recordings: ``consilience evaluate``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Interval = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class External:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class External:
     card : dict
     corpus : Corpus
     overlap : list of str
-        Subjects the model may have met in training.
+        Subjects whose names occur in the training.
     runs : int
-        Of the bundle, averaged for every subject but those of `overlap`.
+        Number of runs of the bundle, averaged for every subject except those of `overlap`.
     figures : dict of str to (estimate, low, high)
     conditions : list of dict
         Every metric under every condition.
@@ -69,11 +69,11 @@ class External:
 
     @property
     def subjects(self) -> list[str]:
-        """Everybody who was tested."""
+        """All tested subjects."""
         return sorted(self.corpus.index["subject"].unique().to_list())
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as nested dicts and lists of numbers and words."""
+        """Return the result as nested dicts and lists of numbers and strings."""
         return {
             "bundle": str(self.bundle),
             "method": self.card["method"],
@@ -99,14 +99,14 @@ def evaluate_bundle(
 ) -> External:
     """Score a trained model on a dataset's labelled recordings.
 
-    The recordings go through the pipeline as those of the training did. Every window is read by
-    all runs of the bundle and their probabilities are averaged. A subject who, by name, was
-    trained or validated on in the same dataset is read by the other runs only.
+    The recordings are processed with the parameters of the training. The probabilities of all
+    runs of the bundle are averaged. A subject whose name occurs among the training or validation
+    subjects of the same dataset is scored only by the other runs.
 
     Parameters
     ----------
     project : Project
-        Keeps what is computed from the recordings for a second evaluation.
+        Stores the processed recordings, which a second evaluation reuses.
     bundle : Path
         Folder with ``model.safetensors`` and ``card.json``.
     root : Path
@@ -114,13 +114,13 @@ def evaluate_bundle(
     dataset : str
         Name of its adapter.
     grid : bool
-        Whether to go through the whole robustness protocol; otherwise subsets alone.
+        Whether to test all conditions; otherwise modality subsets only.
 
     Raises
     ------
     ConsilienceError
-        If the bundle is incomplete, or the recordings do not fit it: other classes, modalities or
-        features, or no labels.
+        If the bundle is incomplete, or the recordings have other classes, modalities or features
+        than it, or no labels.
     """
     card = read_card(bundle)
     source = bind_to_root(registry.get("datasets", dataset), root)
@@ -131,22 +131,22 @@ def evaluate_bundle(
     _check_features(corpus, card)
 
     settings = RobustnessParams()
-    asked = conditions.conditions(corpus)
+    tested = conditions.conditions(corpus)
     if not grid:
-        asked = [condition for condition in asked if condition.kind == SUBSET]
-    prepared = prepare_windows(corpus, asked)
+        tested = [condition for condition in tested if condition.kind == SUBSET]
+    prepared = prepare_windows(corpus, tested)
     model = load_bundle(bundle, prepared)
-    evaluated = score([model], corpus, prepared, asked, settings.calibration_bins, ensemble=True)
-    found = resample(evaluated, settings.bootstrap)
+    evaluated = score([model], corpus, prepared, tested, settings.calibration_bins, ensemble=True)
+    resampled = resample(evaluated, settings.bootstrap)
     return External(
         bundle,
         card,
         corpus,
-        sorted(set(evaluated.subjects) & met(card, dataset)),
+        sorted(set(evaluated.subjects) & seen_subjects(card, dataset)),
         len(model.runs),
-        {name: interval(values) for name, values in summary(found).items()},
-        _conditions(found),
-        _kinds(found),
+        {name: interval(values) for name, values in summary(resampled).items()},
+        _conditions(resampled),
+        _kinds(resampled),
     )
 
 
@@ -156,12 +156,14 @@ def read_card(bundle: Path) -> Card:
     Raises
     ------
     ConsilienceError
-        If a file is missing or the card does not say how windows are made.
+        If a file is missing or the card lacks the parameters of the windows.
     """
     for name in BUNDLE:
         if not (bundle / name).is_file():
             raise ConsilienceError(
-                f"there is no {name}", str(bundle), "name a folder such as data/models/hybrid"
+                f"the file {name} is missing",
+                str(bundle),
+                "name a folder such as data/models/hybrid",
             )
     try:
         card: Card = json.loads((bundle / BUNDLE[1]).read_text())
@@ -175,8 +177,8 @@ def read_card(bundle: Path) -> Card:
     return card
 
 
-def met(card: Card, dataset: str) -> set[str]:
-    """Return the subjects of a dataset that some run of a model was trained or validated on."""
+def seen_subjects(card: Card, dataset: str) -> set[str]:
+    """Return the subjects of a dataset that any run of a model was trained or validated on."""
     if dataset != card["dataset"]:
         return set()
     return {
@@ -191,9 +193,9 @@ def _check_dataset(card: Card, source: Any, dataset: str) -> None:
     unknown = [name for name in source.classes if name not in card["classes"]]
     if unknown:
         raise ConsilienceError(
-            f"the model does not know its classes {', '.join(unknown)}",
+            f"the model was not trained on its classes {', '.join(unknown)}",
             f"dataset '{dataset}'",
-            f"it knows {', '.join(card['classes'])}",
+            f"its classes are {', '.join(card['classes'])}",
         )
     lacking = [
         name for name in card["recipe"]["modalities"] if source_modality(source, name) is None
@@ -208,11 +210,11 @@ def _check_dataset(card: Card, source: Any, dataset: str) -> None:
 
 def _check_features(corpus: Corpus, card: Card) -> None:
     for name, expected in card["features"].items():
-        found = corpus.features[name]
-        if found != expected:
-            other = [feature for feature in found if feature not in expected] or found
+        features = corpus.features[name]
+        if features != expected:
+            other = [feature for feature in features if feature not in expected] or features
             raise ConsilienceError(
-                f"{len(found)} features where the model knows {len(expected)}, such as {other[0]}",
+                f"{len(features)} features instead of {len(expected)}, such as {other[0]}",
                 f"modality {name}",
                 "the recordings or the program differ from those of the training",
             )
@@ -249,8 +251,8 @@ def _make_windows(other: Project, card: Card, dataset: str) -> None:
 
 
 def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
-    """Return the role of every subject for every fold of the bundle: test, if never met there."""
-    known = met(card, dataset)
+    """Return the role of every subject in every fold of the bundle; new subjects are tested."""
+    seen = seen_subjects(card, dataset)
     rows: list[dict[str, object]] = []
     for fold, members in card["subjects"].items():
         roles = {name: role for role in ROLES for name in members[role]}
@@ -258,7 +260,7 @@ def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
             {
                 "fold": int(fold),
                 "subject": name,
-                "role": roles[name] if name in known else "test",
+                "role": roles[name] if name in seen else "test",
             }
             for name in sorted(set(subjects))
         ]
@@ -275,58 +277,54 @@ def _relabelled(corpus: Corpus, card: Card) -> Corpus:
     return replace(corpus, classes=classes, target=target)
 
 
-def _conditions(found: Resampled) -> list[dict[str, Any]]:
+def _conditions(resampled: Resampled) -> list[dict[str, Any]]:
     return [
         {
             **condition._asdict(),
             **{
                 name: float(values[0, number])
-                for name, values in found.scores.items()
+                for name, values in resampled.scores.items()
                 if np.isfinite(values[0, number])
             },
         }
-        for number, condition in enumerate(found.conditions)
+        for number, condition in enumerate(resampled.conditions)
     ]
 
 
-def _kinds(found: Resampled) -> list[dict[str, Any]]:
+def _kinds(resampled: Resampled) -> list[dict[str, Any]]:
     return [
-        {"modality": modality, "kind": kind, **{name: float(v[0]) for name, v in own.items()}}
-        for (modality, kind), own in by_kind(found).items()
+        {"modality": modality, "kind": kind, **{name: float(v[0]) for name, v in figures.items()}}
+        for (modality, kind), figures in by_kind(resampled).items()
     ]
 
 
-def table(found: External) -> Table:
-    """Lay an evaluation out, a row per figure."""
-    n_subjects = len(found.subjects)
+def table(result: External) -> Table:
+    """Return an evaluation as a table, one row per figure."""
+    n_subjects = len(result.subjects)
     rows = Table(
-        title=f"{found.card['method'].replace('_', ' ')} on {found.corpus.dataset}: "
-        f"{n_subjects} subjects, {found.corpus.index.height} windows",
-        caption=f"chance {1 / len(found.corpus.classes):.3f}; "
-        f"mean of {found.runs} runs; intervals over subjects",
+        title=f"{result.card['method'].replace('_', ' ')} on {result.corpus.dataset}: "
+        f"{n_subjects} subjects, {result.corpus.index.height} windows",
+        caption=f"chance {1 / len(result.corpus.classes):.3f}; "
+        f"mean of {result.runs} runs; intervals over subjects",
         box=box.SIMPLE,
         pad_edge=False,
     )
     rows.add_column("figure", no_wrap=True)
     rows.add_column("estimate", justify="right")
     rows.add_column("95 % interval", justify="right")
-    for name, (estimate, low, high) in found.figures.items():
-        rows.add_row(_said(name), f"{estimate:.3f}", f"{low:.3f} to {high:.3f}")
+    for name, (estimate, low, high) in result.figures.items():
+        rows.add_row(name.replace("_", " "), f"{estimate:.3f}", f"{low:.3f} to {high:.3f}")
     return rows
 
 
-def _said(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def warnings(found: External) -> Sequence[str]:
-    """Return what a reader must know of an evaluation before its figures, a line each."""
+def warnings(result: External) -> Sequence[str]:
+    """Return the limitations of an evaluation, one line each."""
     lines = []
-    if found.overlap:
+    if result.overlap:
         lines.append(
             f"the model was trained or validated on subjects of these names: "
-            f"{', '.join(found.overlap)}; each is read only by the runs that held it out"
+            f"{', '.join(result.overlap)}; each is scored only by the runs that held it out"
         )
-    if len(found.subjects) < 2:
-        lines.append("a single subject: the intervals say nothing")
+    if len(result.subjects) < 2:
+        lines.append("a single subject: the intervals are meaningless")
     return lines

@@ -107,7 +107,7 @@ def _clock_pairs(project: Project, alignment: pl.DataFrame, path: Path) -> dict[
 
 
 def _plot(alignment: pl.DataFrame, pairs: dict[str, ClockPair]) -> pl.DataFrame:
-    """Return one row per recording with its error, empty where there is none."""
+    """Return one row per recording with its error, empty without one."""
     errors = {recording: np.abs(pair.error_ms()) for recording, pair in pairs.items()}
     rows = [
         (recording, float(np.median(error)), float(error.max()))

@@ -43,9 +43,9 @@ def subject_sums(
     -------
     dict of str to ndarray, shape (S, ...)
     """
-    known = np.isfinite(probability).all(1) & np.isfinite(target).all(1)
-    p, owner = probability[known], subject[known]
-    truth, guess = target[known].argmax(1), p.argmax(1)
+    valid = np.isfinite(probability).all(1) & np.isfinite(target).all(1)
+    p, owner = probability[valid], subject[valid]
+    truth, guess = target[valid].argmax(1), p.argmax(1)
     n_classes = probability.shape[1]
     confusion = np.zeros((n_subjects, n_classes, n_classes))
     np.add.at(confusion, (owner, truth, guess), 1)
@@ -148,8 +148,8 @@ def spearman(values: Array) -> Array:
     order = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
     centred = ranks - ranks.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore"):
-        found = (centred * order).sum(-1) / np.sqrt((centred**2).sum(-1) * (order**2).sum())
-    return np.where(np.isfinite(values).all(-1), found, np.nan)
+        correlation = (centred * order).sum(-1) / np.sqrt((centred**2).sum(-1) * (order**2).sum())
+    return np.where(np.isfinite(values).all(-1), correlation, np.nan)
 
 
 def measures(sums: Sums) -> dict[str, Array]:
@@ -166,7 +166,7 @@ def measures(sums: Sums) -> dict[str, Array]:
         Balanced accuracy and macro-F1 average over the classes that occur; NLL in nats;
         expected calibration error over bins of the leading class's confidence, of equal width
         (``ece``) or holding equally many windows (``adaptive_ece``); Brier score over all
-        classes; `aurc`; how well confidence tells right from wrong (``failure_auroc``); CCC
+        classes; `aurc`; AUROC of confidence for right against wrong (``failure_auroc``); CCC
         after Lin 1989. NaN without any labelled window.
     """
     confusion = sums["confusion"]
@@ -218,5 +218,5 @@ def _gaps(bins: Array) -> Array:
 
 
 def _nanmean(values: Array) -> Array:
-    known = np.isfinite(values)
-    return np.where(known, values, 0.0).sum(-1) / known.sum(-1)
+    finite = np.isfinite(values)
+    return np.where(finite, values, 0.0).sum(-1) / finite.sum(-1)

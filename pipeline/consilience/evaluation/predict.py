@@ -144,9 +144,9 @@ def predict(
     roles : sequence of str
         ``"validation"``, ``"test"`` or both.
     """
-    parts = [_predict_model(model, corpus, prepared, condition, roles) for model in models]
+    by_model = [_predict_model(model, corpus, prepared, condition, roles) for model in models]
     return Predictions(
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        **{name: np.concatenate([output[name] for output in by_model]) for name in by_model[0]}
     )
 
 

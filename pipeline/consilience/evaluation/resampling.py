@@ -48,7 +48,7 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 class Paired(NamedTuple):
-    """How two methods differ on the same subjects.
+    """Difference of two methods on the same subjects.
 
     Attributes
     ----------
@@ -106,10 +106,10 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     The k-th smallest of n is multiplied by ``n - k + 1``, never falls below a smaller one's and
     never exceeds 1.
     """
-    known = sorted((p, name) for name, p in p_values.items() if np.isfinite(p))
+    finite = sorted((p, name) for name, p in p_values.items() if np.isfinite(p))
     adjusted = dict.fromkeys(p_values, float("nan"))
     largest = 0.0
-    for place, (p, name) in enumerate(known):
-        largest = max(largest, min(1.0, p * (len(known) - place)))
+    for place, (p, name) in enumerate(finite):
+        largest = max(largest, min(1.0, p * (len(finite) - place)))
         adjusted[name] = largest
     return adjusted

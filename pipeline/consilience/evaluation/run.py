@@ -131,7 +131,9 @@ def _metrics(
     summaries: Mapping[str, Mapping[str, Array]], default: str
 ) -> dict[str, dict[str, float]]:
     """Return every figure with its interval, and the default method's lead over each other."""
-    metrics = {method: with_intervals(own, list(own)) for method, own in summaries.items()}
+    metrics = {
+        method: with_intervals(figures, list(figures)) for method, figures in summaries.items()
+    }
     for method, values in summaries.items():
         if method != default:
             # Differences are resampled as such: their interval is narrower than the methods' own.

@@ -219,14 +219,14 @@ def _run_groups(runs: Sequence[Run], ensemble: bool) -> list[list[int]]:
 
 def _mean_over_runs(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Array:
     """Average (R, N, ...) over the finite values of each group of runs: (Z, N, ...)."""
-    means = []
+    averages = []
     for group in groups:
         finite = np.isfinite(values[group])
         # Double precision: the sum of many float32 would lose digits.
         total = np.where(finite, values[group], 0.0).sum(0, dtype=np.float64)
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no run predicts this window
-            means.append(total / finite.sum(0))
-    return np.stack(means)
+            averages.append(total / finite.sum(0))
+    return np.stack(averages)
 
 
 def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> PooledPredictions:
@@ -338,8 +338,8 @@ def sums_to_metrics(sums: Sums) -> dict[str, Array]:
     """Return `metrics.measures` and the `WINDOW_MEANS` of pooled sums."""
     counts_and_totals = np.moveaxis(sums["window_means"], -2, 0)
     with np.errstate(invalid="ignore"):
-        means = counts_and_totals[..., 1] / counts_and_totals[..., 0]
-    return {**measures(sums), **dict(zip(WINDOW_MEANS, means, strict=True))}
+        averages = counts_and_totals[..., 1] / counts_and_totals[..., 0]
+    return {**measures(sums), **dict(zip(WINDOW_MEANS, averages, strict=True))}
 
 
 @dataclass(frozen=True)

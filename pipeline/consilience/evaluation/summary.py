@@ -8,8 +8,10 @@ from rich import box
 from rich.table import Table
 
 
-def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours: str) -> Table:
-    """Lay out what a reader asks first: all sensors, each missing, noise, calibration.
+def short_table(
+    metrics: Mapping[str, Mapping[str, float]], n_classes: int, highlighted: str
+) -> Table:
+    """Build the table of results: all sensors, each missing, noise, calibration.
 
     Parameters
     ----------
@@ -17,7 +19,7 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
         As in ``data/evaluation/metrics.json``.
     n_classes : int
         For the level of chance.
-    ours : str
+    highlighted : str
         The method to set in bold.
 
     Returns
@@ -52,6 +54,6 @@ def short_table(metrics: Mapping[str, Mapping[str, float]], n_classes: int, ours
         table.add_row(
             method.replace("_", " "),
             *(f"{values[name]:.3f}" for name in columns),
-            style="bold" if method == ours else "",
+            style="bold" if method == highlighted else "",
         )
     return table

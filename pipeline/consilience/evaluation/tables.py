@@ -16,7 +16,7 @@ from consilience.schema.tables import AFFECT, Scores
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
 
-BAD_SENSOR = 0.5  # reliability below which a sensor is more probably at fault than not
+BAD_SENSOR = 0.5  # reliability below which a sensor is more probably bad than good
 AMBIGUOUS = 0.5  # confidence below which no class has even odds
 
 

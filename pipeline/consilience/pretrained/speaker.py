@@ -2,7 +2,7 @@
 
 Three LSTM layers, trained to distinguish tens of thousands of speakers (Wan et al. 2018,
 "Generalized end-to-end loss for speaker verification"). The second layer also represents how
-something is said. The weights are distributed in the package Resemblyzer (Apache 2.0). Its code is
+it is spoken. The weights are distributed in the package Resemblyzer (Apache 2.0). Its code is
 not imported: only the tensors of the first two layers are read, and no object is unpickled.
 """
 

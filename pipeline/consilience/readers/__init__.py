@@ -1,1 +1,1 @@
-"""File formats; a reader knows no sensor, no dataset and no parameters."""
+"""File formats; readers are independent of sensors, datasets and parameters."""

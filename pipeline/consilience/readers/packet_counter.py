@@ -51,7 +51,7 @@ class Packets:
         return self.lost / (int(self.position[-1]) + 1)
 
     def findings(self) -> list[str]:
-        """Return a description of the losses; empty if there are none."""
+        """Return a description of the losses; empty without losses."""
         if not self.jumps and not self.gaps:
             return []
         missing = f"{self.lost} samples ({100 * self.lost_fraction:.1f} %) are missing"

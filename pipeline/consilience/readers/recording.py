@@ -217,7 +217,7 @@ class MneFile(Recording):
         regular = super().times_s()
         if self.onsets_s is None:
             return regular
-        # MNE-Python joins the records of EDF+D as if there were no gaps between them.
+        # MNE-Python joins the records of EDF+D without the gaps between them.
         per_record = self.n_samples / len(self.onsets_s)
         record = (np.arange(self.n_samples) // per_record).astype(np.intp)
         return self.onsets_s[record] + regular - record * per_record / self.rate_hz

@@ -40,7 +40,7 @@ def read_transcript(path: Path) -> list[Utterance]:
     Raises
     ------
     RecordingError
-        If the file is not such a transcript, a line is invalid, or there are no words.
+        If the file is not such a transcript, a line is invalid, or it contains no words.
     """
     suffix = path.suffix.lower()
     if path.stat().st_size > MAX_BYTES:

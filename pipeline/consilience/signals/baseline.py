@@ -19,7 +19,7 @@ def subtract_median(values: Array, reference: NDArray[np.bool_]) -> Array:
     Parameters
     ----------
     values : ndarray of float32, shape (n_frames, n_features)
-        NaN where there is no valid observation.
+        NaN without a valid observation.
     reference : ndarray of bool, shape (n_frames,)
         Valid frames for the medians; without any, the values are returned unchanged.
 

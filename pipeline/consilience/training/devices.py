@@ -58,8 +58,8 @@ def _wanted(n_cuda: int | None) -> int:
     """Return the requested number of devices; `n_cuda` is None on a CPU, without a maximum."""
     text = os.environ.get(VARIABLE) or str(n_cuda or 1)
     if not text.isdecimal() or not 1 <= int(text) <= (n_cuda or int(text)):
-        known = f"1 to {n_cuda}" if n_cuda else "1 or more"
-        raise ConsilienceError(f"invalid device count: '{text}'", VARIABLE, f"use {known}")
+        allowed = f"1 to {n_cuda}" if n_cuda else "1 or more"
+        raise ConsilienceError(f"invalid device count: '{text}'", VARIABLE, f"use {allowed}")
     return int(text)
 
 

@@ -88,7 +88,7 @@ def _recipe(project: Project) -> dict[str, object]:
 
 
 def _subjects(corpus: Corpus) -> dict[str, dict[str, list[str]]]:
-    """Return the subjects by fold and role: which run may be tested on whom."""
+    """Return the subjects by fold and role."""
     return {
         str(fold): {
             role: corpus.splits.filter(fold=fold, role=role)["subject"].sort().to_list()
