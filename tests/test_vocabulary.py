@@ -87,7 +87,6 @@ PENDING = frozenset(
         "benchmarks",
         "docs/evidence",
         "modalities",
-        "testing",
     }
 )
 

@@ -1,4 +1,4 @@
-"""Checks of a dataset; what each demands is in its name and its messages."""
+"""Checks of a dataset; names and messages state what each check requires."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class DatasetCase:
 
     @cached_property
     def bound(self) -> Dataset:
-        """The dataset with what it finds at `root`."""
+        """The dataset bound to `root`."""
         return bind_to_root(self.dataset, self.root)
 
     @cached_property
     def listing(self) -> Listing:
-        """What the dataset says of `root`."""
+        """The listing of `root`."""
         with only(ConsilienceError, "listing a good folder"):
             return self.bound.list(self.root)
 
@@ -75,7 +75,7 @@ def check_description(case: DatasetCase) -> None:
     dataset = case.bound
     require(
         re.fullmatch(r"[a-z][a-z0-9_]*", dataset.name),
-        f"the name '{dataset.name}' is no lower-case identifier",
+        f"the name '{dataset.name}' is not a lower-case identifier",
         "use a-z, 0-9 and _",
     )
     require(
@@ -88,7 +88,7 @@ def check_description(case: DatasetCase) -> None:
     for name in dataset.modalities:
         require(
             name in registry.names("modalities"),
-            f"there is no modality '{name}'",
+            f"unknown modality '{name}'",
             f"known: {', '.join(registry.names('modalities'))}",
         )
     unknown = set(dataset.preset) - set(params.Params.model_fields)
@@ -117,7 +117,7 @@ def check_tables(case: DatasetCase) -> None:
     unknown = set(listing.annotations["label"].drop_nulls()) - set(case.bound.classes)
     require(
         not unknown,
-        f"labels {sorted(unknown)} are no classes",
+        f"labels {sorted(unknown)} are not classes",
         "map them to `classes`, or report the rows in `problems`",
     )
     sessions = {entry.session for entry in listing.entries}
@@ -128,7 +128,7 @@ def check_tables(case: DatasetCase) -> None:
     )
     for problem in listing.problems:
         require(
-            len(problem) == 3 and all(isinstance(part, str) for part in problem),
+            len(problem) == 3 and all(isinstance(text, str) for text in problem),
             f"a problem is {problem!r}",
             "give three texts: where, what, remedy",
         )
@@ -150,7 +150,7 @@ def check_ids(case: DatasetCase) -> None:
         identity = (entry.session, entry.modality)
         require(
             identity not in ids,
-            f"{entry.session}_{entry.modality} is listed twice",
+            f"{entry.session}_{entry.modality} has a duplicate entry",
             "make sessions unique over subjects; report a second recording in `problems`",
         )
         ids.add(identity)
@@ -191,7 +191,7 @@ def check_paths(case: DatasetCase) -> None:
         suffixes = registry.get("modalities", entry.modality).suffixes
         require(
             path.suffix.lower() in suffixes,
-            f"'{entry.path}' is no file of modality '{entry.modality}'",
+            f"'{entry.path}' is not a file of modality '{entry.modality}'",
             f"it reads {', '.join(suffixes)}",
         )
 
@@ -231,7 +231,7 @@ def check_empty_folder(case: DatasetCase) -> None:
         with only(ConsilienceError, "an empty folder"):
             entries = bind_to_root(case.dataset, empty).list(empty).entries
     except ConsilienceError as error:
-        require("\n" not in str(error), "the error has several lines", "say it in one")
+        require("\n" not in str(error), "the error has several lines", "use a single line")
         return
     require(not entries, "an empty folder has entries", "list what is there")
 
@@ -383,7 +383,9 @@ def _listing_or_refusal(case: DatasetCase, root: Path, how: str) -> Listing | No
         with only(ConsilienceError, f"listing with {how}"):
             listing = bind_to_root(case.dataset, root).list(root)
     except ConsilienceError as error:
-        require("\n" not in str(error), f"the error about {how} has several lines", "say it in one")
+        require(
+            "\n" not in str(error), f"the error about {how} has several lines", "use a single line"
+        )
         return None
     for entry in listing.entries:
         _require_inside(entry, root)
@@ -391,7 +393,7 @@ def _listing_or_refusal(case: DatasetCase, root: Path, how: str) -> Listing | No
 
 
 def _tables_first(case: DatasetCase, root: Path) -> list[Path]:
-    """Return some files to damage: those that are no recordings, and the first that is one."""
+    """Return some files to damage: those that are not recordings, and the first recording."""
     recordings = [entry.path for entry in case.listing.entries]
     others = sorted(
         path.relative_to(root).as_posix()

@@ -50,7 +50,7 @@ class ModalityCase:
     examples : sequence of (Path, str or None)
         Good recordings, two or more that differ, of a few seconds; each with its `item`.
     params : ModalityParams or None
-        The modality's own; None for its defaults with every corruption it knows.
+        Parameters; None for the defaults with every kind of corruption.
     """
 
     modality: Modality
@@ -66,8 +66,10 @@ class ModalityCase:
     @cached_property
     def settings(self) -> Any:
         """The parameters used."""
-        known = {kind: c.severities for kind, c in self.modality.Params.CORRUPTION_KINDS.items()}
-        return self.params or self.modality.Params(corruptions=known)
+        severities = {
+            kind: c.severities for kind, c in self.modality.Params.CORRUPTION_KINDS.items()
+        }
+        return self.params or self.modality.Params(corruptions=severities)
 
     @cached_property
     def signals(self) -> list[Signal]:
@@ -80,7 +82,7 @@ class ModalityCase:
         return [self.modality.features(signal, self.settings) for signal in self.signals]
 
     def corrupted(self, signal: Signal, kind: str, severity: int, *names: object) -> Signal:
-        """Return a signal spoilt with random numbers of these names."""
+        """Return a corrupted signal; `names` select the random numbers."""
         rng = generator(kind, severity, *names)
         return self.modality.corrupt(signal, kind, severity, self.settings, rng)
 
@@ -90,7 +92,7 @@ def check_name_and_suffixes(case: ModalityCase) -> None:
     name, suffixes = case.modality.name, case.modality.suffixes
     require(
         re.fullmatch(r"[a-z][a-z0-9_]*", name),
-        f"the name '{name}' is no lower-case identifier",
+        f"the name '{name}' is not a lower-case identifier",
         "it is a key of params.yaml and part of file names: use a-z, 0-9 and _",
     )
     require(
@@ -116,7 +118,7 @@ def check_parameters(case: ModalityCase) -> None:
     model = case.modality.Params
     require(
         issubclass(model, ModalityParams),
-        f"{model.__name__} is no ModalityParams",
+        f"{model.__name__} is not a ModalityParams",
         "derive it from consilience.modalities.base.ModalityParams",
     )
     try:
@@ -146,44 +148,44 @@ def check_parameters(case: ModalityCase) -> None:
 
 
 def check_header(case: ModalityCase) -> None:
-    """Check that `probe` tells what `read` then finds."""
+    """Check that `probe` agrees with `read`."""
     for (path, item), signal in zip(case.examples, case.signals, strict=True):
         header = case.modality.probe(path, item)
         require(isinstance(header, Header), f"probe returned {header!r}", "return a Header")
         for what, number in (("rate_hz", header.rate_hz), ("n_channels", header.n_channels)):
             require(
                 number is None or (np.isfinite(number) and number > 0),
-                f"probe says {what} = {number} of {path.name}",
+                f"probe returns {what} = {number} for {path.name}",
                 "refuse such a file with RecordingError",
             )
         if header.duration_s is not None and len(signal.times_s) > 1:
             lasted_s = float(signal.times_s[-1] - signal.times_s[0])
             require(
                 abs(header.duration_s - lasted_s) <= max(0.5, 0.1 * lasted_s),
-                f"probe says {path.name} lasts {header.duration_s:g} s, read gives {lasted_s:g} s",
+                f"{path.name}: {header.duration_s:g} s by probe, {lasted_s:g} s by read",
                 "take both from the same time stamps, in seconds",
             )
 
 
 def check_identity(case: ModalityCase) -> None:
     """Check that the identity is the content's: wherever the file is, whatever its date."""
-    found = []
+    identities = []
     for number, (path, item) in enumerate(case.examples):
-        own = case.modality.identity(path, item)
+        identity = case.modality.identity(path, item)
         require(
-            isinstance(own, str) and re.fullmatch("[0-9a-f]{64}", own),
-            f"identity returned {own!r}",
+            isinstance(identity, str) and re.fullmatch("[0-9a-f]{64}", identity),
+            f"identity returned {identity!r}",
             "return consilience.modalities.base.content_hash(path), or text_hash(...) of the item",
         )
         moved = _with_companions(path, case.folder / f"moved-{number}")
         require(
-            own == case.modality.identity(moved, item),
+            identity == case.modality.identity(moved, item),
             f"the identity of {path.name} changes when the file is moved",
             "hash the content, not path or date",
         )
-        found.append(own)
+        identities.append(identity)
     require(
-        len(set(found)) == len(found),
+        len(set(identities)) == len(identities),
         "two examples that differ have the same identity",
         "hash all of what a recording consists of, `item` included",
     )
@@ -249,7 +251,7 @@ def check_features(case: ModalityCase) -> None:
 
 
 def check_frame_rate(case: ModalityCase) -> None:
-    """Check the rate of frames; without a time axis there is None, and one frame."""
+    """Check the rate of frames; without a time axis it is None, and the recording has one frame."""
     rate_hz = getattr(case.settings, "frame_rate_hz", NO_RATE)
     if rate_hz is None:
         require(
@@ -325,7 +327,7 @@ def check_determinism(case: ModalityCase) -> None:
     for (path, item), signal, features in zip(
         case.examples, case.signals, case.features, strict=True
     ):
-        np.random.seed(1)  # noqa: NPY002 - whoever draws from the global state is found out
+        np.random.seed(1)  # noqa: NPY002 - reveals draws from the global state
         bytes_before = path.read_bytes()
         again = case.modality.read(path, item, case.settings)
         require(
@@ -346,9 +348,9 @@ def check_determinism(case: ModalityCase) -> None:
             "work on a copy",
         )
         for kind in case.settings.corruptions:
-            one, two = (case.corrupted(again, kind, 3, path.name) for _ in range(2))
+            draw, redraw = (case.corrupted(again, kind, 3, path.name) for _ in range(2))
             require(
-                _same(one.values, two.values),
+                _same(draw.values, redraw.values),
                 f"corrupt('{kind}') differs for the same random generator",
                 "draw from `rng` alone",
             )
@@ -363,10 +365,11 @@ def check_inspection(case: ModalityCase) -> None:
     """Check that `inspect` returns findings of one line each for every good example."""
     for path, item in case.examples:
         with only(RecordingError, f"inspect({path.name})"):
-            told = case.modality.inspect(path, item)
+            findings = case.modality.inspect(path, item)
         require(
-            isinstance(told, list) and all(isinstance(t, str) and "\n" not in t for t in told),
-            f"inspect({path.name}) returned {told!r}",
+            isinstance(findings, list)
+            and all(isinstance(text, str) and "\n" not in text for text in findings),
+            f"inspect({path.name}) returned {findings!r}",
             "return a list of plain sentences, each on one line",
         )
 
@@ -386,8 +389,8 @@ def check_damaged_files(case: ModalityCase) -> None:
 
     def overwritten(place: float, noise: bytes) -> None:
         start = int(place * len(content))
-        spoilt = content[:start] + noise + content[start + len(noise) :]
-        _attempt(case, _beside(case, path, f"bits-{next(made)}", spoilt), item, "a damaged file")
+        damaged = content[:start] + noise + content[start + len(noise) :]
+        _attempt(case, _beside(case, path, f"bits-{next(made)}", damaged), item, "a damaged file")
 
     for_all(12, truncated, share=st.floats(0, 1, exclude_max=True))
     places = st.floats(0, 1, exclude_max=True).map(lambda share: share**3)  # headers first
@@ -413,14 +416,14 @@ def check_odd_signals(case: ModalityCase) -> None:
     def odd(start: int, share: float, number: float) -> None:
         values = signal.values.copy()
         values[start : start + max(1, int(share * total))] = number
-        said = f"a signal with {number:g} among its values"
-        _features_or_refusal(case, replace(signal, values=values), said)
+        how = f"a signal with {number:g} among its values"
+        _features_or_refusal(case, replace(signal, values=values), how)
 
     def scaled(exponent: int) -> None:
         with np.errstate(over="ignore"):
             values = (signal.values * 10.0**exponent).astype(signal.values.dtype)
-        said = f"a signal scaled by 1e{exponent}"
-        _features_or_refusal(case, replace(signal, values=values), said)
+        how = f"a signal scaled by 1e{exponent}"
+        _features_or_refusal(case, replace(signal, values=values), how)
 
     for number in (np.nan, 0.0):
         odd(0, 1.0, number)
@@ -429,25 +432,26 @@ def check_odd_signals(case: ModalityCase) -> None:
 
 
 def check_corruptions_keep_form(case: ModalityCase) -> None:
-    """Check that a spoilt signal keeps time stamps, channels and the grid of frames."""
+    """Check that a corrupted signal keeps time stamps, channels and the grid of frames."""
     signal, clean = case.signals[0], case.features[0]
     for kind in case.settings.corruptions:
         for severity in (SEVERITIES[0], SEVERITIES[-1]):
             how = f"corrupt('{kind}', severity {severity})"
-            spoilt = case.corrupted(signal, kind, severity)
+            corrupted = case.corrupted(signal, kind, severity)
             require(
-                _same(spoilt.times_s, signal.times_s) and len(spoilt.values) == len(signal.values),
+                _same(corrupted.times_s, signal.times_s)
+                and len(corrupted.values) == len(signal.values),
                 f"{how} changed the time stamps",
                 "return dataclasses.replace(signal, values=...); lost samples are NaN or repeated",
             )
             require(
-                spoilt.channels == signal.channels,
+                corrupted.channels == signal.channels,
                 f"{how} changed the channels",
                 "keep their names",
             )
             try:
                 with only(RecordingError, f"features after {how}"):
-                    features = case.modality.features(spoilt, case.settings)
+                    features = case.modality.features(corrupted, case.settings)
             except RecordingError:
                 continue  # taken as lost altogether
             _require_form(features, how)
@@ -477,22 +481,24 @@ def check_corruptions_grow(case: ModalityCase) -> None:
             )
             for level in levels
         ]
-        told = ", ".join(f"{level}: {by:.3g}" for level, by in zip(levels, moved, strict=True))
+        deviations = ", ".join(
+            f"{level}: {by:.3g}" for level, by in zip(levels, moved, strict=True)
+        )
         require(
             moved[-1] > 0,
-            f"corrupt('{kind}') moves no feature (standard deviations by severity {told})",
-            "spoil the values, or drop the kind from CORRUPTION_KINDS",
+            f"corrupt('{kind}') moves no feature (standard deviations {deviations})",
+            "change the values, or drop the kind from CORRUPTION_KINDS",
         )
         require(
             moved[0] < moved[-1] and all(b >= MOSTLY * a for a, b in pairwise(moved)),
-            f"corrupt('{kind}') does not grow with severity (standard deviations {told})",
+            f"corrupt('{kind}') does not grow with severity (standard deviations {deviations})",
             "order the numbers in CORRUPTION_KINDS from hardly noticeable to hardly usable",
         )
 
 
 def check_encoder(case: ModalityCase) -> None:
     """Check the encoder on windows with frames missing, and with all of them missing."""
-    import torch  # slow, and nobody else's affair here
+    import torch  # slow, and needed by this check only
 
     windows = torch.from_numpy(_windows(case))
     width = 7
@@ -507,8 +513,8 @@ def check_encoder(case: ModalityCase) -> None:
     alone = encoder.prepare(windows[2:3])
     require(
         torch.allclose(alone[0], prepared[2], atol=1e-5, rtol=1e-4),
-        "prepare() treats a window differently in company",
-        "let windows of a batch know nothing of each other",
+        "prepare() gives another result for a window in a batch",
+        "do not mix the windows of a batch",
     )
     encoded = encoder(prepared)
     require(
@@ -531,7 +537,7 @@ def check_encoder(case: ModalityCase) -> None:
 
 
 def check_no_pickle(case: ModalityCase) -> None:
-    """Check that reading loads no pickle, and that one under a false name is not run."""
+    """Check that reading loads no pickle, and that a pickle under another name is not executed."""
     path, item = case.examples[0]
     name = f"the reader of '{case.modality.name}'"
     with no_pickles(name):
@@ -574,7 +580,7 @@ def check_modality(
     Raises
     ------
     ContractError
-        At the first check that fails, saying what to do.
+        At the first check that fails, with the remedy.
     """
     case = ModalityCase(modality, tuple(examples), params)
     for check in MODALITY_CHECKS:
@@ -595,7 +601,7 @@ def _require_form(features: Features, how: str) -> None:
     )
     require(
         len(values) > 0 and np.isfinite(times_s).all() and (np.diff(times_s) > 0).all(),
-        f"frames of {how} do not increase in time, or there are none",
+        f"frames of {how} do not increase in time, or are missing",
         "raise RecordingError if nothing can be made of the recording",
     )
     require(
@@ -619,7 +625,7 @@ def _require_form(features: Features, how: str) -> None:
             isinstance(value, int | float) and np.isfinite(value)
             for value in features.quality.values()
         ),
-        f"a quality measure of {how} is no finite number: {features.quality}",
+        f"a quality measure of {how} is not a finite number: {features.quality}",
         "return Python floats",
     )
 
@@ -629,13 +635,13 @@ def _features_or_refusal(case: ModalityCase, signal: Signal, how: str) -> None:
         with only(RecordingError, f"features of {how}"), np.errstate(all="ignore"):
             features = case.modality.features(signal, case.settings)
     except RecordingError as error:
-        _require_telling(error, how)
+        _require_one_line(error, how)
         return
     _require_form(features, how)
 
 
 def _attempt(case: ModalityCase, path: Path, item: str | None, how: str) -> None:
-    """Do with a file all that the pipeline does."""
+    """Process a file as the pipeline does."""
     modality = case.modality
     try:
         with only(RecordingError, how):
@@ -645,16 +651,16 @@ def _attempt(case: ModalityCase, path: Path, item: str | None, how: str) -> None
             modality.sound(path, item, SOUND_RATE_HZ)
             signal = modality.read(path, item, case.settings)
     except RecordingError as error:
-        _require_telling(error, how)
+        _require_one_line(error, how)
         return
     _features_or_refusal(case, signal, how)
 
 
-def _require_telling(error: ConsilienceError, how: str) -> None:
+def _require_one_line(error: ConsilienceError, how: str) -> None:
     require(
         error.what and "\n" not in str(error),
         f"the error about {how} is {str(error)!r}",
-        "say in one line what is wrong",
+        "describe the problem in one line",
     )
 
 
@@ -667,15 +673,15 @@ def _beside(case: ModalityCase, path: Path, name: str, content: bytes) -> Path:
 def _with_companions(path: Path, folder: Path) -> Path:
     """Copy a file, and those beside it that differ in their ending alone, into a new folder."""
     folder.mkdir()
-    for part in path.parent.glob("*"):
-        if part.is_file() and part.name.split(".")[0] == path.name.split(".")[0]:
-            shutil.copyfile(part, folder / part.name)
+    for file in path.parent.glob("*"):
+        if file.is_file() and file.name.split(".")[0] == path.name.split(".")[0]:
+            shutil.copyfile(file, folder / file.name)
     return folder / path.name
 
 
 def _part(signal: Signal, start: int, stop: int) -> Signal:
-    part = slice(start, stop)
-    return replace(signal, values=signal.values[part], times_s=signal.times_s[part])
+    rows = slice(start, stop)
+    return replace(signal, values=signal.values[rows], times_s=signal.times_s[rows])
 
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
@@ -702,9 +708,9 @@ def _distance(
     names: tuple[object, ...],
 ) -> float:
     """Return how far features move, in standard deviations, over what is finite when clean."""
-    spoilt = case.corrupted(signal, kind, severity, *names)
+    corrupted = case.corrupted(signal, kind, severity, *names)
     try:
-        values = case.modality.features(spoilt, case.settings).values
+        values = case.modality.features(corrupted, case.settings).values
     except RecordingError:
         return FAR
     apart = np.abs(values.astype(np.float64) - clean.values) / scale

@@ -18,7 +18,7 @@ from consilience.testing.rules import ContractError
 REMEDY = "read the format with a parser, or numpy's files with allow_pickle=False"
 TRUSTED = {"numba"}  # keeps its own compiled code in pickles
 
-_watching: list[list[str]] = []  # what each block that is open has seen
+_watching: list[list[str]] = []  # pickles detected in each open block
 
 
 class Trap:
@@ -32,7 +32,7 @@ class Trap:
 
 
 def traps(sprung: Path) -> dict[str, bytes]:
-    """Return files that create the file `sprung` when somebody unpickles them, by what they are."""
+    """Return files that create the file `sprung` when they are unpickled, by their kind."""
     array = np.array([Trap(sprung)], object)
     header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
     described = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
@@ -44,9 +44,9 @@ def traps(sprung: Path) -> dict[str, bytes]:
 
 @contextmanager
 def no_pickles(reader: str) -> Iterator[None]:
-    """Fail if anything in the block loads a pickle, or asks a library to.
+    """Fail if the code in the block loads a pickle, directly or through a library.
 
-    It is stopped there, and also told at the end of the block, should an error be caught within.
+    The load is stopped, and reported again at the end of the block if the code caught the error.
     """
     _hook()
     load = np.load
@@ -69,7 +69,7 @@ def no_pickles(reader: str) -> Iterator[None]:
 
 @contextmanager
 def _checked_torch() -> Iterator[None]:
-    """Watch torch, if anybody has imported it; otherwise its pickles are found as any others."""
+    """Watch `torch.load` if torch is imported; otherwise the audit hook detects its pickles."""
     if "torch" not in sys.modules:
         yield
         return
@@ -101,7 +101,7 @@ def _hook() -> None:
 
 
 def _from(packages: set[str]) -> bool:
-    """Say whether a function of one of the packages is being run."""
+    """Return whether a function of one of the packages is being executed."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").split(".")[0] in packages:
@@ -114,7 +114,7 @@ Reader = Callable[[Path], object]
 
 
 def spring(reader: Reader, name: str, path: Path, sprung: Path) -> None:
-    """Put traps at `path` one after the other; fail if reading one runs what it says."""
+    """Write each trap to `path`; fail if reading it executes its code."""
     for kind, content in traps(sprung).items():
         path.write_bytes(content)
         with no_pickles(name):

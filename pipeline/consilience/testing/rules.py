@@ -1,4 +1,4 @@
-"""What all checks share: how they fail, and how they try something that may go wrong."""
+"""Functions shared by all checks: failing, and calling code that may raise."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from consilience.core.errors import ConsilienceError
 
 
 class ContractError(AssertionError):
-    """A modality or a dataset does not do what its Protocol says."""
+    """A modality or a dataset violates its Protocol."""
 
 
 def require(holds: object, what: str, remedy: str) -> None:
-    """Fail with what is wrong and what to do about it, unless it holds."""
+    """Fail with the problem and the remedy unless the condition holds."""
     if not holds:
         raise ContractError(f"{what}; {remedy}")
 
 
 @contextmanager
 def only(allowed: type[ConsilienceError], while_: str) -> Iterator[None]:
-    """Let nothing out of the block but an error of the allowed type."""
+    """Replace every exception of the block except those of the allowed type by a failure."""
     try:
         yield
     except (allowed, ContractError):
@@ -36,7 +36,7 @@ def only(allowed: type[ConsilienceError], while_: str) -> Iterator[None]:
 
 
 def hypothesis() -> Any:
-    """Return the library that makes the damaged input; it is needed nowhere else.
+    """Return the library that generates damaged input; only these checks need it.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def hypothesis() -> Any:
         return importlib.import_module("hypothesis")
     except ImportError:
         raise ContractError(
-            "hypothesis, which makes the damaged input, is not installed; "
+            "hypothesis, which generates the damaged input, is not installed; "
             "pip install 'consilience[dev]'"
         ) from None
 
 
 def for_all(n_examples: int, test: Callable[..., None], **strategies: Any) -> None:
-    """Run a property test, the same examples each time; it fails for the simplest one found."""
+    """Run a property test with reproducible examples; it fails with the simplest counterexample."""
     library = hypothesis()
     library.settings(
         max_examples=n_examples,
