@@ -1,4 +1,4 @@
-"""Every switch of the coherence-guided transfer, its formulas and where its gradients go."""
+"""Every switch of coherence transfer, its formulas and the path of its gradients."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -57,11 +57,11 @@ def labelled(batch: Batch) -> Batch:
     return batch._replace(target=torch.eye(CLASSES)[torch.arange(12) % CLASSES])
 
 
-def doubted(batch: Batch, reliability: float = 0.5) -> Batch:
-    """Return windows of whose labels the sensors think otherwise."""
+def unreliable(batch: Batch, reliability: float = 0.5) -> Batch:
+    """Return windows whose labels contradict the label estimate."""
     generator = torch.Generator().manual_seed(9)
-    judged = (2 * torch.randn(12, CLASSES, generator=generator)).softmax(-1)
-    return batch._replace(label_estimate=judged, label_reliability=torch.tensor(reliability))
+    estimate = (2 * torch.randn(12, CLASSES, generator=generator)).softmax(-1)
+    return batch._replace(label_estimate=estimate, label_reliability=torch.tensor(reliability))
 
 
 def loss_of(network: CoherenceTransfer, batch: Batch, progress: float = 0.5) -> float:
@@ -83,8 +83,8 @@ def largest(values: Iterable[Tensor]) -> float:
     return max(float(value.abs().max()) for value in values)
 
 
-def say(network: CoherenceTransfer, classes: list[int | None]) -> None:
-    """Make each sensor's head sure of a class whatever it sees; None: of none."""
+def make_certain(network: CoherenceTransfer, classes: list[int | None]) -> None:
+    """Make each unimodal head certain of a class for every input; None: of no class."""
     with torch.no_grad():
         for layers, chosen in zip(network.network.heads, classes, strict=True):
             last = layers[-1]  # type: ignore[index]
@@ -94,54 +94,56 @@ def say(network: CoherenceTransfer, classes: list[int | None]) -> None:
                 last.bias[chosen] = CERTAIN
 
 
-def opinions_of(numbers: Tensor) -> Array:
+def probabilities_of(numbers: Tensor) -> Array:
     return softmax(numbers.detach().double().numpy(), -1)
 
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=str)
-def test_every_switch_trains_and_reads(
+def test_every_switch_trains_and_predicts(
     make: Make, batch: Batch, masks: Tensor, switch: dict[str, object]
 ) -> None:
     network = make(**switch)
-    for one in (batch, doubted(batch)):
+    for one in (batch, unreliable(batch)):
         for progress in (0.0, 0.5, 0.99):
-            loss, opinion = network.semi_supervised_loss(one, progress)
+            loss, probability = network.semi_supervised_loss(one, progress)
             assert loss.isfinite()
-            assert opinion.isfinite().all()
+            assert probability.isfinite().all()
     loss.backward()
-    reading = network.predict((batch.inputs, masks))
-    assert all(values.isfinite().all() for values in reading)
+    prediction = network.predict((batch.inputs, masks))
+    assert all(values.isfinite().all() for values in prediction)
 
 
 # The teacher
 
 
-def test_without_transfer_there_is_no_teacher_and_the_student_has_its_own_opinion(
+def test_without_transfer_there_is_no_teacher_and_the_student_is_returned(
     make: Make, batch: Batch
 ) -> None:
     network = make(transfer=0)
     assert not [name for name in network.state_dict() if name.startswith("teacher")]
-    _, opinion = network.semi_supervised_loss(batch, 0.5)
-    said = network.network(batch.inputs, batch.available)
-    assert_close(opinion, said.logits.softmax(-1))
+    _, probability = network.semi_supervised_loss(batch, 0.5)
+    student_out = network.network(batch.inputs, batch.available)
+    assert_close(probability, student_out.logits.softmax(-1))
 
 
-def test_the_teacher_is_followed_only_where_windows_have_no_label(make: Make, batch: Batch) -> None:
+def test_the_distillation_is_used_only_if_some_windows_are_unlabelled(
+    make: Make, batch: Batch
+) -> None:
     little, much = make(transfer=1), make(transfer=3)
     assert loss_of(little, batch) < loss_of(much, batch)
     assert torch.equal(little.loss(batch, 0.5)[0], much.loss(batch, 0.5)[0])
-    taught = little.teacher(batch.clean, batch.present).logits.softmax(-1)
+    teacher_out = little.teacher(batch.clean, batch.present).logits.softmax(-1)
     own = little.network(batch.inputs, batch.available).logits.softmax(-1)
-    assert_close(little.semi_supervised_loss(batch, 0.5)[1], taught)
+    assert_close(little.semi_supervised_loss(batch, 0.5)[1], teacher_out)
     assert_close(little.loss(batch, 0.5)[1], own)
-    assert not torch.allclose(taught, own)
+    assert not torch.allclose(teacher_out, own)
 
 
-def test_always_means_with_all_labels_too(make: Make, labelled: Batch) -> None:
+def test_distill_always_includes_fully_labelled_trainings(make: Make, labelled: Batch) -> None:
     little, much = (make(transfer=weight, distill="always") for weight in (1, 3))
     assert little.loss(labelled, 0.5)[0] < much.loss(labelled, 0.5)[0]
-    taught = little.teacher(labelled.clean, labelled.present).logits.softmax(-1)
-    assert_close(little.loss(labelled, 0.5)[1], taught)
+    teacher_out = little.teacher(labelled.clean, labelled.present).logits.softmax(-1)
+    assert_close(little.loss(labelled, 0.5)[1], teacher_out)
 
 
 def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
@@ -155,7 +157,7 @@ def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
     assert transferred(0.0, 0.0) == pytest.approx(whole, rel=1e-4)
 
 
-def test_encodings_pass_through_heads_that_stay_as_they_are(make: Make, batch: Batch) -> None:
+def test_head_transfer_trains_the_encoders_and_not_the_heads(make: Make, batch: Batch) -> None:
     plain, through = make(transfer=1), make(transfer=1, head_transfer=0.5)
     assert loss_of(plain, batch) < loss_of(through, batch)
     heads = gradients(plain, batch, "teacher.heads"), gradients(through, batch, "teacher.heads")
@@ -168,41 +170,39 @@ def test_encodings_pass_through_heads_that_stay_as_they_are(make: Make, batch: B
     )
 
 
-def test_the_teacher_is_followed_by_its_tempered_divergence(make: Make, batch: Batch) -> None:
+def test_the_distillation_is_the_tempered_divergence(make: Make, batch: Batch) -> None:
     little, much = (make(transfer=weight) for weight in (1, 2))
-    said = little.network(batch.inputs, batch.available)
-    taught = little.teacher(batch.clean, batch.present)
+    student_out = little.network(batch.inputs, batch.available)
+    teacher_out = little.teacher(batch.clean, batch.present)
     t = 2.0
-    p = opinions_of(taught.logits / t)
+    p = probabilities_of(teacher_out.logits / t)
     weight = batch.available.amax(-1).double().numpy()
 
     def mean(logits: Tensor, counted: Array) -> float:
-        q = opinions_of(logits / t)
+        q = probabilities_of(logits / t)
         return t**2 * float(np.average((p * np.log(p / q)).sum(-1), weights=counted))
 
-    expected = mean(said.logits, weight)
+    expected = mean(student_out.logits, weight)
     for m in range(SENSORS):
         has = batch.available[:, m].double().numpy()
-        expected += 0.5 * mean(said.unimodal[:, m], weight * has)
-    found = loss_of(much, batch) - loss_of(little, batch)
-    assert found == pytest.approx(expected, rel=1e-4)
+        expected += 0.5 * mean(student_out.unimodal[:, m], weight * has)
+    actual = loss_of(much, batch) - loss_of(little, batch)
+    assert actual == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_teacher_learns_from_labels_and_never_from_the_student(
-    make: Make, batch: Batch
-) -> None:
+def test_the_teacher_is_trained_on_labels_and_not_by_the_student(make: Make, batch: Batch) -> None:
     assert min(value.abs().sum() for value in gradients(make(), batch, "teacher").values()) > 0
-    untold = batch._replace(
+    unlabelled = batch._replace(
         target=torch.full_like(batch.target, torch.nan),
         affect=torch.full_like(batch.affect, torch.nan),
     )
-    assert largest(gradients(make(), untold, "teacher").values()) == 0
-    # What it thinks reaches the student all the same.
-    assert largest(gradients(make(), untold, "encoders").values()) > 0
-    assert largest(gradients(make(transfer=0), untold, "encoders").values()) == 0
+    assert largest(gradients(make(), unlabelled, "teacher").values()) == 0
+    # Its predictions train the student all the same.
+    assert largest(gradients(make(), unlabelled, "encoders").values()) > 0
+    assert largest(gradients(make(transfer=0), unlabelled, "encoders").values()) == 0
 
 
-def test_the_teacher_is_a_network_of_its_own(make: Make) -> None:
+def test_teacher_and_student_share_no_weights(make: Make) -> None:
     network = make()
     own = {id(weight) for weight in network.teacher.parameters()}
     assert not own & {id(weight) for weight in network.network.parameters()}
@@ -215,72 +215,72 @@ def posterior(batch: Batch, progress: float) -> Tensor:
     """Return Bayes' posterior of the true classes, window by window."""
     reliability = float(batch.label_reliability)
     right = min(0.999, 1 / CLASSES + reliability * (1 - 1 / CLASSES))
-    found = np.full(batch.target.shape, np.nan)
+    actual = np.full(batch.target.shape, np.nan)
     labels = batch.target.double().numpy()
     for window, label in enumerate(labels):
         if np.isnan(label).any():
             continue
-        judged = batch.label_estimate[window].double().numpy()
+        estimate = batch.label_estimate[window].double().numpy()
         consensus = batch.consensus[window].double().numpy()
-        prior = judged ** (1 - progress) * consensus**progress
+        prior = estimate ** (1 - progress) * consensus**progress
         for k in range(CLASSES):
             likelihood = right if label[k] == 1 else (1 - right) / (CLASSES - 1)
-            found[window, k] = prior[k] * likelihood
-        found[window] /= found[window].sum()
-    return torch.from_numpy(found).float()
+            actual[window, k] = prior[k] * likelihood
+        actual[window] /= actual[window].sum()
+    return torch.from_numpy(actual).float()
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
 @pytest.mark.parametrize("reliability", [0.0, 0.4, 0.8])
 @pytest.mark.parametrize("mode", ["auto", "on"])
-def test_doubted_labels_are_replaced_by_bayes_posterior(
+def test_unreliable_labels_are_replaced_by_bayes_posterior(
     make: Make, batch: Batch, progress: float, reliability: float, mode: str
 ) -> None:
-    one = doubted(batch, reliability)
+    one = unreliable(batch, reliability)
     corrected = one._replace(target=posterior(one, progress))
-    trusting, credulous = make(label_correction=mode, gce_q=0), make(label_correction="off")
-    assert loss_of(trusting, one, progress) == pytest.approx(
-        loss_of(credulous, corrected, progress), rel=1e-5
+    correcting, uncorrected = make(label_correction=mode, gce_q=0), make(label_correction="off")
+    assert loss_of(correcting, one, progress) == pytest.approx(
+        loss_of(uncorrected, corrected, progress), rel=1e-5
     )
-    assert loss_of(trusting, one, progress) != pytest.approx(
-        loss_of(credulous, one, progress), rel=1e-4
+    assert loss_of(correcting, one, progress) != pytest.approx(
+        loss_of(uncorrected, one, progress), rel=1e-4
     )
 
 
-def test_labels_drawn_by_lot_are_not_listened_to_and_sure_ones_always(
-    make: Make, batch: Batch
-) -> None:
+def test_random_labels_are_ignored_and_reliable_ones_kept(make: Make, batch: Batch) -> None:
     network = make(label_correction="on", gce_q=0)
     lot, other = (
-        doubted(batch, 0.0)._replace(target=t) for t in (batch.target, batch.target.roll(1, 1))
+        unreliable(batch, 0.0)._replace(target=t) for t in (batch.target, batch.target.roll(1, 1))
     )
     assert loss_of(network, lot) == pytest.approx(loss_of(network, other), rel=1e-5)
-    sure = doubted(batch, 1.0)
+    sure = unreliable(batch, 1.0)
     assert (posterior(sure, 0.5) - sure.target).abs().nan_to_num().max() < 0.05
     assert loss_of(network, sure) != pytest.approx(
         loss_of(network, sure._replace(target=other.target)), rel=1e-2
     )
 
 
-def test_automatic_trust_waits_until_labels_prove_unreliable(make: Make, batch: Batch) -> None:
+def test_automatic_correction_starts_below_the_reliability_threshold(
+    make: Make, batch: Batch
+) -> None:
     auto, always, never = (
         make(label_correction=mode, min_label_reliability=0.6) for mode in ("auto", "on", "off")
     )
-    low, high = doubted(batch, 0.59), doubted(batch, 0.61)
+    low, high = unreliable(batch, 0.59), unreliable(batch, 0.61)
     assert loss_of(auto, low) == loss_of(always, low) != loss_of(never, low)
     assert loss_of(auto, high) == loss_of(never, high) != loss_of(always, high)
 
 
 @pytest.mark.parametrize("reliability", [0.5, 1.0])
-def test_doubted_labels_are_learned_by_the_loss_that_forgives(
+def test_unreliable_labels_use_the_generalised_cross_entropy(
     make: Make, batch: Batch, reliability: float
 ) -> None:
-    one = doubted(batch, reliability)
+    one = unreliable(batch, reliability)
     network = make(gce_q=0.4, **BARE)
-    said = network.network(one.inputs, one.available)
+    student_out = network.network(one.inputs, one.available)
     if reliability < 1:
         expected = summed_loss(
-            said,
+            student_out,
             one.available,
             posterior(one, 0.5),
             one.affect,
@@ -288,14 +288,14 @@ def test_doubted_labels_are_learned_by_the_loss_that_forgives(
             partial(generalised_cross_entropy, 0.4),
         )
     else:
-        expected = summed_loss(said, one.available, one.target, one.affect, 1.0)
+        expected = summed_loss(student_out, one.available, one.target, one.affect, 1.0)
     assert loss_of(network, one) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch: Batch) -> None:
-    """Window 3 has no label: what it shows enters no loss of labels, however these are doubted."""
+    """Window 3 is unlabelled: its input enters no supervised loss."""
     network = make(label_correction="on", **BARE)
-    one = doubted(batch._replace(affect=batch.affect.clone()))
+    one = unreliable(batch._replace(affect=batch.affect.clone()))
     one.affect[3] = torch.nan
     other = {name: values.clone() for name, values in one.inputs.items()}
     for values in other.values():
@@ -303,15 +303,17 @@ def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch
     assert loss_of(network, one) == loss_of(network, one._replace(inputs=other))
 
 
-# The shared space and the witness
+# The shared space and the agreement head
 
 
-def test_the_space_and_the_witness_do_not_push_the_encoders(make: Make, labelled: Batch) -> None:
+def test_space_and_agreement_head_send_no_gradient_to_the_encoders(
+    make: Make, labelled: Batch
+) -> None:
     for settings in ({"transfer": 0.0}, {"distill": "always"}):
         for part in ("encoders", "network", "teacher"):
-            pushed = gradients(make(**settings), labelled, part)
+            with_both = gradients(make(**settings), labelled, part)
             alone = gradients(make(evidence=0, agreement_head=0, **settings), labelled, part)
-            for name, value in pushed.items():
+            for name, value in with_both.items():
                 assert_close(value, alone[name], msg=name)
 
 
@@ -325,25 +327,25 @@ def test_without_evidence_the_prototypes_learn_nothing(make: Make, labelled: Bat
     assert largest(gradients(neither, labelled, "space").values()) == 0
 
 
-def test_without_a_witness_nobody_learns_to_be_one(make: Make, labelled: Batch) -> None:
+def test_without_its_loss_the_agreement_head_is_not_trained(make: Make, labelled: Batch) -> None:
     assert largest(gradients(make(), labelled, "agreement_head").values()) > 0
     assert largest(gradients(make(agreement_head=0), labelled, "agreement_head").values()) == 0
     assert loss_of(make(agreement_head=1), labelled) > loss_of(make(agreement_head=0), labelled)
 
 
 def test_without_evidence_the_vacuity_is_the_entropy(make: Make, windows: Windows) -> None:
-    reading = make(evidence=0).predict((windows(), torch.ones(12, SENSORS)))
-    p = opinions_of(reading.logits)
+    prediction = make(evidence=0).predict((windows(), torch.ones(12, SENSORS)))
+    p = probabilities_of(prediction.logits)
     entropy = -(p * np.log(p)).sum(-1) / np.log(CLASSES)
-    assert_close(reading.vacuity.double(), torch.from_numpy(entropy), atol=1e-4, rtol=0)
+    assert_close(prediction.vacuity.double(), torch.from_numpy(entropy), atol=1e-4, rtol=0)
 
 
-def test_without_a_witness_nobody_is_asked(make: Make, windows: Windows) -> None:
-    observed = make(agreement_head=0).forward((windows(), torch.ones(12, SENSORS)))
-    assert (observed.reliability_features[..., 0] == 0).all()
+def test_without_its_loss_the_agreement_head_is_not_used(make: Make, windows: Windows) -> None:
+    output = make(agreement_head=0).forward((windows(), torch.ones(12, SENSORS)))
+    assert (output.reliability_features[..., 0] == 0).all()
 
 
-def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batch: Batch) -> None:
+def test_the_agreement_head_learns_to_detect_swapped_sensors(make: Make, batch: Batch) -> None:
     network = make(transfer=0, evidence=0, agreement_head=1)
     network.train()
     everything = torch.ones(12, SENSORS)
@@ -359,46 +361,50 @@ def test_the_witness_learns_whose_sensors_contradict_the_others(make: Make, batc
     own = network.forward((inputs, everything)).reliability_features[..., 0]
     for m, name in enumerate(inputs):
         swapped = {**inputs, name: inputs[name].roll(1, 0)}
-        told = network.forward((swapped, everything)).reliability_features[..., 0]
-        assert (told[:, m] < own[:, m]).all()
-        assert told[:, m].mean() < 0 < own[:, m].mean()
+        with_swap = network.forward((swapped, everything)).reliability_features[..., 0]
+        assert (with_swap[:, m] < own[:, m]).all()
+        assert with_swap[:, m].mean() < 0 < own[:, m].mean()
 
 
-# Clues to what a sensor is worth
+# Reliability features
 
 
-def test_agreement_costs_no_sensor_anything(make: Make, windows: Windows) -> None:
+def test_full_agreement_contributes_nothing(make: Make, windows: Windows) -> None:
     network, everything = make(), torch.ones(12, SENSORS)
     for chosen in (None, 2):
-        say(network, [chosen] * SENSORS)
+        make_certain(network, [chosen] * SENSORS)
         agreement = network.forward((windows(), everything)).reliability_features[..., 4:6]
         assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
 
 
-def test_a_sensor_is_foreseen_by_the_others_together(make: Make, windows: Windows) -> None:
+def test_the_likelihood_is_under_the_joint_prediction_of_the_others(
+    make: Make, windows: Windows
+) -> None:
     network = make()
-    said = network.network(windows(), torch.ones(12, SENSORS))
-    foreseen = network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[..., 6]
+    student_out = network.network(windows(), torch.ones(12, SENSORS))
+    likelihood = network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[..., 6]
     for m in range(SENSORS):
         others = torch.ones(12, SENSORS)
         others[:, m] = 0
-        q = opinions_of(network.network(windows(), others).logits)
-        p = opinions_of(said.unimodal[:, m])
+        q = probabilities_of(network.network(windows(), others).logits)
+        p = probabilities_of(student_out.unimodal[:, m])
         expected = np.log(CLASSES * (p * q).sum(-1) + 0.01)
-        np.testing.assert_allclose(foreseen[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(likelihood[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
     alone = torch.tensor([1.0, 0, 0]).expand(12, 3)
     assert (network.forward((windows(), alone)).reliability_features[..., 6] == 0).all()
 
 
-def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows: Windows) -> None:
+def test_the_sensor_that_contradicts_the_others_has_distinct_features(
+    make: Make, windows: Windows
+) -> None:
     network = make()
-    say(network, [0, 1, 1])
+    make_certain(network, [0, 1, 1])
     own, rest = (
         network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[0, :, 4:6].T
     )
     assert_close(own, torch.tensor([-1.0, -0.5, -0.5]))
     assert_close(rest, torch.tensor([0.0, -1, -1]), atol=1e-6, rtol=0)
-    # Of two that contradict one another nobody can tell who is wrong.
+    # With two contradicting sensors the features are symmetric.
     own, rest = (
         network.forward((windows(), torch.tensor([1.0, 1, 0]).expand(12, 3)))
         .reliability_features[0, :, 4:6]
@@ -408,15 +414,15 @@ def test_who_contradicts_the_others_is_told_apart_from_them(make: Make, windows:
     assert_close(rest, torch.zeros(3), atol=1e-6, rtol=0)
 
 
-def test_a_sensor_alone_has_nobody_to_be_held_against(make: Make, windows: Windows) -> None:
+def test_a_single_sensor_has_no_comparing_features(make: Make, windows: Windows) -> None:
     alone = torch.tensor([0.0, 1, 0]).expand(12, SENSORS)
-    clues = make().forward((windows(), alone)).reliability_features
-    assert (clues[:, [0, 2]] == 0).all()
-    assert (clues[:, 1][:, [0, 4, 5]] == 0).all()
-    assert (clues[:, 1][:, [1, 2, 3]] != 0).all()
+    features = make().forward((windows(), alone)).reliability_features
+    assert (features[:, [0, 2]] == 0).all()
+    assert (features[:, 1][:, [0, 4, 5]] == 0).all()
+    assert (features[:, 1][:, [1, 2, 3]] != 0).all()
 
 
-def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windows) -> None:
+def test_the_input_energy_grows_with_the_input(make: Make, windows: Windows) -> None:
     given, everything = windows(), torch.ones(12, SENSORS)
     loud = {**given, "audio": 4 * given["audio"]}
     before, after = (
@@ -428,47 +434,49 @@ def test_a_sensor_is_strange_as_its_numbers_are_large(make: Make, windows: Windo
     np.testing.assert_allclose(before[:, 1].detach(), expected, rtol=1e-4, atol=1e-4)
 
 
-# The reading
+# The prediction
 
 
-def with_worth(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
-    """Return it with temperatures of its own and sensors worth what their prior says."""
+def with_fusion_weight(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
+    """Return the network with fusion weights that depend on the prior alone."""
     with torch.no_grad():
         network.calibration["fusion_weight"].zero_()
         network.calibration["fusion_weight_prior"].copy_(torch.tensor(prior))
     return network
 
 
-def test_without_coalitions_all_that_is_there_speaks_at_its_temperature(
+def test_without_modality_subsets_the_full_set_is_used_at_its_temperature(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    network, somebody = make(modality_subsets=False), masks.any(1)
-    reading = network.predict((windows(), masks))
+    network, has_input = make(modality_subsets=False), masks.any(1)
+    prediction = network.predict((windows(), masks))
     whole = network.network(windows(), masks).logits
-    everybody = (masks[:, None] == modality_subsets(SENSORS)).all(-1).float()
-    temperature = (everybody @ network.calibration["log_temperature"]).exp()
+    full_set = (masks[:, None] == modality_subsets(SENSORS)).all(-1).float()
+    temperature = (full_set @ network.calibration["log_temperature"]).exp()
     expected = (whole / temperature[:, None]).log_softmax(-1)
     always, undecided = network.calibration["sharpness"]
     entropy = torch.special.entr(expected.exp()).sum(-1) / np.log(CLASSES)
     power = (always + undecided * entropy).clamp(-2, 2).exp()[:, None]
-    assert_close(reading.logits[somebody], (power * expected)[somebody], atol=1e-4, rtol=1e-4)
-    again = with_worth(make(modality_subsets=False), [-5.0, 0, 5]).predict((windows(), masks))
-    assert_close(again.logits, reading.logits)
-    free = with_worth(make(), [-5.0, 0, 5]).predict((windows(), masks))
-    assert not torch.allclose(free.logits, reading.logits, atol=0.01)
+    assert_close(prediction.logits[has_input], (power * expected)[has_input], atol=1e-4, rtol=1e-4)
+    again = with_fusion_weight(make(modality_subsets=False), [-5.0, 0, 5]).predict(
+        (windows(), masks)
+    )
+    assert_close(again.logits, prediction.logits)
+    free = with_fusion_weight(make(), [-5.0, 0, 5]).predict((windows(), masks))
+    assert not torch.allclose(free.logits, prediction.logits, atol=0.01)
 
 
-def test_worthy_sensors_speak_as_without_coalitions(
+def test_with_large_fusion_weights_the_full_set_is_used(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    trusting = with_worth(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
-    assert_close(trusting.logits, make(modality_subsets=False).predict((windows(), masks)).logits)
+    correcting = with_fusion_weight(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
+    assert_close(correcting.logits, make(modality_subsets=False).predict((windows(), masks)).logits)
 
 
-def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
+def test_a_sensor_of_small_fusion_weight_is_treated_as_missing(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    network = with_worth(make(), [2.0, -CERTAIN, 0.5])
+    network = with_fusion_weight(make(), [2.0, -CERTAIN, 0.5])
     without = masks * torch.tensor([1.0, 0, 1])
     others = without.any(1)
     assert_close(
@@ -479,18 +487,20 @@ def test_a_worthless_sensor_is_read_as_if_it_were_not_there(
     )
 
 
-def test_what_is_missing_is_not_relied_on_and_the_least_sound_sets_the_coherence(
+def test_missing_sensors_have_reliability_0_and_the_least_sets_the_coherence(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    reading = make().predict((windows(), masks))
-    assert (reading.reliability[masks == 0] == 0).all()
-    assert (reading.reliability[masks == 1] > 0).all()
+    prediction = make().predict((windows(), masks))
+    assert (prediction.reliability[masks == 0] == 0).all()
+    assert (prediction.reliability[masks == 1] > 0).all()
     for window, has in enumerate(masks > 0):
-        least = reading.reliability[window][has].amin() if has.any() else torch.tensor(1.0)
-        assert reading.coherence[window] == least
+        least = prediction.reliability[window][has].amin() if has.any() else torch.tensor(1.0)
+        assert prediction.coherence[window] == least
 
 
-def test_sound_and_worth_are_two_things(make: Make, windows: Windows, masks: Tensor) -> None:
+def test_sensor_ok_and_fusion_weight_are_independent(
+    make: Make, windows: Windows, masks: Tensor
+) -> None:
     before = make().predict((windows(), masks))
     network = make()
     with torch.no_grad():
@@ -499,23 +509,23 @@ def test_sound_and_worth_are_two_things(make: Make, windows: Windows, masks: Ten
     assert torch.equal(after.logits, before.logits)
     assert (after.reliability <= before.reliability).all()
     assert (after.reliability[masks > 0] < before.reliability[masks > 0]).all()
-    worthy = with_worth(make(), [1.0, 2, 3]).predict((windows(), masks))
-    assert torch.equal(worthy.reliability, before.reliability)
-    assert not torch.allclose(worthy.logits, before.logits)
+    weighted = with_fusion_weight(make(), [1.0, 2, 3]).predict((windows(), masks))
+    assert torch.equal(weighted.reliability, before.reliability)
+    assert not torch.allclose(weighted.logits, before.logits)
 
 
-def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_little(
+def test_vacuity_is_1_without_evidence_and_weights_it_by_the_fusion_weight(
     make: Make, windows: Windows
 ) -> None:
-    network = with_worth(make(), [3.0, 3, 3])
-    observed: StudentOutput = network.forward((windows(), torch.ones(12, SENSORS)))
-    nothing = network.calibrated(observed._replace(evidence=torch.zeros_like(observed.evidence)))
+    network = with_fusion_weight(make(), [3.0, 3, 3])
+    output: StudentOutput = network.forward((windows(), torch.ones(12, SENSORS)))
+    nothing = network.calibrated(output._replace(evidence=torch.zeros_like(output.evidence)))
     assert_close(nothing.vacuity, torch.ones(12))
-    vacuity = network.calibrated(observed).vacuity
-    evidence = observed.evidence.sum((1, 2)) / (1 + np.exp(-3.0))
+    vacuity = network.calibrated(output).vacuity
+    evidence = output.evidence.sum((1, 2)) / (1 + np.exp(-3.0))
     assert_close(vacuity, CLASSES / (CLASSES + evidence))
     assert_close(
-        with_worth(network, [-CERTAIN] * SENSORS).calibrated(observed).vacuity, torch.ones(12)
+        with_fusion_weight(network, [-CERTAIN] * SENSORS).calibrated(output).vacuity, torch.ones(12)
     )
 
 
@@ -525,42 +535,42 @@ def test_no_evidence_means_ignorance_and_evidence_of_the_worthless_counts_for_li
 def calibrated(network: CoherenceTransfer, windows: Windows, faulty: Tensor, has: Tensor) -> Tensor:
     """Return the mean loss of the calibration, its gradients left behind."""
     network.zero_grad()
-    observed = network.forward((windows(), has.expand(12, -1)))
+    output = network.forward((windows(), has.expand(12, -1)))
     target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
-    loss = network.calibration_loss((observed, target, faulty.expand(12, -1)))
+    loss = network.calibration_loss((output, target, faulty.expand(12, -1)))
     assert loss.shape == (12,)
     loss.mean().backward()
     return loss.mean().detach()
 
 
 def gradient(network: CoherenceTransfer, name: str) -> Tensor:
-    found = network.calibration[name].grad
-    assert found is not None
-    return found.clone()
+    actual = network.calibration[name].grad
+    assert actual is not None
+    return actual.clone()
 
 
-def test_soundness_is_learned_from_sensors_known_to_be_faulty_or_not(
-    make: Make, windows: Windows
-) -> None:
+def test_sensor_ok_is_fitted_on_sensors_of_known_state(make: Make, windows: Windows) -> None:
     network, everything = make(), torch.ones(SENSORS)
     with torch.no_grad():
         network.calibration["sensor_ok"].zero_()
     calibrated(network, windows, torch.tensor([0.0, 1, torch.nan]), everything)
     prior = gradient(network, "sensor_ok_prior")
-    assert prior[0] < 0 < prior[1]  # a step against it trusts the first and doubts the second
+    assert prior[0] < 0 < prior[1]  # a step against it raises the first and lowers the second
     assert prior[2] == 0
     assert (gradient(network, "sensor_ok")[2] == 0).all()
     calibrated(network, windows, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 1]))
     assert gradient(network, "sensor_ok_prior")[1] == 0
 
 
-def test_worth_is_learned_from_the_prediction_whoever_is_said_to_be_faulty(
+def test_fusion_weights_are_fitted_on_the_prediction_and_not_on_the_faults(
     make: Make, windows: Windows
 ) -> None:
-    network, found = make(), []
+    network, actual = make(), []
     for faulty in ([0.0, 0, 0], [0.0, 1, 1], [torch.nan] * 3):
         calibrated(network, windows, torch.tensor(faulty), torch.ones(SENSORS))
-        found.append((gradient(network, "fusion_weight"), gradient(network, "fusion_weight_prior")))
-    assert largest(found[0]) > 0
-    for one in found[1:]:
-        assert_close(one, found[0])
+        actual.append(
+            (gradient(network, "fusion_weight"), gradient(network, "fusion_weight_prior"))
+        )
+    assert largest(actual[0]) > 0
+    for one in actual[1:]:
+        assert_close(one, actual[0])

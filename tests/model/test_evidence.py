@@ -34,21 +34,21 @@ def combine(first: tuple[Array, float], second: tuple[Array, float]) -> tuple[Ar
 @given(st.integers(0, 1000))
 def test_dempster_equals_the_rule_applied_to_one_view_after_another(seed: int) -> None:
     views = evidence(seed)
-    for row, found in zip(views.numpy(), dempster(views).numpy(), strict=True):
-        belief, doubt = opinion(row[0])
+    for row, actual in zip(views.numpy(), dempster(views).numpy(), strict=True):
+        mass, unknown = opinion(row[0])
         for view in row[1:]:
-            belief, doubt = combine((belief, doubt), opinion(view))
-        strength = len(belief) / doubt
-        np.testing.assert_allclose(found, belief * strength, rtol=1e-9)
+            mass, unknown = combine((mass, unknown), opinion(view))
+        strength = len(mass) / unknown
+        np.testing.assert_allclose(actual, mass * strength, rtol=1e-9)
 
 
 def test_a_view_without_evidence_changes_nothing() -> None:
     views = evidence(0)
-    silent = torch.cat([views, torch.zeros_like(views[:, :1])], 1)
-    assert_close(dempster(silent), dempster(views))
+    with_empty = torch.cat([views, torch.zeros_like(views[:, :1])], 1)
+    assert_close(dempster(with_empty), dempster(views))
     available = torch.tensor([1.0, 1, 1, 0], dtype=torch.float64).expand(4, 4)
-    assert_close(average(silent, available), views.mean(1))
-    assert (conflict(silent)[:, 3] == 0).all()
+    assert_close(average(with_empty, available), views.mean(1))
+    assert (conflict(with_empty)[:, 3] == 0).all()
     nothing = torch.zeros(1, 3, 5)
     assert vacuity(dempster(nothing)) == 1
     assert vacuity(average(nothing, torch.zeros(1, 3))) == 1
@@ -57,15 +57,15 @@ def test_a_view_without_evidence_changes_nothing() -> None:
 @given(st.integers(0, 1000))
 def test_average_equals_conflictive_aggregation_of_two_opinions(seed: int) -> None:
     views = evidence(seed, views=2)
-    found = average(views, torch.ones(4, 2, dtype=torch.float64)).numpy()
-    for (first, second), e in zip(views.numpy(), found, strict=True):
+    actual = average(views, torch.ones(4, 2, dtype=torch.float64)).numpy()
+    for (first, second), e in zip(views.numpy(), actual, strict=True):
         (b1, u1), (b2, u2) = opinion(first), opinion(second)
-        belief, doubt = opinion(e)
-        np.testing.assert_allclose(belief, (b1 * u2 + b2 * u1) / (u1 + u2), rtol=1e-9)
-        np.testing.assert_allclose(doubt, 2 * u1 * u2 / (u1 + u2), rtol=1e-9)
+        mass, unknown = opinion(e)
+        np.testing.assert_allclose(mass, (b1 * u2 + b2 * u1) / (u1 + u2), rtol=1e-9)
+        np.testing.assert_allclose(unknown, 2 * u1 * u2 / (u1 + u2), rtol=1e-9)
 
 
-def test_opposed_views_grow_surer_under_dempster_and_not_under_the_average() -> None:
+def test_opposed_views_lose_vacuity_under_dempster_and_not_under_the_average() -> None:
     opposed = torch.tensor([[[19.0, 0, 0, 0, 0], [0, 19.0, 0, 0, 0]]])
     alone = vacuity(opposed)[0, 0]
     assert_close(alone, torch.tensor(5 / 24))
@@ -77,13 +77,13 @@ def test_opposed_views_grow_surer_under_dempster_and_not_under_the_average() -> 
 def test_conflict_is_distance_times_conjunctive_certainty(seed: int) -> None:
     views = evidence(seed)
     degree = conflict(views).numpy()
-    for row, found in zip(views.numpy(), degree, strict=True):
+    for row, actual in zip(views.numpy(), degree, strict=True):
         for p, first in enumerate(row):
             for q, second in enumerate(row):
                 (b1, u1), (b2, u2) = opinion(first), opinion(second)
                 projected = (b1 + u1 / 5) - (b2 + u2 / 5)
                 expected = np.abs(projected).sum() / 2 * (1 - u1) * (1 - u2)
-                np.testing.assert_allclose(found[p, q], expected, atol=1e-12)
+                np.testing.assert_allclose(actual[p, q], expected, atol=1e-12)
     assert (degree >= 0).all()
     assert (degree <= 1).all()
 

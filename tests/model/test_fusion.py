@@ -20,15 +20,15 @@ def windows() -> dict[str, Tensor]:
     return {name: torch.randn(WINDOWS, WIDTH) for name in SENSORS}
 
 
-def test_a_single_modality_is_read_by_its_own_head_alone() -> None:
-    said = network().eval()(windows(), torch.tensor([0.0, 1, 0]).expand(WINDOWS, 3))
-    assert_close(said.logits, said.unimodal[:, 1], rtol=0, atol=0)
-    assert (said.unimodal[:, [0, 2]] == 0).all()
+def test_a_single_modality_uses_its_unimodal_head_alone() -> None:
+    output = network().eval()(windows(), torch.tensor([0.0, 1, 0]).expand(WINDOWS, 3))
+    assert_close(output.logits, output.unimodal[:, 1], rtol=0, atol=0)
+    assert (output.unimodal[:, [0, 2]] == 0).all()
 
 
-def test_with_several_the_joint_head_has_its_say() -> None:
-    said = network().eval()(windows(), torch.ones(WINDOWS, 3))
-    assert not torch.allclose(said.logits, said.unimodal.sum(1))
+def test_with_several_modalities_the_joint_head_contributes() -> None:
+    output = network().eval()(windows(), torch.ones(WINDOWS, 3))
+    assert not torch.allclose(output.logits, output.unimodal.sum(1))
 
 
 def test_every_head_is_regularised_in_training_only() -> None:
@@ -38,7 +38,7 @@ def test_every_head_is_regularised_in_training_only() -> None:
     assert_close(model.eval()(given, available).logits, model(given, available).logits)
 
 
-def test_a_coalition_says_what_the_network_says_with_its_members_only() -> None:
+def test_subset_logits_equal_the_network_with_the_members_only() -> None:
     model, given = network().eval(), windows()
     masks = modality_subsets(len(SENSORS)).expand(WINDOWS, -1, -1)
     together = model.subset_logits(model(given, torch.ones(WINDOWS, 3)), masks)
@@ -46,12 +46,12 @@ def test_a_coalition_says_what_the_network_says_with_its_members_only() -> None:
         assert_close(together[:, number], model(given, masks[:, number]).logits)
 
 
-def test_a_coalition_gains_nothing_from_a_member_that_is_not_there() -> None:
+def test_unavailable_members_of_a_subset_change_nothing() -> None:
     model, given, available = network().eval(), windows(), torch.tensor([1.0, 0, 1])
-    said = model(given, available.expand(WINDOWS, 3))
+    output = model(given, available.expand(WINDOWS, 3))
     masks = (modality_subsets(len(SENSORS)) * available).expand(WINDOWS, -1, -1)
-    together = model.subset_logits(said, masks)
-    assert_close(together[:, 0], said.logits)
+    together = model.subset_logits(output, masks)
+    assert_close(together[:, 0], output.logits)
     only_missing = (masks[0].sum(-1) == 0).nonzero()[:, 0]
     assert len(only_missing) == 1
     assert (together[:, only_missing] == 0).all()

@@ -23,10 +23,10 @@ def random_batch(disagreement: float = 0.0) -> Any:
     return batch(torch.eye(CLASSES)[torch.arange(6) % CLASSES], consensus, disagreement)
 
 
-def test_the_target_is_the_mix_that_the_formula_says() -> None:
-    one = random_batch()
-    found = trusted_target(one, 0.5, "on", 0.25).numpy()
-    for row, y, q in zip(found, one.target.numpy(), one.consensus.numpy(), strict=True):
+def test_the_target_is_the_formulas_mixture() -> None:
+    labelled = random_batch()
+    actual = trusted_target(labelled, 0.5, "on", 0.25).numpy()
+    for row, y, q in zip(actual, labelled.target.numpy(), labelled.consensus.numpy(), strict=True):
         trust = q[y.argmax()] / q.max()
         np.testing.assert_allclose(row, trust * y + (1 - trust) * q, rtol=1e-6)
 
@@ -40,9 +40,9 @@ def test_a_contradicted_label_turns_towards_the_consensus() -> None:
 
 
 def test_nothing_changes_before_the_consensus_has_settled_or_when_it_is_off() -> None:
-    one = random_batch(1.0)
-    assert_close(trusted_target(one, WARM_UP - 0.01, "on", 0.25), one.target)
-    assert_close(trusted_target(one, 0.9, "off", 0.25), one.target)
+    labelled = random_batch(1.0)
+    assert_close(trusted_target(labelled, WARM_UP - 0.01, "on", 0.25), labelled.target)
+    assert_close(trusted_target(labelled, 0.9, "off", 0.25), labelled.target)
 
 
 def test_automatic_trust_waits_for_disagreement() -> None:
@@ -55,8 +55,8 @@ def test_automatic_trust_waits_for_disagreement() -> None:
 
 
 def test_a_missing_label_stays_missing() -> None:
-    one = random_batch(1.0)
-    one.target[2] = torch.nan
-    trusted = trusted_target(one, 0.5, "on", 0.25)
+    labelled = random_batch(1.0)
+    labelled.target[2] = torch.nan
+    trusted = trusted_target(labelled, 0.5, "on", 0.25)
     assert trusted[2].isnan().all()
     assert trusted[[0, 1, 3, 4, 5]].isfinite().all()

@@ -1,4 +1,4 @@
-"""The mixture of coalitions: whom it may believe, and that it never makes itself sure."""
+"""Weights of the modality subsets, and the certainty of their mixture."""
 
 from itertools import combinations
 
@@ -26,33 +26,33 @@ def sensors(seed: int, n: int, spread: float = 8.0) -> tuple[Tensor, Tensor]:
     return odds, available
 
 
-def said(seed: int, n: int) -> Tensor:
+def subset_logits(seed: int, n: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed + 1)
     return 5 * torch.randn(WINDOWS, 2**n - 1, CLASSES, generator=generator)
 
 
 def full(available: Tensor, masks: Tensor) -> Tensor:
-    """Return 1 for the coalition (B, S) of all that is available."""
+    """Return 1 for the subset (B, S) of all available sensors."""
     return (available[:, None] == masks).all(-1).float()
 
 
 @pytest.mark.parametrize("n", range(1, 6))
-def test_coalitions_are_all_non_empty_subsets_and_everybody_comes_first(n: int) -> None:
+def test_all_non_empty_subsets_are_listed_and_the_full_set_comes_first(n: int) -> None:
     masks = modality_subsets(n)
-    found = [tuple(np.flatnonzero(row)) for row in masks.numpy()]
+    weights = [tuple(np.flatnonzero(row)) for row in masks.numpy()]
     assert masks.shape == (2**n - 1, n)
-    assert set(found) == {c for size in range(1, n + 1) for c in combinations(range(n), size)}
+    assert set(weights) == {c for size in range(1, n + 1) for c in combinations(range(n), size)}
     assert (masks[0] == 1).all()
     assert (masks.sum(1).diff() <= 0).all()
 
 
 @given(seeds, sizes)
-def test_belief_is_that_of_independent_sensors_and_goes_to_possible_coalitions_only(
+def test_weights_are_those_of_independent_sensors_and_of_available_subsets_only(
     seed: int, n: int
 ) -> None:
     odds, available = sensors(seed, n, spread=2.0)
     masks = modality_subsets(n)
-    found = subset_log_weights(odds, available, masks).exp().double().numpy()
+    weights = subset_log_weights(odds, available, masks).exp().double().numpy()
     right = 1 / (1 + np.exp(-odds.double().numpy()))
     for window, has in enumerate(available.numpy() > 0):
         expected = np.zeros(len(masks))
@@ -62,30 +62,30 @@ def test_belief_is_that_of_independent_sensors_and_goes_to_possible_coalitions_o
                 expected[number] = each[has].prod()
         if not has.any():
             expected[0] = 1.0
-        np.testing.assert_allclose(found[window], expected / expected.sum(), rtol=1e-4, atol=1e-7)
-        assert (found[window][expected == 0] == 0).all()
+        np.testing.assert_allclose(weights[window], expected / expected.sum(), rtol=1e-4, atol=1e-7)
+        assert (weights[window][expected == 0] == 0).all()
 
 
 @given(seeds, sizes, st.sampled_from([0.1, 8.0, 100.0]))
-def test_belief_is_normalised_however_sure_it_is(seed: int, n: int, spread: float) -> None:
-    log_belief = subset_log_weights(*sensors(seed, n, spread), modality_subsets(n))
-    assert not log_belief.isnan().any()
-    assert_close(log_belief.logsumexp(-1), torch.zeros(WINDOWS), atol=1e-5, rtol=0)
+def test_weights_are_normalised_for_extreme_odds(seed: int, n: int, spread: float) -> None:
+    log_weights = subset_log_weights(*sensors(seed, n, spread), modality_subsets(n))
+    assert not log_weights.isnan().any()
+    assert_close(log_weights.logsumexp(-1), torch.zeros(WINDOWS), atol=1e-5, rtol=0)
 
 
 @given(seeds, st.permutations(range(3)))
-def test_belief_follows_a_permutation_of_the_sensors(seed: int, order: list[int]) -> None:
+def test_weights_follow_a_permutation_of_the_sensors(seed: int, order: list[int]) -> None:
     odds, available = sensors(seed, 3)
     masks = modality_subsets(3)
     before = subset_log_weights(odds, available, masks)
     after = subset_log_weights(odds[:, order], available[:, order], masks)
     same = [int((masks == row).all(1).nonzero()) for row in masks[:, order]]
-    somebody = available.any(1)
-    assert_close(after[somebody][:, same], before[somebody])
+    has_input = available.any(1)
+    assert_close(after[has_input][:, same], before[has_input])
 
 
 @given(seeds, sizes)
-def test_the_odds_of_a_sensor_that_is_not_there_count_for_nothing(seed: int, n: int) -> None:
+def test_the_odds_of_an_unavailable_sensor_are_ignored(seed: int, n: int) -> None:
     odds, available = sensors(seed, n)
     other = torch.where(available > 0, odds, -odds + 3)
     assert_close(
@@ -95,42 +95,40 @@ def test_the_odds_of_a_sensor_that_is_not_there_count_for_nothing(seed: int, n: 
 
 
 @given(seeds, sizes)
-def test_certain_sensors_all_speak_together(seed: int, n: int) -> None:
+def test_certain_sensors_put_all_weight_on_the_full_set(seed: int, n: int) -> None:
     _, available = sensors(seed, n)
     masks = modality_subsets(n)
-    found = subset_log_weights(torch.full((WINDOWS, n), CERTAIN), available, masks).exp()
-    somebody = available.any(1)
-    assert_close(found[somebody], full(available, masks)[somebody])
+    weights = subset_log_weights(torch.full((WINDOWS, n), CERTAIN), available, masks).exp()
+    has_input = available.any(1)
+    assert_close(weights[has_input], full(available, masks)[has_input])
 
 
-def test_a_sensor_known_wrong_is_left_aside_unless_it_is_the_only_one() -> None:
+def test_an_invalid_sensor_is_excluded_unless_it_is_the_only_one() -> None:
     masks, wrong = modality_subsets(3), torch.tensor([[1.0, -CERTAIN, 0.5]])
-    found = subset_log_weights(wrong, torch.ones(1, 3), masks).exp()
-    assert_close((found @ masks)[0, 1], torch.tensor(0.0), atol=1e-6, rtol=0)
-    # The others are believed as if it were not there.
+    weights = subset_log_weights(wrong, torch.ones(1, 3), masks).exp()
+    assert_close((weights @ masks)[0, 1], torch.tensor(0.0), atol=1e-6, rtol=0)
+    # The weights of the others are those without it.
     without = subset_log_weights(wrong, torch.tensor([[1.0, 0, 1]]), masks).exp()
-    assert_close(found, without, atol=1e-6, rtol=0)
+    assert_close(weights, without, atol=1e-6, rtol=0)
     alone = subset_log_weights(wrong, torch.tensor([[0.0, 1, 0]]), masks).exp()
     assert_close(alone @ masks, torch.tensor([[0.0, 1, 0]]))
 
 
 @given(seeds, sizes)
-def test_the_mixture_is_a_distribution_no_surer_than_its_surest_coalition(
-    seed: int, n: int
-) -> None:
+def test_the_mixture_is_a_distribution_no_more_certain_than_any_subset(seed: int, n: int) -> None:
     odds, available = sensors(seed, n, spread=2.0)
-    masks, logits = modality_subsets(n), said(seed, n)
-    log_belief = subset_log_weights(odds, available, masks)
-    mixed, each = mixture(log_belief, logits).exp(), logits.softmax(-1)
+    masks, logits = modality_subsets(n), subset_logits(seed, n)
+    log_weights = subset_log_weights(odds, available, masks)
+    mixed, each = mixture(log_weights, logits).exp(), logits.softmax(-1)
     assert_close(mixed.sum(-1), torch.ones(WINDOWS))
-    possible = log_belief > -torch.inf
-    surest = torch.where(possible, each.amax(-1), 0.0).amax(1)
-    assert (mixed.amax(-1) <= surest + 1e-5).all()
+    possible = log_weights > -torch.inf
+    largest = torch.where(possible, each.amax(-1), 0.0).amax(1)
+    assert (mixed.amax(-1) <= largest + 1e-5).all()
     least = torch.where(possible, normalised_entropy(each), torch.inf).amin(1)
     assert (normalised_entropy(mixed) >= least - 1e-5).all()
 
 
-def test_two_that_contradict_one_another_stay_two_hypotheses() -> None:
+def test_two_contradicting_sensors_stay_two_hypotheses() -> None:
     first, second = torch.tensor([8.0, 0, 0]), torch.tensor([0.0, 8, 0])
     together = torch.tensor([0.0, 0, 8])  # something in between
     even = subset_log_weights(torch.full((1, 2), -3.0), torch.ones(1, 2), modality_subsets(2))
@@ -142,7 +140,7 @@ def test_two_that_contradict_one_another_stay_two_hypotheses() -> None:
 @pytest.mark.parametrize("n", range(1, 5))
 def test_where_nothing_is_available_all_stays_finite(n: int) -> None:
     odds = torch.randn(WINDOWS, n, requires_grad=True)
-    logits = said(n, n).requires_grad_()
+    logits = subset_logits(n, n).requires_grad_()
     available = torch.zeros(WINDOWS, n)
     mixed = mixture(subset_log_weights(odds, available, modality_subsets(n)), logits)
     assert_close(mixed, logits[:, 0].log_softmax(-1))

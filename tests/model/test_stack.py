@@ -15,7 +15,7 @@ class Doubler(nn.Module):
         return factor * self.drop(self.layer(values))
 
 
-def test_a_stack_says_what_its_networks_say_each_on_its_own() -> None:
+def test_a_stack_computes_what_each_network_computes_alone() -> None:
     networks = [Doubler() for _ in range(4)]
     values = torch.randn(4, 6, 3)
     together = Stack(networks).eval()("scaled", values, 2.0)
@@ -23,7 +23,7 @@ def test_a_stack_says_what_its_networks_say_each_on_its_own() -> None:
     assert_close(together, torch.stack(alone))
 
 
-def test_runs_do_not_touch_each_other() -> None:
+def test_runs_send_no_gradient_to_each_other() -> None:
     stack = Stack([Doubler() for _ in range(3)])
     stack("scaled", torch.randn(3, 6, 3), 1.0)[1].sum().backward()
     for weight in stack.parameters():

@@ -14,7 +14,7 @@ from consilience.model.uncertainty import (
 )
 
 
-def opinions(seed: int, modalities: int = 3, classes: int = 4) -> torch.Tensor:
+def probabilities(seed: int, modalities: int = 3, classes: int = 4) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (3 * torch.randn(5, modalities, classes, generator=generator)).softmax(-1)
 
@@ -32,7 +32,7 @@ def test_entropy_has_its_limits() -> None:
 
 @given(st.integers(0, 1000))
 def test_divergence_is_symmetric_bounded_and_zero_for_equals(seed: int) -> None:
-    first, second = opinions(seed)[:, 0], opinions(seed)[:, 1]
+    first, second = probabilities(seed)[:, 0], probabilities(seed)[:, 1]
     divergence = jensen_shannon(first, second)
     assert_close(divergence, jensen_shannon(second, first))
     assert (divergence >= 0).all()
@@ -48,10 +48,10 @@ def test_opposed_certainties_are_incoherent() -> None:
 
 
 def test_agreement_and_solitude_are_coherent() -> None:
-    same = opinions(1)[:, :1].expand(-1, 3, -1)
+    same = probabilities(1)[:, :1].expand(-1, 3, -1)
     everything = torch.ones(5, 3)
     assert_close(window_coherence(pairwise_coherence(same), everything), torch.ones(5))
-    pairs = pairwise_coherence(opinions(1))
+    pairs = pairwise_coherence(probabilities(1))
     alone = torch.tensor([1.0, 0, 0]).expand(5, 3)
     assert_close(window_coherence(pairs, alone), torch.ones(5))
     assert_close(modality_coherence(pairs, torch.ones(5, 3), alone)[:, 0], torch.ones(5))
@@ -59,9 +59,9 @@ def test_agreement_and_solitude_are_coherent() -> None:
 
 @given(st.integers(0, 1000), st.permutations(range(3)))
 def test_coherence_follows_a_permutation_of_the_modalities(seed: int, order: list[int]) -> None:
-    said, certainty = opinions(seed), opinions(seed + 1)[..., 0]
+    probability, certainty = probabilities(seed), probabilities(seed + 1)[..., 0]
     available = torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [0, 0, 0]])
-    pairs, shuffled = pairwise_coherence(said), pairwise_coherence(said[:, order])
+    pairs, shuffled = pairwise_coherence(probability), pairwise_coherence(probability[:, order])
     assert_close(
         window_coherence(pairs, available), window_coherence(shuffled, available[:, order])
     )
@@ -72,8 +72,10 @@ def test_coherence_follows_a_permutation_of_the_modalities(seed: int, order: lis
 
 
 def test_a_majority_is_more_coherent_than_the_odd_one_out() -> None:
-    said = torch.tensor([[[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]])
-    coherence = modality_coherence(pairwise_coherence(said), torch.ones(1, 3), torch.ones(1, 3))
+    probability = torch.tensor([[[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]])
+    coherence = modality_coherence(
+        pairwise_coherence(probability), torch.ones(1, 3), torch.ones(1, 3)
+    )
     assert coherence[0, 2] < coherence[0, 0] == coherence[0, 1]
 
 

@@ -1,4 +1,4 @@
-"""Calibration finds what is known by construction, on validation subjects, and moves no weight."""
+"""Calibration recovers known temperatures on validation subjects and changes no weight."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROLES = ["test", "test", "validation", "validation", "train", "train"]
 
 @pytest.fixture
 def corpus(windows_folder: Path) -> Corpus:
-    """Give the small corpus with two validation subjects a fold, who can stand in for another."""
+    """Give the small corpus with two validation subjects a fold, for the mismatch."""
     splits = pl.DataFrame(
         [
             {"fold": fold, "subject": f"p{(s + 2 * fold) % 6}", "role": role}
@@ -44,7 +44,7 @@ def corpus(windows_folder: Path) -> Corpus:
     return replace(load_corpus(windows_folder), splits=splits)
 
 
-def shown(corpus: Corpus, content: Callable[[str, str], Tensor]) -> Windows:
+def variants_of(corpus: Corpus, content: Callable[[str, str], Tensor]) -> Windows:
     return {
         name: {variant: content(name, variant) for variant in ("clean", *corpus.variants[name])}
         for name in corpus.modalities
@@ -57,22 +57,22 @@ def plain_scaler(prepared: Windows) -> Scaler:
     return Scaler(zero, one, torch.zeros(len(RUNS), 1, 2), torch.ones(len(RUNS), 1, 2))
 
 
-def told(corpus: Corpus) -> Tensor:
+def labels_of(corpus: Corpus) -> Tensor:
     return torch.from_numpy(corpus.target).expand(len(RUNS), -1, -1).clone()
 
 
 class Overconfident(Method):
-    """Says the mean of what its sensors show, `boldness` times too loud."""
+    """Predict the mean of the inputs, times `confidence`."""
 
-    def __init__(self, boldness: float, n_modalities: int, n_classes: int) -> None:
+    def __init__(self, confidence: float, n_modalities: int, n_classes: int) -> None:
         super().__init__({}, n_classes, 1, 0.0, MethodParams())
-        self.boldness = nn.Parameter(torch.tensor(boldness))
+        self.confidence = nn.Parameter(torch.tensor(confidence))
         self.n_modalities = n_modalities
 
     def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         inputs, available = given
         several = available.sum(-1, keepdim=True).clamp(min=1)
-        logits = self.boldness * torch.stack(list(inputs.values())).sum(0) / several
+        logits = self.confidence * torch.stack(list(inputs.values())).sum(0) / several
         nothing = torch.zeros(len(available), 2)
         return plain_prediction(logits, (nothing, nothing), available)
 
@@ -80,45 +80,47 @@ class Overconfident(Method):
 @pytest.mark.parametrize("only", [None, "subset", "noise"])
 def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) -> None:
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=corpus.target.shape)).float()
-    boldness = [0.4, 1.0, 2.5, 4.0, 1.5, 0.7]
-    stack = Stack([Overconfident(factor, 2, 3) for factor in boldness])
-    prepared = shown(corpus, lambda *_: logits)
+    confidence = [0.4, 1.0, 2.5, 4.0, 1.5, 0.7]
+    stack = Stack([Overconfident(factor, 2, 3) for factor in confidence])
+    prepared = variants_of(corpus, lambda *_: logits)
     asked = [c for c in conditions.conditions(corpus) if c.kind == (only or c.kind)]
-    honest = [c for c in asked if c.kind != "mismatch"]  # there, somebody else is shown
+    matched = [c for c in asked if c.kind != "mismatch"]
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
-    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, honest, target)
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, matched, target)
     found = stack.weights[PREFIX + "log_temperature"].detach().exp()
-    assert_close(found, torch.tensor(boldness), rtol=0.06, atol=0)
+    assert_close(found, torch.tensor(confidence), rtol=0.06, atol=0)
 
 
-def test_what_is_at_odds_with_the_labels_is_said_with_less_confidence(corpus: Corpus) -> None:
-    """A corrupted sensor that says anything at all costs the confidence of every window."""
+def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:
+    """A corrupted sensor lowers the confidence of every window."""
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=corpus.target.shape)).float()
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     asked = [c for c in conditions.conditions(corpus) if c.kind in ("subset", "noise")]
-    spoilt = shown(corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0))
+    corrupted = variants_of(
+        corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0)
+    )
     stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
-    calibrate(stack, plain_scaler(spoilt), RUNS, corpus, spoilt, asked, target)
+    calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, asked, target)
     assert (stack.weights[PREFIX + "log_temperature"] > 0.05).all()
 
 
 def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:
     stack = Stack([Overconfident(3.0, 2, 3) for _ in RUNS])
-    prepared = shown(corpus, lambda *_: torch.ones(corpus.target.shape))
+    prepared = variants_of(corpus, lambda *_: torch.ones(corpus.target.shape))
     asked = [
         Condition("missing", corpus.modalities, 1),
         Condition("everything", corpus.modalities, 5),
     ]
-    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, told(corpus))
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels_of(corpus))
     assert (stack.weights[PREFIX + "log_temperature"] == 0).all()
 
 
-# The real method, untrained: what is fitted does not depend on how good it is.
+# Coherence transfer, untrained: the fit does not depend on its accuracy.
 
 
-def content(corpus: Corpus, spoilt: str = "") -> Windows:
-    """Return windows in which the class shows, but for a spoilt sensor's corrupted ones."""
+def content(corpus: Corpus, corrupted: str = "") -> Windows:
+    """Return windows that show the class, except the corrupted variants of one sensor."""
     rng = np.random.default_rng(1)
     truth = torch.from_numpy(corpus.target.argmax(1))
     axes = 2 * torch.nn.functional.one_hot(truth, 3).float()
@@ -127,20 +129,20 @@ def content(corpus: Corpus, spoilt: str = "") -> Windows:
         noise = torch.from_numpy(rng.normal(size=axes.shape)).float()
         if variant == "clean":
             return axes + 0.5 * noise
-        return 4 * noise if name == spoilt else axes + 0.5 * noise
+        return 4 * noise if name == corrupted else axes + 0.5 * noise
 
-    return shown(corpus, of)
+    return variants_of(corpus, of)
 
 
 class Plain(nn.Module):
-    """Sees what is shown as it is."""
+    """Return the windows unchanged."""
 
     def forward(self, windows: Tensor) -> Tensor:
         return windows
 
 
-def ours(seed: int = 0) -> Stack:
-    """Return untrained networks, all of whose heads read the class that the sensors show."""
+def coherence_transfer(seed: int = 0) -> Stack:
+    """Return untrained networks whose heads predict the class that the sensors show."""
     kind = registry.get("methods", "coherence_transfer")
     networks = []
     for run in range(len(RUNS)):
@@ -159,7 +161,7 @@ def ours(seed: int = 0) -> Stack:
 
 @pytest.fixture
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a few steps: enough to tell whether anything has a part in them."""
+    """Take a few steps: enough to see whether an input influences them."""
     monkeypatch.setattr(calibration, "STEPS", 20)
 
 
@@ -169,9 +171,9 @@ def calibrated(
     target: Tensor | None = None,
     asked: list[Condition] | None = None,
 ) -> dict[str, Tensor]:
-    stack = ours()
+    stack = coherence_transfer()
     under = asked or conditions.conditions(corpus)
-    labels = told(corpus) if target is None else target
+    labels = labels_of(corpus) if target is None else target
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, under, labels)
     return {name: value.detach() for name, value in stack.weights.items()}
 
@@ -181,8 +183,8 @@ def fitted(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.usefixtures("briefly")
-def test_calibration_moves_its_own_parameters_and_no_weight(corpus: Corpus) -> None:
-    before = {name: value.detach() for name, value in ours().weights.items()}
+def test_calibration_changes_its_parameters_and_no_weight(corpus: Corpus) -> None:
+    before = {name: value.detach() for name, value in coherence_transfer().weights.items()}
     after = calibrated(corpus, content(corpus, "audio"))
     assert set(fitted(before)) == {
         PREFIX + name
@@ -223,8 +225,8 @@ def changed(prepared: Windows, rows: np.ndarray) -> Windows:
 
 @pytest.mark.parametrize("role", ["train", "test", "validation"])
 @pytest.mark.usefixtures("briefly")
-def test_only_windows_and_labels_of_validation_subjects_matter(corpus: Corpus, role: str) -> None:
-    prepared, target = content(corpus, "audio"), told(corpus)
+def test_only_windows_and_labels_of_validation_subjects_are_used(corpus: Corpus, role: str) -> None:
+    prepared, target = content(corpus, "audio"), labels_of(corpus)
     assert any(c.kind == "mismatch" for c in conditions.conditions(corpus))
     rows = corpus.members(0, role)
     otherwise = target.clone()
@@ -232,52 +234,54 @@ def test_only_windows_and_labels_of_validation_subjects_matter(corpus: Corpus, r
     before = fitted(calibrated(corpus, prepared, target))
     of_windows = fitted(calibrated(corpus, changed(prepared, rows), target))
     of_labels = fitted(calibrated(corpus, prepared, otherwise))
-    own = [number for number, run in enumerate(RUNS) if run.fold == 0]
+    of_fold = [number for number, run in enumerate(RUNS) if run.fold == 0]
     for after in (of_windows, of_labels):
-        same = all(torch.equal(after[name][own], before[name][own]) for name in before)
+        same = all(torch.equal(after[name][of_fold], before[name][of_fold]) for name in before)
         assert same == (role != "validation")
 
 
 @pytest.mark.usefixtures("briefly")
 def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
-    prepared, target = content(corpus), told(corpus)
+    prepared, target = content(corpus), labels_of(corpus)
     rows = corpus.members(0, "validation")[::3]
     target[:2, rows] = torch.nan
-    honest = [c for c in conditions.conditions(corpus) if c.kind != "mismatch"]
-    before = fitted(calibrated(corpus, prepared, target, honest))
+    matched = [c for c in conditions.conditions(corpus) if c.kind != "mismatch"]
+    before = fitted(calibrated(corpus, prepared, target, matched))
     assert all(value.isfinite().all() for value in before.values())
-    after = fitted(calibrated(corpus, changed(prepared, rows), target, honest))
-    complete = fitted(calibrated(corpus, prepared, asked=honest))
+    after = fitted(calibrated(corpus, changed(prepared, rows), target, matched))
+    complete = fitted(calibrated(corpus, prepared, asked=matched))
     for name, value in before.items():
         assert torch.equal(value[:2], after[name][:2]), name
         assert not torch.equal(value[:2], complete[name][:2]), name
-        # A run is fitted alone: those that have all labels do not notice.
+        # A run is fitted alone: those with all labels do not change.
         assert_close(value[2:], complete[name][2:])
 
 
 @pytest.mark.parametrize("sensor", ["audio", "face_au"])
-def test_a_spoilt_sensor_is_given_less_worth(corpus: Corpus, sensor: str) -> None:
+def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str) -> None:
     prepared = content(corpus, sensor)
-    stack, scaler = ours(), plain_scaler(prepared)
-    calibrate(stack, scaler, RUNS, corpus, prepared, conditions.conditions(corpus), told(corpus))
+    stack, scaler = coherence_transfer(), plain_scaler(prepared)
+    calibrate(
+        stack, scaler, RUNS, corpus, prepared, conditions.conditions(corpus), labels_of(corpus)
+    )
     place = corpus.modalities.index(sensor)
 
     def mean(kind: str, severity: int) -> tuple[Tensor, Tensor]:
-        """Return each run's mean odds of the sensors' worth and their reliability (R, M)."""
+        """Return each run's mean log odds of the fusion weights and reliability (R, M)."""
         names = corpus.modalities if kind == "subset" else (sensor,)
         condition = Condition(kind, names, severity)
-        (portion,) = conditioned.conditioned_batches(
+        (batch,) = conditioned.conditioned_batches(
             scaler, RUNS, corpus, prepared, condition, ("validation",)
         )
-        both = (portion.available.sum(-1) > 1).float()[..., None]
+        both = (batch.available.sum(-1) > 1).float()[..., None]
         with torch.no_grad():
-            observed = stack("forward", (portion.inputs, portion.available))
-            odds = stack("_log_odds", observed, "fusion_weight")
-            sound = stack("calibrated", observed).reliability
-        return (odds * both).sum(1) / both.sum(1), (sound * both).sum(1) / both.sum(1)
+            output = stack("forward", (batch.inputs, batch.available))
+            odds = stack("_log_odds", output, "fusion_weight")
+            ok = stack("calibrated", output).reliability
+        return (odds * both).sum(1) / both.sum(1), (ok * both).sum(1) / both.sum(1)
 
-    (worth, sound), (worth_spoilt, sound_spoilt) = mean("subset", 0), mean("noise", 5)
-    assert (worth_spoilt[:, place] < worth[:, place] - 1).all()
-    assert (worth_spoilt[:, place] < worth_spoilt[:, 1 - place] - 1).all()
-    assert (sound[:, place] > 0.7).all()
-    assert (sound_spoilt[:, place] < 0.4).all()
+    (weight, ok), (corrupted_weight, corrupted_ok) = mean("subset", 0), mean("noise", 5)
+    assert (corrupted_weight[:, place] < weight[:, place] - 1).all()
+    assert (corrupted_weight[:, place] < corrupted_weight[:, 1 - place] - 1).all()
+    assert (ok[:, place] > 0.7).all()
+    assert (corrupted_ok[:, place] < 0.4).all()

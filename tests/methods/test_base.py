@@ -1,4 +1,4 @@
-"""What every registered method must keep to, whoever wrote it."""
+"""Contract of every registered method."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -33,81 +33,85 @@ def network(request: pytest.FixtureRequest, build: Build) -> Method:
 
 
 @pytest.mark.parametrize("content", [torch.nan, torch.inf, 1e30])
-def test_a_missing_modality_leaks_nothing(
+def test_the_input_of_a_missing_modality_is_ignored(
     network: Method, windows: Windows, masks: Tensor, content: float
 ) -> None:
-    given = windows()
+    inputs = windows()
     changed = {
         sensor: torch.where(masks[:, m, None] > 0, values, content)
-        for m, (sensor, values) in enumerate(given.items())
+        for m, (sensor, values) in enumerate(inputs.items())
     }
     for before, after in zip(
-        network.predict((given, masks)), network.predict((changed, masks)), strict=True
+        network.predict((inputs, masks)), network.predict((changed, masks)), strict=True
     ):
         assert_close(before, after, rtol=0, atol=0, equal_nan=True)
 
 
-def test_nothing_of_a_missing_modality_enters_the_training(network: Method, batch: Batch) -> None:
+def test_the_input_of_a_missing_modality_is_ignored_in_training(
+    network: Method, batch: Batch
+) -> None:
     other = {
         sensor: torch.where(batch.available[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.inputs.items())
     }
-    loss, opinion = network.semi_supervised_loss(batch, 0.5)
+    loss, probability = network.semi_supervised_loss(batch, 0.5)
     again, same = network.semi_supervised_loss(batch._replace(inputs=other), 0.5)
     assert_close(loss, again)
-    assert_close(opinion, same)
-    assert opinion.isfinite().all()
+    assert_close(probability, same)
+    assert probability.isfinite().all()
 
 
-def test_what_was_never_recorded_enters_no_loss(network: Method, batch: Batch) -> None:
+def test_modalities_that_were_not_recorded_enter_no_loss(network: Method, batch: Batch) -> None:
     present = torch.maximum(batch.available, torch.tensor([1.0, 0, 0]))
     clean = {
         sensor: torch.where(present[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.clean.items())
     }
-    loss, opinion = network.semi_supervised_loss(batch._replace(present=present), 0.5)
+    loss, probability = network.semi_supervised_loss(batch._replace(present=present), 0.5)
     again, same = network.semi_supervised_loss(batch._replace(present=present, clean=clean), 0.5)
     assert_close(loss, again)
-    assert_close(opinion, same)
+    assert_close(probability, same)
 
 
-def test_windows_are_read_one_by_one(network: Method, windows: Windows, masks: Tensor) -> None:
-    given = windows()
+def test_a_prediction_does_not_depend_on_the_other_windows(
+    network: Method, windows: Windows, masks: Tensor
+) -> None:
+    inputs = windows()
     order = torch.arange(len(masks)).flip(0)
-    shuffled = {sensor: values[order] for sensor, values in given.items()}
+    shuffled = {sensor: values[order] for sensor, values in inputs.items()}
     for before, after in zip(
-        network.predict((given, masks)), network.predict((shuffled, masks[order])), strict=True
+        network.predict((inputs, masks)), network.predict((shuffled, masks[order])), strict=True
     ):
         assert_close(before[order], after, equal_nan=True)
 
 
-def test_readings_stay_in_their_ranges_and_nothing_means_ignorance(
+def test_predictions_stay_in_their_ranges_and_are_uniform_without_input(
     network: Method, windows: Windows, masks: Tensor
 ) -> None:
-    reading = network.predict((windows(), masks))
-    assert reading.logits.shape == (len(masks), 4)
-    assert reading.affect_mean.shape == reading.affect_log_variance.shape == (len(masks), 2)
-    assert reading.reliability.shape == masks.shape
-    for values in (reading.logits, reading.affect_mean, reading.affect_log_variance):
+    prediction = network.predict((windows(), masks))
+    assert prediction.logits.shape == (len(masks), 4)
+    assert prediction.affect_mean.shape == prediction.affect_log_variance.shape == (len(masks), 2)
+    assert prediction.reliability.shape == masks.shape
+    for values in (prediction.logits, prediction.affect_mean, prediction.affect_log_variance):
         assert values.isfinite().all()
-    for values in (reading.vacuity, reading.reliability, reading.coherence):
+    for values in (prediction.vacuity, prediction.reliability, prediction.coherence):
         known = values[values.isfinite()]
         assert ((known >= -1e-6) & (known <= 1 + 1e-6)).all()
     nothing = masks.sum(1) == 0
     assert nothing.any()
-    assert_close(reading.vacuity[nothing], torch.ones(int(nothing.sum())))
+    assert_close(prediction.vacuity[nothing], torch.ones(int(nothing.sum())))
     assert_close(
-        reading.logits[nothing].softmax(-1), torch.full_like(reading.logits[nothing], 0.25)
+        prediction.logits[nothing].softmax(-1), torch.full_like(prediction.logits[nothing], 0.25)
     )
-    assert (reading.vacuity[~nothing] < 1).all()
+    assert (prediction.vacuity[~nothing] < 1).all()
 
 
-def test_every_weight_learns_and_none_of_the_calibration(network: Method, batch: Batch) -> None:
-    loss, opinion = network.semi_supervised_loss(batch, 0.5)
+def test_every_weight_gets_a_gradient_except_the_calibration(network: Method, batch: Batch) -> None:
+    loss, probability = network.semi_supervised_loss(batch, 0.5)
     loss.backward()
     assert loss.isfinite()
-    assert not opinion.requires_grad
-    assert_close(opinion.sum(-1), torch.ones(len(opinion)))
+    assert not probability.requires_grad
+    assert_close(probability.sum(-1), torch.ones(len(probability)))
     for name, weight in network.named_parameters():
         if name.startswith("calibration."):
             assert weight.grad is None, name
@@ -117,30 +121,32 @@ def test_every_weight_learns_and_none_of_the_calibration(network: Method, batch:
         assert weight.grad.abs().sum() > 0, name
 
 
-def test_what_is_observed_can_be_gathered_over_conditions(
+def test_outputs_of_several_conditions_can_be_concatenated(
     network: Method, windows: Windows, masks: Tensor
 ) -> None:
-    """A flat tuple of tensors whose first axis are the windows; each is decided alone."""
-    given, half = windows(), slice(6, None)
+    """The output is a flat tuple of tensors whose first axis is the windows."""
+    inputs, half = windows(), slice(6, None)
     parts = [
-        network.forward(({name: v[own] for name, v in given.items()}, masks[own]))
-        for own in (slice(None, 6), half)
+        network.forward(({name: v[rows] for name, v in inputs.items()}, masks[rows]))
+        for rows in (slice(None, 6), half)
     ]
     whole = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
-    assert_close(network.calibrated(whole).logits, network.predict((given, masks)).logits)
+    assert_close(network.calibrated(whole).logits, network.predict((inputs, masks)).logits)
 
 
-def test_every_part_of_the_calibration_moves_the_reading(network: Method, windows: Windows) -> None:
-    observed = network.forward((windows(), torch.ones(12, 3)))
-    reading = network.calibrated(observed)
-    said = reading.logits.logsumexp(-1).sum() + reading.reliability.nan_to_num().sum()
-    said.backward()
+def test_every_calibration_parameter_changes_the_prediction(
+    network: Method, windows: Windows
+) -> None:
+    output = network.forward((windows(), torch.ones(12, 3)))
+    prediction = network.calibrated(output)
+    total = prediction.logits.logsumexp(-1).sum() + prediction.reliability.nan_to_num().sum()
+    total.backward()
     for name, weight in network.calibration.items():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
 
 
-def test_calibration_of_a_single_modality_keeps_its_choice(
+def test_calibration_of_a_single_modality_keeps_the_predicted_class(
     network: Method, windows: Windows
 ) -> None:
     alone = torch.tensor([0.0, 1, 0]).expand(12, 3)
@@ -187,25 +193,25 @@ def test_a_window_without_a_label_does_not_influence_the_loss(
 def test_runs_are_stacked(build: Build, batch: Batch) -> None:
     for name in NAMES:
         runs = [build(name, seed) for seed in range(2)]
-        given = tuple_map(lambda value: torch.stack([value, value]), batch)
+        inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
         stack = Stack(copy.deepcopy(runs)).train()
-        loss, opinion = stack("semi_supervised_loss", given, 0.5)
+        loss, probability = stack("semi_supervised_loss", inputs, 0.5)
         loss.sum().backward()
-        reading = stack.eval()("predict", (given.inputs, given.available))
+        prediction = stack.eval()("predict", (inputs.inputs, inputs.available))
         for run, network in enumerate(runs):
-            own_loss, own_opinion = network.train().semi_supervised_loss(batch, 0.5)
-            assert_close(loss[run], own_loss, msg=lambda text, n=name: f"{n}: {text}")
-            assert_close(opinion[run], own_opinion)
+            alone_loss, alone_probability = network.train().semi_supervised_loss(batch, 0.5)
+            assert_close(loss[run], alone_loss, msg=lambda text, n=name: f"{n}: {text}")
+            assert_close(probability[run], alone_probability)
             alone = network.eval().predict((batch.inputs, batch.available))
-            for together, single in zip(reading, alone, strict=True):
+            for together, single in zip(prediction, alone, strict=True):
                 assert_close(together[run], single, equal_nan=True)
 
 
 def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
     for name in NAMES:
         stack = Stack([build(name, dropout=0.4) for _ in range(2)]).train()
-        given = tuple_map(lambda value: torch.stack([value, value]), batch)
-        loss, _ = stack("semi_supervised_loss", given, 0.5)
+        inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
+        loss, _ = stack("semi_supervised_loss", inputs, 0.5)
         assert loss[0] != loss[1], name
 
 
@@ -256,14 +262,14 @@ def test_the_order_of_the_sensors_does_not_matter(
     build: Build, windows: Windows, masks: Tensor, name: str
 ) -> None:
     order = [2, 0, 1]
-    network, given = build(name), windows()
-    reading = network.predict((given, masks))
-    again = rearranged(network, order).predict((given, masks[:, order]))
-    assert_close(again.logits, reading.logits)
-    assert_close(again.vacuity, reading.vacuity)
-    assert_close(again.affect_mean, reading.affect_mean)
-    assert_close(again.coherence, reading.coherence)
-    assert_close(again.reliability, reading.reliability[:, order])
+    network, inputs = build(name), windows()
+    prediction = network.predict((inputs, masks))
+    again = rearranged(network, order).predict((inputs, masks[:, order]))
+    assert_close(again.logits, prediction.logits)
+    assert_close(again.vacuity, prediction.vacuity)
+    assert_close(again.affect_mean, prediction.affect_mean)
+    assert_close(again.coherence, prediction.coherence)
+    assert_close(again.reliability, prediction.reliability[:, order])
 
 
 def tuple_map(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
