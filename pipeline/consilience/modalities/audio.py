@@ -1,13 +1,14 @@
 """Voice: sound files and sound tracks, as log-mel bands, cepstra and prosody.
 
-The spectrum is taken once per frame and shared by every feature. Pitch is the highest peak of
-the window-corrected autocorrelation (Boersma 1993). Speech is what is loud and a network trained
-to detect it hears; in silence, features of the voice go on at the local mean of the speech
-around, so that statistics over a window are those of its speech. Where the network hears nothing
-in a whole recording, as with a voice spoilt beyond speech, loud frames count as speech.
-Synchronisation clicks are found as isolated impulses in the high band (claps and tones by their
-beginning, where `pulse` says so) and cut out before
-anything is measured. Sound that a container's time stamps show to be lost is missing, not silent.
+- The spectrum is computed once per frame and shared by all features.
+- Pitch is the highest peak of the window-corrected autocorrelation (Boersma 1993).
+- A frame is speech if it is loud and a pretrained network detects speech in it. Between speech,
+  features of the voice continue at the local mean of the surrounding speech, so that statistics
+  over a window describe its speech. If the network detects none in a whole recording, as in one
+  corrupted beyond recognition, every loud frame counts as speech.
+- Synchronisation clicks are isolated impulses in the high band; claps and tones are detected by
+  their onsets (parameter ``pulse``). They are removed before anything is measured.
+- Sound that a container's time stamps show to be lost is missing, not silent.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ from consilience.signals.types import Features, Header, Signal
 Array = NDArray[np.float32]
 
 SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
-MAX_LEVEL = 1e4  # full scale 1; float samples may exceed it, a scale that is wrong by far may not
+MAX_LEVEL = 1e4  # full scale 1: float samples may exceed it, a wrong unit exceeds this too
 FULL_SCALE = 0.9999
-CLIPPED_FRACTION = 1e-3  # of the samples at full scale is worth a remark
-PLENTY_HZ = 16000.0  # a rate that leaves out nothing of a voice that is measured here
-OCTAVE_COST = 0.03  # of the autocorrelation: how much lower pitch is held back
-SILENCE_DB = -90.0  # frames are told apart down to here
-BLOCK = 2**18  # samples read at a time
+CLIPPED_FRACTION = 1e-3  # share of samples at full scale from which it is reported
+SUFFICIENT_HZ = 16000.0  # a lower rate cuts off frequencies that the features use
+OCTAVE_COST = 0.03  # of the autocorrelation, per octave: prefers the higher of two equal peaks
+SILENCE_DB = -90.0  # floor of levels: about the noise of 16-bit sound
+BLOCK = 2**18  # samples summed at a time: bounds memory
 CHUNK = 4096  # frames measured at a time: bounds memory
-PULSE_CHUNK_S = 60.0  # of sound in which pulses are looked for at a time
-NEAR_LOST_S = 0.02  # sound that breaks off is no click
+PULSE_CHUNK_S = 60.0  # sound searched for pulses at a time: bounds memory
+NEAR_LOST_S = 0.02  # an impulse this near to lost sound is its edge, not a click
 
 
 class Audio(Modality):
@@ -67,7 +68,7 @@ class Audio(Modality):
         Raises
         ------
         RecordingError
-            If the file is no sound, is empty, or holds less than its header says.
+            If the file is not readable as sound, empty, or shorter than its header declares.
         """
         return Header(*probe(path))
 
@@ -97,9 +98,7 @@ class Audio(Modality):
         return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return what is remarkable about the sound, without being an error.
-
-        Silent or equal channels, samples at full scale, a low rate, sound lost inside a container.
+        """Return findings: silent or equal channels, clipping, a low rate, lost sound.
 
         Raises
         ------
@@ -108,33 +107,33 @@ class Audio(Modality):
         """
         rate_hz = probe(path).rate_hz
         stamps_s: list[float | None] = []
-        sizes, peaks, full, alike = [], [], 0, True
+        sizes, peaks, n_full, equal = [], [], 0, True
         for stamp_s, block in channel_blocks(path):
             stamps_s.append(stamp_s)
             sizes.append(block.shape[1])
             peaks.append(np.abs(block).max(axis=1, initial=0))
-            full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
-            alike = alike and bool((block == block[0]).all())
-        remarks = _on_channels(np.max(peaks, axis=0), alike) if peaks else ["no samples"]
-        if rate_hz < PLENTY_HZ:
-            remarks.append(f"{rate_hz:g} Hz: nothing above {rate_hz / 2:g} Hz is in it")
-        if full > CLIPPED_FRACTION * sum(sizes):
-            remarks.append(f"{100 * full / sum(sizes):.1f} % of the samples at full scale")
+            n_full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
+            equal = equal and bool((block == block[0]).all())
+        findings = _on_channels(np.max(peaks, axis=0), equal) if peaks else ["no samples"]
+        if rate_hz < SUFFICIENT_HZ:
+            findings.append(f"{rate_hz:g} Hz: nothing above {rate_hz / 2:g} Hz is in it")
+        if n_full > CLIPPED_FRACTION * sum(sizes):
+            findings.append(f"{100 * n_full / sum(sizes):.1f} % of the samples at full scale")
         lost, _ = losses(np.array(sizes), stamps_s, rate_hz)
         if lost.any():
             longest_s = lost.max() / rate_hz
-            remarks.append(
+            findings.append(
                 f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s"
             )
-        return remarks
+        return findings
 
     def features(self, signal: Signal, params: AudioParams) -> Features:
-        """Cut the clicks out, and measure spectrum and prosody frame by frame.
+        """Remove the pulses, and compute spectrum and prosody frame by frame.
 
         Raises
         ------
         RecordingError
-            If the sound is flat or shorter than one window.
+            As `checked`.
         """
         clean = self.checked(signal, params)
         start_s = float(signal.times_s[0])
@@ -152,12 +151,12 @@ class Audio(Modality):
         return Features(values, times_s, tuple(columns), measures)
 
     def checked(self, signal: Signal, params: VoiceParams) -> Array:
-        """Return the sound without offset and clicks, and 0 where it was lost.
+        """Return the sound without offset and pulses; lost samples are 0.
 
         Raises
         ------
         RecordingError
-            See `features`.
+            If the sound is silent, shorter than one window, not finite, or far above full scale.
         """
         sound = np.asarray(signal.values, np.float32)
         lost = np.isnan(sound)
@@ -169,17 +168,17 @@ class Audio(Modality):
             raise RecordingError(
                 f"{sound.size} samples are shorter than one window", "audio", "record for longer"
             )
-        heard = sound[~lost] if lost.any() else sound
-        if np.abs(heard).max() > MAX_LEVEL:
+        present = sound[~lost] if lost.any() else sound
+        if np.abs(present).max() > MAX_LEVEL:
             raise RecordingError(
-                f"the sound goes to {np.abs(heard).max():g} times full scale",
+                f"the sound reaches {np.abs(present).max():g} times full scale",
                 "audio",
                 "export it within -1 and 1",
             )
-        if np.ptp(heard) < SILENT:
+        if np.ptp(present) < SILENT:
             raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
         start_s = float(signal.times_s[0])
-        centred = sound - heard.mean()
+        centred = sound - present.mean()
         centred[lost] = 0
         return cut_pulses(centred, signal.pulses_s - start_s, params)
 
@@ -191,17 +190,17 @@ class Audio(Modality):
         params: VoiceParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the sound as it comes out of the microphone; what was lost stays so."""
+        """Corrupt the sound as it leaves the microphone; lost samples stay lost."""
         sound = np.asarray(signal.values, np.float32)
         lost = np.isnan(sound)
         level = params.corruptions[kind][severity - 1]
-        heard = np.where(lost, np.float32(0), sound)
-        spoilt = APPLY[kind](heard, level, params.rate_hz, rng)
-        return replace(signal, values=np.where(lost, np.float32(np.nan), spoilt))
+        audible = np.where(lost, np.float32(0), sound)
+        corrupted = APPLY[kind](audible, level, params.rate_hz, rng)
+        return replace(signal, values=np.where(lost, np.float32(np.nan), corrupted))
 
 
 def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
-    """Measure every feature on one frame grid, frame ``i`` centred at ``i * hop_s``.
+    """Compute every feature on one frame grid, frame ``i`` centred at ``i * hop_s``.
 
     Parameters
     ----------
@@ -213,8 +212,8 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     dict of str to ndarray of float32, shape (n_frames,)
     """
     frames = framed(sound, params.window_s, params)
-    parts = [_spectra(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
-    measured = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    chunks = [_spectra(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    measured = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     mel, loudness = measured.pop("mel"), measured.pop("loudness_db")
     cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
     pitch, voicing = pitch_track(sound, params)
@@ -228,18 +227,20 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     speech = speech_frames(sound, loudness, params)
     smooth = _smooth(np.stack([*voice.values(), loudness, voicing], axis=1), params)
     steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
+    # Loudness and voicing are not held: in silence, they are what the window lacks.
     held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
     names = [*voice, "loudness_db", "voicing"]
-    stepping = [f"{name}_step" for name in names[params.mel_bands :]]
+    step_names = [f"{name}_step" for name in names[params.mel_bands :]]
     values = np.hstack([held, smooth[:, -2:], speech[:, None]]).astype(np.float32)
-    return dict(zip([*voice, *stepping, *names[-2:], "speech"], values.T, strict=True))
+    return dict(zip([*voice, *step_names, *names[-2:], "speech"], values.T, strict=True))
 
 
 def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
-    """Measure what a frame's spectrum and waveform say by themselves."""
+    """Compute the features of single frames: mel bands, shape of the spectrum, level."""
     window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
     spectrum = scipy.fft.rfft(frames * window, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
+    # A floor 20 dB below that of levels keeps the logarithm of digital silence finite.
     power += np.float32(10 ** (SILENCE_DB / 10 - 2))
     bank = mel_bank(params.rate_hz, frames.shape[1], params.mel_bands)
     return {
@@ -251,18 +252,20 @@ def _spectra(frames: Array, params: AudioParams) -> dict[str, Array]:
 
 
 def speech_frames(sound: Array, loudness_db: Array, params: AudioParams) -> NDArray[np.bool_]:
-    """Return which frames are speech: loud ones that a network hears, or else all loud ones."""
+    """Return the frames that are speech: loud and detected by a network, or else all loud ones."""
     times_s = np.arange(len(loudness_db), dtype=np.float64) * params.hop_s
-    heard = speech_probability(sound, params.rate_hz, times_s) >= params.speech_probability
+    detected = speech_probability(sound, params.rate_hz, times_s) >= params.speech_probability
+    # Relative to the loudest frames, so that the gain of the recording does not matter.
     loud = loudness_db > np.percentile(loudness_db, 95) - params.speech_range_db
-    return np.asarray(heard & loud if (heard & loud).any() else loud)
+    return np.asarray(detected & loud if (detected & loud).any() else loud)
 
 
 def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
-    """Return which frames contain lost samples."""
+    """Return the frames that contain lost samples, shape (n_frames,)."""
     if not lost.any():
         return np.zeros(n_frames, bool)
     hop = round(params.hop_s * params.rate_hz)
+    # The longer of the two analysis windows decides which samples a frame depends on.
     reach = round(max(params.window_s, params.pitch_window_s) * params.rate_hz)
     near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
     centres = np.minimum(np.arange(n_frames) * hop, lost.size - 1)
@@ -270,7 +273,7 @@ def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> 
 
 
 def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
-    """Replace what is not speech by a Gaussian-weighted mean of the speech around.
+    """Replace frames without speech by a Gaussian-weighted mean of the surrounding speech.
 
     Parameters
     ----------
@@ -278,9 +281,9 @@ def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
     speech : ndarray of bool, shape (n_frames,)
         With at least one frame of speech.
     width : float
-        Standard deviation of the Gaussian in frames; far from any speech, the mean of the
-        whole recording's speech takes over.
+        Standard deviation of the Gaussian in frames.
     """
+    # The mean of all speech enters with a faint weight, so that it decides far from any speech.
     faint = 1e-3
     inside = np.where(speech[:, None], values, 0)
     total = scipy.ndimage.gaussian_filter1d(inside, width, axis=0, mode="constant")
@@ -291,6 +294,7 @@ def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
 
 
 def _smooth(values: Array, params: AudioParams) -> Array:
+    """Return a moving average over frames: single frames of a voice are noisy."""
     result: Array = scipy.ndimage.uniform_filter1d(
         values, params.smoothing_frames, axis=0, mode="nearest"
     )
@@ -298,13 +302,16 @@ def _smooth(values: Array, params: AudioParams) -> Array:
 
 
 def _spectral(power: Array, params: AudioParams) -> dict[str, Array]:
+    """Return moments and ratios of power spectra, shape (n_frames, n_bins)."""
     hz = np.linspace(0, params.rate_hz / 2, power.shape[1], dtype=np.float32)
     total = power.sum(axis=1)
     centroid = power @ hz / total
     spread = np.sqrt(np.maximum(power @ hz**2 / total - centroid**2, 0))
     cumulative = np.cumsum(power, axis=1)
     rolloff = hz[(cumulative < 0.85 * total[:, None]).sum(axis=1)]
+    # The ratio of geometric to arithmetic mean: 0 dB for white noise, far below for a tone.
     flatness = 10 * (np.log10(power).mean(axis=1) - np.log10(power.mean(axis=1)))
+    # The alpha ratio, below to above 1 kHz, falls with vocal effort.
     low, high = power[:, hz < 1000].sum(axis=1), power[:, hz >= 1000].sum(axis=1)
     return {
         "centroid_khz": centroid / 1000,
@@ -326,12 +333,14 @@ def pitch_track(sound: Array, params: AudioParams) -> tuple[Array, Array]:
         Height of the peak, 0 to 1: harmonic part of the power.
     """
     frames = framed(sound, params.pitch_window_s, params)
-    parts = [_peaks(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
-    pitch, strength, loud = (np.concatenate(column) for column in zip(*parts, strict=True))
-    voiced = (strength > params.voicing_threshold) & (loud > 1e-3 * np.percentile(loud, 95))
+    chunks = [_peaks(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
+    pitch, strength, power = (np.concatenate(column) for column in zip(*chunks, strict=True))
+    # Quiet frames can be periodic too, by hum: a voice is at most 30 dB below the loudest frames.
+    voiced = (strength > params.voicing_threshold) & (power > 1e-3 * np.percentile(power, 95))
     if not voiced.any():
         return np.zeros(len(pitch), np.float32), strength.astype(np.float32)
     rows = np.arange(len(pitch))
+    # The median over five frames removes octave errors of single frames.
     smooth = scipy.ndimage.median_filter(pitch[voiced], 5, mode="nearest")
     return np.interp(rows, rows[voiced], smooth).astype(np.float32), strength.astype(np.float32)
 
@@ -344,14 +353,18 @@ def _peaks(frames: Array, params: AudioParams) -> tuple[Array, Array, Array]:
     shortest = int(params.rate_hz / params.pitch_max_hz)
     longest = min(int(params.rate_hz / params.pitch_min_hz), size - 2)
     correlation = _autocorrelation(frames * window)[:, : longest + 2]
+    # The window tapers the autocorrelation; its own autocorrelation takes that back.
     correlation /= _autocorrelation(window[None])[:, : longest + 2]
     correlation /= np.maximum(correlation[:, :1], 1e-12)
     lags = np.arange(shortest, longest + 1)
+    # A periodic signal has equal peaks at multiples of its period: the cost selects the first.
     candidates = correlation[:, lags] - OCTAVE_COST * np.log2(lags / shortest).astype(np.float32)
+    # At the shortest lags, the slope of the peak at lag 0 would exceed every true peak.
     summit = correlation[:, lags] >= np.maximum(correlation[:, lags - 1], correlation[:, lags + 1])
     peak = np.argmax(np.where(summit, candidates, -1), axis=1) + shortest
     rows = np.arange(len(peak))
     before, height, after = (correlation[rows, peak + step] for step in (-1, 0, 1))
+    # A parabola through three points gives the peak between samples.
     bend = before - 2 * height + after
     shift = np.where(bend < -1e-6, 0.5 * (before - after) / np.where(bend < -1e-6, bend, -1), 0)
     pitch = 12 * np.log2(params.rate_hz / (peak + np.clip(shift, -0.5, 0.5)) / 55)
@@ -360,6 +373,8 @@ def _peaks(frames: Array, params: AudioParams) -> tuple[Array, Array, Array]:
 
 
 def _autocorrelation(frames: Array) -> Array:
+    """Return the autocorrelation of each frame, by Fourier transform (Wiener and Khinchin)."""
+    # Padded to twice the length, so that the circular correlation equals the linear one.
     size = scipy.fft.next_fast_len(2 * frames.shape[1], real=True)
     spectrum = scipy.fft.rfft(frames, size, axis=1)
     result: Array = scipy.fft.irfft(spectrum.real**2 + spectrum.imag**2, size, axis=1)
@@ -382,11 +397,11 @@ def mel_bank(rate_hz: float, size: int, n_bands: int) -> Array:
 
 
 def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
-    """Find synchronisation pulses of the kind that ``params.pulse`` says.
+    """Detect synchronisation pulses of the kind ``params.pulse``.
 
-    A click is a sample of the high band that exceeds ``click_ratio`` times the root mean
-    square of the 20 ms around it, itself left out, and that of the whole sound. A clap or a tone
-    begins where sound becomes ``click_ratio`` times as loud: see `_onsets`.
+    A click is a sample of the high band that exceeds ``click_ratio`` times the root mean square
+    of the surrounding 20 ms, itself excluded, and that of the whole sound. A clap or a tone begins
+    where a band becomes ``click_ratio`` times as loud; see `consilience.signals.sync_pulses`.
 
     Returns
     -------
@@ -395,27 +410,31 @@ def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
     """
     highest_hz = params.tone_hz if params.pulse == "tone" else params.click_band_hz
     if sound.size < 0.1 * rate_hz or highest_hz >= 0.45 * rate_hz:
-        return np.empty(0)
+        return np.empty(0)  # too short for the filter, or the pulse lies above the sound's band
     power = _variance(sound)
     size, margin = round(PULSE_CHUNK_S * rate_hz), round(rate_hz)
-    found = []
+    pulse_samples = []
     for start in range(0, sound.size, size):
+        # Chunks overlap by a second on both sides, so that none of the filters sees an edge.
         first = max(start - margin, 0)
-        part = sound[first : start + size + margin]
+        chunk = sound[first : start + size + margin]
         if params.pulse == "click":
-            peaks = _clicks(part, power, rate_hz, params)
+            peaks = _clicks(chunk, power, rate_hz, params)
         elif params.pulse == "clap":
-            peaks = claps(part, rate_hz, params.click_ratio, params.click_band_hz, power)
+            peaks = claps(chunk, rate_hz, params.click_ratio, params.click_band_hz, power)
         else:
-            peaks = tones(part, rate_hz, params.click_ratio, params.tone_hz, params.tone_s)
-        found.append(first + peaks[(first + peaks >= start) & (first + peaks < start + size)])
-    return np.concatenate(found) / rate_hz
+            peaks = tones(chunk, rate_hz, params.click_ratio, params.tone_hz, params.tone_s)
+        peaks = first + peaks
+        pulse_samples.append(peaks[(peaks >= start) & (peaks < start + size)])
+    return np.concatenate(pulse_samples) / rate_hz
 
 
 def _clicks(sound: Array, power: float, rate_hz: float, params: VoiceParams) -> NDArray[np.int64]:
+    """Return the samples of clicks; `power` is the variance of the whole sound."""
     band = scipy.signal.butter(4, params.click_band_hz, "highpass", fs=rate_hz, output="sos")
     high = scipy.signal.sosfiltfilt(band, sound).astype(np.float64) ** 2
     inner, outer = (2 * round(length_s * rate_hz / 2) + 1 for length_s in (params.click_s, 0.02))
+    # Power of the surrounding 20 ms without the click itself: a difference of two moving sums.
     around = scipy.ndimage.uniform_filter1d(high, outer, mode="reflect") * outer
     around -= scipy.ndimage.uniform_filter1d(high, inner, mode="reflect") * inner
     floor = np.maximum(around / (outer - inner), 1e-10)
@@ -436,7 +455,7 @@ def _variance(sound: Array) -> float:
 def _away_from(
     lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], rate_hz: float
 ) -> NDArray[np.float64]:
-    """Leave out pulses where sound breaks off or comes back."""
+    """Return the pulses that are not the edge of lost sound."""
     if not lost.any():
         return pulses_s
     reach = 2 * round(NEAR_LOST_S * rate_hz) + 1
@@ -445,14 +464,15 @@ def _away_from(
 
 
 def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
-    """Replace the pulses by a straight line from their left to their right."""
-    cut = np.zeros(sound.size + 2, np.int8)  # with a border of 0
+    """Replace the pulses by a straight line between the samples before and after them."""
+    cut = np.zeros(sound.size + 2, np.int8)  # a border of 0 closes stretches at the ends
     before, after = round(0.001 * params.rate_hz), round(params.pulse_s * params.rate_hz)
     for onset in np.rint(pulses_s * params.rate_hz).astype(int):
         cut[max(onset - before, 0) + 1 : min(onset + after, sound.size - 1) + 2] = 1
-    if cut[1:-1].all():
+    if cut[1:-1].all():  # nothing to interpolate between
         return sound
     result = sound.copy()
+    # Stretches rather than pulses: neighbouring pulses can overlap.
     for start, stop in np.flatnonzero(np.diff(cut)).reshape(-1, 2):
         left = sound[start - 1] if start else sound[stop]
         right = sound[stop] if stop < sound.size else left
@@ -461,7 +481,11 @@ def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams)
 
 
 def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]:
-    """Judge a sound by its frames: 1 from 30 dB between speech and pauses on, 0 at 5 or less."""
+    """Compute measures of quality from samples and frames.
+
+    ``"quality"`` rises from 0 at 5 dB between loud and quiet frames to 1 at 30 dB, and falls with
+    clipping: to 0 at 5 % of the samples.
+    """
     clipped = _clipped_fraction(sound)
     quiet, loud = np.percentile(loudness_db, [5, 95])
     snr_db = float(loud - quiet)
@@ -474,12 +498,14 @@ def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]
 
 
 def _clipped_fraction(sound: Array) -> float:
-    """Return the share of samples that stay at the sound's own extremes."""
+    """Return the share of samples that stay at the extremes of the sound."""
+    # Three in a row: an undistorted wave touches its maximum in one sample or two.
     extreme = (sound >= 0.999 * sound.max()) | (sound <= 0.999 * sound.min())
     return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
 
 
-def _on_channels(peaks: Array, alike: bool) -> list[str]:
+def _on_channels(peaks: Array, equal: bool) -> list[str]:
+    """Return a finding on the layout of the channels; `peaks` is the largest sample of each."""
     silent = [str(number) for number, peak in enumerate(peaks, 1) if peak < SILENT]
     layout = {1: "mono", 2: "stereo"}.get(peaks.size, f"{peaks.size} channels")
     if len(silent) == peaks.size:
@@ -487,7 +513,7 @@ def _on_channels(peaks: Array, alike: bool) -> list[str]:
     if silent:
         return [f"{layout}, silent: channel {' and '.join(silent)}"]
     if peaks.size > 1:
-        return [f"{layout}, all channels alike" if alike else f"{layout}, averaged"]
+        return [f"{layout}, all channels alike" if equal else f"{layout}, averaged"]
     return []
 
 
