@@ -141,7 +141,7 @@ def test_a_file_without_it_names_the_parameter(tmp_path: Path) -> None:
     path = write(tmp_path / "a.edf", "Fp1", "chest")
     with pytest.raises(RecordingError, match=r"modalities\.ecg\.channel; there are Fp1, chest"):
         modality.probe(path, None)
-    with pytest.raises(RecordingError, match="no channel 'belly'"):
+    with pytest.raises(RecordingError, match="has no channel 'belly'"):
         modality.read(path, None, SingleChannelParams(channel="belly"))
 
 

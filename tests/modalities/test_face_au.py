@@ -55,8 +55,8 @@ def test_identity_is_the_rows_own(table: Path) -> None:
     ("item", "said"),
     [
         ("b", "AU12_r.*missing"),
-        ("c", "AU12_r.*'high' is no number"),
-        ("d", "AU12_r.*'nan' is no number"),
+        ("c", "AU12_r.*'high' is not a number"),
+        ("d", "AU12_r.*'nan' is not a number"),
         ("e", "AU12_c.*missing"),
         ("z", "no row 'z'"),
         (None, "no row"),
@@ -69,7 +69,7 @@ def test_bad_rows_are_refused_by_column(table: Path, item: str | None, said: str
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "no table of action units"), (b"a,b\n1,2\n", "'clip'"), (b"\xff\xfe\x00", "CSV")],
+    [(b"", "not a table of action units"), (b"a,b\n1,2\n", "'clip'"), (b"\xff\xfe\x00", "CSV")],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "units.csv"
@@ -125,7 +125,7 @@ def test_what_is_hidden_is_hidden_place_by_place() -> None:
 
 def test_upper_and_lower_face_share_all_units_among_them() -> None:
     units = [f"AU{number:02d}_{kind}" for number in range(1, 47) for kind in "rc"]
-    upper, lower = ({u for u in units if part.takes(u)} for part in (upper_face, lower_face))
+    upper, lower = ({u for u in units if part.includes(u)} for part in (upper_face, lower_face))
     assert upper | lower == set(units)
     assert not upper & lower
     assert {"AU04_r", "AU06_c", "AU45_r"} <= upper
@@ -137,7 +137,7 @@ def test_a_part_of_the_face_reads_its_own_columns(table: Path) -> None:
     assert features.names == ("AU01_r",)
     assert upper_face.identity(table, "a") != lower_face.identity(table, "a")
     table.write_text("clip,AU12_r\na,1\n")
-    with pytest.raises(RecordingError, match="no column is one of upper_face_au's"):
+    with pytest.raises(RecordingError, match="no column is a unit of 'upper_face_au'"):
         upper_face.probe(table, "a")
 
 

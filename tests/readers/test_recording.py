@@ -187,7 +187,7 @@ def test_channels_marked_as_bad_are_nan_and_reported(tmp_path):
     unknown = np.isnan(modality.read(path, None, PARAMS).values)
     assert unknown.all(axis=0).tolist() == [name == "C3" for name in NAMES]
     assert not unknown.any(axis=0)[[name != "C3" for name in NAMES]].any()
-    assert modality.inspect(path, None)[0] == "the file calls bad: C3"
+    assert modality.inspect(path, None)[0] == "the file marks as bad: C3"
 
 
 def test_annotated_pulses_are_used_without_a_trigger_channel(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def describe(sound: Array, params: AudioParams) -> dict[str, Array]:
     speech = speech_frames(sound, loudness, params)
     smooth = _smooth(np.stack([*voice.values(), loudness, voicing], axis=1), params)
     steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
-    # Loudness and voicing are not held: in silence, they are what the window lacks.
+    # Loudness and voicing keep their values in silence, where the other features are held.
     held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
     names = [*voice, "loudness_db", "voicing"]
     step_names = [f"{name}_step" for name in names[params.mel_bands :]]

@@ -1,11 +1,11 @@
 """EEG: recordings of many formats, cleaned by MNE-Python, as log band power per channel over time.
 
-Everything happens inside one recording: bad channels are found and interpolated by spherical
-splines (Perrin et al. 1989), the mains hum is notched out, the signal band-passed and referred
-to the average. Band power is taken from a Hann window that slides over the cleaned signal.
+All cleaning is within one recording. Bad channels are detected and interpolated by spherical
+splines (Perrin et al. 1989), mains hum is removed by notch filters, and the signal is band-passed
+and referenced to the average. Band power is computed in a Hann window that slides over the signal.
 
-What was lost stays lost: samples that a packet counter or the time stamps show to be missing open
-a gap in time, an electrode without contact or called bad reads NaN, and frames over either are NaN.
+Lost data stay missing: samples that a packet counter or the time stamps show to be lost leave a
+gap in time, an electrode without contact or marked as bad is NaN, and frames over either are NaN.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from consilience.signals.types import Features, Header, Signal
 Array = NDArray[np.float64]
 
 MICRO, MILLI = 1e-6, 1e-3
-WORTH_TELLING = 0.01  # share of the time
-FLAT_V = 1e-8  # peak to peak within a second: below any amplifier's own noise
+REPORTED_SHARE = 0.01  # findings that concern less of the time are not reported
+FLAT_V = 1e-8  # peak to peak within a second: below the noise of any amplifier
 SPREAD_FLOOR = 0.1  # decades: channels of a good recording differ by as much
 
 
@@ -48,16 +48,16 @@ class Cleaned(NamedTuple):
     Attributes
     ----------
     values : ndarray of float64, shape (n_channels, n_samples)
-        In volts, channels as the parameters order them.
+        In volts, channels in the order of the parameters.
     rate_hz : float
-    gone : ndarray of bool, shape (n_samples,)
-        Moments at which too many channels say nothing.
+    missing : ndarray of bool, shape (n_samples,)
+        Samples at which too many channels have no value.
     quality : dict of str to float
     """
 
     values: Array
     rate_hz: float
-    gone: NDArray[np.bool_]
+    missing: NDArray[np.bool_]
     quality: dict[str, float]
 
 
@@ -119,7 +119,7 @@ class Eeg(Modality):
         )
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return what is wrong with a readable recording: lost packets, bad contacts, flat lines.
+        """Return findings on a readable recording: lost packets, bad contacts, flat lines.
 
         Raises
         ------
@@ -129,30 +129,30 @@ class Eeg(Modality):
         recording = open_recording(path, item)
         names = _eeg_names(recording)
         packets = packets_of(recording)
-        found = packets.findings() if packets else []
+        findings = packets.findings() if packets else []
         bads = [standard for name, standard in names.items() if name in recording.bads]
-        found += [f"the file calls bad: {', '.join(bads)}"] if bads else []
-        bad = _without_contact(recording, names, EegParams().min_contact)
-        shares = {channel: float(lost.mean()) for channel, lost in bad.items()}
-        found += [
+        findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
+        lost_contact = _without_contact(recording, names, EegParams().min_contact)
+        shares = {channel: float(lost.mean()) for channel, lost in lost_contact.items()}
+        findings += [
             f"contact bad on {list(names.values())[channel]} {100 * share:.0f} % of the time"
             for channel, share in shares.items()
-            if share >= WORTH_TELLING
+            if share >= REPORTED_SHARE
         ]
         values = recording.values(list(names), MICRO)
         flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
-        found += [
+        findings += [
             f"{name} is flat {100 * share:.0f} % of the time"
             for name, share in zip(names.values(), flat, strict=True)
-            if share >= WORTH_TELLING
+            if share >= REPORTED_SHARE
         ]
-        return found + describe_gaps(recording.times_s(), recording.rate_hz)
+        return findings + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: EegParams) -> Features:
         """Clean the recording and return log10 band power in µV², channel by channel.
 
-        Frames that overlap a gap in time, or a moment at which more than ``max_bad_fraction`` of
-        the channels had no contact, are NaN.
+        Frames that overlap a gap in time, or samples at which more than ``max_bad_fraction`` of
+        the channels have no contact, are NaN.
 
         Raises
         ------
@@ -162,15 +162,16 @@ class Eeg(Modality):
         """
         cleaned = self.cleaned(signal, params)
         power, centres_s = band_power(cleaned.values * 1e6, cleaned.rate_hz, params)
+        # 1e-6 µV² lies far below any EEG: it only keeps the logarithm of a flat channel finite.
         frames = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
-        frames[_overlaps(cleaned.gone, cleaned.rate_hz, params)] = np.nan
+        frames[_overlaps(cleaned.missing, cleaned.rate_hz, params)] = np.nan
         names = tuple(
             f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
         )
         return Features(frames, signal.times_s[0] + centres_s, names, cleaned.quality)
 
     def cleaned(self, signal: Signal, params: EegParams) -> Cleaned:
-        """Bring a recording to an even rate and clean it.
+        """Resample a recording to an even grid and clean it.
 
         Raises
         ------
@@ -180,8 +181,8 @@ class Eeg(Modality):
         rate_hz = _rate_hz(signal, params)
         values, received = to_regular_grid(signal, rate_hz)
         raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
-        gone = np.isnan(values).mean(axis=1) > params.max_bad_fraction
-        return Cleaned(_clean(raw, bads, params), rate_hz, gone, quality)
+        missing = np.isnan(values).mean(axis=1) > params.max_bad_fraction
+        return Cleaned(_clean(raw, bads, params), rate_hz, missing, quality)
 
     def corrupt(
         self,
@@ -191,23 +192,23 @@ class Eeg(Modality):
         params: EegParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the working channels as they come out of the amplifier."""
+        """Corrupt the working channels as they leave the amplifier; missing samples stay so."""
         values = np.asarray(signal.values, np.float64)
         rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
-        unknown = ~np.isfinite(values)
+        missing = ~np.isfinite(values)
         whole = interpolated(values)
-        alive = ~unknown.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
+        alive = ~missing.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
         if not alive.any():
             return signal
         level = params.corruptions[kind][severity - 1]
-        spoilt = whole.copy()
-        spoilt[:, alive] = APPLY[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
-        spoilt[unknown] = np.nan
-        return replace(signal, values=spoilt)
+        corrupted = whole.copy()
+        corrupted[:, alive] = APPLY[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
+        corrupted[missing] = np.nan
+        return replace(signal, values=corrupted)
 
 
 def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:
-    """Return the power in each band within a sliding Hann window.
+    """Compute the power in each band within a sliding Hann window.
 
     Parameters
     ----------
@@ -224,6 +225,7 @@ def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, 
     window = scipy.signal.windows.hann(size, sym=False)
     frames = np.lib.stride_tricks.sliding_window_view(clean, size, axis=1)[:, starts] * window
     spectrum = scipy.fft.rfft(frames, axis=2)
+    # One-sided: every frequency but 0 stands for its negative one too.
     density = 2 * (spectrum.real**2 + spectrum.imag**2) / (size * np.sum(window**2))
     hz = scipy.fft.rfftfreq(size, 1 / rate_hz)
     inside = [(hz >= low) & (hz < high) for low, high in params.bands_hz.values()]
@@ -233,9 +235,9 @@ def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, 
 
 
 def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, str]:
-    """Find channels without contact, flat, or outstanding in amplitude or high-frequency noise.
+    """Detect channels without contact, flat, or outlying in amplitude or high-frequency noise.
 
-    Those called bad say nothing at all, and so count as without contact.
+    Channels that the file marks as bad have no values, and so count as without contact.
 
     Parameters
     ----------
@@ -247,53 +249,55 @@ def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, 
     dict of int to str
         Reason by the channel's index.
     """
-    unknown = ~np.isfinite(values)
+    lost = _lost(~np.isfinite(values), params)
     values = interpolated(values)
-    bads = {int(i): "without contact or called bad" for i in np.flatnonzero(_lost(unknown, params))}
+    bads = {int(i): "without contact or marked as bad" for i in np.flatnonzero(lost)}
     flat = flat_fraction(values, rate_hz) > 0.1
     bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
     good = np.array([i for i in range(values.shape[1]) if i not in bads], int)
-    if len(good) < 4:
+    if len(good) < 4:  # too few to define what is usual
         return bads
     high_hz = max(high for _, high in params.bands_hz.values())
     bandpass = scipy.signal.butter(2, (1.0, high_hz), "bandpass", fs=rate_hz, output="sos")
     slow = scipy.signal.sosfiltfilt(bandpass, values[:, good], axis=0)
-    for what, part in (("amplitude", slow), ("noise", np.diff(slow, n=2, axis=0))):
-        spread = np.log10(np.median(np.abs(part), axis=0) + 1e-12)
+    # The second difference is a high-pass filter: it shows muscle and contact noise.
+    for measure, values in (("amplitude", slow), ("noise", np.diff(slow, n=2, axis=0))):
+        spread = np.log10(np.median(np.abs(values), axis=0) + 1e-12)
         centre = np.median(spread)
         scale = max(MAD_TO_SD * float(np.median(np.abs(spread - centre))), SPREAD_FLOOR)
         out = np.abs(spread - centre) / scale > params.bad_z
-        bads |= {int(i): f"unusual {what}" for i in good[out] if int(i) not in bads}
+        bads |= {int(i): f"unusual {measure}" for i in good[out] if int(i) not in bads}
     return bads
 
 
 def flat_fraction(values: Array, rate_hz: float) -> Array:
-    """Return the share of seconds in which a channel does not move, shape (n_channels,)."""
+    """Return the share of seconds in which each channel is flat, shape (n_channels,)."""
     size = min(round(rate_hz), len(values))
     whole = values[: len(values) // size * size].reshape(-1, size, values.shape[1])
-    moves: Array = (np.ptp(whole, axis=1) < FLAT_V).mean(axis=0)
-    return moves
+    flat: Array = (np.ptp(whole, axis=1) < FLAT_V).mean(axis=0)
+    return flat
 
 
-def _lost(unknown: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
-    """Say which channels lack too much of what others have, shape (n_channels,)."""
-    any_known = ~unknown.all(axis=1)
-    if not any_known.any():
-        return np.ones(unknown.shape[1], bool)
-    lost: NDArray[np.bool_] = unknown[any_known].mean(axis=0) > params.max_contact_loss
+def _lost(missing: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
+    """Return the channels that lack too many samples, shape (n_channels,)."""
+    # Samples that all channels lack were lost in transmission, not at an electrode.
+    received = ~missing.all(axis=1)
+    if not received.any():
+        return np.ones(missing.shape[1], bool)
+    lost: NDArray[np.bool_] = missing[received].mean(axis=0) > params.max_contact_loss
     return lost
 
 
-def _overlaps(gone: NDArray[np.bool_], rate_hz: float, params: EegParams) -> NDArray[np.bool_]:
-    """Say which frames of `band_power` reach over moments that are gone, shape (n_frames,)."""
-    size, starts = _frames(len(gone), rate_hz, params)
-    before = np.concatenate([[0], np.cumsum(gone)])
+def _overlaps(missing: NDArray[np.bool_], rate_hz: float, params: EegParams) -> NDArray[np.bool_]:
+    """Return the frames of `band_power` that contain missing samples, shape (n_frames,)."""
+    size, starts = _frames(len(missing), rate_hz, params)
+    before = np.concatenate([[0], np.cumsum(missing)])
     over: NDArray[np.bool_] = before[starts + size] > before[starts]
     return over
 
 
 def _frames(n_samples: int, rate_hz: float, params: EegParams) -> tuple[int, NDArray[np.intp]]:
-    """Return the length of a frame and the first samples of all, in samples."""
+    """Return the length of a frame and the start of every frame, in samples."""
     size = round(params.window_s * rate_hz)
     n_frames = 1 + int((n_samples - size) / (params.hop_s * rate_hz))
     return size, np.rint(np.arange(n_frames) * params.hop_s * rate_hz).astype(np.intp)
@@ -306,22 +310,22 @@ def _assess(
     rate_hz: float,
     params: EegParams,
 ) -> tuple[mne.io.RawArray, list[str], dict[str, float]]:
-    """Judge the channels; return those of the montage, the bad ones' names, the quality."""
+    """Return the channels with their positions, the names of bad ones, and the quality."""
     index = {name.casefold(): i for i, name in enumerate(channels)}
     missing = [name for name in params.channels if name.casefold() not in index]
     bads = bad_channels(values, rate_hz, params)
     reasons = {channels[i]: reason for i, reason in bads.items()}
-    wanted = {name.casefold() for name in params.channels}
+    required = {name.casefold() for name in params.channels}
     lost = {name: "missing" for name in missing} | {
-        name: reason for name, reason in reasons.items() if name.casefold() in wanted
+        name: reason for name, reason in reasons.items() if name.casefold() in required
     }
     if len(lost) > params.max_bad_fraction * len(params.channels):
-        told = ", ".join(f"{name} {reason}" for name, reason in lost.items())
+        listed = ", ".join(f"{name} {reason}" for name, reason in lost.items())
         raise RecordingError(
-            f"{len(lost)} of {len(params.channels)} channels are unusable: {told}",
+            f"{len(lost)} of {len(params.channels)} channels are unusable: {listed}",
             "eeg",
-            f"the recording has {', '.join(channels)}; params.modalities.eeg.channels "
-            "says which are wanted",
+            f"the recording has {', '.join(channels)}; select channels in "
+            "params.modalities.eeg.channels",
         )
     info = mne.create_info([*channels, *missing], rate_hz, "eeg")
     data = np.zeros((len(info.ch_names), len(values)))
@@ -334,11 +338,12 @@ def _assess(
 
 
 def _clean(raw: mne.io.RawArray, bads: list[str], params: EegParams) -> Array:
-    """Notch, band-pass, interpolate, average reference; channels as the parameters order them."""
+    """Notch, band-pass, interpolate and re-reference; channels in the order of the parameters."""
     rate_hz = raw.info["sfreq"]
     high_hz = max(high for _, high in params.bands_hz.values())
     low_hz = min(low for low, _ in params.bands_hz.values())
     data = raw.get_data()
+    # Harmonics up to twice the highest band: beyond, the band-pass removes them.
     for hum_hz in np.arange(params.mains_hz, min(rate_hz / 2, 2 * high_hz), params.mains_hz):
         b, a = scipy.signal.iirnotch(hum_hz, 25, rate_hz)
         data = scipy.signal.filtfilt(b, a, data)
@@ -346,6 +351,7 @@ def _clean(raw: mne.io.RawArray, bads: list[str], params: EegParams) -> Array:
     raw = mne.io.RawArray(scipy.signal.sosfiltfilt(band, data), raw.info, verbose="error")
     raw.info["bads"] = bads
     if bads:
+        # A fixed origin: fitting a sphere needs digitised head points, which few files have.
         raw.interpolate_bads(reset_bads=True, origin=(0.0, 0.0, 0.0), verbose="error")
     raw.set_eeg_reference("average", verbose="error")
     order = {name.casefold(): i for i, name in enumerate(raw.ch_names)}
@@ -360,6 +366,7 @@ def _quality(
     bad_fraction: float,
     params: EegParams,
 ) -> dict[str, float]:
+    """Return measures of quality; hum 20 dB above its neighbourhood starts to lower the total."""
     finite = ~_lost(np.isnan(values), params)
     kept = interpolated(values[:, finite])
     hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
@@ -380,7 +387,8 @@ def _quality(
 
 
 def _clipped_fraction(values: Array) -> Array:
-    """Return the share of samples that stay at a channel's own extremes, shape (n_channels,)."""
+    """Return the share of samples that stay at a channel's extremes, shape (n_channels,)."""
+    # Two equal extremes in a row: an amplifier at its limit, rather than a peak.
     extreme = (values == values.max(axis=0)) | (values == values.min(axis=0))
     stays = extreme[1:] & extreme[:-1] & (np.ptp(values, axis=0) > FLAT_V)
     share: Array = stays.mean(axis=0)
@@ -388,7 +396,10 @@ def _clipped_fraction(values: Array) -> Array:
 
 
 def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
-    """Return how far the mains line stands above its neighbourhood, median over channels."""
+    """Return the power at the mains frequency relative to its neighbourhood, in dB.
+
+    The median over channels; 0 if the rate is too low to contain the frequency.
+    """
     if mains_hz + 5 > rate_hz / 2 or not values.shape[1]:
         return 0.0
     hz, density = scipy.signal.welch(values, rate_hz, nperseg=min(len(values), 512), axis=0)
@@ -399,6 +410,7 @@ def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
 
 
 def _rate_hz(signal: Signal, params: EegParams) -> float:
+    """Return the sampling rate. Raises RecordingError if it is too low for the bands."""
     rate_hz = sampling_rate(signal, "eeg", params.window_s + 1)
     high_hz = max(high for _, high in params.bands_hz.values())
     if rate_hz < 2.2 * high_hz:
@@ -412,10 +424,12 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
 
 @lru_cache(maxsize=1)
 def _montage() -> Any:
+    """Return the positions of the electrodes; `POSITIONS` lists their names."""
     return mne.channels.make_standard_montage("colin27_1020")
 
 
 def _eeg_names(recording: Recording) -> dict[str, str]:
+    """Return the EEG channels: the file's name to the standard one. Raises RecordingError."""
     names = standard_names(recording.names)
     if not names:
         raise RecordingError(
@@ -429,17 +443,18 @@ def _eeg_names(recording: Recording) -> dict[str, str]:
 def _without_contact(
     recording: Recording, names: Mapping[str, str], least: float
 ) -> dict[int, NDArray[np.bool_]]:
-    """Return when the recorder itself judged contact too bad, by the channel's number."""
-    known = {name.casefold(): name for name in recording.names}
-    found: dict[int, NDArray[np.bool_]] = {}
+    """Return the samples without contact by the recorder's own measure, by number of channel."""
+    by_name = {name.casefold(): name for name in recording.names}
+    without: dict[int, NDArray[np.bool_]] = {}
     for number, name in enumerate(names):
-        told = known.get(f"cq_{name}".casefold())
-        if told is not None:
-            contact = recording.values([told], 1.0)[:, 0]
-            scale = 1 / MICRO if np.abs(contact).max() < MILLI else 1.0  # it may be called a volt
+        quality_channel = by_name.get(f"cq_{name}".casefold())
+        if quality_channel is not None:
+            contact = recording.values([quality_channel], 1.0)[:, 0]
+            # Some files label contact quality with a unit of volts, and readers then scale it.
+            scale = 1 / MICRO if np.abs(contact).max() < MILLI else 1.0
             lost = contact * scale < least - 0.5
-            found |= {number: lost} if lost.any() else {}
-    return found
+            without |= {number: lost} if lost.any() else {}
+    return without
 
 
 modality = Eeg()

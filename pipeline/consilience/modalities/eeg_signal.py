@@ -1,9 +1,8 @@
-"""EEG as it is: the cleaned samples themselves, for networks that filter them on their own.
+"""EEG as a signal: the cleaned samples themselves, for networks that learn their own filters.
 
-Another reading of the same recordings as `eeg`, cleaned alike; the lowest and highest of
-``bands_hz`` bound what is let through. Channels are centred and scaled by their own median and
-median absolute deviation over the recording: what an electrode's contact or a skull makes of
-the amplitude is the recording's affair.
+It reads the recordings of `eeg` and cleans them in the same way; the lowest and highest of
+``bands_hz`` limit the band. Every channel is centred and scaled by its median and median absolute
+deviation over the recording, because its amplitude depends on contact and skull.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from consilience.signals.types import Features, Signal
 if TYPE_CHECKING:
     from consilience.encoders.base import Encoder
 
-FRAMES_PER_SAMPLE = 2  # windows take samples by linear interpolation: at 45 of 128 Hz, half is lost
+FRAMES_PER_SAMPLE = 2  # windows interpolate linearly, which would lose half of 45 Hz at 128 Hz
 SCALE_FLOOR_V = 1e-9
 
 
@@ -37,7 +36,7 @@ class EegSignal(Eeg):
     def features(self, signal: Signal, params: EegParams) -> Features:
         """Clean the recording and return it in robust standard deviations of each channel.
 
-        Frames within a gap in time, or where more than ``max_bad_fraction`` of the channels had
+        Frames within a gap in time, or where more than ``max_bad_fraction`` of the channels have
         no contact, are NaN.
 
         Raises
@@ -51,38 +50,38 @@ class EegSignal(Eeg):
         places = np.arange(0, cleaned.values.shape[1] - 1 + 1e-9, step)
         frames = np.stack(
             [
-                scipy.ndimage.map_coordinates(scaled(channel, ~cleaned.gone), [places], order=3)
+                scipy.ndimage.map_coordinates(scaled(channel, ~cleaned.missing), [places], order=3)
                 for channel in cleaned.values
             ],
             axis=1,
         ).astype(np.float32)
         low, high = np.floor(places).astype(int), np.ceil(places).astype(int)
-        frames[cleaned.gone[low] | cleaned.gone[high]] = np.nan
+        frames[cleaned.missing[low] | cleaned.missing[high]] = np.nan
         names = tuple(f"{channel}_sd" for channel in params.channels)
         return Features(
             frames, signal.times_s[0] + places / cleaned.rate_hz, names, cleaned.quality
         )
 
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return the network chosen."""
+        """Return the network that the parameters name."""
         from consilience.encoders.signal_networks import SignalEncoder
 
         return SignalEncoder(width, dropout, **encoding)
 
 
-def scaled(channel: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return a channel in its own robust standard deviations.
+def scaled(channel: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return a channel in robust standard deviations about its median.
 
     Parameters
     ----------
     channel : ndarray of float64, shape (n_samples,)
         In volts.
-    known : ndarray of bool, shape (n_samples,)
-        The samples it is judged by; all where none is.
+    present : ndarray of bool, shape (n_samples,)
+        The samples from which median and deviation are computed; all if none is.
     """
-    judged = channel[known] if known.any() else channel
-    centre = np.median(judged)
-    scale = MAD_TO_SD * np.median(np.abs(judged - centre))
+    reference = channel[present] if present.any() else channel
+    centre = np.median(reference)
+    scale = MAD_TO_SD * np.median(np.abs(reference - centre))
     result: NDArray[np.float64] = (channel - centre) / max(scale, SCALE_FLOOR_V)
     return result
 

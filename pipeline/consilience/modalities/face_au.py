@@ -3,8 +3,8 @@
 Columns ending in ``_r`` are intensities, 0 to 5; those ending in ``_c`` are the share of frames
 in which the unit was present, 0 to 1 (Baltrusaitis et al. 2018). The table has no time axis.
 
-Corruptions act on the clip's means, which is all the signal there is: they stand for what a worse
-picture or tracker would have made of the whole clip, not for the picture itself.
+Corruptions act on the means over the clip, which are the whole signal: they simulate the result of
+a worse picture or tracker, not the picture itself.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Units = tuple[str, ...]
 KEY = "clip"
 UNIT = re.compile(r"AU(\d+)_[rc]")
 RANGES = {"_r": 5.0, "_c": 1.0}
-# Places of the face by the numbers of their units (Ekman and Friesen 1978); lips are the rest.
-PLACES = ({1, 2, 4}, {5, 6, 7, 43, 45, 46}, {9, 10, 11}, {12, 13, 14, 15, 20})
+# Regions of the face by the numbers of their units (Ekman and Friesen 1978); lips are the rest.
+REGIONS = ({1, 2, 4}, {5, 6, 7, 43, 45, 46}, {9, 10, 11}, {12, 13, 14, 15, 20})
 
 
 def noise(values: Array, fraction: float, units: Units, rng: np.random.Generator) -> Array:
@@ -47,28 +47,28 @@ def noise(values: Array, fraction: float, units: Units, rng: np.random.Generator
 
 
 def occlusion(values: Array, share: float, units: Units, rng: np.random.Generator) -> Array:
-    """Let a share of the units read 0, place by place: what is hidden shows no expression."""
-    places = np.array([_place(unit) for unit in units])
-    order = rng.permutation(len(PLACES) + 1)[places]
+    """Set a share of the units to 0, region by region: a hidden region shows no expression."""
+    regions = np.array([_region(unit) for unit in units])
+    order = rng.permutation(len(REGIONS) + 1)[regions]
     hidden = np.argsort(order, kind="stable")[: round(share * len(units))]
-    spoilt = values.copy()
-    spoilt[:, hidden] = 0
-    return spoilt
+    occluded = values.copy()
+    occluded[:, hidden] = 0
+    return occluded
 
 
 def offset(values: Array, fraction: float, units: Units, rng: np.random.Generator) -> Array:
-    """Shift all units to one side, as a tracker with a wrong neutral face does."""
+    """Shift all units in one direction, as a tracker with a wrong neutral face does."""
     side = rng.choice([-1.0, 1.0])
     return values + side * fraction * _ranges(units) * rng.uniform(0.5, 1.5, values.shape)
 
 
 def damping(values: Array, factor: float, units: Units, rng: np.random.Generator) -> Array:
-    """Shrink every unit, as a tracker does that smooths too much."""
+    """Reduce every unit, as a tracker with too much smoothing does."""
     return values * factor
 
 
 def spurious(values: Array, share: float, units: Units, rng: np.random.Generator) -> Array:
-    """Let a share of the units fire for no reason, at any strength."""
+    """Activate a share of the units at random, at any strength."""
     fires = rng.permutation(len(units)) < round(share * len(units))
     return np.where(fires, _ranges(units) * rng.random(values.shape), values)
 
@@ -89,12 +89,12 @@ class FaceAu(Modality):
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
     Params: ClassVar[type[ModalityParams]] = FaceAuParams
 
-    def takes(self, unit: str) -> bool:
-        """Say whether a column of the table belongs to the modality: here, every unit does."""
+    def includes(self, unit: str) -> bool:
+        """Return whether a column of the table belongs to the modality: here, all do."""
         return True
 
     def probe(self, path: Path, item: str | None) -> Header:
-        """Check that the row is there and complete. Raises RecordingError."""
+        """Check that the row exists and is complete. Raises RecordingError."""
         return Header(rate_hz=None, n_channels=len(self._numbers(path, item)), duration_s=None)
 
     def identity(self, path: Path, item: str | None) -> str:
@@ -116,10 +116,10 @@ class FaceAu(Modality):
         """Return the units as one frame; quality is the share of values within their range."""
         values = np.asarray(signal.values, np.float32)
         if not len(values):
-            raise RecordingError("there are no values", "action units", "add the row")
+            raise RecordingError("the row has no values", "action units", "add the row")
         if not np.isfinite(values).all():
             unit = signal.channels[int(np.argmax(~np.isfinite(values[0])))]
-            raise RecordingError("the value is no number", f"column {unit}", "correct the table")
+            raise RecordingError("the value is not a number", f"column {unit}", "correct the table")
         inside = float(np.mean((values[0] >= 0) & (values[0] <= _ranges(signal.channels))))
         quality = {"inside_range_fraction": inside, "quality": inside}
         return Features(values, signal.times_s, signal.channels, quality)
@@ -132,19 +132,19 @@ class FaceAu(Modality):
         params: FaceAuParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the clip's means, and stay within each unit's range."""
+        """Corrupt the means over the clip, within the range of each unit."""
         level = params.corruptions[kind][severity - 1]
-        spoilt = APPLY[kind](signal.values, level, signal.channels, rng)
-        return replace(signal, values=np.clip(spoilt, 0, _ranges(signal.channels)))
+        corrupted = APPLY[kind](signal.values, level, signal.channels, rng)
+        return replace(signal, values=np.clip(corrupted, 0, _ranges(signal.channels)))
 
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return a small network over the values' square roots."""
+        """Return a small network over the square roots of the values."""
         from consilience.encoders.base import RootEncoder
 
         return RootEncoder(n_features, width, dropout)
 
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
-        """Return the row's values by unit. Raises RecordingError naming the column at fault."""
+        """Return the row's values by unit. Raises RecordingError naming the incorrect column."""
         return {
             unit: _number(text, f"{path}, {KEY} {item}, column {unit}")
             for unit, text in self._row(path, item).items()
@@ -154,13 +154,14 @@ class FaceAu(Modality):
     def _row(self, path: Path, item: str | None) -> dict[str, str]:
         """Return the row's key and the texts of the units that belong to the modality."""
         row = _row(path, item)
-        own = {unit: text for unit, text in row.items() if unit == KEY or self.takes(unit)}
-        if len(own) == 1:
-            raise RecordingError(f"no column is one of {self.name}'s units", str(path))
-        return own
+        columns = {unit: text for unit, text in row.items() if unit == KEY or self.includes(unit)}
+        if len(columns) == 1:
+            raise RecordingError(f"no column is a unit of '{self.name}'", str(path))
+        return columns
 
 
 def _ranges(units: Units) -> Array:
+    """Return the largest value of each unit, by the ending of its name."""
     return np.array([RANGES[unit[-2:]] for unit in units])
 
 
@@ -170,28 +171,31 @@ def number_of(unit: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _place(unit: str) -> int:
+def _region(unit: str) -> int:
+    """Return the index of the unit's region in `REGIONS`; the lips come last."""
     number = number_of(unit)
-    return next((place for place, own in enumerate(PLACES) if number in own), len(PLACES))
+    return next((i for i, numbers in enumerate(REGIONS) if number in numbers), len(REGIONS))
 
 
 def _number(text: str | None, where: str) -> float:
+    """Return a cell as a number. Raises RecordingError if it is not a finite one."""
     try:
         number = float(text or "nan")
     except ValueError:
         number = np.nan
     if not np.isfinite(number):
-        said = f"'{text}' is no number" if text else "the value is missing"
-        raise RecordingError(said, where, "correct the table")
+        problem = f"'{text}' is not a number" if text else "the value is missing"
+        raise RecordingError(problem, where, "correct the table")
     return number
 
 
 def _row(path: Path, item: str | None) -> dict[str, str]:
+    """Return the row with a key. Raises RecordingError."""
     if not path.is_file():
         raise RecordingError("the file is missing", str(path), "restore the table")
     rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
     if item not in rows:
-        raise RecordingError(f"there is no row '{item}'", f"{path}, column {KEY}", "add the row")
+        raise RecordingError(f"the table has no row '{item}'", f"{path}, column {KEY}", "add the row")
     return rows[item]
 
 
@@ -205,7 +209,7 @@ def _rows(path: Path, modified_ns: int, size: int) -> dict[str, dict[str, str]]:
             units = [name for name in names if name[-2:] in RANGES]
             if KEY not in names or not units:
                 raise RecordingError(
-                    f"this is no table of action units: it needs a column '{KEY}' and columns "
+                    f"not a table of action units: it needs a column '{KEY}' and columns "
                     "such as AU01_r or AU01_c",
                     str(path),
                     "export the means of OpenFace's output, a row per clip",

@@ -1,6 +1,6 @@
-"""Voice as a spectrogram: log-mel bands frame by frame, for a network over time and frequency.
+"""Voice as a spectrogram: log-mel bands over time, for a network over time and frequency.
 
-Another reading of the same recordings as `audio`, read and freed of clicks alike.
+It reads the recordings of `audio`, with the same pulses removed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Action units of nose, mouth and jaw: the face as dark glasses leave it.
+"""Action units of nose, mouth and jaw: those that remain visible with dark glasses.
 
-All that are not the upper face's; `consilience.modalities.upper_face_au` says why.
+All units that are not of the upper face; see `consilience.modalities.upper_face_au`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class LowerFaceAu(FaceAu):
 
     name: ClassVar[str] = "lower_face_au"
 
-    def takes(self, unit: str) -> bool:
-        """Say whether a column is one of nose, mouth and jaw."""
+    def includes(self, unit: str) -> bool:
+        """Return whether a column is a unit of nose, mouth and jaw."""
         return number_of(unit) not in UNITS
 
 

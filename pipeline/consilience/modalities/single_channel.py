@@ -173,17 +173,17 @@ class SingleChannel(Modality):
         corrupted = APPLY[kind](interpolated(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), corrupted, np.nan))
 
-    def _channel(self, recording: Recording, wanted: str) -> str:
-        """Return the name of the channel: the wanted one, or else the first with a usual name."""
+    def _channel(self, recording: Recording, chosen: str) -> str:
+        """Return the name of the channel: `chosen`, or else the first with a usual name."""
         by_name = {name.casefold(): name for name in recording.names}
         usual = [name for name in recording.names if self.channel_pattern.search(name)]
-        if not wanted and not usual and isinstance(recording, XdfStream):
+        if not chosen and not usual and isinstance(recording, XdfStream):
             usual = list(recording.names)  # the stream was chosen by its type, whatever its labels
-        channel = by_name.get(wanted.casefold()) if wanted else next(iter(usual), None)
+        channel = by_name.get(chosen.casefold()) if chosen else next(iter(usual), None)
         if channel is None:
             raise RecordingError(
-                f"there is no channel '{wanted}'"
-                if wanted
+                f"the file has no channel '{chosen}'"
+                if chosen
                 else f"no channel is named like {self.name}",
                 str(recording.path),
                 f"name it in params.modalities.{self.name}.channel; there are "

@@ -1,11 +1,11 @@
-"""What is said: time-stamped transcripts, as the embedding of the utterance spoken at each moment.
+"""Text: time-stamped transcripts, as the embedding of the utterance at each time.
 
-Tables with the columns ``start_s``, ``end_s`` and ``text`` (CSV, TSV), WebVTT and SubRip subtitles,
-and GRID's word alignments. A signal is a step function: each sample is what is being said from its
-time stamp to the next, an empty text being silence. The model knows English best.
+Formats are tables with the columns ``start_s``, ``end_s`` and ``text`` (CSV, TSV), WebVTT and
+SubRip subtitles, and GRID's word alignments. A signal is a step function: a sample is the text from
+its time stamp to the next; an empty text is silence. The embedding was trained mostly on English.
 
-Corruptions are what goes wrong between mouth and transcript. That a transcript is late is among the
-windows' own variants.
+Corruptions are the errors of transcription. A late transcript is not one of them: windows have
+desynchronised variants of every modality.
 """
 
 from __future__ import annotations
@@ -34,43 +34,42 @@ Texts = NDArray[np.object_]
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(sentences.UNITS))
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
-CLEAR_PIECES, GARBLED_PIECES = 1.5, 4.0  # per word: of English as spoken, of mere letters
+CLEAR_PIECES, GARBLED_PIECES = 1.5, 4.0  # tokens per word: of spoken English, of random letters
 
 
 def noise(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
-    """Replace a share of the characters by other letters, as a recogniser that spells does."""
+    """Replace a share of the characters by random letters, as a character recogniser does."""
 
-    def spoil(text: str) -> str:
+    def corrupt(text: str) -> str:
         wrong = rng.random(len(text)) < share
         letters = rng.choice(list(LETTERS), len(text))
         return "".join(b if w else a for a, w, b in zip(text, wrong, letters, strict=True))
 
-    return _each(spoil, texts)
+    return _each(corrupt, texts)
 
 
 def word_loss(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
     """Leave out a share of the words."""
 
-    def spoil(text: str) -> str:
+    def corrupt(text: str) -> str:
         words = text.split()
         return " ".join(np.array(words, object)[rng.random(len(words)) >= share])
 
-    return _each(spoil, texts)
+    return _each(corrupt, texts)
 
 
 def confusion(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
-    """Put other words of the same transcript in a share of the words' places."""
-    known = sorted({word for text in texts for word in text.split()}) or [""]
+    """Replace a share of the words by other words of the same transcript."""
+    vocabulary = sorted({word for text in texts for word in text.split()}) or [""]
 
-    def spoil(text: str) -> str:
+    def corrupt(text: str) -> str:
         words = text.split()
         wrong = rng.random(len(words)) < share
-        others = rng.integers(len(known), size=len(words))
-        return " ".join(
-            known[other] if w else word for word, w, other in zip(words, wrong, others, strict=True)
-        )
+        others = rng.integers(len(vocabulary), size=len(words))
+        replaced = zip(words, wrong, others, strict=True)
+        return " ".join(vocabulary[other] if w else word for word, w, other in replaced)
 
-    return _each(spoil, texts)
+    return _each(corrupt, texts)
 
 
 def utterance_loss(texts: Texts, share: float, rng: np.random.Generator) -> Texts:
@@ -94,7 +93,7 @@ class Text(Modality):
     Params: ClassVar[type[ModalityParams]] = TextParams
 
     def probe(self, path: Path, item: str | None) -> Header:
-        """Return the duration. Raises RecordingError if the file is no transcript."""
+        """Return the duration. Raises RecordingError if the file is not a transcript."""
         utterances = read_transcript(path)
         return Header(None, 1, utterances[-1].end_s - utterances[0].start_s)
 
@@ -108,30 +107,31 @@ class Text(Modality):
         Returns
         -------
         Signal
-            ``values`` texts, shape (n_steps,): what is said from each time stamp to the next.
+            ``values`` texts, shape (n_steps,): the text from each time stamp to the next.
         """
         steps = list(_steps(read_transcript(path)))
         times_s = np.array([time_s for time_s, _ in steps], np.float64)
         return Signal(np.array([text for _, text in steps], object), times_s, ("text",))
 
     def features(self, signal: Signal, params: TextParams) -> Features:
-        """Embed every utterance, and put the one being spoken into each frame.
+        """Embed every utterance; a frame is the embedding of the utterance at its centre.
 
         Raises
         ------
         RecordingError
-            If nothing is said, or for too long.
+            If the transcript is empty, or lasts too long.
         """
         texts, starts_s = signal.values, signal.times_s
         if len(starts_s) < 2 or not texts[:-1].any():
-            raise RecordingError("nothing is said", "text", "check the transcript")
+            raise RecordingError("the transcript has no words", "text", "check the transcript")
         if starts_s[-1] - starts_s[0] > MAX_DURATION_S:
             raise RecordingError("it lasts too long", "text", "are the times in seconds?")
+        # Equal texts, silence above all, are embedded once.
         embedded = {text: sentences.embed(text) for text in sorted(set(texts[:-1]))}
         n_frames = max(1, round((starts_s[-1] - starts_s[0]) / params.hop_s))
         centres_s = starts_s[0] + (np.arange(n_frames) + 0.5) * params.hop_s
-        spoken = np.searchsorted(starts_s[:-1], centres_s, side="right") - 1
-        values = np.stack([embedded[text][0] for text in texts[:-1]])[spoken]
+        step = np.searchsorted(starts_s[:-1], centres_s, side="right") - 1
+        values = np.stack([embedded[text][0] for text in texts[:-1]])[step]
         pieces = sum(embedded[text][1] for text in texts[:-1])
         return Features(values, centres_s, NAMES, _quality(texts[:-1], np.diff(starts_s), pieces))
 
@@ -143,7 +143,7 @@ class Text(Modality):
         params: TextParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the words; times stay."""
+        """Corrupt the words; time stamps stay."""
         level = params.corruptions[kind][severity - 1]
         return replace(signal, values=APPLY[kind](signal.values, level, rng))
 
@@ -155,7 +155,7 @@ class Text(Modality):
 
 
 def _steps(utterances: list[Utterance]) -> list[tuple[float, str]]:
-    """Return what is said from when on, silence included; the last step is the end."""
+    """Return start and text of every step, silence included; the last step is the end."""
     steps: list[tuple[float, str]] = []
     for start_s, end_s, text in utterances:
         if steps and steps[-1][0] == start_s:  # no pause
@@ -165,7 +165,10 @@ def _steps(utterances: list[Utterance]) -> list[tuple[float, str]]:
 
 
 def _quality(texts: Texts, lasting_s: NDArray[np.float64], n_pieces: int) -> dict[str, float]:
-    """Judge by the pieces that words fall into: garbled ones fall into more than known ones."""
+    """Return measures of quality, from the number of tokens per word.
+
+    A tokenizer splits garbled words into more tokens than words of its vocabulary.
+    """
     spoken_s = float(lasting_s[texts != ""].sum())
     n_words = sum(len(text.split()) for text in texts)
     per_word = n_pieces / max(n_words, 1)
@@ -178,8 +181,9 @@ def _quality(texts: Texts, lasting_s: NDArray[np.float64], n_pieces: int) -> dic
     }
 
 
-def _each(spoil: Callable[[str], str], texts: Texts) -> Texts:
-    return np.array([spoil(text) for text in texts], object)
+def _each(corrupt: Callable[[str], str], texts: Texts) -> Texts:
+    """Return every text corrupted."""
+    return np.array([corrupt(text) for text in texts], object)
 
 
 modality = Text()

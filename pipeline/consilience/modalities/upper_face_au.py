@@ -1,9 +1,9 @@
-"""Action units of brows and eyes: the face as a mask over nose and mouth leaves it.
+"""Action units of brows and eyes: those that remain visible with a mask over nose and mouth.
 
-The split is that of the Facial Action Coding System (Ekman and Friesen 1978), by the muscle at
-work: AU06 raises the cheek, but by the ring muscle of the eye, and belongs here; AU09 wrinkles
-the nose, but by the muscle that lifts the upper lip, and belongs to the lower face. Every unit
-not listed here is the lower face's, so the two are disjoint and leave none out.
+The split follows the muscles, as in the Facial Action Coding System (Ekman and Friesen 1978). AU06
+raises the cheek, but by the ring muscle of the eye, and belongs here. AU09 wrinkles the nose, but
+by the muscle that lifts the upper lip, and belongs to the lower face. Every unit that is not listed
+here is of the lower face, so the two sets are disjoint and complete.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class UpperFaceAu(FaceAu):
 
     name: ClassVar[str] = "upper_face_au"
 
-    def takes(self, unit: str) -> bool:
-        """Say whether a column is one of brows and eyes."""
+    def includes(self, unit: str) -> bool:
+        """Return whether a column is a unit of brows and eyes."""
         return number_of(unit) in UNITS
 
 

@@ -1,11 +1,12 @@
 """Face: video files, as appearance and motion of brows, eyes and mouth, head pose and light.
 
-Frames keep the container's time stamps. A detector looks for the face every few frames; boxes and
-confidence are interpolated in between, a frame of too little confidence is missing, and the crop
-is registered to the recording's own mean face by cross-correlation. Appearance is measured on
-crops normalised for light, as low-frequency cosine coefficients of each region, left and right
-sides averaged. Synchronisation flashes are jumps of brightness, of the picture or of a patch of
-it, that go back.
+- Frames keep the container's time stamps.
+- A detector is run on every few frames; boxes and confidence are interpolated in between. A frame
+  with too low a confidence is missing. Each crop is registered to the recording's mean face by
+  cross-correlation.
+- Appearance is measured on crops normalised for light, as low-frequency cosine coefficients of
+  each region, left and right sides averaged.
+- Synchronisation flashes are short jumps of brightness, of the picture or of a patch of it.
 """
 
 from __future__ import annotations
@@ -44,35 +45,35 @@ Times = NDArray[np.float64]
 Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
 
 CROP = 64  # pixels of the square face crop
-REACH = 6  # pixels of the crop that registration may move it
-STILL_GREY = 0.5  # mean change below which two pictures differ by their coding only
-BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are looked for
+REACH = 6  # pixels by which registration may move a crop
+STILL_GREY = 0.5  # mean change below which two pictures differ only by their compression
+BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are detected
 # Rows and columns (of one half of the face) in the crop, and cosine orders down and across.
 REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "brow": (slice(10, 26), slice(6, 32), (4, 3)),
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
-GAP_FRAMES = 1.5  # usual steps from one frame to the next, beyond which some are missing
-UNEVEN = 0.05  # of the usual step
-ROUNDING_S = 0.0025  # of the time stamps of a container that counts in milliseconds
-TALLEST = 4  # a picture's height in its widths, from which on it is made smaller
+GAP_FRAMES = 1.5  # a longer step, in median steps, means that frames are missing
+UNEVEN = 0.05  # spread of the steps, relative to the median step, that is reported
+ROUNDING_S = 0.0025  # spread of steps that rounding to milliseconds causes
+TALLEST = 4  # ratio of height to width above which the picture is reduced by its height
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
 CHUNK = 64  # crops described at a time: as much as fits a core's cache
 
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """Where the face is in every frame; NaN where it is not known.
+    """Position of the face in every frame; NaN where it is not detected.
 
     Attributes
     ----------
     boxes : ndarray of float64, shape (n_frames, 3)
         Centre x, centre y and side length of the square face box, in pixels.
     confidence : ndarray of float64, shape (n_frames,)
-        Of the detector, 0 to 1.
+        Confidence of the detector, 0 to 1.
     found_fraction : float
-        Part of the inspected frames in which a face was detected.
+        Share of the inspected frames in which a face was detected.
     """
 
     boxes: NDArray[np.float64]
@@ -94,7 +95,7 @@ class Video(Modality):
         Raises
         ------
         RecordingError
-            If the file is empty, is no video of its ending's format, or has no picture.
+            If the file is empty, has another format than its ending names, or has no picture.
         """
         with open_container(path, "video") as container:
             stream = container.streams.video[0]
@@ -111,7 +112,7 @@ class Video(Modality):
         return content_hash(path)
 
     def read(self, path: Path, item: str | None, params: VideoParams) -> Signal:
-        """Decode the picture to grey, upright, at the working width, and find its flashes.
+        """Decode the picture to grey, upright, at the working width, and detect its flashes.
 
         Returns
         -------
@@ -121,12 +122,12 @@ class Video(Modality):
         Raises
         ------
         RecordingError
-            If there is no frame, decoding fails, or the file is shorter than its header says.
+            If it has fewer than two frames, cannot be decoded, or is shorter than declared.
         """
         stamps: list[float] = []
         with open_container(path, "video") as container:
             start_s = origin_s(container)
-            said_s = declared_s(container, container.streams.video[0])
+            declared = declared_s(container, container.streams.video[0])
             try:
                 frames = spool(_in_order(_decode(container, params.width), stamps, path))
             except (av.FFmpegError, ValueError) as error:
@@ -136,21 +137,20 @@ class Video(Modality):
                 ) from None
         if len(stamps) < 2:
             raise RecordingError(
-                f"{len(stamps)} frames are no video", str(path), "copy it again from the recorder"
+                f"{len(stamps)} frames are too few for a video",
+                str(path),
+                "copy it again from the recorder",
             )
-        _refuse_cut_off(path, stamps, said_s)
+        _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
         return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
-        """Return the container's sound track at a rate, or None if there is none to read."""
+        """Return the container's sound track at a rate, or None if it cannot be read."""
         return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return what is remarkable about the video, without being an error.
-
-        Uneven or missing frames by the container's time stamps, and a rotation; one frame is
-        decoded.
+        """Return findings: uneven or missing frames, and a rotation. Decodes one frame.
 
         Raises
         ------
@@ -171,16 +171,16 @@ class Video(Modality):
             raise RecordingError(
                 f"its pictures cannot be decoded: {reason}", str(path), "copy it again"
             ) from None
-        remarks = uneven(np.unique(stamps))
-        return [*remarks, f"rotated {turned}°, turned upright"] if turned else remarks
+        findings = uneven(np.unique(stamps))
+        return [*findings, f"rotated {turned}°, turned upright"] if turned else findings
 
     def features(self, signal: Signal, params: VideoParams) -> Features:
-        """Find the face and describe it, frame by frame.
+        """Detect the face and compute its features, frame by frame.
 
         Raises
         ------
         RecordingError
-            If the picture never changes or no face is found in it.
+            If the picture never changes, or no face is detected.
         """
         frames, times_s = signal.values, signal.times_s
         if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
@@ -191,11 +191,11 @@ class Video(Modality):
         crops, boxes = align_crops(frames, track.boxes)
         columns: dict[str, NDArray[Any]] = {**describe(crops, times_s), **_head(boxes, times_s)}
         values = np.stack(list(columns.values()), axis=1).astype(np.float32)
-        unknown = np.isnan(boxes[:, 0])
-        unknown[1:] |= unknown[:-1]  # motion needs the frame before, too
-        values[unknown] = np.nan
+        missing = np.isnan(boxes[:, 0])
+        missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
+        values[missing] = np.nan
         if params.relative:
-            values = subtract_median(values, ~unknown)
+            values = subtract_median(values, ~missing)
         quality = _quality(frames, times_s, crops, track)
         return Features(values, times_s, tuple(columns), quality)
 
@@ -207,7 +207,7 @@ class Video(Modality):
         params: VideoParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Spoil the pictures; what hides the face goes where the face is in the clean ones."""
+        """Corrupt the pictures; occlusions follow the position of the face in the clean ones."""
 
         def face() -> NDArray[np.float64]:
             return track_face(signal.values, signal.times_s, params).boxes
@@ -217,7 +217,7 @@ class Video(Modality):
 
 
 def uneven(times_s: Times) -> list[str]:
-    """Return remarks on frames that are not evenly spaced in time.
+    """Return findings on frames that are not evenly spaced in time.
 
     Parameters
     ----------
@@ -227,27 +227,27 @@ def uneven(times_s: Times) -> list[str]:
     if len(times_s) < 3:
         return []
     steps_s = np.diff(times_s)
-    usual_s = float(np.median(steps_s))
-    gaps_s = steps_s[steps_s > GAP_FRAMES * usual_s]
-    kept = steps_s[steps_s <= GAP_FRAMES * usual_s]
-    remarks = []
-    if np.ptp(kept) > UNEVEN * usual_s + ROUNDING_S:
-        remarks.append(
+    median_s = float(np.median(steps_s))
+    gaps_s = steps_s[steps_s > GAP_FRAMES * median_s]
+    kept = steps_s[steps_s <= GAP_FRAMES * median_s]
+    findings = []
+    if np.ptp(kept) > UNEVEN * median_s + ROUNDING_S:
+        findings.append(
             f"variable frame rate, {1 / kept.max():.3g} to {1 / kept.min():.3g} frames a second"
         )
     if gaps_s.size:
         plural = "s" if gaps_s.size > 1 else ""
-        remarks.append(f"{gaps_s.size} gap{plural}, longest {gaps_s.max():.2f} s")
-    return remarks
+        findings.append(f"{gaps_s.size} gap{plural}, longest {gaps_s.max():.2f} s")
+    return findings
 
 
 def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
-    """Find flashes of light, of the whole picture or of a patch.
+    """Detect flashes of light, of the whole picture or of a patch.
 
     A flash is a rise of a patch's brightness from one frame to the next, far above the patch's
-    usual change, that is gone within `flash_max_s`. It began between the last dark and the first
-    bright frame, so the middle of the two is its time; where frames are lost just before it, that
-    is too uncertain and it is left out.
+    median change, that ends within `flash_max_s`. It begins between the last dark and the first
+    bright frame, so its time is the middle of the two; a flash right after lost frames is dropped,
+    because its time is too uncertain.
 
     Returns
     -------
@@ -256,23 +256,26 @@ def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
     """
     light = np.array([_patches(frame) for frame in frames])
     rise = np.diff(light, axis=0)
+    # Half a grey level keeps the ratio finite for a patch that never changes.
     usual = MAD_TO_SD * np.median(np.abs(rise), axis=0) + 0.5
     sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
     period_s = float(np.median(np.diff(times_s)))
-    found: list[float] = []
+    flashes_s: list[float] = []
     for before in np.flatnonzero(sudden.any(axis=1)):
         first = before + 1
         until = np.searchsorted(times_s, times_s[first] + params.flash_max_s, side="right")
+        # The flash has ended once the patch is below half of its rise.
         half = 0.5 * (light[before] + light[first])
         gone = (light[first + 1 : until] < half).any(axis=0)
         uncertain = times_s[first] - times_s[before] > 1.5 * period_s
-        soon = bool(found) and times_s[first] - found[-1] < params.flash_max_s / 2
+        soon = bool(flashes_s) and times_s[first] - flashes_s[-1] < params.flash_max_s / 2
         if (gone & sudden[before]).any() and not uncertain and not soon:
-            found.append(0.5 * (times_s[before] + times_s[first]))
-    return np.array(found)
+            flashes_s.append(0.5 * (times_s[before] + times_s[first]))
+    return np.array(flashes_s)
 
 
 def _patches(frame: Frames) -> Array:
+    """Return the mean grey level of each patch of a picture, shape (n_patches,)."""
     small = cv2.resize(
         frame, (4 * BLOCK_COLUMNS, 4 * BLOCK_ROWS), interpolation=cv2.INTER_AREA
     ).astype(np.float32)
@@ -281,33 +284,35 @@ def _patches(frame: Frames) -> Array:
 
 
 def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack:
-    """Detect the face now and then, and fill in between.
+    """Detect the face in every few frames, and interpolate in between.
 
     Raises
     ------
     RecordingError
-        If there is no face in any frame looked at.
+        If no face is detected in any of the inspected frames.
     """
     keys = np.arange(0, len(frames), params.detection_every)
-    looks, last = [], None
+    detections, last = [], None
     for key in keys:
+        # The last position narrows the search, as long as it was a confident one.
         detection = detect_face(frames[key], last, params.confidence_floor)
         last = detection if detection.confidence >= params.confidence_floor else None
-        looks.append(detection)
-    *columns, confidence = np.array(looks, np.float64).T
-    found = confidence >= params.confidence_floor
-    if not found.any():
+        detections.append(detection)
+    *columns, confidence = np.array(detections, np.float64).T
+    confident = confidence >= params.confidence_floor
+    if not confident.any():
         raise RecordingError(
             "no face is found in any frame", "video", "point the camera at the face, add light"
         )
-    boxes = np.stack([column[found] for column in columns], axis=1)
+    boxes = np.stack([column[confident] for column in columns], axis=1)
+    # The median removes single wrong boxes, the Gaussian the jitter between detections.
     smooth = scipy.ndimage.median_filter(boxes, (5, 1), mode="nearest")
     smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
-    seen_s = times_s[keys[found]]
-    between = np.stack([np.interp(times_s, seen_s, column) for column in smooth.T], axis=1)
+    detected_s = times_s[keys[confident]]
+    between = np.stack([np.interp(times_s, detected_s, column) for column in smooth.T], axis=1)
     confidence = np.interp(times_s, times_s[keys], confidence)
     between[confidence < params.confidence_floor] = np.nan
-    return FaceTrack(between, confidence, float(found.mean()))
+    return FaceTrack(between, confidence, float(confident.mean()))
 
 
 def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
@@ -317,63 +322,65 @@ def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDA
     ----------
     frames : ndarray of uint8, shape (n_frames, height, width)
     boxes : ndarray of float64, shape (n_frames, 3)
-        Centre x, centre y, side; NaN where there is no face.
+        Centre x, centre y, side; NaN where no face is detected.
 
     Returns
     -------
     crops : ndarray of uint8, shape (n_frames, 64, 64)
-        Black where there is no face.
+        Black where no face is detected.
     boxes : ndarray of float64, shape (n_frames, 3)
-        The boxes moved to where the registration found the face.
+        The boxes after registration.
     """
     crops = np.zeros((len(frames), CROP, CROP), np.uint8)
     boxes = boxes.copy()
-    known = np.flatnonzero(~np.isnan(boxes[:, 0]))
-    for index in known:
+    with_face = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    for index in with_face:
         crops[index] = _crop(frames[index], boxes[index])
-    mean_face = (crops.sum(axis=0, dtype=np.float64) / known.size).astype(np.float32)
-    for index in known:
+    mean_face = (crops.sum(axis=0, dtype=np.float64) / with_face.size).astype(np.float32)
+    # Boxes are interpolated between detections, and so off by a few pixels; the mean face is not.
+    for index in with_face:
         boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
         crops[index] = _crop(frames[index], boxes[index])
     return crops, boxes
 
 
 def _displacement(crop: Frames, mean_face: Array) -> NDArray[np.float64]:
-    """Return how far right and down of the mean face this one is, in pixels of the crop.
+    """Return the offset of a crop from the mean face, right and down, in pixels of the crop.
 
     It is the peak of the normalised cross-correlation, refined by parabolas; 0 where the peak
-    lies on the border, which is no match.
+    lies on the border, where the true peak may lie beyond it.
     """
     inner = mean_face[REACH:-REACH, REACH:-REACH]
-    likeness = cv2.matchTemplate(crop.astype(np.float32), inner, cv2.TM_CCOEFF_NORMED)
-    _, _, _, (x, y) = cv2.minMaxLoc(likeness)
+    similarity = cv2.matchTemplate(crop.astype(np.float32), inner, cv2.TM_CCOEFF_NORMED)
+    _, _, _, (x, y) = cv2.minMaxLoc(similarity)
     if not (0 < x < 2 * REACH and 0 < y < 2 * REACH):
         return np.zeros(2)
-    across, down = likeness[y, x - 1 : x + 2], likeness[y - 1 : y + 2, x]
-    return np.array([x - REACH + _summit(across), y - REACH + _summit(down)])
+    across, down = similarity[y, x - 1 : x + 2], similarity[y - 1 : y + 2, x]
+    return np.array([x - REACH + _vertex(across), y - REACH + _vertex(down)])
 
 
-def _summit(three: NDArray[Any]) -> float:
-    """Return where the parabola through three values is highest, from the middle one."""
-    before, at, after = (float(value) for value in three)
+def _vertex(values: NDArray[Any]) -> float:
+    """Return the vertex of the parabola through three values, relative to the middle one."""
+    before, at, after = (float(value) for value in values)
     bend = before - 2 * at + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def _crop(frame: Frames, box: NDArray[np.float64]) -> Frames:
+    """Return the square of a box, scaled to `CROP` pixels; edges of the picture are repeated."""
     x, y, side = box
     scale = CROP / side
-    place = np.array(
+    transform = np.array(
         [[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]], np.float64
     )
     crop: Any = cv2.warpAffine(
-        frame, place, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        frame, transform, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(crop, np.uint8)
 
 
 def describe(crops: Frames, times_s: Times) -> dict[str, Array]:
-    """Describe face crops: appearance, edges and motion of each region, and light.
+    """Compute features of face crops: appearance, edges and motion of each region, and light.
 
     Parameters
     ----------
@@ -386,26 +393,32 @@ def describe(crops: Frames, times_s: Times) -> dict[str, Array]:
         Motion is per second; light is in grey levels.
     """
     names, basis, masks = _basis()
+    # The first frame has no predecessor: its motion is 0, over a median step.
     seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
-    parts = []
+    blocks = []
     last = crops[:1]
     for start in range(0, len(crops), CHUNK):
         block = crops[start : start + CHUNK]
-        parts.append(_describe_block(block, last, basis, masks))
+        blocks.append(_describe_block(block, last, basis, masks))
         last = block[-1:]
-    values = np.concatenate(parts)
+    values = np.concatenate(blocks)
     n_regions = len(REGIONS)
     motion = slice(len(names) + 2 * n_regions, len(names) + 3 * n_regions)
     values[:, motion] /= seconds[:, None]
     all_names = [
         *names,
-        *(f"{region}_{what}" for what in ("edges_x", "edges_y", "motion") for region in REGIONS),
+        *(
+            f"{region}_{measure}"
+            for measure in ("edges_x", "edges_y", "motion")
+            for region in REGIONS
+        ),
         *("light_grey", "contrast_grey", "side_light_grey"),
     ]
     return dict(zip(all_names, values.T, strict=True))
 
 
 def _describe_block(crops: Frames, last: Frames, basis: Array, masks: Array) -> Array:
+    """Return the features of some crops, shape (n, n_features); `last` is the crop before them."""
     grey = crops.astype(np.float32)
     flat = grey.reshape(len(grey), -1)
     mean, contrast = flat.mean(axis=1), flat.std(axis=1)
@@ -429,9 +442,11 @@ def _describe_block(crops: Frames, last: Frames, basis: Array, masks: Array) -> 
 
 
 def _even_light(grey: Array) -> Array:
-    """Take out the plane of light and scale each crop to unit variance."""
+    """Subtract the best-fitting plane of light and scale each crop to unit variance."""
     ramp = np.linspace(-1, 1, CROP, dtype=np.float32)
     centred = grey - grey.mean(axis=(1, 2), keepdims=True)
+    # Light from one side is a plane across the picture; ramps in x and y are orthogonal, so that
+    # each slope is a projection of its own.
     power = np.float32(np.mean(ramp**2))
     across = (centred.mean(axis=1) @ ramp) / CROP / power
     down = (centred.mean(axis=2) @ ramp) / CROP / power
@@ -441,7 +456,10 @@ def _even_light(grey: Array) -> Array:
 
 @lru_cache
 def _basis() -> tuple[list[str], Array, Array]:
-    """Return names and weights, (4096, n), of the cosine coefficients, and the regions' masks."""
+    """Return names and weights of the cosine coefficients, and the masks of the regions.
+
+    Weights and masks have shape (4096, n): a product with flattened crops gives all features.
+    """
     names, weights, masks = [], [], []
     for region, (rows, columns, (n_down, n_across)) in REGIONS.items():
         height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -451,9 +469,10 @@ def _basis() -> tuple[list[str], Array, Array]:
         for down in range(n_down):
             for across in range(n_across):
                 if down == across == 0:
-                    continue
+                    continue  # the mean of a region is light, not expression
                 weight = np.zeros((CROP, CROP))
                 weight[rows, columns] = np.outer(_cosine(down, height), _cosine(across, width))
+                # Mirrored: left and right half are averaged.
                 weights.append((weight + weight[:, ::-1]) / 2)
                 names.append(f"{region}_dct_{down}{across}")
     return names, _columns(weights), _columns(masks)
@@ -466,11 +485,12 @@ def _cosine(order: int, length: int) -> NDArray[np.float64]:
 
 
 def _columns(pictures: list[NDArray[np.float64]]) -> Array:
+    """Return pictures as the columns of a matrix, shape (4096, n_pictures)."""
     return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
 
 
 def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.float64]]:
-    """Return where the head is, in its own sizes from its usual place, and how fast it moves."""
+    """Return position, size and speed of the head, in units of its median size."""
     x, y, side = (boxes - [*np.nanmedian(boxes[:, :2], axis=0), 0]).T / np.nanmedian(boxes[:, 2])
     seconds = np.diff(times_s)
     step = np.hypot(np.diff(x), np.diff(y)) / seconds
@@ -479,13 +499,15 @@ def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.fl
 
 
 def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) -> dict[str, float]:
+    """Return measures of quality; a picture with less contrast than 20 grey levels loses some."""
     steps_s = np.diff(times_s)
+    # A step of n periods means n - 1 lost frames.
     lost = float(np.sum(np.rint(steps_s / np.median(steps_s)) - 1))
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
-    known = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]
-    contrast = float(np.mean([crop.std() for crop in known]))
-    sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in known]))
+    faces = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]  # a sample is enough
+    contrast = float(np.mean([crop.std() for crop in faces]))
+    sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in faces]))
     quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
     return {
         "face_fraction": track.found_fraction,
@@ -511,10 +533,10 @@ def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
 
 
 def _timed(container: Any) -> Iterator[tuple[float, Any]]:
-    """Yield frames and the seconds at which they are shown.
+    """Yield frames and their presentation times in seconds.
 
-    AVI states no time of showing: there the first frame shown takes the first packet's time, and
-    so on, whatever the order of decoding.
+    AVI has no presentation times: there, frames in the order of presentation get the times of the
+    packets in the order of the file.
     """
     stream = container.streams.video[0]
     if container.format.name != "avi":
@@ -534,7 +556,7 @@ def _timed(container: Any) -> Iterator[tuple[float, Any]]:
 def _in_order(
     decoded: Iterable[tuple[float, Frames]], stamps: list[float], path: Path
 ) -> Iterator[Frames]:
-    """Yield pictures whose time goes on, and put down their time stamps."""
+    """Yield the pictures whose time increases, and append their times to `stamps`."""
     shape = None
     for stamp, picture in decoded:
         if stamps and stamp <= stamps[-1]:
@@ -550,11 +572,12 @@ def _in_order(
         yield picture
 
 
-def _refuse_cut_off(path: Path, stamps: list[float], said_s: float | None) -> None:
+def _refuse_cut_off(path: Path, stamps: list[float], duration_s: float | None) -> None:
+    """Raise RecordingError if the frames end well before the declared duration."""
     covered_s = stamps[-1] - stamps[0] + float(np.median(np.diff(stamps)))
-    if said_s is not None and covered_s < said_s - max(0.5, 0.02 * said_s):
+    if duration_s is not None and covered_s < duration_s - max(0.5, 0.02 * duration_s):
         raise RecordingError(
-            f"the file is cut off: {covered_s:.1f} s of {said_s:.1f} s",
+            f"the file is cut off: {covered_s:.1f} s of {duration_s:.1f} s",
             str(path),
             "copy it again from the recorder",
         )

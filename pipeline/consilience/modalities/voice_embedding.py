@@ -1,8 +1,8 @@
-"""Voice, as a network pretrained on thousands of speakers hears it.
+"""Voice as an embedding of a network that was pretrained on thousands of speakers.
 
-Another reading of the same recordings as `audio`, for natural speech: the second hidden layer of a
-speaker-verification network, averaged over fifths of a second. A window is summed up by the mean
-and the standard deviation of what it contains.
+It reads the recordings of `audio`, for natural speech: the second hidden layer of a
+speaker-verification network, averaged over fifths of a second. A window is encoded by the mean
+and the standard deviation of its blocks.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ class VoiceEmbedding(Audio):
     def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Run the network over the whole recording and average its states block by block.
 
-        A block is left out (NaN) if it is quieter than the loudest by more than
-        ``speech_range_db``.
+        A block is missing (NaN) if it is quieter than the loudest by more than ``speech_range_db``.
 
         Raises
         ------
@@ -49,6 +48,7 @@ class VoiceEmbedding(Audio):
             raise RecordingError(
                 f"{len(sound)} samples are shorter than one block", "audio", "record for longer"
             )
+        # The network's state depends on what came before, so it runs over the whole recording.
         states = speaker.second_layer(sound[: n_blocks * size])[: n_blocks * size // speaker.HOP]
         values = states.reshape(n_blocks, -1, speaker.UNITS).mean(1)
         power = np.square(sound[: n_blocks * size]).reshape(n_blocks, size).mean(1)
