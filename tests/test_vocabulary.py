@@ -86,7 +86,6 @@ PENDING = frozenset(
     {
         "benchmarks",
         "docs/evidence",
-        "modalities",
     }
 )
 

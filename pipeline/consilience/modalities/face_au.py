@@ -195,7 +195,8 @@ def _row(path: Path, item: str | None) -> dict[str, str]:
         raise RecordingError("the file is missing", str(path), "restore the table")
     rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
     if item not in rows:
-        raise RecordingError(f"the table has no row '{item}'", f"{path}, column {KEY}", "add the row")
+        where = f"{path}, column {KEY}"
+        raise RecordingError(f"the table has no row '{item}'", where, "add the row")
     return rows[item]
 
 
