@@ -1,1 +1,1 @@
-"""One file per dataset: where its recordings, clocks and annotations are."""
+"""Datasets, one file each: the location of recordings, clocks and annotations."""

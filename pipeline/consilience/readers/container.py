@@ -265,7 +265,7 @@ def losses(
     lost = np.zeros(sizes.size, np.int64)
     level_s = first_s = float(late_s[nominal_s < START_S].min())
     for index in np.flatnonzero(np.diff(lasting_s) > 0) + 1:
-        # Small rises are not taken over into the level, so that they add up until they count.
+        # The level ignores small rises, so that they add up until they exceed the limit.
         if lasting_s[index] - level_s > LOST_S:
             lost[index] = round((lasting_s[index] - level_s) * rate_hz)
             level_s = float(lasting_s[index])

@@ -93,7 +93,7 @@ class MatlabLayout(BaseModel):
         trial : int or None
             Index on the axis ``"trials"``, from 0; None if the layout has no such axis.
         variable : str or None
-            Name of the variable, where each recording has its own; it replaces `variables`.
+            Name of the variable, where each recording has another one; it replaces `variables`.
 
         Returns
         -------
