@@ -51,6 +51,7 @@ OLD_PHRASES = {
     r"\bwitness(es)?\b": "agreement head",
     r"\bbolder\b|\bboldly\b": "overconfident",
     r"\bclues?\b": "reliability features",
+    r"\bknows\b|\bnobody\b": "contains, defines; no one",
     r"\bbelieve[sd]?\b": "estimate, trust, use",
     r"\bthinks?\b|\bthought\b": "predict, estimate",
     r"\b(is|are|was|were) no\b(?! (longer|less|more)\b)": "is not a, are not, does not exist",
@@ -189,6 +190,20 @@ def public_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
             and not child.name.startswith("_")
         ]
+
+
+def example_code() -> list[object]:
+    """Return the templates of new plug-ins and the code blocks of the pages."""
+    blocks = [(path.name, path.read_text()) for path in (PACKAGE / "templates").glob("*.txt")]
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        codes = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+        blocks += [(f"{page.name} {number}", code) for number, code in enumerate(codes)]
+    return [pytest.param(code, id=name) for name, code in blocks]
+
+
+@pytest.mark.parametrize("code", example_code())
+def test_names_in_examples_describe_their_content(code: str) -> None:
+    assert not [name for _, name in defined_names(ast.parse(code)) if is_old(name)]
 
 
 @pytest.mark.parametrize("path", enforced(python_files()), ids=relative)

@@ -16,7 +16,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 class Project:
     """A folder with ``params.yaml`` and ``data/``.
 
-    This class alone knows the paths. Every stage is a function of a project; none depends on the
+    Only this class defines paths. Every stage is a function of a project; none depends on the
     working directory, so that several projects can run in one process.
 
     Parameters

@@ -36,7 +36,7 @@ def workers() -> int:
 def one_numerical_thread() -> Iterator[None]:
     """Limit numerical libraries to one thread, so that sums are added in one order.
 
-    The limit is the process's own: of several threads of Python that ask for it at once, the
+    The limit is the process's own: if several Python threads set it, the
     first sets it and the last removes it.
     """
     with _limit_lock:

@@ -130,7 +130,7 @@ def check_parameters(case: ModalityCase) -> None:
     require(
         "noise" in model.CORRUPTION_KINDS and list(defaults.corruptions) == ["noise"],
         f"{model.__name__} has corruptions {list(defaults.corruptions)} by default",
-        "set CORRUPTION_KINDS and corruptions = default_corruptions(...), which must know 'noise'",
+        "set CORRUPTION_KINDS and corruptions = default_corruptions(...), with 'noise'",
     )
     again = model.model_validate(defaults.model_dump(mode="json"))
     require(

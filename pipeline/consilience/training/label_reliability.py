@@ -2,7 +2,7 @@
 
 Each window's label is predicted per modality by linear probes trained on other subjects; the sum
 of the probes' scores is the estimate. It does not depend on the window's own label, so a label
-that it contradicts is suspect, and an unlabelled window can be given the estimate.
+that it contradicts is doubtful, and an unlabelled window can be given the estimate.
 
 The reliability of the labels in general follows from three raters by triangulation. If two
 modalities and the label err independently, the agreement of each pair beyond chance is the product

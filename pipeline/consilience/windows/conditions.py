@@ -21,8 +21,8 @@ SUBSET, DESYNC, MISMATCH, MISSING, EVERYTHING = (
 )
 MISSING_RATES = (0.1, 0.2, 0.3, 0.45, 0.6)  # of severities 1 to 5
 # Roles whose windows may replace those of a role, in order: the same role first, so that
-# validation never uses a test subject. A fold with a single test subject has nobody else to take
-# test windows from, and uses its validation subjects.
+# validation never uses a test subject. A fold with a single test subject takes windows of
+# its validation subjects.
 DONORS = {"validation": ("validation",), "test": ("test", "validation")}
 
 
