@@ -162,6 +162,14 @@ def test_a_library_that_is_not_installed_has_no_version(toy):
     assert fingerprint(["toy.a"]).libraries == {"toy_not_installed": None}
 
 
+def test_the_remains_of_an_uninstalled_library_are_ignored(toy, tmp_path):
+    (tmp_path / "toylib.py").touch()
+    (tmp_path / "~oylib.dist-info").mkdir()
+    (tmp_path / "~oylib.dist-info/RECORD").write_text("toylib.py,,\n")
+    toy.write("a", "import toylib\n")
+    assert fingerprint(["toy.a"]).libraries == {"toylib": None}
+
+
 def test_an_unknown_entry_is_an_error(toy):
     with pytest.raises(ModuleNotFoundError, match=r"toy\.nowhere"):
         fingerprint(["toy.nowhere"])

@@ -472,6 +472,7 @@ def _providers(path: tuple[str, ...]) -> dict[str, list[str]]:
                 for line in record.splitlines()
             }
         )
-        for name in names:
+        # An interrupted uninstallation leaves folders without a name.
+        for name in names if distribution.name else ():
             providers.setdefault(name, set()).add(distribution.name)
     return {name: sorted(distributions) for name, distributions in providers.items()}

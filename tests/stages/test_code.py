@@ -1,0 +1,62 @@
+"""Stage ``code`` as a command, in a folder that is not a clone of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import consilience
+from consilience import params, stage_code
+from consilience.core.dvc import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").write_text(params.document(params.defaults("demo")))
+    return tmp_path
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(consilience.__file__).parents[1]),
+        "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_it_writes_one_file_per_stage(folder):
+    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    assert done.returncode == 0, done.stderr
+    files = {path.name: path.read_text() for path in (folder / "data/code").iterdir()}
+    assert files == stage_code.fingerprint_files(params.load(folder / "params.yaml"))
+
+
+def test_an_invalid_parameter_of_any_section_ends_it_in_one_line(folder):
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace("calibration_bins: 15", "calibration_bins: many"))
+    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "robustness.calibration_bins" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (folder / "data/code").exists()
+
+
+@pytest.mark.slow
+def test_dvc_runs_it_outside_a_git_clone(folder):
+    shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+    assert run(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
+    done = run(folder, "dvc", "repro", "code")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "data/code/train-hybrid.json").is_file()
+    assert "Running stage 'code'" in run(folder, "dvc", "repro", "--single-item", "code").stdout
