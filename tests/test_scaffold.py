@@ -147,7 +147,7 @@ def test_a_newcomer_adds_a_sensor_of_one_channel(newcomer) -> None:
 
 @pytest.mark.slow
 def test_a_newcomer_adds_a_method_that_keeps_the_contract(newcomer) -> None:
-    for name in ("conftest.py", "test_methods.py"):
+    for name in ("conftest.py", "test_base.py"):
         (newcomer.folder / "tests/methods" / name).write_bytes(
             (ROOT / "tests/methods" / name).read_bytes()
         )
@@ -158,7 +158,7 @@ def test_a_newcomer_adds_a_method_that_keeps_the_contract(newcomer) -> None:
         "tests/methods/test_max_pool.py",
     }
     contract = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    done = newcomer.run(*contract, "tests/methods/test_methods.py", "-k", "max_pool")
+    done = newcomer.run(*contract, "tests/methods/test_base.py", "-k", "max_pool")
     assert " passed" in done.stdout
 
 

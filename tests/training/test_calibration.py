@@ -69,8 +69,8 @@ class Overconfident(Method):
         self.confidence = nn.Parameter(torch.tensor(confidence))
         self.n_modalities = n_modalities
 
-    def forward(self, given: tuple[dict[str, Tensor], Tensor]) -> Prediction:
-        inputs, available = given
+    def forward(self, windows: tuple[dict[str, Tensor], Tensor]) -> Prediction:
+        inputs, available = windows
         several = available.sum(-1, keepdim=True).clamp(min=1)
         logits = self.confidence * torch.stack(list(inputs.values())).sum(0) / several
         nothing = torch.zeros(len(available), 2)
