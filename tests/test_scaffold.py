@@ -57,19 +57,19 @@ def fill_in(path: Path, code: str) -> None:
     """Replace what has the same name, and add the imports."""
     lines = code.splitlines()
     for name, first, last in pieces(code):
-        own, there = lines[first:last], path.read_text().splitlines()
-        places = [(a, b) for other, a, b in pieces("\n".join(there)) if other == name]
+        new, present = lines[first:last], path.read_text().splitlines()
+        places = [(a, b) for other, a, b in pieces("\n".join(present)) if other == name]
         assert places, f"the template has no {name}"
         if name == "import":
-            there[places[-1][1] : places[-1][1]] = own
+            present[places[-1][1] : places[-1][1]] = new
         else:
-            there[slice(*places[0])] = own
-        path.write_text("\n".join(there) + "\n")
+            present[slice(*places[0])] = new
+        path.write_text("\n".join(present) + "\n")
 
 
 @pytest.fixture
 def newcomer(tmp_project, monkeypatch):
-    """Give a clone of the project in which commands run its own code."""
+    """Give a clone of the project whose commands run its code."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for folder in ("modalities", "datasets", "methods"):
@@ -89,8 +89,8 @@ def commit(project) -> None:
 def changed(project) -> set[str]:
     """Return the files that git finds new or changed."""
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
-    shown = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True)
-    return {line[3:] for line in shown.stdout.splitlines()}
+    status = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True)
+    return {line[3:] for line in status.stdout.splitlines()}
 
 
 def follow(project, kind: str, name: str, *options: str) -> None:
@@ -128,12 +128,12 @@ def test_a_newcomer_adds_a_modality_and_trains_with_it(newcomer) -> None:
     assert (newcomer.folder / "data/models/concat/model.safetensors").is_file()
     meta = json.loads((newcomer.folder / "data/windows/meta.json").read_text())
     assert meta["modalities"] == ["audio", "gaze"]
-    own = {
+    created = {
         "pipeline/consilience/modalities/gaze.py",
         "tests/modalities/test_gaze.py",
         "params.yaml",
     }
-    assert changed(newcomer) - {"dvc.lock"} == own
+    assert changed(newcomer) - {"dvc.lock"} == created
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_no_file_is_overwritten(empty_project: Path) -> None:
         *((kind, base) for kind, bases in scaffold.BASES.items() for base in bases),
     ],
 )
-def test_what_is_written_is_clean_and_says_what_is_missing(
+def test_templates_are_clean_and_mark_what_to_fill_in(
     kind: str, base: str | None, empty_project: Path
 ) -> None:
     for path in scaffold.begin(Project(empty_project), kind, "two_words", base):

@@ -14,14 +14,14 @@ def test_functionals_equal_numpys_over_the_valid_frames() -> None:
     windows = rng.normal(size=(5, 12, 3)).astype(np.float32)
     windows[:, [2, 7]] = np.nan
     windows[1, 0, 1] = np.nan
-    found = named(torch.from_numpy(windows))
-    np.testing.assert_allclose(found["mean"], np.nanmean(windows, 1), atol=1e-6)
-    np.testing.assert_allclose(found["std"], np.nanstd(windows, 1), atol=1e-6)
+    computed = named(torch.from_numpy(windows))
+    np.testing.assert_allclose(computed["mean"], np.nanmean(windows, 1), atol=1e-6)
+    np.testing.assert_allclose(computed["std"], np.nanstd(windows, 1), atol=1e-6)
     for quantile in (0.05, 0.25, 0.5, 0.75, 0.95):
         expected = np.nanquantile(windows, quantile, axis=1)
-        np.testing.assert_allclose(found[f"q{int(100 * quantile):02d}"], expected, atol=1e-6)
+        np.testing.assert_allclose(computed[f"q{int(100 * quantile):02d}"], expected, atol=1e-6)
     steps = np.nanmean(np.abs(np.diff(windows, axis=1)), axis=1)
-    np.testing.assert_allclose(found["mean_step"], steps, atol=1e-6)
+    np.testing.assert_allclose(computed["mean_step"], steps, atol=1e-6)
 
 
 def test_slope_of_a_line_survives_missing_frames() -> None:

@@ -117,6 +117,6 @@ def test_networks_of_braindecode_are_trained_side_by_side(network: str) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("braindecode") is not None, reason="it is there")
-def test_a_network_that_is_not_installed_says_how_to_get_it() -> None:
+def test_a_network_that_is_not_installed_is_named_with_the_remedy() -> None:
     with pytest.raises(ConsilienceError, match=r"braindecode.*pip install"):
         SignalEncoder(6, 0.5, "Deep4Net", 128.0)(torch.zeros(1, CHANNELS, 512))

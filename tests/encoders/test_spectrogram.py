@@ -26,9 +26,9 @@ def test_frames_that_were_observed_fill_the_window() -> None:
 def test_padding_changes_neither_mean_nor_deviation() -> None:
     short = windows(3, 12)
     padded = torch.cat([short, torch.full_like(short, torch.nan)], 1)
-    told, expected = encoder().prepare(padded), short.transpose(1, 2)
-    assert_close(told.mean(-1), expected.mean(-1))
-    assert_close(told.std(-1, correction=0), expected.std(-1, correction=0))
+    repeated, expected = encoder().prepare(padded), short.transpose(1, 2)
+    assert_close(repeated.mean(-1), expected.mean(-1))
+    assert_close(repeated.std(-1, correction=0), expected.std(-1, correction=0))
 
 
 def test_a_window_in_which_nothing_was_observed_is_zero() -> None:

@@ -80,10 +80,10 @@ def test_clicks_in_speech_are_found_to_a_millisecond(times_s: list[float]) -> No
     sound = voice()
     for time_s in spaced:
         sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
-    found = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
+    detected = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
     for time_s in spaced:
-        assert np.abs(found - time_s).min() < 1e-3
-    assert len(found) <= len(spaced) + 2
+        assert np.abs(detected - time_s).min() < 1e-3
+    assert len(detected) <= len(spaced) + 2
 
 
 def test_speech_without_clicks_gives_none() -> None:
@@ -108,12 +108,12 @@ def test_claps_and_tones_are_found_where_they_begin(kind, made) -> None:
     for time_s in times_s:
         sound += 0.4 * made(np.arange(sound.size) / RATE_HZ - time_s)
     params = AudioParams(pulse=kind)
-    found = pulses(sound.astype(np.float32), RATE_HZ, params)
+    detected = pulses(sound.astype(np.float32), RATE_HZ, params)
     for time_s in times_s:
-        assert np.abs(found - time_s).min() < 1.5e-3
-    assert len(found) <= 16
+        assert np.abs(detected - time_s).min() < 1.5e-3
+    assert len(detected) <= 16
     assert pulses(voice(duration_s=20.0).astype(np.float32), RATE_HZ, params).size <= 2
-    left = cut_pulses(sound.astype(np.float32), found, params)
+    left = cut_pulses(sound.astype(np.float32), detected, params)
     assert np.abs(left).max() < 0.8 * np.abs(sound).max()
 
 
@@ -136,9 +136,9 @@ def test_a_click_hardly_disturbs_the_features() -> None:
 
 def test_cutting_joins_both_sides_by_a_line() -> None:
     ramp = np.linspace(0, 1, RATE_HZ, dtype=np.float32)
-    spoilt = ramp.copy()
-    spoilt[8000:8010] = 5
-    assert np.allclose(cut_pulses(spoilt, np.array([0.5]), PARAMS), ramp, atol=1e-5)
+    clicked = ramp.copy()
+    clicked[8000:8010] = 5
+    assert np.allclose(cut_pulses(clicked, np.array([0.5]), PARAMS), ramp, atol=1e-5)
 
 
 def test_silence_takes_the_mean_of_the_speech_around() -> None:
@@ -237,7 +237,7 @@ def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) 
 
 
 @pytest.mark.parametrize(
-    ("channels", "rate_hz", "said"),
+    ("channels", "rate_hz", "expected"),
     [
         ([voice()], RATE_HZ, []),
         ([np.zeros(2 * RATE_HZ)], RATE_HZ, ["mono, silent throughout"]),
@@ -250,13 +250,13 @@ def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) 
     ],
 )
 def test_what_is_odd_is_remarked_on(
-    channels: list[np.ndarray], rate_hz: int, said: list[str], tmp_path: Path
+    channels: list[np.ndarray], rate_hz: int, expected: list[str], tmp_path: Path
 ) -> None:
     remarks = modality.inspect(
         write_wav(tmp_path / "a.wav", np.stack(channels, axis=1), rate_hz), None
     )
-    assert len(remarks) == len(said)
-    assert all(part in remark for part, remark in zip(said, remarks, strict=True))
+    assert len(remarks) == len(expected)
+    assert all(text in remark for text, remark in zip(expected, remarks, strict=True))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
@@ -313,7 +313,7 @@ def endless_flac(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "suffix", "said"),
+    ("make", "suffix", "message"),
     [
         (rewritten(24, (1).to_bytes(4, "little")), ".wav", "sampling rate of sound: 1 Hz"),
         (rewritten(24, (2**31 - 1).to_bytes(4, "little")), ".wav", "sampling rate of sound"),
@@ -330,12 +330,12 @@ def endless_flac(path: Path) -> None:
         (other_format, ".mp4", "not one of mov"),
     ],
 )
-def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_path: Path) -> None:
+def test_bad_files_are_refused_in_one_line(make, suffix: str, message: str, tmp_path: Path) -> None:
     target = tmp_path / f"voice{suffix}"
     made = target if make is not other_format else tmp_path / "voice.aiff"
     make(made)
     made.rename(target)
-    with pytest.raises(RecordingError, match=said) as caught:
+    with pytest.raises(RecordingError, match=message) as caught:
         modality.read(target, None, PARAMS)
     assert "\n" not in str(caught.value)
     assert str(target) in str(caught.value)
@@ -345,7 +345,7 @@ def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_pat
     "suffix", [".wav", ".flac", ".mp3", ".mkv", ".mp4", ".avi", ".flv", ".mpg"]
 )
 @pytest.mark.parametrize("seed", range(6))
-def test_spoilt_bytes_are_read_or_refused_in_one_line(
+def test_damaged_bytes_are_read_or_refused_in_one_line(
     suffix: str, seed: int, tmp_path: Path
 ) -> None:
     path = tmp_path / f"a{suffix}"
@@ -399,7 +399,7 @@ def test_nan_samples_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sound", "said"),
+    ("sound", "message"),
     [
         (np.zeros(RATE_HZ), "silent"),
         (np.full(RATE_HZ, 0.3), "silent"),
@@ -407,8 +407,8 @@ def test_nan_samples_are_refused(tmp_path: Path) -> None:
         (np.full(RATE_HZ, np.nan), "NaN"),
     ],
 )
-def test_unusable_sounds_are_refused(sound: np.ndarray, said: str) -> None:
-    with pytest.raises(RecordingError, match=said):
+def test_unusable_sounds_are_refused(sound: np.ndarray, message: str) -> None:
+    with pytest.raises(RecordingError, match=message):
         modality.features(signal_of(sound), PARAMS)
 
 

@@ -9,14 +9,14 @@ from consilience.modalities.params.audio import AudioParams
 MODALITIES = registry.names("modalities")
 
 
-def test_parts_of_modalities_are_no_modalities() -> None:
+def test_shared_modules_are_not_modalities() -> None:
     assert {"audio", "upper_face_au"} < set(MODALITIES)
     assert not {name for name in MODALITIES if name.startswith("_")}
     assert not {"base", "params", "settings", "single_channel"} & set(MODALITIES)
 
 
 @pytest.mark.parametrize("name", MODALITIES)
-def test_every_known_kind_can_be_asked_for_and_noise_is_by_default(name: str) -> None:
+def test_every_kind_is_accepted_and_noise_is_the_default(name: str) -> None:
     model = registry.get("modalities", name).Params
     assert list(model().corruptions) == ["noise"]
     everything = model(
@@ -29,12 +29,12 @@ def test_every_known_kind_can_be_asked_for_and_noise_is_by_default(name: str) ->
     )
 
 
-def test_no_corruption_is_a_choice() -> None:
+def test_corruptions_can_be_empty() -> None:
     assert AudioParams(corruptions={}).variants == ()
 
 
 @pytest.mark.parametrize(
-    ("corruptions", "said"),
+    ("corruptions", "message"),
     [
         ({"hiss": (1, 2, 3, 4, 5)}, "unknown kind 'hiss'; known: noise, babble"),
         ({"noise": (-5, 0, 5, 10, 20)}, "signal-to-noise ratio in dB must go from mild to hard"),
@@ -44,6 +44,6 @@ def test_no_corruption_is_a_choice() -> None:
         ({"noise": (20, 10, 5, 0)}, "Field required"),
     ],
 )
-def test_a_mistake_is_told(corruptions: dict[str, tuple[float, ...]], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_a_mistake_is_reported(corruptions: dict[str, tuple[float, ...]], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         AudioParams(corruptions=corruptions)

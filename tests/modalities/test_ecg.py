@@ -46,7 +46,7 @@ def test_the_heart_rate_is_right_whatever_the_polarity(rate_per_min: int, sign: 
     assert np.isfinite(rate).mean() > 0.9
 
 
-def test_frames_are_regular_and_quality_says_that_all_is_well() -> None:
+def test_frames_are_regular_and_quality_is_high() -> None:
     features = modality.features(heart(), PARAMS)
     assert features.names == modality.feature_names
     assert features.values.shape == (65, 3)
@@ -56,7 +56,7 @@ def test_frames_are_regular_and_quality_says_that_all_is_well() -> None:
     assert np.nanmedian(variability) == pytest.approx(1e3 * 0.04 * 60 / 70 * np.sqrt(2), rel=0.4)
 
 
-def test_what_is_no_heart_beat_gives_no_rate() -> None:
+def test_noise_gives_no_rate() -> None:
     noise = generator("noise").standard_normal((40 * RATE_HZ, 1))
     features = modality.features(Signal(noise, heart().times_s, ("ECG",)), PARAMS)
     assert features.quality["quality"] < 0.5
@@ -82,10 +82,10 @@ def test_harm_grows_with_severity(kind: str) -> None:
     clean = modality.features(heart(), PARAMS)
     qualities = [clean.quality["quality"]]
     for severity in SEVERITIES:
-        spoilt = modality.corrupt(heart(), kind, severity, PARAMS, generator(kind, severity))
-        assert spoilt.values.shape == heart().values.shape
+        corrupted = modality.corrupt(heart(), kind, severity, PARAMS, generator(kind, severity))
+        assert corrupted.values.shape == heart().values.shape
         try:
-            qualities.append(modality.features(spoilt, PARAMS).quality["quality"])
+            qualities.append(modality.features(corrupted, PARAMS).quality["quality"])
         except RecordingError:
             qualities.append(0.0)
     assert qualities[0] >= qualities[3] - 0.05
@@ -97,7 +97,7 @@ def test_harm_grows_with_severity(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "rate_hz", "said"),
+    ("values", "rate_hz", "message"),
     [
         (np.zeros((0, 1)), 200, "0 samples"),
         (np.zeros((100, 1)), 200, "too short"),
@@ -106,9 +106,9 @@ def test_harm_grows_with_severity(kind: str) -> None:
         (np.full((4000, 1), np.nan), 200, "flat"),
     ],
 )
-def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, said: str) -> None:
+def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, message: str) -> None:
     signal = Signal(values, np.arange(len(values)) / rate_hz, ("ECG",))
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=message):
         modality.features(signal, PARAMS)
 
 
@@ -127,7 +127,7 @@ def write(path: Path, *labels: str) -> Path:
     return path
 
 
-def test_the_channel_is_found_by_its_name_or_the_parameter(tmp_path: Path) -> None:
+def test_the_channel_is_selected_by_its_name_or_the_parameter(tmp_path: Path) -> None:
     path = write(tmp_path / "a.edf", "Fp1", "ECG II", "chest")
     usual = modality.read(path, None, PARAMS)
     chosen = modality.read(path, None, SingleChannelParams(channel="chest"))
@@ -147,7 +147,7 @@ def test_a_file_without_it_names_the_parameter(tmp_path: Path) -> None:
 
 def examples(folder: Path) -> list[tuple[Path, str | None]]:
     """Return two recordings that differ."""
-    found: list[tuple[Path, str | None]] = []
+    recordings: list[tuple[Path, str | None]] = []
     for number, signal in enumerate((heart(60, 24), heart(90, 30))):
         line = edfio.EdfSignal(
             1e3 * signal.values[:, 0],
@@ -158,8 +158,8 @@ def examples(folder: Path) -> list[tuple[Path, str | None]]:
         )
         path = folder / f"ecg-{number}.edf"
         edfio.Edf([line], data_record_duration=1).write(path)
-        found.append((path, None))
-    return found
+        recordings.append((path, None))
+    return recordings
 
 
 @pytest.fixture(scope="module")

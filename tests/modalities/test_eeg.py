@@ -159,7 +159,7 @@ def test_hum_is_removed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("damage", "reason"),
     [
         (lambda x: np.zeros_like(x), "flat"),
         (lambda x: np.where(np.arange(len(x)) < 700, np.nan, x), "without contact"),
@@ -167,10 +167,10 @@ def test_hum_is_removed() -> None:
         (lambda x: 0.01 * x, "unusual"),
     ],
 )
-def test_a_bad_channel_is_found_and_interpolated(spoil, reason: str) -> None:
+def test_a_bad_channel_is_found_and_interpolated(damage, reason: str) -> None:
     values = brain()
     good = modality.features(signal_of(values), PARAMS).values
-    values[:, 9] = spoil(values[:, 9])
+    values[:, 9] = damage(values[:, 9])
     bads = bad_channels(values, RATE_HZ, PARAMS)
     assert list(bads) == [9]
     assert bads[9].startswith(reason)
@@ -187,7 +187,7 @@ def test_good_channels_are_not_called_bad() -> None:
     assert bad_channels(brain(), RATE_HZ, PARAMS) == {}
 
 
-def test_a_missing_channel_is_interpolated_and_told() -> None:
+def test_a_missing_channel_is_interpolated_and_counted() -> None:
     features = modality.features(signal_of(brain()[:, 1:], PARAMS.channels[1:]), PARAMS)
     assert features.values.shape[1] == 19 * 5
     assert np.isfinite(features.values).all()
@@ -209,16 +209,16 @@ def test_another_montage_teaches_the_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "rate_hz", "said"),
+    ("values", "rate_hz", "message"),
     [
         (np.empty((0, 19)), RATE_HZ, "0 samples"),
         (np.zeros((100, 19)), RATE_HZ, "too short"),
         (brain(), 50, "too few for bands"),
     ],
 )
-def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, said: str) -> None:
+def test_unusable_recordings_are_refused(values: np.ndarray, rate_hz: int, message: str) -> None:
     signal = Signal(values, np.arange(len(values)) / rate_hz, PARAMS.channels)
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=message):
         modality.features(signal, PARAMS)
 
 
@@ -272,7 +272,7 @@ def no_eeg(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "suffix", "said"),
+    ("make", "suffix", "message"),
     [
         (empty, ".edf", "empty"),
         (truncated, ".edf", "truncated"),
@@ -285,10 +285,10 @@ def no_eeg(path: Path) -> None:
         (text, ".vhdr", "not a readable VHDR file"),
     ],
 )
-def test_bad_files_are_refused_in_one_line(make, suffix: str, said: str, tmp_path: Path) -> None:
+def test_bad_files_are_refused_in_one_line(make, suffix: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / f"a_raw{suffix}"
     make(path)
-    with pytest.raises(RecordingError, match=said) as caught:
+    with pytest.raises(RecordingError, match=message) as caught:
         modality.probe(path, None)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)

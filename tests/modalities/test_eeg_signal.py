@@ -52,8 +52,8 @@ def test_the_amplifiers_gain_does_not_matter() -> None:
 
 def test_a_channel_is_scaled_by_what_was_received() -> None:
     values = np.r_[np.linspace(-1, 1, 101), np.full(300, 50.0)]
-    known = np.arange(values.size) < 101
-    assert scaled(values, known)[:101] == pytest.approx(values[:101] / (1.4826 * 0.5))
+    present = np.arange(values.size) < 101
+    assert scaled(values, present)[:101] == pytest.approx(values[:101] / (1.4826 * 0.5))
     assert np.isfinite(scaled(np.zeros(9), np.zeros(9, bool))).all()
 
 

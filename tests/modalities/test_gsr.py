@@ -42,7 +42,7 @@ def test_responses_are_counted_where_they_are() -> None:
     assert rate[calm].max() == 0
 
 
-def test_the_level_rises_and_so_says_the_slope() -> None:
+def test_level_and_slope_rise_together() -> None:
     times, level = column("level", skin())
     _, slope = column("slope_per_s", skin())
     assert level[times > 90].mean() > level[times < 12].mean() + 1
@@ -64,8 +64,8 @@ def test_harm_grows_with_severity(kind: str) -> None:
     clean = modality.features(skin(), PARAMS).values
     harm = []
     for severity in (SEVERITIES[0], SEVERITIES[4]):
-        spoilt = modality.corrupt(skin(), kind, severity, PARAMS, generator(kind))
-        values = modality.features(spoilt, PARAMS).values
+        corrupted = modality.corrupt(skin(), kind, severity, PARAMS, generator(kind))
+        values = modality.features(corrupted, PARAMS).values
         there = np.isfinite(values).all(axis=1)
         lost = 1 - there.mean()
         error = np.abs(values - clean)[there] / clean.std(axis=0) if there.any() else [0.0]
@@ -80,7 +80,7 @@ def test_noise_lowers_the_quality() -> None:
 
 def examples(folder: Path) -> list[tuple[Path, str | None]]:
     """Return two recordings that differ."""
-    found: list[tuple[Path, str | None]] = []
+    recordings: list[tuple[Path, str | None]] = []
     for number, signal in enumerate((skin(60), skin(80, 0.01))):
         line = edfio.EdfSignal(
             signal.values[:, 0],
@@ -91,8 +91,8 @@ def examples(folder: Path) -> list[tuple[Path, str | None]]:
         )
         path = folder / f"gsr-{number}.edf"
         edfio.Edf([line], data_record_duration=1).write(path)
-        found.append((path, None))
-    return found
+        recordings.append((path, None))
+    return recordings
 
 
 @pytest.fixture(scope="module")

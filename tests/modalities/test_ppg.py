@@ -41,7 +41,7 @@ def test_the_pulse_rate_is_right_whichever_way_it_runs(rate_per_min: int, sign: 
     assert np.isfinite(rate).mean() > 0.8
 
 
-def test_smaller_pulses_are_told() -> None:
+def test_smaller_pulses_have_a_smaller_size() -> None:
     signal = pulse()
     weaker = np.where(signal.times_s[:, None] > 20, 0.5, 1.0) * (signal.values - 1000)
     features = modality.features(Signal(weaker, signal.times_s, ("IR",)), PARAMS)
@@ -50,7 +50,7 @@ def test_smaller_pulses_are_told() -> None:
     assert np.nanmedian(late) == pytest.approx(np.nanmedian(early) / 2, rel=0.1)
 
 
-def test_a_stream_chosen_as_ppg_needs_no_telling_name(tmp_path, xdf) -> None:
+def test_a_stream_chosen_as_ppg_needs_no_usual_channel_name(tmp_path, xdf) -> None:
     stream, write = xdf
     signal = pulse()
     stamps = 100 + signal.times_s
@@ -70,7 +70,7 @@ def test_a_stream_chosen_as_ppg_needs_no_telling_name(tmp_path, xdf) -> None:
 
 def examples(folder: Path) -> list[tuple[Path, str | None]]:
     """Return two recordings that differ."""
-    found: list[tuple[Path, str | None]] = []
+    recordings: list[tuple[Path, str | None]] = []
     for number, signal in enumerate((pulse(60, 24), pulse(90, 30))):
         line = edfio.EdfSignal(
             signal.values[:, 0],
@@ -81,8 +81,8 @@ def examples(folder: Path) -> list[tuple[Path, str | None]]:
         )
         path = folder / f"ppg-{number}.edf"
         edfio.Edf([line], data_record_duration=1).write(path)
-        found.append((path, None))
-    return found
+        recordings.append((path, None))
+    return recordings
 
 
 @pytest.fixture(scope="module")

@@ -71,17 +71,17 @@ def test_corruptions_have_the_stated_share(kind: str) -> None:
     words = [f"w{number}" for number in range(200)]
     texts = np.array([" ".join(words)] * 20 if kind != "utterance_loss" else words, object)
     level = CORRUPTIONS[kind].severities[2]
-    spoilt = APPLY[kind](texts, level, generator(kind))
+    corrupted = APPLY[kind](texts, level, generator(kind))
     if kind == "word_loss":
-        assert np.mean([len(t.split()) for t in spoilt]) == pytest.approx(
+        assert np.mean([len(t.split()) for t in corrupted]) == pytest.approx(
             200 * (1 - level), rel=0.1
         )
     elif kind == "utterance_loss":
-        assert (spoilt == "").mean() == pytest.approx(level, abs=0.1)
+        assert (corrupted == "").mean() == pytest.approx(level, abs=0.1)
     else:
         pairs = [
             (a, b)
-            for one, other in zip(texts, spoilt, strict=True)
+            for one, other in zip(texts, corrupted, strict=True)
             for a, b in zip(
                 *((one, other) if kind == "noise" else (one.split(), other.split())), strict=True
             )

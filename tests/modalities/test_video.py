@@ -92,7 +92,7 @@ def test_features_are_named_finite_and_on_the_frames(signal: Signal) -> None:
     assert 0.9 < features.quality["quality"] <= 1
 
 
-def test_the_header_says_what_reading_finds(face: Path, signal: Signal) -> None:
+def test_the_header_agrees_with_the_samples(face: Path, signal: Signal) -> None:
     header = modality.probe(face, None)
     assert header.rate_hz == RATE_HZ
     assert header.duration_s == pytest.approx(signal.times_s[-1] + 1 / RATE_HZ)
@@ -184,7 +184,7 @@ TURNS = {
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_a_rotated_recording_is_turned_upright(turn: str, suffix: str, tmp_path: Path) -> None:
-    signs, corner, said = TURNS[turn]
+    signs, corner, expected = TURNS[turn]
     stored = np.full((5, 64, 96), 60, np.uint8)
     stored[:, :20, :30] = 220  # upper left as stored
     matrix = [65536 * sign for sign in signs] + [0, 0, 1 << 30]
@@ -197,7 +197,7 @@ def test_a_rotated_recording_is_turned_upright(turn: str, suffix: str, tmp_path:
     }
     assert max(bright, key=lambda place: bright[place]) == corner
     assert picture.shape == ((64, 96) if turn == "upside down" else (96, 64))
-    assert modality.inspect(path, None) == [f"{said}, turned upright"]
+    assert modality.inspect(path, None) == [f"{expected}, turned upright"]
 
 
 def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("steps_ms", "said"),
+    ("steps_ms", "expected"),
     [
         ([40] * 50, []),
         ([33, 34, 33] * 20, []),
@@ -218,8 +218,8 @@ def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_p
         ([40], []),
     ],
 )
-def test_uneven_frames_are_remarked_on(steps_ms: list[int], said: list[str]) -> None:
-    assert uneven(np.cumsum([0, *steps_ms]) / 1000) == said
+def test_uneven_frames_are_reported(steps_ms: list[int], expected: list[str]) -> None:
+    assert uneven(np.cumsum([0, *steps_ms]) / 1000) == expected
 
 
 def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
@@ -228,7 +228,7 @@ def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
         assert isinstance(values.base, np.memmap)
 
 
-def test_pictures_are_no_wider_than_the_working_width(tmp_path: Path) -> None:
+def test_pictures_are_at_most_as_wide_as_the_working_width(tmp_path: Path) -> None:
     path = write_video(tmp_path / "wide.avi", wall(4, 240, 640), range(4))
     signal = modality.read(path, None, PARAMS)
     assert signal.values.shape == (4, 90, 240)
@@ -257,8 +257,8 @@ def test_registration_takes_jitter_out_of_the_boxes(signal: Signal) -> None:
     shaken = boxes.copy()
     shaken[:, :2] += jitter
     _, steady = align_crops(signal.values, boxes)
-    _, found = align_crops(signal.values, shaken)
-    assert (found - steady)[:, :2].std() < jitter.std() / 3
+    _, aligned = align_crops(signal.values, shaken)
+    assert (aligned - steady)[:, :2].std() < jitter.std() / 3
 
 
 def test_a_face_out_of_sight_is_unknown_and_comes_back(signal: Signal) -> None:
@@ -266,22 +266,22 @@ def test_a_face_out_of_sight_is_unknown_and_comes_back(signal: Signal) -> None:
     gone = (signal.times_s > 3) & (signal.times_s < 6.5)
     hidden[gone] = wall(int(gone.sum()), *signal.values.shape[1:])
     features = modality.features(replace(signal, values=hidden), PARAMS)
-    known = np.isfinite(features.values).all(axis=1)
-    assert (np.isnan(features.values).all(axis=1) == ~known).all()
+    observed = np.isfinite(features.values).all(axis=1)
+    assert (np.isnan(features.values).all(axis=1) == ~observed).all()
     away = (signal.times_s > 4.6) & (signal.times_s < 5)
-    assert not known[away].any()
-    assert known[signal.times_s < 3].all()
-    assert known[signal.times_s > 7].all()
+    assert not observed[away].any()
+    assert observed[signal.times_s < 3].all()
+    assert observed[signal.times_s > 7].all()
     assert features.quality["face_fraction"] < 0.9
 
 
-def test_no_face_at_all_is_told() -> None:
+def test_a_recording_without_a_face_is_refused() -> None:
     frames = Signal(wall(60), np.arange(60) / RATE_HZ, ("grey",))
     with pytest.raises(RecordingError, match="no face is found"):
         modality.features(frames, PARAMS)
 
 
-def test_a_still_picture_is_told() -> None:
+def test_a_still_picture_is_refused() -> None:
     frames = Signal(wall(1).repeat(60, axis=0), np.arange(60) / RATE_HZ, ("grey",))
     with pytest.raises(RecordingError, match="never changes"):
         modality.features(frames, PARAMS)
@@ -342,7 +342,7 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".flv", ".mpg"])
 @pytest.mark.parametrize("seed", range(6))
-def test_spoilt_bytes_are_read_or_refused_in_one_line(
+def test_damaged_bytes_are_read_or_refused_in_one_line(
     suffix: str, seed: int, tmp_path: Path
 ) -> None:
     path = write_video(
@@ -370,7 +370,7 @@ def test_a_truncated_mp4_is_refused(face: Path, tmp_path: Path) -> None:
         modality.read(path, None, PARAMS)
 
 
-def test_a_wrong_ending_is_told_with_the_content(face: Path, tmp_path: Path) -> None:
+def test_a_wrong_ending_is_refused_with_the_content(face: Path, tmp_path: Path) -> None:
     path = tmp_path / "face.avi"
     path.write_bytes(face.read_bytes())
     with pytest.raises(RecordingError, match="not avi"):

@@ -1,6 +1,6 @@
 """Good recordings of every built-in modality, to try it on.
 
-A modality that is not here gives its own: `examples(folder)` in tests/modalities/test_NAME.py.
+A modality that is not listed provides `examples(folder)` in tests/modalities/test_NAME.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def action_units(folder: Path) -> Examples:
     return [(path, row[0]) for row in rows]
 
 
-SAID = (
+UTTERANCES = (
     ("I am so happy today", "what a joyful day this is", "let us dance", "really great fun"),
     ("nothing works any more", "I feel miserable and alone", "leave me", "it is far too late"),
 )
@@ -47,8 +47,8 @@ SAID = (
 
 def transcripts(folder: Path) -> Examples:
     paths = []
-    for number, said in enumerate(SAID):
-        rows = [f"{2 * n},{2 * n + 1.6},{text}" for n, text in enumerate(said)]
+    for number, utterances in enumerate(UTTERANCES):
+        rows = [f"{2 * n},{2 * n + 1.6},{text}" for n, text in enumerate(utterances)]
         path = folder / f"said-{number}.csv"
         path.write_text("\n".join(["start_s,end_s,text", *rows]) + "\n")
         paths.append((path, None))

@@ -1,6 +1,6 @@
 """Small good folders of every built-in dataset.
 
-A dataset that is not here gives its own: `write_root(folder)` in tests/datasets/test_NAME.py.
+A dataset that is not listed provides `write_root(folder)` in tests/datasets/test_NAME.py.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def ravdess(folder: Path) -> Path:
 
 
 def written(name: str) -> dict[str, Any]:
-    """Return what the dataset's own test writes its files with."""
+    """Return the names of the dataset's test test, which write its files."""
     return runpy.run_path(str(Path(__file__).parents[1] / f"datasets/test_{name}.py"))
 
 
@@ -90,17 +90,17 @@ def play(root: Path) -> Path:
 
 
 def bids(folder: Path) -> Path:
-    own = written("bids")
-    own["eeg"](folder / f"{own['RUN']}_eeg.edf")
-    own["put"](folder, f"{own['RUN']}_events.tsv", own["EVENTS"])
+    test = written("bids")
+    test["eeg"](folder / f"{test['RUN']}_eeg.edf")
+    test["put"](folder, f"{test['RUN']}_events.tsv", test["EVENTS"])
     for name in ("audio.wav", "video.mp4"):
-        own["put"](folder, f"sub-01/ses-1/beh/sub-01_ses-1_task-film_run-01_{name}")
+        test["put"](folder, f"sub-01/ses-1/beh/sub-01_ses-1_task-film_run-01_{name}")
     return play(folder)
 
 
 def crema_d(folder: Path) -> Path:
-    own = written("crema_d")
-    return play(own["put"](folder, "AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1002_DFA_SAD_XX.wav"))
+    test = written("crema_d")
+    return play(test["put"](folder, "AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1002_DFA_SAD_XX.wav"))
 
 
 def dasps(folder: Path) -> Path:
@@ -130,10 +130,10 @@ def dasps(folder: Path) -> Path:
 
 
 def deap(folder: Path) -> Path:
-    own = written("deap")
-    own["bdf"].__globals__["RATE_HZ"] = 512  # as the real files have; the test's own are smaller
-    own["bdf"](folder / "data_original/s01.bdf", own["status"]())
-    own["ratings"](folder, 1)
+    test = written("deap")
+    test["bdf"].__globals__["RATE_HZ"] = 512  # as the real files have
+    test["bdf"](folder / "data_original/s01.bdf", test["status"]())
+    test["ratings"](folder, 1)
     return folder
 
 
@@ -148,15 +148,15 @@ def mahnob_hci(folder: Path) -> Path:
 
 
 def xdf(folder: Path) -> Path:
-    own = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
+    test = runpy.run_path(str(Path(__file__).parents[1] / "conftest.py"))
     times_s = np.arange(600) / 100
     for name in ("P001", "P002"):
         wave = np.sin(times_s * 7 + len(name))
-        own["write_xdf_file"](
+        test["write_xdf_file"](
             folder / f"sub-{name}_ses-S001_task-film_run-001_eeg.xdf",
-            own["XdfStream"]("Muse", "EEG", 100, wave, 50 + times_s, ("Cz",), offsets=((50, 7),)),
-            own["XdfStream"]("Said", "Markers", 0, ["emotion=calm"], [51.0], offsets=((50, 7),)),
-            own["XdfStream"]("Sync", "Markers", 0, ["1", "2"], [52.0, 53.0], offsets=((50, 7),)),
+            test["XdfStream"]("Muse", "EEG", 100, wave, 50 + times_s, ("Cz",), offsets=((50, 7),)),
+            test["XdfStream"]("Said", "Markers", 0, ["emotion=calm"], [51.0], offsets=((50, 7),)),
+            test["XdfStream"]("Sync", "Markers", 0, ["1", "2"], [52.0, 53.0], offsets=((50, 7),)),
         )
     (folder / "classes.txt").write_text("calm\nangry\n")
     return folder

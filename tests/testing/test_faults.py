@@ -1,4 +1,4 @@
-"""Every fault is caught by the check that is there for it, which says what to do.
+"""Every fault is caught by its check, and the message names the remedy.
 
 The good ones are those of docs/adding-a-modality.md and docs/adding-a-dataset.md; a fault is a
 change in their text.
@@ -160,7 +160,7 @@ MODALITY_FAULTS = {
     "chance in features": (FEATURES, f"values[0] = np.random.rand()\n        {FEATURES}", "determinism"),
     "chance in corrupt": ("rng.standard_normal(", "np.random.standard_normal(", "determinism"),
     "signal changed": (CORRUPT, f"signal.values[0] = 0\n        {CORRUPT}", "determinism"),
-    "lines told": ("    def identity(", "    def inspect(self, path, item):\n        return ['two\\nlines']\n\n    def identity(", "inspection"),
+    "finding of two lines": ("    def identity(", "    def inspect(self, path, item):\n        return ['two\\nlines']\n\n    def identity(", "inspection"),
     "other exception": ("except Exception as error", "except ZeroDivisionError as error", "damaged_files"),
     "several lines": ('" ".join(str(error).split())[:200]', '"no\\nno"', "damaged_files"),
     "NaN unexpected": ("if not good.any():", "if False:", "odd_signals"),
@@ -237,7 +237,7 @@ def test_a_link_out_that_is_used_is_caught(callcentre, monkeypatch):
         DATASET["links_out"](case)
 
 
-def test_without_hypothesis_the_way_to_it_is_told(gaze, monkeypatch):
+def test_without_hypothesis_the_remedy_is_named(gaze, monkeypatch):
     def fail(name: str) -> None:
         raise ImportError(name)
 

@@ -37,8 +37,8 @@ def test_every_dataset_keeps_its_contract(name, check, case_of, monkeypatch):
 
 @pytest.mark.parametrize("name", registry.names("datasets"))
 def test_no_dataset_goes_unchecked(name):
-    own = HERE.parent / "datasets" / f"test_{name}.py"
-    assert name in ROOTS or (own.is_file() and "DATASET_CHECKS" in own.read_text()), (
+    test = HERE.parent / "datasets" / f"test_{name}.py"
+    assert name in ROOTS or (test.is_file() and "DATASET_CHECKS" in test.read_text()), (
         f"nothing checks '{name}': run DATASET_CHECKS in tests/datasets/test_{name}.py, as "
         "'consilience new dataset' writes it, or give a folder in tests/testing/roots.py"
     )

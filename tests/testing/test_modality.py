@@ -36,8 +36,8 @@ def test_every_modality_keeps_its_contract(name, check, case_of):
 
 @pytest.mark.parametrize("name", registry.names("modalities"))
 def test_no_modality_goes_unchecked(name):
-    own = HERE.parent / "modalities" / f"test_{name}.py"
-    assert name in EXAMPLES or (own.is_file() and "MODALITY_CHECKS" in own.read_text()), (
+    test = HERE.parent / "modalities" / f"test_{name}.py"
+    assert name in EXAMPLES or (test.is_file() and "MODALITY_CHECKS" in test.read_text()), (
         f"nothing checks '{name}': run MODALITY_CHECKS in tests/modalities/test_{name}.py, as "
         "'consilience new modality' writes it, or give examples in tests/testing/examples.py"
     )

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from consilience.core.errors import ConsilienceError
+from consilience.modalities.params.audio import AudioParams
+from consilience.modalities.params.ecg import Params as EcgParams
+from consilience.modalities.settings import modality_params
+from consilience.project import Project
+
+
+def project(root: Path, **modalities: object) -> Project:
+    (root / "params.yaml").write_text(json.dumps({"modalities": modalities}))  # JSON is YAML
+    return Project(root)
+
+
+def stated(params: AudioParams | EcgParams, **changes: object) -> dict[str, object]:
+    return {**params.model_dump(mode="json"), **changes}
+
+
+def test_each_modality_has_parameters_of_its_class_in_the_order_of_the_file(
+    tmp_path: Path,
+) -> None:
+    params = modality_params(
+        project(tmp_path, ecg=stated(EcgParams(), hop_s=1.0), audio=stated(AudioParams()))
+    )
+    assert list(params) == ["ecg", "audio"]
+    assert isinstance(params["audio"], AudioParams)
+    assert params["ecg"].frame_rate_hz == 1.0
+
+
+@pytest.mark.parametrize(
+    ("modalities", "message"),
+    [
+        ({"adio": {}}, "unknown modality 'adio'"),
+        ({"audio": {"rate": 1}}, "audio"),
+        ({"audio": stated(AudioParams(), hop_s=-1)}, "audio.hop_s"),
+        ({"audio": {}}, "audio"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place(
+    modalities: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConsilienceError, match=message):
+        modality_params(project(tmp_path, **modalities))
