@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/dvc repro
 	$(BIN)/consilience summary
 
-# The experiments behind docs/evidence; interrupted, they go on. Needs ../shared/data/ravdess.
+# The experiments behind docs/evidence; interrupted, they go on. Needs RAVDESS (docs/datasets.md).
 evidence: .venv/installed
 	$(BIN)/dvc repro docs/evidence/dvc.yaml
 

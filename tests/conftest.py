@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from consilience import params
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 ROOT = Path(__file__).parent.parent
 # Speed is a benchmark's affair: on a busy machine a deadline would fail for no fault of the code.
@@ -28,7 +29,6 @@ settings.load_profile("repeatable")
 # its working directory.
 os.environ.setdefault("CONSILIENCE_WORKERS", "1")
 
-REAL_DATA = ROOT.parent / "shared" / "data"
 
 SMALL: dict[str, dict[str, Any]] = {
     "synthesis": {
@@ -126,7 +126,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
 def real_data() -> Path:
     """Give the folder of real recordings, or skip."""
     if not REAL_DATA.is_dir():
-        pytest.skip("the real recordings are not beside this checkout (../shared/data)")
+        pytest.skip(NO_REAL_DATA)
     return REAL_DATA
 
 

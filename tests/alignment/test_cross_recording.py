@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,10 @@ from consilience.alignment.sound import SoundTrack
 from consilience.core import registry
 from consilience.core.seeds import generator
 from consilience.schema.params.alignment import AlignmentParams
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = AlignmentParams()
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = REAL_DATA
 CLIPS = [*sorted(DATA.glob("grid/*.mpg")), *sorted(DATA.glob("crema_d/*.flv"))]
 
 
@@ -73,7 +73,7 @@ def test_ambiguous_content_gives_no_clock() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
+@pytest.mark.skipif(not CLIPS, reason=NO_REAL_DATA)
 def test_shifted_sound_tracks_of_real_clips_are_aligned_within_a_frame() -> None:
     """The other recorder starts later, and adds independent noise at 10 dB."""
     audio = registry.get("modalities", "audio")
@@ -99,7 +99,7 @@ def test_shifted_sound_tracks_of_real_clips_are_aligned_within_a_frame() -> None
 
 @pytest.mark.real_data
 @pytest.mark.slow
-@pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data")
+@pytest.mark.skipif(not CLIPS, reason=NO_REAL_DATA)
 def test_content_of_real_clips_is_within_the_stated_error() -> None:
     audio, video = (registry.get("modalities", name) for name in ("audio", "video"))
     audio_params, video_params = audio.Params(corruptions={}), video.Params(corruptions={})

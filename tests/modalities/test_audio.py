@@ -19,10 +19,11 @@ from consilience.modalities.audio import (
     pulses,
 )
 from consilience.signals.types import Signal
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = AudioParams()
 RATE_HZ = 16000
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = REAL_DATA
 
 
 def voice(pitch_hz: float = 150.0, duration_s: float = 2.0, rate_hz: int = RATE_HZ) -> np.ndarray:
@@ -432,7 +433,7 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_real_recordings_give_sane_features(name: str) -> None:
     path = DATA / REAL[name]
     header = modality.probe(path, None)
@@ -450,7 +451,7 @@ def test_real_recordings_give_sane_features(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["noise", "babble"])
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_speech_stays_where_it_was_when_noise_fills_the_pauses(kind: str) -> None:
     params = AudioParams(corruptions={kind: PARAMS.CORRUPTION_KINDS[kind].severities})
     signal = modality.read(DATA / REAL["RAVDESS FLAC"], None, params)
@@ -485,7 +486,7 @@ def test_relative_features_count_from_the_median_of_the_speech() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_a_resampled_copy_gives_nearly_the_same_features() -> None:
     name = "03-01-03-01-01-01-02"
     copies = (DATA / f"ravdess/original_48k/{name}.wav", DATA / f"ravdess/Actor_02/{name}.flac")

@@ -14,6 +14,7 @@ from consilience.modalities.eeg import bad_channels, band_power, modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.readers.recording import rising_edges
 from consilience.signals.types import Signal
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = EegParams()
 EMOTIV = EegParams(
@@ -24,7 +25,7 @@ EMOTIV = EegParams(
 )
 RATE_HZ = 250
 BANDS = list(PARAMS.bands_hz)
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = REAL_DATA
 
 
 def brain(duration_s: float = 8.0, alpha_uv: float = 10.0) -> np.ndarray:
@@ -305,7 +306,7 @@ def test_inconsistent_parameters_are_refused(wrong: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("subject", [1, 9, 17])
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_dasps_gives_sane_features(subject: int) -> None:
     path = DATA / "dasps" / f"S{subject:02}.edf"
     header = modality.probe(path, None)

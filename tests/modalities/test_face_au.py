@@ -13,6 +13,7 @@ from consilience.modalities.lower_face_au import modality as lower_face
 from consilience.modalities.params.face_au import CORRUPTIONS, FaceAuParams
 from consilience.modalities.upper_face_au import modality as upper_face
 from consilience.signals.types import Signal
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = FaceAuParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 TABLE = """clip,AU01_r,AU12_r,AU12_c
@@ -22,7 +23,7 @@ c,0.1,high,0.3
 d,0.1,nan,0.3
 e,0.1,0.2
 """
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = REAL_DATA
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_what_is_hidden_is_hidden_place_by_place() -> None:
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+@pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_the_ravdess_table_has_35_units_a_clip() -> None:
     path = DATA / "ravdess" / "openface_au35_clipmean.csv"
     features = modality.features(modality.read(path, "01-05-02-01-01-03", PARAMS), PARAMS)

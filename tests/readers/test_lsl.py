@@ -11,9 +11,10 @@ from consilience.alignment.offsets import fit_offsets
 from consilience.core.seeds import generator
 from consilience.readers.lsl import dejitter, unfold
 from consilience.schema.params.alignment import AlignmentParams
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = AlignmentParams()
-DATA = Path(__file__).parents[3] / "shared" / "data" / "xdf"
+DATA = REAL_DATA / "xdf"
 FILES = sorted(DATA.glob("*.xdf"))
 
 
@@ -27,7 +28,7 @@ def streams(path: Path, as_recorded: bool) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not FILES, reason="no recordings in ../shared/data/xdf")
+@pytest.mark.skipif(not FILES, reason=NO_REAL_DATA)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_real_time_stamps_agree_with_pyxdf(path: Path) -> None:
     raw, theirs = streams(path, as_recorded=True), streams(path, as_recorded=False)

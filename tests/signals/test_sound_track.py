@@ -12,10 +12,11 @@ import soundfile
 from consilience.core import registry
 from consilience.core.seeds import generator
 from consilience.signals.sound_track import read_sound_track
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 AUDIO = registry.get("modalities", "audio")
 VIDEO = registry.get("modalities", "video")
-CLIPS = sorted((Path(__file__).parents[3] / "shared" / "data" / "grid").glob("*.mpg"))
+CLIPS = sorted((REAL_DATA / "grid").glob("*.mpg"))
 
 
 def sound_of(seconds: float = 1.0, rate_hz: int = 44100) -> np.ndarray:
@@ -47,7 +48,7 @@ def test_it_equals_what_the_voice_modality_reads(rate_hz: float, tmp_path: Path)
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data/grid")
+@pytest.mark.skipif(not CLIPS, reason=NO_REAL_DATA)
 def test_a_camera_clip_gives_what_the_voice_modality_reads() -> None:
     read = AUDIO.read(CLIPS[0], None, AUDIO.Params())
     track = VIDEO.sound(CLIPS[0], None, AUDIO.Params().sound_rate_hz)

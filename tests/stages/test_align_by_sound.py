@@ -11,8 +11,9 @@ from consilience.alignment import session
 from consilience.core import registry
 from consilience.core.files import write_arrays, write_json
 from consilience.schema.params.alignment import AlignmentParams
+from tests.real_data import NO_REAL_DATA, REAL_DATA
 
-CLIPS = sorted((Path(__file__).parents[3] / "shared" / "data" / "grid").glob("*.mpg"))
+CLIPS = sorted((REAL_DATA / "grid").glob("*.mpg"))
 LATE_S = 0.3
 
 
@@ -31,7 +32,7 @@ def recorded(modality: str, path: Path, clock: str) -> session.Recording:
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not CLIPS, reason="no recordings in ../shared/data/grid")
+@pytest.mark.skipif(not CLIPS, reason=NO_REAL_DATA)
 def test_a_camera_without_flashes_is_aligned_by_its_sound(tmp_path: Path) -> None:
     audio = registry.get("modalities", "audio")
     (tmp_path / "camera.mpg").symlink_to(CLIPS[0])
