@@ -144,6 +144,16 @@ def test_every_command_is_documented() -> None:
     assert not missing, f"no page shows: {', '.join(missing)}"
 
 
+def test_contributing_lists_the_layers_that_are_checked() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    documented = [re.findall(r"`(.*?)`", row) for row in rows]
+    expected = [layer.split(" | ") for layer in layers]
+    first = documented.index(expected[0])
+    assert documented[first : first + len(expected)] == expected
+
+
 def test_the_index_lists_every_page() -> None:
     links = re.findall(r"\]\(([^)#\s]+)", (DOCS / "index.md").read_text())
     listed = {(DOCS / link).resolve() for link in links}
