@@ -13,9 +13,10 @@ demo: .venv/installed
 	$(BIN)/dvc repro
 	$(BIN)/consilience summary
 
-# The experiments behind docs/evidence; interrupted, they go on. Needs RAVDESS (docs/datasets.md).
+# The experiments behind docs/evidence, a DVC project of its own. Needs RAVDESS (docs/datasets.md).
 evidence: .venv/installed
-	$(BIN)/dvc repro docs/evidence/dvc.yaml
+	$(BIN)/dvc --cd benchmarks/evidence repro
+	rm -rf docs/evidence && cp -R benchmarks/evidence/data/pages docs/evidence
 
 # The linters run beside the tests: both finish in the time of the longer.
 test: .venv/installed

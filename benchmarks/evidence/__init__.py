@@ -1,1 +1,1 @@
-"""Experiments: what the training is told, which methods run, and the tables of their results."""
+"""The study behind ``docs/evidence``: experiments, claims and their pages, a DVC project."""

@@ -1,9 +1,9 @@
-"""What methods cost: parameters, seconds of training, milliseconds per window read.
+"""Cost of methods: parameters, seconds of training, milliseconds per predicted window.
 
 Measured one after another in CPU time of one thread, on one seed of an experiment's folds. A
-training, calibration included, is timed over few epochs and over more, and the difference carried
-on to all epochs. Of repeated timings the shortest counts: whatever else the machine does can only
-add to it.
+training, calibration included, is timed over few epochs and over more, and the difference is
+extrapolated to all epochs. Of repeated timings the shortest counts, because other processes on the
+machine can only add to it.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from typing import Any, NamedTuple
 
 import torch
 
+from benchmarks.evidence.context import ExperimentContext, experiment_context, prepared_windows
 from benchmarks.evidence.plan import Entry, Plan
-from benchmarks.evidence.runner import Work, prepare_work, prepared_windows
+from benchmarks.evidence.runner import parameters_per_run
 from consilience.training.fit import Fitted, fit
 
 EPOCHS = (1, 6)
 REPEATS = 2
-WINDOWS = 256  # read at a time
+WINDOWS = 256  # per batch
 
 
 def measure(plan: Plan, base: Path, store: Path) -> dict[str, dict[str, float]]:
-    """Return what every entry of the plan's `cost` costs.
+    """Return the cost of every entry that the plan's `cost` names.
 
     Returns
     -------
     dict of entry to dict
-        ``parameters`` of one run; ``training_s`` of all folds of one seed, none stopped early;
-        ``reading_ms`` of one window by one run.
+        ``parameters`` of one run; ``training_s`` of all folds of one seed, all epochs;
+        ``prediction_ms`` of one window by one run.
     """
     experiment = plan.experiments[plan.cost.experiment]
-    work = prepare_work(experiment.model_copy(update={"seeds": [0]}), base, store)
+    context = experiment_context(experiment.model_copy(update={"seeds": [0]}), base, store)
     entries = [plan.entry(name) for name in plan.expanded(plan.cost.entries)]
     timings: dict[str, list[_Timing]] = {entry.name: [] for entry in entries}
-    for _ in range(REPEATS):  # all in turn, so that no method has a quiet hour of its own
+    for _ in range(REPEATS):  # in turn, so that a quiet minute of the machine favours no method
         for entry in entries:
-            timings[entry.name].append(_time(entry, work, store))
-    epochs = work.params.training.epochs
+            timings[entry.name].append(_time(entry, context, store))
+    epochs = context.params.training.epochs
     return {name: _cost(of_entry, epochs) for name, of_entry in timings.items()}
 
 
@@ -48,50 +49,51 @@ class _Timing(NamedTuple):
     parameters: int
     few_s: float
     more_s: float
-    reading_ms: float
+    prediction_ms: float
 
 
-def _time(entry: Entry, work: Work, store: Path) -> _Timing:
-    few_s, _ = _fit(entry, work, store, EPOCHS[0])
-    more_s, fitted = _fit(entry, work, store, EPOCHS[1])
-    parameters = sum(value[0].numel() for value in fitted.stack.weights.values())
-    return _Timing(parameters, few_s, more_s, _reading_ms(fitted, work))
+def _time(entry: Entry, context: ExperimentContext, store: Path) -> _Timing:
+    few_s, _ = _fit(entry, context, store, EPOCHS[0])
+    more_s, fitted = _fit(entry, context, store, EPOCHS[1])
+    return _Timing(parameters_per_run(fitted), few_s, more_s, _prediction_ms(fitted, context))
 
 
 def _cost(timings: list[_Timing], epochs: int) -> dict[str, float]:
-    parameters, few_s, more_s, reading_ms = map(min, zip(*timings, strict=True))
+    parameters, few_s, more_s, prediction_ms = map(min, zip(*timings, strict=True))
     per_epoch_s = (more_s - few_s) / (EPOCHS[1] - EPOCHS[0])
     return {
         "parameters": parameters,
         "training_s": few_s + per_epoch_s * (epochs - EPOCHS[0]),
-        "reading_ms": reading_ms,
+        "prediction_ms": prediction_ms,
     }
 
 
-def _fit(entry: Entry, work: Work, store: Path, epochs: int) -> tuple[float, Any]:
-    training = work.params.training.model_copy(update={"epochs": epochs, "patience": epochs})
+def _fit(entry: Entry, context: ExperimentContext, store: Path, epochs: int) -> tuple[float, Any]:
+    training = context.params.training.model_copy(update={"epochs": epochs, "patience": epochs})
     checkpoint = store / "cost"
     shutil.rmtree(checkpoint, ignore_errors=True)
-    prepared = prepared_windows(work)
+    prepared = prepared_windows(context)
     start = time.process_time()
-    fitted = fit(entry.method, entry.params, training, work.corpus, checkpoint, prepared=prepared)
-    taken = time.process_time() - start
+    fitted = fit(
+        entry.method, entry.params, training, context.corpus, checkpoint, prepared=prepared
+    )
+    elapsed_s = time.process_time() - start
     shutil.rmtree(checkpoint, ignore_errors=True)
-    return taken, fitted
+    return elapsed_s, fitted
 
 
-def _reading_ms(fitted: Fitted, work: Work) -> float:
+def _prediction_ms(fitted: Fitted, context: ExperimentContext) -> float:
     n_runs = len(fitted.runs)
-    n_modalities = len(work.corpus.modalities)
+    n_modalities = len(context.corpus.modalities)
     available = torch.ones(n_runs, WINDOWS, n_modalities)
     inputs = {
         name: torch.zeros(n_runs, WINDOWS, *mean.shape[2:])
         for name, mean in fitted.scaler.mean.items()
     }
-    taken = []
+    elapsed_s = []
     for _ in range(5):
         start = time.process_time()
         with torch.no_grad():
             fitted.stack("predict", (inputs, available))
-        taken.append(time.process_time() - start)
-    return 1000 * min(taken) / (n_runs * WINDOWS)
+        elapsed_s.append(time.process_time() - start)
+    return 1000 * min(elapsed_s) / (n_runs * WINDOWS)

@@ -1,4 +1,4 @@
-"""The plan of the experiments: which methods are taught what, on which sensors of which corpus."""
+"""The plan of the experiments: methods, their training labels, sensors and corpora."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from consilience.schema.params.training import TrainingParams
 
 
 class TrainingChanges(Section):
-    """What a trial may change in the training of a method without parameters; null: nothing."""
+    """Training parameters that a trial of a method without parameters may change."""
 
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
 
-    def made(self, training: TrainingParams) -> TrainingParams:
+    def applied_to(self, training: TrainingParams) -> TrainingParams:
         """Return the training with these changes."""
         return training.model_copy(update=self.model_dump(exclude_none=True))
 
 
 class Entry(NamedTuple):
-    """One row of the tables: a method under parameters of its own.
+    """One row of the tables: a method with its parameters.
 
     Attributes
     ----------
@@ -46,18 +46,18 @@ class Entry(NamedTuple):
     training: TrainingChanges
 
     def identity(self) -> list[str]:
-        """Return all that tells its results from those of another, on the same windows."""
+        """Return everything that its results on given windows depend on."""
         return [self.method, self.params.model_dump_json(), self.training.model_dump_json()]
 
 
 class Source(Section):
-    """A corpus: a folder beside the plan, of the same name, with ``params.yaml``."""
+    """A corpus: a folder of the same name beside the plan, with ``params.yaml``."""
 
     root: str = Field(description="its recordings, as in its params.yaml")
 
 
 class Experiment(Section):
-    """Several methods taught the same on the same windows."""
+    """Several methods trained with the same labels on the same windows."""
 
     corpus: str
     sensors: list[str] = Field(min_length=1)
@@ -73,7 +73,7 @@ class Experiment(Section):
 
 
 class Cost(Section):
-    """Whose costs are measured, on the windows of which experiment."""
+    """Entries whose cost is measured, and the experiment that provides the windows."""
 
     experiment: str
     entries: list[str] = Field(min_length=1, description="their names, or those of groups")
@@ -85,12 +85,13 @@ class Plan(Section):
     corpora: dict[str, Source] = Field(min_length=1)
     entries: dict[str, dict[str, Any]] = Field(
         min_length=1,
-        description="a method each, and those of its parameters that differ; or an entry it is "
-        "like, whose method and chosen settings it has but for what is said here",
+        description="a method each, and those of its parameters that differ from the defaults; or "
+        "the entry it is like, whose method and settings it shares, and what differs",
     )
     groups: dict[str, list[str]] = Field({}, description="names for several entries at once")
     candidates: dict[str, list[dict[str, Any]]] = Field(
-        {}, description="settings that an entry is tried with beside its own, as many for each"
+        {},
+        description="settings that an entry is tried with, the same number for each",
     )
     tuned: dict[str, str] = Field(
         {}, description="experiments on which settings are chosen, and their corpora"
@@ -102,36 +103,36 @@ class Plan(Section):
     def _names_known(self) -> Plan:
         for name, experiment in self.experiments.items():
             if experiment.corpus not in self.corpora:
-                raise ValueError(f"{name}: there is no corpus '{experiment.corpus}'")
+                raise ValueError(f"{name}: unknown corpus '{experiment.corpus}'")
         if self.cost.experiment not in self.experiments:
-            raise ValueError(f"cost: there is no experiment '{self.cost.experiment}'")
+            raise ValueError(f"cost: unknown experiment '{self.cost.experiment}'")
         for names in (self.cost.entries, *(e.entries for e in self.experiments.values())):
             unknown = set(self.expanded(names)) - set(self.entries)
             if unknown:
-                raise ValueError(f"there is no entry or group '{min(unknown)}'")
+                raise ValueError(f"unknown entry or group '{min(unknown)}'")
         return self
 
     @model_validator(mode="after")
     def _origins_known(self) -> Plan:
-        own = {name for name, fields in self.entries.items() if "like" not in fields}
+        origins = {name for name, fields in self.entries.items() if "like" not in fields}
         for name in self.entries:
-            if self.origin(name) not in own:
-                raise ValueError(f"entries.{name}: it is like no entry of its own parameters")
+            if self.origin(name) not in origins:
+                raise ValueError(f"entries.{name}: 'like' must name an entry with a method")
         for name in self.candidates:
-            if name not in own:
-                raise ValueError(f"candidates: there is no entry '{name}' of its own parameters")
+            if name not in origins:
+                raise ValueError(f"candidates: '{name}' is not an entry with a method")
         return self
 
     @model_validator(mode="after")
     def _tuned_alike(self) -> Plan:
         if len({len(tried) for tried in self.candidates.values()}) > 1:
-            raise ValueError("candidates: every entry must be tried as often as the others")
+            raise ValueError("candidates: every entry must have the same number of settings")
         for name, corpus in self.tuned.items():
             if name not in self.experiments or self.experiments[name].corpus != corpus:
-                raise ValueError(f"tuned: there is no experiment '{name}' on corpus '{corpus}'")
+                raise ValueError(f"tuned: '{name}' is not an experiment on corpus '{corpus}'")
             untried = set(self.origins(name)) - set(self.candidates)
             if untried:
-                raise ValueError(f"candidates: '{min(untried)}' of {name} has none")
+                raise ValueError(f"candidates: missing for '{min(untried)}' of {name}")
         for name, experiment in self.experiments.items():
             if experiment.chosen_on is not None:
                 self._same_folds(name, experiment.chosen_on)
@@ -142,53 +143,53 @@ class Plan(Section):
             raise ValueError(f"{name}: '{chosen_on}' is not tuned")
         here, there = self.experiments[name], self.experiments[chosen_on]
         if (here.corpus, here.scenario.random_split) != (there.corpus, there.scenario.random_split):
-            raise ValueError(f"{name}: '{chosen_on}' has other folds")
+            raise ValueError(f"{name}: '{chosen_on}' has different folds")
         untuned = set(self.origins(name)) - set(self.origins(chosen_on))
         if untuned:
             raise ValueError(f"{name}: '{min(untuned)}' is not tuned on {chosen_on}")
 
     def origin(self, name: str) -> str:
-        """Return the entry whose settings an entry has: its own, or those it is like."""
+        """Return the entry whose settings an entry uses: itself, or the one it is like."""
         return str(self.entries[name].get("like", name))
 
     def origins(self, experiment: str) -> list[str]:
-        """Return the entries whose settings matter to an experiment, each once, in order."""
+        """Return the entries whose settings an experiment uses, without duplicates, in order."""
         names = self.expanded(self.experiments[experiment].entries)
         return list(dict.fromkeys(self.origin(name) for name in names))
 
     def trials(self, name: str) -> list[dict[str, Any]]:
-        """Return what an entry is tried with: first no changes, then its candidates."""
+        """Return the changes of every trial of an entry: none, then its candidates."""
         return [{}, *self.candidates[name]]
 
     def expanded(self, names: list[str]) -> list[str]:
-        """Return the entries' names behind names of entries and groups, each once, in order."""
-        found = [one for name in names for one in self.groups.get(name, [name])]
-        return list(dict.fromkeys(found))
+        """Replace groups by the names of their entries, without duplicates, in order."""
+        entries = [entry for name in names for entry in self.groups.get(name, [name])]
+        return list(dict.fromkeys(entries))
 
     def entry(self, name: str, changes: Mapping[str, Any] | None = None) -> Entry:
-        """Return the method and the checked parameters behind an entry's name.
+        """Return the method and the checked parameters of an entry.
 
         Parameters
         ----------
         name : str
         changes : mapping, optional
-            Chosen settings of its origin. What an entry that is like another says itself stays.
+            Chosen settings of its origin. What an entry like another states itself overrides them.
 
         Raises
         ------
         ConsilienceError
-            If there is no such method or it does not know a parameter.
+            If the method or a parameter is unknown.
         """
         where = f"experiments.yaml: {'candidates' if changes else 'entries'}.{name}"
         origin, changes = self.origin(name), changes or {}
-        own = self.entries[name] if origin != name else {}
-        fields = {**self.entries[origin], **changes, **own}
+        overrides = self.entries[name] if origin != name else {}
+        fields = {**self.entries[origin], **changes, **overrides}
         fields.pop("like", None)
         if "method" not in fields:
-            raise ConsilienceError("no method is named", where, "add 'method: …'")
+            raise ConsilienceError("no method", where, "add 'method: …'")
         method, training = fields.pop("method"), fields.pop("training", {})
-        kind = registry.get("methods", method)
-        if training and kind.Params.model_fields:
+        params_class = registry.params("methods", method)
+        if training and params_class.model_fields:
             raise ConsilienceError(
                 f"{method} has parameters of its own", where, "try those, not the training's"
             )
@@ -196,11 +197,11 @@ class Plan(Section):
             return Entry(
                 name,
                 method,
-                kind.Params.model_validate(fields),
+                params_class.model_validate(fields),
                 TrainingChanges.model_validate(training),
             )
         except ValidationError as error:
-            raise _refused(error, where) from None
+            raise _invalid(error, where) from None
 
 
 def load(path: Path) -> Plan:
@@ -209,24 +210,24 @@ def load(path: Path) -> Plan:
     Raises
     ------
     ConsilienceError
-        If the file is missing, or names anything unknown.
+        If the file is missing or invalid.
     """
     if not path.is_file():
-        raise ConsilienceError("there is no plan of experiments", str(path))
+        raise ConsilienceError("missing plan of experiments", str(path))
     try:
         plan = Plan.model_validate(YAML(typ="safe").load(path.read_text()))
     except ValidationError as error:
-        raise _refused(error, str(path)) from None
+        raise _invalid(error, str(path)) from None
     for name in plan.entries:
         plan.entry(name)
     for name in plan.candidates:
-        tried = [plan.entry(name, changes) for changes in plan.trials(name)]
-        if len(set(tried)) < len(tried):
-            raise ConsilienceError("a setting is tried twice", f"{path}: candidates.{name}")
+        trials = [plan.entry(name, changes) for changes in plan.trials(name)]
+        if len(set(trials)) < len(trials):
+            raise ConsilienceError("duplicate setting", f"{path}: candidates.{name}")
     return plan
 
 
-def _refused(error: ValidationError, where: str) -> ConsilienceError:
+def _invalid(error: ValidationError, where: str) -> ConsilienceError:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     return ConsilienceError(f"{place}: {first['msg']}".removeprefix(": "), where)

@@ -1,4 +1,4 @@
-"""The figures of ``docs/evidence``, as SVG whose bytes depend on the results alone."""
+"""The figures of the pages, as SVG whose bytes depend on the results alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.evidence.claims import DEMO, THREE, TWO
-from benchmarks.evidence.results import OURS, Outcome, Results
-from benchmarks.evidence.tables import curve_rows
+from benchmarks.evidence.results import METHOD, Outcome, Results
+from benchmarks.evidence.scenarios import Scenario
 from consilience.evaluation.aggregate import ConditionIndex
 
-# Colours that remain apart for the colour-blind (Okabe & Ito 2008); ours is the strongest.
+# Distinguishable with colour vision deficiencies (Okabe & Ito 2008).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-SHOWN = (OURS, "hybrid", "kd", "concat", "rcml")
+PLOTTED = (METHOD, "hybrid", "kd", "concat", "rcml")
 NAMES = {
     "symmetric": "share of wrong labels, symmetric",
     "pair": "share of wrong labels, to the next class",
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def draw(results: Results, folder: Path) -> list[str]:
-    """Draw every figure the results allow; return the files' names."""
+    """Draw every figure for which there are results; return the files' names."""
     mpl.rcParams.update({"svg.hashsalt": "consilience", "font.size": 8, "svg.fonttype": "none"})
     figures = {f"severity_{name}": severity(results.of(name)) for name in (TWO, THREE, DEMO)}
     figures |= {f"curve_{name}": figure for name, figure in _curves(results)}
@@ -40,25 +40,25 @@ def draw(results: Results, folder: Path) -> list[str]:
 
 def severity(outcomes: Mapping[str, Outcome]) -> Figure | None:
     """Draw accuracy over severity: a row per sensor, a panel per kind of corruption."""
-    shown = _shown(outcomes)
-    if not shown:
+    plotted = _plotted(outcomes)
+    if not plotted:
         return None
-    some = next(iter(shown.values())).pooled
-    places = ConditionIndex(some.conditions, some.modalities)
+    first = next(iter(plotted.values())).pooled
+    index = ConditionIndex(first.conditions, first.modalities)
     kinds = {
-        name: [kind for modality, kind in places.kinds if modality == name]
-        for name in some.modalities
+        name: [kind for modality, kind in index.kinds if modality == name]
+        for name in first.modalities
     }
     columns = max(map(len, kinds.values()))
     figure = Figure(figsize=(1.7 * columns, 1.7 * len(kinds)))
     panels = figure.subplots(len(kinds), columns, sharey=True, squeeze=False)
-    for row, (sensor, own) in zip(panels, kinds.items(), strict=True):
-        for panel in row[len(own) :]:
+    for row, (sensor, of_sensor) in zip(panels, kinds.items(), strict=True):
+        for panel in row[len(of_sensor) :]:
             panel.set_axis_off()
-        for panel, kind in zip(row, own, strict=False):
-            steps = [places.full, *places.kinds[sensor, kind]]
-            levels = [some.conditions[step].severity for step in steps]
-            for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+        for panel, kind in zip(row, of_sensor, strict=False):
+            steps = [index.full, *index.kinds[sensor, kind]]
+            levels = [first.conditions[step].severity for step in steps]
+            for (name, outcome), style in zip(plotted.items(), _styles(), strict=False):
                 accuracy = outcome.pooled.scores["balanced_accuracy"][0, steps]
                 panel.plot(levels, accuracy, label=name, **style)
             panel.set_title(f"{sensor}: {kind}", fontsize=7)
@@ -66,18 +66,49 @@ def severity(outcomes: Mapping[str, Outcome]) -> Figure | None:
     return figure
 
 
+Point = tuple[str, float, float]  # entry, x, balanced accuracy with all sensors
+
+
+def curve_points(results: Results) -> dict[str, list[Point]]:
+    """Return the points of the accuracy curves, by what x is.
+
+    Accuracy with all sensors over the rate of wrong labels (``symmetric``, ``pair``) and the
+    number of labelled subjects (``labelled``); the clean experiment gives the first point.
+    """
+    curves: dict[str, list[Point]] = {}
+    for name, outcomes in results.outcomes.items():
+        experiment = results.experiment(name)
+        if experiment.corpus != "ravdess" or len(experiment.sensors) != 2:
+            continue
+        for curve, x in _curves_through(experiment.scenario):
+            points = curves.setdefault(curve, [])
+            points += [(key, x, o.estimate("all")[0]) for key, o in outcomes.items()]
+    return curves
+
+
+def _curves_through(scenario: Scenario) -> list[tuple[str, float]]:
+    """Return the curves a scenario is a point of, with its x."""
+    if scenario.random_split:
+        return []
+    if scenario.labelled_subjects:
+        return [("labelled", scenario.labelled_subjects)]
+    if scenario.noise in ("symmetric", "pair"):
+        return [(scenario.noise, scenario.rate)]
+    return [("symmetric", 0.0), ("pair", 0.0)] if scenario.noise == "none" else []
+
+
 def _curves(results: Results) -> Iterator[tuple[str, Figure]]:
-    for curve, points in curve_rows(results).items():
-        places = {name: {x for key, x, *_ in points if key == name} for name, *_ in points}
-        names = [name for name, own in places.items() if len(own) > 2]
+    for curve, points in curve_points(results).items():
+        abscissae = {name: {x for key, x, _ in points if key == name} for name, *_ in points}
+        names = [name for name, of_entry in abscissae.items() if len(of_entry) > 2]
         if not names:
             continue
         figure = Figure(figsize=(3.6, 2.8))
         panel = figure.subplots()
-        ordered = [OURS] * (OURS in names) + [name for name in names if name != OURS]
+        ordered = [METHOD] * (METHOD in names) + [name for name in names if name != METHOD]
         for name, style in zip(ordered, _styles(), strict=False):
-            own_points = sorted((x, value) for key, x, _, value in points if key == name)
-            panel.plot(*zip(*own_points, strict=True), label=name, marker="o", ms=3, **style)
+            of_entry = sorted((x, accuracy) for key, x, accuracy in points if key == name)
+            panel.plot(*zip(*of_entry, strict=True), label=name, marker="o", ms=3, **style)
         panel.set_xlabel(NAMES[curve])
         panel.set_ylabel("balanced accuracy, all sensors")
         panel.legend(frameon=False)
@@ -86,18 +117,21 @@ def _curves(results: Results) -> Iterator[tuple[str, Figure]]:
 
 def reliability(outcomes: Mapping[str, Outcome]) -> Figure | None:
     """Draw accuracy over confidence with all sensors, clean, and over all conditions."""
-    shown = _shown(outcomes)
-    if not shown:
+    plotted = _plotted(outcomes)
+    if not plotted:
         return None
     figure = Figure(figsize=(5.6, 2.8))
     panels = figure.subplots(1, 2, sharey=True)
-    for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+    for (name, outcome), style in zip(plotted.items(), _styles(), strict=False):
         bins = outcome.evaluated.sums["bins"]  # (C, Z, S, B, 3)
-        for panel, part in zip(panels, (bins[:1], bins), strict=True):
-            count, confidence, right = np.moveaxis(part.sum((0, 1, 2)), -1, 0)
-            full = count > 0
+        for panel, of_panel in zip(panels, (bins[:1], bins), strict=True):
+            count, confidence, right = np.moveaxis(of_panel.sum((0, 1, 2)), -1, 0)
+            filled = count > 0
             panel.plot(
-                confidence[full] / count[full], right[full] / count[full], label=name, **style
+                confidence[filled] / count[filled],
+                right[filled] / count[filled],
+                label=name,
+                **style,
             )
     for panel, title in zip(panels, ("all sensors, clean", "all conditions"), strict=True):
         panel.plot([0, 1], [0, 1], color="black", lw=0.6, ls=":")
@@ -110,12 +144,12 @@ def reliability(outcomes: Mapping[str, Outcome]) -> Figure | None:
 
 def risk(outcomes: Mapping[str, Outcome]) -> Figure | None:
     """Draw the error rate of the most confident windows over their share."""
-    shown = _shown(outcomes)
-    if not shown:
+    plotted = _plotted(outcomes)
+    if not plotted:
         return None
     figure = Figure(figsize=(3.6, 2.8))
     panel = figure.subplots()
-    for (name, outcome), style in zip(shown.items(), _styles(), strict=False):
+    for (name, outcome), style in zip(plotted.items(), _styles(), strict=False):
         counts = outcome.evaluated.sums["ranking"][0].sum((0, 1))  # (G, 2)
         n, right = np.cumsum(counts, 0).T
         full = n > 0
@@ -126,8 +160,8 @@ def risk(outcomes: Mapping[str, Outcome]) -> Figure | None:
     return figure
 
 
-def _shown(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    return {name: outcomes[name] for name in SHOWN if name in outcomes}
+def _plotted(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    return {name: outcomes[name] for name in PLOTTED if name in outcomes}
 
 
 def _styles() -> Sequence[dict[str, Any]]:
@@ -139,7 +173,7 @@ def _legend(figure: Figure, panel: Any) -> None:
         *panel.get_legend_handles_labels(),
         loc="lower center",
         bbox_to_anchor=(0.5, 1.0),
-        ncols=len(SHOWN),
+        ncols=len(PLOTTED),
         frameon=False,
     )
     figure.tight_layout()

@@ -21,14 +21,14 @@ from consilience.evaluation.resampling import Paired, holm, interval, paired
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
 from consilience.schema.params.plugins import DEFAULT_METHOD
 
-OURS = OUR_METHOD = DEFAULT_METHOD  # the entry has the name of its method
-NO_PEERS = (OUR_METHOD, "shuffled_teacher")  # methods that are ours, whole, in part or as control
+METHOD = DEFAULT_METHOD  # the claims are about it; its entry has the same name
+NO_PEERS = (METHOD, "shuffled_teacher")  # with its ablations and its control
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one entry did in one experiment."""
+    """Results of one entry in one experiment."""
 
     name: str
     folder: Path
@@ -55,27 +55,27 @@ class Outcome:
         return resampled(self.evaluated, np.ones((1, len(self.evaluated.subjects))))
 
     def estimate(self, figure: str) -> tuple[float, float, float]:
-        """Return a figure with its 95 % interval; NaN if there is none of that name."""
+        """Return a figure with its 95 % interval; NaN without a figure of that name."""
         if figure not in self.figures.sample:
             return float("nan"), float("nan"), float("nan")
         return interval(self.figures.sample[figure])
 
     @cached_property
     def label_error_auroc(self) -> NDArray[np.float64] | None:
-        """How well each run told wrong labels from right ones, (R,); None without wrong ones."""
+        """AUROC (R,) of each run's detection of wrong training labels; None without wrong ones."""
         path = self.folder / "label_errors.npz"
         return read_arrays(path)["auroc"] if path.is_file() else None
 
 
 @dataclass(frozen=True)
 class Results:
-    """Outcomes by experiment and entry, in the plan's order; experiments not yet run are absent."""
+    """Outcomes by experiment and entry, in the plan's order, without experiments not yet run."""
 
     plan: Plan
     outcomes: dict[str, dict[str, Outcome]]
 
     def experiment(self, name: str) -> Experiment:
-        """Return how an experiment was planned."""
+        """Return the plan of an experiment."""
         return self.plan.experiments[name]
 
     def of(self, experiment: str) -> dict[str, Outcome]:
@@ -83,7 +83,7 @@ class Results:
         return self.outcomes.get(experiment, {})
 
     def peers(self, experiment: str) -> dict[str, Outcome]:
-        """Return the outcomes of all methods but ours and its controls."""
+        """Return the outcomes of all entries except `METHOD`, its ablations and its control."""
         return {
             name: outcome
             for name, outcome in self.of(experiment).items()
@@ -92,12 +92,12 @@ class Results:
 
 
 def load(plan: Plan, folder: Path) -> Results:
-    """Find the results of all experiments that have been run.
+    """Return the results of all experiments that have been run.
 
     Raises
     ------
     ConsilienceError
-        If there are none.
+        If no experiment has been run.
     """
     outcomes = {
         name: {
@@ -109,12 +109,12 @@ def load(plan: Plan, folder: Path) -> Results:
         if (folder / name).is_dir()
     }
     if not any(outcomes.values()):
-        raise ConsilienceError("there are no results", str(folder), "run 'make evidence'")
+        raise ConsilienceError("no results", str(folder), "run 'make evidence'")
     return Results(plan, outcomes)
 
 
 class Comparison(NamedTuple):
-    """Ours less another entry, in one figure.
+    """Difference between `METHOD` and another entry in one figure.
 
     Attributes
     ----------
@@ -130,30 +130,42 @@ class Comparison(NamedTuple):
     p_corrected: float
 
     def ahead(self, sign: int) -> bool:
-        """Whether ours is better (`sign` 1: higher is, -1: lower) beyond doubt."""
-        nearest = self.paired.low if sign > 0 else -self.paired.high
-        return nearest > 0 and self.p_corrected < SIGNIFICANT
+        """Return whether the first of the two is significantly better.
+
+        Both the interval and the corrected test must exclude equality: the interval alone does
+        not account for the number of comparisons, the test alone not for the size of a difference.
+
+        Parameters
+        ----------
+        sign : int
+            1 if higher values are better, -1 if lower ones are.
+        """
+        least = self.paired.low if sign > 0 else -self.paired.high
+        return least > 0 and self.p_corrected < SIGNIFICANT
 
 
 def compare(
-    ours: Outcome, others: Mapping[str, Outcome], figures: Sequence[str]
+    first: Outcome, others: Mapping[str, Outcome], figures: Sequence[str]
 ) -> list[Comparison]:
-    """Compare ours with others in some figures; all of these comparisons are one family."""
-    found = {
+    """Compare an entry with others in some figures.
+
+    All of these comparisons are one family of Holm's correction.
+    """
+    pairs = {
         (figure, name): paired(
-            ours.figures.sample[figure],
+            first.figures.sample[figure],
             other.figures.sample[figure],
-            ours.figures.subjects[figure],
+            first.figures.subjects[figure],
             other.figures.subjects[figure],
         )
         for figure in figures
         for name, other in others.items()
-        if figure in ours.figures.sample and figure in other.figures.sample
+        if figure in first.figures.sample and figure in other.figures.sample
     }
-    corrected = holm({"\x1f".join(key): pair.p_value for key, pair in found.items()})
-    return [Comparison(*key, pair, corrected["\x1f".join(key)]) for key, pair in found.items()]
+    corrected = holm({"\x1f".join(key): pair.p_value for key, pair in pairs.items()})
+    return [Comparison(*key, pair, corrected["\x1f".join(key)]) for key, pair in pairs.items()]
 
 
 def nearest(comparisons: Iterable[Comparison], sign: int) -> Comparison:
-    """Return the comparison in which ours is least ahead."""
+    """Return the comparison with the smallest lead."""
     return min(comparisons, key=lambda c: sign * c.paired.difference)

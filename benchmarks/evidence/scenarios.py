@@ -1,6 +1,6 @@
-"""What the training is told: labels with mistakes in them, few of them, or none that mean anything.
+"""Training labels of the experiments: with errors, of few subjects, or shuffled.
 
-A scenario touches training and validation windows only; the evaluation keeps the corpus's labels.
+A scenario changes the labels of training and validation; the evaluation uses the corpus's labels.
 """
 
 from __future__ import annotations
@@ -29,37 +29,39 @@ RATE_SPREAD = 0.1  # standard deviation of the instances' own flip rates, Xia et
 
 
 class Scenario(Section):
-    """One way of teaching; the defaults tell the truth."""
+    """Changes to the training labels; the defaults change nothing."""
 
     noise: Noise = Field("none", description=", ".join(get_args(Noise)))
     rate: float = Field(
-        0.0, ge=0, lt=1, description="share of wrong labels; the votes have their own"
+        0.0, ge=0, lt=1, description="share of wrong labels; votes have a fixed one"
     )
     voters: Literal["voice", "face", "both"] = Field(
-        "both", description="what the people were given whose votes these are"
+        "both", description="what the voters heard or saw"
     )
     labelled_subjects: int | None = Field(
         None, ge=1, description="training subjects with labels; null: all"
     )
-    random_split: bool = Field(False, description="windows, not subjects, are dealt to the folds")
+    random_split: bool = Field(
+        False, description="windows, not subjects, are assigned to the folds"
+    )
 
     @model_validator(mode="after")
     def _rate_where_it_counts(self) -> Self:
         if (self.rate > 0) != (self.noise in RATED):
-            raise ValueError(f"rate belongs to {', '.join(RATED)}, and to no other noise")
+            raise ValueError(f"rate must be positive for {', '.join(RATED)}, and 0 otherwise")
         return self
 
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """The labels of a corpus as a scenario tells them to each run; what `fit` calls.
+    """Labels of a corpus under a scenario, by run; callable as `training.fit` requires.
 
-    Mistakes are made per trial, so that all its windows are wrong alike, and drawn from the seed
-    alone: each fold of a seed sees the same ones. A wrong label changes places with the right
-    one, which keeps what was soft about it; the true class is never drawn again, so a rate is
-    the share of wrong labels. Of symmetric noise, the trials wrong at a low rate are so at a
-    higher one. Valence and arousal would give the right class away, so where there are mistakes
-    they are told of no window.
+    Errors are drawn per trial, so that all its windows get the same wrong class, and from the
+    seed alone, so that all folds of a seed share them. The probabilities of the wrong and the
+    right class are exchanged, which keeps a label's softness. The true class is never drawn, so
+    the rate is the share of wrong labels. Under symmetric noise the trials that are wrong at a
+    low rate are also wrong at a higher one. Valence and arousal would reveal the right class, so
+    they are NaN for all windows of a scenario with noise.
     """
 
     corpus: Corpus
@@ -72,16 +74,16 @@ class NoisyLabels:
             affect = np.full_like(affect, np.nan)
         if self.scenario.labelled_subjects is None:
             return target, affect
-        known = self._labelled(run)[:, None]
-        nothing = np.float32(np.nan)
-        return np.where(known, target, nothing), np.where(known, affect, nothing)
+        labelled = self._labelled(run)[:, None]
+        missing = np.float32(np.nan)
+        return np.where(labelled, target, missing), np.where(labelled, affect, missing)
 
     def wrong(self, run: Run) -> NDArray[np.bool_]:
-        """Return which windows, shape (N,), are told another leading class than they have."""
-        told, truth = self(run)[0], self.corpus.target
-        known = np.isfinite(told).all(1) & np.isfinite(truth).all(1)
-        differs = np.nan_to_num(told).argmax(1) != np.nan_to_num(truth).argmax(1)
-        return np.asarray(known & differs)
+        """Return which windows, shape (N,), have another leading class than the true one."""
+        target, truth = self(run)[0], self.corpus.target
+        labelled = np.isfinite(target).all(1) & np.isfinite(truth).all(1)
+        differs = np.nan_to_num(target).argmax(1) != np.nan_to_num(truth).argmax(1)
+        return np.asarray(labelled & differs)
 
     @cached_property
     def _trials(self) -> NDArray[np.int64]:
@@ -92,24 +94,26 @@ class NoisyLabels:
     @cached_property
     def _mean_targets(self) -> NDArray[np.float64]:
         """Each trial's mean soft label (J, K); NaN without any."""
-        return _means(self.corpus.target.astype(float), self._trials)
+        return _group_means(self.corpus.target.astype(float), self._trials)
 
     def _target(self, seed: int) -> NDArray[np.float32]:
         noise, truth = self.scenario.noise, self._mean_targets
         if noise == "none":
             return self.corpus.target
-        known = np.flatnonzero(np.isfinite(truth).all(1))
+        labelled = np.flatnonzero(np.isfinite(truth).all(1))
         if noise == "shuffled":
-            told = truth.copy()
-            told[known] = truth[generator("shuffled labels", seed).permutation(known)]
-            return told[self._trials].astype(np.float32)
+            shuffled = truth.copy()
+            shuffled[labelled] = truth[generator("shuffled labels", seed).permutation(labelled)]
+            return shuffled[self._trials].astype(np.float32)
         old = np.nan_to_num(truth).argmax(1)
         new = old.copy()
-        new[known] = _mistaken(old[known], self._chances(old, seed)[known], noise, seed)
+        new[labelled] = _draw_classes(
+            old[labelled], self._chances(old, seed)[labelled], noise, seed
+        )
         return _exchanged(self.corpus.target, old[self._trials], new[self._trials])
 
     def _chances(self, old: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-        """Return the probability (J, K) of every class to be told of every trial."""
+        """Return the probability (J, K) that each trial gets each class as its label."""
         scenario, classes = self.scenario, self.corpus.classes
         if scenario.noise == "instance_dependent":
             return instance_chances(self._features, old, len(classes), scenario.rate, seed)
@@ -124,7 +128,7 @@ class NoisyLabels:
         for name in self.corpus.modalities:
             windows = self.corpus.windows(name)
             flat = np.stack([_mean(window) for window in windows])
-            means.append(_means(flat, self._trials))
+            means.append(_group_means(flat, self._trials))
         values = np.concatenate(means, 1)
         centre = _mean(values)
         spread = np.sqrt(_mean((values - centre) ** 2))
@@ -133,8 +137,8 @@ class NoisyLabels:
     def _labelled(self, run: Run) -> NDArray[np.bool_]:
         """Return which windows keep their labels: all but those of some training subjects.
 
-        The subjects with labels are the first of an order drawn for the run, so that more of
-        them always include the fewer.
+        The labelled subjects are the first of an order drawn for the run, so that a larger number
+        always includes a smaller one.
         """
         training = sorted(set(self.corpus.index["subject"][self.corpus.members(run.fold, "train")]))
         wanted = self.scenario.labelled_subjects
@@ -142,17 +146,18 @@ class NoisyLabels:
             raise ConsilienceError(
                 f"{len(training)} training subjects in fold {run.fold}",
                 f"labelled_subjects = {wanted}",
-                "ask for fewer",
+                "choose a smaller number",
             )
         order = generator("labelled subjects", *run).permutation(len(training))
-        silent = [training[number] for number in order[wanted:]]
-        return ~self.corpus.index["subject"].is_in(silent).to_numpy()
+        unlabelled = [training[number] for number in order[wanted:]]
+        return ~self.corpus.index["subject"].is_in(unlabelled).to_numpy()
 
 
 def transition(noise: str, rate: float, n_classes: int) -> NDArray[np.float64]:
-    """Return how likely each class (rows) is told as which, for noise that asks the class alone.
+    """Return the transition matrix (K, K) of noise that depends on the class alone.
 
-    Symmetric: each other class alike, ``rate / (K - 1)``; pair: the next class in order.
+    Rows are true classes, columns labels. Symmetric: ``rate / (K - 1)`` for each other class;
+    pair: `rate` for the next class in order.
     """
     stay = np.eye(n_classes)
     if noise == "pair":
@@ -163,17 +168,18 @@ def transition(noise: str, rate: float, n_classes: int) -> NDArray[np.float64]:
 def instance_chances(
     features: NDArray[np.float64], old: NDArray[np.int64], n_classes: int, rate: float, seed: int
 ) -> NDArray[np.float64]:
-    """Return how likely each instance is told as which class, by what it looks like.
+    """Return the probability of every label for every instance, which depends on its features.
 
-    Xia et al. 2020, "Part-dependent label noise", algorithm 2: each instance has a flip rate of
-    its own from a normal distribution around `rate`, cut to 0..1, and shares it out among the
-    wrong classes by the softmax of its features projected at random, once per class.
+    Xia et al. 2020, "Part-dependent label noise", algorithm 2: each instance has its own flip
+    rate from a normal distribution around `rate`, truncated to 0..1. The softmax of its features
+    under a random projection, one per true class, divides the rate among the wrong classes.
 
     Parameters
     ----------
     features : ndarray, shape (J, S)
         Standardised.
     old : ndarray of int, shape (J,)
+        True classes.
 
     Returns
     -------
@@ -181,20 +187,20 @@ def instance_chances(
     """
     rng = generator("instance-dependent labels", seed)
     projection = rng.standard_normal((n_classes, features.shape[1], n_classes))
-    rates = _cut_normal(rng, rate, len(features))
-    leaning = np.einsum("js,jsk->jk", features, projection[old])
-    own = np.arange(n_classes) == old[:, None]
-    leaning = np.where(own, -np.inf, leaning)
-    share = np.exp(leaning - leaning.max(1, keepdims=True))
+    rates = _truncated_normal(rng, rate, len(features))
+    logits = np.einsum("js,jsk->jk", features, projection[old])
+    is_true = np.arange(n_classes) == old[:, None]
+    logits = np.where(is_true, -np.inf, logits)
+    share = np.exp(logits - logits.max(1, keepdims=True))  # the maximum avoids overflow
     share /= share.sum(1, keepdims=True)
-    return np.where(own, 1 - rates[:, None], rates[:, None] * share)
+    return np.where(is_true, 1 - rates[:, None], rates[:, None] * share)
 
 
 def by_random_split(corpus: Corpus, params: SplitParams) -> Corpus:
-    """Return a corpus whose windows, not people, are dealt to the folds: a control that leaks.
+    """Return a corpus whose windows, not subjects, are assigned to folds: a control that leaks.
 
-    Each window gets a made-up subject, as many as there are people, and the folds are made of
-    those; nothing else changes.
+    Each window gets an artificial subject, of which there are as many as real ones, and the folds
+    are made of those; nothing else changes.
     """
     n_subjects = corpus.index["subject"].n_unique()
     order = generator("random split").permutation(len(corpus.index)) % n_subjects
@@ -203,14 +209,18 @@ def by_random_split(corpus: Corpus, params: SplitParams) -> Corpus:
     return replace(corpus, index=index, splits=split(subjects, params))
 
 
-def _mistaken(
+def _draw_classes(
     old: NDArray[np.int64], chances: NDArray[np.float64], noise: str, seed: int
 ) -> NDArray[np.int64]:
-    """Draw the class each trial is told as."""
+    """Draw the label of each trial from its class probabilities.
+
+    Two draws per trial, whether it is wrong and which class it gets, so that a higher rate keeps
+    the trials that are wrong at a lower one.
+    """
     rng = generator("label noise", noise, seed)
     whether, which = rng.random(len(old)), rng.random(len(old))
-    own = np.arange(chances.shape[1]) == old[:, None]
-    others = np.where(own, 0.0, chances)
+    is_true = np.arange(chances.shape[1]) == old[:, None]
+    others = np.where(is_true, 0.0, chances)
     cumulative = np.cumsum(others, 1)
     drawn = (cumulative <= which[:, None] * cumulative[:, -1:]).sum(1)
     flipped = whether < cumulative[:, -1]
@@ -221,20 +231,20 @@ def _exchanged(
     target: NDArray[np.float32], old: NDArray[np.int64], new: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Exchange two classes' probabilities in every window's soft label."""
-    rows, told = np.arange(len(target)), target.copy()
-    told[rows, old], told[rows, new] = target[rows, new], target[rows, old]
-    return told
+    rows, exchanged = np.arange(len(target)), target.copy()
+    exchanged[rows, old], exchanged[rows, new] = target[rows, new], target[rows, old]
+    return exchanged
 
 
-def _cut_normal(rng: np.random.Generator, mean: float, n: int) -> NDArray[np.float64]:
-    """Draw from a normal distribution around `mean`, again where outside 0..1."""
+def _truncated_normal(rng: np.random.Generator, mean: float, n: int) -> NDArray[np.float64]:
+    """Draw from a normal distribution around `mean`; values outside 0..1 are drawn again."""
     drawn = rng.normal(mean, RATE_SPREAD, n)
     while (outside := (drawn < 0) | (drawn > 1)).any():
         drawn[outside] = rng.normal(mean, RATE_SPREAD, int(outside.sum()))
     return drawn
 
 
-def _means(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+def _group_means(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the mean over the finite values of each group: (N, F) to (J, F)."""
     finite = np.isfinite(values)
     shape = (group.max() + 1, values.shape[1])

@@ -1,4 +1,4 @@
-"""How people name acted emotions: the crowd's votes on CREMA-D, counted.
+"""Confusions of human observers between acted emotions: counts of the votes on CREMA-D.
 
 Contains information from CREMA-D (Cao et al. 2014, IEEE Trans. Affective Computing 5(4):377-390),
 which is made available under the Open Database License (ODbL 1.0), its content under the Database
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
-# COUNTS[shown][intended][voted], both in the order of EMOTIONS.
+# COUNTS[medium][intended][voted], both in the order of EMOTIONS.
 COUNTS = {
     "voice": (
         (7807, 207, 714, 396, 514, 602),
@@ -45,38 +45,38 @@ COUNTS = {
 SAME_AS = {"calm": "neutral"}
 
 
-def confusion(classes: Sequence[str], shown: str) -> NDArray[np.float64]:
-    """Return how likely a person who sees each class names which.
+def confusion(classes: Sequence[str], medium: str) -> NDArray[np.float64]:
+    """Return the probability that an observer of each class votes for each class.
 
-    Calm, which CREMA-D lacks, is voted on as neutral is, and a vote for neutral falls on the two
-    alike, except that it is right for either. A class without any counterpart (surprised) is
-    always named rightly, and no other is taken for it.
+    Calm, which CREMA-D lacks, has the votes of neutral; other classes' votes for neutral are
+    divided equally between the two, and neither is ever mistaken for the other. A class without
+    a counterpart (surprised) always gets the right votes, and no other class gets votes for it.
 
     Parameters
     ----------
     classes : sequence of str
-    shown : str
-        What the voters were given: ``"voice"``, ``"face"`` or ``"both"``.
+    medium : str
+        What the voters heard or saw: ``"voice"``, ``"face"`` or ``"both"``.
 
     Returns
     -------
     ndarray, shape (K, K)
-        Rows: intended; each adds up to 1.
+        Rows: intended class; each sums to 1.
     """
-    voted = np.array(COUNTS[shown], float)
+    voted = np.array(COUNTS[medium], float)
     voted /= voted.sum(1, keepdims=True)
     counterparts = [SAME_AS.get(name, name) for name in classes]
-    known = [EMOTIONS.index(name) if name in EMOTIONS else None for name in counterparts]
+    positions = [EMOTIONS.index(name) if name in EMOTIONS else None for name in counterparts]
     result = np.eye(len(classes))
-    for row, intended in enumerate(known):
+    for row, intended in enumerate(positions):
         if intended is None:
             continue
-        for column, vote in enumerate(known):
+        for column, vote in enumerate(positions):
             if vote is None:
                 continue
             if vote == intended:
                 result[row, column] = voted[intended, vote] if row == column else 0.0
             else:
-                result[row, column] = voted[intended, vote] / known.count(vote)
+                result[row, column] = voted[intended, vote] / positions.count(vote)
         result[row] /= result[row].sum()
     return result

@@ -1,23 +1,16 @@
-"""What every method of the experiments costs: ``python -m benchmarks.evidence.stages.cost``."""
+"""Stage ``cost``: ``python -m benchmarks.evidence.stages.cost``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from benchmarks.evidence.stages.experiment import PLAN, STORE
+from benchmarks.evidence import cost, plan, stages
+from benchmarks.evidence.study import Study
 from consilience.core.files import write_json
-from consilience.project import Project
-from consilience.stages import run
-
-OUTPUT = Path("data/cost.json")
 
 
-def main(_: Project) -> None:
-    """Measure and write ``data/cost.json``."""
-    from benchmarks.evidence import cost, plan  # slow to import
-
-    write_json(OUTPUT, cost.measure(plan.load(PLAN), Path(), STORE))
+def main(study: Study) -> None:
+    """Measure what every method costs; write ``data/cost.json``."""
+    write_json(study.cost, cost.measure(plan.load(study.plan_file), study.root, study.store))
 
 
 if __name__ == "__main__":
-    run(main)
+    stages.run(main)

@@ -1,26 +1,21 @@
-"""Tune an experiment's entries: ``python -m benchmarks.evidence.stages.tune NAME``."""
+"""Stage ``tune``: ``python -m benchmarks.evidence.stages.tune EXPERIMENT``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from benchmarks.evidence.stages.experiment import PLAN, STORE, TUNING
+from benchmarks.evidence import plan, stages, tuning
+from benchmarks.evidence.study import Study
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_json
-from consilience.project import Project
-from consilience.stages import run
 
 
-def main(_: Project, name: str) -> None:
-    """Try every entry of an experiment with all its settings; write ``data/tuning/NAME.json``."""
-    from benchmarks.evidence import plan, tuning  # slow to import
-
-    planned = plan.load(PLAN)
+def main(study: Study, name: str) -> None:
+    """Train every entry of an experiment with every setting; write ``data/tuning/NAME.json``."""
+    planned = plan.load(study.plan_file)
     if name not in planned.tuned:
         known = ", ".join(planned.tuned)
-        raise ConsilienceError(f"'{name}' is not tuned", str(PLAN), f"tuned: {known}")
-    write_json(TUNING / f"{name}.json", tuning.tune(planned, name, Path(), STORE))
+        raise ConsilienceError(f"not tuned: {name}", str(study.plan_file), f"tuned: {known}")
+    write_json(study.tuning(name), tuning.tune(planned, name, study.root, study.store))
 
 
 if __name__ == "__main__":
-    run(main)
+    stages.run(main)

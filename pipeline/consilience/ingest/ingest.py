@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from consilience.core.errors import ConsilienceError, RecordingError, unreadable
-from consilience.core.files import text_hash, write_arrays, write_json
+from consilience.core.files import link_or_copy, text_hash, write_arrays, write_json
 from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.ingest import features
@@ -174,11 +172,3 @@ def _ingested_row(row: dict[str, Any], result: Result | None) -> dict[str, objec
         "duration_s": result.duration_s if result else None,
         "quality": (result.quality or {}).get("quality") if result else None,
     }
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give `source` a second name; copy where the file system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

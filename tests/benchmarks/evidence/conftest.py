@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.evidence import plan, runner
 from consilience import params
 from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
@@ -128,3 +129,12 @@ PLAN = {
     },
     "cost": {"experiment": "ravdess_clean", "entries": ["hybrid"]},
 }
+
+
+@pytest.fixture(scope="session")
+def done(laboratory: Path) -> Path:
+    """Run all experiments of the laboratory once."""
+    planned = plan.load(laboratory / "experiments.yaml")
+    for name in PLAN["experiments"]:
+        runner.run(planned, name, laboratory, laboratory / "store", laboratory / "results" / name)
+    return laboratory

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.evidence import plan, runner, tables, tuning
+from benchmarks.evidence import pages, plan, runner, tuning
+from benchmarks.evidence.context import experiment_context
 from consilience.core.files import write_json
 from consilience.schema.tables import Labels, read_table, write_table
 from tests.benchmarks.evidence.conftest import PLAN
@@ -61,16 +62,16 @@ def scramble(base: Path, fold: int) -> None:
         values = np.load(path)
         values[rows] = rng.normal(3, 9, values[rows].shape)
         np.save(path, values)
-    told = [
-        one[1:] + one[:1] if own else one
-        for one, own in zip(index["class_probability"].to_list(), rows, strict=True)
+    labels = [
+        label[1:] + label[:1] if is_tested else label
+        for label, is_tested in zip(index["class_probability"].to_list(), rows, strict=True)
     ]
-    changed = index.with_columns(pl.Series("class_probability", told, dtype=pl.List(pl.Float64)))
+    changed = index.with_columns(pl.Series("class_probability", labels, dtype=pl.List(pl.Float64)))
     write_table(windows / "index.parquet", changed.cast(dict(index.schema)), Labels)
 
 
 @pytest.mark.slow
-def test_no_fold_asks_whom_it_tests(laboratory, tried, tmp_path, monkeypatch):
+def test_no_fold_depends_on_the_subjects_it_tests(laboratory, tried, tmp_path, monkeypatch):
     one_by_one(monkeypatch)
     shutil.copytree(laboratory / "small", tmp_path / "small")
     scramble(tmp_path, fold=0)
@@ -92,7 +93,7 @@ def test_every_fold_takes_its_best_trial(tried):
 
 
 @pytest.mark.slow
-def test_trials_are_not_made_again(laboratory, tried, monkeypatch):
+def test_finished_trials_are_not_run_again(laboratory, tried, monkeypatch):
     one_by_one(monkeypatch)
     monkeypatch.setattr(tuning, "fit", None)
     again = tuning.tune(planned(laboratory), EXPERIMENT, laboratory, laboratory / "store")
@@ -102,23 +103,23 @@ def test_trials_are_not_made_again(laboratory, tried, monkeypatch):
 @pytest.mark.slow
 def test_an_experiment_trains_each_fold_as_it_chose(laboratory, tmp_path, monkeypatch):
     one_by_one(monkeypatch)
-    own, store = planned(laboratory), laboratory / "store"
-    runner.run(own, EXPERIMENT, laboratory, store, tmp_path / "plain")
+    tuned, store = planned(laboratory), laboratory / "store"
+    runner.run(tuned, EXPERIMENT, laboratory, store, tmp_path / "plain")
     trained = []
     original = runner._train_and_test
     monkeypatch.setattr(
-        runner, "_train_and_test", lambda *given: (trained.append(given[1]), original(*given))
+        runner, "_train_and_test", lambda *args: (trained.append(args[1]), original(*args))
     )
-    runner.run(own, EXPERIMENT, laboratory, store, tmp_path / "same", {"concat": {0: {}, 1: {}}})
+    runner.run(tuned, EXPERIMENT, laboratory, store, tmp_path / "same", {"concat": {0: {}, 1: {}}})
     assert not trained
-    runner.run(own, EXPERIMENT, laboratory, store, tmp_path / "new", {"concat": {0: {}, 1: FAST}})
+    runner.run(tuned, EXPERIMENT, laboratory, store, tmp_path / "new", {"concat": {0: {}, 1: FAST}})
     assert [list(settings.values()) for settings in trained] == [[[0], [1]]]  # `double` is like it
     card = json.loads((tmp_path / "new/double/card.json").read_text())
     assert [(part["folds"], part["training"]) for part in card["settings"]] == [
         ([0], {}),
         ([1], FAST["training"]),
     ]
-    corpus = runner.prepare_work(own.experiments[EXPERIMENT], laboratory, store).corpus
+    corpus = experiment_context(tuned.experiments[EXPERIMENT], laboratory, store).corpus
     subject = corpus.index["subject"].to_numpy()
     tested = np.isin(np.unique(subject), subject[corpus.members(0, "test")])
     plain, new = (
@@ -128,7 +129,7 @@ def test_an_experiment_trains_each_fold_as_it_chose(laboratory, tmp_path, monkey
     assert (plain[:, :, ~tested] != new[:, :, ~tested]).any()
 
 
-def test_what_is_planned_gives_way_only_to_what_is_clearly_better():
+def test_planned_settings_are_replaced_only_by_clearly_better_ones():
     losses = [
         {"0": None, "1": 0.5, "2": 0.5, "3": 0.5},
         {"0": 2.0, "1": 0.5, "2": 0.4999, "3": 0.45},
@@ -142,4 +143,4 @@ def test_choices_survive_the_file(tmp_path):
     tuned = {"gce": {"trials": trials, "chosen": {"0": 1}}}
     write_json(tmp_path / "tuned.json", tuned)
     assert tuning.load(tmp_path / "tuned.json") == {"gce": {0: {"q": 0.3}}}
-    assert "| gce | 2.000 (0) | q 0.3: 1.000 (1) |" in tables.tuning_page({"noisy": tuned})
+    assert "| gce | 2.000 (0) | q 0.3: 1.000 (1) |" in pages.tuning_page({"noisy": tuned})
