@@ -1,10 +1,10 @@
-"""What a crowd's votes are worth: ``python -m benchmarks.labels.crowd CREMA_D [PICTURE]``.
+"""Consensus of crowd votes on CREMA-D: ``python -m benchmarks.labels.crowd CREMA_D [PICTURE]``.
 
-Some ten people each name the emotion of every clip of CREMA-D by voice, by face, and by both. The
-table of their votes (Cao et al. 2014) counts them without saying who voted, so that no single
-voter's confusions can be learned: all who heard, saw or did both count as one annotator with many
-votes a clip. What the consensus names is compared with the emotion the actor intended, and so is
-what most votes name. Everything learned is learned on other actors than it is tested on.
+About ten people each name the emotion of every clip of CREMA-D by voice, by face, and by both. The
+table of their votes (Cao et al. 2014) does not identify voters, so the confusions of single voters
+cannot be estimated: all voters of one presentation count as one annotator with many votes per
+clip. Consensus and majority vote are compared with the emotion that the actor intended. All
+estimates are made on other actors than they are tested on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from consilience.core.seeds import generator
 
 TABLES = ("tabulatedVotes.csv.gz", "tabulatedVotes.csv")
 VOTED = {"A": "ANG", "D": "DIS", "F": "FEA", "H": "HAP", "N": "NEU", "S": "SAD"}
-SHOWN = ("voice", "face", "both")  # by the first digit of a row's number, from 1
+PRESENTATIONS = ("voice", "face", "both")  # by the first digit of a row's number, from 1
 FOLDS = 6
 RESAMPLES = 2000
 COLOURS = ("#999999", "#D55E00", "#0072B2")  # Okabe & Ito 2008
@@ -37,12 +37,12 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Votes:
-    """Votes on clips, and what the clips were meant to show.
+    """Votes on clips, and the emotions that the actors intended.
 
     Attributes
     ----------
     counts : dict of str to ndarray of float64, shape (n_clips, K)
-        By what the voters were shown.
+        By presentation.
     intended : ndarray of intp, shape (n_clips,)
     actor : ndarray of intp, shape (n_clips,)
     """
@@ -58,20 +58,20 @@ def read_votes(root: Path) -> Votes:
     Raises
     ------
     ConsilienceError
-        If it is not in the folder.
+        If the folder does not contain it.
     """
     path = next((root / name for name in TABLES if (root / name).is_file()), None)
     if path is None:
         raise ConsilienceError("no table of votes", str(root), f"expected {TABLES[0]} of CREMA-D")
     table = pl.read_csv(path, null_values="NA", infer_schema_length=None).sort("fileName")
-    shown = table[""] // 100_000
-    parts = [table.filter(shown == number) for number in (1, 2, 3)]
-    clip = parts[0]["fileName"].str.split("_")
+    presentation = table[""] // 100_000
+    tables = [table.filter(presentation == number) for number in (1, 2, 3)]
+    clip = tables[0]["fileName"].str.split("_")
     emotions = list(VOTED.values())
     return Votes(
         {
-            name: part.select(list(VOTED)).to_numpy().astype(np.float64)
-            for name, part in zip(SHOWN, parts, strict=True)
+            name: rows.select(list(VOTED)).to_numpy().astype(np.float64)
+            for name, rows in zip(PRESENTATIONS, tables, strict=True)
         },
         np.array([emotions.index(name) for name in clip.list.get(2)], dtype=np.intp),
         clip.list.get(0).cast(pl.Int64).to_numpy().astype(np.intp),
@@ -79,16 +79,16 @@ def read_votes(root: Path) -> Votes:
 
 
 def hits(scores: Floats, intended: Indices) -> Floats:
-    """Return 1 where the intended class has the highest score, a part of 1 where several have."""
+    """Return 1 where the intended class has the highest score, 1 / n where n classes share it."""
     top = scores >= scores.max(axis=1, keepdims=True) - 1e-9
-    shared: Floats = top[np.arange(len(scores)), intended] / top.sum(axis=1)
-    return shared
+    share: Floats = top[np.arange(len(scores)), intended] / top.sum(axis=1)
+    return share
 
 
 def consensus(counts: list[Floats], actor: Indices) -> Floats:
-    """Return the classes' probabilities, from confusions that other actors' clips show.
+    """Return class probabilities from confusions that are estimated on other actors' clips.
 
-    Nobody tells which emotions were intended.
+    The intended emotions are not used.
 
     Parameters
     ----------
@@ -98,21 +98,22 @@ def consensus(counts: list[Floats], actor: Indices) -> Floats:
     """
     result = np.empty_like(counts[0])
     for test in _folds(actor):
-        found = dawid_skene(*_long([part[~test] for part in counts]))
-        result[test] = posterior(*_long([part[test] for part in counts]), found)
+        fit = dawid_skene(*_long([votes[~test] for votes in counts]))
+        result[test] = posterior(*_long([votes[test] for votes in counts]), fit)
     return result
 
 
-def taught(counts: list[Floats], votes: Votes) -> Floats:
-    """Return the classes' probabilities if the intended emotions of other actors are known."""
+def with_intentions(counts: list[Floats], votes: Votes) -> Floats:
+    """Return class probabilities from the intended emotions of other actors' clips."""
     result = np.empty_like(counts[0])
     k = result.shape[1]
     for test in _folds(votes.actor):
-        known = np.eye(k)[votes.intended[~test]]
-        logits = np.log(known.mean(axis=0)) + np.zeros((int(test.sum()), 1))
-        for part in counts:
-            confusion = known.T @ part[~test] + 1
-            logits = logits + part[test] @ np.log(confusion / confusion.sum(1, keepdims=True)).T
+        intended = np.eye(k)[votes.intended[~test]]
+        logits = np.log(intended.mean(axis=0)) + np.zeros((int(test.sum()), 1))
+        for annotator in counts:
+            confusion = intended.T @ annotator[~test] + 1
+            log_confusion = np.log(confusion / confusion.sum(1, keepdims=True))
+            logits = logits + annotator[test] @ log_confusion.T
         result[test] = np.exp(logits - logits.max(axis=1, keepdims=True))
     return result
 
@@ -128,10 +129,10 @@ def _long(counts: list[Floats]) -> tuple[Indices, Indices, Floats]:
 
 
 def compare(votes: Votes) -> pl.DataFrame:
-    """Return how often majority and consensus name the intended emotion, by what was shown.
+    """Return how often majority and consensus name the intended emotion, by presentation.
 
-    Columns: shown, majority, majority_alone (a tie counts as wrong), consensus, lead, low, high
-    (of the consensus over the majority, with a 95 % interval over actors), taught.
+    Columns: presentation, majority, majority_alone (a tie counts as wrong), consensus, lead, low,
+    high (of the consensus over the majority, with a 95 % interval over actors), with_intentions.
     """
     rows = []
     for name, counts in {
@@ -140,18 +141,18 @@ def compare(votes: Votes) -> pl.DataFrame:
     }.items():
         total = np.sum(counts, axis=0)
         majority = hits(total, votes.intended)
-        ours = hits(consensus(counts, votes.actor), votes.intended)
-        lead, low, high = _interval(ours - majority, votes.actor)
+        agreed = hits(consensus(counts, votes.actor), votes.intended)
+        lead, low, high = _interval(agreed - majority, votes.actor)
         rows.append(
             {
-                "shown": name,
+                "presentation": name,
                 "majority": majority.mean(),
                 "majority_alone": (majority == 1).mean(),
-                "consensus": ours.mean(),
+                "consensus": agreed.mean(),
                 "lead": lead,
                 "low": low,
                 "high": high,
-                "taught": hits(taught(counts, votes), votes.intended).mean(),
+                "with_intentions": hits(with_intentions(counts, votes), votes.intended).mean(),
             }
         )
     return pl.DataFrame(rows)
@@ -162,8 +163,8 @@ def _interval(difference: Floats, actor: Indices) -> tuple[float, float, float]:
     _, group = np.unique(actor, return_inverse=True)
     sums, n = np.bincount(group, difference), np.bincount(group)
     drawn = generator("crowd", "interval").integers(len(n), size=(RESAMPLES, len(n)))
-    means = sums[drawn].sum(axis=1) / n[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    resampled = sums[drawn].sum(axis=1) / n[drawn].sum(axis=1)
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return float(difference.mean()), float(low), float(high)
 
 
@@ -175,7 +176,7 @@ def draw(table: pl.DataFrame, path: Path) -> None:
     columns: Mapping[str, str] = {
         "majority": "most votes",
         "consensus": "consensus",
-        "taught": "consensus, other actors' intentions known",
+        "with_intentions": "consensus, other actors' intentions known",
     }
     place = np.arange(table.height)
     for number, (column, name) in enumerate(columns.items()):
@@ -184,7 +185,7 @@ def draw(table: pl.DataFrame, path: Path) -> None:
             bar.set_color(COLOURS[number])
             middle = bar.get_x() + bar.get_width() / 2
             panel.text(middle, share + 0.01, f"{100 * share:.0f}", ha="center", fontsize=7)
-    panel.set_xticks(place, table["shown"].to_list())
+    panel.set_xticks(place, table["presentation"].to_list())
     panel.set_ylim(0, 0.9)
     panel.set_ylabel("intended emotion named")
     panel.legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
@@ -197,10 +198,10 @@ def main(root: str, picture: str | None = None) -> None:
     table = compare(read_votes(Path(root)))
     for row in table.iter_rows(named=True):
         print(
-            f"{row['shown']}: most votes {100 * row['majority']:.1f} % (ties as wrong: "
+            f"{row['presentation']}: most votes {100 * row['majority']:.1f} % (ties as wrong: "
             f"{100 * row['majority_alone']:.1f} %), consensus {100 * row['consensus']:.1f} %, "
             f"lead {100 * row['lead']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] "
-            f"points; intentions of others known: {100 * row['taught']:.1f} %"
+            f"points; intentions of others known: {100 * row['with_intentions']:.1f} %"
         )
     if picture:
         draw(table, Path(picture))

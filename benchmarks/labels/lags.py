@@ -1,8 +1,8 @@
-"""How near labels come to a known truth: ``python -m benchmarks.labels.lags [RUNS]``.
+"""Accuracy of labels of simulated annotators: ``python -m benchmarks.labels.lags [RUNS]``.
 
-Simulated annotators of known lag, bias and reliability, who differ anew in every run. What they
-say goes through `label_windows`, and the labels are compared with the truth and with what plain
-means and majorities would have been.
+Lag, bias and reliability of the annotators are drawn anew in every run. Their statements are
+labelled by `label_windows`; the labels are compared with the truth, and with plain means and
+shares of votes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CANDOUR = (0.3, 0.9)
 
 Floats = NDArray[np.float64]
 Rows = list[dict[str, object]]
-Heard = dict[str, dict[str, Floats]]  # session, annotator: traces of valence and arousal
+Traces = dict[str, dict[str, Floats]]  # session, annotator: traces of valence and arousal
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Run:
     consensus : float
         Of the labels.
     plain : dict of str to float
-        Of what is compared with them.
+        Of the methods that they are compared with.
     lag_errors_s : tuple of float
-        Found less true, an annotator each.
+        Estimated minus true lag of each annotator.
     """
 
     consensus: float
@@ -68,8 +68,8 @@ def traces(number: int) -> Run:
         (f"rater-{index}", rng.uniform(*LAG_S), rng.normal(0, BIAS), rng.uniform(*NOISE))
         for index in range(rng.integers(3, 7))
     ]
-    spoken: list[pl.DataFrame] = []
-    heard: Heard = {}
+    statements: list[pl.DataFrame] = []
+    by_session: Traces = {}
     trial_rows: Rows = []
     windows: list[Window] = []
     truth: list[Floats] = []
@@ -89,25 +89,27 @@ def traces(number: int) -> Run:
             for axis, target in enumerate(TARGETS):
                 error = random_wave("benchmark", number, session, rater, target)(times_s)
                 trace[axis] += noise * error
-                spoken.append(_statements(name, rater, target, times_s, trace[axis]))
-            heard.setdefault(name, {})[rater] = trace
-    said, borders = pl.concat(spoken), frame_of(trial_rows, Trials)
-    found = label_windows(said, windows, borders, CLASSES, AnnotationParams())
-    lags = dict(found.annotators.select("annotator", "lag_s").unique().iter_rows())
+                statements.append(_statements(name, rater, target, times_s, trace[axis]))
+            by_session.setdefault(name, {})[rater] = trace
+    annotations, borders = pl.concat(statements), frame_of(trial_rows, Trials)
+    labelling = label_windows(annotations, windows, borders, CLASSES, AnnotationParams())
+    lags = dict(labelling.annotators.select("annotator", "lag_s").unique().iter_rows())
     plain = {
-        "mean of the traces as they are": _plain_mean(heard, windows, dict.fromkeys(lags, 0.0)),
-        "mean of the traces, lags removed": _plain_mean(heard, windows, lags),
+        "mean of the traces as they are": _plain_mean(
+            by_session, windows, dict.fromkeys(lags, 0.0)
+        ),
+        "mean of the traces, lags removed": _plain_mean(by_session, windows, lags),
     }
     actual = np.array(truth)
     return Run(
-        _rmse(_affect(found), actual),
+        _rmse(_affect(labelling), actual),
         {name: _rmse(mean, actual) for name, mean in plain.items()},
         tuple(lags[rater] - lag_s for rater, lag_s, _, _ in raters),
     )
 
 
 def _session(number: int, session: int) -> tuple[Floats, Callable[[Floats], Floats], float]:
-    """Return trials (start, end), the state they bring about, and the end of the session."""
+    """Return trials (start, end), the state over time, and the end of the session."""
     rng = generator("benchmark", "session", number, session)
     lengths_s, pauses_s = rng.uniform(*TRIAL_S, TRIALS), rng.uniform(*PAUSE_S, TRIALS)
     starts_s = BEFORE_S + np.cumsum(pauses_s) + np.concatenate([[0], np.cumsum(lengths_s)[:-1]])
@@ -142,29 +144,31 @@ def _statements(
     )
 
 
-def _plain_mean(heard: Heard, windows: list[Window], lags: Mapping[str, float]) -> Floats:
+def _plain_mean(by_session: Traces, windows: list[Window], lags: Mapping[str, float]) -> Floats:
     """Return means of valence and arousal over the annotators, shape (n_windows, 2)."""
-    means: list[Floats] = []
-    for session, traces in heard.items():
-        borders_s = [(one.start_s, one.end_s) for one in windows if one.session == session]
-        own = [
+    averages: list[Floats] = []
+    for session, traces in by_session.items():
+        borders_s = [
+            (window.start_s, window.end_s) for window in windows if window.session == session
+        ]
+        by_annotator = [
             _mean_of(trace, np.transpose(borders_s) + lags[who]) for who, trace in traces.items()
         ]
-        means.append(np.mean(own, axis=0))
-    return np.concatenate(means)
+        averages.append(np.mean(by_annotator, axis=0))
+    return np.concatenate(averages)
 
 
 def _mean_of(trace: Floats, borders_s: Floats) -> Floats:
     """Return a trace's means between two times each, shape (n_windows, n_targets)."""
     edges_s = (np.arange(trace.shape[1] + 1) - 0.5) / TRACE_RATE_HZ
     sums = np.cumsum(np.pad(trace, ((0, 0), (1, 0))), axis=1) / TRACE_RATE_HZ
-    at_borders = np.stack([np.interp(borders_s, edges_s, part) for part in sums])
+    at_borders = np.stack([np.interp(borders_s, edges_s, row) for row in sums])
     mean: Floats = np.diff(at_borders, axis=1)[:, 0].T / LENGTH_S
     return mean
 
 
-def _affect(found: Labelling) -> Floats:
-    values = [(label.valence, label.arousal) for label in found.labels]
+def _affect(labelling: Labelling) -> Floats:
+    values = [(label.valence, label.arousal) for label in labelling.labels]
     return np.array(values, dtype=np.float64)
 
 
@@ -187,10 +191,10 @@ def classes(number: int) -> Run:
         votes.append([rng.choice(k, p=confusion[true]) for true in actual])
     rows = [
         {**_whole_trial(item, rater, "emotion"), "label": CLASSES[vote]}
-        for rater, own in enumerate(votes)
-        for item, vote in enumerate(own)
+        for rater, by_item in enumerate(votes)
+        for item, vote in enumerate(by_item)
     ]
-    labels = _judged(rows, AnnotationParams()).labels
+    labels = _label(rows, AnnotationParams()).labels
     truth = np.eye(k)[actual]
     consensus, shares = (
         float(((np.array([getattr(label, name) for label in labels]) - truth) ** 2).sum(1).mean())
@@ -202,13 +206,13 @@ def classes(number: int) -> Run:
 def ratings(number: int) -> Run:
     """Simulate annotators who rate trials on a scale of `LEVELS`; errors are RMSE in levels.
 
-    3 to 7 annotators of `ITEMS` trials, lenient or strict, each with borders of their own.
+    3 to 7 annotators of `ITEMS` trials, lenient or strict, each with individual level borders.
     """
     return _rated(number, AnnotationParams(), "mean")
 
 
 def orders(number: int) -> Run:
-    """Simulate the same, but let only the order of the ratings count."""
+    """Simulate the same annotators; labels use only the order of the ratings."""
     return _rated(number, AnnotationParams(scale="ordinal"), "median", "mean")
 
 
@@ -220,14 +224,14 @@ def _rated(number: int, choice: AnnotationParams, *rivals: str) -> Run:
     rows: Rows = []
     levels: list[Floats] = []
     for rater in range(rng.integers(3, 8)):
-        own = np.sort(rng.normal(0, 0.4) + rng.uniform(0.6, 1.4) * borders)
+        rater_borders = np.sort(rng.normal(0, 0.4) + rng.uniform(0.6, 1.4) * borders)
         felt = latent + rng.uniform(*NOISE) * rng.normal(size=ITEMS)
-        given = 1.0 + np.searchsorted(own, felt).astype(np.float64)
-        levels.append(given)
-        for item, level in enumerate(given):
+        rated = 1.0 + np.searchsorted(rater_borders, felt).astype(np.float64)
+        levels.append(rated)
+        for item, level in enumerate(rated):
             rows.append({**_whole_trial(item, rater, "valence"), "value": float(level)})
-    found = _judged(rows, choice).labels
-    consensus = np.array([label.valence for label in found], dtype=np.float64)
+    labels = _label(rows, choice).labels
+    consensus = np.array([label.valence for label in labels], dtype=np.float64)
     plain = {
         f"{name} of the ratings": _rmse(getattr(np, name)(levels, axis=0), actual)
         for name in rivals
@@ -241,23 +245,23 @@ def _whole_trial(item: int, rater: int, target: str) -> dict[str, object]:
     return {**span, "annotator": f"rater-{rater}", "target": target}
 
 
-def _judged(rows: Rows, choice: AnnotationParams) -> Labelling:
+def _label(rows: Rows, choice: AnnotationParams) -> Labelling:
     windows = [Window(f"s{item:04}", "t", 0.0, LENGTH_S) for item in range(ITEMS)]
     trials: Rows = [
         {"session": window.session, "trial": "t", "start_s": 0.0, "end_s": LENGTH_S}
         for window in windows
     ]
-    said, borders = frame_of(rows, Annotations), frame_of(trials, Trials)
-    return label_windows(said, windows, borders, CLASSES, choice)
+    annotations, borders = frame_of(rows, Annotations), frame_of(trials, Trials)
+    return label_windows(annotations, windows, borders, CLASSES, choice)
 
 
 def nearer(runs: list[Run], than: str) -> float:
-    """Return the share of runs whose labels are nearer to the truth than what is named."""
+    """Return the share of runs in which the labels are nearer to the truth than a plain method."""
     return float(np.mean([run.consensus < run.plain[than] for run in runs]))
 
 
 def main(n_runs: int = RUNS) -> None:
-    """Print how often the consensus is nearer to the truth, and how well lags are found."""
+    """Print how often the consensus is nearer to the truth, and the accuracy of the lags."""
     for simulate in (traces, classes, ratings, orders):
         runs = [simulate(number) for number in range(n_runs)]
         for name in runs[0].plain:

@@ -1,1 +1,1 @@
-"""Everything that computes: raw recordings in, a trained and evaluated model out."""
+"""A pipeline from raw EEG, voice and face recordings to an evaluated emotion model."""

@@ -1,4 +1,4 @@
-"""Consensus against plain means and majorities, on simulated annotators who are known."""
+"""Consensus against plain means and majorities, on simulated annotators."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import pytest
 from benchmarks.labels import lags
 from benchmarks.labels.lags import Run, nearer
 
-N = 60  # runs, of which all being nearer shows 95 % of any; docs/labels.md tells of 200
+N = 60  # runs, of which all being nearer shows 95 % of any; docs/labels.md gives 200
 
 
 @pytest.mark.slow
