@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from consilience.evaluation.summary import short_table
+from consilience.evaluation.summary import headline, short_table
 
 
 def test_the_table_fits_eighty_columns_and_shows_every_figure():
@@ -18,3 +18,10 @@ def test_the_table_fits_eighty_columns_and_shows_every_figure():
     assert row.split()[2:] == ["0.100", "0.200", "0.300", "0.400", "0.500", "0.600", "0.700"]
     assert any("no eeg" in line and "ECE" in line for line in lines)
     assert any("chance 0.250" in line for line in lines)
+
+
+def test_the_headline_has_no_interval_and_no_other_metric() -> None:
+    values = {"all": 0.8, "all_low": 0.7, "without_eeg": 0.7, "without_eeg_low": 0.6, "nll": 1.0}
+    assert headline(values) == {"all": 0.8, "without_eeg": 0.7}
+    full = headline({**values, "noise": 0.6, "grid": 0.5, "ece": 0.1})
+    assert list(full) == ["all", "without_eeg", "noise", "grid", "ece"]

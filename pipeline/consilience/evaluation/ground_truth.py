@@ -67,6 +67,7 @@ def score(project: Project, corpus: str, emit: Callable[[str], None] = print) ->
     with atomic_folder(project.score(corpus)) as folder:
         write_json(folder / "alignment.json", clocks)
         write_json(folder / "labels.json", labels)
+        write_json(folder / "metrics.json", _headline(clocks, labels))
         write_bytes(folder / "alignment.csv", _plot(alignment, pairs).write_csv().encode())
     _summarise(clocks, labels, emit)
 
@@ -146,6 +147,15 @@ def _score_labels(
         "brier_of_votes": brier_score(votes, states, classes),
         "ccc": value_concordance(labels, states),
         "ccc_without_lag_correction": value_concordance(unshifted, states),
+    }
+
+
+def _headline(clocks: dict[str, Any], labels: dict[str, Any]) -> dict[str, Any]:
+    """Return the few scores that DVC shows."""
+    return {
+        **{f"{name}_clock_error_ms": error["median"] for name, error in clocks["error_ms"].items()},
+        "label_accuracy": labels["accuracy"],
+        **{f"{name}_ccc": value for name, value in labels["ccc"].items()},
     }
 
 

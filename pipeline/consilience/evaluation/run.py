@@ -14,7 +14,7 @@ from consilience.evaluation.aggregate import corruption_error, summary, with_int
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle, prepare_windows
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
-from consilience.evaluation.summary import short_table
+from consilience.evaluation.summary import headline, short_table
 from consilience.evaluation.tables import plot_tables, score_table, window_table
 from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
@@ -51,9 +51,14 @@ class Evaluation(NamedTuple):
     plots: dict[str, pl.DataFrame]
 
     def write(self, folder: Path) -> None:
-        """Write ``metrics.json``, ``scores.parquet``, ``windows.parquet`` and ``plots/*.csv``."""
+        """Write the metrics, ``scores.parquet``, ``windows.parquet`` and ``plots/*.csv``.
+
+        ``metrics.json`` has every metric; ``metrics/<method>.json`` the few that DVC shows.
+        """
         with atomic_folder(folder) as aside:
             write_json(aside / "metrics.json", self.metrics)
+            for method, values in self.metrics.items():
+                write_json(aside / "metrics" / f"{method}.json", headline(values))
             write_table(aside / "scores.parquet", self.scores, Scores)
             with atomic_path(aside / "windows.parquet") as path:
                 self.windows.write_parquet(path)

@@ -8,6 +8,29 @@ from rich import box
 from rich.table import Table
 
 
+def headline(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the few metrics that sum a method up, of all that ``metrics.json`` has.
+
+    Parameters
+    ----------
+    values : mapping of metric to value
+        Of one method.
+
+    Returns
+    -------
+    dict of str to float
+        Balanced accuracy with all sensors (``all``), without each (``without_<modality>``), with
+        one corrupted (``noise``) and over the grid (``grid``); calibration error (``ece``).
+    """
+    missing = [
+        name
+        for name in values
+        if name.startswith("without_") and not name.endswith(("_low", "_high"))
+    ]
+    names = ["all", *missing, "noise", "grid", "ece"]
+    return {name: values[name] for name in names if name in values}
+
+
 def short_table(
     metrics: Mapping[str, Mapping[str, float]], n_classes: int, highlighted: str
 ) -> Table:
@@ -27,17 +50,9 @@ def short_table(
     rich.table.Table
         A row per method; fits 80 columns with three sensors.
     """
-    names = list(next(iter(metrics.values())))
-    missing = [
-        name
-        for name in names
-        if name.startswith("without_") and not name.endswith(("_low", "_high"))
-    ]
-    columns: dict[str, str] = {
-        "all": "all",
-        **{name: name.replace("without_", "no ") for name in missing},
-        **{name: name for name in ("noise", "grid") if name in names},
-        "ece": "ECE",
+    columns = {
+        name: "ECE" if name == "ece" else name.replace("without_", "no ")
+        for name in headline(next(iter(metrics.values())))
     }
     table = Table(
         title="Balanced accuracy on unseen subjects",
