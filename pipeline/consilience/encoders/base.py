@@ -1,4 +1,4 @@
-"""Encoders that modalities share: the step from a window of frames to one vector."""
+"""Encoders that modalities share: they map a window of frames to a vector."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FUNCTIONALS = ("mean", "std", *(f"q{int(100 * q):02d}" for q in QUANTILES), "slope", "mean_step")
-_CHUNK = 256  # windows summarised at a time, to bound memory
+_CHUNK = 256  # windows summarised at a time: bounds memory
 
 
 class Encoder(nn.Module):
-    """Turns windows of one modality into vectors, in a fixed and a learned step.
+    """Encodes windows of one modality as vectors, in a fixed and a learned step.
 
-    The fixed step runs once per data set, the learned one in every epoch.
+    The fixed step, `prepare`, runs once per dataset; the learned one, `forward`, in every epoch.
     """
 
     def prepare(self, windows: Tensor) -> Tensor:
-        """Turn windows into the learned step's input; without parameters.
+        """Compute the input of the learned step; it has no parameters.
 
         Parameters
         ----------
@@ -37,15 +37,15 @@ class Encoder(nn.Module):
 
 
 class FunctionalsEncoder(Encoder):
-    """Statistics over time, then a linear and a nonlinear path side by side.
+    """Statistics over time, then a linear and a nonlinear path in parallel.
 
-    The linear path alone is a regularised linear model, which little data favours; the
-    nonlinear one starts from nothing and adds what the data supports.
+    The linear path alone is a regularised linear model, the best choice for few windows. The
+    nonlinear path starts at 0, and contributes what the data supports.
 
     Parameters
     ----------
     n_features : int
-        Features of a frame; the learned step's own input width is taken from the first batch.
+        Features of a frame; the input width of the learned step is that of the first batch.
     width : int
         Numbers in the encoding.
     dropout : float
@@ -68,13 +68,13 @@ class FunctionalsEncoder(Encoder):
         Parameters
         ----------
         windows : Tensor of float32, shape (n_windows, n_frames, n_features)
-            NaN marks what was not observed.
+            NaN where nothing was observed.
 
         Returns
         -------
         Tensor of float32, shape (n_windows, n_functionals * n_features)
             The functionals in the order of ``FUNCTIONALS``, features varying fastest; the
-            plain values, (n_windows, n_features), if windows have one frame. Finite
+            values themselves, (n_windows, n_features), if windows have one frame. Finite
             everywhere: 0 where nothing was observed.
         """
         if windows.shape[1] == 1:
@@ -88,7 +88,7 @@ class FunctionalsEncoder(Encoder):
 
 
 class MomentsEncoder(FunctionalsEncoder):
-    """The same over mean and standard deviation alone, for frames that are themselves summaries."""
+    """Functionals encoder over mean and standard deviation, for frames that are summaries."""
 
     def prepare(self, windows: Tensor) -> Tensor:
         """Return mean and standard deviation, shape (n_windows, 2 n_features), of valid frames."""
@@ -100,7 +100,7 @@ class MomentsEncoder(FunctionalsEncoder):
 
 
 class RootEncoder(FunctionalsEncoder):
-    """The same over square roots, which even out the spread of intensities that start at 0."""
+    """Functionals encoder over square roots, which make intensities from 0 on less skewed."""
 
     def prepare(self, windows: Tensor) -> Tensor:
         """Summarise the square roots of non-negative windows."""
@@ -108,7 +108,7 @@ class RootEncoder(FunctionalsEncoder):
 
 
 def functionals(windows: Tensor) -> Tensor:
-    """Summarise windows over time, ignoring what is not finite.
+    """Summarise windows over time, ignoring values that are not finite.
 
     Parameters
     ----------
@@ -127,16 +127,20 @@ def functionals(windows: Tensor) -> Tensor:
     centred = torch.where(valid, windows - mean[:, None], 0.0)
     std = (centred.square().sum(1) / n).sqrt()
 
+    # The slope of a least-squares line, over the valid frames of each feature.
     time = torch.linspace(-0.5, 0.5, windows.shape[1])[None, :, None] * valid
     time = torch.where(valid, time - (time.sum(1) / n)[:, None], 0.0)
     slope = (time * centred).sum(1) / time.square().sum(1).clamp(min=1e-12)
 
+    # A step needs two neighbouring valid frames; a step across a gap would be larger.
     both = valid[:, 1:] & valid[:, :-1]
     step = torch.where(both, values.diff(dim=1).abs(), 0.0).sum(1) / both.sum(1).clamp(min=1)
     return torch.cat([mean, std, *_quantiles(windows, valid, count), slope, step], dim=1)
 
 
 def _quantiles(windows: Tensor, valid: Tensor, count: Tensor) -> list[Tensor]:
+    """Return each of `QUANTILES` of the valid frames, with linear interpolation; 0 if none is."""
+    # Infinity sorts missing frames behind the `count` valid ones.
     ordered = torch.where(valid, windows, torch.inf).sort(dim=1).values
     last = (count - 1).clamp(min=0)
     result = []

@@ -1,9 +1,9 @@
 """Encoders of raw signals, channels over time: EEGNet, and larger networks from braindecode.
 
-Folds and seeds are trained side by side, and every window must be read as if it were alone. Batch
-normalisation does neither: it keeps running statistics and mixes the windows of a batch. In its
-place a window's maps are normalised together (Wu and He 2018, "Group normalization", one group),
-which leaves their power relative to one another as it is.
+Folds and seeds are trained in parallel, and the encoding of a window must not depend on the other
+windows of its batch. Batch normalisation violates both: it keeps running statistics and mixes the
+windows of a batch. It is replaced by a normalisation of each window's maps together (Wu and He
+2018, "Group normalization", with one group), which preserves their power relative to one another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from consilience.core.errors import ConsilienceError
 from consilience.encoders.base import Encoder
 
-# Of braindecode, with what is not as its defaults have it.
+# Networks of braindecode, with the arguments that differ from its defaults.
 LIBRARY: dict[str, dict[str, Any]] = {
     "ShallowFBCSPNet": {"final_conv_length": "auto"},
     "Deep4Net": {"final_conv_length": "auto"},
@@ -48,7 +48,7 @@ class SignalEncoder(Encoder):
         self.network: nn.Module | None = None
 
     def prepare(self, windows: Tensor) -> Tensor:
-        """Return channels over samples, shape (n_windows, n_channels, n_samples), 0 where lost."""
+        """Return channels over samples, shape (n_windows, n_channels, n_samples); NaN becomes 0."""
         return windows.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).transpose(1, 2).contiguous()
 
     def forward(self, prepared: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class SignalEncoder(Encoder):
         Raises
         ------
         ConsilienceError
-            If the network is not at hand, or windows are too short for it.
+            If the network is not installed, or windows are too short for it.
         """
         if self.network is None:
             n_channels, n_samples = prepared.shape[1:]
@@ -72,11 +72,10 @@ class SignalEncoder(Encoder):
 
 
 class EegNet(nn.Module):
-    """EEGNet (Lawhern et al. 2018), its filters over space before those over time.
+    """EEGNet (Lawhern et al. 2018), with its filters over space before those over time.
 
-    Both are linear, so they commute, and the normalisation that follows takes back whatever scale
-    stood between them. In this order 16 maps are filtered over time instead of 8 times the
-    channels.
+    Both are linear, so they commute, and the normalisation that follows removes any scale between
+    them. In this order, 16 maps are filtered over time instead of 8 times the number of channels.
 
     Parameters
     ----------
@@ -119,17 +118,17 @@ class EegNet(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Encode signals, shape (batch, n_channels, n_samples), as (batch, width)."""
-        length = self.space.norm(dim=1, keepdim=True)  # at most 1, as in the paper
-        seen = torch.einsum("bct,mc->bmt", signal, self.space / length.clamp(min=1.0))
-        seen = self.time(seen.unflatten(1, (DEPTH, FILTERS))).flatten(1, 2)
-        encoded: Tensor = self.rest(seen)
+        length = self.space.norm(dim=1, keepdim=True)  # limited to 1, as in the paper
+        maps = torch.einsum("bct,mc->bmt", signal, self.space / length.clamp(min=1.0))
+        maps = self.time(maps.unflatten(1, (DEPTH, FILTERS))).flatten(1, 2)
+        encoded: Tensor = self.rest(maps)
         return encoded
 
 
 class Filters(nn.Module):
     """A filter over time for each map: a depthwise convolution that keeps the length.
 
-    By Fourier transform; side by side, depthwise convolutions of many runs are ten times slower.
+    By Fourier transform: depthwise convolutions of many runs in parallel are ten times slower.
 
     Parameters
     ----------
@@ -144,12 +143,12 @@ class Filters(nn.Module):
         self.taps = nn.Parameter(torch.empty(n_maps, n_taps).uniform_(-bound, bound))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Filter maps, shape (..., n_maps, n_samples); 0 is what lies beyond the ends."""
+        """Filter maps, shape (..., n_maps, n_samples); samples beyond the ends are 0."""
         n_samples, n_taps = maps.shape[-1], self.taps.shape[-1]
         size = n_samples + n_taps - 1
-        # Mixed precision halves what comes in, which the transform does not take.
+        # Mixed precision passes half floats, which the transform does not support.
         spectrum = torch.fft.rfft(maps.float(), size) * torch.fft.rfft(self.taps.float(), size)
-        start = (n_taps - 1) // 2
+        start = (n_taps - 1) // 2  # centres the filter, so that it does not delay the signal
         return torch.fft.irfft(spectrum, size)[..., start : start + n_samples]
 
 

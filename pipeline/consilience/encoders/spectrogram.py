@@ -1,4 +1,4 @@
-"""Encoder of spectrograms: convolutions over time, summed up by mean and deviation."""
+"""Encoder of spectrograms: convolutions over time, summarised by mean and deviation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TAPS, STRIDE = 5, 2
 class SpectrogramEncoder(Encoder):
     """A time-delay network with statistics pooling (Snyder et al. 2018, "X-vectors").
 
-    Every layer, the spectrogram itself included, is summed up by its mean and standard deviation
-    over time, and the encoding is linear in all of these: what a linear model can
-    distinguish needs no convolution, and little data favours it.
+    Every layer, the spectrogram itself included, is summarised by its mean and standard deviation
+    over time, and the encoding is linear in all of these. The part that is linear in the
+    spectrogram needs no convolution, and is what few windows can support.
 
     Parameters
     ----------
@@ -51,10 +51,11 @@ class SpectrogramEncoder(Encoder):
     def prepare(self, windows: Tensor) -> Tensor:
         """Return bands over frames, shape (n_windows, n_bands, n_frames).
 
-        Frames that were observed follow one another and are repeated until the window is full, so
-        that statistics over time are theirs alone. 0 where nothing was observed.
+        Observed frames are moved together and repeated until the window is full, so that
+        statistics over time depend on them alone. 0 where nothing was observed.
         """
         valid = windows.isfinite().all(2)
+        # A stable sort moves observed frames to the front and keeps their order.
         first = (~valid).to(torch.uint8).argsort(dim=1, stable=True)
         turn = torch.arange(windows.shape[1]) % valid.sum(1, keepdim=True).clamp(min=1)
         order = first.gather(1, turn)[..., None].expand_as(windows)
