@@ -82,14 +82,6 @@ NOT_A_PHRASE = re.compile(
     r"(What|Whatever|How|Whom|Who|Whose|Where|When|Why|Which|That|To be|By|From|Of|In|As)\b"
 )
 
-# Parts that are not yet rewritten. Remove a part here when it is; the list ends empty.
-PENDING = frozenset(
-    {
-        "benchmarks/evidence",
-        "docs/evidence",
-    }
-)
-
 
 def python_files() -> list[Path]:
     folders = (PACKAGE, ROOT / "flows", ROOT / "benchmarks")
@@ -107,18 +99,6 @@ def text_files() -> list[Path]:
     ]
     settings = [ROOT / name for name in ("dvc.yaml", "params.yaml", "Makefile", "pyproject.toml")]
     return sorted([*pages, *templates, *settings])
-
-
-def part_of(path: Path) -> str:
-    """Return the package, the page or the top-level folder or file that a file belongs to."""
-    if path.is_relative_to(ROOT / "docs") or path.is_relative_to(ROOT / "benchmarks"):
-        return "/".join(path.relative_to(ROOT).parts[:2])
-    base = PACKAGE if PACKAGE in path.parents else ROOT
-    return path.relative_to(base).parts[0]
-
-
-def enforced(paths: list[Path]) -> list[Path]:
-    return [path for path in paths if part_of(path) not in PENDING]
 
 
 def relative(path: Path) -> str:
@@ -206,7 +186,7 @@ def test_names_in_examples_describe_their_content(code: str) -> None:
     assert not [name for _, name in defined_names(ast.parse(code)) if is_old(name)]
 
 
-@pytest.mark.parametrize("path", enforced(python_files()), ids=relative)
+@pytest.mark.parametrize("path", python_files(), ids=relative)
 def test_names_describe_their_content(path: Path) -> None:
     wrong = [
         f"{line}: {name}"
@@ -217,7 +197,7 @@ def test_names_describe_their_content(path: Path) -> None:
     assert path.stem not in OLD_MODULES
 
 
-@pytest.mark.parametrize("path", enforced([*python_files(), *text_files()]), ids=relative)
+@pytest.mark.parametrize("path", [*python_files(), *text_files()], ids=relative)
 def test_prose_uses_the_terms_of_the_glossary(path: Path) -> None:
     wrong = [
         f"{relative(path)}:{number}: {line.strip()}  [write: {better}]"
@@ -228,7 +208,7 @@ def test_prose_uses_the_terms_of_the_glossary(path: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", enforced(python_files()), ids=relative)
+@pytest.mark.parametrize("path", python_files(), ids=relative)
 def test_first_lines_of_docstrings_state_what_is_computed(path: Path) -> None:
     for number, line in public_docstrings(tree_of(path)):
         place = f"{relative(path)}:{number}: {line}"
@@ -236,11 +216,6 @@ def test_first_lines_of_docstrings_state_what_is_computed(path: Path) -> None:
         assert line.endswith((".", ".`", '."', "?")), f"{place}  [end with a period]"
         assert not PEOPLES_VERBS.search(line), f"{place}  [software returns, computes, reads]"
         assert not NOT_A_PHRASE.match(line), f"{place}  [start with a verb or a noun]"
-
-
-def test_pending_parts_exist() -> None:
-    """A part that is renamed or removed leaves the list of exceptions too."""
-    assert {part_of(path) for path in [*python_files(), *text_files()]} >= PENDING
 
 
 def test_exceptions_are_used() -> None:

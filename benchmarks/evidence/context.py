@@ -1,4 +1,4 @@
-"""What the entries of one experiment share: windows, labels, conditions, and the result store."""
+"""Windows, labels, conditions and result store that the entries of an experiment share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT = (SUBSET, MISMATCH, "noise")  # kinds of conditions of a short grid
 
 @dataclass(frozen=True)
 class ExperimentContext:
-    """What the entries of one experiment share.
+    """Data and settings that the entries of one experiment share.
 
     Attributes
     ----------
@@ -107,8 +107,8 @@ def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
     """
     for name in sensors:
         if name not in corpus.modalities:
-            known = ", ".join(corpus.modalities)
-            raise ConsilienceError(f"no modality {name}", str(corpus.folder), f"known: {known}")
+            names = ", ".join(corpus.modalities)
+            raise ConsilienceError(f"no modality {name}", str(corpus.folder), f"use one of {names}")
     columns = [corpus.modalities.index(name) for name in sensors]
     return replace(
         corpus,

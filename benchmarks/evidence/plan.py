@@ -229,5 +229,5 @@ def load(path: Path) -> Plan:
 
 def _invalid(error: ValidationError, where: str) -> ConsilienceError:
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(map(str, first["loc"]))
     return ConsilienceError(f"{place}: {first['msg']}".removeprefix(": "), where)

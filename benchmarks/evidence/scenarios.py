@@ -124,12 +124,12 @@ class NoisyLabels:
     @cached_property
     def _features(self) -> NDArray[np.float64]:
         """All modalities' clean features, mean over a trial, standardised; 0 where unknown."""
-        means = []
+        features = []
         for name in self.corpus.modalities:
             windows = self.corpus.windows(name)
             flat = np.stack([_mean(window) for window in windows])
-            means.append(_group_means(flat, self._trials))
-        values = np.concatenate(means, 1)
+            features.append(_group_means(flat, self._trials))
+        values = np.concatenate(features, 1)
         centre = _mean(values)
         spread = np.sqrt(_mean((values - centre) ** 2))
         return np.nan_to_num((values - centre) / np.where(spread > 0, spread, 1.0))
@@ -141,15 +141,15 @@ class NoisyLabels:
         always includes a smaller one.
         """
         training = sorted(set(self.corpus.index["subject"][self.corpus.members(run.fold, "train")]))
-        wanted = self.scenario.labelled_subjects
-        if wanted is None or wanted > len(training):
+        n_labelled = self.scenario.labelled_subjects
+        if n_labelled is None or n_labelled > len(training):
             raise ConsilienceError(
                 f"{len(training)} training subjects in fold {run.fold}",
-                f"labelled_subjects = {wanted}",
+                f"labelled_subjects = {n_labelled}",
                 "choose a smaller number",
             )
         order = generator("labelled subjects", *run).permutation(len(training))
-        unlabelled = [training[number] for number in order[wanted:]]
+        unlabelled = [training[number] for number in order[n_labelled:]]
         return ~self.corpus.index["subject"].is_in(unlabelled).to_numpy()
 
 

@@ -131,9 +131,9 @@ def _losses(context: ExperimentContext, entry: Entry, checkpoint: Path) -> dict[
             blocks.setdefault(_block(condition), []).append(
                 _cross_entropy(predictions.logits, target)
             )
-    means = np.array([np.mean(losses, axis=0) for losses in blocks.values()])
-    finite = np.isfinite(means)
-    total = np.where(finite, means, 0.0).sum(0) / np.maximum(finite.sum(0), 1)
+    of_blocks = np.array([np.mean(losses, axis=0) for losses in blocks.values()])
+    finite = np.isfinite(of_blocks)
+    total = np.where(finite, of_blocks, 0.0).sum(0) / np.maximum(finite.sum(0), 1)
     return {
         str(run.fold): float(total[number]) if finite[:, number].any() else None
         for number, run in enumerate(fitted.runs)

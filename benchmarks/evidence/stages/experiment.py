@@ -11,9 +11,9 @@ def main(study: Study, name: str) -> None:
     """Train and test every entry of an experiment; write ``data/results/NAME``."""
     planned = plan.load(study.plan_file)
     if name not in planned.experiments:
-        known = ", ".join(planned.experiments)
+        names = ", ".join(planned.experiments)
         raise ConsilienceError(
-            f"unknown experiment {name}", str(study.plan_file), f"known: {known}"
+            f"unknown experiment {name}", str(study.plan_file), f"use one of {names}"
         )
     tuned = planned.experiments[name].chosen_on
     chosen = tuning.load(study.tuning(tuned)) if tuned else None

@@ -12,8 +12,8 @@ def main(study: Study, name: str) -> None:
     """Train every entry of an experiment with every setting; write ``data/tuning/NAME.json``."""
     planned = plan.load(study.plan_file)
     if name not in planned.tuned:
-        known = ", ".join(planned.tuned)
-        raise ConsilienceError(f"not tuned: {name}", str(study.plan_file), f"tuned: {known}")
+        names = ", ".join(planned.tuned)
+        raise ConsilienceError(f"not tuned: {name}", str(study.plan_file), f"use one of {names}")
     write_json(study.tuning(name), tuning.tune(planned, name, study.root, study.store))
 
 
