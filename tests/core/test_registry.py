@@ -99,3 +99,29 @@ def test_a_package_that_cannot_be_loaded_is_named(package):
 def test_without_the_package_there_is_no_such_modality():
     with pytest.raises(ConsilienceError, match="unknown modality 'gaze'"):
         registry.get("modalities", "gaze")
+
+
+def test_parameters_of_another_package_are_those_of_its_modality(package):
+    params_class = registry.params("modalities", "gaze")
+    assert params_class is registry.get("modalities", "gaze").Params
+    assert params_class().frame_rate_hz == 10
+
+
+@pytest.mark.parametrize(("kind", "name"), [("modalities", "adio"), ("methods", "hybird")])
+def test_parameters_of_an_unknown_name_are_refused_with_a_suggestion(kind, name):
+    with pytest.raises(ConsilienceError, match=f"unknown .* '{name}' .did you mean"):
+        registry.params(kind, name)
+
+
+def test_light_parameters_do_not_import_the_plug_in(monkeypatch):
+    def refuse(kind: str, name: str) -> None:
+        raise AssertionError(f"{kind} {name} was imported")
+
+    monkeypatch.setattr(registry, "get", refuse)
+    assert registry.params("modalities", "video")().frame_rate_hz == 25
+
+
+def test_shared_modules_are_not_plug_ins():
+    for kind in registry.SINGULAR:
+        assert not registry.SHARED & set(registry.names(kind))
+        assert "params" not in registry.names(kind)
