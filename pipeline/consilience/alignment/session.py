@@ -29,10 +29,10 @@ from consilience.schema.tables import (
     Recordings,
     read_table,
 )
-from consilience.signals.sound_track import DEFAULT_RATE_HZ
 from consilience.signals.types import Signal
 
 GAP_PERIODS = 3.0  # frames further apart than this many periods leave a gap
+SOUND_RATE_HZ = 16000.0  # for comparing sound tracks where no parameter gives a rate
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class AlignmentContext:
     """
 
     params: AlignmentParams
-    sound_rate_hz: float = DEFAULT_RATE_HZ
+    sound_rate_hz: float = SOUND_RATE_HZ
 
 
 def align_recordings(project: Project) -> list[tuple[Recording, ClockFit]]:

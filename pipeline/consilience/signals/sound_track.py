@@ -10,8 +10,6 @@ from consilience.core.errors import RecordingError
 from consilience.readers.sound import SUFFIXES, decode, resample
 from consilience.signals.types import Signal
 
-DEFAULT_RATE_HZ = 16000.0  # for comparing sound tracks where no parameter gives a rate
-
 
 def read_sound_track(path: Path, item: str | None, rate_hz: float) -> Signal | None:
     """Read the sound of a sound file or a media container at a rate; for `Modality.sound`.

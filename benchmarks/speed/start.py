@@ -1,0 +1,102 @@
+"""Start-up of the stages: ``python -m benchmarks.speed.start [REPEATS]``.
+
+Each stage runs in a folder that holds ``params.yaml`` and no data. It imports its modules, reads
+its parameters, and ends with an error at the first table it needs. What this takes is paid once
+per stage and once per worker process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from consilience import params
+
+STAGES = (
+    *("code", "catalog", "ingest eeg", "align", "label", "window", "train concat", "evaluate"),
+    *("score demo", "report"),
+)
+HEAVY = ("torch", "mne", "librosa", "cv2", "av", "onnxruntime", "scipy.signal")
+
+
+class Start(NamedTuple):
+    """Cost of starting one stage.
+
+    Attributes
+    ----------
+    stage : str
+        Name and argument.
+    processor_s : float
+        User and system time.
+    memory_mb : float
+        Largest resident set.
+    heavy : list of str
+        Imported libraries among `HEAVY`.
+    """
+
+    stage: str
+    processor_s: float
+    memory_mb: float
+    heavy: list[str]
+
+
+def measure(stage: str, repeats: int = 3) -> Start:
+    """Start a stage several times; return the medians.
+
+    Parameters
+    ----------
+    stage : str
+        Name and argument, such as ``"ingest eeg"``.
+    repeats : int
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        text = params.document(params.defaults("demo"))
+        (Path(folder) / "params.yaml").write_text(text)
+        costs = [_cost(stage, Path(folder)) for _ in range(repeats)]
+        heavy = _heavy(stage, Path(folder))
+    processor_s, memory_mb = np.median(costs, axis=0)
+    return Start(stage, float(processor_s), float(memory_mb), heavy)
+
+
+def _command(stage: str, *options: str) -> list[str]:
+    name, *arguments = stage.split()
+    return [sys.executable, *options, "-m", f"consilience.stages.{name}", *arguments]
+
+
+def _cost(stage: str, folder: Path) -> tuple[float, float]:
+    """Return processor time in seconds and the largest resident set in megabytes."""
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(_command(stage), cwd=folder, stdout=silent, stderr=silent) as process:
+        # wait4 reports the resources of this child alone.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def _heavy(stage: str, folder: Path) -> list[str]:
+    command = _command(stage, "-X", "importtime")
+    log = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
+    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", log, re.MULTILINE))
+    return [name for name in HEAVY if name in imported]
+
+
+def main(repeats: int = 3) -> None:
+    """Print the costs of all stages as rows of a Markdown table."""
+    print("| stage | processor time | memory | heavy libraries |\n|---|---|---|---|")
+    for stage in STAGES:
+        start = measure(stage, repeats)
+        print(
+            f"| `{stage}` | {start.processor_s:.2f} s | {start.memory_mb:.0f} MB "
+            f"| {', '.join(start.heavy) or '–'} |"
+        )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
