@@ -18,7 +18,7 @@ from consilience.core.workers import parallel_map
 from consilience.evaluation import predict
 from consilience.params import Params, load
 from consilience.project import Project
-from consilience.schema.tables import CLEAN
+from consilience.schema.constants import CLEAN
 from consilience.windows.conditions import MISMATCH, SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 

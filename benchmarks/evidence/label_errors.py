@@ -12,7 +12,7 @@ from benchmarks.evidence.context import ExperimentContext, Prepared
 from benchmarks.evidence.scenarios import NoisyLabels
 from consilience.core import registry
 from consilience.evaluation.metrics import auroc, ranking
-from consilience.schema.tables import CLEAN
+from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
 from consilience.training.fit import Fitted
 from consilience.training.label_reliability import estimate_labels

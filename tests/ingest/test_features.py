@@ -14,7 +14,7 @@ from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.ingest.features import compute
-from consilience.schema.tables import CLEAN, SEVERITIES
+from consilience.schema.constants import CLEAN, SEVERITIES
 
 RATE_HZ = 16000
 

@@ -12,7 +12,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.ecg import modality
 from consilience.modalities.params.single_channel import CORRUPTIONS, SingleChannelParams
-from consilience.schema.tables import SEVERITIES
+from consilience.schema.constants import SEVERITIES
 from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 

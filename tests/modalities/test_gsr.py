@@ -10,7 +10,7 @@ from consilience.core.seeds import generator
 from consilience.modalities.gsr import modality
 from consilience.modalities.params.gsr import GsrParams
 from consilience.modalities.params.single_channel import CORRUPTIONS
-from consilience.schema.tables import SEVERITIES
+from consilience.schema.constants import SEVERITIES
 from consilience.signals.types import Signal
 from consilience.testing import MODALITY_CHECKS, ModalityCase, name_of
 

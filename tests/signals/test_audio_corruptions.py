@@ -9,8 +9,8 @@ import scipy.signal
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality
 from consilience.modalities.params.audio import CORRUPTIONS, AudioParams
+from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.synthesis import SynthesisParams
-from consilience.schema.tables import SEVERITIES
 from consilience.signals.audio_corruptions import APPLY, pink_noise
 from consilience.signals.types import Signal
 from consilience.synthesis.plan import sessions

@@ -6,7 +6,7 @@ import pytest
 from consilience.core.seeds import generator
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import CORRUPTIONS, EegParams
-from consilience.schema.tables import SEVERITIES
+from consilience.schema.constants import SEVERITIES
 from consilience.signals.types import Signal
 
 PARAMS = EegParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})

@@ -9,8 +9,8 @@ from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.params.video import CORRUPTIONS, VideoParams
 from consilience.modalities.video import modality, track_face
+from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.synthesis import SynthesisParams
-from consilience.schema.tables import SEVERITIES
 from consilience.signals.types import Signal
 from consilience.synthesis.face import write_face
 from consilience.synthesis.plan import sessions

@@ -10,14 +10,8 @@ from consilience.alignment.clock import ClockFit
 from consilience.alignment.session import Recording, align_recordings
 from consilience.core.files import atomic_folder, write_json
 from consilience.project import Project
-from consilience.schema.tables import (
-    ALIGNMENT_STATUSES,
-    Alignment,
-    Anchors,
-    Pieces,
-    frame_of,
-    write_table,
-)
+from consilience.schema.constants import ALIGNMENT_STATUSES
+from consilience.schema.tables import Alignment, Anchors, Pieces, frame_of, write_table
 
 Fits = list[tuple[Recording, ClockFit]]
 

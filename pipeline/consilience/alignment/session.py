@@ -20,15 +20,9 @@ from consilience.core import registry
 from consilience.core.workers import parallel_map
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
+from consilience.schema.constants import ALIGNMENT_STATUSES, CLEAN
 from consilience.schema.params.alignment import AlignmentParams
-from consilience.schema.tables import (
-    ALIGNMENT_STATUSES,
-    CLEAN,
-    Ingested,
-    Pulses,
-    Recordings,
-    read_table,
-)
+from consilience.schema.tables import Ingested, Pulses, Recordings, read_table
 from consilience.signals.types import Signal
 
 GAP_PERIODS = 3.0  # frames further apart than this many periods leave a gap

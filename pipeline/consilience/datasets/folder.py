@@ -36,7 +36,8 @@ from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
 from consilience.readers.matlab import MatlabLayout
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
-from consilience.schema.tables import CLOCKS, Annotations, Pulses, Trials
+from consilience.schema.constants import CLOCKS
+from consilience.schema.tables import Annotations, Pulses, Trials
 
 MANIFEST = "recordings.csv"
 REQUIRED = ("session", "subject", "modality", "path")

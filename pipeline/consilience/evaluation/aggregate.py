@@ -11,7 +11,7 @@ import numpy as np
 from consilience.evaluation.metrics import Array, spearman
 from consilience.evaluation.resampling import Paired, interval, paired, subject_weights
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
-from consilience.schema.tables import AFFECT
+from consilience.schema.constants import AFFECT
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET, Condition
 
 WORST = 5  # severity

@@ -25,8 +25,9 @@ from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Resampled, resample, score
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
+from consilience.schema.constants import ROLES
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import ROLES, Splits, frame_of, write_table
+from consilience.schema.tables import Splits, frame_of, write_table
 from consilience.windows import conditions
 from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET

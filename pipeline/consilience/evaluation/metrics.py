@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.schema.tables import AFFECT
+from consilience.schema.constants import AFFECT
 
 Array = NDArray[np.float64]
 Sums = dict[str, Array]

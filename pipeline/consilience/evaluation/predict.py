@@ -16,7 +16,7 @@ from torch import Tensor
 from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
-from consilience.schema.tables import CLEAN
+from consilience.schema.constants import CLEAN
 from consilience.training import conditioned
 from consilience.training.augmentation import Run
 from consilience.training.bundle import load_model

@@ -12,7 +12,8 @@ from consilience.evaluation.aggregate import by_kind
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
-from consilience.schema.tables import AFFECT, Scores
+from consilience.schema.constants import AFFECT
+from consilience.schema.tables import Scores
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
 

@@ -16,8 +16,8 @@ from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
+from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
-from consilience.schema.tables import CLEAN, SEVERITIES
 from consilience.signals.types import Features, Signal
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from consilience.reporting.results import Results
 from consilience.reporting.words import brief, decimal, readable
-from consilience.schema.tables import AFFECT, ALIGNMENT_STATUSES
+from consilience.schema.constants import AFFECT, ALIGNMENT_STATUSES
 
 Metrics = Mapping[str, float]
 

@@ -10,14 +10,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_path
-from consilience.schema.severities import SEVERITIES as SEVERITIES
-
-STATUSES = ["ok", "quarantined", "missing"]
-CLOCKS = ["shared", "anchors"]
-ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
-ROLES = ["train", "validation", "test"]
-AFFECT = ("valence", "arousal")
-CLEAN = "clean"  # variant of a recording or a window without corruption
+from consilience.schema.constants import ALIGNMENT_STATUSES, CLOCKS, ROLES, STATUSES
 
 
 class Table(pa.DataFrameModel):

@@ -22,7 +22,8 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Dataset, Entry, Listing, bind_to_root
 from consilience.ingest.catalog import FILE_NAME, build_catalog, one_line
-from consilience.schema.tables import CLOCKS, Annotations, Pulses, Table, Trials
+from consilience.schema.constants import CLOCKS
+from consilience.schema.tables import Annotations, Pulses, Table, Trials
 from consilience.testing.pickles import no_pickles, traps
 from consilience.testing.rules import ContractError, only, require
 

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
+from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
-from consilience.schema.tables import SEVERITIES
 from consilience.signals.types import Features, Header, Signal
 from consilience.testing.pickles import no_pickles, spring
 from consilience.testing.rules import ContractError, for_all, hypothesis, only, require

@@ -13,7 +13,7 @@ from torch import Tensor
 from consilience.core.seeds import generator
 from consilience.core.workers import parallel_map
 from consilience.encoders.base import Encoder
-from consilience.schema.tables import CLEAN
+from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
 from consilience.training.data import Scaler, prepare
 from consilience.windows.conditions import EVERYTHING, Condition, apply_condition, variants_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.encoders.base import Encoder
-from consilience.schema.tables import CLEAN
+from consilience.schema.constants import CLEAN
 from consilience.windows.store import Corpus
 
 CLIP = 5.0  # standard deviations; limits the influence of a broken recording

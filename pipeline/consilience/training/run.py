@@ -9,13 +9,13 @@ from consilience.core.files import atomic_folder, content_hash, text_hash
 from consilience.core.fingerprint import fingerprint
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
+from consilience.schema.constants import CLEAN, ROLES
 from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import read_plugins
 from consilience.schema.params.plugins import MethodParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import WindowParams
-from consilience.schema.tables import CLEAN, ROLES
 from consilience.training import fit
 from consilience.training.bundle import save_model
 from consilience.windows.store import Corpus, load_corpus

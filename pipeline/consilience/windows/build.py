@@ -18,13 +18,12 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_json
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
+from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import SplitParams, WindowParams
 from consilience.schema.tables import (
-    CLEAN,
     LABELLED,
-    SEVERITIES,
     Alignment,
     Ingested,
     Labels,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.seeds import generator
-from consilience.schema.tables import CLEAN, SEVERITIES
+from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.windows.store import Corpus
 
 SUBSET, DESYNC, MISMATCH, MISSING, EVERYTHING = (

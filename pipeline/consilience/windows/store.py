@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.core.errors import ConsilienceError
-from consilience.schema.tables import AFFECT, CLEAN, Labels, Splits, read_table
+from consilience.schema.constants import AFFECT, CLEAN
+from consilience.schema.tables import Labels, Splits, read_table
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import polars as pl
 
 from consilience.reporting.charts import labels
-from consilience.schema.tables import ROLES
+from consilience.schema.constants import ROLES
 
 
 def test_windows_are_counted_by_their_most_probable_class() -> None:

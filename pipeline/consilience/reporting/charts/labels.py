@@ -16,7 +16,7 @@ from consilience.reporting.charts.style import (
     steps,
 )
 from consilience.reporting.words import readable
-from consilience.schema.tables import ROLES
+from consilience.schema.constants import ROLES
 
 ROLE_COLOURS = dict(zip(ROLES, (FAINT, PALETTE[0], ACCENT), strict=True))
 

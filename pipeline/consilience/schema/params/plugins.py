@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from consilience.schema.severities import SEVERITIES
+from consilience.schema.constants import SEVERITIES
 
 Severities = tuple[float, float, float, float, float]
 
