@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from consilience.core.seeds import generator
 
@@ -97,6 +96,8 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
+    from scipy.stats import wilcoxon  # takes a second to import, and stages do not need it
+
     return float(wilcoxon(differences, zero_method="wilcox", method="auto").pvalue)
 
 
