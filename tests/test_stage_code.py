@@ -32,15 +32,22 @@ METHODS = ["concat", "coherence_transfer"]
 CASE = ("schema/params/alignment.py", "sample_tolerance_ms")
 
 # Runs in a process of its own, on a copy of the package. Reads lines of JSON, each some changes:
-# the new text by the path of a module. Prints the digest of every stage with each set alone.
+# the new text by the path of a module. Prints the digest of every stage, or the store's key of
+# every modality, with each set alone.
 DIGESTS = """
 import json, pathlib, sys
 from consilience import params, stage_code
+from consilience.ingest.ingest import code_key
 settings = params.load(pathlib.Path(sys.argv[1]))
 
-def digests():
+def stages():
     files = stage_code.fingerprint_files(settings)
     return {name: json.loads(text)["digest"] for name, text in files.items()}
+
+def keys():
+    return {name: code_key(name, chosen) for name, chosen in settings.modalities.items()}
+
+digests = {"stages": stages, "keys": keys}[sys.argv[2]]
 
 print(json.dumps(digests()), flush=True)
 for line in sys.stdin:
@@ -157,13 +164,16 @@ class Study:
     def users(self, module: str) -> set[str]:
         return {name for name, closure in self.closures.items() if module in closure}
 
-    def stale(self, *changes: dict[str, str]) -> list[set[str]]:
-        """Return the stages whose digest each set of changes alters: new text by module."""
+    def stale(self, *changes: dict[str, str], of: str = "stages") -> list[set[str]]:
+        """Return the stages whose digest each set of changes alters: new text by module.
+
+        With ``of="keys"``, the modalities whose key in the store of ingested recordings changes.
+        """
         lines = [
             json.dumps({str(self.path(module)): text for module, text in change.items()})
             for change in changes
         ]
-        before, *after = run(self.source, DIGESTS, str(self.project.params_file), lines=lines)
+        before, *after = run(self.source, DIGESTS, str(self.project.params_file), of, lines=lines)
         return [{name for name in before if before[name] != one[name]} for one in after]
 
     def picks(self) -> list[str]:
@@ -231,6 +241,27 @@ def test_a_changed_tolerance_makes_align_stale(study):
     assert "align.json" in stale
     assert stale == study.users(module)
     assert "ingest-eeg.json" not in stale
+
+
+def test_a_changed_encoder_repeats_training_and_no_ingest(study):
+    encoders = [f"consilience.encoders.{name}" for name in ("base", "functionals")]
+    others = ["consilience.schema.tables", "consilience.modalities.base"]
+    changes = [{name: changed(study.path(name), "changed = True")} for name in encoders + others]
+    *of_encoders, of_tables, of_modalities = study.stale(*changes, of="keys")
+    assert of_encoders == [set(), set()]
+    assert of_tables == set()
+    assert of_modalities == set(params.load(study.project.params_file).modalities)
+    building = {"evaluate.json", *(f"train-{name}.json" for name in METHODS)}
+    assert study.stale(*changes[: len(encoders)]) == [building, building]
+
+
+def test_encoders_belong_to_the_stages_that_build_networks(study):
+    stages = {name: re.split(r"[-.]", name)[0] for name in study.closures}
+    for name, closure in study.closures.items():
+        encoding = stages[name] in stage_code.ENCODING_STAGES
+        assert ("consilience.training.networks" in closure) == encoding, name
+        assert any("consilience.encoders" in module for module in closure) == encoding, name
+    assert set(stages.values()) >= stage_code.ENCODING_STAGES
 
 
 def test_comments_and_docstrings_make_nothing_stale(study):

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.evidence import plan
 from benchmarks.evidence.plan import Experiment, Plan
 from consilience.core.files import write_bytes
-from consilience.core.fingerprint import CodeBase
+from consilience.core.fingerprint import KINDS, CodeBase
 from consilience.project import Project
 
 STAGES = f"{__package__}.stages"
@@ -97,6 +97,7 @@ def stage_instances(
             "datasets": [content["dataset"]["name"]],
             "modalities": list(content["modalities"]),
             "methods": [],
+            "encoders": [],
         }
         for synthetic in content["dataset"]["synthetic"]:
             yield f"synthesize-{synthetic}", f"{STAGES}.synthesize", plugins
@@ -108,8 +109,7 @@ def stage_instances(
     costed = planned.experiments[planned.cost.experiment]
     costed = costed.model_copy(update={"entries": planned.cost.entries})
     yield "cost", f"{STAGES}.cost", _plugins(planned, costed)
-    everything: dict[str, list[str]] = {"datasets": [], "modalities": [], "methods": []}
-    yield "pages", f"{STAGES}.pages", everything
+    yield "pages", f"{STAGES}.pages", {kind: [] for kind in KINDS}
 
 
 def _plugins(planned: Plan, experiment: Experiment) -> Mapping[str, list[str]]:

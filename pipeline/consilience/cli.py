@@ -56,8 +56,8 @@ def use(
 
 @app.command()
 def names() -> None:
-    """List all datasets, modalities and methods."""
-    for kind in ("datasets", "modalities", "methods"):
+    """List all datasets, modalities, methods and encoders."""
+    for kind in ("datasets", "modalities", "methods", "encoders"):
         typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
 
 

@@ -22,6 +22,8 @@ ITEM_KINDS = {
     "train": "methods",
     "score": "datasets",
 }
+# Stages that build networks. The others import modalities too, but call no encoder.
+ENCODING_STAGES = {"train", "evaluate"}
 
 
 def write_fingerprints(project: Project) -> None:
@@ -57,6 +59,7 @@ def stage_instances(settings: Params) -> Iterator[tuple[str, str, Mapping[str, l
 
     A stage that runs once per item loads that item alone of its kind.
     """
+    encoders = sorted({modality.ENCODER for modality in settings.modalities.values()})
     in_use = {
         "datasets": [settings.dataset.name],
         "modalities": list(settings.modalities),
@@ -65,11 +68,12 @@ def stage_instances(settings: Params) -> Iterator[tuple[str, str, Mapping[str, l
     items = in_use | {"datasets": list(settings.dataset.synthetic)}
     for stage in stage_names():
         kind, entry = ITEM_KINDS.get(stage), f"{STAGES}.{stage}"
+        plugins = in_use | {"encoders": encoders if stage in ENCODING_STAGES else []}
         if kind is None:
-            yield stage, entry, in_use
+            yield stage, entry, plugins
         else:
             for item in items[kind]:
-                yield f"{stage}-{item}", entry, in_use | {kind: [item]}
+                yield f"{stage}-{item}", entry, plugins | {kind: [item]}
 
 
 def stage_names() -> list[str]:

@@ -195,7 +195,9 @@ def test_plugins_in_use_are_added_for_the_kinds_that_are_loaded(toy):
 )
 def test_the_registry_is_recognised_under_any_name_and_for_any_kind(toy, text):
     toy.write("a", text)
-    assert "consilience.modalities.gsr" in toy.modules(modalities=["gsr"], methods=[], datasets=[])
+    assert "consilience.modalities.gsr" in toy.modules(
+        modalities=["gsr"], methods=[], datasets=[], encoders=[]
+    )
 
 
 def test_a_literal_name_adds_that_plugin_alone(toy):
@@ -217,6 +219,14 @@ def test_code_that_lists_plugins_depends_on_their_names(toy, monkeypatch):
     assert before.plugins == {"modalities": registry.names("modalities")}
     monkeypatch.setattr(registry, "names", lambda kind: ["gaze"])
     assert digest() != before.digest
+
+
+def test_encoders_count_only_where_they_are_in_use(toy):
+    toy.write("a", "from consilience.core import registry\nregistry.get('modalities', 'log_mel')\n")
+    encoders = {"consilience.encoders.spectrogram", "consilience.encoders.functionals"}
+    assert not encoders & toy.modules(encoders=[])
+    assert encoders & toy.modules(encoders=["spectrogram"]) == {"consilience.encoders.spectrogram"}
+    assert encoders <= toy.modules()
 
 
 def test_a_plugin_of_another_package_counts_with_all_it_imports(toy, tmp_path):

@@ -21,6 +21,13 @@ from consilience.testing.modality import check_features
 ROOT = Path(__file__).parents[2]
 NEWCOMER = runpy.run_path(str(ROOT / "tests/test_scaffold.py"))
 
+NETWORK = """
+from consilience.encoders.functionals import FunctionalsEncoder
+
+class Attention(FunctionalsEncoder):
+    pass
+"""
+
 
 @pytest.fixture
 def package(tmp_path, monkeypatch) -> Path:
@@ -33,6 +40,7 @@ def package(tmp_path, monkeypatch) -> Path:
     text = (TEMPLATES / "modality.txt").read_text().replace("NAME", "gaze")
     (site / "my_sensors/gaze.py").write_text(text.replace("Title", "Gaze"))
     NEWCOMER["fill_in"](site / "my_sensors/gaze.py", code)
+    (site / "my_sensors/networks.py").write_text(NETWORK)
     info = site / "my_sensors-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-sensors\nVersion: 1.0\n")
@@ -41,6 +49,8 @@ def package(tmp_path, monkeypatch) -> Path:
         "gaze = my_sensors.gaze:modality\n"
         "eeg = my_sensors.gaze:modality\n"
         "broken = my_sensors.nowhere:modality\n"
+        "[consilience.encoders]\n"
+        "attention = my_sensors.networks:Attention\n"
     )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site))  # for other processes
@@ -85,6 +95,18 @@ def test_its_code_is_part_of_the_results_key(package):
     with (package / "my_sensors/gaze.py").open("a") as file:
         file.write("\nCHANGED = True\n")
     assert before != ingest.code_key("gaze", settings)
+
+
+def test_its_encoder_is_found_and_is_not_part_of_the_results_key(package, monkeypatch):
+    modality = registry.get("modalities", "gaze")
+    monkeypatch.setattr(modality.Params, "ENCODER", "attention")
+    encoder = modality.encoder(5, 7, 0.0)
+    assert type(encoder).__module__ == "my_sensors.networks"
+    assert encoder.n_features == 5
+    before = ingest.code_key("gaze", modality.Params())
+    with (package / "my_sensors/networks.py").open("a") as file:
+        file.write("\nCHANGED = True\n")
+    assert before == ingest.code_key("gaze", modality.Params())
 
 
 def test_a_name_of_ours_is_not_taken_over(package):

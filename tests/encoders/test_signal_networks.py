@@ -25,7 +25,7 @@ def signals(*shape: int) -> torch.Tensor:
 
 def encoder(network: str = "EEGNet", dropout: float = 0.5) -> SignalEncoder:
     torch.manual_seed(0)
-    made = SignalEncoder(6, dropout, network, RATE_HZ)
+    made = SignalEncoder(CHANNELS, 6, dropout, network, RATE_HZ)
     made(torch.zeros(1, CHANNELS, SAMPLES))
     return made
 
@@ -99,13 +99,13 @@ def test_lost_samples_are_zero() -> None:
 
 def test_a_window_too_short_is_refused() -> None:
     with pytest.raises(ConsilienceError, match="too short for EEGNet"):
-        SignalEncoder(6, 0.5, "EEGNet", RATE_HZ)(torch.zeros(1, CHANNELS, 20))
+        SignalEncoder(CHANNELS, 6, 0.5, "EEGNet", RATE_HZ)(torch.zeros(1, CHANNELS, 20))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("braindecode") is None, reason="no braindecode")
 @pytest.mark.parametrize("network", LIBRARY)
 def test_networks_of_braindecode_are_trained_side_by_side(network: str) -> None:
-    made = SignalEncoder(6, 0.5, network, 128.0)
+    made = SignalEncoder(CHANNELS, 6, 0.5, network, 128.0)
     values = signals(2, 2, CHANNELS, 512)
     made(values[0, :1])
     stack = Stack([made, made])
@@ -119,4 +119,4 @@ def test_networks_of_braindecode_are_trained_side_by_side(network: str) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("braindecode") is not None, reason="it is there")
 def test_a_network_that_is_not_installed_is_named_with_the_remedy() -> None:
     with pytest.raises(ConsilienceError, match=r"braindecode.*pip install"):
-        SignalEncoder(6, 0.5, "Deep4Net", 128.0)(torch.zeros(1, CHANNELS, 512))
+        SignalEncoder(CHANNELS, 6, 0.5, "Deep4Net", 128.0)(torch.zeros(1, CHANNELS, 512))

@@ -115,7 +115,9 @@ def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus
 
 def test_the_code_of_a_modality_is_all_its_modules_and_no_other():
     def sensors(name):
-        names = CodeBase().closure([features.__name__], {"modalities": [name]}).sources
+        names = (
+            CodeBase().closure([features.__name__], {"modalities": [name], "encoders": []}).sources
+        )
         kept = {name for name in names if name.startswith("consilience.modalities.")}
         return {name for name in kept if ".params" not in name}
 
@@ -125,10 +127,16 @@ def test_the_code_of_a_modality_is_all_its_modules_and_no_other():
     assert sensors("upper_face_au") == base | faces
 
 
-def test_tables_and_workers_are_not_part_of_a_stored_result():
-    names = CodeBase().closure([features.__name__], {"modalities": ["audio"]}).sources
+def test_tables_workers_and_encoders_are_not_part_of_a_stored_result():
+    code = CodeBase()
+    in_use = {"modalities": ["eeg", "audio", "text"], "encoders": []}
+    names = code.closure([features.__name__], in_use).sources
     assert "consilience.core.seeds" in names
     assert not {"consilience.ingest.ingest", "consilience.core.isolation"} & names.keys()
+    assert not {name for name in names if name.startswith("consilience.encoders")}
+    assert "consilience.schema.tables" not in names
+    libraries = code.fingerprint([features.__name__], in_use).libraries
+    assert not {"torch", "polars", "pandera"} & libraries.keys()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from consilience.core import registry
-from consilience.encoders.base import FunctionalsEncoder
+from consilience.encoders.functionals import FunctionalsEncoder
 from consilience.methods.base import Method
 from consilience.model.types import Batch
 

@@ -121,9 +121,11 @@ NOISE = "fraction * np.nanstd(samples, axis=0) * rng.standard_normal(samples.sha
 READ = "table = pl.read_csv(path)"
 CORRUPT = "return replace(signal, values=APPLY[kind](signal.values, level, rng))"
 PROBE = "rate_hz = float(1 / np.median(np.diff(times_s)))"
-ENCODER = "return FunctionalsEncoder(n_features, width, dropout)"
-FLATTEN = """
-        import torch
+OVERRIDE = f"""{CORRUPT}
+
+    def encoder(self, n_features, width, dropout, **encoding):
+        """
+FLATTEN = """import torch
         class Flat(torch.nn.Module):
             def __init__(self):
                 super().__init__()
@@ -169,10 +171,10 @@ MODALITY_FAULTS = {
     "samples dropped": (CORRUPT, "return Signal(signal.values[::2], signal.times_s[::2], CHANNELS)", "corruptions_keep_form"),
     "corruption without effect": (NOISE, "0 * samples", "corruptions_grow"),
     "corruption that shrinks": (NOISE, NOISE.replace("fraction", "0.1 / fraction"), "corruptions_grow"),
-    "NaN through the encoder": (ENCODER, FLATTEN.format(prepare="windows.mean(1)", forward="self.out(prepared)"), "encoder"),
-    "windows compared": (ENCODER, FLATTEN.format(prepare="(w := windows.nan_to_num().mean(1)) - w.mean(0)", forward="self.out(prepared)"), "encoder"),
-    "wrong width": (ENCODER, ENCODER.replace("width", "width + 1"), "encoder"),
-    "infinite gradient": (ENCODER, FLATTEN.format(prepare="windows.nan_to_num().mean(1)", forward="(self.out(prepared) * 0).sqrt()"), "encoder"),
+    "NaN through the encoder": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="windows.mean(1)", forward="self.out(prepared)"), "encoder"),
+    "windows compared": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="(w := windows.nan_to_num().mean(1)) - w.mean(0)", forward="self.out(prepared)"), "encoder"),
+    "wrong width": (CORRUPT, OVERRIDE + "return super().encoder(n_features, width + 1, dropout)", "encoder"),
+    "infinite gradient": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="windows.nan_to_num().mean(1)", forward="(self.out(prepared) * 0).sqrt()"), "encoder"),
     "pickle read": (READ, "import pickle\n    pickle.loads(path.read_bytes()) if path.read_bytes()[:1] == b'\\x80' else 0\n    table = pl.read_csv(path)", "no_pickle"),
     "objects allowed": (READ, "np.load(path, allow_pickle=True) if path.read_bytes()[:1] == b'\\x93' else 0\n    table = pl.read_csv(path)", "no_pickle"),
 }  # fmt: skip

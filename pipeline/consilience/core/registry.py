@@ -1,4 +1,4 @@
-"""Looks up modalities, datasets and methods by name.
+"""Looks up modalities, datasets, methods and encoders by name.
 
 A plug-in is a file of the package ``consilience.<kind>`` or an entry point of another package.
 Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins.
@@ -15,7 +15,12 @@ from typing import Any
 
 from consilience.core.errors import ConsilienceError
 
-SINGULAR = {"modalities": "modality", "datasets": "dataset", "methods": "method"}
+SINGULAR = {
+    "modalities": "modality",
+    "datasets": "dataset",
+    "methods": "method",
+    "encoders": "encoder",
+}
 # Modules that are not plug-ins, in the package of any kind.
 SHARED = frozenset({"base", "settings", "single_channel", "tables"})
 
@@ -26,18 +31,19 @@ def names(kind: str) -> list[str]:
     Parameters
     ----------
     kind : str
-        ``"modalities"``, ``"datasets"`` or ``"methods"``.
+        ``"modalities"``, ``"datasets"``, ``"methods"`` or ``"encoders"``.
     """
     external = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
     return sorted(_files(kind) | external)
 
 
 def get(kind: str, name: str) -> Any:
-    """Return the modality, dataset or method called `name`.
+    """Return the modality, dataset, method or encoder called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
-    ``dataset`` or ``method``; another package offers it under the entry-point group
-    ``consilience.<kind>``. A file takes precedence over an entry point of the same name.
+    ``dataset``, ``method`` or ``encoder``; another package offers it under the entry-point group
+    ``consilience.<kind>``. A method or an encoder is a class. A file takes precedence over an entry
+    point of the same name.
 
     Raises
     ------

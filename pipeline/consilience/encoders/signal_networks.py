@@ -32,6 +32,8 @@ class SignalEncoder(Encoder):
 
     Parameters
     ----------
+    n_features : int
+        Channels.
     width : int
         Numbers in the encoding.
     dropout : float
@@ -42,8 +44,11 @@ class SignalEncoder(Encoder):
         Samples a second.
     """
 
-    def __init__(self, width: int, dropout: float, network: str, rate_hz: float) -> None:
+    def __init__(
+        self, n_features: int, width: int, dropout: float, network: str, rate_hz: float
+    ) -> None:
         super().__init__()
+        self.n_channels = n_features
         self.width, self.dropout, self.name, self.rate_hz = width, dropout, network, rate_hz
         self.network: nn.Module | None = None
 
@@ -60,7 +65,7 @@ class SignalEncoder(Encoder):
             If the network is not installed, or windows are too short for it.
         """
         if self.network is None:
-            n_channels, n_samples = prepared.shape[1:]
+            n_channels, n_samples = self.n_channels, prepared.shape[-1]
             if self.name == "EEGNet":
                 self.network = EegNet(n_channels, n_samples, self.width, self.dropout, self.rate_hz)
             else:
@@ -199,3 +204,6 @@ def _too_short(name: str, n_samples: int, remedy: str) -> ConsilienceError:
         "params.yaml: windows.length_s",
         f"make them longer; {remedy}",
     )
+
+
+encoder = SignalEncoder

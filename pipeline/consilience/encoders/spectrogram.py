@@ -21,7 +21,8 @@ class SpectrogramEncoder(Encoder):
 
     Parameters
     ----------
-    n_bands : int
+    n_features : int
+        Bands of the spectrogram.
     width : int
         Numbers in the encoding.
     dropout : float
@@ -33,10 +34,10 @@ class SpectrogramEncoder(Encoder):
     """
 
     def __init__(
-        self, n_bands: int, width: int, dropout: float, channels: int, layers: int
+        self, n_features: int, width: int, dropout: float, channels: int, layers: int
     ) -> None:
         super().__init__()
-        sizes = [n_bands, *[channels] * layers]
+        sizes = [n_features, *[channels] * layers]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv1d(before, after, TAPS, STRIDE, padding=TAPS // 2),
@@ -75,3 +76,6 @@ def _moments(maps: Tensor) -> list[Tensor]:
     """Return mean and standard deviation over time, each of shape (batch, n_maps)."""
     variance = maps.var(-1, correction=0)
     return [maps.mean(-1), (variance + 1e-5).sqrt()]
+
+
+encoder = SpectrogramEncoder

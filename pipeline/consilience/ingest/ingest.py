@@ -90,7 +90,8 @@ def ingest(
 
 def code_key(name: str, settings: ModalityParams) -> str:
     """Hash what a stored result depends on besides its recording: code, libraries, parameters."""
-    code = fingerprint([features.__name__], {"modalities": [name]})
+    # Encoders read windows, long after ingest: a new network must not repeat thousands of hours.
+    code = fingerprint([features.__name__], {"modalities": [name], "encoders": []})
     return text_hash(settings.model_dump_json(), code.digest)
 
 

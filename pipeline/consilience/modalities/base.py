@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
 from consilience.schema.params.plugins import (
@@ -48,7 +49,7 @@ class Modality(Protocol):
     ==================  ============================================================  ===========
     ability             used by                                                       default
     ==================  ============================================================  ===========
-    `encoder`           training, as the first part of every network                  functionals
+    `encoder`           training, as the first part of every network                  `ENCODER`
     `reads`             datasets, to offer it wherever they offer that modality       None
     `activity_feature`  alignment, to match the time course of speech and movement    None
     `sound`             alignment, to match sound tracks of the same room             None
@@ -118,12 +119,15 @@ class Modality(Protocol):
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return the network that encodes a window as ``width`` numbers.
 
-        ``encoding`` is the parameters' `ModalityParams.encoding`. An override imports its encoder
-        inside the method, as here: it loads torch, which reading recordings does not need.
+        ``encoding`` is the parameters' `ModalityParams.encoding`. The class is the registered
+        encoder that they name in `ModalityParams.ENCODER`, so that reading recordings imports no
+        network and does not depend on one. An override that imports a network inside the method
+        starts as fast, but a change of that network repeats the ingest of all recordings.
         """
-        from consilience.encoders.base import FunctionalsEncoder
-
-        return FunctionalsEncoder(n_features, width, dropout, **encoding)
+        encoder: Encoder = registry.get("encoders", self.Params.ENCODER)(
+            n_features, width, dropout, **encoding
+        )
+        return encoder
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
         """Return the sound track of a recording's file, for alignment.

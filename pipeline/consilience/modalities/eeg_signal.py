@@ -7,7 +7,7 @@ deviation over the recording, because its amplitude depends on contact and skull
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.ndimage
@@ -18,9 +18,6 @@ from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.eeg_signal import EegSignalParams
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 FRAMES_PER_SAMPLE = 2  # windows interpolate linearly, which would lose half of 45 Hz at 128 Hz
 SCALE_FLOOR_V = 1e-9
@@ -61,12 +58,6 @@ class EegSignal(Eeg):
         return Features(
             frames, signal.times_s[0] + places / cleaned.rate_hz, names, cleaned.quality
         )
-
-    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return the network that the parameters name."""
-        from consilience.encoders.signal_networks import SignalEncoder
-
-        return SignalEncoder(width, dropout, **encoding)
 
 
 def scaled(channel: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:

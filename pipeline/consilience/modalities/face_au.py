@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from consilience.modalities.base import Modality
 from consilience.modalities.params.face_au import FaceAuParams
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float64]
 Units = tuple[str, ...]
@@ -136,12 +133,6 @@ class FaceAu(Modality):
         level = params.corruptions[kind][severity - 1]
         corrupted = APPLY[kind](signal.values, level, signal.channels, rng)
         return replace(signal, values=np.clip(corrupted, 0, _ranges(signal.channels)))
-
-    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return a small network over the square roots of the values."""
-        from consilience.encoders.base import RootEncoder
-
-        return RootEncoder(n_features, width, dropout)
 
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
         """Return the row's values by unit. Raises RecordingError naming the incorrect column."""

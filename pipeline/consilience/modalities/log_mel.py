@@ -5,7 +5,7 @@ It reads the recordings of `audio`, with the same pulses removed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import scipy.fft
@@ -24,9 +24,6 @@ from consilience.modalities.audio import (
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.log_mel import LogMelParams
 from consilience.signals.types import Features, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Array = NDArray[np.float32]
 
@@ -59,12 +56,6 @@ class LogMel(Audio):
         measures = quality(sound, loudness, loud) | {"lost_fraction": float(lost.mean())}
         names = tuple(f"mel_{band:02d}_db" for band in range(params.mel_bands))
         return Features(values, times_s, names, measures)
-
-    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return a time-delay network over the bands."""
-        from consilience.encoders.spectrogram import SpectrogramEncoder
-
-        return SpectrogramEncoder(n_features, width, dropout, **encoding)
 
 
 def log_mel(frames: Array, params: VoiceParams) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from consilience.core import registry
 from consilience.project import Project
 from consilience.schema.params.base import read_plugins
@@ -16,9 +18,14 @@ def modality_params(project: Project) -> dict[str, ModalityParams]:
     ConsilienceError
         If a modality is unknown, or a parameter is missing, unknown or out of range.
     """
+    return read_plugins(project.content, "modalities", _params_class, str(project.params_file))
 
-    def params_class(name: str) -> type[ModalityParams]:
-        kind: type[ModalityParams] = registry.params("modalities", name)
-        return kind
 
-    return read_plugins(project.content, "modalities", params_class, str(project.params_file))
+def encoder_names(modalities: Iterable[str]) -> list[str]:
+    """Return the names of the registered encoders that some modalities use, sorted."""
+    return sorted({_params_class(name).ENCODER for name in modalities})
+
+
+def _params_class(name: str) -> type[ModalityParams]:
+    kind: type[ModalityParams] = registry.params("modalities", name)
+    return kind

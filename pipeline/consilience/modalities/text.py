@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from consilience.pretrained import sentences
 from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 Texts = NDArray[np.object_]
 
@@ -146,12 +143,6 @@ class Text(Modality):
         """Corrupt the words; time stamps stay."""
         level = params.corruptions[kind][severity - 1]
         return replace(signal, values=APPLY[kind](signal.values, level, rng))
-
-    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return mean and deviation over time and a small network."""
-        from consilience.encoders.base import MomentsEncoder
-
-        return MomentsEncoder(n_features, width, dropout)
 
 
 def _steps(utterances: list[Utterance]) -> list[tuple[float, str]]:

@@ -7,7 +7,7 @@ and the standard deviation of its blocks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.voice_embedding import VoiceEmbeddingParams
 from consilience.pretrained import speaker
 from consilience.signals.types import Features, Signal
-
-if TYPE_CHECKING:
-    from consilience.encoders.base import Encoder
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(speaker.UNITS))
 
@@ -59,12 +56,6 @@ class VoiceEmbedding(Audio):
         )
         measures = quality(sound, 10 * np.log10(power + 1e-12), ~quiet)
         return Features(values.astype(np.float32), times_s, NAMES, measures)
-
-    def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
-        """Return mean and deviation over time and a small network."""
-        from consilience.encoders.base import MomentsEncoder
-
-        return MomentsEncoder(n_features, width, dropout)
 
 
 modality = VoiceEmbedding()

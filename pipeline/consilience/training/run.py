@@ -7,7 +7,7 @@ import shutil
 from consilience.core import registry
 from consilience.core.files import atomic_folder, content_hash, text_hash
 from consilience.core.fingerprint import fingerprint
-from consilience.modalities.settings import modality_params
+from consilience.modalities.settings import encoder_names, modality_params
 from consilience.project import Project
 from consilience.schema.constants import CLEAN, ROLES
 from consilience.schema.params.alignment import AlignmentParams
@@ -44,6 +44,11 @@ def train(project: Project, method: str) -> None:
     """
     corpus = load_corpus(project.windows)
     settings, training = method_params(project)[method], project.section(TrainingParams)
+    plugins = {
+        "methods": [method],
+        "modalities": corpus.modalities,
+        "encoders": encoder_names(corpus.modalities),
+    }
     files = [
         *sorted(project.windows.rglob(f"{CLEAN}.npy")),
         *(project.windows / name for name in ("index.parquet", "splits.parquet", "meta.json")),
@@ -52,7 +57,7 @@ def train(project: Project, method: str) -> None:
         settings.model_dump_json(),
         training.model_dump_json(),
         *(content_hash(path) for path in files),
-        fingerprint([fit.__name__], {"methods": [method], "modalities": corpus.modalities}).digest,
+        fingerprint([fit.__name__], plugins).digest,
     )
     checkpoints = project.checkpoints(method)
     fitted = fit.fit(method, settings, training, corpus, checkpoints / identity[:16])

@@ -93,6 +93,19 @@ def test_modalities_that_read_sound_have_its_rate() -> None:
     assert VoiceParams(rate_hz=8000).sound_rate_hz == 8000
 
 
+def test_encoders_are_named_without_an_import_of_the_sensor() -> None:
+    named = {name: light(name).ENCODER for name in NAMES if light(name).ENCODER != "functionals"}
+    assert named == {
+        "eeg_signal": "signal_networks",
+        "face_au": "square_roots",
+        "log_mel": "spectrogram",
+        "lower_face_au": "square_roots",
+        "text": "moments",
+        "upper_face_au": "square_roots",
+        "voice_embedding": "moments",
+    }
+
+
 def test_encodings_name_the_network_where_there_is_a_choice() -> None:
     chosen = {name: light(name)().encoding for name in NAMES if light(name)().encoding}
     assert set(chosen) == {"eeg_signal", "log_mel"}

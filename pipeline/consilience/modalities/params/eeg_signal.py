@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from consilience.modalities.params.eeg import EegParams
 
 class EegSignalParams(EegParams):
     """Parameters of the signal; of `eeg`'s, those of reading and cleaning."""
+
+    ENCODER: ClassVar[str] = "signal_networks"
 
     rate_hz: float = Field(128.0, gt=0, description="samples a second in a window")
     network: Literal["EEGNet", "ShallowFBCSPNet", "Deep4Net", "EEGConformer"] = Field(

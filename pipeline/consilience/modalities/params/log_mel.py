@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from consilience.modalities.params.audio import VoiceParams
 
 class LogMelParams(VoiceParams):
     """Parameters of the spectrogram; of `audio`'s, those of its reader, frames and bands."""
+
+    ENCODER: ClassVar[str] = "spectrogram"
 
     mel_bands: int = Field(40, ge=1)
     channels: int = Field(32, ge=1, description="maps of a convolution; 128 or more for a GPU")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import model_validator
 
 from consilience.modalities.params.audio import VoiceParams
@@ -11,6 +13,8 @@ NETWORK_RATE_HZ = 16000  # `consilience.pretrained.speaker.RATE_HZ`, whose modul
 
 class VoiceEmbeddingParams(VoiceParams):
     """Parameters of the embedding; of `audio`'s, those of its reader and of speech."""
+
+    ENCODER: ClassVar[str] = "moments"
 
     hop_s: float = 0.2
 

@@ -56,6 +56,8 @@ class ModalityParams(BaseModel):
     frame_rate_hz : float or None
         Rate at which windows sample the features; None for one frame per window. Every subclass
         must define it, as a field or as a property.
+    ENCODER : str
+        Name of the registered encoder of its windows; see `consilience.encoders`.
     CORRUPTION_KINDS : mapping of str to Corruption
         The kinds of corruption that the modality offers.
     corruptions : dict of str to tuple of 5 floats
@@ -64,6 +66,7 @@ class ModalityParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    ENCODER: ClassVar[str] = "functionals"
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = {}
     corruptions: dict[str, Severities] = {}
 
@@ -101,7 +104,7 @@ class ModalityParams(BaseModel):
 
     @property
     def encoding(self) -> dict[str, Any]:
-        """Keyword arguments of `Modality.encoder` besides sizes, such as the network's name."""
+        """Keyword arguments of the encoder besides sizes, such as the network's name."""
         return {}
 
 
