@@ -27,7 +27,7 @@ def test_what_is_shown_can_be_pasted(name: str) -> None:
     assert model(**shown).corruptions.keys() == model.CORRUPTION_KINDS.keys()
 
 
-def test_an_unknown_modality_is_told() -> None:
+def test_an_unknown_modality_is_an_error() -> None:
     with pytest.raises(ConsilienceError, match="did you mean 'eeg'"):
         run("corruptions", "egg")
 

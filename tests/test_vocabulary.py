@@ -197,6 +197,17 @@ def test_names_describe_their_content(path: Path) -> None:
     assert path.stem not in OLD_MODULES
 
 
+def test_names_of_tests_state_what_the_software_does() -> None:
+    people = {*OLD_WORDS, "says", "say", "tells", "tell", "knows", "thinks", "nobody", "somebody"}
+    names = {
+        (relative(path), name)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for _, name in defined_names(tree_of(path))
+        if name.startswith("test_")
+    }
+    assert not sorted((path, name) for path, name in names if people & set(name.split("_")))
+
+
 @pytest.mark.parametrize("path", [*python_files(), *text_files()], ids=relative)
 def test_prose_uses_the_terms_of_the_glossary(path: Path) -> None:
     wrong = [

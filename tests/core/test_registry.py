@@ -109,7 +109,7 @@ def test_its_encoder_is_found_and_is_not_part_of_the_results_key(package, monkey
     assert before == ingest.code_key("gaze", modality.Params())
 
 
-def test_a_name_of_ours_is_not_taken_over(package):
+def test_a_built_in_name_cannot_be_replaced(package):
     assert type(registry.get("modalities", "eeg")).__module__ == "consilience.modalities.eeg"
 
 

@@ -1,4 +1,4 @@
-"""A small corpus of three sensors in memory, whose windows are told by their number."""
+"""A small corpus of three sensors in memory, whose windows are identified by their number."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build_corpus(
         }
         for i in range(n)
     ]
-    # Everybody is tested once: the roles go round.
+    # Every subject is tested once: the roles rotate.
     n_test = roles.count("test")
     splits: list[dict[str, object]] = [
         {"fold": fold, "subject": f"p{(s + n_test * fold) % n_subjects}", "role": role}
@@ -107,12 +107,12 @@ class Oracle:
         others = agree.sum(-1) - available
         partners = (available.sum(-1, keepdim=True) - available).clamp(min=1)
         share = votes.sum(-2) / available.sum(-1, keepdim=True).clamp(min=1)
-        spoilt = torch.stack([values[..., 1] for values in inputs.values()], -1).amax(-1)
+        corrupted = torch.stack([values[..., 1] for values in inputs.values()], -1).amax(-1)
         return Prediction(
             logits=4 * share,
             affect_mean=torch.zeros(*share.shape[:-1], 2),
             affect_log_variance=torch.zeros(*share.shape[:-1], 2),
-            vacuity=torch.sigmoid(spoilt),
+            vacuity=torch.sigmoid(corrupted),
             reliability=others / partners,
             coherence=share.amax(-1),
         )

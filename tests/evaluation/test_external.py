@@ -45,7 +45,7 @@ def bundle(folder: Path, card: dict[str, Any]) -> Path:
     return folder
 
 
-def test_somebody_of_a_known_name_is_read_only_by_runs_that_held_them_out() -> None:
+def test_a_training_subject_is_scored_only_by_runs_that_held_it_out() -> None:
     splits = external._splits(CARD, "demo", ["p1", "p9", "p1"])
     roles = {(fold, name): role for fold, name, role in splits.iter_rows()}
     assert roles == {(0, "p1"): "train", (0, "p9"): "test", (1, "p1"): "test", (1, "p9"): "test"}
@@ -66,14 +66,14 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
 ) -> None:
     recipe = {**CARD["recipe"], "alignment": {}, "annotation": {}, "windows": {}}
     card = {**CARD, "recipe": recipe, "params": {}, "training": {}, **change}
-    with pytest.raises(ConsilienceError, match=message) as told:
+    with pytest.raises(ConsilienceError, match=message) as caught:
         external.evaluate_bundle(
             Project(tmp_path), bundle(tmp_path / "model", card), tmp_path, "demo", grid=False
         )
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_an_incomplete_bundle_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match=r"the file model\.safetensors is missing"):
         external.read_card(tmp_path)
     old = {key: value for key, value in CARD.items() if key != "recipe"}
@@ -95,10 +95,10 @@ def trained(make_project: Callable[[], ProjectCopy]) -> ProjectCopy:
     more = params.SynthesisParams(**{**content["synthesis"], "subjects": 6})
     others = project.folder / "others"
     write_corpus(more, others, project.folder / "truth")
-    known = [f"sub-{number:02}" for number in (1, 2, 3)]
-    for name in known:
+    seen = [f"sub-{number:02}" for number in (1, 2, 3)]
+    for name in seen:
         shutil.rmtree(others / name)
-    manifest = pl.read_csv(others / "recordings.csv").filter(~pl.col("subject").is_in(known))
+    manifest = pl.read_csv(others / "recordings.csv").filter(~pl.col("subject").is_in(seen))
     manifest.write_csv(others / "recordings.csv")
     return project
 
@@ -121,41 +121,41 @@ def first(trained: ProjectCopy) -> tuple[Done, dict[str, Any]]:
 def test_other_people_are_scored_with_all_sensors_and_every_subset(
     first: tuple[Done, dict[str, Any]],
 ) -> None:
-    done, found = first
-    assert found["subjects"] == ["sub-04", "sub-05", "sub-06"]
-    assert found["subjects_met_in_training"] == ["sub-04"]
+    done, result = first
+    assert result["subjects"] == ["sub-04", "sub-05", "sub-06"]
+    assert result["subjects_met_in_training"] == ["sub-04"]
     assert "subjects of these names: sub-04" in done.stderr
-    figures = found["figures"]
+    figures = result["figures"]
     assert {"all", "without_eeg", "only_audio", "ece", "aurc"} <= set(figures)
     assert "grid" not in figures
     for name in ("all", "nll"):
         assert figures[name]["low"] <= figures[name]["estimate"] <= figures[name]["high"]
-    assert len(found["conditions"]) == 3
+    assert len(result["conditions"]) == 3
     assert "without eeg" in done.stdout
 
 
 @pytest.mark.slow
-def test_a_second_evaluation_reads_no_recording_again_and_says_the_same(
+def test_a_second_evaluation_reads_no_recording_and_gives_the_same(
     trained: ProjectCopy, first: tuple[Done, dict[str, Any]]
 ) -> None:
-    again, found = evaluate(trained)
+    again, result = evaluate(trained)
     assert "0 processed" in again.stderr
     assert "  processed" not in again.stderr
-    assert found == first[1]
+    assert result == first[1]
 
 
 @pytest.mark.slow
-def test_the_grid_spoils_every_sensor_of_the_recordings(
+def test_the_grid_corrupts_every_sensor_of_the_recordings(
     trained: ProjectCopy, first: tuple[Done, dict[str, Any]]
 ) -> None:
-    _, found = evaluate(trained, "--grid")
-    kinds = {condition["kind"] for condition in found["conditions"]}
+    _, result = evaluate(trained, "--grid")
+    kinds = {condition["kind"] for condition in result["conditions"]}
     assert {"subset", "noise", "mismatch", "missing", "everything", "desync"} <= kinds
-    assert found["figures"]["all"] == first[1]["figures"]["all"]
-    assert {(own["modality"], own["kind"]) for own in found["kinds"]} >= {("eeg", "noise")}
+    assert result["figures"]["all"] == first[1]["figures"]["all"]
+    assert {(own["modality"], own["kind"]) for own in result["kinds"]} >= {("eeg", "noise")}
 
 
-def test_features_that_the_model_does_not_know_are_told() -> None:
+def test_features_that_differ_from_the_training_are_an_error() -> None:
     corpus = build_corpus(("eeg", "audio"))
     card = {**CARD, "features": {"eeg": ["number"], "audio": ["pitch_hz", "level_db"]}}
     with pytest.raises(ConsilienceError, match=r"modality audio: 1 features .* such as number"):
@@ -195,9 +195,9 @@ def test_actors_held_out_are_scored_clip_by_clip(tmp_project: ProjectCopy, real_
         *("evaluate", "data/models/hybrid", "unmet", "--dataset", "ravdess"),
         *("--json", "found.json"),
     )
-    found = json.loads((tmp_project.folder / "found.json").read_text())
-    assert found["subjects"] == ["Actor_05", "Actor_06"]
-    assert found["windows"] == 30
-    assert found["subjects_met_in_training"] == []
+    result = json.loads((tmp_project.folder / "found.json").read_text())
+    assert result["subjects"] == ["Actor_05", "Actor_06"]
+    assert result["windows"] == 30
+    assert result["subjects_met_in_training"] == []
     assert "warning" not in done.stderr
-    assert found["figures"]["all"]["estimate"] > 1.5 / 8
+    assert result["figures"]["all"]["estimate"] > 1.5 / 8

@@ -36,23 +36,23 @@ def plain_aurc(confidence: np.ndarray, right: np.ndarray) -> float:
 @settings(max_examples=20)
 def test_pooled_metrics_equal_those_of_all_windows(seed: int) -> None:
     added, p, target, affect, true_affect, _ = sums(seed)
-    found = {name: value[0] for name, value in measures(pool(added, np.ones((1, 5)), 0)).items()}
+    result = {name: value[0] for name, value in measures(pool(added, np.ones((1, 5)), 0)).items()}
     truth, guess = target.argmax(1), p.argmax(1)
     score = sklearn_metrics.balanced_accuracy_score(truth, guess)
-    np.testing.assert_allclose(found["balanced_accuracy"], score)
+    np.testing.assert_allclose(result["balanced_accuracy"], score)
     f1 = sklearn_metrics.f1_score(truth, guess, average="macro", labels=np.unique(truth))
-    np.testing.assert_allclose(found["macro_f1"], f1)
-    np.testing.assert_allclose(found["nll"], sklearn_metrics.log_loss(truth, p, labels=range(4)))
-    np.testing.assert_allclose(found["brier"], ((p - np.eye(4)[truth]) ** 2).sum(1).mean())
+    np.testing.assert_allclose(result["macro_f1"], f1)
+    np.testing.assert_allclose(result["nll"], sklearn_metrics.log_loss(truth, p, labels=range(4)))
+    np.testing.assert_allclose(result["brier"], ((p - np.eye(4)[truth]) ** 2).sum(1).mean())
     x, y = affect[:, 0], true_affect[:, 0]
     ccc = 2 * np.cov(x, y, ddof=0)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
-    np.testing.assert_allclose(found["valence_ccc"], ccc)
+    np.testing.assert_allclose(result["valence_ccc"], ccc)
     np.testing.assert_allclose(
-        found["arousal_rmse"], np.sqrt(((affect - true_affect) ** 2).mean(0))[1]
+        result["arousal_rmse"], np.sqrt(((affect - true_affect) ** 2).mean(0))[1]
     )
-    np.testing.assert_allclose(found["aurc"], plain_aurc(p.max(1), guess == truth))
+    np.testing.assert_allclose(result["aurc"], plain_aurc(p.max(1), guess == truth))
     np.testing.assert_allclose(
-        found["failure_auroc"], sklearn_metrics.roc_auc_score(guess == truth, p.max(1))
+        result["failure_auroc"], sklearn_metrics.roc_auc_score(guess == truth, p.max(1))
     )
 
 
@@ -69,15 +69,15 @@ def test_weights_count_a_subject_as_often_as_it_was_drawn() -> None:
         np.testing.assert_allclose(value, repeated[name])
 
 
-def test_calibration_error_knows_perfect_and_overconfident() -> None:
+def test_calibration_error_of_perfect_and_overconfident_predictions() -> None:
     target = np.eye(2)[[0, 0, 0, 1]]
     unknown = np.full((4, 2), np.nan)
     subject = np.zeros(4, int)
 
     def errors(confidence: float) -> list[float]:
         p = np.tile([confidence, 1 - confidence], (4, 1))
-        found = measures(subject_sums(p, unknown, target, unknown, subject, 1, 10))
-        return [found["ece"].item(), found["adaptive_ece"].item()]
+        result = measures(subject_sums(p, unknown, target, unknown, subject, 1, 10))
+        return [result["ece"].item(), result["adaptive_ece"].item()]
 
     np.testing.assert_allclose(errors(0.75), 0, atol=1e-12)
     np.testing.assert_allclose(errors(0.99), 0.24)
@@ -100,12 +100,12 @@ def test_nothing_known_is_nan_not_zero() -> None:
 @settings(max_examples=40)
 def test_levels_keep_the_order_and_hold_ties_together(seed: int, n: int) -> None:
     score = np.random.default_rng(seed).integers(0, 50, n).astype(float)
-    found = levels(score, LEVELS)
+    result = levels(score, LEVELS)
     order = np.argsort(-score)
-    assert (np.diff(found[order]) >= 0).all()
-    assert 0 <= found.min() <= found.max() < LEVELS
+    assert (np.diff(result[order]) >= 0).all()
+    assert 0 <= result.min() <= result.max() < LEVELS
     for value in np.unique(score):
-        assert len(set(found[score == value])) == 1
+        assert len(set(result[score == value])) == 1
 
 
 @given(st.integers(0, 500))
@@ -135,9 +135,9 @@ def test_areas_know_their_limits() -> None:
 
 @given(st.lists(st.integers(0, 5), min_size=3, max_size=8))
 def test_spearman_is_that_of_scipy(values: list[int]) -> None:
-    found = spearman(np.array(values, float))
+    result = spearman(np.array(values, float))
     if len(set(values)) == 1:
-        assert np.isnan(found)
+        assert np.isnan(result)
     else:
         expected = stats.spearmanr(values, range(len(values))).statistic
-        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(result, expected, atol=1e-12)

@@ -39,7 +39,7 @@ def test_an_interval_does_not_leave_the_bound_its_resamples_pile_up_at(bound: fl
     assert max(np.abs(ends)) == 1 > min(np.abs(ends))
 
 
-def test_the_interval_covers_the_true_difference_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_difference_at_its_nominal_rate() -> None:
     rng = np.random.default_rng(5)
     weights = subject_weights(20, 400)
     covered = 0
@@ -68,10 +68,10 @@ def test_a_paired_difference_is_narrower_than_the_methods_own_intervals() -> Non
     subjects = rng.normal(size=18)
     better = subjects + rng.normal(0.1, 0.02, 18)
     weights = subject_weights(18, 500)
-    found = paired(weights @ better / 18, weights @ subjects / 18, better, subjects)
-    assert 0 < found.low < found.difference < found.high < 0.15
-    assert found.p_value < 0.001
-    assert found.n_subjects == 18
+    result = paired(weights @ better / 18, weights @ subjects / 18, better, subjects)
+    assert 0 < result.low < result.difference < result.high < 0.15
+    assert result.p_value < 0.001
+    assert result.n_subjects == 18
 
 
 @given(P_VALUES)

@@ -52,27 +52,27 @@ def estimate(evaluated: Evaluated) -> dict[str, float]:
 def test_an_oracle_is_always_right_except_under_mismatch(
     oracle: Evaluated,
 ) -> None:
-    found = estimate(oracle)
+    result = estimate(oracle)
     alike = ("all", "without_eeg", "only_video", "noise", "missing", "everything", "severe")
     for name in (*alike, "relative_robustness", "retained", "subsets_worst"):
-        assert found[name] == pytest.approx(1), name
-    assert 0.5 < found["mismatch"] < 1  # a window with two sensors is one vote against one
-    assert found["grid"] == pytest.approx((7 + 3 + 3 * found["mismatch"]) / 13)
-    assert found["grid"] == found["grid_balanced_accuracy"]
-    assert found["aurc"] == 0
-    assert found["grid_aurc"] < 0.1
+        assert result[name] == pytest.approx(1), name
+    assert 0.5 < result["mismatch"] < 1  # a window with two sensors is one vote against one
+    assert result["grid"] == pytest.approx((7 + 3 + 3 * result["mismatch"]) / 13)
+    assert result["grid"] == result["grid_balanced_accuracy"]
+    assert result["aurc"] == 0
+    assert result["grid_aurc"] < 0.1
 
 
 def test_mismatched_sensors_and_windows_are_detected(oracle: Evaluated) -> None:
-    found = estimate(oracle)
+    result = estimate(oracle)
     # Where three sensors are there the mismatched one agrees with none; of two, both disagree.
-    assert found["mismatched_sensor_auroc"] > 0.95
-    assert 0.8 < found["mismatched_sensor_accuracy"] < 1
-    assert found["mismatch_auroc"] == 1
-    assert found["corrupted_sensor_auroc"] == 0.5  # a corrupted sensor still votes right
-    assert found["overconfidence_under_mismatch"] == 0
-    assert found["vacuity_spearman"] == pytest.approx(1)
-    assert found["out_of_distribution_auroc"] == 1
+    assert result["mismatched_sensor_auroc"] > 0.95
+    assert 0.8 < result["mismatched_sensor_accuracy"] < 1
+    assert result["mismatch_auroc"] == 1
+    assert result["corrupted_sensor_auroc"] == 0.5  # a corrupted sensor still votes right
+    assert result["overconfidence_under_mismatch"] == 0
+    assert result["vacuity_spearman"] == pytest.approx(1)
+    assert result["out_of_distribution_auroc"] == 1
 
 
 def test_every_test_window_is_counted_once_a_seed(oracle: Evaluated) -> None:
@@ -87,7 +87,7 @@ def test_every_test_window_is_counted_once_a_seed(oracle: Evaluated) -> None:
             assert (per_condition[number] == several.sum()).all()
 
 
-def test_what_is_stored_says_the_same(oracle: Evaluated, tmp_path: Path) -> None:
+def test_stored_scores_give_the_same_metrics(oracle: Evaluated, tmp_path: Path) -> None:
     oracle.save(tmp_path)
     again = Evaluated.load(tmp_path)
     assert (again.conditions, again.modalities) == (oracle.conditions, oracle.modalities)
@@ -101,13 +101,13 @@ def test_what_is_stored_says_the_same(oracle: Evaluated, tmp_path: Path) -> None
 
 def test_methods_are_compared_on_the_same_draws(oracle: Evaluated, worse: Evaluated) -> None:
     first, second = figures_of(oracle, 200), figures_of(worse, 200)
-    found = compare(first, second)
-    assert found["all"].difference == pytest.approx(
+    result = compare(first, second)
+    assert result["all"].difference == pytest.approx(
         first.sample["all"][0] - second.sample["all"][0]
     )
-    assert found["all"].low > 0.1
-    assert found["all"].p_value == pytest.approx(2 / 2**6)
-    assert found["all"].n_subjects == 6
+    assert result["all"].low > 0.1
+    assert result["all"].p_value == pytest.approx(2 / 2**6)
+    assert result["all"].n_subjects == 6
     own = compare(first, first)
     assert own["grid"] == (0, 0, 0, 1, 6)
 
@@ -120,20 +120,20 @@ def test_corruption_error_is_one_against_oneself_and_zero_without_errors(
     np.testing.assert_allclose(corruption_error(flawless, flawed), 0, atol=1e-12)
 
 
-def test_kinds_are_told_apart(oracle: Evaluated) -> None:
-    found = by_kind(resampled(oracle, WEIGHTS))
-    assert set(found) == {
+def test_kinds_are_scored_separately(oracle: Evaluated) -> None:
+    result = by_kind(resampled(oracle, WEIGHTS))
+    assert set(result) == {
         *(("eeg", kind) for kind in ("noise", "hum", "desync")),
         *(("audio", kind) for kind in ("noise", "babble")),
         ("video", "noise"),
     }
-    assert all(len(v) == len(WEIGHTS) for kind in found.values() for v in kind.values())
+    assert all(len(v) == len(WEIGHTS) for kind in result.values() for v in kind.values())
 
 
 def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
     def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
         predictions = PREDICTOR(condition, roles)
-        predictions.logits[1::2] *= 0  # the second seed knows nothing
+        predictions.logits[1::2] *= 0  # the second seed predicts nothing
         return predictions
 
     whole = score_predictions(doubtful, RUNS, CORPUS, ASKED[:4], 10, keep=ASKED[:1], ensemble=True)

@@ -1,4 +1,4 @@
-"""Ingest is incremental, and nobody can tell from its bytes."""
+"""An incremental ingest gives the same bytes as a complete one."""
 
 from __future__ import annotations
 
@@ -94,8 +94,10 @@ def test_changed_parameters_redo_all(corpus):
 
 def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus):
     corpus.ingest("noise")
-    known = {kind: known.severities for kind, known in modality.Params.CORRUPTION_KINDS.items()}
-    corpus.ingest("all", corruptions=known)
+    severities = {
+        kind: corruption.severities for kind, corruption in modality.Params.CORRUPTION_KINDS.items()
+    }
+    corpus.ingest("all", corruptions=severities)
     alone, beside = (
         read_arrays(corpus.folder / name / "01-01-01-01-01-01_face_au.npz")
         for name in ("noise", "all")
@@ -105,11 +107,11 @@ def test_every_kind_asked_for_is_there_and_noise_is_as_without_the_others(corpus
         "pulses_s",
         "anchors_s",
         "clean",
-        *modality.Params(corruptions=known).variants,
+        *modality.Params(corruptions=severities).variants,
     }
-    assert set(alone) == set(beside) - {f"{kind}_{i}" for kind in known for i in range(1, 6)} | {
-        f"noise_{i}" for i in range(1, 6)
-    }
+    assert set(alone) == set(beside) - {
+        f"{kind}_{i}" for kind in severities for i in range(1, 6)
+    } | {f"noise_{i}" for i in range(1, 6)}
     assert all(np.array_equal(beside[name], alone[name]) for name in alone)
 
 
@@ -168,8 +170,8 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
     root.mkdir()
     sounds = {name: 0.1 * generator(name).standard_normal(24000) for name in ("a", "b")}
     audio = registry.get("modalities", "audio")
-    for spoilt in (0.0, 0.5):
-        sounds["a"][-1] += spoilt  # the last one before b begins
+    for change in (0.0, 0.5):
+        sounds["a"][-1] += change  # the last one before b begins
         rows = []
         for name, sound in sounds.items():
             soundfile.write(root / f"{name}.wav", sound.astype(np.float32), 16000, "FLOAT")
@@ -177,10 +179,10 @@ def test_no_filter_sees_across_a_recordings_border(tmp_path):
             row |= {"path": f"{name}.wav", "item": None, "status": "ok", "reason": None}
             row |= {"bad_channels": None}
             rows.append(row | {"content_hash": audio.identity(root / f"{name}.wav", None)})
-        output = tmp_path / f"signals {spoilt}"
+        output = tmp_path / f"signals {change}"
         output.mkdir()
         settings = audio.Params(corruptions={})
-        ingest(pl.DataFrame(rows), root, "audio", settings, tmp_path / f"store {spoilt}", output)
+        ingest(pl.DataFrame(rows), root, "audio", settings, tmp_path / f"store {change}", output)
         found.append({name: read_arrays(output / f"{name}.npz") for name in sounds})
     before, after = found
     assert not np.array_equal(before["a"]["clean"], after["a"]["clean"])
@@ -208,7 +210,7 @@ def test_non_finite_features_cost_their_own_recording_alone(corpus, monkeypatch)
 def _unmeasured(features):
     """Give the quality or the features that numbers out of range lead to."""
 
-    def spoilt(self, signal, settings):
+    def unmeasured(self, signal, settings):
         found = features(self, signal, settings)
         level = float(np.max(signal.values))
         if np.isclose(level, 0.25):
@@ -217,4 +219,4 @@ def _unmeasured(features):
             return replace(found, values=np.full_like(found.values, np.inf))
         return found
 
-    return spoilt
+    return unmeasured

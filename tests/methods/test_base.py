@@ -95,8 +95,8 @@ def test_predictions_stay_in_their_ranges_and_are_uniform_without_input(
     for values in (prediction.logits, prediction.affect_mean, prediction.affect_log_variance):
         assert values.isfinite().all()
     for values in (prediction.vacuity, prediction.reliability, prediction.coherence):
-        known = values[values.isfinite()]
-        assert ((known >= -1e-6) & (known <= 1 + 1e-6)).all()
+        finite = values[values.isfinite()]
+        assert ((finite >= -1e-6) & (finite <= 1 + 1e-6)).all()
     nothing = masks.sum(1) == 0
     assert nothing.any()
     assert_close(prediction.vacuity[nothing], torch.ones(int(nothing.sum())))
@@ -225,10 +225,10 @@ def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    known = one.target.isfinite().all(1)
+    labelled = one.target.isfinite().all(1)
     read = network.eval().predict((one.inputs, one.available))
     right = read.logits.argmax(1) == one.target.nan_to_num().argmax(1)
-    assert right[known].float().mean() > 0.9
+    assert right[labelled].float().mean() > 0.9
     assert_close(read.affect_mean, one.affect, atol=0.35, rtol=0)
 
 

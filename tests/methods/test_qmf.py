@@ -32,15 +32,15 @@ def test_qmf_weights_logits_by_their_negative_energy(
 def test_qmf_ranks_neighbours_by_the_papers_formula() -> None:
     rng = np.random.default_rng(0)
     weight, missed = rng.normal(size=6), rng.gamma(2.0, size=6)
-    known = np.array([1.0, 1, 0, 1, 1, 1])
-    scale = missed[known > 0].max() - missed[known > 0].min()
+    available = np.array([1.0, 1, 0, 1, 1, 1])
+    scale = missed[available > 0].max() - missed[available > 0].min()
     terms = []
     for i, j in zip(range(6), (1, 2, 3, 4, 5, 0), strict=True):
-        if known[i] and known[j]:
+        if available[i] and available[j]:
             difference = (missed[i] - missed[j]) / scale
             g = np.sign(difference)
             terms.append(max(0.0, g * (weight[i] - weight[j]) + abs(difference)))
-    actual = ranking_loss(*(torch.from_numpy(values) for values in (weight, missed, known)))
+    actual = ranking_loss(*(torch.from_numpy(values) for values in (weight, missed, available)))
     np.testing.assert_allclose(actual.item(), np.mean(terms), rtol=1e-6)
 
 

@@ -40,7 +40,7 @@ def test_lost_sound_is_missing() -> None:
     assert features.quality["lost_fraction"] == pytest.approx(0.13, abs=0.05)
 
 
-def test_it_reads_what_audio_reads_and_tells_its_encoder_how_large() -> None:
+def test_it_reads_audio_recordings_and_sizes_its_encoder() -> None:
     assert modality.reads == audio.name
     assert set(PARAMS.CORRUPTION_KINDS) == set(audio.Params.CORRUPTION_KINDS)
     chosen = LogMelParams(channels=5, layers=3).encoding

@@ -13,7 +13,7 @@ from consilience.readers.transcript import Utterance
 from consilience.signals.types import Signal
 
 PARAMS = TextParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
-SAID = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]
+TEXT = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]
 FORMATS = {
     "table.csv": 'start_s,end_s,text\n1,2.5,I am so happy  today\n3,4,"and you?"\n',
     "table.tsv": "text\tend_s\tstart_s\nI am so happy today\t2.5\t1\nand you?\t4\t3\n",
@@ -45,7 +45,7 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
     assert features.times_s == pytest.approx(1.1 + 0.2 * np.arange(15))
     assert (~spoken).sum() in (2, 3)
     assert np.isnan(features.values[~spoken]).all()
-    happy, question = sentences.embed(SAID[0].text)[0], sentences.embed(SAID[1].text)[0]
+    happy, question = sentences.embed(TEXT[0].text)[0], sentences.embed(TEXT[1].text)[0]
     assert (features.values[features.times_s < 2.5] == happy).all()
     assert (features.values[features.times_s > 3.05] == question).all()
     assert features.quality["covered_fraction"] == pytest.approx(2.5 / 3)
@@ -53,7 +53,7 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
 
 
 def test_garbled_words_lower_the_quality() -> None:
-    texts = np.array([*(u.text for u in SAID * 20), ""], object)
+    texts = np.array([*(u.text for u in TEXT * 20), ""], object)
     signal = Signal(texts, np.arange(len(texts), dtype=np.float64), ("text",))
     quality = [
         modality.features(

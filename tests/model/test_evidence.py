@@ -55,7 +55,7 @@ def test_a_view_without_evidence_changes_nothing() -> None:
 
 
 @given(st.integers(0, 1000))
-def test_average_equals_conflictive_aggregation_of_two_opinions(seed: int) -> None:
+def test_average_equals_conflictive_aggregation_of_two_views(seed: int) -> None:
     views = evidence(seed, views=2)
     actual = average(views, torch.ones(4, 2, dtype=torch.float64)).numpy()
     for (first, second), e in zip(views.numpy(), actual, strict=True):

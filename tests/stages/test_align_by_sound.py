@@ -49,8 +49,8 @@ def test_a_camera_without_flashes_is_aligned_by_its_sound(tmp_path: Path) -> Non
     fit = session.align_session((recordings, np.empty(0)), context)["s_video"]
     assert (fit.status, fit.method) == ("aligned", "shared sound")
     assert fit.clock is not None
-    found = fit.clock.to_session(1.0)
-    assert found == pytest.approx(1.0 - LATE_S - float(signal.times_s[0]), abs=2e-3)
+    result = fit.clock.to_session(1.0)
+    assert result == pytest.approx(1.0 - LATE_S - float(signal.times_s[0]), abs=2e-3)
     lost = [recordings[0], replace(recordings[1], path=tmp_path / "other.wav")]
     fit = session.align_session((lost, np.empty(0)), context)["s_video"]
     assert fit.status == "unaligned"

@@ -141,11 +141,11 @@ def annotation_rows() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for session in SESSIONS:
         for time in np.arange(0, END_S + 2, 0.25):
-            said = {"target": "valence", "label": None, "value": float(state_at(time - 1.875))}
-            rows.append({"start_s": time, "end_s": time + 0.25, **said})
+            columns = {"target": "valence", "label": None, "value": float(state_at(time - 1.875))}
+            rows.append({"start_s": time, "end_s": time + 0.25, **columns})
         for start, name in ((2.0, "joy"), (12.0, "anger")):
-            said = {"target": "emotion", "label": name, "value": None}
-            rows.append({"start_s": start, "end_s": start + 8, **said})
+            columns = {"target": "emotion", "label": name, "value": None}
+            rows.append({"start_s": start, "end_s": start + 8, **columns})
         for row in rows[-130:]:
             row.setdefault("session", session)
     return [{"annotator": "rater", **row} for row in rows]
@@ -342,7 +342,7 @@ def test_a_table_speaks_for_sessions_without_trials(
     assert set(alignment["offset_s"]) == {0.0}
 
 
-def test_nothing_to_window_is_told(run: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_project_without_windows_is_an_error(run: Callable[..., Path], tmp_path: Path) -> None:
     write_project(tmp_path / "silent", ("fast",))
     table = frame_of([], Annotations)
     write_table(tmp_path / "silent/data/catalog/annotations.parquet", table, Annotations)
@@ -377,10 +377,10 @@ def test_score_compares_with_the_truth(run: Callable[..., Path]) -> None:
         for session in SESSIONS
     ).write_csv(truth / "state.csv")
     score(Project(root), "demo")
-    found = json.loads((root / "data/score/demo/alignment.json").read_text())
-    assert (found["recordings"], found["scored"]) == (9, 8)
-    assert found["error_ms"]["slow"]["max"] < 0.1
-    assert found["error_ms"]["fast"]["max"] == pytest.approx(10, abs=0.1)
+    result = json.loads((root / "data/score/demo/alignment.json").read_text())
+    assert (result["recordings"], result["scored"]) == (9, 8)
+    assert result["error_ms"]["slow"]["max"] < 0.1
+    assert result["error_ms"]["fast"]["max"] == pytest.approx(10, abs=0.1)
     labels = json.loads((root / "data/score/demo/labels.json").read_text())
     assert labels["accuracy"] == 1
     assert labels["ccc"]["valence"] > 0.99

@@ -42,8 +42,8 @@ def test_a_face_detector_finds_the_face(corpus: tuple[Path, Path]) -> None:
     finder = cv2.CascadeClassifier(str(CASCADES / "haarcascade_frontalface_default.xml"))
     for subject in ("sub-01", "sub-02"):
         _, grey = frames(corpus[0] / subject / "ses-1/face.mp4")
-        found = [len(finder.detectMultiScale(picture, 1.1, 4)) == 1 for picture in grey[::20]]
-        assert np.mean(found) > 0.9
+        result = [len(finder.detectMultiScale(picture, 1.1, 4)) == 1 for picture in grey[::20]]
+        assert np.mean(result) > 0.9
 
 
 def test_lost_frames_leave_gaps_in_the_time_stamps(tmp_path: Path) -> None:

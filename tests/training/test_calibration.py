@@ -87,8 +87,8 @@ def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) 
     matched = [c for c in asked if c.kind != "mismatch"]
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, matched, target)
-    found = stack.weights[PREFIX + "log_temperature"].detach().exp()
-    assert_close(found, torch.tensor(confidence), rtol=0.06, atol=0)
+    result = stack.weights[PREFIX + "log_temperature"].detach().exp()
+    assert_close(result, torch.tensor(confidence), rtol=0.06, atol=0)
 
 
 def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:

@@ -167,8 +167,8 @@ def test_from_windows_to_scores(
     assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()
     write_table(tmp_path / "scores.parquet", table, Scores)
     assert read_table(tmp_path / "scores.parquet", Scores).equals(table)
-    found = scorer.resampled(evaluated, resampling.subject_weights(6, 100))
-    figures = summary(found)
+    result = scorer.resampled(evaluated, resampling.subject_weights(6, 100))
+    figures = summary(result)
     assert figures["all"][0] > 0.6
     assert figures["noise_audio"][0] < figures["all"][0]
     assert "valence_ccc" in figures

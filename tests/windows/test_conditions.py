@@ -51,27 +51,27 @@ def test_severities_are_those_found() -> None:
 
 def test_donors_are_of_the_same_role_and_of_another_person_and_class() -> None:
     for fold, name in [(0, "eeg"), (1, "audio"), (2, "video")]:
-        found = donors(CORPUS, fold, name)
+        result = donors(CORPUS, fold, name)
         column = CORPUS.modalities.index(name)
         for role in ("validation", "test"):
             rows = CORPUS.members(fold, role)
             several = CORPUS.available[rows, column] & (CORPUS.available[rows].sum(1) > 1)
-            assert ((found[rows] >= 0) == several).all()
-            own, lent = rows[several], found[rows[several]]
+            assert ((result[rows] >= 0) == several).all()
+            own, lent = rows[several], result[rows[several]]
             assert np.isin(lent, rows).all()
             assert CORPUS.available[lent, column].all()
             assert (SUBJECT[own] != SUBJECT[lent]).all()
             assert (TRUTH[own] != TRUTH[lent]).all()
-        assert (found[CORPUS.members(fold, "train")] == -1).all()
-        np.testing.assert_array_equal(found, donors(CORPUS, fold, name))
+        assert (result[CORPUS.members(fold, "train")] == -1).all()
+        np.testing.assert_array_equal(result, donors(CORPUS, fold, name))
 
 
 def test_a_fold_with_one_test_subject_takes_donors_from_validation_never_the_reverse() -> None:
     corpus = build_corpus(roles=["test", "validation", "validation", "train", "train"])
-    found = donors(corpus, 0, "audio")
+    result = donors(corpus, 0, "audio")
     tested = corpus.members(0, "test")
-    assert (found[tested] >= 0).all()
-    assert np.isin(found[tested], corpus.members(0, "validation")).all()
+    assert (result[tested] >= 0).all()
+    assert np.isin(result[tested], corpus.members(0, "validation")).all()
     lone = build_corpus(roles=["test", "test", "validation", "train", "train", "train"])
     assert (donors(lone, 0, "audio")[lone.members(0, "validation")] == -1).all()
 
@@ -121,9 +121,9 @@ def test_a_corruption_changes_one_modality_and_removes_none() -> None:
 
 def test_a_mismatch_takes_one_sensor_from_the_donor_and_keeps_the_others() -> None:
     rows, values, available = inputs(Condition("mismatch", ("audio",)))
-    found = donors(CORPUS, 0, "audio")[rows]
-    assert (found >= 0).all()
-    np.testing.assert_array_equal(values["audio"][:, 0].round(), found)
+    result = donors(CORPUS, 0, "audio")[rows]
+    assert (result >= 0).all()
+    np.testing.assert_array_equal(values["audio"][:, 0].round(), result)
     there = available[:, 0]
     np.testing.assert_array_equal(values["eeg"][there, 0].round(), rows[there])
 

@@ -121,14 +121,14 @@ def test_ahead_means_significantly_better_than_every_peer(
         "hybrid": entry("hybrid", {figure: 0.6 - sign * first}),
         "kd": entry("kd", {figure: 0.6 - sign * second}),
     }
-    found = results(**{TWO: {METHOD: entry(METHOD, {figure: 0.6}), **others}})
-    assert held(claims._ahead(found, TWO, others, {figure: sign})) == [expected]
+    result = results(**{TWO: {METHOD: entry(METHOD, {figure: 0.6}), **others}})
+    assert held(claims._ahead(result, TWO, others, {figure: sign})) == [expected]
 
 
 def test_ahead_counts_the_wins_and_states_the_smallest_lead() -> None:
     others = {"hybrid": entry("hybrid", {"grid": 0.5}), "kd": entry("kd", {"grid": 0.58})}
-    found = results(**{TWO: {METHOD: entry(METHOD, {"grid": 0.58}), **others}})
-    (finding,) = claims._ahead(found, TWO, others, {"grid": 1})
+    result = results(**{TWO: {METHOD: entry(METHOD, {"grid": 0.58}), **others}})
+    (finding,) = claims._ahead(result, TWO, others, {"grid": 1})
     assert finding.what == f"{TWO}: grid better than all 2"
     assert finding.measured.startswith("significantly better than 1; smallest lead: +.000")
     assert "against kd" in finding.measured
@@ -143,7 +143,7 @@ def test_ahead_without_peers_or_figure_is_not_measured() -> None:
 
 
 def test_controls_and_ablations_are_not_peers() -> None:
-    found = results(
+    result = results(
         **{
             TWO: {
                 METHOD: entry(METHOD, {"grid": 0.6}),
@@ -153,7 +153,7 @@ def test_controls_and_ablations_are_not_peers() -> None:
             }
         }
     )
-    assert list(found.peers(TWO)) == ["hybrid", "kd"]
+    assert list(result.peers(TWO)) == ["hybrid", "kd"]
 
 
 # 1: encoders
@@ -162,7 +162,7 @@ def test_controls_and_ablations_are_not_peers() -> None:
 def encoder_findings(voice: float, face: float, both: float, gain: float) -> list[bool | None]:
     sensors = {"only_voice": voice, "only_face": face}
     gained = {name: value + gain for name, value in sensors.items()}
-    found = results(
+    result = results(
         **{
             TWO: {
                 METHOD: entry(METHOD, {"all": both, **gained}),
@@ -170,7 +170,7 @@ def encoder_findings(voice: float, face: float, both: float, gain: float) -> lis
             }
         }
     )
-    return held(claims.encoders(found))
+    return held(claims.encoders(result))
 
 
 def test_encoders_reach_their_accuracy_each_and_both() -> None:
@@ -191,7 +191,7 @@ def test_encoders_not_run_are_not_measured() -> None:
 def clean_findings(lead: float, confidence: float = CLEAR) -> list[bool | None]:
     better = {"grid_nll": 0.5, "grid_ece": 0.5, "grid_aurc": 0.5}
     worse = {name: value + confidence for name, value in better.items()}
-    found = results(
+    result = results(
         **{
             TWO: {
                 METHOD: entry(METHOD, {"grid": 0.7 + lead, **better}),
@@ -200,7 +200,7 @@ def clean_findings(lead: float, confidence: float = CLEAR) -> list[bool | None]:
             }
         }
     )
-    return held(claims.clean(found))
+    return held(claims.clean(result))
 
 
 def test_clean_labels_allow_a_margin_against_the_best_peer_alone() -> None:
@@ -221,7 +221,7 @@ def test_clean_labels_need_every_confidence_metric_lower() -> None:
 def test_clean_labels_test_each_confidence_metric_by_itself(figure: str) -> None:
     names = ["grid_nll", "grid_ece", "grid_aurc"]
     method = dict.fromkeys(names, 0.5) | {figure: 0.7}
-    found = results(
+    result = results(
         **{
             TWO: {
                 METHOD: entry(METHOD, {"grid": 0.9, **method}),
@@ -229,7 +229,7 @@ def test_clean_labels_test_each_confidence_metric_by_itself(figure: str) -> None
             }
         }
     )
-    assert held(claims.clean(found)) == [True, *(name != figure for name in names)]
+    assert held(claims.clean(result)) == [True, *(name != figure for name in names)]
 
 
 # 3: noisy labels
@@ -253,8 +253,8 @@ def test_noisy_labels_need_the_lead_and_the_detection_in_each_experiment(experim
 
 def test_wrong_labels_are_averaged_over_runs_and_their_range_is_stated() -> None:
     method = entry(METHOD, {"grid": 0.7}, [0.5, 0.9, 0.7])
-    found = results(**{NOISY[0]: {METHOD: method, **peers({"grid": 0.6})}})
-    finding = next(f for f in claims.noisy(found) if "AUROC" in f.what)
+    result = results(**{NOISY[0]: {METHOD: method, **peers({"grid": 0.6})}})
+    finding = next(f for f in claims.noisy(result) if "AUROC" in f.what)
     assert finding.measured == ".700, runs .500 to .900"
     assert finding.held is False
 
@@ -358,8 +358,10 @@ def test_calibration_needs_small_errors_and_a_vacuity_that_rises(experiment: str
     }
 
     def findings(**changes: float) -> list[bool | None]:
-        found = claims.calibration(results(**{experiment: {METHOD: entry(METHOD, good | changes)}}))
-        return [f.held for f in found if f.held is not None]
+        result = claims.calibration(
+            results(**{experiment: {METHOD: entry(METHOD, good | changes)}})
+        )
+        return [f.held for f in result if f.held is not None]
 
     assert findings() == [True, True, True]
     assert findings(ece=0.051) == [False, True, True]

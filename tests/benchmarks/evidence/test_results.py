@@ -18,17 +18,17 @@ def outcome(name: str, level: float, seed: int = 0) -> Outcome:
 
 
 def test_ahead_needs_interval_and_corrected_test():
-    found = compare(
+    result = compare(
         outcome("coherence_transfer", 0.8),
         {"a": outcome("a", 0.7), "b": outcome("b", 0.8)},
         ["grid"],
     )
-    by_name = {comparison.other: comparison for comparison in found}
+    by_name = {comparison.other: comparison for comparison in result}
     assert by_name["a"].ahead(1)
     assert not by_name["a"].ahead(-1)
     assert not by_name["b"].ahead(1)
-    assert nearest(found, 1).other == "b"
-    assert nearest(found, -1).other == "a"
+    assert nearest(result, 1).other == "b"
+    assert nearest(result, -1).other == "a"
 
 
 def test_a_clear_interval_alone_is_not_enough():

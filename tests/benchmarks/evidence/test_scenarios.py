@@ -26,7 +26,7 @@ NOISY = [
 names = pytest.mark.parametrize("scenario", NOISY, ids=lambda scenario: scenario.noise)
 
 
-def test_the_truth_is_told_as_it_is(corpus):
+def test_without_noise_the_labels_are_the_truth(corpus):
     target, affect = NoisyLabels(corpus, Scenario())(Run(0, 0))
     np.testing.assert_array_equal(target, corpus.target)
     np.testing.assert_array_equal(affect, corpus.affect)
@@ -35,8 +35,8 @@ def test_the_truth_is_told_as_it_is(corpus):
 
 @names
 def test_all_windows_of_a_trial_are_wrong_alike(corpus, scenario):
-    told = NoisyLabels(corpus, scenario)
-    target, wrong = told(Run(0, 1))[0].argmax(1), told.wrong(Run(0, 1))
+    labels = NoisyLabels(corpus, scenario)
+    target, wrong = labels(Run(0, 1))[0].argmax(1), labels.wrong(Run(0, 1))
     for values in (target, wrong):
         grouped = values.reshape(-1, WINDOWS)
         assert (grouped == grouped[:, :1]).all()
@@ -64,8 +64,8 @@ def test_affect_does_not_give_the_class_away(corpus, scenario):
 
 @pytest.mark.parametrize("noise", ["symmetric", "pair", "instance_dependent"])
 def test_the_rate_is_the_share_of_wrong_labels(corpus, noise):
-    told = NoisyLabels(corpus, Scenario(noise=noise, rate=0.3))
-    share = np.mean([told.wrong(Run(0, seed)).mean() for seed in range(20)])
+    labels = NoisyLabels(corpus, Scenario(noise=noise, rate=0.3))
+    share = np.mean([labels.wrong(Run(0, seed)).mean() for seed in range(20)])
     assert share == pytest.approx(0.3, abs=0.02)
 
 
@@ -75,11 +75,11 @@ def test_more_symmetric_noise_leaves_the_wrong_ones_wrong(corpus):
     assert (few <= many).all()
 
 
-def test_pair_noise_tells_the_next_class(corpus):
-    told = NoisyLabels(corpus, Scenario(noise="pair", rate=0.3))
-    wrong = told.wrong(Run(0, 0))
-    truth, said = corpus.target.argmax(1), told(Run(0, 0))[0].argmax(1)
-    np.testing.assert_array_equal(said[wrong], (truth[wrong] + 1) % len(corpus.classes))
+def test_pair_noise_gives_the_next_class(corpus):
+    labels = NoisyLabels(corpus, Scenario(noise="pair", rate=0.3))
+    wrong = labels.wrong(Run(0, 0))
+    truth, noisy = corpus.target.argmax(1), labels(Run(0, 0))[0].argmax(1)
+    np.testing.assert_array_equal(noisy[wrong], (truth[wrong] + 1) % len(corpus.classes))
 
 
 def test_transitions_are_probabilities():
@@ -100,19 +100,19 @@ def test_instances_that_look_alike_are_mistaken_alike():
 
 def test_few_labelled_subjects_are_among_the_many(corpus):
     run = Run(1, 0)
-    known = {
+    labelled_by_count = {
         n: np.isfinite(NoisyLabels(corpus, Scenario(labelled_subjects=n))(run)[0]).all(1)
         for n in (2, 4)
     }
-    for n, labelled in known.items():
+    for n, labelled in labelled_by_count.items():
         own = corpus.members(1, "train")
         assert corpus.index["subject"].to_numpy()[own][labelled[own]].tolist()
         assert len(set(corpus.index["subject"].to_numpy()[own][labelled[own]])) == n
         assert labelled[corpus.members(1, "validation", "test")].all()
-    assert (known[2] <= known[4]).all()
+    assert (labelled_by_count[2] <= labelled_by_count[4]).all()
 
 
-def test_unlabelled_windows_are_told_no_affect_either(corpus):
+def test_unlabelled_windows_have_no_affect_either(corpus):
     target, affect = NoisyLabels(corpus, Scenario(labelled_subjects=2))(Run(0, 0))
     np.testing.assert_array_equal(np.isnan(target).all(1), np.isnan(affect).all(1))
 
@@ -126,9 +126,9 @@ def test_windows_without_a_label_get_none(corpus):
     target = corpus.target.copy()
     target[:WINDOWS] = np.nan
     for scenario in NOISY:
-        told = NoisyLabels(replace(corpus, target=target), scenario)(Run(0, 0))[0]
-        assert np.isnan(told[:WINDOWS]).all()
-        assert np.isfinite(told[WINDOWS:]).all()
+        labels = NoisyLabels(replace(corpus, target=target), scenario)(Run(0, 0))[0]
+        assert np.isnan(labels[:WINDOWS]).all()
+        assert np.isfinite(labels[WINDOWS:]).all()
 
 
 def test_a_random_split_deals_windows(corpus):

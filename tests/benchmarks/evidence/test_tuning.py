@@ -84,10 +84,10 @@ def test_no_fold_depends_on_the_subjects_it_tests(laboratory, tried, tmp_path, m
 
 @pytest.mark.slow
 def test_every_fold_takes_its_best_trial(tried):
-    (found,) = tried.values()
-    assert [trial["changes"] for trial in found["trials"]] == [{}, FAST]
-    for fold, number in found["chosen"].items():
-        losses = [trial["loss"][fold] for trial in found["trials"]]
+    (result,) = tried.values()
+    assert [trial["changes"] for trial in result["trials"]] == [{}, FAST]
+    for fold, number in result["chosen"].items():
+        losses = [trial["loss"][fold] for trial in result["trials"]]
         clear = losses[1] < losses[0] - tuning.MARGIN
         assert number == int(clear)
 

@@ -37,7 +37,7 @@ def test_calm_is_confused_as_neutral_is_but_never_with_it():
     np.testing.assert_allclose(chances[2, :2], 1310 / 12357 / 2)
 
 
-def test_a_class_nobody_voted_on_keeps_its_name():
+def test_a_class_without_votes_keeps_its_name():
     chances = confusion(("happy", "surprised"), "voice")
     np.testing.assert_array_equal(chances[1], [0, 1])
     np.testing.assert_array_equal(chances[0], [1, 0])
