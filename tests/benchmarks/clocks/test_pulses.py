@@ -2,10 +2,11 @@
 
 import pytest
 
-from benchmarks.clocks.pulses import DENSE_S, PARAMS, SESSIONS, STRICT, USUAL_S, measure
+from benchmarks.clocks.pulses import DENSE_S, PARAMS, STRICT, USUAL_S, measure
 from consilience.schema.params.alignment import AlignmentParams
 
 N = 12  # sessions of the short run
+MANY = 60  # the published figures are of 200
 
 
 def check(figures: dict[str, float]) -> None:
@@ -26,7 +27,7 @@ def test_a_few_sessions_are_aligned_to_the_millisecond() -> None:
 def test_many_sessions_meet_the_targets(
     between_s: tuple[float, float], params: AlignmentParams
 ) -> None:
-    figures = measure(SESSIONS, between_s, params)
+    figures = measure(MANY, between_s, params)
     check(figures)
     assert figures["resets_within_1_s"] >= figures["ideal_within_1_s"]
     assert figures["reset_median_s"] <= 0.5
