@@ -28,8 +28,9 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One numerical thread per test process: two would wait for each other on every core.
 pytest: .venv/installed
-	$(BIN)/python -m pytest -m "not benchmark" --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not benchmark" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .venv/installed: requirements.lock requirements-torch-cpu.lock requirements-torch.lock pyproject.toml
 	$(PYTHON) -m venv .venv

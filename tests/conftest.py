@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from consilience import params
@@ -48,6 +49,7 @@ class ProjectCopy:
     """A copy of the project in a repository of its own, where DVC really runs."""
 
     folder: Path
+    log: str = ""  # what reproducing it printed
 
     def configure(self, dataset: str = "demo", root: str | None = None, **sections: Any) -> None:
         """Write params.yaml: a dataset's defaults, small enough for a test, with changes.
@@ -95,8 +97,7 @@ class ProjectCopy:
 
 
 def copy_project(folder: Path) -> ProjectCopy:
-    for name in ("pipeline", "flows"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    """Set up a project as a user has it: the graph, without the package's code."""
     for name in ("dvc.yaml", ".dvcignore", "data/.gitignore", "data/score/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
@@ -108,6 +109,36 @@ def copy_project(folder: Path) -> ProjectCopy:
     subprocess.run([*git, "add", "."], cwd=folder, check=True)
     subprocess.run([*git, "commit", "-qm", "Begin"], cwd=folder, check=True)
     return project
+
+
+DEMO = {"modalities": ["eeg", "audio"], "methods": ["hybrid", "coherence_transfer"]}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """Give the demonstration project, reproduced once for all tests of a run; read only."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # the folder that the workers share
+    project, log = ProjectCopy(base / "demo"), base / "demo.log"
+    with FileLock(base / "demo.lock"):
+        if not log.is_file():
+            copy_project(project.folder).configure(**DEMO)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("CONSILIENCE_WORKERS", "2")
+                log.write_text(project.repro())
+    project.log = log.read_text()
+    return project
+
+
+@pytest.fixture(scope="module")
+def demo_copy(demo: ProjectCopy, tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """Give a copy of the reproduced demonstration project, to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    shutil.copytree(demo.folder, folder)
+    copy = ProjectCopy(folder)
+    copy.log = demo.log
+    return copy
 
 
 @pytest.fixture

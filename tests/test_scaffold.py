@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ def fill_in(path: Path, code: str) -> None:
 @pytest.fixture
 def newcomer(tmp_project, monkeypatch):
     """Give a clone of the project whose commands run its code."""
+    unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "pipeline", tmp_project.folder / "pipeline", ignore=unwanted)
     monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for folder in ("modalities", "datasets", "methods"):

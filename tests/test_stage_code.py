@@ -327,6 +327,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, bytes]]:
 @pytest.mark.slow
 def test_dvc_reruns_the_stages_whose_code_changed_and_no_other(tmp_project, study, monkeypatch):
     """Outputs are stand-ins that DVC accepts by command, so that no stage has to run."""
+    copy_package(tmp_project.folder / "pipeline")
     monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     tmp_project.configure(methods=METHODS)
     tmp_project.repro("code")

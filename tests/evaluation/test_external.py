@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +84,11 @@ def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(make_project: Callable[[], ProjectCopy]) -> ProjectCopy:
-    """Give a project with a model of four people, and recordings of one of them and two others."""
-    project = make_project()
-    project.configure(modalities=["eeg", "audio"])  # pictures take long to read
-    content = YAML(typ="safe").load((project.folder / "params.yaml").read_text())
-    project.repro("train@hybrid")
+def trained(demo: ProjectCopy, tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """Give a model of four people, and recordings of one of them and two others."""
+    project = ProjectCopy(tmp_path_factory.mktemp("external"))
+    shutil.copytree(demo.folder / "data/models/hybrid", project.folder / "data/models/hybrid")
+    content = YAML(typ="safe").load((demo.folder / "params.yaml").read_text())
 
     more = params.SynthesisParams(**{**content["synthesis"], "subjects": 6})
     others = project.folder / "others"

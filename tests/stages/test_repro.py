@@ -11,16 +11,12 @@ pytestmark = pytest.mark.slow
 
 
 METHODS = ["hybrid", "coherence_transfer"]
+CHOICE = {"modalities": ["eeg", "audio"], "methods": METHODS}  # of the shared project
 
 
 @pytest.fixture(scope="module")
-def reproduced(make_project):
-    project = make_project()
-    project.configure(methods=METHODS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONSILIENCE_WORKERS", "2")
-        project.log = project.repro()
-    return project
+def reproduced(demo_copy):
+    return demo_copy
 
 
 def stages_run(printed: str) -> set[str]:
@@ -65,14 +61,14 @@ def test_a_parameter_reruns_only_what_depends_on_it_and_back_is_cached(reproduce
     printed = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=150").stdout
     assert stages_run(printed) == {"code", "evaluate", "report"}
 
-    reproduced.configure(methods=METHODS)
+    reproduced.configure(**CHOICE)
     assert "Stage 'evaluate' is cached" in reproduced.repro()
 
 
 def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     other = make_project()
-    other.configure(methods=METHODS)
+    other.configure(**CHOICE)
     other.repro("evaluate")
     for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
         assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
