@@ -57,10 +57,9 @@ def measure(stage: str, repeats: int = 3) -> Start:
     repeats : int
     """
     with tempfile.TemporaryDirectory() as folder:
-        text = params.document(params.defaults("demo"))
-        (Path(folder) / "params.yaml").write_text(text)
+        write_params(Path(folder))
         costs = [_cost(stage, Path(folder)) for _ in range(repeats)]
-        heavy = _heavy(stage, Path(folder))
+        heavy = heavy_imports(stage, Path(folder))
     processor_s, memory_mb = np.min(costs, axis=0)
     return Start(stage, float(processor_s), float(memory_mb), heavy)
 
@@ -80,7 +79,14 @@ def _cost(stage: str, folder: Path) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def _heavy(stage: str, folder: Path) -> list[str]:
+def write_params(folder: Path) -> None:
+    """Write the parameters of the demonstration corpus."""
+    text = params.document(params.defaults("demo"))
+    (folder / "params.yaml").write_text(text)
+
+
+def heavy_imports(stage: str, folder: Path) -> list[str]:
+    """Return the libraries among `HEAVY` that a stage imports in a folder without data."""
     command = _command(stage, "-X", "importtime")
     log = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
     imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", log, re.MULTILINE))
