@@ -121,7 +121,7 @@ def test_other_people_are_scored_with_all_sensors_and_every_subset(
 ) -> None:
     done, result = first
     assert result["subjects"] == ["sub-04", "sub-05", "sub-06"]
-    assert result["subjects_met_in_training"] == ["sub-04"]
+    assert result["subjects_seen_in_training"] == ["sub-04"]
     assert "subjects of these names: sub-04" in done.stderr
     figures = result["figures"]
     assert {"all", "without_eeg", "only_audio", "ece", "aurc"} <= set(figures)
@@ -196,6 +196,6 @@ def test_actors_held_out_are_scored_clip_by_clip(tmp_project: ProjectCopy, real_
     result = json.loads((tmp_project.folder / "found.json").read_text())
     assert result["subjects"] == ["Actor_05", "Actor_06"]
     assert result["windows"] == 30
-    assert result["subjects_met_in_training"] == []
+    assert result["subjects_seen_in_training"] == []
     assert "warning" not in done.stderr
     assert result["figures"]["all"]["estimate"] > 1.5 / 8

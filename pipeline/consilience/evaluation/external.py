@@ -56,7 +56,7 @@ class External:
     conditions : list of dict
         Every metric under every condition.
     kinds : list of dict
-        `figures.by_kind`, estimates.
+        Estimates of `aggregate.by_kind`.
     """
 
     bundle: Path
@@ -84,7 +84,7 @@ class External:
             "classes": self.corpus.classes,
             "subjects": self.subjects,
             "windows": self.corpus.index.height,
-            "subjects_met_in_training": self.overlap,
+            "subjects_seen_in_training": self.overlap,
             "runs": self.runs,
             "figures": {
                 name: dict(zip(("estimate", "low", "high"), values, strict=True))
@@ -124,6 +124,7 @@ def evaluate_bundle(
         than it, or no labels.
     """
     card = read_card(bundle)
+    # Checked before hours of processing: a mismatch would show only in the weights.
     source = bind_to_root(registry.get("datasets", dataset), root)
     _check_dataset(card, source, dataset)
     other = _nested(project, card, root.resolve(), dataset, grid)
@@ -271,6 +272,7 @@ def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
 def _relabelled(corpus: Corpus, card: Card) -> Corpus:
     """Return the corpus with the model's classes, in the model's order."""
     classes = tuple(card["classes"])
+    # Classes that the new dataset lacks keep a probability of 0 in every label.
     target = np.zeros((len(corpus.index), len(classes)), np.float32)
     for place, name in enumerate(corpus.classes):
         target[:, classes.index(name)] = corpus.target[:, place]

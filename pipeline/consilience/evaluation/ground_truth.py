@@ -84,7 +84,7 @@ def _rates_hz(project: Project, alignment: pl.DataFrame) -> dict[str, float]:
 
 
 def _clock_pairs(project: Project, alignment: pl.DataFrame, path: Path) -> dict[str, ClockPair]:
-    """Return found and true clocks of the aligned recordings that have a true one."""
+    """Return estimated and true clocks of the aligned recordings that have a true one."""
     truth = pl.read_csv(path).rename({"offset_s": "true_s", "drift_ppm": "true_ppm"})
     aligned = alignment.filter(pl.col("status") == "aligned").join(truth, on="recording")
     clocks = clocks_from_pieces(read_table(project.alignment / "pieces.parquet", Pieces))

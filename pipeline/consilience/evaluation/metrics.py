@@ -14,8 +14,9 @@ from consilience.schema.constants import AFFECT
 Array = NDArray[np.float64]
 Sums = dict[str, Array]
 
-FLOOR = 1e-12
-LEVELS = 200  # of a ranking; with fewer windows nothing is lost, with more next to nothing
+FLOOR = 1e-12  # of a probability, so that one certain mistake does not make the NLL infinite
+# Of a ranking. Areas are exact for up to as many windows, and within .001 for thousands.
+LEVELS = 200
 
 
 def subject_sums(
@@ -27,13 +28,13 @@ def subject_sums(
     n_subjects: int,
     n_bins: int,
 ) -> Sums:
-    """Add up, per subject, all that `measures` needs.
+    """Return the sums per subject from which `measures` computes every metric.
 
     Parameters
     ----------
     probability, target : ndarray, shape (N, K)
-        Windows with NaN in either count for nothing. A window's class is the most likely one
-        of its soft label.
+        Windows with NaN in either are left out. A window's class is the most probable one of its
+        soft label.
     affect, true_affect : ndarray, shape (N, 2)
         The same for valence and arousal.
     subject : ndarray of int, shape (N,)
@@ -48,20 +49,50 @@ def subject_sums(
     truth, guess = target[valid].argmax(1), p.argmax(1)
     n_classes = probability.shape[1]
     confusion = np.zeros((n_subjects, n_classes, n_classes))
+    # `add.at`, because plain indexing would count a repeated index once.
     np.add.at(confusion, (owner, truth, guess), 1)
-
     loss = np.zeros((n_subjects, 2))
     nll = -np.log(np.maximum(p[np.arange(len(p)), truth], FLOOR))
     brier = ((p - np.eye(n_classes)[truth]) ** 2).sum(1)
     np.add.at(loss, owner, np.stack([nll, brier], 1))
-
     confidence, right = p.max(1), guess == truth
-    width = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    terms = np.stack([np.ones(len(p)), confidence, right], 1)
-    bins, adaptive_bins = np.zeros((2, n_subjects, n_bins, 3))
-    np.add.at(bins, (owner, width), terms)
-    np.add.at(adaptive_bins, (owner, levels(confidence, n_bins)), terms)
+    bins, adaptive_bins = _calibration_bins(confidence, right, owner, n_subjects, n_bins)
+    return {
+        "confusion": confusion,
+        "loss": loss,
+        "bins": bins,
+        "adaptive_bins": adaptive_bins,
+        "ranking": ranking(confidence, right, owner, n_subjects),
+        "moments": _moments(affect, true_affect, subject, n_subjects),
+    }
 
+
+def _calibration_bins(
+    confidence: Array,
+    right: NDArray[np.bool_],
+    subject: NDArray[np.int64],
+    n_subjects: int,
+    n_bins: int,
+) -> Array:
+    """Return windows, confidence and hits by subject and bin, of equal width or number.
+
+    Returns
+    -------
+    ndarray, shape (2, S, B, 3)
+    """
+    terms = np.stack([np.ones(len(confidence)), confidence, right], 1)
+    bins = np.zeros((2, n_subjects, n_bins, 3))
+    # A confidence of exactly 1 belongs to the last bin, not to one more.
+    width = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    np.add.at(bins[0], (subject, width), terms)
+    np.add.at(bins[1], (subject, levels(confidence, n_bins)), terms)
+    return bins
+
+
+def _moments(
+    affect: Array, true_affect: Array, subject: NDArray[np.int64], n_subjects: int
+) -> Array:
+    """Return n, Σx, Σy, Σx², Σy² and Σxy of valence and arousal by subject: (S, 2, 6)."""
     moments = np.zeros((n_subjects, len(AFFECT), 6))
     for number in range(len(AFFECT)):
         x, y = affect[:, number], true_affect[:, number]
@@ -69,18 +100,12 @@ def subject_sums(
         x, y = x[both], y[both]
         terms = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1)
         np.add.at(moments[:, number], subject[both], terms)
-    return {
-        "confusion": confusion,
-        "loss": loss,
-        "bins": bins,
-        "adaptive_bins": adaptive_bins,
-        "ranking": ranking(confidence, right, owner, n_subjects),
-        "moments": moments,
-    }
+    return moments
 
 
 def levels(score: Array, n_levels: int) -> NDArray[np.int64]:
     """Return each score's level, 0 for the highest; levels hold equal numbers, ties share one."""
+    # The number of higher scores is the same for all ties, so that they share a level.
     n_higher = len(score) - np.searchsorted(np.sort(score), score, side="right")
     return n_higher * n_levels // max(1, len(score))
 
@@ -94,8 +119,8 @@ def ranking(
 ) -> Array:
     """Count windows and positives by subject and level of the score, the highest first.
 
-    The windows are sorted once; whatever subjects are drawn again, `auroc` and `aurc` then only
-    add up counts. With as many levels as windows both areas are exact.
+    The windows are sorted once; for every resample of the subjects `auroc` and `aurc` only add
+    counts. With as many levels as windows both areas are exact.
 
     Returns
     -------
@@ -117,6 +142,7 @@ def auroc(counts: Array) -> Array:
     """
     positive = counts[..., 1]
     negative = counts[..., 0] - positive
+    # Levels run from the highest score down: all negatives behind a level score lower.
     lower = negative.sum(-1, keepdims=True) - np.cumsum(negative, -1)
     with np.errstate(invalid="ignore"):
         return (positive * (lower + negative / 2)).sum(-1) / (positive.sum(-1) * negative.sum(-1))
@@ -126,12 +152,13 @@ def aurc(counts: Array) -> Array:
     """Return the area under the risk-coverage curve of a `ranking` (..., G, 2) by confidence.
 
     The error rate of the n most confident windows, averaged over n (Geifman et al. 2019, "Bias-
-    reduced uncertainty estimation for deep neural classifiers"). Positives are right; within a
-    level errors are taken as evenly spread.
+    reduced uncertainty estimation for deep neural classifiers"). Positives are correct
+    predictions; within a level errors are assumed to be spread evenly.
     """
     n, wrong = counts[..., 0], counts[..., 0] - counts[..., 1]
     n_before, wrong_before = np.cumsum(n, -1) - n, np.cumsum(wrong, -1) - wrong
-    share = (n + 1) / (2 * np.maximum(n, 1))  # of a level behind its average window
+    # The average window of a level has this share of the level, itself included, before it.
+    share = (n + 1) / (2 * np.maximum(n, 1))
     risk = (wrong_before + wrong * share) / (n_before + np.maximum(n, 1) * share)
     with np.errstate(invalid="ignore"):
         return (n * risk).sum(-1) / n.sum(-1)
@@ -142,6 +169,7 @@ def spearman(values: Array) -> Array:
 
     Ties share their mean rank; NaN if all are equal.
     """
+    # Pairwise comparison instead of sorting: curves have six points, and ties need mean ranks.
     below = values[..., None, :] < values[..., :, None]
     equal = values[..., None, :] == values[..., :, None]
     ranks = below.sum(-1) + (equal.sum(-1) - 1) / 2
@@ -189,9 +217,12 @@ def measures(sums: Sums) -> dict[str, Array]:
         for number, name in enumerate(AFFECT):
             count, x, y, xx, yy, xy = np.moveaxis(sums["moments"][..., number, :], -1, 0)
             mx, my = x / count, y / count
+            # Both variances and the squared distance of the means, from the sums.
             spread = xx / count - mx**2 + yy / count - my**2 + (mx - my) ** 2
             result[f"{name}_ccc"] = 2 * (xy / count - mx * my) / spread
-            result[f"{name}_rmse"] = np.sqrt(np.maximum((xx - 2 * xy + yy) / count, 0))
+            result[f"{name}_rmse"] = np.sqrt(
+                np.maximum((xx - 2 * xy + yy) / count, 0)  # rounding can make it negative
+            )
     return result
 
 

@@ -1,6 +1,6 @@
-"""Intervals by resampling subjects, paired tests, and their correction for being many.
+"""Intervals by resampling subjects, paired tests, and corrections for multiple comparisons.
 
-Windows of one person are not independent, so the subject is the unit throughout.
+Windows of one subject are not independent, so the subject is the unit throughout.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ def subject_weights(n_subjects: int, n_resamples: int) -> NDArray[np.float64]:
 def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the estimate and its 95 % interval from values (1 + n_resamples,).
 
-    The percentiles of the resamples, moved so that their mean is the estimate: resamples repeat
-    subjects, which makes what is measured in bins, as calibration error, larger in every one.
-    An interval ends at 1 or -1 where resamples reach it, for then it is the figure's bound.
+    The percentiles of the resamples, shifted so that their mean is the estimate. An interval ends
+    at 1 or -1 where resamples reach it, because it is then the bound of the figure.
+
+    Returns
+    -------
+    tuple of float
+        Estimate, lower and upper end; NaN if the estimate is not finite.
     """
     if not np.isfinite(values[0]):
         return float("nan"), float("nan"), float("nan")
+    # Resamples repeat subjects, so they hold fewer different windows per bin: every binned figure,
+    # such as calibration error, is biased upwards in all of them. The shift removes that bias.
     low, high = np.nanquantile(values[1:], [0.025, 0.975]) + values[0] - np.nanmean(values[1:])
     if np.isclose(np.nanmax(values), 1):
         high = min(high, 1.0)
@@ -81,9 +87,10 @@ def paired(
     first_subjects, second_subjects : ndarray, shape (S,)
         The figure of each subject alone.
     """
-    apart = first_subjects - second_subjects
-    apart = apart[np.isfinite(apart)]
-    return Paired(*interval(first - second), signed_rank(apart), len(apart))
+    differences = first_subjects - second_subjects
+    differences = differences[np.isfinite(differences)]
+    # Both methods share the resamples, so that their common variation over subjects cancels.
+    return Paired(*interval(first - second), signed_rank(differences), len(differences))
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:
@@ -102,7 +109,7 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return p values adjusted for a family of comparisons (Holm 1979); NaN stay outside it.
+    """Return p values adjusted for a family of comparisons (Holm 1979), of which NaN are not part.
 
     The k-th smallest of n is multiplied by ``n - k + 1``, never falls below a smaller one's and
     never exceeds 1.

@@ -410,7 +410,9 @@ def test_parts_are_listed_with_their_first_gains() -> None:
         METHOD: entry(METHOD, figures),
         "no_evidence": entry("no_evidence", dict.fromkeys(figures, 0.5)),
         "no_transfer": entry("no_transfer", figures),
+        # Variants and peers are not parts.
         "always_distill": entry("always_distill", dict.fromkeys(figures, 0.1)),
+        "novel": entry("novel", dict.fromkeys(figures, 0.1)),
     }
     evidence, transfer = claims.parts(results(**{TWO: outcomes}))
     assert evidence.what == "evidence adds something"

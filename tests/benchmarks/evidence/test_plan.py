@@ -129,6 +129,6 @@ def test_every_experiment_has_its_sensors(planned, name):
     assert set(experiment.sensors) <= set(settings.modalities)
 
 
-def test_the_tables_look_for_experiments_that_are_planned(planned):
+def test_every_experiment_of_the_claims_is_planned(planned):
     wanted = {TWO, THREE, DEMO, *NOISY, *FEW.values(), *CONTROLS}
     assert wanted <= set(planned.experiments)
