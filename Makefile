@@ -20,7 +20,7 @@ evidence: .venv/installed
 
 # The linters run beside the tests: both finish in the time of the longer.
 test: .venv/installed
-	$(MAKE) --jobs --output-sync=target lint pytest
+	$(MAKE) --jobs lint pytest
 
 lint: .venv/installed
 	$(BIN)/ruff check .

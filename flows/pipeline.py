@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 from collections import Counter
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -35,30 +36,34 @@ logging.getLogger("prefect.task_runs").addFilter(_without_empty_traceback)
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-async def run_stage(stage: str, n_workers: int, timeout_s: float | None) -> State[Any]:
+async def run_stage(
+    folder: Path, stage: str, n_workers: int, timeout_s: float | None
+) -> State[Any]:
     """Bring one stage up to date and log its output line by line."""
-    outcome = await reproduce(stage, n_workers, timeout_s, get_run_logger().info)
+    outcome = await reproduce(folder, stage, n_workers, timeout_s, get_run_logger().info)
     if outcome.state == "failed":
         return Failed(message=outcome.reason)
     return Completed(name=outcome.state.capitalize())
 
 
 @flow(name="pipeline", persist_result=False)
-async def pipeline(stage_timeout_s: float | None = None) -> State[Any]:
-    """Run every stage of the DVC project in the working directory.
+async def pipeline(folder: Path = Path(), stage_timeout_s: float | None = None) -> State[Any]:
+    """Run every stage of a DVC project.
 
     Parameters
     ----------
+    folder : Path
+        The project's folder; by default the working directory, which a deployment sets.
     stage_timeout_s : float, optional
         Time limit of a stage in s. A stage that exceeds it fails, and its processes are ended.
     """
     try:
-        graph = await stage_graph()
+        graph = await stage_graph(folder)
     except ConsilienceError as error:
         return Failed(message=str(error))
     rows = {stage: {"stage": stage, "state": NOT_RUN, "seconds": 0.0} for stage in graph}
     try:
-        failures = await _run_all(graph, rows, stage_timeout_s)
+        failures = await _run_all(folder, graph, rows, stage_timeout_s)
     finally:
         await acreate_table_artifact(
             list(rows.values()), key="stages", description="Stages of the last run"
@@ -70,7 +75,7 @@ async def pipeline(stage_timeout_s: float | None = None) -> State[Any]:
 
 
 async def _run_all(
-    graph: Graph, rows: dict[str, dict[str, Any]], stage_timeout_s: float | None
+    folder: Path, graph: Graph, rows: dict[str, dict[str, Any]], stage_timeout_s: float | None
 ) -> list[str]:
     """Start every stage after its upstream stages; return one line per failure."""
     running: dict[str, asyncio.Task[State[Any] | None]] = {}
@@ -82,7 +87,12 @@ async def _run_all(
             return None
         began = monotonic()
         call = run_stage(
-            stage, _share(stage, graph), stage_timeout_s, wait_for=upstream, return_state=True
+            folder,
+            stage,
+            _share(stage, graph),
+            stage_timeout_s,
+            wait_for=upstream,
+            return_state=True,
         )
         # Prefect's type hints do not cover coroutines that return a state.
         state: State[Any] = await call  # type: ignore[misc]

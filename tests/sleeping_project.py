@@ -52,8 +52,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float]
         (tmp_path / "work.py").write_text(WORK)
         (tmp_path / "dvc.yaml").write_text(DVC_YAML.replace("SECONDS", str(seconds)))
         monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
-        monkeypatch.chdir(tmp_path)
-        subprocess.run([ENVIRONMENT / "dvc", "init", "--no-scm", "--quiet"], check=True)
+        init = [ENVIRONMENT / "dvc", "init", "--no-scm", "--quiet"]
+        subprocess.run(init, cwd=tmp_path, check=True)
         return tmp_path
 
     return make

@@ -19,57 +19,53 @@ def test_graph_lists_upstream_stages_before_the_stages_that_need_them() -> None:
 
 
 def test_graph_equals_that_of_dvc_dag(project: Project) -> None:
-    project(0)
-    graph = asyncio.run(stage_graph())
+    graph = asyncio.run(stage_graph(project(0)))
     assert set(graph.pop("align")) == {"ingest@audio", "ingest@face_au", "ingest@eeg"}
     assert graph == {"ingest@audio": [], "ingest@face_au": [], "ingest@eeg": []}
 
 
-def test_a_folder_without_project_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_without_project_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match="not inside of a DVC repository") as caught:
-        asyncio.run(stage_graph())
+        asyncio.run(stage_graph(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_lines_are_reported_while_the_stage_runs(project: Project) -> None:
-    project(2)
+    folder = project(2)
     seen: dict[str, float] = {}
     outcome = asyncio.run(
-        reproduce("ingest@eeg", 3, None, lambda line: seen.update({line: time.monotonic()}))
+        reproduce(folder, "ingest@eeg", 3, None, lambda line: seen.update({line: time.monotonic()}))
     )
     assert outcome == Outcome("ran")
     assert time.monotonic() - seen["eeg may use 3 workers"] > 2
 
 
 def test_a_failed_stage_returns_its_last_line(project: Project) -> None:
-    (project(0) / "eeg.fails").touch()
-    outcome = asyncio.run(reproduce("ingest@eeg", 1, None, lambda line: None))
+    folder = project(0)
+    (folder / "eeg.fails").touch()
+    outcome = asyncio.run(reproduce(folder, "ingest@eeg", 1, None, lambda line: None))
     assert outcome == Outcome("failed", "eeg: the microphone is off (switch it on) (exited with 1)")
 
 
 def test_an_unknown_stage_returns_the_reason_of_dvc(project: Project) -> None:
-    project(0)
-    outcome = asyncio.run(reproduce("ingest@smell", 1, None, lambda line: None))
+    outcome = asyncio.run(reproduce(project(0), "ingest@smell", 1, None, lambda line: None))
     assert outcome.state == "failed"
     assert "ingest@smell" in outcome.reason
 
 
 def test_a_stage_that_exceeds_its_time_limit_fails(project: Project) -> None:
-    project(60)
-    outcome = asyncio.run(reproduce("ingest@eeg", 1, 0.2, lambda line: None))
+    outcome = asyncio.run(reproduce(project(60), "ingest@eeg", 1, 0.2, lambda line: None))
     assert outcome == Outcome("failed", "took longer than 0.2 s")
 
 
 def test_no_process_outlives_a_cancelled_stage(
     project: Project, is_running: Callable[[int], bool]
 ) -> None:
-    pid_file = project(60) / "eeg.pid"
+    folder = project(60)
+    pid_file = folder / "eeg.pid"
 
     async def cancel() -> None:
-        stage = reproduce("ingest@eeg", 1, None, lambda line: None)
+        stage = reproduce(folder, "ingest@eeg", 1, None, lambda line: None)
         running = asyncio.create_task(stage)
         while not (pid_file.exists() and pid_file.read_text()):
             await asyncio.sleep(0.05)

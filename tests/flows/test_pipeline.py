@@ -16,9 +16,10 @@ Project = Callable[[float], Path]
 INGESTS = ["ingest@audio", "ingest@face_au", "ingest@eeg"]
 
 
-def run() -> tuple[State[Any], dict[str, tuple[str, float]]]:
+def run(folder: Path) -> tuple[State[Any], dict[str, tuple[str, float]]]:
     """Run the flow and read its artifact: the state and seconds of every stage."""
-    state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
+    call = pipeline(folder, return_state=True)
+    state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
     artifact = Artifact.get("stages")
     rows = json.loads(artifact.data)  # type: ignore[union-attr, arg-type]
     return state, {row["stage"]: (row["state"], row["seconds"]) for row in rows}
@@ -29,7 +30,7 @@ def test_ingests_overlap_and_a_second_run_is_all_cached(
 ) -> None:
     monkeypatch.setenv("CONSILIENCE_WORKERS", "8")
     folder = project(4)
-    state, rows = run()
+    state, rows = run(folder)
     assert state.is_completed()
     assert state.message == "4 ran"
     assert {stage: how for stage, (how, _) in rows.items()} == dict.fromkeys(rows, "ran")
@@ -44,7 +45,7 @@ def test_ingests_overlap_and_a_second_run_is_all_cached(
     assert "eeg may use 2 workers" in printed  # a third of eight
     assert "align may use 8 workers" in printed
 
-    state, rows = run()
+    state, rows = run(folder)
     assert state.message == "4 cached"
     assert {how for how, _ in rows.values()} == {"cached"}
 
@@ -54,7 +55,7 @@ def test_a_failed_stage_fails_the_flow_and_stops_only_what_needs_it(
 ) -> None:
     folder = project(0)
     (folder / "eeg.fails").touch()
-    state, rows = run()
+    state, rows = run(folder)
     assert state.is_failed()
     assert state.message == "ingest@eeg: eeg: the microphone is off (switch it on) (exited with 1)"
     assert {stage: how for stage, (how, _) in rows.items()} == {
@@ -67,10 +68,8 @@ def test_a_failed_stage_fails_the_flow_and_stops_only_what_needs_it(
     assert not (folder / "out" / "align").exists()
 
 
-def test_a_folder_without_project_fails_the_flow_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
+def test_a_folder_without_project_fails_the_flow_with_the_reason(tmp_path: Path) -> None:
+    call = pipeline(tmp_path, return_state=True)
+    state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
     assert state.is_failed()
     assert "not inside of a DVC repository" in str(state.message)

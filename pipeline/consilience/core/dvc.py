@@ -49,8 +49,13 @@ class Outcome:
     reason: str = ""
 
 
-async def stage_graph() -> Graph:
-    """Return the graph of the DVC stages of the project in the working directory.
+async def stage_graph(folder: Path) -> Graph:
+    """Return the graph of a project's DVC stages.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's folder.
 
     Returns
     -------
@@ -62,7 +67,7 @@ async def stage_graph() -> Graph:
     ConsilienceError
         If DVC cannot read the project.
     """
-    async with _dvc("dag", "--dot", "dvc.yaml", stderr=asyncio.subprocess.PIPE) as process:
+    async with _dvc(folder, "dag", "--dot", "dvc.yaml", stderr=asyncio.subprocess.PIPE) as process:
         output, errors = await process.communicate()
     if process.returncode:
         what = errors.decode().strip().partition("\n")[0].removeprefix("ERROR: ")
@@ -81,7 +86,11 @@ def parse_graph(dot: str) -> Graph:
 
 
 async def reproduce(
-    stage: str, workers: int, timeout_s: float | None, report: Callable[[str], None]
+    folder: Path,
+    stage: str,
+    workers: int,
+    timeout_s: float | None,
+    report: Callable[[str], None],
 ) -> Outcome:
     """Bring one stage up to date; its upstream stages must be up to date already.
 
@@ -89,6 +98,8 @@ async def reproduce(
 
     Parameters
     ----------
+    folder : Path
+        The project's folder.
     stage : str
         Its name in ``dvc.yaml``, with the item of a matrix: ``"ingest@eeg"``.
     workers : int
@@ -103,7 +114,7 @@ async def reproduce(
     try:
         async with (
             asyncio.timeout(timeout_s),
-            _dvc(*command, workers=workers, stderr=asyncio.subprocess.STDOUT) as process,
+            _dvc(folder, *command, workers=workers, stderr=asyncio.subprocess.STDOUT) as process,
         ):
             async for line in _lines(process):
                 if line.strip() and not _HINT.match(line):
@@ -131,7 +142,7 @@ def _reason(lines: list[str]) -> str:
 
 @asynccontextmanager
 async def _dvc(
-    *arguments: str, workers: int = 1, **streams: Any
+    folder: Path, *arguments: str, workers: int = 1, **streams: Any
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = os.environ | {
         "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -141,6 +152,7 @@ async def _dvc(
     process = await asyncio.create_subprocess_exec(
         str(ENVIRONMENT / "dvc"),
         *arguments,
+        cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env=environment,
