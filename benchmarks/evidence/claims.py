@@ -256,7 +256,7 @@ def _not_run(what: str, where: str) -> Finding:
 
 def _reached(outcome: Outcome | None, figure: str, least: float, what: str) -> Finding:
     if outcome is None:
-        return _not_run(what, figure)
+        return _not_run(what, "the entry")
     estimate = outcome.estimate(figure)
     return Finding(f"{what} ≥ {number(least, 2)}", bounded(estimate), bool(estimate[0] >= least))
 
