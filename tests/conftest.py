@@ -111,6 +111,12 @@ def copy_project(folder: Path) -> ProjectCopy:
     return project
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with slow tests first, so that no process ends the run alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 DEMO = {"modalities": ["eeg", "audio"], "methods": ["hybrid", "coherence_transfer"]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def trained(demo: ProjectCopy, tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
     """Give a model of four people, and recordings of one of them and two others."""
-    project = ProjectCopy(tmp_path_factory.mktemp("external"))
+    project = replace(demo, folder=tmp_path_factory.mktemp("external"))
     shutil.copytree(demo.folder / "data/models/hybrid", project.folder / "data/models/hybrid")
     content = YAML(typ="safe").load((demo.folder / "params.yaml").read_text())
 
