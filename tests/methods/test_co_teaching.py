@@ -12,18 +12,10 @@ from consilience.methods.base import Method
 from consilience.methods.co_teaching import easiest, redrawn, window_losses
 from consilience.methods.hybrid import summed_loss
 from consilience.model.types import Batch
+from tests.methods.noisy_labels import missing_third
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]
-RNG = np.random.default_rng(0)
-LOGITS, LABELS = 2 * RNG.normal(size=(6, 4)), RNG.integers(0, 4, 6)
-TARGET = np.eye(4)[LABELS]
-
-
-def missing_third() -> Tensor:
-    target = torch.from_numpy(TARGET.copy())
-    target[2] = torch.nan
-    return target
 
 
 def test_the_easiest_share_is_of_the_labelled_windows() -> None:

@@ -5,27 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy.special import softmax
-from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.methods.base import Method
 from consilience.methods.elr import early_learning
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch
+from tests.methods.noisy_labels import KEPT, LOGITS, missing_third
 
 Build = Callable[..., Method]
 RNG = np.random.default_rng(0)
-LOGITS, LABELS = 2 * RNG.normal(size=(6, 4)), RNG.integers(0, 4, 6)
-TARGET = np.eye(4)[LABELS]
-
-
-def missing_third() -> Tensor:
-    target = torch.from_numpy(TARGET.copy())
-    target[2] = torch.nan
-    return target
-
-
-KEPT = [0, 1, 3, 4, 5]
 
 
 def test_elr_is_the_papers() -> None:

@@ -3,25 +3,14 @@
 from collections.abc import Callable
 
 import pytest
-import torch
-from torch.testing import assert_close
 
 from consilience.methods.base import Method
-from consilience.model.label_trust import trusted_target
 from consilience.model.types import Batch
+from tests.methods.label_trust import check_trusted_targets
 
-Build = Callable[..., Method]
 
-
-@pytest.mark.parametrize(("name", "plain"), [("hybrid_trust", "hybrid")])
 @pytest.mark.parametrize("mode", ["on", "off", "auto"])
 def test_trust_is_the_plain_method_on_trusted_targets(
-    build: Build, batch: Batch, name: str, plain: str, mode: str
+    build: Callable[..., Method], batch: Batch, mode: str
 ) -> None:
-    trusting, plain_method = build(name, label_trust=mode), build(plain)
-    for disagreement in (0.0, 0.5):
-        disputed = batch._replace(disagreement=torch.tensor(disagreement))
-        target = trusted_target(disputed, 0.5, mode, 0.25)  # type: ignore[arg-type]
-        expected, _ = plain_method.loss(disputed._replace(target=target), 0.5)
-        assert_close(trusting.loss(disputed, 0.5)[0], expected)
-    assert torch.equal(trusting.loss(batch, 0.1)[0], plain_method.loss(batch, 0.1)[0])
+    check_trusted_targets(build, batch, "hybrid_trust", "hybrid", mode)

@@ -3,44 +3,19 @@
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 import torch
-from numpy.typing import NDArray
-from scipy.special import digamma, gammaln
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import Method
 from consilience.methods.rcml import conflict_loss
 from consilience.methods.tmc import affect_loss
-from consilience.model.evidence import average, conflict, dempster
+from consilience.model.evidence import average, conflict
 from consilience.model.types import Batch
+from tests.methods.evidential import check_vacuity, mean_loss
 
 Build = Callable[..., Method]
 Windows = Callable[..., dict[str, Tensor]]
-Array = NDArray[np.float64]
-
-
-def adjusted_loss(evidence: Array, y: Array, annealed: float) -> float:
-    """Expected cross-entropy plus lambda_t KL[Dir(alpha~) || Dir(1)], for one window."""
-    alpha = evidence + 1
-    fit = (y * (digamma(alpha.sum()) - digamma(alpha))).sum()
-    rest = y + (1 - y) * alpha
-    strength, classes = rest.sum(), len(rest)
-    divergence = gammaln(strength) - gammaln(classes) - gammaln(rest).sum()
-    divergence += ((rest - 1) * (digamma(rest) - digamma(strength))).sum()
-    return float(fit + annealed * divergence)
-
-
-def mean_loss(evidence: Tensor, batch: Batch, weight: Tensor, annealed: float) -> float:
-    counted = [
-        adjusted_loss(e, y, annealed)
-        for e, y, w in zip(
-            evidence.detach().double().numpy(), batch.target.numpy(), weight, strict=True
-        )
-        if w > 0 and np.isfinite(y).all()
-    ]
-    return float(np.mean(counted))
 
 
 def test_rcml_averages_the_losses_and_adds_the_conflict(build: Build, batch: Batch) -> None:
@@ -61,22 +36,10 @@ def test_rcml_averages_the_losses_and_adds_the_conflict(build: Build, batch: Bat
     np.testing.assert_allclose(loss.item(), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rcml"])
 def test_vacuity_is_k_over_s_and_stays_so_under_calibration(
-    build: Build, windows: Windows, masks: Tensor, name: str
+    build: Build, windows: Windows, masks: Tensor
 ) -> None:
-    network = build(name)
-    output = network.unimodal_output(windows(), masks)  # type: ignore[operator]
-    views = F.softplus(output.logits) * masks[..., None]
-    fused = dempster(views) if name == "tmc" else average(views, masks)
-    expected = 4 / (4 + fused.sum(-1))
-    for temperature in (0.0, 1.0):
-        with torch.no_grad():
-            network.calibration["log_temperature"].fill_(temperature)
-        prediction = network.predict((windows(), masks))
-        torch.testing.assert_close(prediction.vacuity, expected)
-    probability = network.forward((windows(), masks)).logits.softmax(-1)
-    torch.testing.assert_close(probability, (fused + 1) / (fused + 1).sum(-1, keepdim=True))
+    check_vacuity(build("rcml"), windows(), masks, lambda views: average(views, masks))
 
 
 def test_agreeing_views_and_single_views_have_no_conflict() -> None:

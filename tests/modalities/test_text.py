@@ -9,25 +9,10 @@ from consilience.core.seeds import generator
 from consilience.modalities.params.text import CORRUPTIONS, TextParams
 from consilience.modalities.text import APPLY, modality
 from consilience.pretrained import sentences
-from consilience.readers.transcript import Utterance
 from consilience.signals.types import Signal
+from tests.readers.transcripts import FORMATS, UTTERANCES, write
 
 PARAMS = TextParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
-TEXT = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]
-FORMATS = {
-    "table.csv": 'start_s,end_s,text\n1,2.5,I am so happy  today\n3,4,"and you?"\n',
-    "table.tsv": "text\tend_s\tstart_s\nI am so happy today\t2.5\t1\nand you?\t4\t3\n",
-    "cues.vtt": "WEBVTT\n\nNOTE of an editor\n\n00:01.000 --> 00:02.500 align:start\n"
-    "<v Anna>I am <b>so</b>\nhappy today\n\n00:00:03.000 --> 00:00:04.000\nand you?\n",
-    "cues.srt": "1\n00:00:01,000 --> 00:00:02,500\n<i>I am so happy</i>\ntoday\n\n"
-    "2\n00:00:03,000 --> 00:00:04,000\n[laughs] and you?\n",
-}
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.real_data
@@ -39,13 +24,13 @@ def test_features_of_a_grid_alignment(real_data: Path) -> None:
 
 
 def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: Path) -> None:
-    signal = modality.read(written(tmp_path, "t.csv", FORMATS["table.csv"]), None, PARAMS)
+    signal = modality.read(write(tmp_path, "t.csv", FORMATS["table.csv"]), None, PARAMS)
     features = modality.features(signal, PARAMS)
     spoken = np.isfinite(features.values).all(axis=1)
     assert features.times_s == pytest.approx(1.1 + 0.2 * np.arange(15))
     assert (~spoken).sum() in (2, 3)
     assert np.isnan(features.values[~spoken]).all()
-    happy, question = sentences.embed(TEXT[0].text)[0], sentences.embed(TEXT[1].text)[0]
+    happy, question = sentences.embed(UTTERANCES[0].text)[0], sentences.embed(UTTERANCES[1].text)[0]
     assert (features.values[features.times_s < 2.5] == happy).all()
     assert (features.values[features.times_s > 3.05] == question).all()
     assert features.quality["covered_fraction"] == pytest.approx(2.5 / 3)
@@ -53,7 +38,7 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
 
 
 def test_garbled_words_lower_the_quality() -> None:
-    texts = np.array([*(u.text for u in TEXT * 20), ""], object)
+    texts = np.array([*(u.text for u in UTTERANCES * 20), ""], object)
     signal = Signal(texts, np.arange(len(texts), dtype=np.float64), ("text",))
     quality = [
         modality.features(

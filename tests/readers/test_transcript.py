@@ -11,32 +11,18 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
+from tests.readers.transcripts import FORMATS, UTTERANCES, write
 
 SUFFIXES = (".csv", ".tsv", ".vtt", ".srt", ".align")
-UTTERANCES = [Utterance(1.0, 2.5, "I am so happy today"), Utterance(3.0, 4.0, "and you?")]
-FORMATS = {
-    "table.csv": 'start_s,end_s,text\n1,2.5,I am so happy  today\n3,4,"and you?"\n',
-    "table.tsv": "text\tend_s\tstart_s\nI am so happy today\t2.5\t1\nand you?\t4\t3\n",
-    "cues.vtt": "WEBVTT\n\nNOTE of an editor\n\n00:01.000 --> 00:02.500 align:start\n"
-    "<v Anna>I am <b>so</b>\nhappy today\n\n00:00:03.000 --> 00:00:04.000\nand you?\n",
-    "cues.srt": "1\n00:00:01,000 --> 00:00:02,500\n<i>I am so happy</i>\ntoday\n\n"
-    "2\n00:00:03,000 --> 00:00:04,000\n[laughs] and you?\n",
-}
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_utterances(name: str, tmp_path: Path) -> None:
-    assert read_transcript(written(tmp_path, name, FORMATS[name])) == UTTERANCES
+    assert read_transcript(write(tmp_path, name, FORMATS[name])) == UTTERANCES
 
 
 def test_an_alignment_counts_samples_and_marks_silence(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.align", "0 12500 sil\n12500 25000 set\n25000 50000 white\n")
+    path = write(tmp_path, "a.align", "0 12500 sil\n12500 25000 set\n25000 50000 white\n")
     assert read_transcript(path) == [Utterance(0.5, 1, "set"), Utterance(1, 2, "white")]
 
 
@@ -48,7 +34,7 @@ def test_an_alignment_of_grid_is_read(real_data: Path) -> None:
 
 def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) -> None:
     table = "start_s,end_s,text\n2,9,b\n0,3,a\n2,4,c\n5,6,[noise]\n"
-    assert read_transcript(written(tmp_path, "t.csv", table)) == [
+    assert read_transcript(write(tmp_path, "t.csv", table)) == [
         Utterance(0, 2, "a"),
         Utterance(2, 9, "c b"),
     ]
@@ -75,7 +61,7 @@ def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) 
 )
 def test_an_invalid_transcript_is_refused(name, content, message, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=message):
-        read_transcript(written(tmp_path, name, content))
+        read_transcript(write(tmp_path, name, content))
 
 
 LINES = st.lists(
@@ -90,7 +76,7 @@ LINES = st.lists(
 def test_any_text_is_a_transcript_or_refused(suffix: str, head: str, tmp_path: Path) -> None:
     @given(LINES, st.binary(max_size=40))
     def holds(lines: list[str], tail: bytes) -> None:
-        path = written(tmp_path, f"t{suffix}", (head + "\n".join(lines)).encode() + tail)
+        path = write(tmp_path, f"t{suffix}", (head + "\n".join(lines)).encode() + tail)
         message = ""
         try:
             utterances = read_transcript(path)

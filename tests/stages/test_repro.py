@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 
+from tests.conftest import DEMO
+
 pytestmark = pytest.mark.slow
 
 
-METHODS = ["hybrid", "coherence_transfer"]
-CHOICE = {"modalities": ["eeg", "audio"], "methods": METHODS}  # of the shared project
+METHODS = DEMO["methods"]
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +62,14 @@ def test_a_parameter_reruns_only_what_depends_on_it_and_back_is_cached(reproduce
     printed = reproduced.run("dvc", "exp", "run", "-S", "robustness.bootstrap=150").stdout
     assert stages_run(printed) == {"code", "evaluate", "report"}
 
-    reproduced.configure(**CHOICE)
+    reproduced.configure(**DEMO)
     assert "Stage 'evaluate' is cached" in reproduced.repro()
 
 
 def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
     monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
     other = make_project()
-    other.configure(**CHOICE)
+    other.configure(**DEMO)
     other.repro("evaluate")
     for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
         assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
