@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 LOCKED := install --require-hashes --no-deps --requirement
+# Bytecode is kept, whatever the environment asks: the stages and tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo evidence test lint pytest lock clean
 

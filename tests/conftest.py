@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from consilience import params
 from tests.real_data import NO_REAL_DATA, REAL_DATA
@@ -24,7 +24,7 @@ from tests.real_data import NO_REAL_DATA, REAL_DATA
 ROOT = Path(__file__).parent.parent
 # Speed is a benchmark's affair: on a busy machine a deadline would fail for no fault of the code.
 # The same examples in every run: a change is not to be blamed for what the dice found.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("repeatable")
 # Tests run side by side, each in one process: worker processes that outlive a test would also keep
 # its working directory.
@@ -36,11 +36,13 @@ SMALL: dict[str, dict[str, Any]] = {
         "subjects": 4,
         "sessions": 1,
         "trials": 4,
+        "trial_s": 4.0,
         "missing_fraction": 0.0,
         "faulty_fraction": 0.0,
     },
     "splits": {"folds": 2, "validation_subjects": 1},
     "training": {"epochs": 3, "seeds": [0]},
+    "robustness": {"bootstrap": 200},
 }
 
 
@@ -112,28 +114,34 @@ def copy_project(folder: Path) -> ProjectCopy:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with slow tests first, so that no process ends the run alone."""
+    """Start the files with slow tests first, so that no process ends the run alone."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    demo = {ROOT / name for name in DEMO_FILES}
+    items.sort(key=lambda item: (item.path not in demo, item.path not in slow))
 
 
-DEMO = {"modalities": ["eeg", "audio"], "methods": ["hybrid", "coherence_transfer"]}
+class FilesTogether(LoadFileScheduling):
+    """Give the tests of a file to one process, and those of the demonstration project too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "demo" if file in DEMO_FILES else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    return FilesTogether(config, log)
+
+
+DEMO_FILES = ("tests/stages/test_repro.py", "tests/evaluation/test_external.py")
+DEMO = {"modalities": ["eeg", "audio"], "methods": ["coherence_transfer"]}
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
     """Give the demonstration project, reproduced once for all tests of a run; read only."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # the folder that the workers share
-    project, log = ProjectCopy(base / "demo"), base / "demo.log"
-    with FileLock(base / "demo.lock"):
-        if not log.is_file():
-            copy_project(project.folder).configure(**DEMO)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("CONSILIENCE_WORKERS", "2")
-                log.write_text(project.repro())
-    project.log = log.read_text()
+    project = copy_project(tmp_path_factory.mktemp("demo") / "project")
+    project.configure(**DEMO)
+    project.log = project.repro()
     return project
 
 

@@ -71,10 +71,11 @@ def fill_in(path: Path, code: str) -> None:
 @pytest.fixture
 def newcomer(tmp_project, monkeypatch):
     """Give a clone of the project whose commands run its code."""
-    unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    unwanted = shutil.ignore_patterns("*.egg-info")
     shutil.copytree(ROOT / "pipeline", tmp_project.folder / "pipeline", ignore=unwanted)
     monkeypatch.setenv("PYTHONPATH", str(tmp_project.folder / "pipeline"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     for folder in ("modalities", "datasets", "methods"):
         (tmp_project.folder / "tests" / folder).mkdir(parents=True)
     (tmp_project.folder / "params.yaml").write_text(params.document(params.defaults("demo")))

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from ruamel.yaml import YAML
+from click.testing import Result
+from typer.testing import CliRunner
 
-from consilience import params
+from consilience.cli import app
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import external
+from consilience.preparation import recordings_to_windows
 from consilience.project import Project
-from consilience.synthesis.corpus import write_corpus
+from consilience.training.run import train
 from tests.evaluation.conftest import build_corpus
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     Done = subprocess.CompletedProcess[str]
 
+MODEL, FOUND = "data/models/coherence_transfer", "found.json"
 CARD: dict[str, Any] = {
     "method": "hybrid",
     "dataset": "demo",
@@ -86,34 +89,39 @@ def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def trained(demo: ProjectCopy, tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
-    """Give a model of four people, and recordings of one of them and two others."""
+    """Give a model of four people, and recordings of one of them and of two by other names."""
     project = replace(demo, folder=tmp_path_factory.mktemp("external"))
-    shutil.copytree(demo.folder / "data/models/hybrid", project.folder / "data/models/hybrid")
-    content = YAML(typ="safe").load((demo.folder / "params.yaml").read_text())
-
-    more = params.SynthesisParams(**{**content["synthesis"], "subjects": 6})
+    shutil.copytree(demo.folder / MODEL, project.folder / MODEL)
     others = project.folder / "others"
-    write_corpus(more, others, project.folder / "truth")
-    seen = [f"sub-{number:02}" for number in (1, 2, 3)]
-    for name in seen:
-        shutil.rmtree(others / name)
-    manifest = pl.read_csv(others / "recordings.csv").filter(~pl.col("subject").is_in(seen))
+    shutil.copytree(demo.folder / "data/raw/demo", others)
+    shutil.rmtree(others / "sub-01")
+    for old, new in (("sub-02", "sub-05"), ("sub-03", "sub-06")):
+        (others / old).rename(others / new)
+        for table in others.glob("*.csv"):
+            table.write_text(table.read_text().replace(old, new))
+    manifest = pl.read_csv(others / "recordings.csv").filter(pl.col("subject") != "sub-01")
     manifest.write_csv(others / "recordings.csv")
     return project
 
 
-def evaluate(project: ProjectCopy, *options: str) -> tuple[Done, dict[str, Any]]:
-    done = project.run(
-        "consilience",
-        *("evaluate", "data/models/hybrid", "others", "--dataset", "demo"),
-        *("--json", "found.json", *options),
-    )
-    return done, json.loads((project.folder / "found.json").read_text())
+def arguments(project: ProjectCopy, *options: str) -> list[str]:
+    """Return the arguments of the command that evaluates the model."""
+    model, recordings = MODEL, project.folder / "others"
+    paths = [str(project.folder / model), str(recordings), "--json", str(project.folder / FOUND)]
+    return ["--project", str(project.folder), "evaluate", *paths, "--dataset", "demo", *options]
+
+
+def evaluate(project: ProjectCopy, *options: str) -> tuple[Result, dict[str, Any]]:
+    """Run the command in this process."""
+    done = CliRunner().invoke(app, arguments(project, *options), catch_exceptions=False)
+    return done, json.loads((project.folder / FOUND).read_text())
 
 
 @pytest.fixture(scope="module")
 def first(trained: ProjectCopy) -> tuple[Done, dict[str, Any]]:
-    return evaluate(trained)
+    """Run the command in a process of its own."""
+    done = trained.run("consilience", *arguments(trained))
+    return done, json.loads((trained.folder / FOUND).read_text())
 
 
 @pytest.mark.slow
@@ -171,11 +179,11 @@ def test_labels_follow_the_models_order_of_the_classes() -> None:
 
 
 def actors(source: Path, target: Path, numbers: list[int]) -> None:
-    """Copy fifteen clips of each actor, and their action units."""
+    """Copy a clip of each emotion by each actor, and their action units."""
     for number in numbers:
         own = target / f"Actor_{number:02}"
         own.mkdir(parents=True)
-        for clip in sorted(source.glob(f"Actor_{number:02}/03-01-*-01-01-{number:02}.flac")):
+        for clip in sorted(source.glob(f"Actor_{number:02}/03-01-??-01-01-01-{number:02}.flac")):
             shutil.copyfile(clip, own / clip.name)
     name = "openface_au35_clipmean.csv"
     clips = [path.stem.removeprefix("03-") for path in target.rglob("*.flac")]
@@ -188,7 +196,9 @@ def test_actors_held_out_are_scored_clip_by_clip(tmp_project: ProjectCopy, real_
     actors(real_data / "ravdess", tmp_project.folder / "met", [1, 2, 3, 4])
     actors(real_data / "ravdess", tmp_project.folder / "unmet", [5, 6])
     tmp_project.configure("ravdess", "met", training={"epochs": 15, "seeds": [0]})
-    tmp_project.repro("train@hybrid")
+    project = Project(tmp_project.folder)
+    recordings_to_windows(project)
+    train(project, "hybrid")
     done = tmp_project.run(
         "consilience",
         *("evaluate", "data/models/hybrid", "unmet", "--dataset", "ravdess"),
@@ -196,7 +206,7 @@ def test_actors_held_out_are_scored_clip_by_clip(tmp_project: ProjectCopy, real_
     )
     result = json.loads((tmp_project.folder / "found.json").read_text())
     assert result["subjects"] == ["Actor_05", "Actor_06"]
-    assert result["windows"] == 30
+    assert result["windows"] == 16
     assert result["subjects_seen_in_training"] == []
     assert "warning" not in done.stderr
     assert result["figures"]["all"]["estimate"] > 1.5 / 8

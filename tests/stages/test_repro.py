@@ -7,6 +7,11 @@ import shutil
 
 import pytest
 
+from consilience.evaluation.run import evaluate
+from consilience.preparation import recordings_to_windows
+from consilience.project import Project
+from consilience.synthesis.run import synthesize
+from consilience.training.run import train
 from tests.conftest import DEMO
 
 pytestmark = pytest.mark.slow
@@ -66,11 +71,18 @@ def test_a_parameter_reruns_only_what_depends_on_it_and_back_is_cached(reproduce
     assert "Stage 'evaluate' is cached" in reproduced.repro()
 
 
-def test_workers_and_order_leave_the_same_bytes(reproduced, make_project, monkeypatch):
-    monkeypatch.setenv("CONSILIENCE_WORKERS", "1")
-    other = make_project()
+def test_calls_with_two_workers_and_stages_with_one_leave_the_same_bytes(
+    reproduced, tmp_project, monkeypatch
+):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
+    other = tmp_project
     other.configure(**DEMO)
-    other.repro("evaluate")
+    project = Project(other.folder)
+    synthesize(project, "demo")
+    recordings_to_windows(project)
+    for method in METHODS:
+        train(project, method)
+    evaluate(project)
     for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
         assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
 
@@ -80,20 +92,23 @@ def test_an_added_recording_is_the_only_one_processed(reproduced, tmp_project):
     shutil.copytree(reproduced.folder / "data/raw/demo", project.folder / root)
     late = next((project.folder / root).rglob("*.flac"))
     aside = project.folder / "late.flac"
-    project.configure(root=root, modalities=["eeg", "audio"])
+    splits = {"folds": 2, "validation_subjects": 1}
+    project.configure(root=root, modalities=["eeg", "audio"], splits=splits)
 
     late.rename(aside)
-    before = project.repro("window")
+    ingests = ("ingest@eeg", "ingest@audio")
+    before = project.repro(*ingests)
     assert "listed, but the file does not exist" in before
 
     aside.rename(late)
-    after = project.repro("window")
+    after = project.repro(*ingests)
     processed = [line for line in after.splitlines() if line.strip().startswith("processed ")]
     session = "_".join(late.relative_to(project.folder / root).parts[:2])
     assert processed == [f"  processed {session}_audio"]
     assert "Stage 'ingest@eeg' didn't change, skipping" in after
 
+    recordings_to_windows(Project(project.folder))
     incremental = {name: project.files(f"data/{name}") for name in ("signals", "windows")}
     shutil.rmtree(project.folder / "data/.store")
-    project.repro("window", "--force")
+    recordings_to_windows(Project(project.folder))
     assert incremental == {name: project.files(f"data/{name}") for name in ("signals", "windows")}

@@ -163,13 +163,13 @@ def _chunks(
             raise ConsilienceError(f"more than {MAX_ROWS} rows", name, "split the dataset")
         valid = []
         for line, row in chunk:
-            if any(row[width:]):
+            if len(row) > width and any(row[width:]):
                 n_long += 1
                 if n_long <= MAX_REPORTED:
                     what = f"{len(row)} cells where the header has {width}"
                     remedy = "quote cells that contain a comma"
                     problems.append((f"{name} line {line}", what, remedy))
-            elif any(cell.strip() for cell in row):
+            elif any(map(str.strip, row)):
                 valid.append([line, *row[:width], *[""] * (width - len(row))])
         yield text_frame(valid, header)
     if n_long > MAX_REPORTED:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -18,8 +18,10 @@ from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.data import Scaler
-from consilience.training.fit import Fitted
 from consilience.training.networks import build_stack
+
+if TYPE_CHECKING:
+    from consilience.training.fit import Fitted
 
 
 def save_model(folder: Path, fitted: Fitted, card: dict[str, Any]) -> None:

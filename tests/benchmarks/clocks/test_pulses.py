@@ -6,7 +6,7 @@ from benchmarks.clocks.pulses import DENSE_S, PARAMS, STRICT, USUAL_S, measure
 from consilience.schema.params.alignment import AlignmentParams
 
 N = 12  # sessions of the short run
-MANY = 60  # the published figures are of 200
+MANY = 30  # the published figures are of 200
 
 
 def check(figures: dict[str, float]) -> None:
