@@ -128,6 +128,15 @@ def test_undefined_figures_are_left_out() -> None:
     assert "mismatch" not in figures
 
 
+def test_no_figure_averages_over_a_missing_condition() -> None:
+    values = all_conditions()
+    values[Condition("noise", ("audio",), 2)] = {}
+    figures = summary(resampled(values))
+    assert not {"noise", "noise_audio", "grid", "grid_balanced_accuracy"} & set(figures)
+    assert figures["noise_eeg"] == pytest.approx(0.5)
+    assert figures["mismatch"] == pytest.approx(0.5)
+
+
 def test_conditions_are_found_by_kind_modality_and_severity() -> None:
     index = ConditionIndex(list(all_conditions()), ["eeg", "audio"])
     assert index.full == 0

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation.predict import LoadedModel, load_bundle, predict
+from consilience.model.types import Prediction
 from consilience.windows.conditions import Condition
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
@@ -55,3 +57,15 @@ def test_affect_is_in_the_units_of_the_labels() -> None:
 def test_a_missing_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match=str(tmp_path)):
         load_bundle(tmp_path, PREPARED)
+
+
+def test_a_run_without_predictions_is_an_error() -> None:
+    class Diverged(Oracle):
+        def __call__(self, function: str, given: tuple) -> Prediction:
+            prediction = super().__call__(function, given)
+            prediction.logits[3] = torch.nan
+            return prediction
+
+    diverged = model(0, 6)._replace(stack=Diverged(3))  # type: ignore[arg-type]
+    with pytest.raises(ConsilienceError, match="fold 1, seed 1: no finite prediction"):
+        predict([diverged], CORPUS, PREPARED, FULL)

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -28,6 +28,16 @@ def test_entropy_has_its_limits() -> None:
     assert_close(
         normalised_entropy(torch.tensor([[1.0, 0, 0], [1 / 3] * 3])), torch.tensor([0.0, 1.0])
     )
+
+
+@given(st.floats(0, 2000))
+@settings(max_examples=30)
+def test_gradients_are_finite_at_every_separation(gap: float) -> None:
+    logits = torch.tensor([[gap / 2, -gap / 2], [-gap / 2, gap / 2]], requires_grad=True)
+    probability = logits.softmax(-1)
+    (normalised_entropy(probability).sum() + jensen_shannon(*probability)).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
 
 
 @given(st.integers(0, 1000))

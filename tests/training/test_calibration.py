@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
+from consilience.core.errors import ConsilienceError
 from consilience.methods.base import Method, plain_prediction
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
@@ -114,6 +116,14 @@ def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:
     ]
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels_of(corpus))
     assert (stack.weights[PREFIX + "log_temperature"] == 0).all()
+
+
+def test_weights_that_are_not_finite_are_refused(corpus: Corpus) -> None:
+    stack = Stack([Overconfident(math.nan if run == RUNS[3] else 1.0, 2, 3) for run in RUNS])
+    prepared = variants_of(corpus, lambda *_: torch.ones(corpus.target.shape))
+    asked = [c for c in conditions.conditions(corpus) if c.kind == "subset"]
+    with pytest.raises(ConsilienceError, match="fold 1, seed 1: non-finite"):
+        calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels_of(corpus))
 
 
 # Coherence transfer, untrained: the fit does not depend on its accuracy.

@@ -161,11 +161,14 @@ def _grid(values: Array, index: ConditionIndex) -> Array:
 
 
 def _mean(values: Array) -> Array:
-    """Return the mean (W,) of the finite values along the second axis.
+    """Return the mean (W,) along the second axis; NaN if the sample itself, row 0, lacks a value.
 
-    A resample can consist of subjects that lack a condition, whose scores are then NaN.
+    A resample can consist of subjects that lack a condition, whose scores are then NaN and left
+    out of that resample.
     """
     finite = np.isfinite(values)
+    if not finite[0].all():  # a mean over the remaining conditions would be another figure
+        return np.full(len(values), np.nan)
     with np.errstate(invalid="ignore"):
         result: Array = np.where(finite, values, 0.0).sum(1) / finite.sum(1)
     return result

@@ -143,6 +143,11 @@ def predict(
     condition : Condition
     roles : sequence of str
         ``"validation"``, ``"test"`` or both.
+
+    Raises
+    ------
+    ConsilienceError
+        If a run has no finite prediction for a window.
     """
     by_model = [_predict_model(model, corpus, prepared, condition, roles) for model in models]
     return Predictions(
@@ -162,6 +167,7 @@ def _predict_model(
     for batch in conditioned_batches(model.scaler, model.runs, corpus, prepared, condition, roles):
         with torch.no_grad():
             prediction = model.stack("predict", (batch.inputs, batch.available))
+        _check_predicted(prediction.logits, batch.counted, model.runs)
         # Runs have different numbers of windows; padding rows must not overwrite real ones.
         counted = batch.counted.numpy()
         where = (np.nonzero(counted)[0], batch.rows.numpy()[counted])
@@ -171,6 +177,18 @@ def _predict_model(
             )
             array[where] = values.float().numpy()[counted]
     return arrays
+
+
+def _check_predicted(logits: Tensor, counted: Tensor, runs: Sequence[Run]) -> None:
+    """Raise if a run has no prediction for a window: the scores would leave the window out."""
+    lacking = counted & logits.softmax(-1).isnan().any(-1)
+    if lacking.any():
+        run = runs[int(lacking.any(1).nonzero()[0])]
+        raise ConsilienceError(
+            f"no finite prediction for {int(lacking.sum())} windows",
+            f"model of fold {run.fold}, seed {run.seed}",
+            "its weights are invalid: train the method again, 'dvc repro -f train@METHOD'",
+        )
 
 
 def _in_label_units(prediction: Prediction, scaler: Scaler) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from consilience.methods.params.mmanet import Params as MmanetParams
 from consilience.model.fusion import N_AFFECT, Heads, encode, split_affect
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch, Prediction, Windows
-from consilience.model.uncertainty import EPSILON
+from consilience.model.uncertainty import EPSILON, entropy_terms
 
 
 class DeploymentOutput(NamedTuple):
@@ -136,7 +136,7 @@ def margin_distance(student: Tensor, teacher: Tensor, logits: Tensor) -> Tensor:
     # Rows of Gram matrices: similarities between windows, comparable between feature spaces.
     gram = F.normalize(student @ student.T, dim=-1)
     teacher_gram = F.normalize(teacher @ teacher.T, dim=-1).detach()
-    entropy = torch.special.entr(logits.detach().softmax(-1)).sum(-1)
+    entropy = entropy_terms(logits.detach().softmax(-1)).sum(-1)
     weight = entropy / entropy.sum().clamp(min=EPSILON)
     return (weight * (gram - teacher_gram).square().sum(-1)).sum()
 

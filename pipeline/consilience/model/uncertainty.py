@@ -11,12 +11,18 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-8
+LEAST_PROBABILITY = 1e-30  # well inside single precision; its entropy is absorbed by rounding
+
+
+def entropy_terms(probability: Tensor) -> Tensor:
+    """Compute ``-p log p`` of each entry in nats: 0 at 0, with a finite slope everywhere."""
+    # The slope of entr is infinite at 0, where the probabilities of separated classes underflow.
+    return torch.special.entr(probability.clamp(min=LEAST_PROBABILITY))
 
 
 def normalised_entropy(probability: Tensor) -> Tensor:
     """Compute the entropy over the last axis, divided by its maximum: ``H(p) / ln K``."""
-    entropy = torch.special.entr(probability).sum(-1)  # entr(0) = 0, where p log p is NaN
-    return entropy / math.log(probability.shape[-1])
+    return entropy_terms(probability).sum(-1) / math.log(probability.shape[-1])
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
@@ -25,10 +31,10 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
     ``JS = H((p + q) / 2) - (H(p) + H(q)) / 2``; Lin 1991, "Divergence measures based on the
     Shannon entropy".
     """
-    entropy = torch.special.entr
-    mixed = entropy((first + second) / 2).sum(-1)
+    mixed = entropy_terms((first + second) / 2).sum(-1)
+    own = (entropy_terms(first) + entropy_terms(second)).sum(-1)
     # Rounding can make the difference of equal distributions slightly negative.
-    return (mixed - (entropy(first) + entropy(second)).sum(-1) / 2).clamp(min=0) / math.log(2)
+    return (mixed - own / 2).clamp(min=0) / math.log(2)
 
 
 def vacuity(evidence: Tensor) -> Tensor:

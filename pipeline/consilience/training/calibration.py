@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.training.augmentation import Run
 from consilience.training.conditioned import Prepared, conditioned_batches
@@ -50,6 +51,11 @@ def calibrate(
         Random misses and the out-of-distribution test are not used.
     target : Tensor, shape (R, N, K)
         Labels of each run; windows with NaN are not used.
+
+    Raises
+    ------
+    ConsilienceError
+        If a weight of a run is not finite.
     """
     used = [condition for condition in conditions if condition.kind not in (MISSING, EVERYTHING)]
     turns = _turns(used)
@@ -74,6 +80,28 @@ def calibrate(
         return
     output = type(outputs[0])(*(torch.cat(fields, 1) for fields in zip(*outputs, strict=True)))
     _fit(stack, output, torch.cat(targets, 1), torch.cat(weights, 1), torch.cat(faults, 1))
+    check_finite("calibration", runs, stack.state_dict())
+
+
+def check_finite(what: str, runs: Sequence[Run], tensors: Mapping[str, Tensor]) -> None:
+    """Raise a `ConsilienceError` if a value of a run is not finite.
+
+    Parameters
+    ----------
+    what : str
+        The step of the training, for the message.
+    runs : sequence of Run
+    tensors : mapping of str to Tensor, shape (R, ...)
+    """
+    for name, values in tensors.items():
+        invalid = ~values.reshape(len(runs), -1).isfinite().all(1)
+        if invalid.any():
+            run = runs[int(invalid.nonzero()[0])]
+            raise ConsilienceError(
+                f"non-finite {name}",
+                f"{what}, fold {run.fold}, seed {run.seed}",
+                "lower training.learning_rate, and check the features for extreme values",
+            )
 
 
 def _faulty(condition: Condition, corpus: Corpus) -> Tensor:

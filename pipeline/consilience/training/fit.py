@@ -26,7 +26,7 @@ from consilience.core import registry
 from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
-from consilience.training.calibration import calibrate
+from consilience.training.calibration import calibrate, check_finite
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 from consilience.training.conditioned import prepare_windows
 from consilience.training.data import Scaler
@@ -99,6 +99,11 @@ def fit(
         All windows as `conditioned.prepare_windows` returns them; computed by default.
     folds : sequence of int, optional
         By default, all.
+
+    Raises
+    ------
+    ConsilienceError
+        If the loss or a weight of a run is not finite.
     """
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     label_source = labels or corpus.labels
@@ -114,6 +119,7 @@ def fit(
     )
     launch(share, len(runs))
     state = read_checkpoint(checkpoint / CHECKPOINT)
+    _check_trained(method, runs, state)
     stack = untrained_stack(method, params, training, corpus, runs)
     stack.load_state_dict(with_prefix(state, "best/"))
     scaler = Scaler.from_tensors(with_prefix(state, "scaler/"), corpus.modalities)
@@ -132,6 +138,12 @@ def fit(
         _history(runs, state["history"]),
         state["consensus"].numpy(),
     )
+
+
+def _check_trained(method: str, runs: Sequence[Run], state: Mapping[str, Tensor]) -> None:
+    """Raise if a run diverged: its weights would be those of an earlier epoch, or untrained."""
+    losses = {"loss": state["history"][..., :2]}  # of training and validation, by epoch
+    check_finite(f"training of {method}", runs, {**losses, **with_prefix(state, "best/")})
 
 
 def _train_share(
