@@ -7,7 +7,7 @@ import pytest
 
 from consilience.core.seeds import generator
 from consilience.signals.frame_grid import FrameGrid
-from consilience.signals.heartbeats import beat_features, detect_beats
+from consilience.signals.heartbeats import beat_features, detect_beats, refined
 
 RATE_HZ = 250.0
 N_SAMPLES = int(60 * RATE_HZ)
@@ -69,3 +69,24 @@ def test_no_beats_give_no_values() -> None:
     values, _ = beat_features(np.zeros(0, np.intp), np.zeros(0), RATE_HZ, FRAMES)
     assert np.isnan(values).all()
     assert values.shape == (len(FRAMES.starts), 3)
+
+
+@pytest.mark.parametrize("rate_hz", [25, 50, 128, 500])
+@pytest.mark.parametrize("alternation_s", [0.0, 0.0075])
+def test_variability_does_not_depend_on_the_sampling_rate(
+    rate_hz: int, alternation_s: float
+) -> None:
+    times_s = np.arange(60 * rate_hz) / rate_hz
+    intervals_s = 0.81 + alternation_s * (-1.0) ** np.arange(72)
+    beats_s = np.cumsum(intervals_s)
+    wave = np.exp(-(((times_s[:, None] - beats_s) / 0.15) ** 2)).sum(axis=1)
+    positions = refined(wave, detect_beats(wave, rate_hz, 0.1, 0.6, 0.02))
+    frames = FrameGrid.over(len(wave), rate_hz, 10.0, 5.0)
+    values, _ = beat_features(positions, np.ones(len(positions)), rate_hz, frames)
+    assert values[:-1, 1] == pytest.approx(2e3 * alternation_s, abs=2.0)
+
+
+def test_a_beat_that_is_no_maximum_keeps_its_sample() -> None:
+    ramp = np.arange(10.0)
+    assert refined(ramp, np.array([0, 4, 9])).tolist() == [0, 4, 9]
+    assert refined(np.ones(10), np.array([5])).tolist() == [5]

@@ -13,7 +13,7 @@ import scipy.signal
 
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.single_channel import Array, FrameGrid, SingleChannel
-from consilience.signals.heartbeats import beat_features, detect_beats
+from consilience.signals.heartbeats import beat_features, detect_beats, refined
 
 QRS_HZ = (8.0, 20.0)
 PEAK_S, BEAT_S, OFFSET = 0.097, 0.611, 0.08
@@ -39,7 +39,8 @@ class Ecg(SingleChannel):
         clean = scipy.signal.sosfiltfilt(sos, values)
         # Squared, so that the polarity of the lead does not matter.
         beats = detect_beats(clean**2, rate_hz, PEAK_S, BEAT_S, OFFSET)
-        return beat_features(beats, np.abs(clean[beats]), rate_hz, frames)
+        sizes = np.abs(clean)
+        return beat_features(refined(sizes, beats), sizes[beats], rate_hz, frames)
 
 
 modality = Ecg()

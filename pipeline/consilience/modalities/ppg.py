@@ -15,7 +15,7 @@ import scipy.stats
 
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.single_channel import Array, FrameGrid, SingleChannel
-from consilience.signals.heartbeats import beat_features, detect_beats
+from consilience.signals.heartbeats import beat_features, detect_beats, refined
 
 PULSE_HZ = (0.5, 8.0)
 PEAK_S, BEAT_S, OFFSET = 0.111, 0.667, 0.02
@@ -38,7 +38,7 @@ class Ppg(SingleChannel):
         # Systolic peaks are sharper than the troughs between them, hence a positive skewness.
         clean = clean if scipy.stats.skew(clean) >= 0 else -clean
         beats = detect_beats(np.clip(clean, 0, None) ** 2, rate_hz, PEAK_S, BEAT_S, OFFSET)
-        return beat_features(beats, clean[beats], rate_hz, frames)
+        return beat_features(refined(clean, beats), clean[beats], rate_hz, frames)
 
 
 modality = Ppg()

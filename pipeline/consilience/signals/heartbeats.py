@@ -54,15 +54,43 @@ def detect_beats(
     return beats[separate[: len(beats)]]
 
 
+def refined(signal: Array, beats: NDArray[np.intp]) -> Array:
+    """Return the positions of beats between samples: the vertex of a parabola through each maximum.
+
+    At 64 samples a second, whole samples would add up to 22 ms to the RMSSD of an even heart.
+
+    Parameters
+    ----------
+    signal : ndarray of float64, shape (n_samples,)
+        Band-passed signal of which every beat is a maximum, not squared: the square of a pulse is
+        narrower than the parabola.
+    beats : ndarray of intp, shape (n_beats,)
+
+    Returns
+    -------
+    ndarray of float64, shape (n_beats,)
+        Positions in samples. A beat that is not a maximum of `signal` stays where it is.
+    """
+    inside = (beats > 0) & (beats < len(signal) - 1)
+    at = beats[inside]
+    before, centre, after = signal[at - 1], signal[at], signal[at + 1]
+    curvature = 2 * centre - before - after
+    maximum = (centre >= before) & (centre >= after) & (curvature > 0)
+    shift = 0.5 * (after - before) / np.where(maximum, curvature, 1.0)
+    positions = beats.astype(np.float64)
+    positions[inside] += np.where(maximum, shift, 0.0)
+    return positions
+
+
 def beat_features(
-    beats: NDArray[np.intp], sizes: Array, rate_hz: float, frames: FrameGrid
+    beats: Array, sizes: Array, rate_hz: float, frames: FrameGrid
 ) -> tuple[Array, dict[str, float]]:
     """Compute heart rate, its variability and the size of the beats, frame by frame.
 
     Parameters
     ----------
-    beats : ndarray of intp, shape (n_beats,)
-        Sample of each beat.
+    beats : ndarray of float64, shape (n_beats,)
+        Position of each beat in samples, from `refined`.
     sizes : ndarray of float64, shape (n_beats,)
         Amplitudes, in any unit: they are divided by their median.
     rate_hz : float
