@@ -69,8 +69,53 @@ def test_bad_rows_are_refused_by_column(table: Path, item: str | None, message: 
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "clip, AU01_r, AU12_r, AU12_c\na, 0.5, 4.0, 1.0\n",
+        "\ufeffclip,AU01_r,AU12_r,AU12_c\r\na,0.5,4.0,1.0\r\n\r\n",
+        "clip;AU01_r;AU12_r;AU12_c\na;0,5;4.0;1\n",
+        "clip\tau1_r\tau12_r\tau12_c\na\t0.5\t4\t1\n",
+        "AU01_r,clip,valence_r,AU12_r,AU12_c,class_c,AU_r\n0.5,a,3,4,1,0.75,2\n",
+    ],
+)
+def test_every_way_of_writing_a_table_gives_the_same_units(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_text(written, encoding="utf-8")
+    signal = modality.read(path, "a", PARAMS)
+    assert signal.channels == ("AU01_r", "AU12_r", "AU12_c")
+    assert signal.values.tolist() == [[0.5, 4.0, 1.0]]
+    assert upper_face.read(path, "a", PARAMS).channels == ("AU01_r",)
+    assert lower_face.read(path, "a", PARAMS).channels == ("AU12_r", "AU12_c")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,87,1,1", r"clip a, column AU01_r: impossible value 87"),
+        ("a,1,-0.1,1", "column AU12_r: impossible value -0.1"),
+        ("a,1,1,30", "column AU12_c: impossible value 30: it lies between 0 and 1"),
+        ("a,0,5,1,1,1", "6 cells where the header has 4"),
+        ("a,1,1,1\na,2,2,1", "clip a: duplicate row"),
+    ],
+)
+def test_impossible_rows_are_refused_and_the_others_kept(
+    row: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "units.csv"
+    path.write_text(f"clip,AU01_r,AU12_r,AU12_c\n{row}\nb,0,5,1\n")
+    with pytest.raises(RecordingError, match=message):
+        modality.probe(path, "a")
+    assert modality.read(path, "b", PARAMS).values.tolist() == [[0, 5, 1]]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not a table of action units"), (b"a,b\n1,2\n", "'clip'"), (b"\xff\xfe\x00", "CSV")],
+    [
+        (b"clip,AU01_r,au1_R\na,1,1\n", "duplicate column"),
+        (b"", "not a table of action units"),
+        (b"a,b\n1,2\n", "'clip'"),
+        (b"\xff\xfe\x00", "CSV"),
+    ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "units.csv"

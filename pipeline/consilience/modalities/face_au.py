@@ -1,7 +1,9 @@
 """Facial action units of OpenFace, averaged over a clip: a row of a table is a recording.
 
 Columns ending in ``_r`` are intensities, 0 to 5; those ending in ``_c`` are the share of frames
-in which the unit was present, 0 to 1 (Baltrusaitis et al. 2018). The table has no time axis.
+in which the unit was present, 0 to 1 (Baltrusaitis et al. 2018). Only columns named ``AUnn_r`` or
+``AUnn_c`` are read: a table may hold labels too. The table has no time axis. Cells are separated by
+commas, semicolons or tabs, and may be padded with spaces.
 
 Corruptions act on the means over the clip, which are the whole signal: they simulate the result of
 a worse picture or tracker, not the picture itself.
@@ -11,9 +13,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,10 +32,14 @@ from consilience.signals.types import Features, Header, Signal
 
 Array = NDArray[np.float64]
 Units = tuple[str, ...]
+Rows = dict[str, dict[str, str] | str]  # by key: cells, or what is wrong with the row
 
 KEY = "clip"
-UNIT = re.compile(r"AU(\d+)_[rc]")
+UNIT = re.compile(r"AU(\d{1,2})_([rc])", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+DELIMITERS = ",;\t"
 RANGES = {"_r": 5.0, "_c": 1.0}
+ROUNDING = 1e-6  # by which a mean of values within the range may exceed it
 # Regions of the face by the numbers of their units (Ekman and Friesen 1978); lips are the rest.
 REGIONS = ({1, 2, 4}, {5, 6, 7, 43, 45, 46}, {9, 10, 11}, {12, 13, 14, 15, 20})
 
@@ -87,7 +94,7 @@ class FaceAu(Modality):
     Params: ClassVar[type[ModalityParams]] = FaceAuParams
 
     def includes(self, unit: str) -> bool:
-        """Return whether a column of the table belongs to the modality: here, all do."""
+        """Return whether a unit belongs to the modality: here, all do."""
         return True
 
     def probe(self, path: Path, item: str | None) -> Header:
@@ -137,7 +144,7 @@ class FaceAu(Modality):
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
         """Return the row's values by unit. Raises RecordingError naming the incorrect column."""
         return {
-            unit: _number(text, f"{path}, {KEY} {item}, column {unit}")
+            unit: _intensity(unit, text, f"{path}, {KEY} {item}, column {unit}")
             for unit, text in self._row(path, item).items()
             if unit != KEY
         }
@@ -156,10 +163,12 @@ def _ranges(units: Units) -> Array:
     return np.array([RANGES[unit[-2:]] for unit in units])
 
 
-def number_of(unit: str) -> int | None:
-    """Return the number of a unit: 12 of ``AU12_r``; None if the name has none."""
+def number_of(unit: str) -> int:
+    """Return the number of a unit: 12 of ``AU12_r``. Raises ValueError if it is not a unit."""
     match = UNIT.fullmatch(unit)
-    return int(match[1]) if match else None
+    if match is None:
+        raise ValueError(f"not an action unit: {unit!r}")
+    return int(match[1])
 
 
 def _region(unit: str) -> int:
@@ -168,8 +177,8 @@ def _region(unit: str) -> int:
     return next((i for i, numbers in enumerate(REGIONS) if number in numbers), len(REGIONS))
 
 
-def _number(text: str | None, where: str) -> float:
-    """Return a cell as a number. Raises RecordingError if it is not a finite one."""
+def _intensity(unit: str, text: str | None, where: str) -> float:
+    """Return a cell as a number within the unit's range. Raises RecordingError."""
     try:
         number = float(text or "nan")
     except ValueError:
@@ -177,6 +186,13 @@ def _number(text: str | None, where: str) -> float:
     if not np.isfinite(number):
         problem = f"'{text}' is not a number" if text else "the value is missing"
         raise RecordingError(problem, where, "correct the table")
+    highest = RANGES[unit[-2:]]
+    if not 0 <= number <= highest + ROUNDING:
+        raise RecordingError(
+            f"impossible value {number:g}: it lies between 0 and {highest:g}",
+            where,
+            "export intensities as 0 to 5 (_r) and presence as 0 to 1 (_c)",
+        )
     return number
 
 
@@ -185,32 +201,83 @@ def _row(path: Path, item: str | None) -> dict[str, str]:
     if not path.is_file():
         raise RecordingError("the file is missing", str(path), "restore the table")
     rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
+    where = f"{path}, column {KEY}"
     if item not in rows:
-        where = f"{path}, column {KEY}"
         raise RecordingError(f"the table has no row '{item}'", where, "add the row")
-    return rows[item]
+    row = rows[item]
+    if isinstance(row, str):
+        raise RecordingError(row, f"{path}, {KEY} {item}", "correct the table")
+    return row
 
 
 @lru_cache(maxsize=4)
-def _rows(path: Path, modified_ns: int, size: int) -> dict[str, dict[str, str]]:
-    """Parse a table once for all its rows, and again when the file has changed."""
+def _rows(path: Path, modified_ns: int, size: int) -> Rows:
+    """Parse a table once for all its rows, and again when the file has changed.
+
+    Returns
+    -------
+    dict of str to (dict of str to str, or str)
+        By key, the texts of the row by unit, or else what is wrong with the row.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or []
-            units = [name for name in names if name[-2:] in RANGES]
-            if KEY not in names or not units:
-                raise RecordingError(
-                    f"not a table of action units: it needs a column '{KEY}' and columns "
-                    "such as AU01_r or AU01_c",
-                    str(path),
-                    "export the means of OpenFace's output, a row per clip",
-                )
-            return {row[KEY]: {name: row[name] for name in (KEY, *units)} for row in reader}
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = file.readline()
+            delimiter = max(DELIMITERS, key=header.count)
+            # The header line is parsed with the rows, because its names may be quoted.
+            lines = csv.reader(chain([header], file), delimiter=delimiter, skipinitialspace=True)
+            return _parsed(lines, delimiter, path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordingError(
             f"not readable as CSV: {error}", str(path), "export it again"
         ) from None
+
+
+def _parsed(lines: Iterable[list[str]], delimiter: str, path: Path) -> Rows:
+    """Return the rows of a table by key; see `_rows`."""
+    header: list[str] = []
+    rows: Rows = {}
+    for line in lines:
+        cells = [cell.strip() for cell in line]
+        if not header:
+            header = _header(cells, path)
+        elif any(cells):
+            key = cells[header.index(KEY)] if len(cells) > header.index(KEY) else ""
+            rows[key] = "duplicate row" if key in rows else _cells(header, cells, delimiter)
+    if not header:
+        _header([], path)
+    return rows
+
+
+def _header(names: list[str], path: Path) -> list[str]:
+    """Return the names of the columns, units in the form ``AU01_r``. Raises RecordingError."""
+    header = [_canonical(name) for name in names]
+    units = [name for name in header if UNIT.fullmatch(name)]
+    if KEY not in header or not units:
+        raise RecordingError(
+            f"not a table of action units: it needs a column '{KEY}' and columns "
+            "such as AU01_r or AU01_c",
+            str(path),
+            "export the means of OpenFace's output, a row per clip",
+        )
+    for name in (KEY, *units):
+        if header.count(name) > 1:
+            raise RecordingError(f"duplicate column: '{name}'", str(path), "remove one of the two")
+    return header
+
+
+def _canonical(name: str) -> str:
+    match = UNIT.fullmatch(name)
+    return f"AU{int(match[1]):02d}_{match[2].lower()}" if match else name
+
+
+def _cells(header: list[str], cells: list[str], delimiter: str) -> dict[str, str] | str:
+    """Return the key and the units of a row, or what is wrong with it."""
+    if any(cells[len(header) :]):
+        return f"{len(cells)} cells where the header has {len(header)}"
+    if delimiter == ";":  # common where the comma separates decimals
+        cells = [DECIMAL_COMMA.sub(".", cell) for cell in cells]
+    row = dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=False))
+    return {name: row[name] for name in (KEY, *filter(UNIT.fullmatch, header))}
 
 
 modality = FaceAu()
