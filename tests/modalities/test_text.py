@@ -37,6 +37,20 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
     assert features.quality["words_per_minute"] == pytest.approx(7 / 2.5 * 60)
 
 
+def test_a_map_to_the_clock_of_a_stream_is_reported(tmp_path: Path) -> None:
+    cue = "\n\n00:01.000 --> 00:02.000\nhello\n"
+    for head, expected in (
+        ("WEBVTT", []),
+        ("WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:02.000,MPEGTS:180000", []),
+        (
+            "WEBVTT\r\nX-TIMESTAMP-MAP=MPEGTS:1800000,LOCAL:00:05.000",
+            ["X-TIMESTAMP-MAP: the MPEG clock is 15 s ahead of the cues; not applied"],
+        ),
+    ):
+        assert modality.inspect(write(tmp_path, "t.vtt", head + cue), None) == expected
+    assert modality.inspect(write(tmp_path, "t.csv", FORMATS["table.csv"]), None) == []
+
+
 def test_garbled_words_lower_the_quality() -> None:
     texts = np.array([*(u.text for u in UTTERANCES * 20), ""], object)
     signal = Signal(texts, np.arange(len(texts), dtype=np.float64), ("text",))

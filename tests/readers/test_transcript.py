@@ -21,6 +21,20 @@ def test_every_format_gives_the_same_utterances(name: str, tmp_path: Path) -> No
     assert read_transcript(write(tmp_path, name, FORMATS[name])) == UTTERANCES
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffstart_s;end_s;text\r\n1;2,5;yes, I am\r\n",
+        'start_s, end_s, text\n1, 2.5, "yes, I am"\n\n',
+        "text\tend_s\tspeaker\tstart_s\nyes, I am\t2.5\tA\t1\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_tables_of_any_spreadsheet_are_read(content: str, encoding: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", content.removeprefix("\ufeff").encode(encoding))
+    assert read_transcript(path) == [Utterance(1, 2.5, "yes, I am")]
+
+
 def test_an_alignment_counts_samples_and_marks_silence(tmp_path: Path) -> None:
     path = write(tmp_path, "a.align", "0 12500 sil\n12500 25000 set\n25000 50000 white\n")
     assert read_transcript(path) == [Utterance(0.5, 1, "set"), Utterance(1, 2, "white")]
@@ -52,10 +66,29 @@ def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) 
         ("t.csv", "start_s,end_s,text\n0\n", "'' is not a time"),
         ("t.csv", f"start_s,end_s,text\n0,1,{'a' * (MAX_CHARACTERS + 1)}\n", "10001 characters"),
         ("t.csv", "start_s,end_s,text\n0,1,a\n90000,90001,b\n", "in seconds"),
-        ("t.csv", b"\xff\xfes\x00t\x00", "UTF-8"),
+        ("t.csv", b"\xff\xfes\x00t\x00\n", "UTF-8 text: byte 0x0a in line 1"),
+        (
+            "t.srt",
+            "1\n00:00:01,000 --> 00:00:02,000\nil était\n".encode("cp1252"),
+            "0xe9 in line 3",
+        ),
+        ("t.csv", "start_s,end_s,text\n0,1,well, yes\n", "line 2: 4 cells where the header has 3"),
+        (
+            "t.csv",
+            "start_s,end_s,text\n0,1800,so we went\n1900,4100,to the sea\n",
+            "lasts 1800 s for",
+        ),
+        ("t.csv", "start_s,end_s,text\n0,3,so we went\n4,4100,to the sea\n", "at 4 s lasts 4096 s"),
+        (
+            "t.csv",
+            "start_s,end_s,text\n0,0.05,so we went down to the sea\n",
+            "26 characters in 0.05 s",
+        ),
         ("t.csv", "start_s,end_s,text\n0,1," + "b" * 200_000, "not a table"),
         ("t.align", "0 100 set white\n", "line 1"),
-        ("t.vtt", "no cue", "no words"),
+        ("t.vtt", "no cue", "line 1: the first line is not 'WEBVTT'"),
+        ("t.vtt", "WEBVTT\n\n00:01 -> 00:02\nhm\n", "no words"),
+        ("t.srt", "WEBVTT\n\n00:01.000 --> 00:02.000\nhm\n", "line 1: not a number of a cue"),
         ("t.srt", "1\n00:00:02,000 --> 00:00:01,000\nhm\n", "ends at"),
     ],
 )

@@ -23,7 +23,13 @@ from consilience.core.files import content_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.text import TextParams
 from consilience.pretrained import sentences
-from consilience.readers.transcript import MAX_DURATION_S, Utterance, read_transcript
+from consilience.readers.subtitles import time_map_s
+from consilience.readers.transcript import (
+    MAX_DURATION_S,
+    Utterance,
+    read_content,
+    read_transcript,
+)
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Header, Signal
 
@@ -109,6 +115,13 @@ class Text(Modality):
         steps = list(_steps(read_transcript(path)))
         times_s = np.array([time_s for time_s, _ in steps], np.float64)
         return Signal(np.array([text for _, text in steps], object), times_s, ("text",))
+
+    def inspect(self, path: Path, item: str | None) -> list[str]:
+        """Return a finding if the times of the cues are relative to an MPEG stream's clock."""
+        ahead_s = time_map_s(read_content(path)) if path.suffix.lower() == ".vtt" else None
+        if not ahead_s:
+            return []
+        return [f"X-TIMESTAMP-MAP: the MPEG clock is {ahead_s:g} s ahead of the cues; not applied"]
 
     def features(self, signal: Signal, params: TextParams) -> Features:
         """Embed every utterance; a frame is the embedding of the utterance at its centre.

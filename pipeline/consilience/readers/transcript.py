@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -10,12 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.errors import RecordingError
+from consilience.readers.subtitles import SubtitleError, subrip, webvtt
 
 MAX_BYTES = 50_000_000
 MAX_CHARACTERS = 10_000  # of one utterance
 MAX_DURATION_S = 6 * 3600.0
+# Speech of any language has about 4 to 25 characters a second, pauses included. Times in ticks of 1
+# or 10 ms fall short of the least, times in minutes exceed the most.
+LEAST_SPEED, MOST_SPEED = 0.2, 100.0  # characters a second
+LONG_S = 60.0  # shorter utterances may be a single word in a stretch of silence
+FEW_CHARACTERS = 20  # too few to estimate the speed of a transcript
 ALIGN_HZ = 25_000  # GRID states times in samples of its original sound
+SUBTITLES = {".vtt": webvtt, ".srt": subrip}
+DELIMITERS = ",;\t"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SILENCE = {"sil", "sp"}  # words of GRID that mark silence
 NOT_SPOKEN = re.compile(r"\[[^\]]*\]")  # [music], [laughter]
 
@@ -43,55 +53,81 @@ def read_transcript(path: Path) -> list[Utterance]:
         If the file is not such a transcript, a line is invalid, or it contains no words.
     """
     suffix = path.suffix.lower()
-    if path.stat().st_size > MAX_BYTES:
-        raise RecordingError("too large for a transcript", str(path), "split it")
-    try:
-        content = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise RecordingError("not UTF-8 text", str(path), "export it as UTF-8") from None
-    if suffix in (".vtt", ".srt"):
-        utterances = _subtitles(content, suffix[1:], path)
+    content = read_content(path)
+    if suffix in SUBTITLES:
+        utterances = _subtitles(content, suffix, path)
     elif suffix == ".align":
         utterances = _alignment(content, path)
     else:
-        utterances = _table(content, "\t" if suffix == ".tsv" else ",", path)
-    return _in_order([_checked(utterance, path) for utterance in utterances], path)
+        utterances = _table(content, path)
+    ordered = _in_order([_checked(utterance, path) for utterance in utterances], path)
+    _check_speed(ordered, path)
+    return ordered
 
 
-def _table(content: str, delimiter: str, path: Path) -> Iterator[Utterance]:
+def read_content(path: Path) -> str:
+    """Return the text of a file, without a byte-order mark.
+
+    Raises
+    ------
+    RecordingError
+        If the file is too large, or neither UTF-8 nor UTF-16 with a byte-order mark.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise RecordingError("too large for a transcript", str(path), "split it")
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
     try:
-        reader = csv.DictReader(io.StringIO(content), delimiter=delimiter)
-        lacking = [name for name in Utterance._fields if name not in (reader.fieldnames or [])]
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        # A guess among the 8-bit encodings would turn some letters into others.
+        byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
+        raise RecordingError(
+            f"not UTF-8 text: byte 0x{byte:02x} in line {line}", str(path), "export it as UTF-8"
+        ) from None
+
+
+def _table(content: str, path: Path) -> Iterator[Utterance]:
+    header = content.split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=header.count)
+    rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        names = [name.strip() for name in next(rows, [])]
+        lacking = [name for name in Utterance._fields if name not in names]
         if lacking:
             raise RecordingError(
                 f"no column {', '.join(lacking)}",
                 str(path),
                 f"give it the columns {', '.join(Utterance._fields)}",
             )
-        for row in reader:
-            where = f"{path} line {reader.line_num}"
-            start_s, end_s = (_number(row[name], where) for name in ("start_s", "end_s"))
-            yield Utterance(start_s, end_s, row["text"] or "")
+        start, end, text = (names.index(name) for name in Utterance._fields)
+        for row in rows:
+            where = f"{path} line {rows.line_num}"
+            if len(row) > len(names) and any(row[len(names) :]):
+                raise RecordingError(
+                    f"{len(row)} cells where the header has {len(names)}",
+                    where,
+                    "quote texts that contain the character between cells",
+                )
+            if any(row):
+                row += [""] * (len(names) - len(row))
+                times = [row[start], row[end]]
+                if delimiter == ";":  # common where the comma separates decimals
+                    times = [time.replace(",", ".") for time in times]
+                start_s, end_s = (_number(time, where) for time in times)
+                yield Utterance(start_s, end_s, row[text])
     except csv.Error as error:
         raise RecordingError(f"not a table: {error}", str(path), "export it again") from None
 
 
-def _subtitles(content: str, kind: str, path: Path) -> Iterator[Utterance]:
+def _subtitles(content: str, suffix: str, path: Path) -> Iterator[Utterance]:
     try:
-        import pysubs2
-    except ImportError:
-        raise ConsilienceError(
-            "the package that reads subtitles is not installed",
-            "modality text",
-            "pip install 'consilience[text]'",
+        for start_s, end_s, text in SUBTITLES[suffix](content):
+            yield Utterance(start_s, end_s, text)
+    except SubtitleError as error:
+        raise RecordingError(
+            str(error), f"{path} line {error.line}", "correct it, or the file's extension"
         ) from None
-    try:
-        events = list(pysubs2.SSAFile.from_string(content, format_=kind))
-    except Exception as error:  # the parser raises almost anything on damaged text
-        reason = " ".join(str(error).split())[:200]
-        raise RecordingError(f"not readable as {kind}: {reason}", str(path)) from None
-    for event in events:
-        yield Utterance(event.start / 1000, event.end / 1000, event.plaintext)
 
 
 def _alignment(content: str, path: Path) -> Iterator[Utterance]:
@@ -104,13 +140,13 @@ def _alignment(content: str, path: Path) -> Iterator[Utterance]:
         yield Utterance(start_s, end_s, "" if fields[2] in SILENCE else fields[2])
 
 
-def _number(text: str | None, where: str) -> float:
+def _number(text: str, where: str) -> float:
     try:
-        number = float(text or "")
+        number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise RecordingError(f"{(text or '')[:50]!r} is not a time", where, "give it in seconds")
+        raise RecordingError(f"{text[:50]!r} is not a time", where, "give it in seconds")
     return number
 
 
@@ -128,6 +164,26 @@ def _checked(utterance: Utterance, path: Path) -> Utterance:
             f"split it; at most {MAX_CHARACTERS}",
         )
     return Utterance(start_s, end_s, text)
+
+
+def _check_speed(utterances: list[Utterance], path: Path) -> None:
+    """Raise RecordingError if the text cannot have been spoken in the stated times."""
+    for start_s, end_s, text in utterances:
+        lasts_s = end_s - start_s
+        if lasts_s > LONG_S and len(text) < LEAST_SPEED * lasts_s:
+            raise RecordingError(
+                f"the utterance at {start_s:g} s lasts {lasts_s:g} s for {len(text)} characters",
+                str(path),
+                "give times in seconds",
+            )
+    n_characters = sum(len(u.text) for u in utterances)
+    spoken_s = sum(u.end_s - u.start_s for u in utterances)
+    if n_characters > max(FEW_CHARACTERS, MOST_SPEED * spoken_s):
+        raise RecordingError(
+            f"{n_characters} characters in {spoken_s:g} s of speech",
+            str(path),
+            "give times in seconds",
+        )
 
 
 def _in_order(utterances: list[Utterance], path: Path) -> list[Utterance]:
