@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import math
 
 import numpy as np
@@ -117,11 +118,41 @@ def test_unreadable_files_are_problems_and_the_others_are_listed(tmp_path, xdf):
     outside = session(xdf, tmp_path.parent / "outside", "P009")
     (tmp_path / "link.xdf").symlink_to(outside)
     listing = dataset.list(tmp_path)
-    assert {entry.path for entry in listing.entries} == {whole.name}
-    reasons = {where: what for where, what, _ in listing.problems if where != whole.name}
+    # Of the file that breaks off, the first stream is there.
+    assert {entry.path for entry in listing.entries} == {whole.name, "ünter wegs.xdf"}
+    others = [problem for problem in reversed(listing.problems) if problem[0] != whole.name]
+    reasons = {where: what for where, what, _ in others}
     assert set(reasons) == {"ünter wegs.xdf", "empty.xdf", "nothing.xdf", "link.xdf"}
-    assert "truncated" in reasons["ünter wegs.xdf"]
+    assert "breaks off" in reasons["ünter wegs.xdf"]
     assert "leads out" in reasons["link.xdf"]
+
+
+def test_a_sender_on_another_clock_is_named_and_its_markers_are_left_out(tmp_path, xdf):
+    stream, write = xdf
+    write(
+        tmp_path / "a.xdf",
+        stream("Cap", "EEG", 100, np.sin(TIMES), 100 + TIMES, ("Cz",)),
+        stream("Ring", "GSR", 100, np.sin(TIMES), 1.6e9 + TIMES, ("EDA",)),
+        stream("Keys", "Markers", 0, ["emotion=calm"], [1.6e9]),
+    )
+    listing = dataset.list(tmp_path)
+    assert {entry.modality: entry.clock for entry in listing.entries} == {"eeg": None, "gsr": None}
+    assert listing.annotations.height == 0
+    problems = [what for _, what, _ in listing.problems]
+    assert len(problems) == 2
+    for name, problem in zip(("GSR#2 ('Ring')", "Markers#3 ('Keys')"), problems, strict=True):
+        assert name in problem
+        assert "different clocks" in problem
+
+
+def test_a_packed_file_is_listed_unless_it_lies_beside_the_unpacked_one(tmp_path, xdf):
+    path = session(xdf, tmp_path, "P001")
+    path.with_suffix(".xdfz").write_bytes(gzip.compress(path.read_bytes()))
+    other = tmp_path / "other_eeg.xdfz"
+    other.write_bytes(gzip.compress(path.read_bytes()))
+    listing = dataset.list(tmp_path)
+    assert {entry.path for entry in listing.entries} == {path.name, other.name}
+    assert any(path.with_suffix(".xdfz").name == where for where, _, _ in listing.problems)
 
 
 def test_files_of_the_same_name_are_separate_sessions(tmp_path, xdf):

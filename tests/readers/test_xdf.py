@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import re
 import struct
 from contextlib import suppress
 
@@ -13,6 +15,7 @@ from consilience.core.errors import RecordingError
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.readers import xdf
+from consilience.readers import xdf as reader
 
 MUSE = "muse2_sub-P{}_ses-S001_task-Default_run-001_eeg.xdf"
 
@@ -135,6 +138,124 @@ def test_a_damaged_file_is_read_or_refused(two_alike, data):
     with suppress(RecordingError):
         for stream in xdf.streams(path):
             xdf.read(path, stream.item)
+
+
+@given(st.data())
+def test_a_cut_file_yields_a_prefix_or_a_refusal(two_alike, data):
+    content = two_alike.read_bytes()
+    whole = {stream.item: stream.n_samples for stream in xdf.streams(two_alike)}
+    path = two_alike.with_name("cut.xdf")
+    path.write_bytes(content[: data.draw(st.integers(4, len(content) - 1))])
+    with suppress(RecordingError):
+        for stream in xdf.streams(path):
+            assert stream.n_samples <= whole[stream.item]
+            if stream.n_samples:
+                part, full = (xdf.read(file, stream.item) for file in (path, two_alike))
+                assert (part.values == full.values[: len(part.values)]).all()
+
+
+def footer(stream_id: int, text: str) -> bytes:
+    return chunk(6, struct.pack("<I", stream_id) + text.encode())
+
+
+def crashed(xdf, path, n_chunks=4):
+    """Write a stream of chunks of 50 samples, without a footer; return the lengths of its parts."""
+    stream, write = xdf
+    times = 100 + np.arange(50) / 100
+    write(path, stream("Amp", "EEG", 100, np.ones(50), times, ("Cz",)))
+    lengths = [path.stat().st_size]
+    for number in range(1, n_chunks):
+        one = stream("Amp", "EEG", 100, np.ones(50), times + number / 2, ("Cz",))
+        with path.open("ab") as file:
+            file.write(chunk(3, struct.pack("<I", 1) + one.samples()))
+        lengths.append(path.stat().st_size)
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("end", "n_samples", "notes"),
+    [
+        (b"", 200, ["no footer for EEG#1: the recorder did not finish the file"]),
+        (footer(1, "<info/>"), 200, []),
+        (footer(1, "<info><sample_count>200</sample_count></info>"), 200, []),
+        (
+            footer(1, "<info><sample_count>210</sample_count></info>"),
+            200,
+            ["stream EEG#1 has 200 samples, its footer declares 210"],
+        ),
+        (footer(1, "<info><sample_co"), 200, ["the footer of stream 1 is broken: it is ignored"]),
+        (bytes(4096), 200, ["the file breaks off at byte {} of {} .* recorded before is read"]),
+        (chunk(3, struct.pack("<IBB", 7, 1, 1)), 200, ["breaks off at byte {}"]),
+        (None, 150, ["breaks off at byte {} "]),
+    ],
+)
+def test_what_was_recorded_before_a_crash_is_read(xdf, tmp_path, end, n_samples, notes):
+    path = tmp_path / "crashed.xdf"
+    lengths = crashed(xdf, path)
+    content = path.read_bytes()
+    path.write_bytes(content + end if end is not None else content[:-10])
+    whole = lengths[-1 if end is not None else -2]
+    read, findings = reader.read(path, "EEG"), reader.findings(path, "EEG")
+    assert read.values.shape == (n_samples, 1)
+    assert read.times_s[-1] - read.times_s[0] == pytest.approx((n_samples - 1) / 100)
+    assert len(findings) == len(notes)
+    for finding, note in zip(findings, notes, strict=True):
+        assert re.search(note.format(whole, path.stat().st_size), finding)
+
+
+def test_a_packed_file_is_read_also_if_it_breaks_off(xdf, tmp_path):
+    plain = tmp_path / "plain.xdf"
+    crashed(xdf, plain)
+    packed = gzip.compress(plain.read_bytes())
+    for name, content, n_samples in (("a.xdfz", packed, 200), ("b.xdf", packed, 200)):
+        (tmp_path / name).write_bytes(content)
+        assert reader.read(tmp_path / name, "EEG").values.shape == (n_samples, 1)
+        assert modality.probe(tmp_path / name, "EEG#1").rate_hz == 100
+    noise = np.random.default_rng(0).bytes(20_000)  # so that the packed file has several blocks
+    (tmp_path / "c.xdfz").write_bytes(
+        gzip.compress(plain.read_bytes() + chunk(5, noise) + chunk(5, noise))[:-9_000]
+    )
+    assert reader.read(tmp_path / "c.xdfz", "EEG").values.shape == (200, 1)
+    assert "breaks off" in reader.findings(tmp_path / "c.xdfz", "EEG")[0]
+
+
+def test_a_packed_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(xdf, "SMALL_BYTES", 2**20)
+    path = tmp_path / "bomb.xdfz"
+    path.write_bytes(gzip.compress(b"XDF:" + bytes(2**23)))
+    with pytest.raises(RecordingError, match="unpacked, it would take more than"):
+        xdf.streams(path)
+
+
+@pytest.mark.parametrize(
+    ("stamps_s", "offsets", "message"),
+    [
+        (1.6e9, ((5000.0, 0.1), (5005.0, 0.1)), "clock offsets .* from 5000 s.* different clocks"),
+        (0.0, ((5000.0, 0.1), (5005.0, 0.1)), "different clocks"),
+        (1.6e9, (), "not on the clock of the other streams, from 5000 s"),
+        (5100.0, ((5090.0, 0.1), (5105.0, 0.1)), ""),
+        (5100.0, (), ""),
+    ],
+)
+def test_time_stamps_of_another_clock_are_found_and_not_aligned(
+    xdf, tmp_path, stamps_s, offsets, message
+):
+    stream, write = xdf
+    times = np.arange(500) / 100
+    path = write(
+        tmp_path / "clocks.xdf",
+        stream("Amp", "EEG", 100, times, stamps_s + times, ("Cz",), offsets=offsets),
+        stream("Keys", "Markers", 0, ["a", "b"], [5000.0, 5020.0], offsets=((5000, 0), (5005, 0))),
+    )
+    faults = [what for what in reader.findings(path, "EEG") if "footer" not in what]
+    assert bool(faults) == bool(message)
+    read = reader.read(path, "EEG")
+    if message:
+        assert re.search(f"stream EEG#1 .'Amp'.: .*{message}", faults[0])
+        assert read.anchors_s.shape == (0, 2)
+        assert read.times_s == pytest.approx(times, abs=1e-6)
+    else:
+        assert read.times_s == pytest.approx(100 + times)
 
 
 @pytest.fixture

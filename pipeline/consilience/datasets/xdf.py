@@ -1,12 +1,14 @@
 """XDF: sessions of LabRecorder, with any combination of streams in a file.
 
-Expected below the root, in any folders: ``*.xdf`` files, named as by LabRecorder
+Expected below the root, in any folders: ``*.xdf`` or ``*.xdfz`` files, named as by LabRecorder
 (``sub-P001_ses-S001_task-Default_run-001_eeg.xdf``). The part before the file's modality is the
 session, ``sub-…`` the subject. A file with another name is a session and a subject of its own.
 
 The kind of a stream is derived from its declared type, or else from its name: EEG, ECG, PPG, GSR.
-Of several streams of a kind the first that is not empty is used. A stream of text holds markers. If
-it is called sync, trigger or pulse, they are the session's pulses; otherwise they are annotations::
+Of several streams of a kind the first that is not empty is used. A stream whose time stamps and
+clock offsets are of different clocks is reported, and not aligned by the offsets. A stream of text
+holds markers. If it is called sync, trigger or pulse, they are the session's pulses; otherwise they
+are annotations::
 
     calm                 this class until the next marker of the stream
     emotion=calm         the same
@@ -115,13 +117,15 @@ class Xdf:
         ConsilienceError
             If the folder contains no XDF file.
         """
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() == ".xdf")
+        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in xdf.SUFFIXES)
         if not files:
             raise ConsilienceError("no XDF file found", str(root), "expected LabRecorder's *.xdf")
         content = Content()
         for path in files:
             where = path.relative_to(root).as_posix()
             try:
+                if path.suffix == ".xdfz" and path.with_suffix(".xdf") in files:
+                    raise RecordingError("the unpacked file is beside it", where, "left out")
                 if not path.resolve().is_relative_to(root.resolve()):
                     raise RecordingError("the path leads out of the dataset", where, "left out")
                 _add(path, where, _session(where, content), self.classes, content)
@@ -159,7 +163,9 @@ def _session(where: str, content: Content) -> str:
     stem = MODALITY.sub("", Path(where).stem)
     earlier = {entry.session for entry in content.entries}
     return (
-        stem if stem not in earlier else MODALITY.sub("", where[: -len(".xdf")]).replace("/", "_")
+        stem
+        if stem not in earlier
+        else MODALITY.sub("", str(Path(where).with_suffix(""))).replace("/", "_")
     )
 
 
@@ -168,6 +174,10 @@ def _add(path: Path, where: str, session: str, classes: tuple[str, ...], content
     streams = xdf.streams(path)
     if not streams:
         raise RecordingError("no streams", where, "choose streams in LabRecorder")
+    read = xdf.contents(path)
+    if read.damaged:
+        remedy = "copy it again if the original is whole"
+        content.problems += [(where, note, remedy) for note in read.notes]
     match = SUBJECT.search(session)
     subject = match[0] if match else session
     for stream in streams:
@@ -178,13 +188,19 @@ def _add(path: Path, where: str, session: str, classes: tuple[str, ...], content
         elif stream.n_samples == 0:
             remedy = "check the device before the next recording; the stream is left out"
             content.problems.append((where, f"{label} is empty", remedy))
+        elif stream.clock_fault and kind == MARKERS:
+            remedy = "let the sender stamp with LSL's clock; the markers are left out"
+            content.problems.append((where, f"{label}: {stream.clock_fault}", remedy))
         elif kind == MARKERS:
             _add_markers(xdf.read(path, stream.item), where, session, classes, content)
         elif any(entry.path == where and entry.modality == kind for entry in content.entries):
             remedy = "the first is used; this one is left out"
             content.problems.append((where, f"{label} is not the only one of {kind}", remedy))
         else:
-            clock = None if stream.offsets else "shared"
+            if stream.clock_fault:
+                remedy = "let the sender stamp with LSL's clock; align this file by pulses"
+                content.problems.append((where, f"{label}: {stream.clock_fault}", remedy))
+            clock = None if stream.offsets or stream.clock_fault else "shared"
             content.entries.append(Entry(session, subject, kind, where, stream.item, None, clock))
 
 

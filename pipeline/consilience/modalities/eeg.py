@@ -129,7 +129,7 @@ class Eeg(Modality):
         recording = open_recording(path, item)
         names = _eeg_names(recording)
         packets = packets_of(recording)
-        findings = packets.findings() if packets else []
+        findings = recording.findings() + (packets.findings() if packets else [])
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)

@@ -117,7 +117,7 @@ class SingleChannel(Modality):
         """Return findings on a readable recording: lost packets, a flat line, gaps."""
         recording = open_recording(path, item)
         packets = packets_of(recording)
-        findings = packets.findings() if packets else []
+        findings = recording.findings() + (packets.findings() if packets else [])
         values = recording.values([self._channel(recording, "")], 1.0)[:, 0]
         flat = float(np.mean(_flat(np.nan_to_num(values), recording.rate_hz)))
         if flat >= REPORTED_SHARE:

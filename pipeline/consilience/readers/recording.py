@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
 MNE_SUFFIXES = (".edf", ".bdf", ".vhdr", ".fif", ".set")
-SUFFIXES = (*MNE_SUFFIXES, ".xdf", ".mat")
+SUFFIXES = (*MNE_SUFFIXES, *xdf.SUFFIXES, ".mat")
 MAX_RATE_HZ = 50_000.0
 MAX_EXPANSION = 64  # bytes in memory per byte of the file
 SMALL_BYTES = 2**28  # of memory; recordings that need less are always read
@@ -118,6 +118,10 @@ class Recording:
         """Return the indices of the samples at which a trigger channel rises."""
         return np.empty(0, np.intp)
 
+    def findings(self) -> list[str]:
+        """Return what the reader found wrong with a readable file, for ``consilience check``."""
+        return []
+
     def _read(self, names: Sequence[str], default_v: float) -> Array:
         raise NotImplementedError
 
@@ -139,7 +143,8 @@ def open_recording(path: Path, item: str | None) -> Recording:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     suffix = path.suffix.lower()
-    reader = {".xdf": XdfStream, ".mat": MatlabRecording}.get(suffix, MneFile)
+    readers = dict.fromkeys(xdf.SUFFIXES, XdfStream) | {".mat": MatlabRecording}
+    reader = readers.get(suffix, MneFile)
     recording = (EeglabRecording if _is_set_73(path) else reader)(path, item)
     if recording.n_samples == 0:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
@@ -153,7 +158,7 @@ def open_recording(path: Path, item: str | None) -> Recording:
 def identity(path: Path, item: str | None) -> str:
     """Return the hash of a recording's content, including companion files."""
     suffix = path.suffix.lower()
-    if suffix == ".xdf":
+    if suffix in xdf.SUFFIXES:
         return xdf.identity(path, item)
     if suffix == ".mat":
         return matlab.identity(path, item)
@@ -278,6 +283,10 @@ class XdfStream(Recording):
     def anchors_s(self) -> Array:
         """Return pairs of the sender's and the recording computer's time, shape (n_anchors, 2)."""
         return self.samples.anchors_s
+
+    def findings(self) -> list[str]:
+        """Return the damage of the file, and the fault of the stream's clock."""
+        return xdf.findings(self.path, self.item)
 
     def _mean_rate_hz(self) -> float:
         stamps_s = self.samples.stamps_s
