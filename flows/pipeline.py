@@ -22,6 +22,7 @@ from prefect.states import Completed, Failed, State
 
 from consilience.core.dvc import Graph, reproduce, stage_graph
 from consilience.core.errors import ConsilienceError
+from consilience.core.processes import guard_children
 from consilience.core.workers import workers
 
 NOT_RUN = "not run"
@@ -116,6 +117,7 @@ def _share(stage: str, graph: Graph) -> int:
 
 def main() -> None:
     """Run the flow in this process, with a temporary server if none is configured."""
+    guard_children()
     try:
         state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
     except (KeyboardInterrupt, TerminationSignal):

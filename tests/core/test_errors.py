@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
@@ -27,3 +29,9 @@ def test_control_and_undecodable_characters_are_escaped():
     assert one_line("a\nb\x1b[31m") == r"a\nb\x1b[31m"
     assert one_line("sub\udcff") == r"sub\udcff"
     assert one_line("naïve 1 µV") == "naïve 1 µV"
+
+
+def test_an_error_passes_between_processes_and_holds_no_code_for_a_terminal():
+    error = pickle.loads(pickle.dumps(RecordingError("no samples", "a\x1b[2J.edf", "skip it")))
+    assert type(error) is RecordingError
+    assert str(error) == r"a\x1b[2J.edf: no samples (skip it)"

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from consilience.core.files import (
+    DamagedFileError,
     atomic_folder,
     atomic_path,
     content_hash,
+    intact,
+    read_array,
     read_arrays,
+    read_json,
+    sweep,
     text_hash,
     write_arrays,
     write_bytes,
@@ -83,7 +88,7 @@ def test_arrays_are_read_as_written_and_their_bytes_do_not_depend_on_the_time(
 
 def test_pickled_arrays_raise(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(DamagedFileError, match="allow_pickle"):
         read_arrays(tmp_path / "a.npz")
 
 
@@ -96,3 +101,61 @@ def test_hashes_are_sha256(tmp_path: Path):
 def test_texts_are_separated():
     assert text_hash("ab", "c") != text_hash("a", "bc")
     assert text_hash("abc") != text_hash("abc", "")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+def test_the_temporaries_of_a_project_lie_in_one_folder(project):
+    with atomic_folder(project / "data/signals/eeg") as folder:
+        (folder / "a").touch()
+        assert folder.is_relative_to(project / "data/.tmp")
+        sweep(project)  # another process's sweep leaves it alone
+        with atomic_path(project / "data/b.json") as path:
+            path.touch()
+    assert (project / "data/signals/eeg/a").is_file()
+    assert not (project / "data/.tmp").exists()
+
+
+def test_what_an_ended_process_left_is_swept(project):
+    left = project / "data/.tmp/.tmp-1"
+    left.mkdir(parents=True)
+    (left / "half.npz").touch()
+    sweep(project)
+    assert sorted(path.name for path in (project / "data").iterdir()) == []
+    sweep(project)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "absent"])
+def test_a_damaged_file_is_named(tmp_path, name, damage):
+    path = tmp_path / name
+    read = {"a.npz": read_arrays, "a.npy": read_array, "a.json": read_json}[name]
+    if name == "a.npz":
+        write_arrays(path, {"x": np.arange(500.0)})
+    elif name == "a.npy":
+        np.save(path, np.arange(500.0))
+    else:
+        write_json(path, {"x": [1, 2, 3]})
+    assert read(path) is not None
+    if damage == "absent":
+        path.unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
+    with pytest.raises(DamagedFileError) as raised:
+        read(path)
+    assert raised.value.path == path
+    assert "\n" not in str(raised.value)
+
+
+def test_a_refusal_of_the_system_is_no_damage(tmp_path):
+    def refuse() -> None:
+        raise OSError(24, "Too many open files")
+
+    with pytest.raises(OSError, match="Too many open files"):
+        intact(tmp_path / "a", refuse)

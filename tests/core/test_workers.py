@@ -3,6 +3,7 @@ import os
 import pytest
 
 from consilience.core import workers
+from consilience.core.errors import ConsilienceError
 from consilience.core.workers import parallel_map
 
 
@@ -28,3 +29,15 @@ def test_progress_is_logged_without_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(workers, "LOG_EVERY_S", -1.0)
     parallel_map(abs, [-1, -2], "read")
     assert capsys.readouterr().err.splitlines()[-1] == "read: 2 of 2"
+
+
+def test_items_of_a_lost_worker_are_repeated_once(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
+    once = f"__import__('os').mkdir({str(tmp_path / 'killed')!r})"
+    kill = "__import__('os').kill(__import__('os').getpid(), 9)"
+    first = f"not __import__('os').path.exists({str(tmp_path / 'killed')!r})"
+    items = ["1", "2", f"({once}, {kill}) if {first} else 3", "4"]
+    assert parallel_map(eval, items, "read") == [1, 2, 3, 4]
+    assert "read: a worker process was ended by the system" in capsys.readouterr().err
+    with pytest.raises(ConsilienceError, match="twice"):
+        parallel_map(eval, ["1", kill], "read")

@@ -220,3 +220,50 @@ def _unmeasured(features):
         return found
 
     return unmeasured
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: content[:-60] + bytes([content[-60] ^ 1]) + content[-59:],
+        lambda content: None,
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_a_damaged_entry_of_the_store_is_computed_again(corpus, damage, suffix):
+    corpus.ingest("first")
+    entry = sorted((corpus.folder / "store").glob(f"*{suffix}"))[0]
+    content = damage(entry.read_bytes())
+    entry.unlink()  # it may share its bytes with the results
+    if content is not None:
+        entry.write_bytes(content)
+    assert len(corpus.ingest("second")) == 1
+    assert corpus.bytes("first") == corpus.bytes("second")
+    assert corpus.ingest("third") == set()
+
+
+def test_what_the_system_refused_is_tried_again(corpus, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setenv("CONSILIENCE_LIMIT_S", "inf")
+        patch.setattr(features, "compute", refuse)
+        with pytest.raises(ConsilienceError, match="none of 4"):
+            corpus.ingest("refused")
+    assert len(corpus.ingest("second")) == 4
+
+
+def test_a_recording_that_changed_after_the_catalog_stops_the_stage(tmp_path):
+    corpus = Corpus(tmp_path)
+    corpus.ingest("first")
+    table = build_catalog(dataset, corpus.root, ["face_au"]).recordings["face_au"]
+    path = corpus.root / "openface_au35_clipmean.csv"
+    path.write_text(path.read_text().replace("0.5", "0.7"))
+    (tmp_path / "second").mkdir()
+    with pytest.raises(ConsilienceError, match="changed after it was catalogued"):
+        ingest(
+            table, corpus.root, "face_au", modality.Params(), tmp_path / "s", tmp_path / "second"
+        )

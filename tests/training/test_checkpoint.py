@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from consilience.core.files import DamagedFileError
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 
 
@@ -44,3 +45,14 @@ def test_a_process_reads_its_own_runs(tmp_path: Path) -> None:
 
 def test_a_prefix_selects_tensors_and_is_removed() -> None:
     assert set(with_prefix(share(0), "now/")) == {"weight"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "state"
+    write_checkpoint(path, fabric(0, [share(0, 1)]), share(0, 1))
+    content = path.read_bytes()
+    last = bytes([content[-1] ^ 1]) if damage == "changed" else b""
+    path.write_bytes(content[:-1] + last)
+    with pytest.raises(DamagedFileError, match="cannot be read"):
+        read_checkpoint(path)

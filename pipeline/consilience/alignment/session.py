@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -17,6 +16,7 @@ from consilience.alignment.offsets import fit_offsets
 from consilience.alignment.pulses import fit_pulses
 from consilience.alignment.sound import SoundTrack
 from consilience.core import registry
+from consilience.core.files import read_arrays, read_json
 from consilience.core.workers import parallel_map
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -63,8 +63,7 @@ class Recording:
     def arrays(self, *names: str) -> list[Times]:
         """Read some of the recording's ingested arrays."""
         path = self.folder / f"{self.recording}.npz"
-        with np.load(path, allow_pickle=False) as stored:
-            return [stored[name] for name in names]
+        return list(read_arrays(path, *names).values())
 
     def span_s(self, times_s: Times) -> tuple[float, float]:
         """Return start and end on the recording's own clock, in seconds.
@@ -192,7 +191,7 @@ def _fits_against(
 
 def _trace(rec: Recording, frames: Times) -> Times | None:
     """Return the feature that traces speech or movement, shape (n_frames,), if there is one."""
-    names = json.loads((rec.folder / "features.json").read_text())["names"]
+    names = read_json(rec.folder / "features.json")["names"]
     feature = registry.get("modalities", rec.modality).activity_feature
     return frames[:, names.index(feature)].astype(np.float64) if feature in names else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import polars as pl
 
 from consilience.annotation.label_consensus import Labelling, label_windows
 from consilience.annotation.ratings import SELF_REPORT
-from consilience.core.files import atomic_folder, write_json
+from consilience.core.files import atomic_folder, read_json, write_json
 from consilience.project import Project
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.windows import WindowParams
@@ -40,7 +39,7 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
     emit : callable
         Receives the lines of the summary.
     """
-    classes = tuple(json.loads((project.catalog / "dataset.json").read_text())["classes"])
+    classes = tuple(read_json(project.catalog / "dataset.json")["classes"])
     annotations = read_table(project.catalog / "annotations.parquet", Annotations)
     table, labelling = build_labels(project, annotations, classes, emit)
     with atomic_folder(project.labels) as folder:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.processes import killed_with_parent
 
 ENVIRONMENT = Path(sys.executable).parent
 GRACE_S = 5.0
@@ -157,6 +158,7 @@ async def _dvc(
         stdout=asyncio.subprocess.PIPE,
         env=environment,
         start_new_session=True,
+        preexec_fn=killed_with_parent,
         **streams,
     )
     try:

@@ -17,8 +17,13 @@ class ConsilienceError(Exception):
     """
 
     def __init__(self, what: str, where: str, remedy: str = "") -> None:
-        self.what, self.where, self.remedy = what, where, remedy
-        super().__init__(f"{where}: {what}" + (f" ({remedy})" if remedy else ""))
+        # Names of files and cells may hold codes that command a terminal.
+        self.what, self.where, self.remedy = one_line(what), one_line(where), one_line(remedy)
+        super().__init__(f"{self.where}: {self.what}" + (f" ({self.remedy})" if remedy else ""))
+
+    def __reduce__(self) -> tuple[type[ConsilienceError], tuple[str, str, str]]:
+        """Let the error pass from a worker process to its parent."""
+        return type(self), (self.what, self.where, self.remedy)
 
 
 class RecordingError(ConsilienceError):

@@ -1,56 +1,149 @@
-"""Atomic writing of files and folders, and hashes of their content.
+"""Atomic writing of files and folders, reading with one clear error, and hashes of content.
 
-Everything is written under a temporary name beside its target and then renamed, so that an
-interrupted run never leaves half a file.
+Everything is written under a temporary name, flushed to the disk and then renamed, so that an
+interrupted run or a power cut never leaves half a file. The temporaries of a project lie in its
+folder ``data/.tmp``. Each is locked by the process that writes it: the system releases the lock
+however the process ends, and the next stage removes what is not locked.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.errors import ConsilienceError, unreadable
+
+Content = TypeVar("Content")
+
+PROJECT_MARK = "params.yaml"  # a folder with this file is a project
+TEMPORARY = "data/.tmp"  # of a project; git and DVC ignore it
+
+
+class DamagedFileError(ConsilienceError):
+    """A file that a stage wrote cannot be read; it can be removed and computed again."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.where)
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that replaces it when the block succeeds."""
+    """Yield a temporary path that replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _temporary_folder(path) as folder:
+        temporary = folder / path.name
         yield temporary
-        # Temporary files are private to their owner; results are readable by all.
         temporary.chmod(0o644)
+        _flush(temporary)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        _flush(path.parent)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces it when the block succeeds."""
+    """Yield a temporary folder that replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    try:
+    with _temporary_folder(path) as folder:
+        temporary = folder / path.name
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o755)
+        for parent, _, names in os.walk(temporary):
+            for name in names:
+                _flush(Path(parent, name))
+            _flush(Path(parent))
         # A rename cannot replace a folder that has content.
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(folder / "replaced")
         temporary.replace(path)
+        _flush(path.parent)
+
+
+def sweep(project: Path) -> None:
+    """Remove the temporaries that ended processes left in a project."""
+    base = project / TEMPORARY
+    for entry in list(base.iterdir()) if base.is_dir() else ():
+        with suppress(OSError):  # locked: a process still writes it
+            lock = os.open(entry, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(entry)
+            finally:
+                os.close(lock)
+    with suppress(OSError):  # absent, or in use
+        base.rmdir()
+
+
+@contextmanager
+def _temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a locked temporary folder on the file system of a target."""
+    folder, lock = _claim(_temporary_base(target))
+    try:
+        yield folder
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(folder)
+        os.close(lock)
+        if folder.parent.name == Path(TEMPORARY).name:
+            with suppress(OSError):  # in use by others
+                folder.parent.rmdir()
+
+
+def _claim(base: Path) -> tuple[Path, int]:
+    """Create a folder and lock it; return it with the file descriptor that holds the lock."""
+    while True:
+        base.mkdir(parents=True, exist_ok=True)
+        try:
+            folder = Path(tempfile.mkdtemp(dir=base, prefix=".tmp-"))
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # another process removed the empty base
+            continue
+        with suppress(OSError):  # a file system without locks: nothing is swept either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():  # not swept before it was locked
+            return folder, lock
+        os.close(lock)
+
+
+def _temporary_base(target: Path) -> Path:
+    """Return the folder of temporaries: the project's, or the target's own folder without one."""
+    folder = target.absolute().parent
+    project = next((f for f in target.absolute().parents if (f / PROJECT_MARK).is_file()), None)
+    if project is None or not (project / "data").is_dir():
+        return folder
+    # Results may lie on a disk of their own, and a rename works on one disk only.
+    same_disk = (project / "data").stat().st_dev == folder.stat().st_dev
+    return project / TEMPORARY if same_disk else folder
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Write a file or a folder's list of names to the disk, as far as the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot flush a folder
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -69,15 +162,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path` as indented JSON, atomically; non-finite numbers become null."""
-    text = json.dumps(_json_ready(content), indent=2, sort_keys=False, allow_nan=False)
+    text = json.dumps(json_ready(content), indent=2, sort_keys=False, allow_nan=False)
     write_bytes(path, (text + "\n").encode())
 
 
-def _json_ready(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
+    """Return nested content as JSON has it: plain numbers, lists, null for non-finite numbers."""
     if isinstance(value, dict):
-        return {str(key): _json_ready(item) for key, item in value.items()}
+        return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_ready(item) for item in value]
+        return [json_ready(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
@@ -92,10 +186,43 @@ def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an ``.npz``; pickled content raises `ValueError`."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Read the named arrays of an ``.npz`` that a stage wrote; without names, all of them.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is missing, damaged, or holds pickled content.
+    """
+
+    def load() -> dict[str, NDArray[Any]]:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names or archive.files}
+
+    return intact(path, load)
+
+
+def read_array(path: Path, mmap_mode: Any = None) -> NDArray[Any]:
+    """Read an ``.npy`` that a stage wrote; errors as `read_arrays`."""
+    return intact(path, lambda: np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that a stage wrote; errors as `read_arrays`."""
+    return intact(path, lambda: json.loads(path.read_text()))
+
+
+def intact(path: Path, read: Callable[[], Content]) -> Content:
+    """Return what a function reads from a file, with any failure as a `DamagedFileError`."""
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except Exception as error:  # each format's library raises its own
+        # A refusal of the system, such as too many open files, does not mean damage.
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise
+        raise DamagedFileError(unreadable(error), str(path), "run 'dvc repro'") from None
 
 
 def content_hash(path: Path) -> str:

@@ -12,9 +12,7 @@ import faulthandler
 import math
 import os
 import resource
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -25,15 +23,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from consilience.core.workers import LOG_EVERY_S, progress_bar, workers
+from consilience.core.memory import available_bytes
+from consilience.core.processes import end_with_parent, from_main_thread
+from consilience.core.workers import report, with_progress, workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR", "VECLIB_MAXIMUM")
-MIN_BYTES = 2 * 2**30  # memory of a worker, for any number of workers
+MIN_BYTES = 2 * 2**30  # memory of a worker; where it is short, fewer workers run
 
-_pools: dict[int, ProcessPoolExecutor] = {}  # by number of workers
+# By number of workers, and whether they are children of the main thread: the system may end a
+# worker with the thread that started it.
+_pools: dict[tuple[int, bool], ProcessPoolExecutor] = {}
 _pools_lock = threading.Lock()
 
 
@@ -67,22 +69,15 @@ def isolated_map(
         Results in the order of `items`.
     """
     limit_s = float(os.environ.get("CONSILIENCE_LIMIT_S", 0)) or limit_s
-    results: dict[int, Result] = {}
-    with progress_bar() as progress:
-        task = progress.add_task(title, total=len(items))
-        logged_s = time.monotonic()
-        for index, result in _each(function, items, limit_s, on_loss):
-            results[index] = result
-            progress.advance(task)
-            if progress.disable and time.monotonic() - logged_s > LOG_EVERY_S:
-                print(f"{title}: {len(results)} of {len(items)}", file=sys.stderr, flush=True)
-                logged_s = time.monotonic()
+    pairs = _each(function, items, title, limit_s, on_loss)
+    results = dict(with_progress(pairs, len(items), title))
     return [results[index] for index in range(len(items))]
 
 
 def _each(
     function: Callable[[Item], Result],
     items: Sequence[Item],
+    title: str,
     limit_s: float,
     on_loss: Callable[[Item, str], Result],
 ) -> Generator[tuple[int, Result], None, None]:
@@ -93,7 +88,10 @@ def _each(
     with TemporaryDirectory(ignore_cleanup_errors=True) as notes:
         run = partial(_until_lost, function, items, limit_s=limit_s, notes=Path(notes))
         while todo:
-            for index in (yield from run(todo, workers())):
+            lost = yield from run(todo, workers())
+            if lost:
+                report(f"{title}: a worker process ended; {len(lost)} items are repeated singly")
+            for index in lost:
                 hung = _hung(Path(notes), index)
                 if hung or (yield from run(deque([index]), 1)):
                     reason = (
@@ -122,49 +120,52 @@ def _until_lost(
 
     Only as many items are submitted as there are workers, so that few have to be repeated.
     """
-    n_workers = workers()
     running: dict[Future[Any], int] = {}
     while todo or running:
+        pool = _pool()
         try:
             while todo and len(running) < n_at_once:
                 item, note = items[todo[0]], notes / str(todo[0])
-                future = _pool(n_workers).submit(_limited, function, item, limit_s, note)
+                future = pool.submit(_limited, function, item, limit_s, note)
                 running[future] = todo.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 result = future.result()
                 yield running.pop(future), result
         except BrokenProcessPool:
-            _discard(n_workers)
+            _discard(pool)
             return sorted(running.values())
     return []
 
 
-def _pool(n_workers: int) -> ProcessPoolExecutor:
-    """Return the pool with this number of workers, created again if a worker ended."""
+def _pool() -> ProcessPoolExecutor:
+    """Return the pool of this thread's kind and number of workers, anew if a worker ended."""
+    key = workers(), from_main_thread()
     with _pools_lock:
-        if n_workers not in _pools:
-            physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-            _pools[n_workers] = ProcessPoolExecutor(
+        pool = _pools.get(key)
+        if pool is None:
+            memory_bytes = available_bytes()
+            n_workers = max(1, min(workers(), memory_bytes // MIN_BYTES))
+            pool = _pools[key] = ProcessPoolExecutor(
                 n_workers,
                 mp_context=get_context("spawn"),
-                initializer=_limit_resources,
-                initargs=(max(MIN_BYTES, physical // n_workers),),
+                initializer=_start_worker,
+                initargs=(max(MIN_BYTES, memory_bytes // n_workers), os.getpid(), key[1]),
             )
-        return _pools[n_workers]
+        return pool
 
 
-def _discard(n_workers: int) -> None:
+def _discard(broken: ProcessPoolExecutor) -> None:
     """Shut down a pool that lost a worker, unless another thread already has replaced it."""
     with _pools_lock:
-        pool = _pools.get(n_workers)
-        # A broken executor refuses work; a sound one is another thread's replacement.
-        if pool is not None and pool._broken:
-            del _pools[n_workers]
-            pool.shutdown(wait=False, cancel_futures=True)
+        for key, pool in list(_pools.items()):
+            if pool is broken:
+                del _pools[key]
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _limit_resources(memory_bytes: int) -> None:
+def _start_worker(memory_bytes: int, parent: int, by_system: bool) -> None:
     """Limit a worker's threads and memory, before it imports a numerical library."""
+    end_with_parent(parent, by_system)
     os.environ.update({f"{name}_NUM_THREADS": "1" for name in THREADS})
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
     limit = memory_bytes if hard_limit == resource.RLIM_INFINITY else min(memory_bytes, hard_limit)

@@ -6,14 +6,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import joblib
+from joblib.externals.loky.process_executor import BrokenProcessPool
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
+
+from consilience.core.errors import ConsilienceError
+from consilience.core.processes import end_with_parent, from_main_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,7 +61,8 @@ def parallel_map(
     """Apply a function to every item and show progress on standard error.
 
     Numerical libraries get one thread each, so that results do not depend on
-    the number of workers.
+    the number of workers. Items whose worker process the system ended, for lack of memory for
+    example, are repeated once.
 
     Parameters
     ----------
@@ -72,27 +77,70 @@ def parallel_map(
     -------
     list
         Results in the order of `items`.
+
+    Raises
+    ------
+    ConsilienceError
+        If the system ended a worker process twice.
     """
-    n_workers = min(workers(), len(items)) or 1
+    with one_numerical_thread():
+        return with_progress(_twice(function, items, title), len(items), title)
+
+
+def _twice(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str
+) -> Generator[Result, None, None]:
+    """Yield the results; after the loss of a worker, compute what is missing once more."""
+    done, n_workers = 0, min(workers(), len(items)) or 1
+    for last_try in (False, True):
+        try:
+            for result in _computed(function, items[done:], n_workers):
+                done += 1
+                yield result
+            return
+        except BrokenProcessPool:
+            lost = "a worker process was ended by the system, perhaps for lack of memory"
+            remedy = "set CONSILIENCE_WORKERS to a smaller number"
+            if last_try:
+                raise ConsilienceError(f"{lost}, twice", title, remedy) from None
+            report(f"{title}: {lost}; {len(items) - done} of {len(items)} are repeated")
+
+
+def _computed(
+    function: Callable[[Item], Result], items: Sequence[Item], n_workers: int
+) -> Iterator[Result]:
     jobs = (joblib.delayed(function)(item) for item in items)
-    results: list[Result] = []
-    with (
-        one_numerical_thread(),
-        joblib.parallel_config("loky", inner_max_num_threads=1, n_jobs=n_workers),
-        progress_bar() as progress,
+    with joblib.parallel_config(
+        "loky",
+        inner_max_num_threads=1,
+        n_jobs=n_workers,
+        initializer=end_with_parent,
+        initargs=(os.getpid(), from_main_thread()),
     ):
-        task = progress.add_task(title, total=len(items))
+        yield from joblib.Parallel(return_as="generator")(jobs)
+
+
+def with_progress(results: Iterable[Result], total: int, title: str) -> list[Result]:
+    """Collect results, and show their number on standard error while they are computed."""
+    collected: list[Result] = []
+    with _progress_bar() as progress:
+        task = progress.add_task(title, total=total)
         logged_s = time.monotonic()
-        for result in joblib.Parallel(return_as="generator")(jobs):
-            results.append(result)
+        for result in results:
+            collected.append(result)
             progress.advance(task)
             if progress.disable and time.monotonic() - logged_s > LOG_EVERY_S:
-                print(f"{title}: {len(results)} of {len(items)}", file=sys.stderr, flush=True)
+                report(f"{title}: {len(collected)} of {total}")
                 logged_s = time.monotonic()
-    return results
+    return collected
 
 
-def progress_bar() -> Progress:
+def report(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _progress_bar() -> Progress:
     """Return a progress bar on standard error, disabled unless that is a terminal."""
     return Progress(
         TextColumn("{task.description}"),

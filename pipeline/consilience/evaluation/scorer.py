@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import read_arrays, write_bytes, write_json
+from consilience.core.files import read_arrays, read_json, write_bytes, write_json
 from consilience.evaluation.detection import (
     PooledPredictions,
     count_by_subject,
@@ -108,7 +107,7 @@ class Evaluated:
         for name in STORED:
             if not (folder / name).is_file():
                 raise ConsilienceError("missing evaluation file", str(folder / name))
-        card = json.loads((folder / STORED[0]).read_text())
+        card = read_json(folder / STORED[0])
         groups: dict[str, Sums] = {"sums": {}, "detections": {}}
         for name, values in read_arrays(folder / STORED[1]).items():
             group, _, key = name.partition("/")

@@ -16,8 +16,16 @@ from typing import Any
 
 import polars as pl
 
-from consilience.core.errors import ConsilienceError, RecordingError, unreadable
-from consilience.core.files import link_or_copy, text_hash, write_arrays, write_json
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
+from consilience.core.files import (
+    content_hash,
+    json_ready,
+    link_or_copy,
+    text_hash,
+    write_arrays,
+    write_json,
+)
 from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.ingest import features
@@ -104,19 +112,74 @@ def _ingest_one(
     code: str,
 ) -> Result:
     key = text_hash(row["recording"], row["content_hash"], row["bad_channels"] or "", code)
-    card = store / f"{key}.json"
-    if card.is_file():
-        return Result(row["recording"], key, False, **json.loads(card.read_text()))
-    outcome: dict[str, Any]
-    try:
-        arrays, outcome = features.compute(row, root, name, settings)
-        write_arrays(store / f"{key}.npz", arrays)
-    except RecordingError as error:
-        outcome = {"status": "quarantined", "reason": error.reason}
-    except Exception as error:  # a library's own failure belongs to its recording
-        outcome = {"status": "quarantined", "reason": unreadable(error)}
-    write_json(card, outcome)  # last: a card means that the arrays are complete
+    card, stored = store / f"{key}.json", store / f"{key}.npz"
+    outcome = _from_store(card, stored)
+    if outcome is not None:
+        return Result(row["recording"], key, False, **outcome)
+    arrays, outcome, lasting = _computed(row, root, name, settings)
+    _check_unchanged(row, root, name)
+    if arrays is not None:
+        write_arrays(stored, arrays)
+    if lasting:
+        # Last: a card means that the arrays are complete.
+        write_json(card, _sealed(outcome, stored if arrays is not None else None))
     return Result(row["recording"], key, True, **outcome)
+
+
+def _computed(
+    row: dict[str, Any], root: Path, name: str, settings: ModalityParams
+) -> tuple[dict[str, Any] | None, dict[str, Any], bool]:
+    """Return a recording's arrays, if any, its outcome, and whether the outcome is to be kept.
+
+    What the system refuses, such as memory or an open file, may succeed the next time.
+    """
+    try:
+        return *features.compute(row, root, name, settings), True
+    except RecordingError as error:
+        return None, {"status": "quarantined", "reason": error.reason}, True
+    except Exception as error:  # a library's own failure belongs to its recording
+        lasting = not isinstance(error, MemoryError | OSError)
+        return None, {"status": "quarantined", "reason": one_line(unreadable(error))}, lasting
+
+
+def _check_unchanged(row: dict[str, Any], root: Path, name: str) -> None:
+    """Raise if the file is no longer the catalogued one: its result would bear a wrong key."""
+    path = root / row["path"]
+    try:
+        same = registry.get("modalities", name).identity(path, row["item"]) == row["content_hash"]
+    except (OSError, RecordingError):
+        same = False
+    if not same:
+        raise ConsilienceError(
+            "the file changed after it was catalogued",
+            row["path"],
+            "when it is complete, run 'dvc repro -f catalog', then 'dvc repro'",
+        )
+
+
+def _sealed(outcome: dict[str, Any], arrays: Path | None) -> dict[str, Any]:
+    """Return the card of an outcome: with size and hash of the arrays, and a hash of the whole."""
+    content: dict[str, Any] = json_ready({"outcome": outcome, "arrays": _size_and_hash(arrays)})
+    return {**content, "sha256": text_hash(json.dumps(content))}
+
+
+def _size_and_hash(path: Path | None) -> list[Any] | None:
+    return [path.stat().st_size, content_hash(path)] if path else None
+
+
+def _from_store(card: Path, arrays: Path) -> dict[str, Any] | None:
+    """Return a kept outcome, or None without an intact card and intact arrays."""
+    if not card.is_file():
+        return None
+    try:
+        content = json.loads(card.read_text())
+        seal = content.pop("sha256")
+        intact = seal == text_hash(json.dumps(content)) and (
+            content["arrays"] is None or content["arrays"] == _size_and_hash(arrays)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        intact = False
+    return content["outcome"] if intact else None
 
 
 def _lost(row: dict[str, Any], reason: str) -> Result:

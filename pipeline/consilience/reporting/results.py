@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.files import intact, read_json
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import (
@@ -112,6 +112,7 @@ def load_results(project: Project) -> Results:
     catalogued = read_table(project.catalog / "problems.parquet", Problems)
     metrics = _read_json(project.evaluation / "metrics.json")
     plots = project.evaluation / "plots"
+    windows = project.evaluation / "windows.parquet"
     return Results(
         meta=meta,
         recordings=recordings.drop("stage"),
@@ -127,7 +128,7 @@ def load_results(project: Project) -> Results:
         problems=pl.concat([catalogued, _later_problems(recordings)]),
         metrics=metrics,
         default_method=_default_method(metrics),
-        predictions=pl.read_parquet(project.evaluation / "windows.parquet"),
+        predictions=intact(windows, lambda: pl.read_parquet(windows)),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
         mismatch=pl.read_csv(plots / "mismatches.csv"),
@@ -151,7 +152,7 @@ def _scores(project: Project) -> dict[str, dict[str, Any]]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConsilienceError("the results are missing", str(path), "run 'dvc repro'")
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = read_json(path)
     return content
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_path
+from consilience.core.files import atomic_path, intact
 from consilience.schema.constants import ALIGNMENT_STATUSES, CLOCKS, ROLES, STATUSES
 
 
@@ -250,7 +250,7 @@ def read_table(path: Path, schema: type[Table]) -> pl.DataFrame:
     """
     if not path.is_file():
         raise ConsilienceError("the table is missing", str(path), "run 'dvc repro'")
-    frame = pl.read_parquet(path)
+    frame = intact(path, lambda: pl.read_parquet(path))
     _check(frame, schema, path)
     return frame
 

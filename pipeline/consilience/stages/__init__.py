@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from consilience.core.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.files import DamagedFileError, sweep
+from consilience.core.processes import end_with_parent, from_main_thread
 from consilience.project import Project
 
 
 def run(stage: Callable[..., None]) -> None:
     """Run a stage on the project in the working directory.
 
-    The command line's words are its further arguments. A user's mistake ends as one line on
-    standard error and exit code 1.
+    The command line's words are its further arguments, without the option names before them:
+    ``--modality eeg``. A user's mistake, and what the system refuses, end as one line on standard
+    error and exit code 1. The stage ends with the process that started it.
     """
+    end_with_parent(os.getppid(), from_main_thread())
+    project = Project(Path.cwd())
     try:
-        stage(Project(Path.cwd()), *sys.argv[1:])
-    except ConsilienceError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sweep(project.root)
+        stage(project, *(word for word in sys.argv[1:] if not word.startswith("--")))
+    except KeyboardInterrupt:
+        print("error: interrupted; 'dvc repro' continues", file=sys.stderr, flush=True)
+        os._exit(130)  # an ordinary end would wait for the worker processes
+    except (ConsilienceError, MemoryError, OSError) as error:
+        print(f"error: {_described(error, project)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _described(error: Exception, project: Project) -> str:
+    """Return one line on an error; remove a damaged result, so that DVC computes it again."""
+    if isinstance(error, DamagedFileError) and _is_result(error.path, project):
+        error.path.unlink(missing_ok=True)
+        return f"{error}: the file is removed, run it again"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return one_line(f"{where}{error.strerror or error}")
+    if isinstance(error, MemoryError):
+        return "not enough memory (set CONSILIENCE_WORKERS to a smaller number)"
+    return str(error)
+
+
+def _is_result(path: Path, project: Project) -> bool:
+    """Return whether a file was computed by a stage, and not recorded or written by a person."""
+    place = path.absolute()
+    return place.is_relative_to(project.data) and not place.is_relative_to(project.data / "raw")

@@ -6,14 +6,17 @@ training can be resumed on another number of devices.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
-from consilience.core.files import write_bytes
+from consilience.core.files import intact, write_bytes
 
 
 def write_checkpoint(path: Path, fabric: Any, share: Mapping[str, Tensor]) -> None:
@@ -38,7 +41,7 @@ def write_checkpoint(path: Path, fabric: Any, share: Mapping[str, Tensor]) -> No
         for name, value in of_rank.items():
             whole[name][rank :: len(ranks)] = value
     if fabric.is_global_zero:
-        write_bytes(path, save(whole))
+        write_bytes(path, save(whole, {"sha256": _hash(whole)}))
 
 
 def read_checkpoint(path: Path, rank: int = 0, world_size: int = 1) -> dict[str, Tensor]:
@@ -53,8 +56,33 @@ def read_checkpoint(path: Path, rank: int = 0, world_size: int = 1) -> dict[str,
     Returns
     -------
     dict of str to Tensor, shape (R, ...)
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is missing, cut or changed.
     """
-    return {name: value[rank::world_size].clone() for name, value in load_file(path).items()}
+    tensors = intact(path, lambda: _verified(path))
+    return {name: value[rank::world_size].clone() for name, value in tensors.items()}
+
+
+def _verified(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        expected = (file.metadata() or {}).get("sha256")
+    if expected != _hash(tensors):
+        raise ValueError("the content does not match its hash")
+    return tensors
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    """Return the hash of names, shapes and bytes of tensors."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

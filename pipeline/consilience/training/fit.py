@@ -23,6 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from consilience.core import registry
+from consilience.core.files import DamagedFileError
+from consilience.core.workers import report
 from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
@@ -163,8 +165,7 @@ def _train_share(
     stack = untrained_stack(method, params, training, corpus, share)
     data = RunData(fabric, share, corpus, training, labels, cross_fitted)
     trainer = Trainer(fabric, stack, share, data, training)
-    if checkpoint.is_file():
-        trainer.load_state(read_checkpoint(checkpoint, fabric.global_rank, fabric.world_size))
+    _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
         task = progress.add_task(f"train {method}", total=training.epochs)
         progress.update(task, completed=trainer.epoch)
@@ -175,6 +176,16 @@ def _train_share(
             if trainer.epoch % CHECKPOINT_EPOCHS == 0:
                 write_checkpoint(checkpoint, fabric, trainer.state())
     write_checkpoint(checkpoint, fabric, trainer.state())
+
+
+def _resume(trainer: Trainer, checkpoint: Path, fabric: Any) -> None:
+    """Continue from a checkpoint; a damaged one is ignored, and replaced by the next."""
+    if not checkpoint.is_file():
+        return
+    try:
+        trainer.load_state(read_checkpoint(checkpoint, fabric.global_rank, fabric.world_size))
+    except DamagedFileError as error:
+        report(f"{error.where}: {error.what}; the training starts anew")
 
 
 def _history(runs: list[Run], values: Tensor) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock, clocks_from_pieces
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder, write_json
+from consilience.core.files import atomic_folder, read_arrays, read_json, write_json
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.constants import CLEAN, SEVERITIES
@@ -118,8 +117,8 @@ class Cutter:
         covered = np.zeros(len(windows))
         for source in self.sources(index):
             members = [windows[row] for row in source.rows]
-            with np.load(source.path, allow_pickle=False) as arrays:
-                frames = cut(arrays[CLEAN], arrays["times_s"], source.clock, members, self.grid)
+            arrays = read_arrays(source.path, CLEAN, "times_s")
+            frames = cut(arrays[CLEAN], arrays["times_s"], source.clock, members, self.grid)
             covered[source.rows] = coverage(frames, members, self.grid)
         return covered
 
@@ -139,12 +138,12 @@ class Cutter:
         for source in self.sources(index):
             rows = source.rows[available[source.rows]]
             members = [windows[row] for row in rows]
-            with np.load(source.path, allow_pickle=False) as arrays:
-                for name, variant in self.variants.items():
-                    clock = source.clock.shifted(variant.late_s)
-                    outputs[name][rows] = cut(
-                        arrays[variant.array], arrays["times_s"], clock, members, self.grid
-                    )
+            for name, variant in self.variants.items():
+                arrays = read_arrays(source.path, variant.array, "times_s")
+                clock = source.clock.shifted(variant.late_s)
+                outputs[name][rows] = cut(
+                    arrays[variant.array], arrays["times_s"], clock, members, self.grid
+                )
             quality[rows] = source.quality
             written[rows] = True
         for output in outputs.values():
@@ -233,7 +232,7 @@ def _cutter(
 ) -> Cutter:
     rate_hz = modality.frame_rate_hz
     grid = Grid(rate_hz, frames_per_window(rate_hz, settings))
-    features = json.loads((project.signals(name) / "features.json").read_text())["names"]
+    features = read_json(project.signals(name) / "features.json")["names"]
     return Cutter(project, name, features, grid, _variants(modality, grid, settings))
 
 
@@ -269,7 +268,7 @@ def _meta(
     settings: WindowParams,
 ) -> dict[str, object]:
     # The label summary lists the classes in the order of the label vectors.
-    classes = list(json.loads((project.labels / "summary.json").read_text())["classes"])
+    classes = list(read_json(project.labels / "summary.json")["classes"])
     return {
         "dataset": project.section(DatasetParams).name,
         "modalities": list(modalities),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.files import read_array, read_json
 from consilience.schema.constants import AFFECT, CLEAN
 from consilience.schema.tables import Labels, Splits, read_table
 
@@ -79,7 +79,7 @@ class Corpus:
             raise ConsilienceError(
                 "the window file is missing", str(path), "run 'dvc repro window'"
             )
-        windows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        windows: NDArray[np.float32] = read_array(path, mmap_mode="r")
         if len(windows) != len(self.index):
             raise ConsilienceError(
                 f"{len(windows)} windows, but the index has {len(self.index)}",
@@ -129,7 +129,7 @@ def load_corpus(folder: Path) -> Corpus:
     """
     index = read_table(folder / "index.parquet", Labels)
     splits = read_table(folder / "splits.parquet", Splits)
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = read_json(folder / "meta.json")
     classes = tuple(meta["classes"])
     missing = [float("nan")] * len(classes)
     rows = [row if row is not None else missing for row in index["class_probability"].to_list()]
@@ -148,7 +148,7 @@ def load_corpus(folder: Path) -> Corpus:
         variants={name: tuple(meta["variants"][name]) for name in meta["modalities"]},
         index=index,
         splits=splits,
-        available=np.load(folder / "availability.npy", allow_pickle=False),
+        available=read_array(folder / "availability.npy"),
         target=target,
         affect=affect,
         encodings=meta.get("encodings", {}),

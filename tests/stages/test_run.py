@@ -1,0 +1,58 @@
+"""How a stage ends: a mistake and a refusal of the system are one line each."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from consilience import stages
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import read_json
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stages, "end_with_parent", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["stage", "--modality", "eeg"])
+    (tmp_path / "data/raw").mkdir(parents=True)
+    return tmp_path
+
+
+def raising(error: BaseException):
+    def stage(*_: object) -> None:
+        raise error
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ConsilienceError("no samples", "a.edf"), "error: a.edf: no samples"),
+        (OSError(28, "No space left on device", "x"), "error: x: No space left on device"),
+        (MemoryError(), "error: not enough memory (set CONSILIENCE_WORKERS to a smaller number)"),
+    ],
+)
+def test_an_error_is_one_line(error, line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        stages.run(raising(error))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_option_names_are_not_arguments(project):
+    found = []
+    stages.run(lambda *arguments: found.append(arguments[1:]))
+    assert found == [("eeg",)]
+
+
+@pytest.mark.parametrize(("place", "removed"), [("data/windows.json", True), ("x.json", False)])
+def test_a_damaged_result_is_removed(project, capsys, place, removed):
+    path = project / place
+    path.write_text('{"half')
+    with pytest.raises(SystemExit):
+        stages.run(lambda *_: read_json(path))
+    assert path.exists() != removed
+    assert str(path) in capsys.readouterr().err
