@@ -50,6 +50,16 @@ def test_a_session_without_trials_is_one_trial() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("end_s", "n_windows"), [(60.0, 6), (59.98, 6), (59.6, 6), (59.4, 5), (69.7, 7), (9.4, 0)]
+)
+def test_the_last_window_of_a_recording_is_kept(end_s: float, n_windows: int) -> None:
+    params = WindowParams(length_s=10.0, hop_s=10.0)
+    assert len(lay_windows(trials(), {"s": end_s}, params)) == n_windows
+    # A trial's end is stated, not measured.
+    assert len(lay_windows(trials(("s", "t", 0, end_s)), {}, params)) == int(end_s / 10)
+
+
 @pytest.mark.parametrize(("length_s", "end_s"), [(4.0, 4.0), (None, 6.0)])
 def test_a_session_without_time_axis_is_one_window(length_s: float | None, end_s: float) -> None:
     params = WindowParams(length_s=length_s, max_length_s=6.0)

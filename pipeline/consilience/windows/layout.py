@@ -13,6 +13,9 @@ from consilience.schema.params.windows import WindowParams
 
 WHOLE_SESSION = "whole"
 MAX_GAP_PERIODS = 1.5  # frames further apart are not interpolated between
+# Share of its length that the last window of a session without trials may lack. A recording's last
+# frame begins, or is centred, before its end, and recorders stop some frames early.
+MAX_LACK = 0.05
 ROUNDING_S = 1e-9  # so that rounding errors of sums neither add nor drop a window or frame
 
 Stretch = tuple[str, str, float, float]  # session, trial, start_s, end_s
@@ -50,7 +53,8 @@ def lay_windows(
     recorded_s : dict of str to float
         Session time at which each session's longest aligned recording ends. A session without
         trials is treated as one trial from 0 to this time; it is one window if the time is
-        infinite, which means that its recordings have no time axis.
+        infinite, which means that its recordings have no time axis. Its last window may extend
+        beyond it by `MAX_LACK` of the window's length.
     params : WindowParams
 
     Returns
@@ -60,8 +64,9 @@ def lay_windows(
     """
     stretches = list(trials.select("session", "trial", "start_s", "end_s").iter_rows())
     with_trials = set(trials["session"])
+    lack_s = MAX_LACK * (params.length_s or 0)
     stretches += [
-        (session, WHOLE_SESSION, 0.0, end)
+        (session, WHOLE_SESSION, 0.0, end + lack_s)
         for session, end in recorded_s.items()
         if session not in with_trials
     ]
