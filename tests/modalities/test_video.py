@@ -7,13 +7,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.video import (
+    FaceTrack,
     VideoParams,
+    _quality,
     align_crops,
     describe,
     flashes,
@@ -58,6 +62,7 @@ def write_video(
     time_base: Fraction = Fraction(1, RATE_HZ),
     codec: str = "mpeg4",
     matrix: list[int] | None = None,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Write grey frames, shape (n, height, width), at time stamps counted in `time_base`."""
     with av.open(str(path), "w") as container:
@@ -66,6 +71,8 @@ def write_video(
             stream.set_display_matrix(matrix)
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         stream.codec_context.time_base = time_base
         for picture, stamp in zip(frames, stamps, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
@@ -138,6 +145,26 @@ def test_dropped_and_repeated_frames_lower_the_quality(signal: Signal) -> None:
     assert max(dropped["quality"], repeated["quality"]) < whole["quality"]
 
 
+@given(st.lists(st.integers(1, 40), min_size=12, max_size=60))
+@settings(max_examples=30, deadline=None)
+def test_any_steps_between_frames_give_fractions_as_quality(steps: list[int]) -> None:
+    times_s = np.cumsum([0, *steps]) / 600
+    boxes = np.tile([32.0, 32.0, 60.0], (len(times_s), 1))
+    track = FaceTrack(boxes, np.ones(len(times_s)), 1.0)
+    frames = wall(len(times_s), 64, 64)
+    quality = _quality(frames, times_s, frames, track)
+    assert 0 <= quality["dropped_fraction"] < 1
+    assert 0 <= quality["quality"] <= 1
+
+
+def test_bursts_of_short_steps_are_not_lost_frames() -> None:
+    times_s = np.cumsum(np.tile([20, 20, 20, 5, 5], 12)) / 600
+    boxes = np.tile([32.0, 32.0, 60.0], (60, 1))
+    frames = generator("burst").integers(0, 255, (60, 64, 64)).astype(np.uint8)
+    quality = _quality(frames, times_s, frames, FaceTrack(boxes, np.ones(60), 1.0))
+    assert (quality["dropped_fraction"], quality["quality"]) == (0, 1)
+
+
 def test_uneven_time_stamps_are_kept(tmp_path: Path) -> None:
     stamps_ms = np.cumsum(generator("jitter").integers(20, 60, 50))
     stamps_ms -= stamps_ms[0]
@@ -175,9 +202,20 @@ def test_every_format_is_read_frame_by_frame(suffix: str, codec: str, tmp_path: 
 
 # From ISO 14496-12: x' = a x + c y, y' = b x + d y; the matrix is a b u, c d v, x y w.
 TURNS = {
-    "a quarter to the right": ([0, 1, 0, -1, 0, 0], "upper right", "rotated 270°"),
-    "a quarter to the left": ([0, -1, 0, 1, 0, 0], "lower left", "rotated 90°"),
-    "upside down": ([-1, 0, 0, 0, -1, 0], "lower right", "rotated 180°"),
+    "a quarter to the right": ([0, 1, 0, -1, 0, 0], "upper right", "rotated 270°, turned upright"),
+    "a quarter to the left": ([0, -1, 0, 1, 0, 0], "lower left", "rotated 90°, turned upright"),
+    "upside down": ([-1, 0, 0, 0, -1, 0], "lower right", "rotated 180°, turned upright"),
+    "mirrored": ([-1, 0, 0, 0, 1, 0], "upper right", "mirrored left to right"),
+    "in a mirror on the floor": (
+        [1, 0, 0, 0, -1, 0],
+        "lower left",
+        "mirrored top to bottom, turned upright",
+    ),
+    "across": (
+        [0, -1, 0, -1, 0, 0],
+        "lower right",
+        "mirrored left to right and rotated 270°, turned upright",
+    ),
 }
 
 
@@ -196,8 +234,21 @@ def test_a_rotated_recording_is_turned_upright(turn: str, suffix: str, tmp_path:
         for column, columns in (("left", slice(0, 8)), ("right", slice(-8, None)))
     }
     assert max(bright, key=lambda place: bright[place]) == corner
-    assert picture.shape == ((64, 96) if turn == "upside down" else (96, 64))
-    assert modality.inspect(path, None) == [f"{expected}, turned upright"]
+    assert picture.shape == ((64, 96) if signs[0] else (96, 64))
+    assert modality.inspect(path, None) == [expected]
+
+
+@pytest.mark.parametrize("matrix", [None, [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]])
+def test_pixels_that_are_not_square_become_square(matrix: list[int] | None, tmp_path: Path) -> None:
+    stored = wall(5, 64, 48)
+    path = write_video(
+        tmp_path / "wide.mkv", stored, range(5), matrix=matrix, aspect=Fraction(2, 1)
+    )
+    assert modality.read(path, None, PARAMS).values.shape == (
+        5,
+        *((96, 64) if matrix else (64, 96)),
+    )
+    assert "pixels of 2:1, resized to square ones" in modality.inspect(path, None)
 
 
 def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_detector import detect_face
 from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
+from consilience.readers.display import aspect_findings, display_of, pixel_aspect
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import subtract_median
 from consilience.signals.frame_buffer import spool
@@ -150,7 +151,7 @@ class Video(Modality):
         return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return findings: uneven or missing frames, and a rotation. Decodes one frame.
+        """Return findings: uneven or missing frames, orientation and shape. Decodes one frame.
 
         Raises
         ------
@@ -160,7 +161,8 @@ class Video(Modality):
         stamps = []
         try:
             with open_container(path, "video") as container:
-                turned = round(next(container.decode(video=0)).rotation) % 360
+                shape = aspect_findings(container.streams.video[0])
+                shape += display_of(next(container.decode(video=0))).findings()
             with open_container(path, "video") as container:
                 for packet in container.demux(video=0):
                     stamp = packet.pts if packet.pts is not None else packet.dts
@@ -171,8 +173,7 @@ class Video(Modality):
             raise RecordingError(
                 f"its pictures cannot be decoded: {reason}", str(path), "copy it again"
             ) from None
-        findings = uneven(np.unique(stamps))
-        return [*findings, f"rotated {turned}°, turned upright"] if turned else findings
+        return [*uneven(np.unique(stamps)), *shape]
 
     def features(self, signal: Signal, params: VideoParams) -> Features:
         """Detect the face and compute its features, frame by frame.
@@ -501,8 +502,8 @@ def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.fl
 def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) -> dict[str, float]:
     """Return measures of quality; a picture with less contrast than 20 grey levels loses some."""
     steps_s = np.diff(times_s)
-    # A step of n periods means n - 1 lost frames.
-    lost = float(np.sum(np.rint(steps_s / np.median(steps_s)) - 1))
+    # A step of n periods means n - 1 lost frames; a burst of short steps makes up for none of them.
+    lost = float(np.sum(np.maximum(np.rint(steps_s / np.median(steps_s)) - 1, 0)))
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
     faces = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]  # a sample is enough
@@ -524,12 +525,14 @@ def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) ->
 def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
     reformatter = VideoReformatter()  # one for all frames is three times faster than one each
+    aspect = pixel_aspect(container.streams.video[0])
     for time_s, frame in _timed(container):
-        sides = (frame.height, frame.width) if frame.rotation % 180 else (frame.width, frame.height)
+        display, stored = display_of(frame), (aspect * frame.width, frame.height)
+        sides = stored[::-1] if display.is_sideways else stored
         scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
-        size = max(round(scale * frame.width), 1), max(round(scale * frame.height), 1)
-        grey = reformatter.reformat(frame, *size, "gray", interpolation="AREA").to_ndarray()
-        yield time_s, np.rot90(grey, round(frame.rotation / 90))
+        columns, rows = (max(round(scale * side), 1) for side in stored)
+        grey: Any = reformatter.reformat(frame, columns, rows, "gray", interpolation="AREA")
+        yield time_s, display.upright(grey.to_ndarray())
 
 
 def _timed(container: Any) -> Iterator[tuple[float, Any]]:
