@@ -1,10 +1,20 @@
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from consilience.annotation import evaluators
-from consilience.annotation.evaluators import evaluator_median, evaluator_weighted
+from consilience.annotation.evaluators import (
+    RatingConsensus,
+    contrary_annotators,
+    evaluator_median,
+    evaluator_weighted,
+)
+
+Estimate = Callable[..., RatingConsensus]
 
 
 def long_format(ratings: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -48,14 +58,41 @@ def test_a_single_annotators_ratings_are_unchanged() -> None:
     assert np.isnan(result.sd).all()
 
 
-def test_a_negative_correlation_gives_no_weight_unless_the_item_has_no_other_rating() -> None:
+def test_a_contrary_annotator_has_no_weight_and_labels_nothing_alone() -> None:
     truth, ratings = simulated((0.1, 0.1, 0.1, 0.1), (0.0, 0.0, 0.0, 0.0))
     ratings[3] *= -1
     ratings[:3, 0] = np.nan
     result = evaluator_weighted(*long_format(ratings))
     assert result.weight[3] == 0
     np.testing.assert_allclose(result.mean[1:], truth[1:], atol=0.4)
-    assert np.isfinite(result.mean[0])
+    assert np.isnan(result.mean[0])
+
+
+@pytest.mark.parametrize("estimate", [evaluator_weighted, evaluator_median])
+@pytest.mark.parametrize("contrary", [0, 1, 2])
+def test_one_contrary_annotator_of_three_is_detected(estimate: Estimate, contrary: int) -> None:
+    truth, ratings = simulated((0.3, 0.3, 0.3), (0.0, 0.2, 0.0), n=12)
+    ratings[contrary] *= -1
+    result = estimate(*long_format(ratings))
+    others = [number for number in range(3) if number != contrary]
+    assert result.weight[contrary] == 0
+    assert result.reliability[contrary] < -0.8
+    assert (result.reliability[others] > 0.5).all()
+    assert np.corrcoef(result.mean, truth)[0, 1] > 0.9
+
+
+def test_indifferent_annotators_are_not_contrary() -> None:
+    _, ratings = simulated((0.3, 0.3, 9.0, 9.0), (0.0, 0.0, 0.0, 0.0))
+    assert not contrary_annotators(*long_format(ratings)).any()
+
+
+@pytest.mark.parametrize("second", [[i / 7 for i in range(8)], [1 - i / 7 for i in range(8)]])
+def test_reliabilities_are_correlations(second: list[float]) -> None:
+    """Rounding gives -1.0000000000000002 for these ratings."""
+    ratings = np.array([[i / 7 for i in range(8)], second])
+    result = evaluator_weighted(*long_format(ratings))
+    assert (np.abs(result.reliability) <= 1).all()
+    assert np.isfinite(result.mean).all()
 
 
 def test_the_median_depends_on_the_order_of_ratings_only() -> None:

@@ -9,6 +9,7 @@ import pytest
 from consilience.annotation.label import label
 from consilience.core.files import write_json
 from consilience.project import Project
+from consilience.schema.constants import AFFECT_CLASSES
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import (
@@ -123,3 +124,36 @@ def test_a_project_without_annotations_has_windows_without_labels(project: Proje
     labels = read_table(project.labels / "labels.parquet", Labels)
     assert labels.height == 3
     assert labels.select(pl.col("class_probability").is_null().all()).item()
+
+
+def rating(session: str, annotator: str, value: float) -> dict[str, object]:
+    row = {"session": session, "annotator": annotator, "target": "valence", "value": value}
+    return {**row, "start_s": 0.0, "end_s": 8.0}
+
+
+def test_ratings_alone_label_low_and_high(project: Project) -> None:
+    classes = AFFECT_CLASSES[("valence",)]
+    write_json(project.catalog / "dataset.json", {"name": "small", "classes": classes})
+    values = {"long": -0.5, "table": 0.5}
+    rows = [rating(session, "a", value) for session, value in values.items()]
+    write(project.catalog / "annotations.parquet", rows, Annotations)
+    label(project, emit=lambda line: None)
+    labels = read_table(project.labels / "labels.parquet", Labels)
+    assert labels["class_probability"].to_list() == [[1, 0], [1, 0], [0, 1]]
+    assert labels["valence"].to_list() == [-0.5, -0.5, 0.5]
+
+
+def test_opposed_annotators_are_reported(project: Project) -> None:
+    write_json(project.catalog / "dataset.json", {"name": "small", "classes": []})
+    values = {"long": -0.5, "table": 0.5}
+    rows = [rating(name, "a", value) for name, value in values.items()]
+    rows += [rating(name, "b", -value) for name, value in values.items()]
+    write(project.catalog / "annotations.parquet", rows, Annotations)
+    lines: list[str] = []
+    label(project, emit=lines.append)
+    assert [line.split("'")[1] for line in lines if "contradicts" in line] == ["a", "b"]
+    summary = json.loads((project.labels / "summary.json").read_text())
+    assert summary["contrary_annotators"] == ["a: valence", "b: valence"]
+    assert (
+        read_table(project.labels / "labels.parquet", Labels)["class_probability"].is_null().all()
+    )

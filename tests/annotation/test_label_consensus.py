@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from consilience.annotation.label_consensus import WindowLabel, label_windows
 from consilience.core.errors import ConsilienceError
+from consilience.schema.constants import AFFECT_CLASSES
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotations, Trials, frame_of
 from consilience.windows.layout import Window
@@ -225,3 +226,25 @@ def test_icc_uses_windows_that_all_have_rated() -> None:
     assert figures["icc_single"] == pytest.approx(0.97, abs=0.03)
     assert figures["icc_mean"] > figures["icc_single"]
     assert figures["krippendorff_alpha"] == pytest.approx(0.97, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("valence", "arousal", "expected"),
+    [
+        (-0.4, 0.8, [0, 1, 0, 0]),
+        (0.4, -0.8, [0, 0, 1, 0]),
+        (0.0, 0.5, [0, 0.5, 0, 0.5]),
+        (0.5, None, None),
+    ],
+)
+def test_ratings_alone_give_the_class_of_a_quadrant(valence, arousal, expected) -> None:
+    values = {"valence": valence, "arousal": arousal}
+    rows = [
+        statement("a", name, 0, 8, value) for name, value in values.items() if value is not None
+    ]
+    classes = AFFECT_CLASSES["valence", "arousal"]
+    table = frame_of(rows, Annotations)
+    labelling = label_windows(table, [WINDOW], TRIALS, classes, AnnotationParams())
+    assert labelling.labels[0].class_probability == expected
+    assert labelling.labels[0].valence == valence
+    assert labelling.labels[0].self_emotion is None

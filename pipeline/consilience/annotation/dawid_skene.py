@@ -69,7 +69,7 @@ def dawid_skene(item: Indices, annotator: Indices, votes: Floats) -> DawidSkeneF
         pooled = _normalised(counts.sum(axis=0) + prior)
         confusion = _normalised(counts + POOLED_VOTES * pooled)
         prevalence = (probability.sum(axis=0) + 1) / (n_items + n_classes)
-        reliability = np.einsum("t,att->a", prevalence, confusion)
+        reliability = np.clip(np.einsum("t,att->a", prevalence, confusion), 0, 1)  # rounding
         fit = DawidSkeneFit(probability, confusion, prevalence, reliability)
         probability = posterior(item, annotator, votes, fit)  # E step
         if np.abs(probability - fit.posterior).max() < CONVERGED:

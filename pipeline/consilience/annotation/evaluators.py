@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 PRIOR_ITEMS = 5.0  # pseudo-items with no bias and the average reliability
 SWEEPS = 50
+MOST_COMPARED = 20  # annotators up to which each one matters, and pairs are compared
+LEAST_SHARED = 6  # items, below which a correlation of -1 is no surprise
+CONTRARY = -0.3  # correlation with the majority; indifferent annotators are closer to 0
+SURE = 2.33  # standard errors: one in a hundred indifferent annotators is taken for contrary
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -21,14 +25,16 @@ class RatingConsensus:
     Attributes
     ----------
     mean : ndarray of float64, shape (n_items,)
-        Weighted mean; weighted median if only the order of ratings is used.
+        Weighted mean; weighted median if only the order of ratings is used. NaN for an item that
+        only contrary annotators have rated.
     sd : ndarray of float64, shape (n_items,)
         Weighted standard deviation between annotators without their biases; NaN for a single
         rating.
     bias : ndarray of float64, shape (n_annotators,)
         Mean excess over the other annotators; NaN if only the order of ratings is used.
     reliability : ndarray of float64, shape (n_annotators,)
-        Correlation with the mean of the others; NaN for an annotator who shares no item.
+        Correlation with the mean of the others who are not contrary, -1 to 1; NaN for an annotator
+        who shares no item.
     weight : ndarray of float64, shape (n_annotators,)
         Weight in the mean of an item that all have rated; the weights sum to 1.
     """
@@ -47,7 +53,8 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Rat
     correlation with the others; negative correlations get the weight 0. Two changes: the mean of
     the others excludes the evaluator, and constant biases are subtracted first (two-way additive
     model, ridge least squares), so that the mean of an item does not depend on who rated it. A
-    bias common to all annotators cannot be estimated and stays.
+    bias common to all annotators cannot be estimated and stays. Contrary annotators, see
+    `contrary_annotators`, have no part in the others' reliabilities.
 
     Parameters
     ----------
@@ -60,14 +67,17 @@ def evaluator_weighted(item: Indices, annotator: Indices, rating: Floats) -> Rat
     RatingConsensus
     """
     n_items, n_annotators = item.max() + 1, annotator.max() + 1
-    bias = _biases(item, annotator, rating, n_items, n_annotators)
+    contrary = contrary_annotators(item, annotator, rating)
+    kept = ~contrary[annotator]
+    bias = _biases(item[kept], annotator[kept], rating[kept], n_items, n_annotators)
     level = rating - bias[annotator]
-    reliability = _reliabilities(item, annotator, level, n_items, n_annotators)
+    reliability = _reliabilities(item, annotator, level, contrary, n_items)
     weight = np.maximum(np.nan_to_num(reliability), 0)
-    weight = weight / weight.sum() if weight.sum() > 0 else np.full(n_annotators, 1 / n_annotators)
-    rating_weight = _rating_weights(item, weight[annotator], n_items)
-    total = np.bincount(item, rating_weight, n_items)
-    mean = np.bincount(item, rating_weight * level, n_items) / total
+    # Without any agreement all annotators count the same, except those that turn the scale round.
+    weight = weight if weight.sum() > 0 else (~contrary).astype(np.float64)
+    weight = weight / weight.sum()
+    rating_weight = _rating_weights(item, weight[annotator], kept, n_items)
+    mean = _weighted_mean(item, rating_weight, level, n_items)
     sd = _weighted_sd(item, rating_weight, level, mean)
     return RatingConsensus(mean, sd, bias, reliability, weight)
 
@@ -94,28 +104,92 @@ def evaluator_median(item: Indices, annotator: Indices, rating: Floats) -> Ratin
         rank[mask] = _average_ranks(rating[mask]) / mask.sum()
     ranks = evaluator_weighted(item, annotator, rank)
     n_items = len(ranks.mean)
-    rating_weight = _rating_weights(item, ranks.weight[annotator], n_items)
+    kept = ~contrary_annotators(item, annotator, rank)[annotator]
+    rating_weight = _rating_weights(item, ranks.weight[annotator], kept, n_items)
     # Sorted by item, and by rating within an item.
     order = np.lexsort((rating, item))
     starts = np.flatnonzero(np.diff(item[order], prepend=-1))
     median = [
         _weighted_median(rating[rows], rating_weight[rows]) for rows in np.split(order, starts[1:])
     ]
-    total = np.bincount(item, rating_weight, n_items)
-    mean = np.bincount(item, rating_weight * rating, n_items) / total
+    mean = _weighted_mean(item, rating_weight, rating, n_items)
     sd = _weighted_sd(item, rating_weight, rating, mean)
     no_bias = np.full(len(ranks.bias), np.nan)
     return RatingConsensus(np.array(median), sd, no_bias, ranks.reliability, ranks.weight)
 
 
-def _rating_weights(item: Indices, weight: Floats, n_items: int) -> Floats:
-    """Return the weight of each rating; equal weights where all of an item's weights are 0."""
+def contrary_annotators(item: Indices, annotator: Indices, rating: Floats) -> NDArray[np.bool_]:
+    """Return the annotators who contradict the majority, such as those with the scale turned round.
+
+    The correlation with the mean of all others does not reveal them: of three annotators, each of
+    two that agree correlates with a mean of one like it and one opposed. The leading eigenvector
+    of the pairwise correlations divides the annotators instead; a contrary one is in the minority
+    and correlates negatively with the mean of the majority.
+
+    Parameters
+    ----------
+    item, annotator : ndarray of intp, shape (n_ratings,)
+    rating : ndarray of float64, shape (n_ratings,)
+
+    Returns
+    -------
+    ndarray of bool, shape (n_annotators,)
+        False for two annotators, or more than `MOST_COMPARED`.
+    """
+    n_annotators = int(annotator.max()) + 1
+    none = np.zeros(n_annotators, bool)
+    if not 3 <= n_annotators <= MOST_COMPARED:
+        return none
+    table = np.full((n_annotators, item.max() + 1), np.nan)
+    table[annotator, item] = rating
+    correlation = np.array([[_correlation(one, other)[0] for other in table] for one in table])
+    leading = np.linalg.eigh(correlation)[1][:, -1]
+    leading *= np.sign(leading.sum())
+    minority, majority = leading < 0, table[leading > 0]
+    if not minority.any() or minority.sum() >= len(majority):
+        return none
+    count = np.isfinite(majority).sum(axis=0)
+    total = np.where(np.isfinite(majority), majority, 0.0).sum(axis=0)
+    mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return minority & np.array([_opposes(row, mean) for row in table])
+
+
+def _opposes(ratings: Floats, others: Floats) -> bool:
+    """Return whether ratings certainly decrease with those of others, shape (n_items,) each."""
+    correlation, n = _correlation(ratings, others)
+    if n < LEAST_SHARED or correlation > CONTRARY:
+        return False
+    # Fisher's transformation of a correlation has the standard error 1 / sqrt(n - 3).
+    z = np.arctanh(max(correlation, -1 + 1e-9)) * np.sqrt(n - 3)
+    return bool(z < -SURE)
+
+
+def _correlation(first: Floats, second: Floats) -> tuple[float, int]:
+    """Return the correlation over shared items, 0 if undefined, and the number of these items."""
+    shared = np.isfinite(first) & np.isfinite(second)
+    if shared.sum() < 3:
+        return 0.0, int(shared.sum())
+    x, y = first[shared] - first[shared].mean(), second[shared] - second[shared].mean()
+    scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
+    return (float((x * y).sum()) / scale if scale > 1e-12 else 0.0), int(shared.sum())
+
+
+def _rating_weights(item: Indices, weight: Floats, kept: NDArray[np.bool_], n_items: int) -> Floats:
+    """Return the weight of each rating; where all of an item's are 0, 1 for those kept."""
     unweighted = np.bincount(item, weight, n_items) <= 0
-    return np.where(unweighted[item], 1.0, weight)
+    return np.where(unweighted[item], kept.astype(np.float64), weight)
+
+
+def _weighted_mean(item: Indices, weight: Floats, values: Floats, n_items: int) -> Floats:
+    """Return the weighted mean of each item; NaN without a rating of positive weight."""
+    total, sums = np.bincount(item, weight, n_items), np.bincount(item, weight * values, n_items)
+    return np.divide(sums, total, out=np.full(n_items, np.nan), where=total > 0)
 
 
 def _weighted_median(rising: Floats, weight: Floats) -> float:
-    """Return the value with half of the weight below it, interpolated between ratings."""
+    """Return the value with half of the weight below it, interpolated; NaN without any weight."""
+    if not weight.sum() > 0:
+        return float("nan")
     below = (np.cumsum(weight) - weight / 2) / weight.sum()
     return float(np.interp(0.5, below, rising))
 
@@ -124,7 +198,7 @@ def _biases(
     item: Indices, annotator: Indices, rating: Floats, n_items: int, n_annotators: int
 ) -> Floats:
     """Return each annotator's bias by alternating least squares; their mean is 0."""
-    n_raters = np.bincount(item, minlength=n_items)
+    n_raters = np.maximum(np.bincount(item, minlength=n_items), 1)
     # An item with a single rating gives no information about bias.
     n_rated = np.bincount(annotator, n_raters[item] > 1, n_annotators)
     bias = np.zeros(n_annotators)
@@ -138,18 +212,20 @@ def _biases(
 
 
 def _reliabilities(
-    item: Indices, annotator: Indices, level: Floats, n_items: int, n_annotators: int
+    item: Indices, annotator: Indices, level: Floats, contrary: NDArray[np.bool_], n_items: int
 ) -> Floats:
     """Return each annotator's correlation with the mean of the others, shrunk to the average.
 
     Correlations over few items are noisy, so `PRIOR_ITEMS` pseudo-items of average correlation
-    are added.
+    are added. Contrary annotators are none of the others, and not shrunk.
     """
-    n_raters = np.bincount(item, minlength=n_items)[item]
-    shared = n_raters > 1
+    n_annotators, kept = len(contrary), ~contrary[annotator]
+    n_others = np.bincount(item[kept], minlength=n_items)[item] - kept
+    shared = n_others > 0
     rater, ratings = annotator[shared], level[shared]
+    total = np.bincount(item[kept], level[kept], n_items)
     # Leaving out the annotator's rating avoids a correlation with itself.
-    others = (np.bincount(item, level, n_items)[item] - level)[shared] / (n_raters[shared] - 1)
+    others = (total[item] - np.where(kept, level, 0.0))[shared] / n_others[shared]
     n = np.bincount(rater, minlength=n_annotators)
     centred = []
     for values in (ratings, others):
@@ -162,8 +238,12 @@ def _reliabilities(
     )
     scale = np.sqrt(ratings_2 * others_2)
     correlation = np.divide(cross, scale, out=np.zeros(n_annotators), where=scale > 0)
-    average = np.average(correlation, weights=n) if n.sum() else 0.0
-    return np.where(n > 0, (n * correlation + PRIOR_ITEMS * average) / (n + PRIOR_ITEMS), np.nan)
+    correlation = np.clip(correlation, -1, 1)  # rounding
+    counted = n * ~contrary
+    average = np.average(correlation, weights=counted) if counted.sum() else 0.0
+    prior = np.where(contrary, 0.0, PRIOR_ITEMS)
+    shrunk = (n * correlation + prior * average) / np.maximum(n + prior, 1)
+    return np.where(n > 0, np.clip(shrunk, -1, 1), np.nan)
 
 
 def _weighted_sd(item: Indices, weight: Floats, level: Floats, mean: Floats) -> Floats:
@@ -172,7 +252,7 @@ def _weighted_sd(item: Indices, weight: Floats, level: Floats, mean: Floats) -> 
     total, squares = np.bincount(item, weight, n_items), np.bincount(item, weight**2, n_items)
     scatter = np.bincount(item, weight * (level - mean[item]) ** 2, n_items)
     # Generalises n - 1 to weights: for equal weights w it is w * (n - 1).
-    freedom = total - squares / total
+    freedom = total - np.divide(squares, total, out=np.zeros(n_items), where=total > 0)
     enough = freedom > 1e-9 * total
     return np.sqrt(np.divide(scatter, freedom, out=np.full(n_items, np.nan), where=enough))
 

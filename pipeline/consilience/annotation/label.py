@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import polars as pl
 
+from consilience.annotation.evaluators import CONTRARY
 from consilience.annotation.label_consensus import Labelling, label_windows
-from consilience.annotation.ratings import SELF_REPORT
 from consilience.core.files import atomic_folder, read_json, write_json
 from consilience.project import Project
+from consilience.schema.constants import AFFECT, SELF_REPORT
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import (
@@ -47,7 +48,18 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
         write_table(folder / "annotators.parquet", labelling.annotators, Annotators)
         write_table(folder / "confusions.parquet", labelling.confusions, Confusions)
         write_json(folder / "summary.json", _summary(table, labelling, annotations, classes))
+    for name, target, reliability in _contrary(labelling.annotators):
+        emit(
+            f"label: annotator '{name}' contradicts the others on {target} (reliability "
+            f"{reliability:.2f}) and has no weight: check whether the scale is turned round"
+        )
     emit(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
+
+
+def _contrary(annotators: pl.DataFrame) -> list[tuple[str, str, float]]:
+    """Return name, target and reliability of the annotators who contradict the others' ratings."""
+    contrary = annotators.filter(pl.col("target").is_in(AFFECT), pl.col("reliability") <= CONTRARY)
+    return contrary.select("annotator", "target", "reliability").rows()
 
 
 def build_labels(
@@ -118,5 +130,6 @@ def _summary(
         "agreement": labelling.agreement,
         "contradicted": int(table["contradicted"].sum()),
         "annotators": annotations["annotator"].n_unique(),
+        "contrary_annotators": [f"{name}: {of}" for name, of, _ in _contrary(labelling.annotators)],
         "self_reports": int(annotations["annotator"].str.starts_with(SELF_REPORT).sum()),
     }

@@ -22,6 +22,7 @@ from consilience.annotation.ratings import (
     split_by_source,
     window_ratings,
 )
+from consilience.schema.constants import AFFECT_CLASSES
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.tables import Annotators, Confusions, frame_of
 from consilience.windows.layout import Window
@@ -41,7 +42,8 @@ class WindowLabel:
     ----------
     class_probability : list of float or None
         Probability that a class is the true one, by class; None without votes. Each annotator's
-        votes are weighted by the annotator's estimated confusions.
+        votes are weighted by the annotator's estimated confusions. Of `AFFECT_CLASSES`, without
+        votes: 1 for that of the consensus of valence and arousal, shared at the scale's middle.
     valence, arousal : float or None
         Mean over the annotators weighted by their reliability, biases removed, on the dataset's
         scale.
@@ -161,6 +163,8 @@ def label_windows(
     fit = _dawid_skene(votes, items)
     probability = _shares(votes, n) if fit is None else _by_window(fit, votes, items, n)
     consensus = {name: _rating_consensus(source.ratings[name], n, params) for name in TARGETS[1:]}
+    if not len(votes.window):
+        probability = _of_affect(consensus, tuple(classes), probability)
     columns: dict[str, Sequence[Any]] = {
         "class_probability": _lists(probability),
         "valence": _or_none(consensus["valence"].mean),
@@ -184,6 +188,21 @@ def label_windows(
         _confusions(source.names, fit, classes),
         _agreement(source, items, params),
     )
+
+
+def _of_affect(
+    consensus: dict[str, RatingConsensus], classes: tuple[str, ...], without: Floats
+) -> Floats:
+    """Return the probabilities (n, K) of low and high from ratings; `without` for other classes."""
+    targets = next((names for names, own in AFFECT_CLASSES.items() if own == classes), ())
+    if not targets:
+        return without
+    probability = np.ones((len(without), 1))
+    for name in targets:
+        high = (1 + np.sign(consensus[name].mean)) / 2
+        both = np.stack([1 - high, high], axis=1)
+        probability = (probability[:, :, None] * both[:, None, :]).reshape(len(without), -1)
+    return probability
 
 
 def _of_windows(annotations: pl.DataFrame, windows: Sequence[Window]) -> pl.DataFrame:
@@ -261,9 +280,10 @@ def _by_window(fit: DawidSkeneFit, votes: Ratings, items: Indices, n: int) -> Fl
 
 def _sums(ratings: Ratings, n: int) -> tuple[Floats, Floats]:
     """Return the sum of the values of each window, shape (n, K), and their number, shape (n,)."""
-    sums = [np.bincount(ratings.window, column, minlength=n) for column in ratings.values.T]
-    count = np.bincount(ratings.window, minlength=n)
-    return np.stack(sums, axis=1).astype(np.float64), count.astype(np.float64)
+    sums = np.zeros((n, ratings.values.shape[1]))
+    for place, column in enumerate(ratings.values.T):
+        sums[:, place] = np.bincount(ratings.window, column, minlength=n)
+    return sums, np.bincount(ratings.window, minlength=n).astype(np.float64)
 
 
 def _shares(ratings: Ratings, n: int) -> Floats:
@@ -310,10 +330,12 @@ def _contradicted(
 ) -> list[bool | None]:
     """Return whether the observers contradict each label; None without observers."""
     shares = _shares(observers.ratings["emotion"], n)
-    voted = np.isfinite(shares[:, 0]) & np.isfinite(probability[:, 0])
-    label = np.nan_to_num(probability).argmax(axis=1)
-    outvoted = shares[np.arange(n), label] < np.nan_to_num(shares).max(axis=1) - EQUAL
-    contradicted, observed = voted & outvoted, voted
+    # Without classes no window has a vote.
+    voted = np.isfinite(shares).any(axis=1) & np.isfinite(probability).any(axis=1)
+    rows = np.flatnonzero(voted)
+    label = probability[rows].argmax(axis=1) if len(rows) else rows
+    contradicted, observed = np.zeros(n, bool), voted
+    contradicted[rows] = shares[rows, label] < shares[rows].max(axis=1, initial=0) - EQUAL
     for name, result in consensus.items():
         ratings = observers.ratings[name]
         low, high = np.full(n, np.inf), np.full(n, -np.inf)
@@ -331,7 +353,7 @@ def _contradicted(
 def _self_reports(source: _Source, classes: Sequence[str], n: int) -> dict[str, Sequence[Any]]:
     """Return the columns of the subject's own ratings."""
     shares = _shares(source.ratings["emotion"], n)
-    emotion = [classes[int(np.argmax(row))] if np.isfinite(row).all() else None for row in shares]
+    emotion = [classes[int(np.argmax(row))] if np.isfinite(row).any() else None for row in shares]
     values = {f"self_{name}": _shares(source.ratings[name], n)[:, 0] for name in TARGETS[1:]}
     return {"self_emotion": emotion, **{name: _or_none(mean) for name, mean in values.items()}}
 
@@ -384,9 +406,11 @@ def _agreement(
     """Return the coefficients of agreement by target, for the targets that were rated."""
     votes = source.ratings["emotion"]
     first = _first_votes(votes, items)
-    label = votes.values[first].argmax(axis=1).astype(np.float64)
-    alpha = krippendorff_alpha(items[first], label, "nominal")
-    result = {"emotion": {"krippendorff_alpha": alpha}}
+    result: dict[str, dict[str, float | None]] = {}
+    if len(items):
+        label = votes.values[first].argmax(axis=1).astype(np.float64)
+        alpha = krippendorff_alpha(items[first], label, "nominal")
+        result["emotion"] = {"krippendorff_alpha": alpha}
     for name in TARGETS[1:]:
         ratings = source.ratings[name]
         values = ratings.values[:, 0]
@@ -414,4 +438,4 @@ def _or_none(values: Floats) -> list[float | None]:
 
 
 def _lists(rows: Floats) -> list[list[float] | None]:
-    return [row.tolist() if np.isfinite(row).all() else None for row in rows]
+    return [row.tolist() if len(row) and np.isfinite(row).all() else None for row in rows]

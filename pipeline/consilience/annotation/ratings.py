@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from consilience.annotation.lags import STEP_S, Lag, SessionTraces, estimate_lags
 from consilience.core.errors import ConsilienceError
+from consilience.schema.constants import SELF_REPORT
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.windows.layout import Window
 
-SELF_REPORT = "self"  # prefix of the annotators of self-reports
 TARGETS = ("emotion", "valence", "arousal")
 LEAST_OVERLAP_S = 1e-6
 LONGEST_SAMPLE_S = 2.0  # median length of a trace's samples; longer ones rate whole stretches

@@ -36,7 +36,7 @@ from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
 from consilience.readers.matlab import MatlabLayout
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
-from consilience.schema.constants import CLOCKS
+from consilience.schema.constants import AFFECT, AFFECT_CLASSES, CLOCKS, SELF_REPORT
 from consilience.schema.tables import Annotations, Pulses, Trials
 
 MANIFEST = "recordings.csv"
@@ -85,9 +85,7 @@ class Folder:
             remedy = "see docs/datasets.md for the layout"
             raise ConsilienceError(f"no usable row: {where}: {what}", MANIFEST, remedy)
         classes = classes_of(root, listing.annotations)
-        annotated = set(listing.annotations["session"])
-        subjects = {entry.subject for entry in listing.entries if entry.session in annotated}
-        return Folder(modalities, classes, _preset(len(subjects)), (root, listing))
+        return Folder(modalities, classes, preset_of(listing), (root, listing))
 
     def list(self, root: Path) -> Listing:
         """List the recordings that the manifest names; see the module for the layout.
@@ -119,11 +117,20 @@ class Folder:
         )
 
 
-def _preset(n_subjects: int) -> dict[str, Any]:
-    """Return splits for few annotated subjects; the default folds need eight."""
-    if not 2 <= n_subjects < 8:
-        return {}
-    return {"splits": {"folds": n_subjects, "validation_subjects": 1}}
+def preset_of(listing: Listing) -> dict[str, Any]:
+    """Return the parameters for few annotated subjects, and for subjects' own ratings alone.
+
+    The default folds need eight subjects.
+    """
+    annotated = set(listing.annotations["session"])
+    n_subjects = len({entry.subject for entry in listing.entries if entry.session in annotated})
+    preset: dict[str, Any] = {}
+    if 2 <= n_subjects < 8:
+        preset["splits"] = {"folds": n_subjects, "validation_subjects": 1}
+    annotators = listing.annotations["annotator"]
+    if len(annotators) and annotators.str.starts_with(SELF_REPORT).all():
+        preset["annotation"] = {"source": "self"}
+    return preset
 
 
 def _unlisted(root: Path, entries: list[Entry]) -> list[tuple[str, str]]:
@@ -257,7 +264,9 @@ def declared_classes(root: Path) -> tuple[str, ...]:
 
 
 def classes_of(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
-    """Return the declared classes, or else the labels in a table `Annotations`.
+    """Return the declared classes, else the labels in a table `Annotations`, else `AFFECT_CLASSES`.
+
+    A dataset with ratings alone thus has the classes low and high of what is rated.
 
     Raises
     ------
@@ -265,7 +274,8 @@ def classes_of(root: Path, annotations: pl.DataFrame) -> tuple[str, ...]:
         If there are more than `MAX_CLASSES`, or ``classes.txt`` is not text.
     """
     occurring = annotations.filter(pl.col("target") == "emotion")["label"].unique().sort()
-    classes = declared_classes(root) or tuple(occurring.to_list())
+    rated = tuple(name for name in AFFECT if name in set(annotations["target"]))
+    classes = declared_classes(root) or tuple(occurring.to_list()) or AFFECT_CLASSES.get(rated, ())
     if len(classes) > MAX_CLASSES:
         raise ConsilienceError(
             f"{len(classes)} classes, such as {', '.join(classes[:3])}",

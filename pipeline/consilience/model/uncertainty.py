@@ -32,9 +32,9 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
     Shannon entropy".
     """
     mixed = entropy_terms((first + second) / 2).sum(-1)
-    own = (entropy_terms(first) + entropy_terms(second)).sum(-1)
+    separate = (entropy_terms(first) + entropy_terms(second)).sum(-1)
     # Rounding can make the difference of equal distributions slightly negative.
-    return (mixed - own / 2).clamp(min=0) / math.log(2)
+    return (mixed - separate / 2).clamp(min=0) / math.log(2)
 
 
 def vacuity(evidence: Tensor) -> Tensor:

@@ -10,5 +10,13 @@ CLOCKS = ["shared", "anchors"]
 ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
 ROLES = ["train", "validation", "test"]
 AFFECT = ("valence", "arousal")
+SELF_REPORT = "self"  # prefix of the annotators of self-reports
+# Classes of datasets with ratings alone, by the targets rated: below or above the scale's middle, 0.
+# The order is that of `itertools.product` over the targets.
+AFFECT_CLASSES = {
+    ("valence", "arousal"): ("LVLA", "LVHA", "HVLA", "HVHA"),
+    ("valence",): ("low_valence", "high_valence"),
+    ("arousal",): ("low_arousal", "high_arousal"),
+}
 CLEAN = "clean"  # variant of a recording or a window without corruption
 SEVERITIES = (1, 2, 3, 4, 5)  # a corrupted variant is named "<kind>_<severity>"
