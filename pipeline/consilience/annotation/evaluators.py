@@ -142,7 +142,7 @@ def contrary_annotators(item: Indices, annotator: Indices, rating: Floats) -> ND
         return none
     table = np.full((n_annotators, item.max() + 1), np.nan)
     table[annotator, item] = rating
-    correlation = np.array([[_correlation(one, other)[0] for other in table] for one in table])
+    correlation = np.array([[_correlation(left, right)[0] for right in table] for left in table])
     leading = np.linalg.eigh(correlation)[1][:, -1]
     leading *= np.sign(leading.sum())
     minority, majority = leading < 0, table[leading > 0]

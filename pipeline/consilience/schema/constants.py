@@ -11,7 +11,7 @@ ALIGNMENT_STATUSES = ["aligned", "coarse", "unaligned"]
 ROLES = ["train", "validation", "test"]
 AFFECT = ("valence", "arousal")
 SELF_REPORT = "self"  # prefix of the annotators of self-reports
-# Classes of datasets with ratings alone, by the targets rated: below or above the scale's middle, 0.
+# Classes of datasets with ratings alone, by what is rated: below or above 0, the middle.
 # The order is that of `itertools.product` over the targets.
 AFFECT_CLASSES = {
     ("valence", "arousal"): ("LVLA", "LVHA", "HVLA", "HVHA"),
