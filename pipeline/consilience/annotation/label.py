@@ -51,7 +51,7 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
     for name, target, reliability in _contrary(labelling.annotators):
         emit(
             f"label: annotator '{name}' contradicts the others on {target} (reliability "
-            f"{reliability:.2f}) and has no weight: check whether the scale is turned round"
+            f"{reliability:.2f}): check whether the scale is turned round"
         )
     emit(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
 

@@ -194,7 +194,7 @@ def _of_affect(
     consensus: dict[str, RatingConsensus], classes: tuple[str, ...], without: Floats
 ) -> Floats:
     """Return the probabilities (n, K) of low and high from ratings; `without` for other classes."""
-    targets = next((names for names, own in AFFECT_CLASSES.items() if own == classes), ())
+    targets = next((names for names, pair in AFFECT_CLASSES.items() if pair == classes), ())
     if not targets:
         return without
     probability = np.ones((len(without), 1))
@@ -334,7 +334,8 @@ def _contradicted(
     voted = np.isfinite(shares).any(axis=1) & np.isfinite(probability).any(axis=1)
     rows = np.flatnonzero(voted)
     label = probability[rows].argmax(axis=1) if len(rows) else rows
-    contradicted, observed = np.zeros(n, bool), voted
+    contradicted: NDArray[np.bool_] = np.zeros(n, bool)
+    observed: NDArray[np.bool_] = voted
     contradicted[rows] = shares[rows, label] < shares[rows].max(axis=1, initial=0) - EQUAL
     for name, result in consensus.items():
         ratings = observers.ratings[name]
