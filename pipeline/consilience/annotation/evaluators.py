@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 PRIOR_ITEMS = 5.0  # pseudo-items with no bias and the average reliability
 SWEEPS = 50
 MOST_COMPARED = 20  # annotators up to which each one matters, and pairs are compared
-LEAST_SHARED = 6  # items, below which a correlation of -1 is no surprise
+LEAST_SHARED = 6  # items, below which chance can give a correlation of -1
 CONTRARY = -0.3  # correlation with the majority; indifferent annotators are closer to 0
 SURE = 2.33  # standard errors: one in a hundred indifferent annotators is taken for contrary
 

@@ -331,11 +331,12 @@ def _contradicted(
     """Return whether the observers contradict each label; None without observers."""
     shares = _shares(observers.ratings["emotion"], n)
     # Without classes no window has a vote.
-    voted = np.isfinite(shares).any(axis=1) & np.isfinite(probability).any(axis=1)
+    finite = np.isfinite(shares), np.isfinite(probability)
+    voted: NDArray[np.bool_] = np.logical_and(*(each.any(axis=1) for each in finite))
     rows = np.flatnonzero(voted)
     label = probability[rows].argmax(axis=1) if len(rows) else rows
     contradicted: NDArray[np.bool_] = np.zeros(n, bool)
-    observed: NDArray[np.bool_] = voted
+    observed = voted
     contradicted[rows] = shares[rows, label] < shares[rows].max(axis=1, initial=0) - EQUAL
     for name, result in consensus.items():
         ratings = observers.ratings[name]
