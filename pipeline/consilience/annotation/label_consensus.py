@@ -330,9 +330,8 @@ def _contradicted(
 ) -> list[bool | None]:
     """Return whether the observers contradict each label; None without observers."""
     shares = _shares(observers.ratings["emotion"], n)
-    # Without classes no window has a vote.
-    finite = np.isfinite(shares), np.isfinite(probability)
-    voted: NDArray[np.bool_] = np.logical_and(*(each.any(axis=1) for each in finite))
+    # Rows are finite or NaN as a whole, so that the NaN of a sum shows a row without votes.
+    voted = np.isfinite(shares.sum(axis=1) + probability.sum(axis=1)) & bool(shares.shape[1])
     rows = np.flatnonzero(voted)
     label = probability[rows].argmax(axis=1) if len(rows) else rows
     contradicted: NDArray[np.bool_] = np.zeros(n, bool)
