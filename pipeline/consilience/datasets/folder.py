@@ -11,7 +11,9 @@
 
 Only ``recordings.csv`` is required. Columns may have any order, and other columns are ignored.
 ``path`` is relative to the folder. ``item`` selects a recording of a file that holds several; in a
-MATLAB file it is the index of the trial, from 0. ``rate_hz`` is checked against the file's header.
+MATLAB file it is the index of the trial, from 0; in a text table it is the column, or the names of
+anonymous channels in their order. ``rate_hz`` is checked against the file's header, and is the rate
+of a text table that states none.
 ``clock`` is ``shared`` if the recording's times are the session's, and ``anchors`` if it is to be
 aligned. If empty, a recording is aligned if its session has pulses or its container holds anchors
 (XDF); otherwise its times are assumed to be the session's, which is noted.
@@ -34,6 +36,8 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
+from consilience.modalities.params.eeg import EegParams
+from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.matlab import MatlabLayout
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.constants import AFFECT, AFFECT_CLASSES, CLOCKS, SELF_REPORT
@@ -47,9 +51,10 @@ MATLAB_LAYOUT = "matlab.json"
 MAX_CLASSES = 50
 WITH_ANCHORS = {".xdf", ".xdfz"}  # containers that hold clock offsets
 RECORDED = {
-    *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".mat", ".wav", ".flac", ".mp3"),
+    *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".xdfz", ".mat", ".wav", ".flac", ".mp3"),
     *(".mp4", ".avi", ".flv", ".mpg", ".mpeg", ".mov", ".mkv"),
 }
+TEXT_TABLES = {".csv", ".tsv", ".txt"}  # of which a manifest may state the rate
 TRIAL = re.compile(r"[0-9]{1,9}")
 LEFT_OUT = "correct the row; it is left out"
 
@@ -228,10 +233,25 @@ def _entry(
         row["subject"],
         row["modality"],
         row["path"],
-        _matlab_item(row["item"], layout) if suffix == ".mat" else row["item"],
+        _item(row, suffix, layout, rate_hz),
         rate_hz,
         row["clock"] or ("anchors" if aligned else None),
     )
+
+
+def _item(
+    row: dict[str, Any], suffix: str, layout: MatlabLayout | None, rate_hz: float | None
+) -> str | None:
+    """Return the item of a recording, with what its file does not state."""
+    item: str | None = row["item"]
+    if suffix == ".mat":
+        return _matlab_item(item, layout)
+    of_signals = issubclass(
+        registry.params("modalities", row["modality"]), SingleChannelParams | EegParams
+    )
+    if rate_hz and of_signals and suffix in TEXT_TABLES:
+        return f"{item or ''}@{rate_hz:g}"
+    return item
 
 
 def _matlab_item(item: str | None, layout: MatlabLayout | None) -> str | None:

@@ -98,6 +98,18 @@ def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) ->
     if rate_hz <= 0 or can_drop_samples or len(stamps_s) < 2:
         return stamps_s.astype(np.float64)
     breaks = np.abs(np.diff(stamps_s)) > max(BREAK_S, BREAK_SAMPLES / rate_hz)
+    return fitted(stamps_s, breaks)
+
+
+def fitted(stamps_s: Times, breaks: NDArray[np.bool_]) -> Times:
+    """Return evenly spaced times: a line through the stamps of each segment.
+
+    Parameters
+    ----------
+    stamps_s : ndarray of float64, shape (n_samples,)
+    breaks : ndarray of bool, shape (n_samples - 1,)
+        Whether a segment ends behind each sample.
+    """
     even = stamps_s.astype(np.float64)
     for segment in np.split(np.arange(len(stamps_s)), np.flatnonzero(breaks) + 1):
         # Centred index and stamps: large time stamps would cost digits in the sums of squares.

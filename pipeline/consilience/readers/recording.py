@@ -1,4 +1,4 @@
-"""Multichannel recordings: EDF, BDF, BrainVision, FIF and EEGLAB (by MNE-Python), XDF, MATLAB.
+"""Multichannel recordings: EDF, BDF, BrainVision, FIF, EEGLAB (by MNE-Python), XDF, MATLAB, text.
 
 `open_recording` reads the header alone. The returned `Recording` lists its channels, and reads the
 samples and their times on request.
@@ -7,7 +7,7 @@ samples and their times on request.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
-from consilience.readers import eeglab, matlab, xdf
+from consilience.readers import eeglab, matlab, signal_table, xdf
 
 Array = NDArray[np.float64]
 
 SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
 MNE_SUFFIXES = (".edf", ".bdf", ".vhdr", ".fif", ".set")
-SUFFIXES = (*MNE_SUFFIXES, *xdf.SUFFIXES, ".mat")
+SUFFIXES = (*MNE_SUFFIXES, *xdf.SUFFIXES, ".mat", *signal_table.SUFFIXES)
 MAX_RATE_HZ = 50_000.0
 MAX_EXPANSION = 64  # bytes in memory per byte of the file
 SMALL_BYTES = 2**28  # of memory; recordings that need less are always read
@@ -143,7 +143,11 @@ def open_recording(path: Path, item: str | None) -> Recording:
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     suffix = path.suffix.lower()
-    readers = dict.fromkeys(xdf.SUFFIXES, XdfStream) | {".mat": MatlabRecording}
+    readers: dict[str, Callable[[Path, str | None], Recording]] = {
+        **dict.fromkeys(xdf.SUFFIXES, XdfStream),
+        **dict.fromkeys(signal_table.SUFFIXES, TableRecording),
+        ".mat": MatlabRecording,
+    }
     reader = readers.get(suffix, MneFile)
     recording = (EeglabRecording if _is_set_73(path) else reader)(path, item)
     if recording.n_samples == 0:
@@ -162,6 +166,8 @@ def identity(path: Path, item: str | None) -> str:
         return xdf.identity(path, item)
     if suffix == ".mat":
         return matlab.identity(path, item)
+    if suffix in signal_table.SUFFIXES:
+        return text_hash(content_hash(path), item or "")
     if suffix not in (".vhdr", ".set", ".fif"):
         return content_hash(path)
     is_hdf5 = _is_set_73(path)
@@ -314,6 +320,35 @@ class MatlabRecording(Recording):
         picks = [self.names.index(name) for name in names]
         scale = [_volts_per_unit(self.layout.unit_of(name), default_v) for name in names]
         values: Array = matlab.read_recording(self.path, self.layout)[:, picks] * np.array(scale)
+        return values
+
+
+class TableRecording(Recording):
+    """A text table with a row per sample, such as the exports of wearables."""
+
+    def __init__(self, path: Path, item: str | None) -> None:
+        self.path = path
+        self.table = signal_table.read(path, item)
+        self.names, self.rate_hz = self.table.names, self.table.rate_hz
+        self.n_samples, self.start_time = len(self.table.values), self.table.start_time
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the table has time stamps."""
+        return self.table.stamped
+
+    def times_s(self) -> Array:
+        """Return the time stamps without jitter, in seconds, shape (n_samples,)."""
+        return self.table.times_s
+
+    def findings(self) -> list[str]:
+        """Return what is unusual about the table."""
+        return list(self.table.notes)
+
+    def _read(self, names: Sequence[str], default_v: float) -> Array:
+        picks = [self.names.index(name) for name in names]
+        scale = [_volts_per_unit(self.table.units[pick], default_v) for pick in picks]
+        values: Array = self.table.values[:, picks] * np.array(scale)
         return values
 
 
