@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from consilience import params
+from consilience import cli, params
 from consilience.cli import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
@@ -44,3 +45,17 @@ def test_modalities_are_chosen_in_the_order_given(tmp_path: Path) -> None:
         "upper_face_au, audio",
     )
     assert list(params.load(tmp_path / "params.yaml").modalities) == ["upper_face_au", "audio"]
+
+
+def test_what_the_system_refuses_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setattr(
+        sys, "argv", ["consilience", "--project", str(blocked / "below"), "use", "demo"]
+    )
+    with pytest.raises(SystemExit):
+        cli.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {blocked}")

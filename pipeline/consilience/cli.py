@@ -12,7 +12,7 @@ from rich.console import Console
 
 from consilience import params
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import write_bytes, write_json
 from consilience.evaluation.summary import short_table
 from consilience.project import Project
@@ -167,9 +167,10 @@ def new(
 
 
 def main() -> None:
-    """Run the command line; a `ConsilienceError` becomes one line and exit code 1."""
+    """Run the command line; a user's mistake, or what the system refuses, becomes one line."""
     try:
         app()
-    except ConsilienceError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ConsilienceError, MemoryError, OSError) as error:
+        line = str(error) if isinstance(error, ConsilienceError) else system_error(error)
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -41,6 +41,14 @@ def unreadable(error: Exception) -> str:
     return f"cannot be read: {type(error).__name__}: {text}"[:300]
 
 
+def system_error(error: OSError | MemoryError) -> str:
+    """Describe what the system refused, such as a file or memory, in one line."""
+    if isinstance(error, MemoryError):
+        return "not enough memory (set CONSILIENCE_WORKERS to a smaller number)"
+    where = f"{error.filename}: " if error.filename else ""
+    return one_line(f"{where}{error.strerror or error}")
+
+
 def one_line(text: str) -> str:
     """Escape undecodable and control characters, so that a text can be printed and stored."""
     encodable = text.encode("utf-8", "backslashreplace").decode()

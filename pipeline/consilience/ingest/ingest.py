@@ -30,7 +30,7 @@ from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.ingest import features
 from consilience.schema.params.plugins import ModalityParams
-from consilience.schema.tables import Ingested, Quality, frame_of, write_table
+from consilience.schema.tables import Ingested, Problems, Quality, frame_of, write_table
 
 LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
 
@@ -68,8 +68,9 @@ def ingest(
     store : Path
         Folder of results by key, kept between runs.
     output : Path
-        Folder to fill: ``<recording>.npz``, ``recordings.parquet``, ``quality.parquet``,
-        ``features.json``.
+        Folder to fill: ``<recording>.npz``, ``recordings.parquet``, ``problems.parquet``,
+        ``quality.parquet``, ``features.json``. Without a usable result it gets the first two
+        tables only.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def ingest(
     Raises
     ------
     ConsilienceError
-        If no recording could be ingested, or recordings differ in their features.
+        If recordings differ in their features, or one changed after it was catalogued.
     """
     usable = table.filter(pl.col("status") == "ok")
     work = partial(
@@ -191,13 +192,16 @@ def _write(
     table: pl.DataFrame, results: list[Result], store: Path, output: Path, name: str
 ) -> None:
     by_recording = {result.recording: result for result in results}
+    rows = [
+        _ingested_row(row, by_recording.get(row["recording"]))
+        for row in table.iter_rows(named=True)
+    ]
+    write_table(output / "recordings.parquet", frame_of(rows, Ingested), Ingested)
+    problems = [_problem(result, name) for result in results if result.status != "ok"]
+    write_table(output / "problems.parquet", frame_of(problems, Problems), Problems)
     good = [result for result in results if result.status == "ok"]
     if not good:
-        raise ConsilienceError(
-            f"none of {table.height} recordings could be ingested",
-            f"modality {name}",
-            "the reasons are in the catalog and above",
-        )
+        return
     for result in good:
         if tuple(result.names) != tuple(good[0].names):
             raise ConsilienceError(
@@ -206,10 +210,6 @@ def _write(
                 "set the modality's parameters so that all recordings yield the same",
             )
         link_or_copy(store / f"{result.key}.npz", output / f"{result.recording}.npz")
-    rows = [
-        _ingested_row(row, by_recording.get(row["recording"]))
-        for row in table.iter_rows(named=True)
-    ]
     measures = [
         {
             "recording": result.recording,
@@ -219,9 +219,14 @@ def _write(
         for result in good
         for measure, value in sorted((result.quality or {}).items())
     ]
-    write_table(output / "recordings.parquet", frame_of(rows, Ingested), Ingested)
     write_table(output / "quality.parquet", frame_of(measures, Quality), Quality)
     write_json(output / "features.json", {"names": list(good[0].names)})
+
+
+def _problem(result: Result, name: str) -> dict[str, object]:
+    """Return the row of `Problems` on a recording that could not be ingested."""
+    remedy = f"left out of {name}: {result.status}"
+    return {"where": result.recording, "what": result.reason or "", "remedy": remedy}
 
 
 def _ingested_row(row: dict[str, Any], result: Result | None) -> dict[str, object]:

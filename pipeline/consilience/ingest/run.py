@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import polars as pl
+
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
 from consilience.ingest.ingest import Result, ingest
@@ -40,14 +42,31 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
             project.ingest_store(modality),
             folder,
         )
-        quarantined = [result for result in results if result.status != "ok"]
-        _summarise(modality, results, quarantined, emit)
-        if quarantined and project.section(DatasetParams).on_problem == "fail":
-            raise ConsilienceError(
-                f"{len(quarantined)} recordings cannot be used",
-                f"modality {modality}",
-                "correct them, or set dataset.on_problem to quarantine",
-            )
+    quarantined = [result for result in results if result.status != "ok"]
+    _summarise(modality, results, quarantined, emit)
+    if len(quarantined) == len(results):
+        _raise_unusable(modality, table, quarantined, emit)
+    if quarantined and project.section(DatasetParams).on_problem == "fail":
+        raise ConsilienceError(
+            f"{len(quarantined)} recordings cannot be used",
+            f"modality {modality}",
+            "correct them, or set dataset.on_problem to quarantine",
+        )
+
+
+def _raise_unusable(
+    modality: str, table: pl.DataFrame, quarantined: list[Result], emit: Callable[[str], None]
+) -> None:
+    """Raise with a reason, after the reasons for what the catalog has left out."""
+    left_out = table.filter(pl.col("status") != "ok").select("recording", "status", "reason").rows()
+    for recording, status, reason in left_out:
+        emit(f"  {status} {recording}: {reason}")
+    reasons = [result.reason for result in quarantined] + [reason for _, _, reason in left_out]
+    raise ConsilienceError(
+        f"none of {table.height} recordings could be ingested: {reasons[0]}",
+        f"modality {modality}",
+        f"each reason is above and in data/signals/{modality}",
+    )
 
 
 def _summarise(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import DamagedFileError, sweep
 from consilience.core.processes import end_with_parent, from_main_thread
 from consilience.project import Project
@@ -38,11 +38,8 @@ def _described(error: Exception, project: Project) -> str:
     if isinstance(error, DamagedFileError) and _is_result(error.path, project):
         error.path.unlink(missing_ok=True)
         return f"{error}: the file is removed, run it again"
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return one_line(f"{where}{error.strerror or error}")
-    if isinstance(error, MemoryError):
-        return "not enough memory (set CONSILIENCE_WORKERS to a smaller number)"
+    if isinstance(error, OSError | MemoryError):
+        return system_error(error)
     return str(error)
 
 

@@ -1,0 +1,79 @@
+"""Every failure of ingest has its reason on the screen, in a table and in the error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+
+from consilience import params
+from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.ingest import features
+from consilience.ingest.catalog import write_catalog
+from consilience.ingest.run import ingest_modality
+from consilience.project import Project
+from consilience.schema.tables import Problems, read_table
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a cataloged project of three sounds, one of which is text."""
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")  # in this process
+    root = tmp_path / "raw"
+    root.mkdir()
+    rows = [f"{session},ada,audio,{session}.wav" for session in ("one", "two", "text")]
+    (root / "recordings.csv").write_text("\n".join(["session,subject,modality,path", *rows]))
+    for number, session in enumerate(("one", "two")):
+        sound = 0.1 * np.random.default_rng(number).standard_normal(16000).astype(np.float32)
+        soundfile.write(root / f"{session}.wav", sound, 16000)
+    (root / "text.wav").write_text("not a sound")
+    content = params.defaults("folder", "raw", folder=tmp_path)
+    content["modalities"]["audio"]["corruptions"] = {}
+    project = Project(tmp_path)
+    project.params_file.write_text(json.dumps(content))  # JSON is YAML
+    write_catalog(project, emit=lambda line: None)
+    return project
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, *sessions: str) -> None:
+    compute = features.compute
+
+    def refused(row: dict[str, Any], *arguments: Any) -> Any:
+        if row["session"] in sessions:
+            raise RecordingError("too quiet", row["path"], "move the microphone")
+        return compute(row, *arguments)
+
+    monkeypatch.setattr(features, "compute", refused)
+
+
+def problems_of(project: Project) -> pl.DataFrame:
+    return read_table(project.signals("audio") / "problems.parquet", Problems)
+
+
+def test_a_failure_is_on_the_screen_and_in_the_table(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "two")
+    lines: list[str] = []
+    ingest_modality(project, "audio", lines.append)
+    assert "  quarantined two_audio: too quiet (move the microphone)" in lines
+    assert problems_of(project).rows() == [
+        ("two_audio", "too quiet (move the microphone)", "left out of audio: quarantined")
+    ]
+
+
+def test_without_a_usable_recording_the_error_states_a_reason(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "one", "two")
+    lines: list[str] = []
+    with pytest.raises(ConsilienceError, match=r"none of 3 .* too quiet \(move the microphone\)"):
+        ingest_modality(project, "audio", lines.append)
+    assert sum("too quiet" in line for line in lines) == 2
+    assert any(line.startswith("  quarantined text_audio: ") for line in lines)
+    assert problems_of(project)["where"].to_list() == ["one_audio", "two_audio"]
