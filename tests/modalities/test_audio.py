@@ -328,7 +328,7 @@ def endless_flac(path: Path) -> None:
         (text, ".wav", "not a readable sound file"),
         (text, ".mp4", "not a readable media file"),
         (other_format, ".wav", "AIFF"),
-        (other_format, ".mp4", "not one of mov"),
+        (other_format, ".mp4", "the content is aiff, not mov"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(make, suffix: str, message: str, tmp_path: Path) -> None:

@@ -1,27 +1,31 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.audio import modality
+from consilience.modalities.video import modality as video
 from consilience.readers.container import (
     LOST_S,
     MAX_SAMPLES,
     check_duration,
     check_size,
     check_sound_format,
-    decode_sound,
+    default_track,
     losses,
     open_container,
     origin_s,
 )
+from consilience.readers.sound import decode, inspect
 
 RATE_HZ = 44100
 ONSET_S = 0.5
@@ -75,7 +79,7 @@ def test_a_sound_track_is_read_with_its_time(
     suffix: str, codec: str, unstated_s: float, tmp_path: Path
 ) -> None:
     path = write_track(tmp_path / f"track{suffix}", [struck()], codec)
-    sound, rate_hz, start_s = decode_sound(path)
+    sound, rate_hz, start_s = decode(path)
     assert np.isfinite(sound).all()
     assert start_s == pytest.approx(0, abs=1e-3)
     assert start_s + onset_s(sound, rate_hz) == pytest.approx(ONSET_S + unstated_s, abs=1.5e-3)
@@ -83,9 +87,9 @@ def test_a_sound_track_is_read_with_its_time(
 
 def test_channels_are_averaged_as_in_a_sound_file(tmp_path: Path) -> None:
     left = struck()
-    path = write_track(tmp_path / "stereo.mkv", [left, np.zeros_like(left)])
-    sound, _, _ = decode_sound(path)
-    assert np.abs(sound - left / 2).max() < 1e-3
+    path = write_track(tmp_path / "stereo.mkv", [left, left / 2])
+    sound, _, _ = decode(path)
+    assert np.abs(sound - 0.75 * left).max() < 1e-3
 
 
 def write_packets(path: Path, stamps_s: list[float], size: int = 441) -> Path:
@@ -103,7 +107,7 @@ def write_packets(path: Path, stamps_s: list[float], size: int = 441) -> Path:
 
 def test_lost_sound_is_missing_and_later_sound_is_not_shifted(tmp_path: Path) -> None:
     stamps_s = [0.01 * number + (0.5 if number >= 60 else 0) for number in range(100)]
-    sound, rate_hz, _ = decode_sound(write_packets(tmp_path / "lost.mkv", stamps_s))
+    sound, rate_hz, _ = decode(write_packets(tmp_path / "lost.mkv", stamps_s))
     lost = np.isnan(sound)
     assert lost.sum() == pytest.approx(0.5 * rate_hz, abs=0.002 * rate_hz)
     assert np.flatnonzero(lost)[0] == pytest.approx(0.6 * rate_hz, abs=0.002 * rate_hz)
@@ -151,20 +155,20 @@ def test_a_slightly_fast_clock_is_not_a_loss() -> None:
 def test_the_start_of_sound_after_the_picture_is_returned(tmp_path: Path) -> None:
     path = tmp_path / "late.mkv"
     with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        pictures = container.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 96, 64, "yuv420p"
         audio = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
         for index in range(25):
             picture = av.VideoFrame(96, 64, "yuv420p")
             picture.pts = index
-            container.mux(video.encode(picture))
+            container.mux(pictures.encode(picture))
         frame = av.AudioFrame.from_ndarray(
             np.round(32767 * struck()[None]).astype(np.int16), format="s16", layout="mono"
         )
         frame.sample_rate, frame.pts = RATE_HZ, round(0.3 * RATE_HZ)
         container.mux(audio.encode(frame))
-        container.mux([*video.encode(None), *audio.encode(None)])
-    sound, rate_hz, start_s = decode_sound(path)
+        container.mux([*pictures.encode(None), *audio.encode(None)])
+    sound, rate_hz, start_s = decode(path)
     assert start_s == pytest.approx(0.3, abs=1e-3)
     assert start_s + onset_s(sound, rate_hz) == pytest.approx(0.3 + ONSET_S, abs=2e-3)
 
@@ -173,7 +177,7 @@ def test_time_counts_from_the_presentation_start(tmp_path: Path) -> None:
     path = write_track(tmp_path / "a.mpg", [struck()], "mp2")
     with open_container(path, "audio") as container:
         assert origin_s(container) == pytest.approx(0.5, abs=0.2)  # as MPEG streams do
-    assert decode_sound(path)[2] == pytest.approx(0, abs=1e-3)
+    assert decode(path)[2] == pytest.approx(0, abs=1e-3)
 
 
 PLAYLISTS = {
@@ -233,3 +237,120 @@ def test_too_large_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_invalid_size_is_refused(check, value: float, message: str) -> None:
     with pytest.raises(RecordingError, match=message):
         check(value, Path("absurd.mkv"))
+
+
+def write_takes(path: Path, codec: str, hz: tuple[float, ...], metadata: str = "") -> list[bytes]:
+    """Write takes of picture and sound, and return their bytes."""
+    takes = []
+    for pitch_hz in hz:
+        with av.open(str(path), "w") as container:
+            if metadata:
+                container.metadata["title"] = metadata
+            picture_track = container.add_stream(
+                "mpeg2video" if path.suffix == ".mpg" else "flv", rate=25
+            )
+            picture_track.width, picture_track.height = 96, 64
+            picture_track.pix_fmt = "yuv420p"
+            audio = container.add_stream(codec, rate=RATE_HZ, layout="mono")
+            for index in range(50):
+                picture = av.VideoFrame(96, 64, "yuv420p")
+                picture.pts = index
+                container.mux(picture_track.encode(picture))
+            tone = 0.3 * np.sin(2 * np.pi * pitch_hz * np.arange(2 * RATE_HZ) / RATE_HZ)
+            frame = av.AudioFrame.from_ndarray(
+                tone.astype(np.float32)[None], format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = RATE_HZ, 0
+            convert = av.AudioResampler(audio.format, "mono", RATE_HZ)
+            for part in [*convert.resample(frame), *convert.resample(None)]:
+                container.mux(audio.encode(part))
+            container.mux([*picture_track.encode(None), *audio.encode(None)])
+        takes.append(path.read_bytes())
+    return takes
+
+
+@pytest.mark.parametrize(("suffix", "codec", "header"), [(".mpg", "mp2", 0), (".flv", "aac", 13)])
+def test_joined_takes_follow_each_other(
+    suffix: str, codec: str, header: int, tmp_path: Path
+) -> None:
+    path = tmp_path / f"takes{suffix}"
+    first, second, third = write_takes(path, codec, (300, 600, 900))
+    path.write_bytes(first + second[header:] + third[header:])
+    sound, rate_hz, start_s = decode(path)
+    assert start_s == pytest.approx(0, abs=1e-3)
+    assert sound.size / rate_hz == pytest.approx(6, abs=0.2)
+    for time_s, pitch_hz in ((1, 300), (3, 600), (5, 900)):
+        piece = sound[round((time_s - 0.25) * rate_hz) :][: round(0.5 * rate_hz)]
+        spectrum = np.abs(np.fft.rfft(np.nan_to_num(piece) * np.hanning(piece.size)))
+        assert np.argmax(spectrum) / 0.5 == pytest.approx(pitch_hz, abs=4)
+    findings = ["time stamps begin again at 2 places: the parts follow each other without a pause"]
+    assert inspect(path) == findings
+    signal = video.read(path, None, video.Params())
+    assert len(signal.times_s) == pytest.approx(150, abs=3)
+    assert signal.times_s[-1] == pytest.approx(6, abs=0.2)
+    assert findings[0] in video.inspect(path, None)
+
+
+@pytest.mark.parametrize("ppm", [-5000, -1000, 0, 1000, 40_000])
+def test_sound_is_on_the_clock_of_the_time_stamps(ppm: int, tmp_path: Path) -> None:
+    path, rate_hz, size, duration_s = tmp_path / "pace.mkv", 8000, 160, 60
+    true_s = np.arange(duration_s * rate_hz) / rate_hz * (1 + ppm * 1e-6)
+    samples = np.zeros(true_s.size, np.int16)
+    times_s = np.arange(5, 55, 10)
+    samples[np.searchsorted(true_s, times_s)] = 20000
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate_hz, layout="mono")
+        for start in range(0, samples.size, size):
+            if 20 <= start / rate_hz < 21:
+                continue  # lost
+            frame = av.AudioFrame.from_ndarray(
+                samples[None, start : start + size], format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.time_base = rate_hz, Fraction(1, 10**6)
+            frame.pts = round(true_s[start] * 1e6)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound, paced_hz, start_s = decode(path)
+    clicks_s = start_s + np.flatnonzero(np.nan_to_num(sound) > 0.5) / paced_hz
+    np.testing.assert_allclose(clicks_s, times_s, atol=2e-3)
+    assert np.isnan(sound).sum() / paced_hz == pytest.approx(1, abs=0.06)
+    assert (paced_hz == rate_hz) == (ppm == 0)
+    assert any("Hz, not 8000 Hz" in text for text in inspect(path)) == (ppm != 0)
+
+
+def test_the_default_track_is_read_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=8000, layout="mono") for _ in range(3)]
+        for number, stream in enumerate(streams):
+            stream.disposition = Disposition.default if number == 1 else Disposition(0)
+        for number, stream in enumerate(streams, 1):
+            samples = np.full((1, 8000), 1000 * number, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 8000, 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert decode(path)[0].max() == pytest.approx(2000 / 32768)
+    assert "3 audio tracks: track 2 is read, the default" in inspect(path)
+    with open_container(path, "audio") as container:
+        assert default_track(container, "audio").index == 1
+
+
+def test_a_tag_in_another_encoding_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "tag.flv"
+    (content,) = write_takes(path, "aac", (300,), metadata="Garcon 1")
+    path.write_bytes(content.replace(b"Garcon 1", "Garçon 1".encode("latin-1")))
+    assert decode(path)[0].size == pytest.approx(2 * RATE_HZ, abs=0.1 * RATE_HZ)
+
+
+def test_a_damaged_section_is_missing_and_nothing_is_shifted(tmp_path: Path) -> None:
+    path = write_track(tmp_path / "damaged.mp4", [struck(4.0)], "flac")
+    whole, rate_hz, _ = decode(path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = generator("damage").bytes(600)
+    path.write_bytes(content)
+    sound, _, _ = decode(path)
+    missing = np.isnan(sound)
+    assert 0.05 * rate_hz < missing.sum() < 0.5 * rate_hz
+    np.testing.assert_array_equal(sound[~missing], whole[: sound.size][~missing])
+    assert any("missing" in text or "lost" in text for text in inspect(path))

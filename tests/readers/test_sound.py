@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
@@ -20,12 +24,12 @@ def tone(duration_s: float = 1.0, hz: float = 440.0) -> np.ndarray:
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left = tone()
-    soundfile.write(tmp_path / "a.wav", np.stack([left, -left / 2], axis=1), RATE_HZ, "FLOAT")
+    soundfile.write(tmp_path / "a.wav", np.stack([left, left / 2], axis=1), RATE_HZ, "FLOAT")
     header = sound.probe(tmp_path / "a.wav")
     assert header == (RATE_HZ, 2, 1.0)
     values, rate_hz, start_s = sound.decode(tmp_path / "a.wav")
     assert (rate_hz, start_s, values.dtype) == (RATE_HZ, 0.0, np.float32)
-    np.testing.assert_allclose(values, left / 4, atol=1e-7)
+    np.testing.assert_allclose(values, 0.75 * left, atol=1e-7)
 
 
 def test_every_channel_is_yielded(tmp_path: Path) -> None:
@@ -77,3 +81,132 @@ def test_a_sound_file_with_another_ending_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_bytes((tmp_path / "a.wav").read_bytes())
     with pytest.raises(RecordingError, match="the content is WAV, not FLAC"):
         sound.decode(tmp_path / "a.flac")
+
+
+def with_frames(path: Path, n_frames: int) -> None:
+    """State another number of samples in the header of a FLAC file."""
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = n_frames.to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+def with_data_bytes(path: Path, n_bytes: int) -> None:
+    """State another length of the samples in the header of a WAV file."""
+    content = bytearray(path.read_bytes())
+    content[40:44] = n_bytes.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("stated_s", [0.0, 0.4])
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_sound_behind_its_stated_length_is_read(
+    suffix: str, stated_s: float, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(), RATE_HZ)
+    whole, _, _ = sound.decode(path)
+    n_stated = round(stated_s * RATE_HZ)
+    if suffix == ".wav":
+        with_data_bytes(path, 2 * n_stated)
+    else:
+        with_frames(path, n_stated)
+    np.testing.assert_array_equal(sound.decode(path)[0], whole)
+    assert sound.probe(path).duration_s == 1.0
+    assert any("1.00 s are read" in text for text in sound.inspect(path))
+
+
+def test_a_flac_file_shorter_than_stated_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(), RATE_HZ)
+    with_frames(path, 2 * RATE_HZ)
+    with pytest.raises(RecordingError, match="truncated"):
+        sound.decode(path)
+
+
+def test_a_hole_in_a_flac_file_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    noise = generator("hole").uniform(-0.5, 0.5, 3 * RATE_HZ).astype(np.float32)
+    soundfile.write(path, noise, RATE_HZ)
+    whole, _, _ = sound.decode(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + content[len(content) // 2 + 2000 :])
+    values, _, _ = sound.decode(path)
+    missing = np.isnan(values)
+    assert 0 < missing.sum() < RATE_HZ
+    assert values.size == whole.size
+    np.testing.assert_array_equal(values[~missing], whole[~missing])
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+def test_joined_files_of_a_stream_are_read_in_full(suffix: str, tmp_path: Path) -> None:
+    names = [tmp_path / f"{number}{suffix}" for number in range(2)]
+    for path, duration_s in zip(names, (2.0, 3.0), strict=True):
+        soundfile.write(path, tone(duration_s), RATE_HZ)
+    joined = tmp_path / f"joined{suffix}"
+    joined.write_bytes(b"".join(path.read_bytes() for path in names))
+    values, rate_hz, start_s = sound.decode(joined)
+    assert 0 <= start_s < 0.03
+    assert values.size / rate_hz == pytest.approx(5, abs=0.1)
+    assert not np.isnan(values).any()
+
+
+@pytest.mark.parametrize("bits", [16, 24])
+def test_samples_in_integer_steps_are_divided_by_full_scale(bits: int, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone() * 2.0 ** (bits - 1), RATE_HZ, "FLOAT")
+    values, _, _ = sound.decode(tmp_path / "a.wav")
+    np.testing.assert_allclose(values, tone(), atol=1e-6)
+    assert any(f"read as {bits}-bit steps" in text for text in sound.inspect(tmp_path / "a.wav"))
+
+
+def test_opposite_channels_do_not_cancel(tmp_path: Path) -> None:
+    left = tone()
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), RATE_HZ, "FLOAT")
+    np.testing.assert_allclose(np.abs(sound.decode(tmp_path / "a.wav")[0]), np.abs(left), atol=1e-6)
+    assert any("opposite phase" in text for text in sound.inspect(tmp_path / "a.wav"))
+
+
+def test_a_silent_channel_does_not_lower_the_level(tmp_path: Path) -> None:
+    left = tone()
+    soundfile.write(tmp_path / "a.wav", np.stack([left, 0 * left], axis=1), RATE_HZ, "FLOAT")
+    np.testing.assert_allclose(sound.decode(tmp_path / "a.wav")[0], left, atol=1e-6)
+    assert sound.inspect(tmp_path / "a.wav") == ["stereo, silent: channel 2"]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".aiff", "AIFF"), (".ogg", "OGG"), (".oga", "OGG")])
+def test_further_formats_are_read(suffix: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(), RATE_HZ, format=kind)
+    values, rate_hz, start_s = sound.decode(path)
+    assert (values.size, rate_hz, start_s) == (RATE_HZ, RATE_HZ, 0.0)
+    np.testing.assert_allclose(values[1000:40000], tone()[1000:40000], atol=0.02)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
+@settings(max_examples=12, deadline=None)
+@given(share=st.floats(0.0, 1.0))
+def test_a_cut_file_gives_its_beginning_or_is_refused(suffix: str, share: float) -> None:
+    content, whole = encoded(suffix)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"cut{suffix}"
+        path.write_bytes(content[: int(share * len(content))])
+        try:
+            values, rate_hz, start_s = sound.decode(path)
+        except RecordingError:
+            return
+    assert rate_hz == RATE_HZ
+    assert 0 <= start_s < 0.03
+    assert values.size <= whole.size
+    # The last packet of a lossy codec overlaps with what was cut off.
+    inner = max(values.size - 4096, 0)
+    np.testing.assert_allclose(values[:inner], whole[:inner], atol=1e-4)
+
+
+@cache
+def encoded(suffix: str) -> tuple[bytes, np.ndarray]:
+    """Return the bytes of a sound file, and its samples as they are decoded."""
+    noise = generator("cut").uniform(-0.3, 0.3, 2 * RATE_HZ).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"whole{suffix}"
+        soundfile.write(path, noise, RATE_HZ)
+        return path.read_bytes(), sound.decode(path)[0]

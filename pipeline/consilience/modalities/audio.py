@@ -30,8 +30,9 @@ from consilience.core.files import content_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.audio import AudioParams, VoiceParams
 from consilience.pretrained.speech import speech_probability
-from consilience.readers.container import losses
-from consilience.readers.sound import SUFFIXES, channel_blocks, decode, probe, resample
+from consilience.readers import sound as sound_files
+from consilience.readers.channel_mix import SILENT
+from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import APPLY
 from consilience.signals.baseline import subtract_median
@@ -41,10 +42,7 @@ from consilience.signals.types import Features, Header, Signal
 
 Array = NDArray[np.float32]
 
-SILENT = 1e-4  # peak to peak, full scale 1: a few steps of 16-bit sound
 MAX_LEVEL = 1e4  # full scale 1: float samples may exceed it, a wrong unit exceeds this too
-FULL_SCALE = 0.9999
-CLIPPED_FRACTION = 1e-3  # share of samples at full scale from which it is reported
 SUFFICIENT_HZ = 16000.0  # a lower rate cuts off frequencies that the features use
 OCTAVE_COST = 0.03  # of the autocorrelation, per octave: prefers the higher of two equal peaks
 SILENCE_DB = -90.0  # floor of levels: about the noise of 16-bit sound
@@ -98,33 +96,17 @@ class Audio(Modality):
         return read_sound_track(path, item, rate_hz)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return findings: silent or equal channels, clipping, a low rate, lost sound.
+        """Return findings: channels, level, time stamps, a low rate.
 
         Raises
         ------
         RecordingError
             If it cannot be read.
         """
+        findings = sound_files.inspect(path)
         rate_hz = probe(path).rate_hz
-        stamps_s: list[float | None] = []
-        sizes, peaks, n_full, equal = [], [], 0, True
-        for stamp_s, block in channel_blocks(path):
-            stamps_s.append(stamp_s)
-            sizes.append(block.shape[1])
-            peaks.append(np.abs(block).max(axis=1, initial=0))
-            n_full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
-            equal = equal and bool((block == block[0]).all())
-        findings = _on_channels(np.max(peaks, axis=0), equal) if peaks else ["no samples"]
         if rate_hz < SUFFICIENT_HZ:
             findings.append(f"{rate_hz:g} Hz: nothing above {rate_hz / 2:g} Hz is in it")
-        if n_full > CLIPPED_FRACTION * sum(sizes):
-            findings.append(f"{100 * n_full / sum(sizes):.1f} % of the samples at full scale")
-        lost, _ = losses(np.array(sizes), stamps_s, rate_hz)
-        if lost.any():
-            longest_s = lost.max() / rate_hz
-            findings.append(
-                f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s"
-            )
         return findings
 
     def features(self, signal: Signal, params: AudioParams) -> Features:
@@ -502,19 +484,6 @@ def _clipped_fraction(sound: Array) -> float:
     # Three in a row: an undistorted wave touches its maximum in one sample or two.
     extreme = (sound >= 0.999 * sound.max()) | (sound <= 0.999 * sound.min())
     return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
-
-
-def _on_channels(peaks: Array, equal: bool) -> list[str]:
-    """Return a finding on the layout of the channels; `peaks` is the largest sample of each."""
-    silent = [str(number) for number, peak in enumerate(peaks, 1) if peak < SILENT]
-    layout = {1: "mono", 2: "stereo"}.get(peaks.size, f"{peaks.size} channels")
-    if len(silent) == peaks.size:
-        return [f"{layout}, silent throughout"]
-    if silent:
-        return [f"{layout}, silent: channel {' and '.join(silent)}"]
-    if peaks.size > 1:
-        return [f"{layout}, all channels alike" if equal else f"{layout}, averaged"]
-    return []
 
 
 modality = Audio()

@@ -31,7 +31,16 @@ from consilience.core.files import content_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_detector import detect_face
-from consilience.readers.container import CONTAINERS, declared_s, open_container, origin_s
+from consilience.readers.container import (
+    CONTAINERS,
+    declared_s,
+    default_track,
+    open_container,
+    origin_s,
+    packets,
+    restart_findings,
+    several_tracks,
+)
 from consilience.readers.display import aspect_findings, display_of, pixel_aspect
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import subtract_median
@@ -99,7 +108,7 @@ class Video(Modality):
             If the file is empty, has another format than its ending names, or has no picture.
         """
         with open_container(path, "video") as container:
-            stream = container.streams.video[0]
+            stream = default_track(container, "video")
             return Header(
                 # The average rate would count dropped frames as a slower camera.
                 rate_hz=float(stream.guessed_rate or stream.average_rate or 0) or None,
@@ -128,9 +137,9 @@ class Video(Modality):
         stamps: list[float] = []
         with open_container(path, "video") as container:
             start_s = origin_s(container)
-            declared = declared_s(container, container.streams.video[0])
+            declared = declared_s(container, default_track(container, "video"))
             try:
-                frames = spool(_in_order(_decode(container, params.width), stamps, path))
+                frames = spool(_in_order(_decode(container, params.width, path), stamps, path))
             except (av.FFmpegError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise RecordingError(
@@ -161,10 +170,12 @@ class Video(Modality):
         stamps = []
         try:
             with open_container(path, "video") as container:
-                shape = aspect_findings(container.streams.video[0])
-                shape += display_of(next(container.decode(video=0))).findings()
+                stream = default_track(container, "video")
+                shape = aspect_findings(stream)
+                shape += display_of(next(container.decode(stream))).findings()
             with open_container(path, "video") as container:
-                for packet in container.demux(video=0):
+                tracks = several_tracks(container, "video") + restart_findings(container, path)
+                for packet in packets(container, default_track(container, "video"), path):
                     stamp = packet.pts if packet.pts is not None else packet.dts
                     if packet.size and stamp is not None:
                         stamps.append(float(stamp * packet.time_base))
@@ -173,7 +184,7 @@ class Video(Modality):
             raise RecordingError(
                 f"its pictures cannot be decoded: {reason}", str(path), "copy it again"
             ) from None
-        return [*uneven(np.unique(stamps)), *shape]
+        return [*uneven(np.unique(stamps)), *shape, *tracks]
 
     def features(self, signal: Signal, params: VideoParams) -> Features:
         """Detect the face and compute its features, frame by frame.
@@ -522,11 +533,11 @@ def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) ->
     }
 
 
-def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
+def _decode(container: Any, width: int, path: Path) -> Iterator[tuple[float, Frames]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
     reformatter = VideoReformatter()  # one for all frames is three times faster than one each
-    aspect = pixel_aspect(container.streams.video[0])
-    for time_s, frame in _timed(container):
+    aspect = pixel_aspect(default_track(container, "video"))
+    for time_s, frame in _timed(container, path):
         display, stored = display_of(frame), (aspect * frame.width, frame.height)
         sides = stored[::-1] if display.is_sideways else stored
         scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
@@ -535,17 +546,18 @@ def _decode(container: Any, width: int) -> Iterator[tuple[float, Frames]]:
         yield time_s, display.upright(grey.to_ndarray())
 
 
-def _timed(container: Any) -> Iterator[tuple[float, Any]]:
+def _timed(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
     """Yield frames and their presentation times in seconds.
 
     AVI has no presentation times: there, frames in the order of presentation get the times of the
     packets in the order of the file.
     """
-    stream = container.streams.video[0]
+    stream = default_track(container, "video")
     if container.format.name != "avi":
-        for frame in container.decode(stream):
-            if frame.time is not None:
-                yield frame.time, frame
+        for packet in packets(container, stream, path):
+            for frame in packet.decode():
+                if frame.time is not None:
+                    yield frame.time, frame
         return
     due_s: deque[float] = deque()
     for packet in container.demux(stream):

@@ -2,20 +2,24 @@
 
 The time of every stream counts from the presentation start of the container, so that picture and
 sound of a file share a clock: formats such as MPEG start at any time stamp, and the priming samples
-of a codec precede the start.
+of a codec precede the start. If the stamps begin again, as in files joined byte by byte, the parts
+follow each other (`consilience.readers.restarts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.readers.pace import fit_pace
+from consilience.readers.restarts import Packets, Restarts, find_restarts
 
 Array = NDArray[np.float32]
 
@@ -28,11 +32,32 @@ CONTAINERS = {
     ".mpg": "mpeg",
     ".mpeg": "mpeg",
     ".mkv": "matroska",
+    ".webm": "matroska",
 }
+# Files with sound alone.
+SOUND_CONTAINERS = {
+    ".m4a": "mov",
+    ".mp3": "mp3",
+    ".aac": "aac",
+}
+DEMUXERS = {**CONTAINERS, **SOUND_CONTAINERS}
+# Read by libsndfile, unless their stated length is wrong; recognised, so that a wrong extension of
+# another file is named.
+OTHERS = {
+    ".wav": "wav",
+    ".flac": "flac",
+    ".aiff": "aiff",
+    ".ogg": "ogg",
+    ".oga": "ogg",
+    ".opus": "ogg",
+}
+UNSTAMPED = ("mp3", "aac")  # have no time stamps; their stated durations are estimates
+# Demuxers that compute increasing time stamps from an index cannot begin again.
+INDEXED = ("mov", "avi", "wav", "flac", *UNSTAMPED)
 # FFmpeg chooses the demuxer by content. The whitelist excludes playlists, which open other files
 # or the network.
 ALLOWED = {
-    "format_whitelist": ",".join(dict.fromkeys(CONTAINERS.values())),
+    "format_whitelist": ",".join(dict.fromkeys((*DEMUXERS.values(), *OTHERS.values()))),
     "protocol_whitelist": "file",
 }
 MISSING = {
@@ -46,6 +71,8 @@ MAX_CHANNELS = 64
 MAX_PIXELS = 2**26  # of a picture: twice those of 8K video
 LOST_S = 0.05  # a longer gap in the time stamps is lost sound; a shorter one is rounding
 START_S = 1.0  # the earliest block within this time sets the start of the sound
+PRIMING_S = 1.0  # a start before it is that of a wrapped clock, not a codec's priming
+DAMAGED_FRACTION = 0.5  # of the sound, above which nothing can be made of it
 
 
 def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
@@ -66,10 +93,10 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     try:
         # The prefix keeps a colon in the name from being read as a protocol.
-        container = av.open(f"file:{path}", options=dict(ALLOWED))
+        container = _open(path)
     except av.ArgumentError:
         raise RecordingError(
-            f"the content is not one of {', '.join(dict.fromkeys(CONTAINERS.values()))}",
+            f"the content is not one of {', '.join(dict.fromkeys(DEMUXERS.values()))}",
             str(path),
             "correct the file extension; playlists are not followed",
         ) from None
@@ -86,19 +113,27 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
     return container
 
 
+def _open(path: Path) -> Any:
+    options = dict(ALLOWED)
+    if path.suffix.lower() == ".wav":
+        options["ignore_length"] = "1"  # read as a container only if its length is wrong
+    # Tags may be in any encoding; they are not used as text.
+    return av.open(f"file:{path}", options=options, metadata_errors="replace")
+
+
 def _check(container: Any, path: Path, kind: Literal["audio", "video"]) -> None:
-    expected = CONTAINERS[path.suffix.lower()]
+    expected = {**DEMUXERS, **OTHERS}[path.suffix.lower()]
     if expected not in container.format.name.split(","):
         raise RecordingError(
             f"the content is {container.format.name}, not {expected}",
             str(path),
             "correct the file extension",
         )
-    streams = getattr(container.streams, kind)
-    if not streams:
+    if not getattr(container.streams, kind):
         what, remedy = MISSING[kind]
         raise RecordingError(what, str(path), remedy)
-    codec = streams[0].codec_context
+    stream = default_track(container, kind)
+    codec = stream.codec_context
     if codec is None:
         raise RecordingError(f"unsupported {kind} codec", str(path), "export it again")
     if kind == "video":
@@ -109,7 +144,28 @@ def _check(container: Any, path: Path, kind: Literal["audio", "video"]) -> None:
                 "export it again",
             )
         codec.options = {"max_pixels": str(MAX_PIXELS)}  # the size may change within the file
-    check_duration(declared_s(container, streams[0]), path)
+    check_duration(declared_s(container, stream), path)
+
+
+def default_track(container: Any, kind: Literal["audio", "video"]) -> Any:
+    """Return the stream of a kind that the container marks as default, or else the first one.
+
+    Cover pictures, which sound files contain, are chosen only if nothing else is present.
+    """
+    streams = getattr(container.streams, kind)
+    moving = [s for s in streams if not s.disposition & Disposition.attached_pic] or list(streams)
+    return next((s for s in moving if s.disposition & Disposition.default), moving[0])
+
+
+def several_tracks(container: Any, kind: Literal["audio", "video"]) -> list[str]:
+    """Return a finding on the track that is read, if there are several of a kind."""
+    streams = list(getattr(container.streams, kind))
+    if len(streams) < 2:
+        return []
+    chosen = default_track(container, kind)
+    default = "the default" if chosen.disposition & Disposition.default else "the first"
+    number = 1 + streams.index(chosen)
+    return [f"{len(streams)} {kind} tracks: track {number} is read, {default}"]
 
 
 def check_duration(duration_s: float | None, path: Path) -> None:
@@ -152,6 +208,8 @@ def check_size(n_samples: int, path: Path) -> None:
 
 def declared_s(container: Any, stream: Any) -> float | None:
     """Return the stated duration in seconds of a stream, or else of its container."""
+    if container.format.name in UNSTAMPED:
+        return None
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration is not None else None
@@ -159,20 +217,55 @@ def declared_s(container: Any, stream: Any) -> float | None:
 
 def origin_s(container: Any) -> float:
     """Return the time stamp of the presentation start of a container, in seconds."""
-    # A negative start is the priming of a codec, which is not presented.
-    return max((container.start_time or 0) / av.time_base, 0.0)
+    if container.format.name in UNSTAMPED:
+        return 0.0
+    start_s: float = (container.start_time or 0) / av.time_base
+    # A negative start is the priming of a codec, which is not presented. FFmpeg also returns one
+    # if the 33-bit clock of MPEG wraps within the file.
+    return start_s if start_s > 0 or start_s < -PRIMING_S else 0.0
 
 
-def decode_sound(path: Path) -> tuple[Array, float, float]:
-    """Decode the first sound track of a container, its channels averaged.
+class DecodedSound(NamedTuple):
+    """A sound track.
 
-    Returns
-    -------
-    sound : ndarray of float32, shape (n_samples,)
-        Full scale 1; NaN where the time stamps show that sound was lost.
+    Attributes
+    ----------
+    blocks : list of ndarray of float32
+        Samples, full scale 1; NaN where the file is damaged.
+    lost : ndarray of int64, shape (n_blocks,)
+        Samples lost before each block.
     rate_hz : float
+        Samples per second of the container's clock.
     start_s : float
         Time of the first sample on the container's clock.
+    """
+
+    blocks: list[Array]
+    lost: NDArray[np.int64]
+    rate_hz: float
+    start_s: float
+
+    def joined(self, path: Path) -> Array:
+        """Return the samples in one array, NaN where sound was lost.
+
+        Raises
+        ------
+        RecordingError
+            If they do not fit into memory.
+        """
+        n_samples = sum(block.size for block in self.blocks)
+        check_size(n_samples + int(self.lost.sum()), path)
+        return _joined(self.blocks, self.lost)
+
+
+def decode_sound(path: Path, mix: Callable[[Array], Array]) -> DecodedSound:
+    """Decode the sound track of a container.
+
+    Parameters
+    ----------
+    path : Path
+    mix : callable
+        Returns the mono samples, shape (n_samples,), of a block of shape (n_channels, n_samples).
 
     Raises
     ------
@@ -183,46 +276,151 @@ def decode_sound(path: Path) -> tuple[Array, float, float]:
     stamps_s: list[float | None] = []
     n_samples = 0
     with open_container(path, "audio") as container:
-        rate_hz = float(container.streams.audio[0].rate)
-        start_s = origin_s(container)
+        rate_hz = float(default_track(container, "audio").rate)
+        origin = origin_s(container)
         for stamp_s, block in sound_blocks(container, path):
             n_samples += block.shape[1]
             check_size(n_samples, path)
-            blocks.append(block.mean(axis=0, dtype=np.float32))
+            blocks.append(mix(block))
             stamps_s.append(stamp_s)
     if not blocks:
         raise RecordingError("the sound track has no samples", str(path), "export it again")
-    lost, first_s = losses(np.array([block.size for block in blocks]), stamps_s, rate_hz)
-    check_size(n_samples + int(lost.sum()), path)
-    return _joined(blocks, lost), rate_hz, first_s - start_s
+    if np.isnan(np.concatenate([block[:1] for block in blocks])).mean() > DAMAGED_FRACTION:
+        raise RecordingError("most of the sound track is damaged", str(path), "copy it again")
+    sizes = np.array([block.size for block in blocks])
+    rate_hz = paced_hz(sizes, stamps_s, rate_hz)
+    lost, first_s = losses(sizes, stamps_s, rate_hz)
+    return DecodedSound(blocks, lost, rate_hz, first_s - origin)
+
+
+def paced_hz(sizes: NDArray[np.int64], stamps_s: Iterable[float | None], rate_hz: float) -> float:
+    """Return the samples per second of the container's clock.
+
+    It is the nominal rate, unless the time stamps clearly advance at another pace.
+    """
+    nominal_s = (np.cumsum(sizes) - sizes) / rate_hz
+    stamps = np.array([np.nan if stamp is None else stamp for stamp in stamps_s], np.float64)
+    return rate_hz / (1 + fit_pace(nominal_s, stamps))
+
+
+def packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Demultiplex a stream, its time stamps on one clock if they begin again within the file.
+
+    Raises
+    ------
+    RecordingError
+        As `restarts_of`.
+    """
+    shifts = restarts_of(container, path).shifts_s(stream.index)
+    number = 0
+    for packet in container.demux(stream):
+        shift_s = shifts(number) if shifts and packet.dts is not None else 0.0
+        number += packet.dts is not None
+        if shift_s:
+            ticks = round(shift_s / packet.time_base)
+            packet.dts += ticks
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+        yield packet
+
+
+def restarts_of(container: Any, path: Path) -> Restarts:
+    """Return where the time stamps of an open container begin again.
+
+    Reads all packets of the file without decoding them, unless its format computes stamps.
+
+    Raises
+    ------
+    RecordingError
+        If picture and sound do not begin again together.
+    """
+    if any(name in INDEXED for name in container.format.name.split(",")):
+        return Restarts({}, ())
+    return find_restarts(_packet_times(path), path)
+
+
+def content_s(path: Path) -> float:
+    """Return the end of the last packet of picture or sound, on the container's clock."""
+    with _open(path) as container:
+        start_s = origin_s(container)
+    ends_s = [packets.end_s() for packets in _packet_times(path).values() if packets.dts_s]
+    return max(ends_s, default=start_s) - start_s
+
+
+def _packet_times(path: Path) -> dict[int, Packets]:
+    """Return the time stamps of the packets of picture and sound, by stream."""
+    with _open(path) as container:
+        streams = {s.index: Packets() for s in (*container.streams.video, *container.streams.audio)}
+        try:
+            for packet in container.demux():
+                if packet.stream_index in streams and packet.dts is not None:
+                    ticks = (packet.dts, packet.pts, packet.duration)
+                    streams[packet.stream_index].add(
+                        *(np.nan if t is None else float(t * packet.time_base) for t in ticks)
+                    )
+        except (av.FFmpegError, ValueError):
+            pass  # a truncated file: decoding it reports the reason
+    return streams
+
+
+def restart_findings(container: Any, path: Path) -> list[str]:
+    """Return a finding on time stamps that begin again. Raises as `restarts_of`."""
+    n_restarts = len(restarts_of(container, path).offsets_s)
+    if not n_restarts:
+        return []
+    places = "place" if n_restarts == 1 else "places"
+    return [
+        f"time stamps begin again at {n_restarts} {places}: "
+        "the parts follow each other without a pause"
+    ]
 
 
 def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Array]]:
-    """Decode the first sound track block by block.
+    """Decode the sound track block by block.
 
     Yields
     ------
     stamp_s : float or None
         Time stamp of the block.
     block : ndarray of float32, shape (n_channels, n_samples)
+        NaN where a packet is damaged.
 
     Raises
     ------
     RecordingError
         If decoding fails.
     """
-    stream = container.streams.audio[0]
+    stream = default_track(container, "audio")
     check_sound_format(float(stream.rate), stream.channels, path)
+    # Damaged frames of FLAC decode to noise, unless their checksums are compared.
+    stream.codec_context.options = {"err_detect": "crccheck+explode"}
     to_float = av.AudioResampler(format="fltp")
+    stamped = container.format.name not in UNSTAMPED
     try:
-        for frame in container.decode(stream):
-            for converted in to_float.resample(frame):
-                yield frame.time, np.asarray(converted.to_ndarray(), np.float32)
+        for packet in packets(container, stream, path):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                yield from _damaged(packet, stream)
+                continue
+            for frame in frames:
+                for converted in to_float.resample(frame):
+                    stamp_s = frame.time if stamped else None
+                    yield stamp_s, np.asarray(converted.to_ndarray(), np.float32)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecordingError(
             f"the sound track is truncated: {reason}", str(path), "copy it again"
         ) from None
+
+
+def _damaged(packet: Any, stream: Any) -> Iterator[tuple[float | None, Array]]:
+    """Yield NaN for the duration of a packet that cannot be decoded."""
+    if packet.duration and packet.pts is not None:
+        n_samples = round(float(packet.duration * packet.time_base) * stream.rate)
+        yield (
+            float(packet.pts * packet.time_base),
+            np.full((stream.channels, n_samples), np.nan, np.float32),
+        )
 
 
 def losses(

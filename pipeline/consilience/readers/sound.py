@@ -1,40 +1,59 @@
-"""Reads sound: WAV, FLAC and MP3 files, and the sound tracks of media containers."""
+"""Reads sound: WAV, FLAC, AIFF, MP3, Ogg and AAC files, and the sound tracks of media containers.
+
+WAV, FLAC and Ogg files whose content is longer or shorter than their stated length are read as
+containers, which yield everything that is present with its time.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.readers.channel_mix import ChannelStatistics
 from consilience.readers.container import (
-    CONTAINERS,
+    DEMUXERS,
+    LOST_S,
+    UNSTAMPED,
     check_duration,
     check_size,
     check_sound_format,
+    content_s,
     declared_s,
     decode_sound,
+    default_track,
+    losses,
     open_container,
+    paced_hz,
+    restart_findings,
+    several_tracks,
     sound_blocks,
 )
+from consilience.readers.sound_length import mp3_declared_s, wav_is_longer
 
 Array = NDArray[np.float32]
+Mix = Callable[[Array], Array]
 
 # Names of the formats in libsndfile, by file extension.
 FORMATS = {
     ".wav": ("WAV", "WAVEX", "RF64"),
     ".flac": ("FLAC",),
-    ".mp3": ("MP3", "MPEG"),
+    ".aiff": ("AIFF",),
+    ".aif": ("AIFF",),
+    **dict.fromkeys((".ogg", ".oga", ".opus"), ("OGG",)),
 }
-SUFFIXES = (*FORMATS, *CONTAINERS)
+SUFFIXES = (*FORMATS, *DEMUXERS)
 MISSING_S = 0.25  # by which a sound track may be shorter than its container declares
 UNSTATED_BYTES = 2**31 - 2**20  # a larger length in a WAV header is a placeholder
+UNSTATED_FRAMES = 2**62  # libsndfile returns the largest integer for a FLAC file without a length
 BLOCK = 2**18  # samples read at a time: bounds memory
 
 
@@ -56,19 +75,18 @@ def probe(path: Path) -> SoundHeader:
         shorter than its header declares.
     """
     _check_not_empty(path)
-    if path.suffix.lower() in CONTAINERS:
-        return _probe_container(path)
-    return _probe_file(path)
+    return _probe_container(path) if _as_container(path) else _probe_file(path)
 
 
 def decode(path: Path) -> tuple[Array, float, float]:
-    """Decode the sound of a file, its channels averaged.
+    """Decode the sound of a file, its channels averaged as in `ChannelStatistics.weights`.
 
     Returns
     -------
     sound : ndarray of float32, shape (n_samples,)
         Full scale 1; NaN where a container's time stamps show that sound was lost.
     rate_hz : float
+        Samples per second of the file's clock.
     start_s : float
         Time of the first sample on the file's clock.
 
@@ -78,18 +96,103 @@ def decode(path: Path) -> tuple[Array, float, float]:
         As `probe`; or if decoding fails, samples are not finite, or the sound ends early.
     """
     _check_not_empty(path)
-    if path.suffix.lower() not in CONTAINERS:
-        sound, rate_hz = _decode_file(path)
+    statistics = ChannelStatistics(path)
+
+    def average(block: Array) -> Array:
+        statistics.add(block)
+        mono: Array = block.mean(axis=0, dtype=np.float32)
+        return mono
+
+    sound, rate_hz, start_s = _decode(path, average)
+    weights = statistics.weights()
+    if weights is not None:
+        # Decoded again, because the statistics of the whole sound decide its mix.
+        del sound
+        sound, rate_hz, start_s = _decode(path, lambda block: weights @ block)
+    if statistics.divisor != 1:
+        sound /= np.float32(statistics.divisor)
+    return sound, rate_hz, start_s
+
+
+def _decode(path: Path, mix: Mix) -> tuple[Array, float, float]:
+    if not _as_container(path):
+        sound, rate_hz = _decode_file(path, mix)
         return sound, rate_hz, 0.0
-    sound, rate_hz, start_s = decode_sound(path)
-    declared = _probe_container(path).duration_s
-    if declared is not None and sound.size / rate_hz < declared - MISSING_S:
+    decoded = decode_sound(path, mix)
+    sound = decoded.joined(path)
+    declared = _declared_s(path)
+    if declared is not None and _ends_before(sound.size / decoded.rate_hz, declared, path):
         raise RecordingError(
             f"the sound track is truncated: it ends before its stated {declared:.2f} s",
             str(path),
             "copy it again from the recorder",
         )
-    return sound, rate_hz, start_s
+    return sound, decoded.rate_hz, decoded.start_s
+
+
+def _ends_before(duration_s: float, declared_s: float, path: Path) -> bool:
+    """Return whether a sound track ends before its stated end, and the picture too."""
+    if duration_s >= declared_s - MISSING_S:
+        return False
+    with open_container(path, "audio") as container:
+        if default_track(container, "audio").duration is not None or path.suffix.lower() == ".mp3":
+            return True
+    # The container states the duration of its longest track, which may be the picture's.
+    return content_s(path) < declared_s - MISSING_S
+
+
+def inspect(path: Path) -> list[str]:
+    """Return findings on the channels, the level, and the time stamps of a sound.
+
+    Raises
+    ------
+    RecordingError
+        As `decode`.
+    """
+    statistics = ChannelStatistics(path)
+    header = probe(path)
+    stamps_s: list[float | None] = []
+    sizes, n_damaged = [], 0
+    for stamp_s, block in channel_blocks(path):
+        stamps_s.append(stamp_s)
+        sizes.append(block.shape[1])
+        n_damaged += int(np.isnan(block[0]).sum())
+        statistics.add(block)
+    findings = statistics.findings()
+    if not sizes:
+        return findings
+    if n_damaged:
+        findings.append(f"damaged: {n_damaged / header.rate_hz:.2f} s of the sound are missing")
+    n_samples = np.array(sizes)
+    findings += _clock_findings(n_samples, stamps_s, header.rate_hz)
+    if not _as_container(path):
+        return findings
+    if path.suffix.lower() in FORMATS:
+        present_s = n_samples.sum() / header.rate_hz
+        findings.append(f"the stated length is wrong or missing: {present_s:.2f} s are read")
+    with open_container(path, "audio") as container:
+        return [
+            *findings,
+            *several_tracks(container, "audio"),
+            *restart_findings(container, path),
+        ]
+
+
+def _clock_findings(
+    sizes: NDArray[np.int64], stamps_s: list[float | None], nominal_hz: float
+) -> list[str]:
+    """Return findings on the pace of the time stamps and the sound lost between them."""
+    rate_hz = paced_hz(sizes, stamps_s, nominal_hz)
+    findings = []
+    if rate_hz != nominal_hz:
+        findings.append(
+            f"time stamps of {rate_hz:.2f} Hz, not {nominal_hz:g} Hz: sound is read at their pace"
+        )
+    lost, _ = losses(sizes, stamps_s, rate_hz)
+    if lost.any():
+        longest_s = lost.max() / rate_hz
+        findings.append(f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s")
+    return findings
 
 
 def resample(sound: Array, rate_hz: float, target_hz: float, path: Path) -> Array:
@@ -135,7 +238,7 @@ def channel_blocks(path: Path) -> Iterator[tuple[float | None, Array]]:
     RecordingError
         If decoding fails.
     """
-    if path.suffix.lower() in CONTAINERS:
+    if _as_container(path):
         with open_container(path, "audio") as container:
             yield from sound_blocks(container, path)
     else:
@@ -178,15 +281,85 @@ def _probe_file(path: Path) -> SoundHeader:
     return SoundHeader(float(info.samplerate), info.channels, info.frames / info.samplerate)
 
 
+def _as_container(path: Path) -> bool:
+    """Return whether FFmpeg reads the file: a container, or a file that libsndfile cuts short.
+
+    Raises
+    ------
+    RecordingError
+        If the file is two WAV files joined.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".wav":
+        return wav_is_longer(path)
+    if suffix in (".flac", ".ogg", ".oga", ".opus"):
+        return _length_differs(path)
+    return suffix in DEMUXERS
+
+
+def _length_differs(path: Path) -> bool:
+    """Return whether a FLAC or Ogg file holds sound of another length than libsndfile reads.
+
+    Joined files are longer; damaged ones are shorter, and libsndfile refuses or shifts their sound.
+    """
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError:
+        return path.suffix.lower() != ".flac"  # libsndfile reads some codecs of Ogg only
+    if info.format not in FORMATS[path.suffix.lower()]:
+        return False  # reported by `_probe_file`
+    try:
+        difference_s = _counted_s(path) - info.frames / info.samplerate
+    except RecordingError:
+        return False
+    # Packets of lossy codecs include samples that are not presented.
+    limit_s = 0.5 / info.samplerate if info.format == "FLAC" else LOST_S
+    return abs(difference_s) > limit_s
+
+
+def _counted_s(path: Path) -> float:
+    """Return the sum of the durations of a sound track's packets, in seconds."""
+    with open_container(path, "audio") as container:
+        stream = default_track(container, "audio")
+        try:
+            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
+        except (av.FFmpegError, ValueError) as error:
+            raise RecordingError(
+                f"the sound track is truncated: {getattr(error, 'strerror', None) or error}",
+                str(path),
+                "copy it again",
+            ) from None
+        # Without the priming samples of the codec, which are not presented.
+        return float(ticks * stream.time_base) - max(container.start_time or 0, 0) / av.time_base
+
+
+def _declared_s(path: Path) -> float | None:
+    """Return the duration that a container's header states; None without any."""
+    if path.suffix.lower() == ".mp3":
+        return mp3_declared_s(path)
+    with open_container(path, "audio") as container:
+        return declared_s(container, default_track(container, "audio"))
+
+
 def _probe_container(path: Path) -> SoundHeader:
     with open_container(path, "audio") as container:
-        stream = container.streams.audio[0]
+        stream = default_track(container, "audio")
         check_sound_format(float(stream.rate), stream.channels, path)
-        return SoundHeader(float(stream.rate), stream.channels, declared_s(container, stream))
+        rate_hz, n_channels = float(stream.rate), stream.channels
+        duration_s = declared_s(container, stream)
+        unstamped = container.format.name in UNSTAMPED
+    if unstamped:
+        duration_s = _counted_s(path)
+    elif path.suffix.lower() in FORMATS:
+        # Such a file's header is wrong, so its content is counted.
+        sound, paced, _ = _decode(path, lambda block: block[0])
+        duration_s = sound.size / paced
+    check_duration(duration_s, path)
+    return SoundHeader(rate_hz, n_channels, duration_s)
 
 
-def _decode_file(path: Path) -> tuple[Array, float]:
-    """Read a sound file, its channels averaged."""
+def _decode_file(path: Path, mix: Mix) -> tuple[Array, float]:
+    """Read a sound file, its channels mixed."""
     header = _probe_file(path)
     assert header.duration_s is not None
     n_declared = round(header.duration_s * header.rate_hz)
@@ -200,7 +373,7 @@ def _decode_file(path: Path) -> tuple[Array, float]:
         n_read += block.shape[1]
         if n_read > sound.size:  # the header states no length, or one that is too small
             sound.resize(n_read, refcheck=False)
-        sound[n_read - block.shape[1] : n_read] = block.mean(axis=0, dtype=np.float32)
+        sound[n_read - block.shape[1] : n_read] = mix(block)
     if n_read < n_declared:
         raise RecordingError("the sound is truncated", str(path), "copy it again from the recorder")
     return sound, header.rate_hz

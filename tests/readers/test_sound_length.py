@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from consilience.core.errors import RecordingError
+from consilience.readers.sound_length import mp3_declared_s, wav_is_longer
+
+RATE_HZ = 16000
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    soundfile.write(tmp_path / "a.wav", NOISE, RATE_HZ)
+    return tmp_path / "a.wav"
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"\0", b"LIST\4\0\0\0INFO", bytes(512), b"LIST\4\0\0\0INFO" + bytes(3)]
+)
+def test_other_data_behind_the_samples_is_not_sound(behind: bytes, wav: Path) -> None:
+    wav.write_bytes(wav.read_bytes() + behind)
+    assert not wav_is_longer(wav)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 2, 10_000])
+def test_samples_behind_their_stated_length(n_bytes: int, wav: Path) -> None:
+    content = bytearray(wav.read_bytes())
+    content[40:44] = n_bytes.to_bytes(4, "little")
+    wav.write_bytes(content)
+    assert wav_is_longer(wav)
+
+
+def test_two_joined_files_are_refused(wav: Path) -> None:
+    wav.write_bytes(2 * wav.read_bytes())
+    with pytest.raises(RecordingError, match="a second WAV file begins at byte 32044"):
+        wav_is_longer(wav)
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound"])
+def test_another_file_is_not_longer(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    assert not wav_is_longer(tmp_path / "a.wav")
+    assert mp3_declared_s(tmp_path / "a.wav") is None
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
+def test_the_stated_duration_of_an_mp3_file(rate_hz: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, np.tile(NOISE, 6)[: 2 * rate_hz], rate_hz)
+    assert mp3_declared_s(path) == pytest.approx(2, abs=0.25)
+    path.write_bytes(b"ID3\4\0\0\0\0\1\0" + bytes(128) + path.read_bytes())
+    assert mp3_declared_s(path) == pytest.approx(2, abs=0.25)
