@@ -134,7 +134,8 @@ def check(
     from consilience.ingest import check  # slow to import
 
     modalities, policy = check.params_for_dataset(context.obj, dataset)
-    report = check.check(dataset, root, modalities)
+    settings = check.settings_for_dataset(context.obj, dataset)
+    report = check.check(dataset, root, modalities, settings)
     check.show(report, Console())
     if json_file:
         write_json(json_file, report.as_json())

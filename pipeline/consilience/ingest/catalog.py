@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from consilience.core.errors import ConsilienceError, RecordingError, one_line, 
 from consilience.core.files import atomic_folder, write_json
 from consilience.core.isolation import isolated_map
 from consilience.datasets.base import Dataset, Entry, bind_to_root, source_modality
-from consilience.modalities.base import Modality
+from consilience.modalities.base import Modality, ModalityParams
+from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import (
@@ -86,7 +87,12 @@ class Catalog:
         }
 
 
-def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None = None) -> Catalog:
+def build_catalog(
+    dataset: Dataset,
+    root: Path,
+    modalities: Iterable[str] | None = None,
+    settings: Mapping[str, ModalityParams] | None = None,
+) -> Catalog:
     """List the recordings of a dataset and check each one's file.
 
     Parameters
@@ -97,6 +103,8 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         The dataset's folder.
     modalities : iterable of str or None
         Modalities to catalog, in order; None for all that are listed.
+    settings : mapping of str to ModalityParams or None
+        Parameters by modality, where they differ from the defaults.
 
     Returns
     -------
@@ -122,7 +130,8 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
         listed = {entry.modality for entry in listing.entries}
         modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
-        rows = _check_modality(dataset, root, name, listing.entries)
+        modality = configured(name, settings)
+        rows = _check_modality(dataset, root, modality, listing.entries)
         recordings[name] = frame_of(rows, Recordings)
         problems += [
             (str(row["path"]), str(row["reason"]), f"left out: {row['status']}")
@@ -151,10 +160,17 @@ def build_catalog(dataset: Dataset, root: Path, modalities: Iterable[str] | None
     )
 
 
+def configured(name: str, settings: Mapping[str, ModalityParams] | None) -> Modality:
+    """Return a modality that follows the parameters in `settings`, if they contain it."""
+    modality: Modality = registry.get("modalities", name)
+    return modality.configured(settings[name]) if settings and name in settings else modality
+
+
 def _check_modality(
-    dataset: Dataset, root: Path, name: str, entries: list[Entry]
+    dataset: Dataset, root: Path, modality: Modality, entries: list[Entry]
 ) -> list[dict[str, object]]:
     """Return the catalog rows of one modality, in order of session and path."""
+    name = modality.name
     source = source_modality(dataset, name)
     listed = sorted(
         (replace(entry, modality=name) for entry in entries if entry.modality == source),
@@ -166,7 +182,6 @@ def _check_modality(
             str(root),
             f"it offers: {', '.join(dataset.modalities)}",
         )
-    modality = registry.get("modalities", name)
     check = partial(_check, root=root, modality=modality, clock=dataset.clock)
     failed = partial(_failed, clock=dataset.clock)
     # In worker processes, because a malformed file can crash or block its reader.
@@ -327,7 +342,8 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
     """
     settings = project.section(DatasetParams)
     dataset = registry.get("datasets", settings.name)
-    catalog = build_catalog(dataset, project.dataset_root, list(project.content["modalities"]))
+    modalities = modality_params(project)
+    catalog = build_catalog(dataset, project.dataset_root, modalities, modalities)
     for modality, counts in catalog.summary()["modalities"].items():
         emit(
             f"catalog {modality}: {counts['ok']} usable, {counts['quarantined']} quarantined, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,9 @@ from rich.table import Table
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
 from consilience.core.isolation import isolated_map
-from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog
+from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog, configured
+from consilience.modalities.base import Modality, ModalityParams
+from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 
@@ -80,7 +83,12 @@ class Report:
         }
 
 
-def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
+def check(
+    name: str,
+    root: Path,
+    modalities: tuple[str, ...] = (),
+    settings: Mapping[str, ModalityParams] | None = None,
+) -> Report:
     """Catalog a dataset, open every file, and collect the findings of each modality's reader.
 
     Parameters
@@ -91,6 +99,8 @@ def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
         The dataset's folder.
     modalities : tuple of str
         Modalities to check; empty for all that are listed.
+    settings : mapping of str to ModalityParams or None
+        Parameters by modality, where they differ from the defaults.
 
     Returns
     -------
@@ -101,13 +111,13 @@ def check(name: str, root: Path, modalities: tuple[str, ...] = ()) -> Report:
     ConsilienceError
         If the folder does not have the dataset's layout, or has no recording.
     """
-    catalog = build_catalog(registry.get("datasets", name), root, modalities or None)
+    catalog = build_catalog(registry.get("datasets", name), root, modalities or None, settings)
     if not catalog.recordings:
         raise ConsilienceError(f"dataset '{name}' has no recording", str(root), "check --dataset")
     findings = [
         finding
         for modality, table in catalog.recordings.items()
-        for finding in _inspect_all(modality, table, root)
+        for finding in _inspect_all(configured(modality, settings), table, root)
     ]
     return Report(root, catalog, findings)
 
@@ -137,23 +147,32 @@ def params_for_dataset(project: Project, dataset: str) -> tuple[tuple[str, ...],
     return tuple(project.content.get("modalities") or ()), settings.on_problem
 
 
-def _inspect_all(modality: str, table: pl.DataFrame, root: Path) -> list[Finding]:
+def settings_for_dataset(project: Project, dataset: str) -> Mapping[str, ModalityParams]:
+    """Return the parameters of the modalities, empty where `params_for_dataset` is."""
+    try:
+        return modality_params(project) if params_for_dataset(project, dataset)[0] else {}
+    except ConsilienceError:
+        return {}
+
+
+def _inspect_all(modality: Modality, table: pl.DataFrame, root: Path) -> list[Finding]:
     """Return the findings about the usable recordings of one modality."""
     rows = table.filter(pl.col("status") == "ok").select("recording", "path", "item").rows()
     work = partial(_inspect, modality=modality, root=root)
-    findings = isolated_map(work, rows, f"inspect {modality}", LIMIT_S, lambda _, why: [why])
+    title = f"inspect {modality.name}"
+    findings = isolated_map(work, rows, title, LIMIT_S, lambda _, why: [why])
     return [
-        Finding(modality, recording, path, one_line(what))
+        Finding(modality.name, recording, path, one_line(what))
         for (recording, path, _), lines in zip(rows, findings, strict=True)
         for what in lines
     ]
 
 
-def _inspect(row: tuple[str, str, str | None], modality: str, root: Path) -> list[str]:
+def _inspect(row: tuple[str, str, str | None], modality: Modality, root: Path) -> list[str]:
     """Return the reader's findings about one recording; a failure becomes a finding."""
     _, path, item = row
     try:
-        findings: list[str] = registry.get("modalities", modality).inspect(root / path, item)
+        findings: list[str] = modality.inspect(root / path, item)
     except RecordingError as error:
         return [error.reason]
     except Exception as error:  # any failure of a reader belongs to its recording

@@ -54,6 +54,7 @@ class Modality(Protocol):
     `activity_feature`  alignment, to match the time course of speech and movement    None
     `sound`             alignment, to match sound tracks of the same room             None
     `inspect`           ``consilience check``, to list findings about good files      no findings
+    `configured`        the catalog, so that `probe` and `inspect` follow parameters  itself
     ==================  ============================================================  ===========
 
     Attributes
@@ -146,6 +147,16 @@ class Modality(Protocol):
             ``times_s`` on the clock of the recording. None if the file has no readable sound.
         """
         return None
+
+    def configured(self, params: Any) -> Modality:
+        """Return the modality that probes and inspects files as some parameters ask; itself.
+
+        Parameters
+        ----------
+        params : ModalityParams
+            An instance of the modality's `Params`.
+        """
+        return self
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings about a recording that can be used, for ``consilience check``.
