@@ -20,6 +20,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import TerminationSignal
 from prefect.states import Completed, Failed, State
 
+from consilience import params
 from consilience.core.dvc import Graph, reproduce, stage_graph
 from consilience.core.errors import ConsilienceError
 from consilience.core.processes import guard_children
@@ -59,6 +60,8 @@ async def pipeline(folder: Path = Path(), stage_timeout_s: float | None = None) 
         Time limit of a stage in s. A stage that exceeds it fails, and its processes are ended.
     """
     try:
+        if (folder / "params.yaml").is_file():
+            params.load(folder / "params.yaml")  # before DVC makes commands of it
         graph = await stage_graph(folder)
     except ConsilienceError as error:
         return Failed(message=str(error))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from ruamel.yaml import YAML
 
 from consilience import params
 from consilience.core.errors import ConsilienceError
@@ -118,3 +119,64 @@ def test_delays_must_rise_from_above_zero(content, delays):
     content["windows"]["desync_s"] = delays
     with pytest.raises(ConsilienceError, match=r"windows\.desync_s"):
         params.parse(content)
+
+
+NAMES = [
+    "x; touch owned",
+    "../../pipeline",
+    "$(id)",
+    "`id`",
+    "Eeg",
+    "1eeg",
+    "eeg'",
+    "é",
+    "",
+    7,
+    None,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", ["modalities", "methods", "dataset.synthetic", "dataset.name"])
+def test_a_name_that_a_shell_or_a_path_could_read_is_an_error(content, tmp_path, name, place):
+    section, _, key = place.partition(".")
+    if not key:
+        content[section] = {name: {}}
+    else:
+        content[section][key] = name if key == "name" else [name]
+    path = tmp_path / "params.yaml"
+    with path.open("w") as file:
+        YAML().dump(content, file)
+    with pytest.raises(ConsilienceError, match="invalid name"):
+        params.load(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n"
+        + "".join(
+            f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+            for old, new in zip("bcdefg", "cdefgh", strict=True)
+        ),
+        "[" * 5000,
+        "a: " + "9" * 5000,
+        "a: !!python/object/apply:os.system [id]",
+        "a: \x00",
+        "x" * 2_000_000,
+    ],
+    ids=["repeats itself", "deep", "number", "object", "control", "large"],
+)
+def test_a_hostile_file_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConsilienceError) as raised:
+        params.load(path)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 600
+
+
+def test_a_file_that_is_not_text_is_one_line(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConsilienceError, match="not valid YAML"):
+        params.load(tmp_path / "params.yaml")

@@ -127,3 +127,25 @@ def test_two_projects_run_at_once_in_threads_of_one_process(tmp_path: Path) -> N
     assert all(any(line.startswith("window: ") for line in lines) for lines in summaries)
     run(together[0])  # a second time in the same process
     assert contents(together[0]) == contents(alone[0])
+
+
+@pytest.mark.parametrize(
+    ("root", "valid"),
+    [
+        ("data/raw/mine", True),
+        ("../elsewhere", True),
+        (".", False),
+        ("data", False),
+        ("data/raw", False),
+        ("..", False),
+        ("data/signals", False),
+        ("data/raw/../windows", False),
+    ],
+)
+def test_the_recordings_lie_apart_from_the_results(tmp_path: Path, root: str, valid: bool) -> None:
+    project = write_params(tmp_path / "p", 6, dataset={"root": root})
+    if valid:
+        assert project.dataset_root == project.root / root
+    else:
+        with pytest.raises(ConsilienceError, match=r"dataset\.root .*the results"):
+            _ = project.dataset_root

@@ -72,8 +72,24 @@ class Project:
 
     @property
     def dataset_root(self) -> Path:
-        """Folder of the dataset's recordings."""
-        return self.root / self.section(DatasetParams).root
+        """Folder of the dataset's recordings.
+
+        Raises
+        ------
+        ConsilienceError
+            If it contains the results, which DVC then would take for recordings, or lies among
+            them, where DVC removes it.
+        """
+        setting = self.section(DatasetParams).root
+        root, data = (self.root / setting).resolve(), self.data.resolve()
+        outside = not root.is_relative_to(data) or root.is_relative_to(data / "raw")
+        if data.is_relative_to(root) or not outside or root == data / "raw":
+            raise ConsilienceError(
+                f"dataset.root '{setting}' contains the results in data/, or lies among them",
+                str(self.params_file),
+                "move the recordings to a folder in data/raw, or out of data/",
+            )
+        return self.root / setting
 
     @property
     def data(self) -> Path:

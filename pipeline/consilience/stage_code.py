@@ -10,10 +10,14 @@ from pkgutil import iter_modules
 from consilience import params
 from consilience.core.files import write_bytes
 from consilience.core.fingerprint import PACKAGE, CodeBase
+from consilience.core.special_files import check_folder
 from consilience.params import Params
 from consilience.project import Project
 
 STAGES = f"{PACKAGE}.stages"
+# Stages whose other files bear names from params.yaml depend on this one, so that DVC runs none of
+# them, and removes no output of theirs, before the names are checked.
+CHECKED = "checked.json"
 
 # Stages that run once per item, and the kind of plug-in that an item names.
 ITEM_KINDS = {
@@ -34,7 +38,11 @@ def write_fingerprints(project: Project) -> None:
     ConsilienceError
         If a parameter is missing, unknown or invalid.
     """
-    texts = fingerprint_files(params.load(project.params_file))
+    settings = params.load(project.params_file)
+    root = project.dataset_root
+    if root.is_dir():
+        check_folder(root)  # before DVC reads it for the stages that depend on it
+    texts = {CHECKED: '{"parameters": "checked"}\n', **fingerprint_files(settings)}
     for name, text in texts.items():
         path = project.code / name
         # An unchanged file keeps its time, by which DVC sees that it need not be hashed again.

@@ -38,6 +38,7 @@ def test_it_writes_one_file_per_stage(folder):
     done = run(folder, sys.executable, "-m", "consilience.stages.code")
     assert done.returncode == 0, done.stderr
     files = {path.name: path.read_text() for path in (folder / "data/code").iterdir()}
+    assert files.pop(stage_code.CHECKED)
     assert files == stage_code.fingerprint_files(params.load(folder / "params.yaml"))
 
 
@@ -60,3 +61,30 @@ def test_dvc_runs_it_outside_a_git_clone(folder):
     assert done.returncode == 0, done.stderr
     assert (folder / "data/code/train-hybrid.json").is_file()
     assert "Running stage 'code'" in run(folder, "dvc", "repro", "--single-item", "code").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x; touch owned; true", "../../kept"])
+def test_a_name_in_the_parameters_neither_runs_nor_removes_anything(folder, name):
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace("modalities:\n", f"modalities:\n  '{name}': {{}}\n"))
+    shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+    (folder / "data/signals").mkdir(parents=True)
+    (folder / "kept").mkdir()
+    (folder / "kept/file").touch()
+    assert run(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
+    done = run(folder, "dvc", "repro")
+    assert done.returncode != 0
+    assert "invalid name" in done.stderr
+    assert (folder / "kept/file").is_file()
+    assert not list(folder.rglob("owned*"))
+    assert run(folder, "dvc", "repro", "--single-item", f"ingest@{name}").returncode != 0
+    assert not list(folder.rglob("owned*"))
+
+
+def test_a_pipe_among_the_recordings_is_reported_before_dvc_reads_it(folder):
+    (folder / "data/raw/demo").mkdir(parents=True)
+    os.mkfifo(folder / "data/raw/demo/pipe")
+    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    assert done.returncode == 1
+    assert "'pipe' is a pipe" in done.stderr

@@ -11,6 +11,7 @@ from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import DamagedFileError, sweep
 from consilience.core.processes import end_with_parent, from_main_thread
 from consilience.project import Project
+from consilience.schema.params.base import check_name
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -24,7 +25,10 @@ def run(stage: Callable[..., None]) -> None:
     project = Project(Path.cwd())
     try:
         sweep(project.root)
-        stage(project, *(word for word in sys.argv[1:] if not word.startswith("--")))
+        words = [word for word in sys.argv[1:] if not word.startswith("--")]
+        for word in words:
+            check_name(word, "command line")
+        stage(project, *words)
     except KeyboardInterrupt:
         print("error: interrupted; 'dvc repro' continues", file=sys.stderr, flush=True)
         os._exit(130)  # an ordinary end would wait for the worker processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,6 +13,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from consilience.core.errors import ConsilienceError
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+MAX_BYTES = 2**20  # of a file of parameters
+MAX_VALUES = 20_000
+MAX_DEPTH = 20
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 AnySection = TypeVar("AnySection", bound="Section")
@@ -36,10 +42,62 @@ def read_yaml(path: Path) -> Any:
     if not path.is_file():
         raise ConsilienceError("the file is missing", str(path), "run 'consilience use demo'")
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text())
-    except YAMLError as error:
-        line = " ".join(str(error).split())
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
+        content = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+        _check_size(content)
+    except (YAMLError, UnicodeError, ValueError, TypeError, RecursionError) as error:
+        line = " ".join(str(error).split())[:300]
         raise ConsilienceError(f"not valid YAML: {line}", str(path)) from None
+    if isinstance(content, dict):
+        check_names(content, str(path))
+    return content
+
+
+def _check_size(content: Any) -> None:
+    """Raise `ValueError` if a file has more values or levels than parameters can have.
+
+    A YAML file of a few lines can repeat itself a billion times.
+    """
+    todo, count = [(content, 0)], 0
+    while todo:
+        value, depth = todo.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_VALUES} values or {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            todo += [(item, depth + 1) for item in (*value, *value.values())]
+        elif isinstance(value, list | tuple | set):
+            todo += [(item, depth + 1) for item in value]
+
+
+def check_names(content: dict[str, Any], where: str) -> None:
+    """Check the names in parameters that become names of folders and words of commands.
+
+    Raises
+    ------
+    ConsilienceError
+        If a dataset, corpus, modality or method is not named by a-z, 0-9 and _.
+    """
+    dataset = content.get("dataset")
+    dataset = dataset if isinstance(dataset, dict) else {}
+    named: list[tuple[str, Any]] = [("dataset.name", dataset["name"])] if "name" in dataset else []
+    for key, section in (
+        ("dataset.synthetic", dataset.get("synthetic")),
+        ("modalities", content.get("modalities")),
+        ("methods", content.get("methods")),
+    ):
+        named += [(key, name) for name in section or ()] if isinstance(section, dict | list) else []
+    for key, name in named:
+        check_name(name, f"{where}: {key}")
+
+
+def check_name(name: object, where: str) -> None:
+    """Raise a `ConsilienceError` unless a name consists of a-z, 0-9 and _ after a letter."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConsilienceError(
+            f"invalid name {str(name)[:60]!r}", where, "a-z, 0-9 and _, beginning with a letter"
+        )
 
 
 def read_section(content: dict[str, Any], kind: type[AnySection], where: str) -> AnySection:
