@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -308,3 +309,22 @@ def test_an_invalid_matlab_layout_is_a_problem(tmp_path, content):
     ((where, what, _),) = listing.problems
     assert where == "matlab.json"
     assert "not a MATLAB layout" in what
+
+
+def test_files_are_found_by_the_names_of_a_mac_and_of_windows(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "Zoé.wav")
+    (tmp_path / "day 1").mkdir()
+    sound(tmp_path / decomposed)
+    sound(tmp_path / "day 1" / "B.wav")
+    sound(tmp_path / "talk.ogg")
+    (tmp_path / f"._{decomposed}").write_bytes(b"\0\5\x16\7")
+    header = "session,subject,modality,path\n"
+    rows = "one,ada,audio,Zoé.wav\ntwo,ben,audio,day 1\\B.wav\nthree,cem,audio,day 1/b.wav\n"
+    write(tmp_path, recordings=header + rows)
+    catalog = build_catalog(dataset, tmp_path)
+    table = {row["session"]: row for row in catalog.recordings["audio"].iter_rows(named=True)}
+    assert (table["one"]["status"], table["one"]["path"]) == ("ok", decomposed)
+    assert table["two"]["path"] == "day 1/B.wav"
+    assert "a similar name is 'B.wav'" in table["three"]["reason"]
+    ((_, note),) = [note for note in catalog.notes if "not listed" in note[1]]
+    assert note == "1 recordings are not listed and not used, such as talk.ogg"

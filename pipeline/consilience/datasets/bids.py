@@ -28,6 +28,7 @@ import polars as pl
 from mne_bids import BIDSPath, get_bids_path_from_fname
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes
 from consilience.datasets.tables import RATINGS, check_annotations, check_trials, validated
@@ -128,7 +129,9 @@ def _files(root: Path, ending: str, suffixes: tuple[str, ...]) -> list[Path]:
     return [
         path
         for path in sorted(root.glob(f"sub-*/**/*_{ending}.*"))
-        if path.suffix.lower() in suffixes and not DERIVED & set(path.relative_to(root).parts)
+        if path.suffix.lower() in suffixes
+        and not is_side_file(path)
+        and not DERIVED & set(path.relative_to(root).parts)
     ]
 
 

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.file_names import is_side_file
 from consilience.core.seeds import generator
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation
@@ -95,7 +96,7 @@ def _clips(root: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:
     clips: dict[str, dict[str, str]] = {}
     for path in sorted(root.rglob("*")):
         suffix = path.suffix.lower()
-        if suffix not in (*SOUND, *PICTURE):
+        if suffix not in (*SOUND, *PICTURE) or is_side_file(path):
             continue
         relative = path.relative_to(root).as_posix()
         if not NAME.fullmatch(path.stem):

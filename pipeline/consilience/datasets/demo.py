@@ -29,6 +29,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.readers.text_table import Problem
 from consilience.schema.tables import Annotations, Pulses, Table, Trials, frame_of
@@ -123,7 +124,10 @@ def _unlisted(root: Path, entries: list[Entry]) -> list[Problem]:
     return [
         (path.relative_to(root).as_posix(), f"not in {MANIFEST}", "list it there or remove it")
         for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in RECORDED and path.is_file() and path.resolve() not in listed
+        if path.suffix.lower() in RECORDED
+        and not is_side_file(path)
+        and path.is_file()
+        and path.resolve() not in listed
     ]
 
 

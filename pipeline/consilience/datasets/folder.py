@@ -10,13 +10,14 @@
     matlab.json        layout of the MATLAB files: the fields of `readers.matlab.MatlabLayout`
 
 Only ``recordings.csv`` is required. Columns may have any order, and other columns are ignored.
-``path`` is relative to the folder. ``item`` selects a recording of a file that holds several; in a
-MATLAB file it is the index of the trial, from 0; in a text table it is the column, or the names of
-anonymous channels in their order. ``rate_hz`` is checked against the file's header, and is the rate
-of a text table that states none.
-``clock`` is ``shared`` if the recording's times are the session's, and ``anchors`` if it is to be
-aligned. If empty, a recording is aligned if its session has pulses or its container holds anchors
-(XDF); otherwise its times are assumed to be the session's, which is noted.
+``path`` is relative to the folder; it may differ from the name on the disk in the form of its
+accents (composed or decomposed), and in the separator of folders. ``item`` selects a recording of a
+file that holds several; in a MATLAB file it is the index of the trial, from 0; in a text table it
+is the column, or the names of anonymous channels in their order. ``rate_hz`` is checked against the
+file's header, and is the rate of a text table that states none. ``clock`` is ``shared`` if the
+recording's times are the session's, and ``anchors`` if it is to be aligned. If empty, a recording
+is aligned if its session has pulses or its container holds anchors (XDF); otherwise its times are
+assumed to be the session's, which is noted.
 
 ``target`` is ``emotion`` (``label`` holds the class), ``valence`` or ``arousal`` (``value`` holds a
 number from -1 to 1). The annotator ``self`` is the subject. Without ``classes.txt`` the classes are
@@ -34,6 +35,7 @@ from pydantic import ValidationError
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
+from consilience.core.file_names import is_side_file, name_on_disk
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
 from consilience.modalities.params.eeg import EegParams
@@ -52,7 +54,8 @@ MAX_CLASSES = 50
 WITH_ANCHORS = {".xdf", ".xdfz"}  # containers that hold clock offsets
 RECORDED = {
     *(".edf", ".bdf", ".vhdr", ".fif", ".set", ".xdf", ".xdfz", ".mat", ".wav", ".flac", ".mp3"),
-    *(".mp4", ".avi", ".flv", ".mpg", ".mpeg", ".mov", ".mkv"),
+    *(".aiff", ".aif", ".ogg", ".oga", ".opus", ".m4a", ".aac"),
+    *(".mp4", ".avi", ".flv", ".mpg", ".mpeg", ".mov", ".mkv", ".webm"),
 }
 TEXT_TABLES = {".csv", ".tsv", ".txt"}  # of which a manifest may state the rate
 TRIAL = re.compile(r"[0-9]{1,9}")
@@ -144,6 +147,7 @@ def _unlisted(root: Path, entries: list[Entry]) -> list[tuple[str, str]]:
         relative
         for path in sorted(root.rglob("*"))
         if path.suffix.lower() in RECORDED
+        and not is_side_file(path)
         and (relative := path.relative_to(root).as_posix()) not in listed
         and path.is_file()
     ]
@@ -183,6 +187,8 @@ def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list
         {name: row.get(name) for name in (LINE, *REQUIRED, *OPTIONAL)}
         for row in manifest.iter_rows(named=True)
     ]
+    for row in rows:
+        row["path"] = row["path"] and name_on_disk(root, row["path"])
     entries = (_entry(row, modalities, layout, with_pulses, problems) for row in rows)
     return [entry for entry in entries if entry is not None]
 

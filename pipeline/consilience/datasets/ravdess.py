@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
@@ -66,7 +67,11 @@ class Ravdess:
         ConsilienceError
             If the folder contains no clip.
         """
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in MEDIA)
+        files = sorted(
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in MEDIA and not is_side_file(path)
+        )
         named = {path: NAME.fullmatch(path.stem) for path in files}
         problems = [
             (path.relative_to(root).as_posix(), "not a RAVDESS file name", "rename or remove it")

@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes
 from consilience.datasets.tables import annotation, annotations_of
@@ -117,7 +118,11 @@ class Xdf:
         ConsilienceError
             If the folder contains no XDF file.
         """
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in xdf.SUFFIXES)
+        files = sorted(
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in xdf.SUFFIXES and not is_side_file(path)
+        )
         if not files:
             raise ConsilienceError("no XDF file found", str(root), "expected LabRecorder's *.xdf")
         content = Content()

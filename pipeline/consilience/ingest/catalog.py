@@ -14,6 +14,7 @@ import polars as pl
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
+from consilience.core.file_names import near_name
 from consilience.core.files import atomic_folder, write_json
 from consilience.core.isolation import isolated_map
 from consilience.datasets.base import Dataset, Entry, bind_to_root, source_modality
@@ -207,7 +208,7 @@ def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str
         if not path.resolve().is_relative_to(root.resolve()):
             raise RecordingError("the path is outside the dataset", entry.path)
         if not path.is_file():
-            return {**row, "status": "missing", "reason": "listed, but the file does not exist"}
+            return {**row, "status": "missing", "reason": _missing(root, entry.path)}
         header = _probe(path, entry, modality)
         row["content_hash"] = modality.identity(path, entry.item)
     except RecordingError as error:
@@ -215,6 +216,12 @@ def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str
     except Exception as error:  # any failure of a reader belongs to its recording
         return {**row, "status": "quarantined", "reason": one_line(unreadable(error))}
     return {**row, **vars(header), "status": "ok", "reason": None}
+
+
+def _missing(root: Path, path: str) -> str:
+    near = near_name(root, path)
+    similar = f"; a similar name is '{one_line(near)}'" if near else ""
+    return f"listed, but the file does not exist{similar}"
 
 
 def _row(entry: Entry, clock: str) -> dict[str, object]:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from consilience.core.file_names import is_side_file, name_on_disk, near_name
+
+COMPOSED = "Chloé/Größe 1.wav"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "listed"),
+    [
+        (COMPOSED, COMPOSED),
+        (DECOMPOSED, COMPOSED),
+        (COMPOSED, DECOMPOSED),
+        ("day 1/a.wav", "day 1\\a.wav"),
+        (DECOMPOSED, COMPOSED.replace("/", "\\")),
+        ("a\\b.wav", "a\\b.wav"),
+        ("a.wav", "./a.wav"),
+    ],
+)
+def test_a_name_is_returned_as_the_disk_spells_it(
+    on_disk: str, listed: str, tmp_path: Path
+) -> None:
+    (tmp_path / on_disk).parent.mkdir(exist_ok=True)
+    (tmp_path / on_disk).touch()
+    assert name_on_disk(tmp_path, listed) == on_disk
+
+
+@pytest.mark.parametrize("path", ["gone.wav", "../é.wav", "/é.wav", "x" * 300, "a\0b", "A.wav"])
+def test_other_names_are_returned_as_they_are(path: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    assert name_on_disk(tmp_path, path) == path
+
+
+def test_the_most_similar_name_of_the_folder(tmp_path: Path) -> None:
+    for name in ("Voice.WAV", "voice_10.wav", "other.flac"):
+        (tmp_path / name).touch()
+    assert near_name(tmp_path, "voice.wav") == "Voice.WAV"
+    assert near_name(tmp_path, "voice_1O.wav") == "voice_10.wav"
+    assert near_name(tmp_path, "picture.mp4") is None
+    assert near_name(tmp_path, "nowhere/voice.wav") is None
+
+
+def test_files_that_a_mac_leaves_beside_recordings() -> None:
+    assert is_side_file(Path("day 1/._a.wav"))
+    assert not is_side_file(Path("._day/a.wav"))
