@@ -123,8 +123,8 @@ def test_a_sidecar_higher_up_is_inherited(root):
         (
             f"{RUN}_events.tsv",
             "onset\tduration\ttrial_type\tvalence\n0\t1\tsad\t7\n",
-            f"{RUN}_events.tsv line 2",
-            "from -1 to 1",
+            "*_events.tsv",
+            "outside -1 to 1, such as 7 in session sub-01_ses-1_task-film_run-01 at 0 s",
         ),
         (f"{RUN}_channels.tsv", "label\nFp1\n", f"{RUN}_channels.tsv", "no column name"),
     ],

@@ -79,7 +79,7 @@ def test_markers_become_annotations_and_trials(tmp_path, xdf):
     assert trials == [("1", pytest.approx(0.5), pytest.approx(2.5))]
     problems = " / ".join(what for _, what, _ in listing.problems)
     assert "1 of 8 markers of stream 'Rating'" in problems
-    assert "marker 'arousal=9'" in problems
+    assert "by annotator 'Rating' are outside -1 to 1, such as 9 in session" in problems
     assert "trial '2' has no end" in problems
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -210,3 +211,22 @@ def test_a_modality_may_read_the_recordings_of_another_one(tmp_path):
     catalog = build_catalog(Listed(Entry("s", "p", "audio", "a.wav")), tmp_path, ["log_mel"])
     row = catalog.recordings["log_mel"].row(0, named=True)
     assert (row["recording"], row["path"], row["status"]) == ("s_log_mel", "a.wav", "ok")
+
+
+def test_what_lies_outside_the_recording_is_reported(tmp_path):
+    tone(tmp_path / "a.wav")  # of one second
+
+    def statement(start_s: float, end_s: float) -> dict[str, object]:
+        row = {"session": "one", "annotator": "r", "target": "valence", "value": 0.5}
+        return {**row, "start_s": start_s, "end_s": end_s}
+
+    inside = [statement(0.0, 1.0), statement(0.5, math.inf)]
+    outside = [statement(3.0, 4.0), statement(-5.0, 0.5)]
+    listed = Listed(entry("a.wav"), annotations=inside)
+    assert not build_catalog(listed, tmp_path, ["audio"]).problems.height
+    listed = Listed(entry("a.wav"), annotations=inside + outside)
+    ((where, what, _),) = build_catalog(listed, tmp_path, ["audio"]).problems.rows()
+    assert where == "annotations"
+    assert what.startswith("2 rows of session 'one' from -5 to 4 s")
+    aligned = Listed(entry("a.wav", clock="anchors"), annotations=outside)
+    assert not build_catalog(aligned, tmp_path, ["audio"]).problems.height

@@ -31,6 +31,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes
+from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import RATINGS, check_annotations, check_trials, validated
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
@@ -99,6 +100,7 @@ class Bids:
             notes += notes_on_bad
             tables.append(_tables(run, session, root, self.classes, problems))
         trials, pulses, annotations = (pl.concat(of_runs) for of_runs in zip(*tables, strict=True))
+        annotations = harmonised(annotations, self.classes, "*_events.tsv", problems)
         return Listing(entries, trials, pulses, annotations, problems, notes)
 
 

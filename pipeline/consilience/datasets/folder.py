@@ -37,6 +37,7 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.file_names import is_side_file, name_on_disk
 from consilience.datasets.base import Entry, Listing
+from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.single_channel import SingleChannelParams
@@ -112,13 +113,13 @@ class Folder:
         entries = _entries(root, set(pulses["session"]), problems)
         trials = _optional(root, "trials.csv", Trials, problems)
         annotations = _optional(root, "annotations.csv", Annotations, problems)
+        valid = check_annotations(annotations, "annotations.csv", self.classes, problems)
         return Listing(
             entries=entries,
             trials=validated(check_trials(trials, "trials.csv", problems), Trials),
             pulses=validated(pulses, Pulses),
-            annotations=validated(
-                check_annotations(annotations, "annotations.csv", self.classes, problems),
-                Annotations,
+            annotations=harmonised(
+                validated(valid, Annotations), self.classes, "annotations.csv", problems
             ),
             problems=problems,
             notes=_assumed_clocks(entries) + _unlisted(root, entries),

@@ -5,6 +5,7 @@ Rows that cannot be used are appended to a list of problems: where, what, remedy
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,13 @@ from consilience.schema.tables import Annotations, Table, frame_of
 
 MAX_TRIAL_S = 86_400.0  # a longer trial is a mistake of units, and would give endless windows
 RATINGS = ("valence", "arousal")
+# A label without what distinguishes no classes: case, spaces, composition of Unicode.
+SPELLING = pl.col("label").str.normalize("NFKC").str.to_lowercase().str.replace_all(r"\s+", "")
+
+
+def spelling(label: str) -> str:
+    """Return a label without what distinguishes no classes, as `SPELLING` does."""
+    return "".join(unicodedata.normalize("NFKC", label).lower().split())
 
 
 def read_table(
@@ -74,7 +82,7 @@ def check_trials(table: pl.DataFrame, name: str, problems: list[Problem]) -> pl.
 def check_annotations(
     table: pl.DataFrame, name: str, classes: tuple[str, ...], problems: list[Problem]
 ) -> pl.DataFrame:
-    """Return the rows that name a class, or rate valence or arousal from -1 to 1.
+    """Return the rows that name a class, or rate valence or arousal by a number.
 
     Parameters
     ----------
@@ -83,7 +91,7 @@ def check_annotations(
     name : str
         The file, for the problems.
     classes : tuple of str
-        Permitted classes; empty permits any.
+        Permitted classes, in any spelling; empty permits any.
     problems : list of (where, what, remedy)
         The other rows are appended.
     """
@@ -94,14 +102,12 @@ def check_annotations(
     table = filter_rows(table, pl.col("target").is_in(targets), name, what, problems)
     has_label = ~is_emotion | pl.col("label").is_not_null()
     table = filter_rows(table, has_label, name, "no label", problems)
-    in_scale = is_emotion | pl.col("value").is_between(-1, 1)
-    what = "value is not a number from -1 to 1"
-    remedy = "rescale the ratings, (v - 5) / 4 for a scale of 1 to 9; the row is left out"
-    table = filter_rows(table, in_scale, name, what, problems, remedy)
+    is_number = is_emotion | pl.col("value").is_finite()
+    table = filter_rows(table, is_number, name, "value is not a number", problems)
     if not classes:
         return table
     what = f"label is not one of {', '.join(classes)}"
-    permitted = ~is_emotion | pl.col("label").is_in(classes)
+    permitted = ~is_emotion | SPELLING.is_in([spelling(name) for name in classes])
     return filter_rows(table, permitted, name, what, problems)
 
 

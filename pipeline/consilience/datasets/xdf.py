@@ -38,7 +38,8 @@ from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes
-from consilience.datasets.tables import annotation, annotations_of
+from consilience.datasets.harmonised import harmonised
+from consilience.datasets.tables import annotation, annotations_of, spelling
 from consilience.readers import xdf
 from consilience.readers.text_table import Problem
 from consilience.schema.tables import Pulses, Trials, frame_of
@@ -142,7 +143,9 @@ class Xdf:
             content.entries,
             frame_of(content.trials, Trials),
             frame_of(content.pulses, Pulses),
-            annotations_of(content.annotations),
+            harmonised(
+                annotations_of(content.annotations), self.classes, "*.xdf", content.problems
+            ),
             content.problems,
             [
                 ("*.xdf", f"streams of kind '{kind}', in {len(paths)} files, are not read")
@@ -273,10 +276,10 @@ def _add_statement(
         content.annotations.append(annotation(session, annotator, target, text, start_s, end_s))
     else:
         value = _number(text)
-        if -1 <= value <= 1:
+        if math.isfinite(value):
             content.annotations.append(annotation(session, annotator, target, value, *span_s))
         else:
-            remedy = "rate from -1 to 1; the marker is left out"
+            remedy = "write a number from -1 to 1; the marker is left out"
             problems.append((where, f"marker '{target}={text}'", remedy))
 
 
@@ -284,11 +287,13 @@ def _statement(text: str, classes: tuple[str, ...]) -> tuple[str, str] | None:
     """Return the target and the value of a marker; None if it is not recognised."""
     if TRIAL_END.fullmatch(text):
         return END, ""
+    spellings = {spelling(name) for name in classes}
     match = STATEMENT.fullmatch(text)
     if match is None:
-        return ("emotion", text.strip()) if text.strip() in classes else None
+        return ("emotion", text.strip()) if spelling(text) in spellings else None
     target, value = match[1].lower(), match[2]
-    return None if target == "emotion" and classes and value not in classes else (target, value)
+    known = target != "emotion" or not classes or spelling(value) in spellings
+    return (target, value) if known else None
 
 
 def _number(text: str) -> float:

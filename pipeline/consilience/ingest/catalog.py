@@ -37,6 +37,7 @@ FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
 MAX_NAME_BYTES = 150  # file systems allow 255, and results add suffixes
 LIMIT_S = 600.0  # to open a file and hash its bytes
 MAX_DURATION_S = 7 * 86_400.0
+TOLERANCE_S = 1.0  # headers round durations, and a trial may end with the last sample
 RATE_TOLERANCE = 0.01  # relative; clocks differ by less than 1e-3, wrong headers by far more
 
 
@@ -148,6 +149,9 @@ def build_catalog(
             (listing.annotations, Annotations),
         )
     )
+    ends_s = _session_ends(recordings.values())
+    for name, table in (("trials", trials), ("pulses", pulses), ("annotations", annotations)):
+        problems += _outside(table, name, ends_s)
     notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
     return Catalog(
         dataset.name,
@@ -331,6 +335,44 @@ def _of_sessions(
             (name, f"{count} rows of session '{session}', which has no recording", "left out")
         )
     return table.filter(recorded)
+
+
+def _session_ends(tables: Iterable[pl.DataFrame]) -> dict[str, float]:
+    """Return when the longest recording of a session ends, if its clock is the session's."""
+    timed = pl.concat(
+        table.filter(pl.col("status") == "ok").select("session", "clock", "duration_s")
+        for table in tables
+    )
+    ends = timed.group_by("session").agg(
+        pl.max("duration_s"), pl.col("clock").eq("shared").all().alias("known")
+    )
+    # The start of a recording that is to be aligned is unknown.
+    known = ends.filter("known").drop_nulls("duration_s")
+    return dict(known.select("session", "duration_s").iter_rows())
+
+
+def _outside(
+    table: pl.DataFrame, name: str, ends_s: dict[str, float]
+) -> list[tuple[str, str, str]]:
+    """Report the rows of sessions, if any, that lie before or after all of their recordings."""
+    end_s = pl.col("session").replace_strict(ends_s, default=None, return_dtype=pl.Float64)
+    start, end = ("time_s", "time_s") if name == "pulses" else ("start_s", "end_s")
+    before = pl.col(start) < -TOLERANCE_S
+    # An infinite end means the whole recording.
+    after = (pl.col(end) > end_s + TOLERANCE_S) & pl.col(end).is_finite()
+    found = table.with_columns(recorded_s=end_s).drop_nulls("recorded_s").filter(before | after)
+    by_session = found.group_by("session", maintain_order=True).agg(
+        pl.len(), pl.min(start).alias("first"), pl.max(end).alias("last"), pl.first("recorded_s")
+    )
+    return [
+        (
+            name,
+            f"{count} rows of session '{session}' from {first:g} to {last:g} s are partly or "
+            f"wholly outside its recording of {recorded_s:g} s",
+            "times count from the start of the recording, in seconds; what is outside is unused",
+        )
+        for session, count, first, last, recorded_s in by_session.rows()
+    ]
 
 
 def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None:
