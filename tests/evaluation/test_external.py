@@ -37,7 +37,15 @@ CARD: dict[str, Any] = {
         "0": {"train": ["p1"], "validation": ["p2"], "test": ["p3"]},
         "1": {"train": ["p2"], "validation": ["p3"], "test": ["p1"]},
     },
-    "recipe": {"modalities": {"eeg": {}, "audio": {}}},
+    "recipe": {
+        "modalities": {"eeg": {}, "audio": {}},
+        "alignment": {},
+        "annotation": {},
+        "windows": {},
+    },
+    "params": {},
+    "training": {},
+    "runs": [{"fold": 0, "seed": 0}],
 }
 
 
@@ -67,8 +75,8 @@ def test_a_training_subject_is_scored_only_by_runs_that_held_it_out() -> None:
 def test_what_does_not_fit_the_model_is_one_clear_line(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    recipe = {**CARD["recipe"], "alignment": {}, "annotation": {}, "windows": {}}
-    card = {**CARD, "recipe": recipe, "params": {}, "training": {}, **change}
+    card = {**CARD, **change}
+    card["recipe"] = {**CARD["recipe"], **change.get("recipe", {})}
     with pytest.raises(ConsilienceError, match=message) as caught:
         external.evaluate_bundle(
             Project(tmp_path), bundle(tmp_path / "model", card), tmp_path, "demo", grid=False
@@ -80,7 +88,7 @@ def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match=r"the file model\.safetensors is missing"):
         external.read_card(tmp_path)
     old = {key: value for key, value in CARD.items() if key != "recipe"}
-    with pytest.raises(ConsilienceError, match="it lacks recipe"):
+    with pytest.raises(ConsilienceError, match="recipe: Field required"):
         external.read_card(bundle(tmp_path, old))
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ConsilienceError, match="not JSON"):

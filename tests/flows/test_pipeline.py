@@ -73,3 +73,11 @@ def test_a_folder_without_project_fails_the_flow_with_the_reason(tmp_path: Path)
     state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
     assert state.is_failed()
     assert "not inside of a DVC repository" in str(state.message)
+
+
+def test_a_name_that_a_shell_could_read_fails_the_flow_before_dvc_runs(project: Project) -> None:
+    folder = project(0)
+    (folder / "params.yaml").write_text("modalities:\n  'x; touch owned': {}\n")
+    state: State[Any] = asyncio.run(pipeline(folder, return_state=True))  # type: ignore[arg-type]
+    assert state.is_failed()
+    assert "invalid name 'x; touch owned'" in str(state.message)

@@ -37,6 +37,9 @@ def card_of(fitted: Fitted, corpus: Corpus, training: TrainingParams) -> dict[st
         "params": {"unimodal": 1.0},
         "training": training.model_dump(),
         "runs": [run._asdict() for run in fitted.runs],
+        "dataset": corpus.dataset,
+        "subjects": {},
+        "recipe": {"modalities": {"eeg": {}}, "alignment": {}, "annotation": {}, "windows": {}},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from rich.table import Table
 from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder, text_hash, write_bytes
+from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
 from consilience.datasets.base import bind_to_root, source_modality
 from consilience.evaluation.aggregate import by_kind, summary
 from consilience.evaluation.predict import load_bundle, prepare_windows
@@ -28,6 +27,7 @@ from consilience.project import Project
 from consilience.schema.constants import ROLES
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import Splits, frame_of, write_table
+from consilience.training.card import read_card as checked_card
 from consilience.windows import conditions
 from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET
@@ -158,7 +158,7 @@ def read_card(bundle: Path) -> Card:
     Raises
     ------
     ConsilienceError
-        If a file is missing or the card lacks the parameters of the windows.
+        If a file is missing, or the card is not one.
     """
     for name in BUNDLE:
         if not (bundle / name).is_file():
@@ -167,16 +167,7 @@ def read_card(bundle: Path) -> Card:
                 str(bundle),
                 "name a folder such as data/models/hybrid",
             )
-    try:
-        card: Card = json.loads((bundle / BUNDLE[1]).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConsilienceError(f"not JSON: {error}", str(bundle / BUNDLE[1])) from None
-    lacking = [key for key in ("recipe", "subjects", "classes", "features") if key not in card]
-    if lacking:
-        raise ConsilienceError(
-            f"it lacks {', '.join(lacking)}", str(bundle / BUNDLE[1]), "train the model again"
-        )
-    return card
+    return checked_card(bundle / BUNDLE[1])
 
 
 def seen_subjects(card: Card, dataset: str) -> set[str]:
@@ -227,8 +218,9 @@ def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) 
 
     Without the grid no signal is corrupted.
     """
-    recipe = card["recipe"]
-    modalities = recipe["modalities"]
+    # Of the card only these: another section could name other recordings.
+    recipe = {name: card["recipe"][name] for name in ("alignment", "annotation", "windows")}
+    modalities = card["recipe"]["modalities"]
     if not grid:
         modalities = {name: {**fields, "corruptions": {}} for name, fields in modalities.items()}
     content = params.defaults(dataset, str(root), list(modalities))
@@ -236,6 +228,7 @@ def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) 
     content |= {"methods": {card["method"]: card["params"]}, "training": card["training"]}
     text = params.document(content)
     other = project.external(f"{dataset}-{text_hash(text)[:12]}")
+    sweep(other.root)
     write_bytes(other.params_file, text.encode())
     return other
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,10 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes, write_json
 from consilience.model.stack import Stack
+from consilience.schema.params.base import validated
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
+from consilience.training.card import read_card
 from consilience.training.data import Scaler
 from consilience.training.networks import build_stack
 
@@ -72,7 +73,8 @@ def load_model(
     """
     if not (folder / "card.json").is_file():
         raise ConsilienceError("no model in this folder", str(folder), "run 'dvc repro'")
-    card = json.loads((folder / "card.json").read_text())
+    where = str(folder / "card.json")
+    card = read_card(folder / "card.json")
     if list(card["features"]) != list(example):
         raise ConsilienceError(
             f"trained for {', '.join(card['features'])}, not {', '.join(example)}",
@@ -80,18 +82,21 @@ def load_model(
             "run 'dvc repro'",
         )
     runs = [Run(**run) for run in card["runs"]]
+    method = registry.get("methods", card["method"])
+    tensors = load_file(folder / "model.safetensors")
+    scaler = Scaler.from_tensors(tensors, list(example))
+    if len(scaler.affect_mean) != len(runs):  # before memory is taken for the stated number
+        raise ConsilienceError(f"{len(runs)} runs, but weights of {len(scaler.affect_mean)}", where)
     stack = build_stack(
         card["method"],
-        registry.get("methods", card["method"]).Params(**card["params"]),
-        TrainingParams(**card["training"]),
+        validated(method.Params, card["params"], where, ("params",)),
+        validated(TrainingParams, card["training"], where, ("training",)),
         runs,
         card["features"],
         card.get("encodings", {}),
         len(card["classes"]),
         example,
     )
-    tensors = load_file(folder / "model.safetensors")
-    scaler = Scaler.from_tensors(tensors, list(example))
     # The file holds the scaler's tensors too, which are none of the stack's.
     stack.load_state_dict({name: tensors[name] for name in stack.state_dict()})
     return stack.eval(), scaler, runs, card

@@ -21,7 +21,7 @@ class TrainingParams(Section):
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
-    width: int = Field(64, ge=1)
+    width: int = Field(64, ge=1, le=8192)
     dropout: float = Field(0.4, ge=0, lt=1)
     head: Literal["hidden", "linear"] = Field(
         "hidden", description="linear: no hidden layer after the encoders"
