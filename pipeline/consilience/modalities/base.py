@@ -149,7 +149,7 @@ class Modality(Protocol):
         return None
 
     def configured(self, params: Any) -> Modality:
-        """Return the modality that probes and inspects files as some parameters ask; itself.
+        """Return the modality that probes and inspects files by some parameters; itself.
 
         Parameters
         ----------
