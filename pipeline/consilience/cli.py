@@ -135,7 +135,8 @@ def check(
 
     modalities, policy = check.params_for_dataset(context.obj, dataset)
     settings = check.settings_for_dataset(context.obj, dataset)
-    report = check.check(dataset, root, modalities, settings)
+    source = check.source_of_params(context.obj, dataset)
+    report = check.check(dataset, root, modalities, settings, source)
     check.show(report, Console())
     if json_file:
         write_json(json_file, report.as_json())

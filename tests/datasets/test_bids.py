@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import edfio
@@ -135,6 +136,65 @@ def test_problems_name_file_and_remedy(root, name, text, where, what):
     assert [problem[0] for problem in problems] == [where]
     assert what in problems[0][1]
     assert problems[0][2]
+
+
+def test_events_without_a_duration_are_counted(root):
+    """Of a class they are a problem; others, such as key presses, are noted."""
+    events = f"{EVENTS}11.0\t0\tsad\tn/a\tn/a\n11.5\tn/a\tsad\tn/a\tn/a\n"
+    put(root, f"{RUN}_events.tsv", f"{events}11.8\t0\tkey\tn/a\tn/a\n")
+    listing = bind_to_root(dataset, root).list(root)
+    ((where, what, _),) = listing.problems
+    assert where == f"{RUN}_events.tsv"
+    assert what == "2 events with a duration of 0 or n/a label nothing: sad (2)"
+    assert any(what.startswith("1 events") and "key (1)" in what for _, what in listing.notes)
+    assert listing.trials.height == 2
+
+
+def test_the_sidecar_states_rate_and_mains(root):
+    put(root, f"{RUN}_eeg.json", '{"PowerLineFrequency": 60, "SamplingFrequency": 128}')
+    bound = bind_to_root(dataset, root)
+    assert bound.preset["modalities"]["eeg"] == {"mains_hz": 60}
+    catalog = build_catalog(bound, root, ["eeg"], {"eeg": EegParams(mains_hz=60)})
+    assert not catalog.problems.height
+    catalog = build_catalog(bound, root, ["eeg"], {"eeg": EegParams(mains_hz=50)})
+    (row,) = catalog.problems.rows()
+    assert row[:2] == ("modalities.eeg.mains_hz", "50, but the recordings state 60")
+    put(root, f"{RUN}_eeg.json", '{"PowerLineFrequency": "n/a", "SamplingFrequency": 256}')
+    assert "modalities" not in bind_to_root(dataset, root).preset
+    (row,) = build_catalog(dataset, root, ["eeg"]).recordings["eeg"].rows(named=True)
+    assert "128 Hz in the header, 256 Hz in the dataset" in row["reason"]
+
+
+def test_different_mains_frequencies_are_reported(root):
+    put(root, f"{RUN}_eeg.json", '{"PowerLineFrequency": 60}')
+    eeg(root / "sub-02/eeg/sub-02_task-rest_eeg.edf")
+    put(root, "sub-02/eeg/sub-02_task-rest_events.tsv", EVENTS)
+    put(root, "sub-02/eeg/sub-02_task-rest_eeg.json", '{"PowerLineFrequency": 50}')
+    ((where, what, _),) = dataset.list(root).problems
+    assert where == "*_eeg.json"
+    assert "60 Hz in 1 runs" in what
+    assert "modalities" not in bind_to_root(dataset, root).preset
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[" * 50_000, '{"PowerLineFrequency": true}'])
+def test_an_unreadable_sidecar_states_nothing(root, text):
+    put(root, f"{RUN}_eeg.json", text)
+    assert not dataset.list(root).problems
+    assert "modalities" not in bind_to_root(dataset, root).preset
+
+
+def test_content_that_git_annex_has_not_fetched_is_named(root):
+    file = root / f"{RUN}_eeg.edf"
+    key = root / ".git/annex/objects/ab/cd/MD5E-s1--x.edf/MD5E-s1--x.edf"
+    key.parent.mkdir(parents=True)
+    file.rename(key)
+    file.symlink_to(os.path.relpath(key, file.parent))
+    (row,) = build_catalog(dataset, root, ["eeg"]).recordings["eeg"].rows(named=True)
+    assert row["status"] == "ok"
+    key.unlink()
+    (row,) = build_catalog(dataset, root, ["eeg"]).recordings["eeg"].rows(named=True)
+    assert row["status"] == "missing"
+    assert f"'git annex get {RUN}_eeg.edf'" in row["reason"]
 
 
 def test_a_folder_without_eeg_in_bids_is_an_error(tmp_path):

@@ -79,6 +79,27 @@ def test_the_report_has_content_and_problems(root):
     assert all(row["remedy"] for row in content["problems"])
 
 
+def test_sessions_that_lack_a_sensor_are_counted(root):
+    content = check.check("folder", root).as_json()
+    assert content["sessions_without"] == {"audio": ["s3", "s4", "s5"]}
+    line = "audio: 3 sessions (s3, s4, s5) without a usable recording"
+    assert line in run(root, "--dataset", "folder").output
+
+
+def test_the_source_of_the_parameters_is_named(root):
+    project = Project(root.parent / "project")
+    line = f"parameters: {check.DEFAULTS}, without a params.yaml"
+    assert line in run(root, "--dataset", "folder").output
+    project.root.mkdir()
+    content = params.defaults("folder", str(root), [], project.root)
+    project.params_file.write_text(params.document(content))
+    assert f"parameters: {project.params_file}" in run(root, "--dataset", "folder").output
+    other = f"{check.DEFAULTS}; {project.params_file} is for the dataset 'folder'"
+    assert check.source_of_params(Project(project.root), "bids") == other
+    project.params_file.write_text("dataset: []\n")
+    assert check.source_of_params(Project(project.root), "folder").startswith(check.DEFAULTS)
+
+
 def test_problems_are_printed_with_file_and_remedy(root):
     result = run(root, "--dataset", "folder")
     for part in ("1 subjects, 2 sessions", "16000 (2)", "problems: 5", "gone.wav: listed"):
@@ -99,7 +120,9 @@ def test_the_policy_decides_the_exit_code(root, tmp_path):
 def test_the_json_file_contains_the_report(root, tmp_path):
     run(root, "--dataset", "folder", "--json", tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text())
-    assert content == json.loads(json.dumps(check.check("folder", root).as_json()))
+    source = check.source_of_params(Project(root.parent / "project"), "folder")
+    expected = check.check("folder", root, parameters=source).as_json()
+    assert content == json.loads(json.dumps(expected))
     assert {row["status"] for row in content["recordings"]} == {"ok", "quarantined", "missing"}
 
 

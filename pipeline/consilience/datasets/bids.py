@@ -5,6 +5,7 @@
     sub-01/[ses-1/]eeg/sub-01[_ses-1]_task-film[_run-1]_eeg.edf     or .bdf, .vhdr, .set
     sub-01/[ses-1/]eeg/…_events.tsv      onset, duration, trial_type [, valence, arousal]
     sub-01/[ses-1/]eeg/…_channels.tsv    name, …, status
+    sub-01/[ses-1/]eeg/…_eeg.json        PowerLineFrequency, SamplingFrequency
     sub-01/[ses-1/]beh/sub-01[_ses-1]_task-film[_run-1]_audio.wav   and …_video.mp4
     classes.txt                          one emotion class per line
 
@@ -14,13 +15,18 @@ same other entities, in any folder of the subject.
 
 A run is a session, with the clock of the EEG: onsets count from its first sample. Sound and video
 are aligned to it; events called ``sync`` are the pulses. Every other event with a duration is a
-trial. Its ``trial_type`` is the intended emotion; ``valence`` and ``arousal`` are the subject's own
+trial; one without a duration labels nothing, which is reported. Its ``trial_type`` is the intended emotion; ``valence`` and ``arousal`` are the subject's own
 ratings, from -1 to 1. Without ``classes.txt`` every such ``trial_type`` is a class. Channels whose
-status is bad are masked, in addition to those that the quality check of the EEG rejects.
+status is bad are masked, in addition to those that the quality check of the EEG rejects. The
+``SamplingFrequency`` is compared with the recording; a ``PowerLineFrequency`` that all runs share is
+the preset of ``mains_hz``.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,9 +36,15 @@ from mne_bids import BIDSPath, get_bids_path_from_fname
 from consilience.core.errors import ConsilienceError
 from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
-from consilience.datasets.folder import classes_of, declared_classes
+from consilience.datasets.folder import classes_of, declared_classes, preset_of
 from consilience.datasets.harmonised import harmonised
-from consilience.datasets.tables import RATINGS, check_annotations, check_trials, validated
+from consilience.datasets.tables import (
+    RATINGS,
+    check_annotations,
+    check_trials,
+    spelling,
+    validated,
+)
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 from consilience.signals.montage import standard_names
@@ -44,6 +56,9 @@ MEDIA = {
 }
 SYNC = "sync"
 NO_VALUE = "n/a"  # an empty cell in BIDS
+MAINS, RATE = "PowerLineFrequency", "SamplingFrequency"  # fields of eeg.json
+MAX_JSON_BYTES = 2**20
+MOST_LISTED = 5  # kinds of events named in a problem
 DERIVED = {"derivatives", "sourcedata", "code"}
 
 
@@ -52,14 +67,14 @@ class Bids:
 
     name: ClassVar[str] = "bids"
     clock: ClassVar[str] = "shared"
-    preset: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,
         modalities: tuple[str, ...] = ("eeg", "audio", "video"),
         classes: tuple[str, ...] = (),
+        preset: dict[str, Any] | None = None,
     ) -> None:
-        self.modalities, self.classes = modalities, classes
+        self.modalities, self.classes, self.preset = modalities, classes, preset or {}
 
     def at(self, root: Path) -> Bids:
         """Return the adapter with the modalities and classes of a folder.
@@ -72,7 +87,12 @@ class Bids:
         listing = Bids(classes=declared_classes(root)).list(root)
         listed = {entry.modality for entry in listing.entries}
         modalities = tuple(name for name in self.modalities if name in listed)
-        return Bids(modalities, classes_of(root, listing.annotations))
+        preset = preset_of(listing)
+        mains_hz = {_number(_stated(run, MAINS)) for _, run in _runs(root, []).values()} - {None}
+        if len(mains_hz) == 1:
+            fields = {name: {} for name in modalities} | {"eeg": {"mains_hz": mains_hz.pop()}}
+            preset["modalities"] = fields
+        return Bids(modalities, classes_of(root, listing.annotations), preset)
 
     def list(self, root: Path) -> Listing:
         """List the runs below `root`; see the module for the layout.
@@ -96,10 +116,12 @@ class Bids:
             subject = f"sub-{run.subject}"
             bad, notes_on_bad = _bad_channels(run, root, problems)
             path = file.relative_to(root).as_posix()
-            entries.append(Entry(session, subject, "eeg", path, bad_channels=bad))
+            rate_hz = _number(_stated(run, RATE))
+            entries.append(Entry(session, subject, "eeg", path, None, rate_hz, bad_channels=bad))
             notes += notes_on_bad
-            tables.append(_tables(run, session, root, self.classes, problems))
+            tables.append(_tables(run, session, root, self.classes, problems, notes))
         trials, pulses, annotations = (pl.concat(of_runs) for of_runs in zip(*tables, strict=True))
+        _report_mains(runs, problems)
         annotations = harmonised(annotations, self.classes, "*_events.tsv", problems)
         return Listing(entries, trials, pulses, annotations, problems, notes)
 
@@ -152,9 +174,42 @@ def _media_entries(root: Path, runs: set[str], problems: list[Problem]) -> list[
     return entries
 
 
-def _sidecar(run: BIDSPath, suffix: str) -> Path | None:
-    sidecar = run.find_matching_sidecar(suffix=suffix, extension=".tsv", on_error="ignore")
+def _sidecar(run: BIDSPath, suffix: str, extension: str = ".tsv") -> Path | None:
+    sidecar = run.find_matching_sidecar(suffix=suffix, extension=extension, on_error="ignore")
     return None if sidecar is None else Path(sidecar)
+
+
+def _stated(run: BIDSPath, field: str) -> Any:
+    """Return a field of the run's ``eeg.json``; None without a readable one."""
+    path = _sidecar(run, "eeg", ".json")
+    try:
+        if path is None or path.stat().st_size > MAX_JSON_BYTES:
+            return None
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content.get(field) if isinstance(content, dict) else None
+
+
+def _number(value: Any) -> float | None:
+    """Return a stated frequency; None for ``n/a`` and what is not a frequency."""
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return float(value) if valid else None
+
+
+def _report_mains(runs: dict[str, tuple[Path, BIDSPath]], problems: list[Problem]) -> None:
+    """Report runs with different mains frequencies: the parameters have one for all."""
+    sessions: dict[float, list[str]] = {}
+    for session, (_, run) in runs.items():
+        mains_hz = _number(_stated(run, MAINS))
+        if mains_hz is not None:
+            sessions.setdefault(mains_hz, []).append(session)
+    if len(sessions) > 1:
+        counts = ", ".join(
+            f"{hz:g} Hz in {len(names)} runs such as {names[0]}" for hz, names in sessions.items()
+        )
+        remedy = "modalities.eeg.mains_hz is one for all: use the runs of one frequency"
+        problems.append(("*_eeg.json", f"different {MAINS}: {counts}", remedy))
 
 
 def _read(path: Path, root: Path, columns: tuple[str, ...], problems: list[Problem]) -> Any:
@@ -184,7 +239,12 @@ def _bad_channels(
 
 
 def _tables(
-    run: BIDSPath, session: str, root: Path, classes: tuple[str, ...], problems: list[Problem]
+    run: BIDSPath,
+    session: str,
+    root: Path,
+    classes: tuple[str, ...],
+    problems: list[Problem],
+    notes: list[tuple[str, str]],
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return the tables `Trials`, `Pulses` and `Annotations` of a run, from its events."""
     path = _sidecar(run, "events")
@@ -204,6 +264,8 @@ def _tables(
     )
     is_sync = pl.col("trial_type").fill_null("") == SYNC
     lasting = timed.filter(~is_sync & (pl.col("end_s") > pl.col("start_s")))
+    dropped = timed.filter(~is_sync & (pl.col("end_s") <= pl.col("start_s")))
+    _report_dropped(dropped, name, classes, problems, notes)
     trial = ("line-" + pl.col(LINE).cast(pl.String)).alias("trial")
     trials = lasting.select(LINE, "session", trial, "start_s", "end_s")
     pulses = timed.filter(is_sync).select("session", time_s="start_s")
@@ -213,6 +275,27 @@ def _tables(
         Pulses.validate(pulses),
         validated(annotations, Annotations),
     )
+
+
+def _report_dropped(
+    dropped: pl.DataFrame,
+    name: str,
+    classes: tuple[str, ...],
+    problems: list[Problem],
+    notes: list[tuple[str, str]],
+) -> None:
+    """Report the events without a duration, which label nothing; those of no class as a note."""
+    counts = Counter(str(kind) for kind in dropped["trial_type"].fill_null(NO_VALUE))
+    spellings = {spelling(label) for label in classes}
+    labels = {kind: n for kind, n in counts.items() if spelling(kind) in spellings or not classes}
+    others = {kind: n for kind, n in counts.items() if kind not in labels}
+    for kinds in (labels, others):
+        listed = ", ".join(f"{kind} ({n})" for kind, n in sorted(kinds.items())[:MOST_LISTED])
+        what = f"{sum(kinds.values())} events with a duration of 0 or n/a label nothing: {listed}"
+        if kinds is labels and kinds:
+            problems.append((name, what, "state how long each lasts; they are left out"))
+        elif kinds:
+            notes.append((name, what))
 
 
 def _timed(events: pl.DataFrame, session: str) -> pl.DataFrame:

@@ -102,7 +102,7 @@ def _in_scale(table: pl.DataFrame, name: str, problems: list[Problem]) -> pl.Dat
 def _report_positive(rated: pl.DataFrame, name: str, problems: list[Problem]) -> None:
     """Report the annotators whose ratings look like those of a scale from 0 to 1."""
     value = pl.col("value")
-    found = (
+    positive = (
         rated.group_by("target", "annotator")
         .agg(pl.len(), value.n_unique().alias("different"), value.min().alias("low"))
         .filter(
@@ -112,7 +112,7 @@ def _report_positive(rated: pl.DataFrame, name: str, problems: list[Problem]) ->
         )
         .sort("target", "annotator")
     )
-    for (target,), group in found.group_by("target", maintain_order=True):
+    for (target,), group in positive.group_by("target", maintain_order=True):
         who = _listed(group["annotator"].to_list())
         what = f"all ratings of {target} by {who} are between 0 and 1, none is negative"
         remedy = "if 0 is the lowest of the scale, rescale by 2 v - 1; used as they are"

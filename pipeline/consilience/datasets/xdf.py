@@ -292,8 +292,8 @@ def _statement(text: str, classes: tuple[str, ...]) -> tuple[str, str] | None:
     if match is None:
         return ("emotion", text.strip()) if spelling(text) in spellings else None
     target, value = match[1].lower(), match[2]
-    known = target != "emotion" or not classes or spelling(value) in spellings
-    return (target, value) if known else None
+    permitted = target != "emotion" or not classes or spelling(value) in spellings
+    return (target, value) if permitted else None
 
 
 def _number(text: str) -> float:

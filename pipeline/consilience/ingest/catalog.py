@@ -37,6 +37,8 @@ FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
 MAX_NAME_BYTES = 150  # file systems allow 255, and results add suffixes
 LIMIT_S = 600.0  # to open a file and hash its bytes
 MAX_DURATION_S = 7 * 86_400.0
+ANNEX = "annex/objects/"  # in the target of a link of git-annex
+STATED = ("mains_hz",)  # fields of a preset that are properties of the recordings, not choices
 TOLERANCE_S = 1.0  # headers round durations, and a trial may end with the last sample
 RATE_TOLERANCE = 0.01  # relative; clocks differ by less than 1e-3, wrong headers by far more
 
@@ -140,6 +142,7 @@ def build_catalog(
             for row in rows
             if row["status"] != "ok"
         ]
+    problems += _other_than_stated(dataset, settings or {})
     sessions = {entry.session for entry in listing.entries}
     trials, pulses, annotations = (
         _of_sessions(table, schema.__name__.lower(), sessions, problems)
@@ -223,9 +226,35 @@ def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str
 
 
 def _missing(root: Path, path: str) -> str:
+    """Return why a listed file does not exist, and the remedy."""
+    place = root / path
+    if place.is_symlink():
+        target = str(place.readlink())
+        if ANNEX in target:
+            remedy = f"run 'git annex get {path}' or 'datalad get {path}' in the dataset"
+            return one_line(f"git-annex has not fetched its content ({remedy})")
+        return one_line(f"a link to '{target}', which does not exist (copy the file)")
     near = near_name(root, path)
     similar = f"; a similar name is '{one_line(near)}'" if near else ""
     return f"listed, but the file does not exist{similar}"
+
+
+def _other_than_stated(
+    dataset: Dataset, settings: Mapping[str, ModalityParams]
+) -> list[tuple[str, str, str]]:
+    """Report the parameters that differ from a frequency that the recordings state."""
+    stated = dataset.preset.get("modalities", {})
+    return [
+        (
+            f"modalities.{name}.{field}",
+            f"{getattr(params, field):g}, but the recordings state {stated[name][field]:g}",
+            f"set it to {stated[name][field]:g}",
+        )
+        for name, params in settings.items()
+        for field in STATED
+        if field in stated.get(name, {})
+        and getattr(params, field, stated[name][field]) != stated[name][field]
+    ]
 
 
 def _row(entry: Entry, clock: str) -> dict[str, object]:

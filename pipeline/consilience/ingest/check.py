@@ -24,6 +24,7 @@ from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 
+DEFAULTS = "defaults of the program"
 MAX_LINES = 40  # printed per section; the JSON file contains all
 MAX_FINDINGS = 4  # printed per file
 MAX_NAMES = 3  # sessions printed by name
@@ -49,11 +50,14 @@ class Report:
     root : Path
     catalog : Catalog
     findings : list of Finding
+    parameters : str
+        Where the parameters come from.
     """
 
     root: Path
     catalog: Catalog
     findings: list[Finding]
+    parameters: str = DEFAULTS
 
     @property
     def recordings(self) -> pl.DataFrame:
@@ -71,8 +75,10 @@ class Report:
         return {
             "dataset": catalog.dataset,
             "root": str(self.root),
+            "parameters": self.parameters,
             **catalog.summary(),
             "rates_hz": {name: _rates(table) for name, table in catalog.recordings.items()},
+            "sessions_without": _sessions_without(self.recordings),
             "clocks": _clocks(self.recordings, catalog.pulses),
             "trials": catalog.trials.height,
             "annotations": _annotations(catalog, self.recordings),
@@ -88,6 +94,7 @@ def check(
     root: Path,
     modalities: tuple[str, ...] = (),
     settings: Mapping[str, ModalityParams] | None = None,
+    parameters: str = DEFAULTS,
 ) -> Report:
     """Catalog a dataset, open every file, and collect the findings of each modality's reader.
 
@@ -101,6 +108,8 @@ def check(
         Modalities to check; empty for all that are listed.
     settings : mapping of str to ModalityParams or None
         Parameters by modality, where they differ from the defaults.
+    parameters : str
+        Where they come from.
 
     Returns
     -------
@@ -119,7 +128,7 @@ def check(
         for modality, table in catalog.recordings.items()
         for finding in _inspect_all(configured(modality, settings), table, root)
     ]
-    return Report(root, catalog, findings)
+    return Report(root, catalog, findings, parameters)
 
 
 def params_for_dataset(project: Project, dataset: str) -> tuple[tuple[str, ...], str]:
@@ -153,6 +162,20 @@ def settings_for_dataset(project: Project, dataset: str) -> Mapping[str, Modalit
         return modality_params(project) if params_for_dataset(project, dataset)[0] else {}
     except ConsilienceError:
         return {}
+
+
+def source_of_params(project: Project, dataset: str) -> str:
+    """Describe where `params_for_dataset` and `settings_for_dataset` take the parameters from."""
+    if not project.params_file.is_file():
+        return f"{DEFAULTS}, without a params.yaml"
+    try:
+        name = project.section(DatasetParams).name
+        modality_params(project)
+    except ConsilienceError as error:
+        return f"{DEFAULTS}; {one_line(str(error))}"
+    if name != dataset:
+        return f"{DEFAULTS}; {project.params_file} is for the dataset '{name}'"
+    return str(project.params_file)
 
 
 def _inspect_all(modality: Modality, table: pl.DataFrame, root: Path) -> list[Finding]:
@@ -201,6 +224,16 @@ def _clocks(recordings: pl.DataFrame, pulses: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def _sessions_without(recordings: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the sessions without a usable recording of a modality, by modality."""
+    usable = recordings.filter(pl.col("status") == "ok")
+    sessions = set(recordings["session"])
+    return {
+        modality: sorted(sessions - set(usable.filter(modality=modality)["session"]))
+        for modality in recordings["modality"].unique(maintain_order=True).to_list()
+    }
+
+
 def _annotations(catalog: Catalog, recordings: pl.DataFrame) -> dict[str, Any]:
     """Count the annotations by target and class, and the sessions without any."""
     table = catalog.annotations
@@ -235,7 +268,13 @@ def show(report: Report, console: Console) -> None:
         soft_wrap=True,
     )
     console.print(_modality_table(content))
-    for line in (*_clock_lines(content["clocks"]), *_annotation_lines(content)):
+    console.print(f"parameters: {escape(content['parameters'])}", soft_wrap=True, highlight=False)
+    without = [
+        f"{modality}: {_sessions(names)} without a usable recording"
+        for modality, names in content["sessions_without"].items()
+        if names
+    ]
+    for line in (*without, *_clock_lines(content["clocks"]), *_annotation_lines(content)):
         console.print(escape(line), soft_wrap=True, highlight=False)
     problems = [_problem_line(**row) for row in content["problems"]]
     findings = [f"{path}: {what}" for path, what in _by_path(report.findings).items()]
@@ -308,7 +347,7 @@ def _annotation_lines(content: dict[str, Any]) -> list[str]:
 def _sessions(names: list[str]) -> str:
     """Return the number of sessions and the names of the first ones."""
     first = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
-    return f"{len(names)} sessions ({first})"
+    return f"{len(names)} session{'s' if len(names) > 1 else ''} ({first})"
 
 
 def _problem_line(where: str, what: str, remedy: str) -> str:
