@@ -15,11 +15,11 @@ same other entities, in any folder of the subject.
 
 A run is a session, with the clock of the EEG: onsets count from its first sample. Sound and video
 are aligned to it; events called ``sync`` are the pulses. Every other event with a duration is a
-trial; one without a duration labels nothing, which is reported. Its ``trial_type`` is the intended emotion; ``valence`` and ``arousal`` are the subject's own
-ratings, from -1 to 1. Without ``classes.txt`` every such ``trial_type`` is a class. Channels whose
-status is bad are masked, in addition to those that the quality check of the EEG rejects. The
-``SamplingFrequency`` is compared with the recording; a ``PowerLineFrequency`` that all runs share is
-the preset of ``mains_hz``.
+trial; one without labels nothing, which is reported. Its ``trial_type`` is the intended emotion;
+``valence`` and ``arousal`` are the subject's own ratings, from -1 to 1. Without ``classes.txt``
+every such ``trial_type`` is a class. Channels whose status is bad are masked, in addition to those
+that the quality check of the EEG rejects. The ``SamplingFrequency`` is compared with the recording;
+a ``PowerLineFrequency`` that all runs share is the preset of ``mains_hz``.
 """
 
 from __future__ import annotations

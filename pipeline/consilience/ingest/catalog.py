@@ -243,17 +243,17 @@ def _other_than_stated(
     dataset: Dataset, settings: Mapping[str, ModalityParams]
 ) -> list[tuple[str, str, str]]:
     """Report the parameters that differ from a frequency that the recordings state."""
-    stated = dataset.preset.get("modalities", {})
+    preset = dataset.preset.get("modalities", {})
     return [
         (
             f"modalities.{name}.{field}",
-            f"{getattr(params, field):g}, but the recordings state {stated[name][field]:g}",
-            f"set it to {stated[name][field]:g}",
+            f"{getattr(params, field):g}, but the recordings state {preset[name][field]:g}",
+            f"set it to {preset[name][field]:g}",
         )
         for name, params in settings.items()
         for field in STATED
-        if field in stated.get(name, {})
-        and getattr(params, field, stated[name][field]) != stated[name][field]
+        if field in preset.get(name, {})
+        and getattr(params, field, preset[name][field]) != preset[name][field]
     ]
 
 
@@ -373,11 +373,11 @@ def _session_ends(tables: Iterable[pl.DataFrame]) -> dict[str, float]:
         for table in tables
     )
     ends = timed.group_by("session").agg(
-        pl.max("duration_s"), pl.col("clock").eq("shared").all().alias("known")
+        pl.max("duration_s"), pl.col("clock").eq("shared").all().alias("shared")
     )
     # The start of a recording that is to be aligned is unknown.
-    known = ends.filter("known").drop_nulls("duration_s")
-    return dict(known.select("session", "duration_s").iter_rows())
+    shared = ends.filter("shared").drop_nulls("duration_s")
+    return dict(shared.select("session", "duration_s").iter_rows())
 
 
 def _outside(
@@ -389,8 +389,8 @@ def _outside(
     before = pl.col(start) < -TOLERANCE_S
     # An infinite end means the whole recording.
     after = (pl.col(end) > end_s + TOLERANCE_S) & pl.col(end).is_finite()
-    found = table.with_columns(recorded_s=end_s).drop_nulls("recorded_s").filter(before | after)
-    by_session = found.group_by("session", maintain_order=True).agg(
+    outside = table.with_columns(recorded_s=end_s).drop_nulls("recorded_s").filter(before | after)
+    by_session = outside.group_by("session", maintain_order=True).agg(
         pl.len(), pl.min(start).alias("first"), pl.max(end).alias("last"), pl.first("recorded_s")
     )
     return [
