@@ -90,8 +90,8 @@ class Bids:
         preset = preset_of(listing)
         mains_hz = {_number(_stated(run, MAINS)) for _, run in _runs(root, []).values()} - {None}
         if len(mains_hz) == 1:
-            fields = {name: {} for name in modalities} | {"eeg": {"mains_hz": mains_hz.pop()}}
-            preset["modalities"] = fields
+            eeg = {"mains_hz": mains_hz.pop()}
+            preset["modalities"] = {name: eeg if name == "eeg" else {} for name in modalities}
         return Bids(modalities, classes_of(root, listing.annotations), preset)
 
     def list(self, root: Path) -> Listing:

@@ -120,7 +120,7 @@ def _report_positive(rated: pl.DataFrame, name: str, problems: list[Problem]) ->
 
 
 def _report_opposed(rated: pl.DataFrame, name: str, problems: list[Problem]) -> None:
-    """Report pairs of observers of whom one rates high what the other rates low."""
+    """Report pairs of observers whose ratings of the same spans are opposed."""
     observed = rated.filter(~pl.col("annotator").str.starts_with(SELF_REPORT))
     if observed["annotator"].n_unique() > MOST_COMPARED:
         return
