@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import tempfile
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
@@ -284,7 +286,7 @@ def test_joined_takes_follow_each_other(
         spectrum = np.abs(np.fft.rfft(np.nan_to_num(piece) * np.hanning(piece.size)))
         assert np.argmax(spectrum) / 0.5 == pytest.approx(pitch_hz, abs=4)
     findings = ["time stamps begin again at 2 places: the parts follow each other without a pause"]
-    assert inspect(path) == findings
+    assert findings[0] in inspect(path)
     signal = video.read(path, None, video.Params())
     assert len(signal.times_s) == pytest.approx(150, abs=3)
     assert signal.times_s[-1] == pytest.approx(6, abs=0.2)
@@ -293,7 +295,7 @@ def test_joined_takes_follow_each_other(
 
 @pytest.mark.parametrize("ppm", [-5000, -1000, 0, 1000, 40_000])
 def test_sound_is_on_the_clock_of_the_time_stamps(ppm: int, tmp_path: Path) -> None:
-    path, rate_hz, size, duration_s = tmp_path / "pace.mkv", 8000, 160, 60
+    path, rate_hz, size, duration_s = tmp_path / "pace.mkv", 8000, 400, 60
     true_s = np.arange(duration_s * rate_hz) / rate_hz * (1 + ppm * 1e-6)
     samples = np.zeros(true_s.size, np.int16)
     times_s = np.arange(5, 55, 10)
@@ -354,3 +356,67 @@ def test_a_damaged_section_is_missing_and_nothing_is_shifted(tmp_path: Path) -> 
     assert 0.05 * rate_hz < missing.sum() < 0.5 * rate_hz
     np.testing.assert_array_equal(sound[~missing], whole[: sound.size][~missing])
     assert any("missing" in text or "lost" in text for text in inspect(path))
+
+
+def test_a_second_file_behind_an_indexed_one_is_refused(tmp_path: Path) -> None:
+    path = write_track(tmp_path / "a.mp4", [struck()], "aac")
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(RecordingError, match="a second recording follows the first"):
+        decode(path)
+
+
+def test_damaged_pictures_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(50):
+            noise = generator("picture", index).integers(0, 255, (96, 96), np.uint8)
+            picture = av.VideoFrame.from_ndarray(noise, format="yuv420p")
+            picture.pts = index
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    whole = video.read(path, None, video.Params())
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = generator("damage").bytes(20_000)
+    path.write_bytes(content)
+    damaged = video.read(path, None, video.Params())
+    assert 25 <= len(damaged.times_s) < 50
+    assert set(np.round(damaged.times_s, 6)) < set(np.round(whole.times_s, 6))
+    for index in (*range(20), *range(-10, 0)):
+        np.testing.assert_array_equal(damaged.values[index], whole.values[index])
+
+
+@cache
+def encoded(suffix: str, codec: str) -> tuple[bytes, np.ndarray, float]:
+    """Return the bytes of a container, and its sound as it is decoded."""
+    noise = generator("cut").uniform(-0.3, 0.3, 2 * RATE_HZ).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_track(Path(folder) / f"whole{suffix}", [noise], codec)
+        sound, _, start_s = decode(path)
+        return path.read_bytes(), sound, start_s
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "aac"), (".mkv", "flac"), (".webm", "libopus"), (".flv", "aac"), (".mpg", "mp2")],
+)
+@settings(max_examples=12, deadline=None)
+@given(share=st.floats(0, 1))
+def test_a_cut_container_gives_its_beginning_or_is_refused(
+    suffix: str, codec: str, share: float
+) -> None:
+    content, whole, whole_start_s = encoded(suffix, codec)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"cut{suffix}"
+        path.write_bytes(content[: int(share * len(content))])
+        try:
+            sound, rate_hz, start_s = decode(path)
+        except RecordingError:
+            return
+    assert sound.size <= whole.size
+    assert start_s == pytest.approx(whole_start_s, abs=1 / rate_hz)
+    # The last packet of a lossy codec overlaps with what was cut off.
+    inner = max(sound.size - 4096, 0)
+    np.testing.assert_allclose(sound[:inner], whole[:inner], atol=1e-4)

@@ -210,3 +210,15 @@ def encoded(suffix: str) -> tuple[bytes, np.ndarray]:
         path = Path(folder) / f"whole{suffix}"
         soundfile.write(path, noise, RATE_HZ)
         return path.read_bytes(), sound.decode(path)[0]
+
+
+def test_damage_in_a_file_without_time_stamps_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, tone(4.0), RATE_HZ)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 6000] = bytes(6000)
+    path.write_bytes(content)
+    for read in (sound.probe, sound.decode):
+        with pytest.raises(RecordingError, match="bytes are not frames"):
+            read(path)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from consilience.core.errors import RecordingError
-from consilience.readers.sound_length import mp3_declared_s, wav_is_longer
+from consilience.readers.sound_length import FrameBytes, mp3_declared_s, wav_is_longer
 
 RATE_HZ = 16000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
@@ -55,3 +55,26 @@ def test_the_stated_duration_of_an_mp3_file(rate_hz: int, tmp_path: Path) -> Non
     assert mp3_declared_s(path) == pytest.approx(2, abs=0.25)
     path.write_bytes(b"ID3\4\0\0\0\0\1\0" + bytes(128) + path.read_bytes())
     assert mp3_declared_s(path) == pytest.approx(2, abs=0.25)
+
+
+def test_frames_and_tags_are_intact(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(bytes(8000))
+    checked = FrameBytes(path)
+    checked.add(300, bytes(417))
+    checked.add(717, bytes(1441))
+    checked.add(2158, bytes(417) + b"ID3" + bytes(5000))
+    checked.check_total()
+    with pytest.raises(RecordingError, match="2000 bytes are not frames"):
+        checked.add(7575, bytes(3441))
+
+
+def test_bytes_outside_the_frames_of_aac_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.aac"
+    path.write_bytes(bytes(5000))
+    checked = FrameBytes(path)
+    checked.add(0, bytes(3000))
+    with pytest.raises(RecordingError, match="2000 bytes are not frames"):
+        checked.check_total()
+    checked.add(None, bytes(1900))
+    checked.check_total()

@@ -35,6 +35,7 @@ from consilience.readers.container import (
     CONTAINERS,
     declared_s,
     default_track,
+    intact_frames,
     open_container,
     origin_s,
     packets,
@@ -554,10 +555,9 @@ def _timed(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
     """
     stream = default_track(container, "video")
     if container.format.name != "avi":
-        for packet in packets(container, stream, path):
-            for frame in packet.decode():
-                if frame.time is not None:
-                    yield frame.time, frame
+        for frame in intact_frames(container, stream, path):
+            if frame.time is not None:
+                yield frame.time, frame
         return
     due_s: deque[float] = deque()
     for packet in container.demux(stream):

@@ -71,6 +71,7 @@ MAX_CHANNELS = 64
 MAX_PIXELS = 2**26  # of a picture: twice those of 8K video
 LOST_S = 0.05  # a longer gap in the time stamps is lost sound; a shorter one is rounding
 START_S = 1.0  # the earliest block within this time sets the start of the sound
+MAX_BOXES = 100_000  # of an MP4 file, at its top level
 PRIMING_S = 1.0  # a start before it is that of a wrapped clock, not a codec's priming
 DAMAGED_FRACTION = 0.5  # of the sound, above which nothing can be made of it
 
@@ -145,6 +146,32 @@ def _check(container: Any, path: Path, kind: Literal["audio", "video"]) -> None:
             )
         codec.options = {"max_pixels": str(MAX_PIXELS)}  # the size may change within the file
     check_duration(declared_s(container, stream), path)
+    if expected == "mov":
+        _check_single_movie(path)
+
+
+def _check_single_movie(path: Path) -> None:
+    """Raise RecordingError if a second MP4 file follows, of which FFmpeg reads nothing."""
+    size, place, n_movies = path.stat().st_size, 0, 0
+    with path.open("rb") as file:
+        for _ in range(MAX_BOXES):
+            file.seek(place)
+            header = file.read(16)
+            if len(header) < 8:
+                break
+            n_bytes, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if n_bytes == 1:  # the length has 64 bits
+                n_bytes = int.from_bytes(header[8:], "big")
+            n_movies += kind == b"moov"
+            if n_movies == 2:
+                raise RecordingError(
+                    f"a second recording follows the first, before byte {place} of {size}",
+                    str(path),
+                    "files of this format are joined with a video editor, not byte by byte",
+                )
+            if n_bytes < 8:
+                break
+            place += n_bytes
 
 
 def default_track(container: Any, kind: Literal["audio", "video"]) -> Any:
@@ -321,6 +348,30 @@ def packets(container: Any, stream: Any, path: Path) -> Iterator[Any]:
             packet.dts += ticks
             packet.pts = None if packet.pts is None else packet.pts + ticks
         yield packet
+
+
+def intact_frames(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Decode a video stream without the pictures of damaged sections.
+
+    After a packet that cannot be decoded, pictures are wrong until the next one that does not
+    depend on others.
+
+    Raises
+    ------
+    RecordingError
+        As `restarts_of`.
+    """
+    intact = True
+    for packet in packets(container, stream, path):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            intact = False
+            continue
+        for frame in frames:
+            intact = intact or bool(frame.key_frame)
+            if intact and not frame.is_corrupt:
+                yield frame
 
 
 def restarts_of(container: Any, path: Path) -> Restarts:

@@ -37,7 +37,7 @@ from consilience.readers.container import (
     several_tracks,
     sound_blocks,
 )
-from consilience.readers.sound_length import mp3_declared_s, wav_is_longer
+from consilience.readers.sound_length import FrameBytes, mp3_declared_s, wav_is_longer
 
 Array = NDArray[np.float32]
 Mix = Callable[[Array], Array]
@@ -51,7 +51,9 @@ FORMATS = {
     **dict.fromkeys((".ogg", ".oga", ".opus"), ("OGG",)),
 }
 SUFFIXES = (*FORMATS, *DEMUXERS)
+UNSTAMPED_SUFFIXES = tuple(suffix for suffix, name in DEMUXERS.items() if name in UNSTAMPED)
 MISSING_S = 0.25  # by which a sound track may be shorter than its container declares
+LONGER_S = 1.0  # by which a sound track may exceed its stated duration without a finding
 UNSTATED_BYTES = 2**31 - 2**20  # a larger length in a WAV header is a placeholder
 UNSTATED_FRAMES = 2**62  # libsndfile returns the largest integer for a FLAC file without a length
 BLOCK = 2**18  # samples read at a time: bounds memory
@@ -118,6 +120,8 @@ def _decode(path: Path, mix: Mix) -> tuple[Array, float, float]:
     if not _as_container(path):
         sound, rate_hz = _decode_file(path, mix)
         return sound, rate_hz, 0.0
+    if path.suffix.lower() in UNSTAMPED_SUFFIXES:
+        _counted_s(path)  # raises if it is damaged
     decoded = decode_sound(path, mix)
     sound = decoded.joined(path)
     declared = _declared_s(path)
@@ -167,9 +171,11 @@ def inspect(path: Path) -> list[str]:
     findings += _clock_findings(n_samples, stamps_s, header.rate_hz)
     if not _as_container(path):
         return findings
+    present_s = n_samples.sum() / header.rate_hz
     if path.suffix.lower() in FORMATS:
-        present_s = n_samples.sum() / header.rate_hz
         findings.append(f"the stated length is wrong or missing: {present_s:.2f} s are read")
+    elif header.duration_s is not None and present_s > header.duration_s + LONGER_S:
+        findings.append(f"the header states {header.duration_s:.2f} s: {present_s:.2f} s are read")
     with open_container(path, "audio") as container:
         return [
             *findings,
@@ -318,11 +324,24 @@ def _length_differs(path: Path) -> bool:
 
 
 def _counted_s(path: Path) -> float:
-    """Return the sum of the durations of a sound track's packets, in seconds."""
+    """Return the sum of the durations of a sound track's packets, in seconds.
+
+    Raises
+    ------
+    RecordingError
+        If a file without time stamps is damaged, because later sound would be shifted.
+    """
     with open_container(path, "audio") as container:
         stream = default_track(container, "audio")
+        checked = FrameBytes(path) if container.format.name in UNSTAMPED else None
+        ticks = 0
         try:
-            ticks = sum(packet.duration or 0 for packet in container.demux(stream))
+            for packet in container.demux(stream):
+                ticks += packet.duration or 0
+                if checked and packet.size:
+                    checked.add(packet.pos, bytes(packet))
+            if checked:
+                checked.check_total()
         except (av.FFmpegError, ValueError) as error:
             raise RecordingError(
                 f"the sound track is truncated: {getattr(error, 'strerror', None) or error}",

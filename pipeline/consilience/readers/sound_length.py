@@ -1,4 +1,4 @@
-"""Stated lengths of WAV and MP3 files, compared with their bytes."""
+"""Stated lengths of sound files, and the bytes of their frames."""
 
 from __future__ import annotations
 
@@ -11,6 +11,52 @@ BLOCK = 2**20  # bytes read at a time
 MP3_RATES_HZ = (44100, 48000, 32000)  # of MPEG 1; 2 and 2.5 halve and quarter them
 MP3_SEARCH = 2**16  # bytes in which the first frame lies, after the tags
 MAX_CHUNKS = 10_000
+FRAME_BYTES = {".mp3": 1441, ".aac": 8191}  # the longest frame of the format
+MAX_OTHER_BYTES = 1024  # of an AAC file: a tag at its end
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")  # data between joined files
+
+
+class FrameBytes:
+    """Check that a sound file without time stamps consists of frames and tags alone.
+
+    Decoders skip other bytes, which shifts all later sound.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first: int | None = None
+        self.n_bytes = 0
+
+    def add(self, place: int | None, content: bytes) -> None:
+        """Add a packet at a byte of the file.
+
+        Raises
+        ------
+        RecordingError
+            If it is longer than a frame, without a tag.
+        """
+        self.first = place or 0 if self.first is None else self.first
+        self.n_bytes += len(content)
+        limit = FRAME_BYTES[self.path.suffix.lower()]
+        if len(content) > limit and not any(tag in content for tag in TAGS):
+            self._refuse(len(content) - limit)
+
+    def check_total(self) -> None:
+        """Raise RecordingError if more bytes than one frame and a tag are in no packet."""
+        missing = self.path.stat().st_size - (self.first or 0) - self.n_bytes
+        if self.path.suffix.lower() == ".aac" and missing > MAX_OTHER_BYTES:
+            self._refuse(missing)
+
+    def _refuse(self, n_bytes: int) -> None:
+        raise RecordingError(
+            f"the sound is damaged: {n_bytes} bytes are not frames, and its time is lost",
+            str(self.path),
+            "copy it again, or export it as WAV",
+        )
 
 
 def wav_is_longer(path: Path) -> bool:
