@@ -114,9 +114,9 @@ def test_a_variable_is_chosen_by_pattern_and_shape(tmp_path):
 
 @pytest.mark.parametrize(
     ("units", "factors"),
-    [("", (1e-3, 1e-3, 1e-3)), ("uV", (1e-6,) * 3), (("V", "nV", "uS"), (1.0, 1e-9, 1.0))],
+    [("", (1e-3, 1e-3, 1e-3)), ("uV", (1e-6,) * 3), (("V", "nV", "uS"), (1.0, 1e-9, 1e-6))],
 )
-def test_voltages_are_scaled_to_volts_and_other_units_kept(tmp_path, units, factors):
+def test_units_are_scaled_to_those_of_the_si(tmp_path, units, factors):
     values = generator("units").standard_normal((50, 3))
     scipy.io.savemat(tmp_path / "a.mat", {"x": values})
     item = SMALL.model_copy(update={"units": units}).item()

@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
-from consilience.readers.packet_counter import describe_gaps, packets_of
+from consilience.readers.packet_counter import describe_gaps, packets_of, sample_times
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
+from consilience.readers.units import VOLTAGE
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.eeg_corruptions import APPLY
-from consilience.signals.montage import standard_names
+from consilience.signals.montage import duplicate_positions, standard_names
+from consilience.signals.plausibility import EEG_RMS_UV, eeg_amplitude_uv
 from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Header, Signal
@@ -74,13 +76,14 @@ class Eeg(Modality):
         Raises
         ------
         RecordingError
-            If the file is empty, truncated, unreadable, or has no EEG channel.
+            If the file is empty, truncated, unreadable, has no EEG channel, or states an unknown
+            unit.
         """
-        recording = open_recording(path, item)
+        recording, names = _open(path, item)
         return Header(
             rate_hz=recording.rate_hz,
-            n_channels=len(_eeg_names(recording)),
-            duration_s=recording.n_samples / recording.rate_hz,
+            n_channels=len(names),
+            duration_s=recording.duration_s,
             start_time=recording.start_time,
         )
 
@@ -97,24 +100,26 @@ class Eeg(Modality):
             ``values`` float64 in volts, shape (n_samples, n_channels); NaN where an electrode
             has too little contact, or the file calls it bad. Times leave out what the packet
             counter shows to be missing.
+
+        Raises
+        ------
+        RecordingError
+            As `probe`; or if the amplitude is physically impossible.
         """
-        recording = open_recording(path, item)
-        names = _eeg_names(recording)
+        recording, names = _open(path, item)
         values = recording.values(list(names), MICRO)
+        what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
+        if what is not None:
+            raise RecordingError(what, str(path), _unit_remedy(recording, names))
         values[:, [name in recording.bads for name in names]] = np.nan
         for channel, lost in _without_contact(recording, names, params.min_contact).items():
             values[lost, channel] = np.nan
-        times_s, pulses = recording.times_s(), recording.pulses()
-        once = np.ones(len(times_s), bool)
-        packets = packets_of(recording)
-        if packets is not None:
-            once = ~packets.repeated
-            times_s = times_s if recording.stamped else packets.position / recording.rate_hz
+        kept, times_s, pulses_s = sample_times(recording, params.sync_code)
         return Signal(
-            np.ascontiguousarray(values[once]),
-            times_s[once],
+            np.ascontiguousarray(values[kept]),
+            times_s[kept],
             tuple(names.values()),
-            times_s[pulses],
+            pulses_s,
             recording.anchors_s(),
         )
 
@@ -126,10 +131,10 @@ class Eeg(Modality):
         RecordingError
             As `probe`.
         """
-        recording = open_recording(path, item)
-        names = _eeg_names(recording)
+        recording, names = _open(path, item)
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
+        findings += _describe_names(path, item, names)
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)
@@ -140,6 +145,7 @@ class Eeg(Modality):
             if share >= REPORTED_SHARE
         ]
         values = recording.values(list(names), MICRO)
+        findings += _describe_amplitude(values, recording, names)
         flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
         findings += [
             f"{name} is flat {100 * share:.0f} % of the time"
@@ -426,6 +432,63 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
 def _montage() -> Any:
     """Return the positions of the electrodes; `POSITIONS` lists their names."""
     return mne.channels.make_standard_montage("colin27_1020")
+
+
+def _open(path: Path, item: str | None) -> tuple[Recording, dict[str, str]]:
+    """Open a recording at the rate of its EEG channels.
+
+    Returns
+    -------
+    recording : Recording
+    names : dict of str to str
+        The EEG channels of that rate: the file's name to the standard one.
+
+    Raises
+    ------
+    RecordingError
+        As `Eeg.probe`.
+    """
+    recording = open_recording(path, item)
+    recording = recording.at_rate_of(list(_eeg_names(recording)))
+    names = _eeg_names(recording)
+    recording.without_unit(list(names), VOLTAGE)
+    return recording, names
+
+
+def _describe_names(path: Path, item: str | None, names: Mapping[str, str]) -> list[str]:
+    """Describe the channels of an electrode that are not used: duplicates, and of other rates."""
+    every = open_recording(path, item).names
+    duplicates = duplicate_positions(every)
+    chosen = {standard: name for name, standard in names.items()}
+    slower = [name for name in standard_names(every) if name not in names]
+    return [
+        f"{', '.join(channels)} are one electrode: {chosen[standard]} is used"
+        for standard, channels in duplicates.items()
+        if standard in chosen
+    ] + ([f"another sampling rate, not used: {', '.join(slower)}"] if slower else [])
+
+
+def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str, str]) -> list[str]:
+    """Describe an impossible amplitude, and a unit that the file does not state."""
+    amplitude_uv = eeg_amplitude_uv(values, recording.rate_hz)
+    what = EEG_RMS_UV.violation(amplitude_uv)
+    if what is not None:
+        return [f"{what} ({_unit_remedy(recording, names)})"]
+    unknown = recording.without_unit(list(names), VOLTAGE)
+    if not unknown:
+        return []
+    listed = ", ".join(unknown[:4]) + (", …" if len(unknown) > 4 else "")
+    return [
+        f"no unit is stated for {len(unknown)} channels ({listed}): taken as µV, "
+        f"which gives a median RMS of {amplitude_uv:.3g} µV"
+    ]
+
+
+def _unit_remedy(recording: Recording, names: Mapping[str, str]) -> str:
+    units = sorted({recording.unit(name) or "none" for name in names})
+    return (
+        f"check the unit of {', '.join(list(names)[:3])}, …: the header states {', '.join(units)}"
+    )
 
 
 def _eeg_names(recording: Recording) -> dict[str, str]:

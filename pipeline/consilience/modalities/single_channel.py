@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.single_channel import SingleChannelParams
-from consilience.readers.packet_counter import describe_gaps, packets_of
+from consilience.readers.packet_counter import describe_gaps, packets_of, sample_times
 from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.frame_grid import FrameGrid
@@ -80,12 +80,11 @@ class SingleChannel(Modality):
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read the header. Raises RecordingError if no channel has a usual name."""
-        recording = open_recording(path, item)
-        self._channel(recording, "")
+        recording, _ = self._open(path, item, "")
         return Header(
             rate_hz=recording.rate_hz,
             n_channels=1,
-            duration_s=recording.n_samples / recording.rate_hz,
+            duration_s=recording.duration_s,
             start_time=recording.start_time,
         )
 
@@ -99,26 +98,20 @@ class SingleChannel(Modality):
         Returns
         -------
         Signal
-            ``values`` float64 in the recorder's unit (volts, if a voltage), shape (n_samples, 1).
+            ``values`` float64 in volts, siemens or ohms, or else in the recorder's unit, shape
+            (n_samples, 1).
         """
-        recording = open_recording(path, item)
-        channel = self._channel(recording, params.channel)
-        values, times_s = recording.values([channel], 1.0), recording.times_s()
-        once = np.ones(len(times_s), bool)
-        packets = packets_of(recording)
-        if packets is not None:
-            once = ~packets.repeated
-            # Without time stamps, the packet counter is what shows where samples were lost.
-            times_s = times_s if recording.stamped else packets.position / recording.rate_hz
-        pulses_s = times_s[recording.pulses()]
-        return Signal(values[once], times_s[once], (channel,), pulses_s, recording.anchors_s())
+        recording, channel = self._open(path, item, params.channel)
+        values = recording.values([channel], 1.0)
+        kept, times_s, pulses_s = sample_times(recording, params.sync_code)
+        return Signal(values[kept], times_s[kept], (channel,), pulses_s, recording.anchors_s())
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings on a readable recording: lost packets, a flat line, gaps."""
-        recording = open_recording(path, item)
+        recording, channel = self._open(path, item, "")
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
-        values = recording.values([self._channel(recording, "")], 1.0)[:, 0]
+        values = recording.values([channel], 1.0)[:, 0]
         flat = float(np.mean(_flat(np.nan_to_num(values), recording.rate_hz)))
         if flat >= REPORTED_SHARE:
             findings.append(f"the signal is flat {100 * flat:.0f} % of the time")
@@ -172,6 +165,12 @@ class SingleChannel(Modality):
         level = params.corruptions[kind][severity - 1]
         corrupted = APPLY[kind](interpolated(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), corrupted, np.nan))
+
+    def _open(self, path: Path, item: str | None, chosen: str) -> tuple[Recording, str]:
+        """Open a recording at the rate of its channel, and return the channel's name."""
+        recording = open_recording(path, item)
+        channel = self._channel(recording, chosen)
+        return recording.at_rate_of([channel]), channel
 
     def _channel(self, recording: Recording, chosen: str) -> str:
         """Return the name of the channel: `chosen`, or else the first with a usual name."""

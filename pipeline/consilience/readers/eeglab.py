@@ -7,6 +7,8 @@ same folder.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ Array = NDArray[np.float64]
 CHAR = "uint16"  # MATLAB's characters are UTF-16 units
 MAX_CHANNELS = 4096
 MAX_LABEL = 100  # characters
+MAX_EVENTS = 1_000_000
+BOUNDARIES = ("boundary", "-99")  # the second with numbers as types, by ERPLAB
 BLOCK = 2**22  # numbers in memory at once, besides the requested channels
 
 
@@ -62,6 +66,82 @@ def read_header(path: Path) -> EeglabHeader:
         raise
     except Exception as error:  # h5py raises almost anything on damaged bytes
         raise _unreadable(error, path) from None
+
+
+@dataclass(frozen=True)
+class EeglabEvent:
+    """An event.
+
+    Attributes
+    ----------
+    position : float
+        In samples from the first; a boundary lies between two samples.
+    text : str
+        Its type.
+    duration : float
+        In samples; NaN if not stated.
+    """
+
+    position: float
+    text: str
+    duration: float
+
+
+def read_events(path: Path) -> list[EeglabEvent]:
+    """Read the events of an EEGLAB file; those without a position are left out.
+
+    Raises
+    ------
+    RecordingError
+        If the events are unreadable.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            fields = _fields(file)
+            group = hard_link(fields, "event") if "event" in fields else None
+            if not isinstance(group, h5py.Group) or "latency" not in group:
+                return []  # MATLAB writes an empty structure as a dataset
+            positions = [_scalar(value) - 1 for value in _elements(group, "latency")]
+            texts = [_event_type(value) for value in _elements(group, "type")]
+            durations = [math.nan] * len(positions)
+            if "duration" in group:
+                durations = [_scalar(value) for value in _elements(group, "duration")]
+            events = map(EeglabEvent, positions, texts, durations)
+            return [event for event in events if math.isfinite(event.position)]
+    except RecordingError:
+        raise
+    except Exception as error:  # as above
+        raise _unreadable(error, path) from None
+
+
+def boundary_gaps(
+    events: Sequence[EeglabEvent], n_samples: int, rate_hz: float
+) -> tuple[list[tuple[int, float]], list[str]]:
+    """Return the gaps that boundary events state.
+
+    Parameters
+    ----------
+    events : sequence of EeglabEvent
+    n_samples : int
+    rate_hz : float
+
+    Returns
+    -------
+    gaps : list of (int, float)
+        Index of the first sample after each gap, and its duration in seconds.
+    findings : list of str
+        Cuts whose duration is not stated.
+    """
+    gaps, findings = [], []
+    for event in events:
+        first = math.ceil(event.position - 1e-6)
+        if event.text not in BOUNDARIES or not 0 < first < n_samples:
+            continue
+        if math.isfinite(event.duration):
+            gaps.append((first, max(event.duration, 0.0) / rate_hz))
+        else:
+            findings.append(f"a cut of unknown duration at {first / rate_hz:.1f} s")
+    return gaps, findings
 
 
 def read_samples(header: EeglabHeader, path: Path, picks: list[int]) -> Array:
@@ -174,6 +254,28 @@ def _number(fields: Any, name: str) -> float:
     if value.size != 1 or class_of(value) not in ITEM_BYTES:
         raise ValueError(f"{name} is not a number")
     return float(value[()].item())
+
+
+def _elements(group: h5py.Group, name: str) -> list[h5py.Dataset]:
+    """Return the values of a field of a structure array; a single one is stored directly."""
+    field = hard_link(group, name)
+    if field.external or field.is_virtual or field.size > MAX_EVENTS:
+        raise ValueError(f"invalid event {name}")
+    if field.dtype == h5py.ref_dtype:
+        return [field.file[reference] for reference in field[()].ravel()]
+    return [field]
+
+
+def _scalar(value: h5py.Dataset) -> float:
+    """Return a number; NaN for an empty array, which MATLAB stores as its shape."""
+    if value.size != 1 or "MATLAB_empty" in value.attrs or class_of(value) not in ITEM_BYTES:
+        return math.nan
+    return float(value[()].item())
+
+
+def _event_type(value: h5py.Dataset) -> str:
+    text = _text(value)
+    return f"{_scalar(value):g}" if text is None else text
 
 
 def _text(value: h5py.Dataset) -> str | None:

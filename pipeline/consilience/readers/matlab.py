@@ -60,8 +60,9 @@ class MatlabLayout(BaseModel):
     channels : tuple of str
         Names of the channels, one per element of the channel axis.
     units : str or tuple of str
-        Unit of all channels, or of each: ``"uV"``, ``"mV"``, ``"V"``, or another unit, whose
-        values are not scaled. Empty if unknown: the sensor's usual unit is assumed.
+        Unit of all channels, or of each: ``"uV"``, ``"kOhm"`` and so on, see
+        `consilience.readers.units`; values in any other unit are not scaled. Empty if unknown:
+        the sensor's usual unit is assumed.
     trial : int or None
         Index of one recording on the axis ``"trials"``, from 0. A dataset leaves it to `item`.
     """

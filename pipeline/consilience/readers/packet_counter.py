@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,44 @@ def packets_of(recording: Recording) -> Packets | None:
         if name.casefold() == COUNTER:
             return count(recording.values([name], 1.0)[:, 0])
     return None
+
+
+class SampleTimes(NamedTuple):
+    """Times of the samples of a recording, corrected for losses.
+
+    Attributes
+    ----------
+    kept : ndarray of bool, shape (n_samples,)
+        Samples that are not repetitions.
+    times_s : ndarray of float64, shape (n_samples,)
+    pulses_s : ndarray of float64, shape (n_pulses,)
+        Times of the synchronisation markers.
+    """
+
+    kept: NDArray[np.bool_]
+    times_s: Array
+    pulses_s: Array
+
+
+def sample_times(recording: Recording, code: int | None = None) -> SampleTimes:
+    """Return the times of samples and markers, by time stamps or else by the packet counter.
+
+    Parameters
+    ----------
+    recording : Recording
+    code : int, optional
+        Code of the synchronisation markers, see `Recording.pulses_s`.
+    """
+    times_s, pulses_s = recording.times_s(), recording.pulses_s(code)
+    packets = packets_of(recording)
+    if packets is None:
+        return SampleTimes(np.ones(len(times_s), bool), times_s, pulses_s)
+    if not recording.stamped:
+        # Without time stamps, the packet counter is what shows where samples were lost.
+        times_s = packets.position / recording.rate_hz
+        nearest = np.rint(pulses_s * recording.rate_hz).astype(np.intp)
+        pulses_s = times_s[np.minimum(nearest, len(times_s) - 1)]
+    return SampleTimes(~packets.repeated, times_s, pulses_s)
 
 
 def true_times(path: Path, nominal_s: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Multichannel recordings: EDF, BDF, BrainVision, FIF, EEGLAB (by MNE-Python), XDF, MATLAB, text.
+"""Multichannel recordings: EDF, BDF, BrainVision, FIF and EEGLAB, XDF, MATLAB, text.
 
 `open_recording` reads the header alone. The returned `Recording` lists its channels, and reads the
 samples and their times on request.
@@ -6,124 +6,34 @@ samples and their times on request.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
-import mne
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
-from consilience.readers import eeglab, matlab, signal_table, xdf
+from consilience.readers import eeglab, matlab, mne_file, signal_table, xdf
+from consilience.readers.base import Recording
+from consilience.readers.contents import check_content
+from consilience.readers.edf import EdfRecording
+from consilience.readers.edf_header import SAMPLE_BYTES
+from consilience.readers.markers import sync_descriptions
+from consilience.readers.mne_file import MneFile
+from consilience.readers.timeline import Timeline
 
 Array = NDArray[np.float64]
 
-SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
-MNE_SUFFIXES = (".edf", ".bdf", ".vhdr", ".fif", ".set")
-SUFFIXES = (*MNE_SUFFIXES, *xdf.SUFFIXES, ".mat", *signal_table.SUFFIXES)
+SUFFIXES = (
+    *SAMPLE_BYTES,
+    *mne_file.SUFFIXES,
+    *xdf.SUFFIXES,
+    ".mat",
+    *signal_table.SUFFIXES,
+)
 MAX_RATE_HZ = 50_000.0
-MAX_EXPANSION = 64  # bytes in memory per byte of the file
-SMALL_BYTES = 2**28  # of memory; recordings that need less are always read
-TO_VOLTS = {
-    **dict.fromkeys(("v", "volt", "volts"), 1.0),
-    **dict.fromkeys(("mv", "millivolt", "millivolts"), 1e-3),
-    **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts"), 1e-6),
-    **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-9),
-}
-TRIGGERS = re.compile(r"^(trig(ger)?|status|marker|sti.*|stim)$", re.IGNORECASE)
-PULSES = re.compile(r"(stimulus/|sync|trig|ttl|pulse)", re.IGNORECASE)  # start of an annotation
-
-
-class Recording:
-    """An open recording.
-
-    Attributes
-    ----------
-    path : Path
-    names : tuple of str
-        Names of the channels.
-    rate_hz : float
-        Nominal sampling rate.
-    n_samples : int
-        Samples per channel.
-    start_time : str or None
-        ISO 8601 time of the first sample.
-    bads : tuple of str
-        Channels that the file marks as bad.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    rate_hz: float
-    n_samples: int
-    start_time: str | None
-    bads: tuple[str, ...] = ()
-
-    @property
-    def file_bytes(self) -> int:
-        """The size in bytes of the file and of its companions."""
-        return self.path.stat().st_size
-
-    def values(self, names: Sequence[str], default_v: float) -> Array:
-        """Return the samples of some channels.
-
-        Parameters
-        ----------
-        names : sequence of str
-        default_v : float
-            Volts per unit, for channels whose unit the file does not state.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_samples, n_names)
-            Voltages in volts, other quantities in the unit of the file.
-
-        Raises
-        ------
-        RecordingError
-            If the samples are unreadable, or need far more memory than a file of this size can
-            hold.
-        """
-        needed, size = self.n_samples * len(names) * 8, self.file_bytes
-        if needed > max(SMALL_BYTES, MAX_EXPANSION * size):
-            raise RecordingError(
-                f"its {size / 1e6:.1f} MB would take {needed / 1e9:.1f} GB of memory",
-                str(self.path),
-                "the header is wrong: export the recording again",
-            )
-        try:
-            return self._read(names, default_v)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            what = " ".join(str(error).split())
-            raise RecordingError(f"the samples are unreadable: {what}", str(self.path)) from None
-
-    @property
-    def stamped(self) -> bool:
-        """Whether the file stores time stamps, beyond its nominal rate."""
-        return False
-
-    def times_s(self) -> Array:
-        """Return the samples' times on the recording's clock in seconds, shape (n_samples,)."""
-        return np.arange(self.n_samples) / self.rate_hz
-
-    def anchors_s(self) -> Array:
-        """Return pairs of recording time and session time in seconds, shape (n_anchors, 2)."""
-        return np.empty((0, 2))
-
-    def pulses(self) -> NDArray[np.intp]:
-        """Return the indices of the samples at which a trigger channel rises."""
-        return np.empty(0, np.intp)
-
-    def findings(self) -> list[str]:
-        """Return what the reader found wrong with a readable file, for ``consilience check``."""
-        return []
-
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
-        raise NotImplementedError
 
 
 def open_recording(path: Path, item: str | None) -> Recording:
@@ -142,14 +52,8 @@ def open_recording(path: Path, item: str | None) -> Recording:
     """
     if path.stat().st_size == 0:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
-    suffix = path.suffix.lower()
-    readers: dict[str, Callable[[Path, str | None], Recording]] = {
-        **dict.fromkeys(xdf.SUFFIXES, XdfStream),
-        **dict.fromkeys(signal_table.SUFFIXES, TableRecording),
-        ".mat": MatlabRecording,
-    }
-    reader = readers.get(suffix, MneFile)
-    recording = (EeglabRecording if _is_set_73(path) else reader)(path, item)
+    check_content(path)
+    recording = _reader(path)(path, item)
     if recording.n_samples == 0:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
     if not 1 <= recording.rate_hz <= MAX_RATE_HZ:
@@ -157,6 +61,20 @@ def open_recording(path: Path, item: str | None) -> Recording:
             f"invalid sampling rate: {recording.rate_hz:g} Hz", str(path), "correct the header"
         )
     return recording
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Recording]:
+    suffix = path.suffix.lower()
+    if suffix in SAMPLE_BYTES:
+        return EdfRecording
+    if _is_set_73(path):
+        return EeglabRecording
+    readers: dict[str, Callable[[Path, str | None], Recording]] = {
+        **dict.fromkeys(xdf.SUFFIXES, XdfStream),
+        **dict.fromkeys(signal_table.SUFFIXES, TableRecording),
+        ".mat": MatlabRecording,
+    }
+    return readers.get(suffix, MneFile)
 
 
 def identity(path: Path, item: str | None) -> str:
@@ -175,86 +93,6 @@ def identity(path: Path, item: str | None) -> str:
     candidates = [path, *samples, path.with_suffix(".vmrk")]
     files = sorted({file for file in candidates if file.is_file()})
     return text_hash(*map(content_hash, files)) if len(files) > 1 else content_hash(path)
-
-
-class MneFile(Recording):
-    """A file in a format that MNE-Python reads."""
-
-    def __init__(self, path: Path, item: str | None) -> None:
-        suffix = path.suffix.lower()
-        self.path = path
-        self.onsets_s = None
-        if suffix in SAMPLE_BYTES:
-            self.onsets_s = _check_edf(path)
-        if suffix == ".set":
-            _check_set(path)
-        try:
-            self.raw = mne.io.read_raw(path, preload=False, verbose="error")
-        except Exception as error:  # MNE's readers raise almost anything on damaged bytes
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise RecordingError(
-                f"not a readable {suffix[1:].upper()} file: {first}", str(path), "export it again"
-            ) from None
-        folder = path.parent.resolve()
-        # A header must not make the reader open files elsewhere on the disk.
-        if any(file.parent.resolve() != folder for file in self.companions):
-            raise RecordingError(
-                "the header refers to samples in another folder", str(path), "export it again"
-            )
-        date = self.raw.info["meas_date"]
-        self.names = tuple(self.raw.ch_names)
-        self.rate_hz = float(self.raw.info["sfreq"])
-        self.n_samples = int(self.raw.n_times)
-        self.start_time = date.isoformat() if date else None
-        self.bads = tuple(self.raw.info["bads"])
-
-    @cached_property
-    def companions(self) -> list[Path]:
-        """The files that hold the samples."""
-        return [Path(name) for name in self.raw.filenames if name is not None]
-
-    @property
-    def file_bytes(self) -> int:
-        """The size in bytes of the file and of its companions."""
-        return sum(file.stat().st_size for file in {self.path, *self.companions})
-
-    @property
-    def stamped(self) -> bool:
-        """Whether the records have start times (discontinuous EDF+D)."""
-        return self.onsets_s is not None
-
-    def times_s(self) -> Array:
-        """Return the time of each sample; in EDF+D, counted from the start of its record."""
-        regular = super().times_s()
-        if self.onsets_s is None:
-            return regular
-        # MNE-Python joins the records of EDF+D without the gaps between them.
-        per_record = self.n_samples / len(self.onsets_s)
-        record = (np.arange(self.n_samples) // per_record).astype(np.intp)
-        return self.onsets_s[record] + regular - record * per_record / self.rate_hz
-
-    def pulses(self) -> NDArray[np.intp]:
-        """Return the samples at which a trigger channel rises, or else those of annotations."""
-        channels = [name for name in self.names if TRIGGERS.match(name)]
-        edges = [rising_edges(self.values([name], 1.0)[:, 0]) for name in channels]
-        pulses = np.unique(np.concatenate([np.empty(0, np.intp), *edges]))
-        return pulses if len(pulses) else self._annotated_pulses()
-
-    def _annotated_pulses(self) -> NDArray[np.intp]:
-        annotations = self.raw.annotations
-        is_pulse = [bool(PULSES.match(text)) for text in annotations.description]
-        # MNE-Python counts onsets from the start of the measurement, not from the first sample,
-        # unless the annotations have no date.
-        first_s = 0.0 if annotations.orig_time is None else self.raw.first_time
-        onsets_s = np.unique(annotations.onset[is_pulse]) - first_s
-        times_s = self.times_s()
-        inside = onsets_s[(onsets_s >= times_s[0]) & (onsets_s <= times_s[-1])]
-        # Half a sample earlier, so that rounding of an onset does not select the next sample.
-        return np.unique(np.searchsorted(times_s, inside - 0.5 / self.rate_hz))
-
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
-        values: Array = self.raw.get_data(picks=list(names), verbose="error").T
-        return np.ascontiguousarray(values)
 
 
 class XdfStream(Recording):
@@ -299,10 +137,13 @@ class XdfStream(Recording):
         span_s = float(stamps_s[-1] - stamps_s[0])
         return (len(stamps_s) - 1) / span_s if span_s > 0 else 0.0
 
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
+    def unit(self, name: str) -> str:
+        """Return the unit of a channel as the sender declares it; empty if it declares none."""
+        return self.units[self.names.index(name)]
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
         picks = [self.names.index(name) for name in names]
-        scale = [_volts_per_unit(self.units[pick], default_v) for pick in picks]
-        values: Array = self.samples.values[:, picks] * np.array(scale)
+        values: Array = self.samples.values[:, picks] * factors
         return values
 
 
@@ -316,10 +157,13 @@ class MatlabRecording(Recording):
         self.n_samples = matlab.find_variable(path, self.layout).sizes["samples"]
         self.start_time = None
 
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
+    def unit(self, name: str) -> str:
+        """Return the unit of a channel as the layout declares it; empty if it declares none."""
+        return self.layout.unit_of(name)
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
         picks = [self.names.index(name) for name in names]
-        scale = [_volts_per_unit(self.layout.unit_of(name), default_v) for name in names]
-        values: Array = matlab.read_recording(self.path, self.layout)[:, picks] * np.array(scale)
+        values: Array = matlab.read_recording(self.path, self.layout)[:, picks] * factors
         return values
 
 
@@ -345,15 +189,20 @@ class TableRecording(Recording):
         """Return what is unusual about the table."""
         return list(self.table.notes)
 
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
+    def unit(self, name: str) -> str:
+        """Return the unit of a column as the table states it; empty if it states none."""
+        return self.table.units[self.names.index(name)]
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
         picks = [self.names.index(name) for name in names]
-        scale = [_volts_per_unit(self.table.units[pick], default_v) for pick in picks]
-        values: Array = self.table.values[:, picks] * np.array(scale)
+        values: Array = self.table.values[:, picks] * factors
         return values
 
 
 class EeglabRecording(Recording):
     """An EEGLAB file of MATLAB version 7.3, whose format states no unit."""
+
+    in_microvolts = True
 
     def __init__(self, path: Path, item: str | None) -> None:
         self.path = path
@@ -366,131 +215,46 @@ class EeglabRecording(Recording):
         """The size in bytes of the file that holds the samples."""
         return self.header.samples.stat().st_size
 
-    def _read(self, names: Sequence[str], default_v: float) -> Array:
+    @property
+    def duration_s(self) -> float:
+        """The duration in seconds on the recording's clock, gaps that the file states included."""
+        return float(self.timeline.at(np.array([self.n_samples - 1]))[0]) + 1 / self.rate_hz
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the file states cuts."""
+        return self.timeline.interrupted
+
+    @cached_property
+    def events(self) -> list[eeglab.EeglabEvent]:
+        """The events, boundaries included."""
+        return eeglab.read_events(self.path)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The times of the samples, with the gaps that boundaries state."""
+        gaps, _ = eeglab.boundary_gaps(self.events, self.n_samples, self.rate_hz)
+        return Timeline.with_gaps(self.rate_hz, gaps)
+
+    def times_s(self) -> Array:
+        """Return the samples' times on the recording's clock in seconds, shape (n_samples,)."""
+        return self.timeline.times_s(self.n_samples)
+
+    def pulses_s(self, code: int | None = None) -> Array:
+        """Return the times of the events for synchronisation in seconds, shape (n_pulses,)."""
+        wanted = sync_descriptions([event.text for event in self.events], code)
+        positions = np.unique([e.position for e in self.events if e.text in wanted])
+        return self.timeline.at(positions[(positions >= 0) & (positions <= self.n_samples - 1)])
+
+    def findings(self) -> list[str]:
+        """Return the cuts of unknown duration."""
+        return eeglab.boundary_gaps(self.events, self.n_samples, self.rate_hz)[1]
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
         picks = [self.names.index(name) for name in names]
-        values: Array = eeglab.read_samples(self.header, self.path, picks) * default_v
+        values: Array = eeglab.read_samples(self.header, self.path, picks) * factors
         return values
-
-
-def rising_edges(line: Array) -> NDArray[np.intp]:
-    """Return the indices at which a trigger channel, shape (n_samples,), rises above half."""
-    # The median is the resting level: the channel rests most of the time, and not always at 0.
-    rest, top = np.median(line), np.max(line)
-    high = line > (rest + top) / 2
-    return np.flatnonzero(high[1:] & ~high[:-1]) + 1
-
-
-def _volts_per_unit(unit: str, default_v: float) -> float:
-    """Return the factor to volts; 1 for units other than voltages, which are kept."""
-    return TO_VOLTS.get(unit.casefold(), 1.0) if unit else default_v
 
 
 def _is_set_73(path: Path) -> bool:
     return path.suffix.lower() == ".set" and matlab.is_hdf5(path)
-
-
-def _check_set(path: Path) -> None:
-    matlab.check_header(path)
-    matlab.check_uncompressed_size(path)
-
-
-def _check_edf(path: Path) -> Array | None:
-    """Check an EDF or BDF header against the size of the file.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_records,), or None
-        Start of each record in seconds from the first, if the file is discontinuous (EDF+D).
-
-    Raises
-    ------
-    RecordingError
-        If the header is invalid, or the file is truncated or has no samples.
-    """
-    with path.open("rb") as file:
-        header = _edf_header(file, path)
-        width = SAMPLE_BYTES[path.suffix.lower()]
-        record_bytes = sum(header.samples) * width
-        actual = path.stat().st_size
-        expected = header.n_bytes + header.n_records * record_bytes
-        if header.n_records > 0 and actual < expected:
-            raise RecordingError(
-                f"the file is truncated: {actual} of {expected} bytes",
-                str(path),
-                "copy it again from the recorder",
-            )
-        if not header.discontinuous:
-            return None
-        annotations = (b"EDF Annotations", b"BDF Annotations")
-        which = next((n for n, label in enumerate(header.labels) if label in annotations), None)
-        if which is None:
-            raise RecordingError(
-                "discontinuous, but no annotation channel states the start of its records",
-                str(path),
-            )
-        n_records = header.n_records
-        if n_records < 0:  # -1 while recording, if the recorder did not correct it afterwards
-            n_records = (actual - header.n_bytes) // record_bytes
-        first = header.n_bytes + sum(header.samples[:which]) * width
-        starts = (first + number * record_bytes for number in range(n_records))
-        length = header.samples[which] * width
-        onsets = [_onset_s(file, start, length, path) for start in starts]
-    onsets_s = np.array(onsets) - onsets[0]
-    contiguous = np.allclose(onsets_s, np.arange(len(onsets)) * header.record_s, atol=1e-6)
-    return None if contiguous else onsets_s
-
-
-class EdfHeader(NamedTuple):
-    """Header of an EDF or BDF file.
-
-    Attributes
-    ----------
-    n_bytes : int
-        Length of the header.
-    n_records : int
-        -1 if not stated.
-    record_s : float
-    labels : list of bytes
-        Names of the channels.
-    samples : list of int
-        Samples per record of each channel.
-    discontinuous : bool
-    """
-
-    n_bytes: int
-    n_records: int
-    record_s: float
-    labels: list[bytes]
-    samples: list[int]
-    discontinuous: bool
-
-
-def _edf_header(file: BinaryIO, path: Path) -> EdfHeader:
-    head = file.read(256)
-    try:
-        n_bytes, n_records = int(head[184:192]), int(head[236:244])
-        n_channels = int(head[252:256])
-        record_s = float(head[244:252])
-        labels = [file.read(16).strip() for _ in range(n_channels)]
-        # 216 bytes per channel precede the field of samples per record.
-        file.seek(256 + 216 * n_channels)
-        samples = [int(file.read(8)) for _ in range(n_channels)]
-    except ValueError:
-        raise RecordingError(
-            f"not a readable {path.suffix[1:].upper()} header", str(path), "export it again"
-        ) from None
-    if n_records == 0 or sum(samples) <= 0 or min(samples) < 0 or not record_s > 0:
-        raise RecordingError("no samples", str(path), "copy it again from the recorder")
-    discontinuous = head[192:197] in (b"EDF+D", b"BDF+D")
-    return EdfHeader(n_bytes, n_records, record_s, labels, samples, discontinuous)
-
-
-def _onset_s(file: BinaryIO, start: int, length: int, path: Path) -> float:
-    """Read the start of a record in seconds, its first annotation."""
-    file.seek(start)
-    try:
-        return float(file.read(length).split(b"\x14")[0])
-    except ValueError:
-        raise RecordingError(
-            "discontinuous, but a record does not state its start", str(path)
-        ) from None

@@ -18,8 +18,23 @@ OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 _STANDARD = {name.casefold(): name for name in POSITIONS} | {
     old.casefold(): new for old, new in OLD_NAMES.items()
 }
-# What recorders add to a position's name: "EEG Fp1-REF", "Cz..", "C3-A2".
-_DECORATION = re.compile(r"^EEG[ _-]+|[ _-](REF|LE|AVG|A1|A2|M1|M2)$|\.+$", re.IGNORECASE)
+# What recorders and exporters add to a position's name: "EEG Fp1-REF", "POL Fp1", "Fp1 (uV)",
+# "EEG.Fp1", "Cz..", "C3-A1A2". A suffix that is itself a scalp position, as in "Fp1-F7", makes
+# another signal and is not among them.
+_PREFIX = re.compile(r"^(EEG|POL)\s*[ ._:-]\s*", re.IGNORECASE)
+_UNIT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|\.+$")
+_EARS = r"[AM][12](\s*[+/]?\s*[AM][12])?"
+_COMMON = r"V?REF(ERENCE)?|LE|CLE|AVG?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MASTOIDS)?|GND"
+_REFERENCE = re.compile(rf"\s*[ _\u2013-]\s*({_COMMON}|\(?{_EARS}\)?(/2)?)$", re.IGNORECASE)
+
+
+def standard_name(name: str) -> str | None:
+    """Return the standard name of the 10-20 position that a channel's name states, or None.
+
+    Prefixes of the kind of signal, and suffixes of the unit or of a common reference are ignored.
+    """
+    bare = _UNIT.sub("", _PREFIX.sub("", name.strip())).strip()
+    return _STANDARD.get(bare.casefold()) or _STANDARD.get(_REFERENCE.sub("", bare).casefold())
 
 
 def standard_names(names: Iterable[str]) -> dict[str, str]:
@@ -37,7 +52,17 @@ def standard_names(names: Iterable[str]) -> dict[str, str]:
     """
     standard_of: dict[str, str] = {}
     for name in names:
-        standard = _STANDARD.get(_DECORATION.sub("", name).casefold())
+        standard = standard_name(name)
         if standard and standard not in standard_of.values():
             standard_of[name] = standard
     return standard_of
+
+
+def duplicate_positions(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the channels of each position that has several, by its standard name."""
+    channels: dict[str, list[str]] = {}
+    for name in names:
+        standard = standard_name(name)
+        if standard:
+            channels.setdefault(standard, []).append(name)
+    return {standard: several for standard, several in channels.items() if len(several) > 1}

@@ -31,8 +31,8 @@ class Limits(NamedTuple):
     unit: str
 
     def violation(self, value: float) -> str | None:
-        """Return a description of a value outside the limits; None if it is possible."""
-        if self.low <= value <= self.high:
+        """Return a description of a value outside the limits; None if it is possible or NaN."""
+        if np.isnan(value) or self.low <= value <= self.high:
             return None
         return (
             f"{self.name} is {value:.3g} {self.unit}, "

@@ -62,6 +62,9 @@ class EegParams(ModalityParams):
     max_contact_loss: float = Field(
         0.25, gt=0, le=1, description="share without contact above which a channel is bad"
     )
+    sync_code: int | None = Field(
+        None, ge=1, le=65535, description="of synchronisation markers; empty: the most frequent"
+    )
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 

@@ -32,6 +32,9 @@ class SingleChannelParams(ModalityParams):
     channel: str = Field("", description="its name; empty: the first with a usual name")
     window_s: float = Field(8.0, gt=0, description="length of the signal behind a frame")
     hop_s: float = Field(0.5, gt=0)
+    sync_code: int | None = Field(
+        None, ge=1, le=65535, description="of synchronisation markers; empty: the most frequent"
+    )
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 

@@ -1,0 +1,51 @@
+"""The format of a file by its first bytes, compared with the ending of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from consilience.core.errors import RecordingError
+
+HEAD_BYTES = 32
+# First bytes of each format, and the endings that it has.
+SIGNATURES = (
+    (b"0       ", "EDF", (".edf",)),
+    (b"\xffBIOSEMI", "BDF", (".bdf",)),
+    (b"Brain Vision", "a BrainVision header", (".vhdr", ".vmrk", ".ahdr", ".amrk")),
+    (b"BrainVision", "a BrainVision header", (".vhdr", ".vmrk", ".ahdr", ".amrk")),
+    (b"XDF:", "XDF", (".xdf", ".xdfz")),
+    (b"MATLAB ", "MATLAB", (".mat", ".set")),
+    (b"\x89HDF\r\n\x1a\n", "HDF5", (".mat", ".set", ".h5", ".hdf5")),
+    (b"\x00\x00\x00\x64\x00\x00\x00\x1f", "FIF", (".fif",)),
+    (b"GDF ", "GDF", (".gdf",)),
+    (b"\x1f\x8b", "compressed by gzip", (".gz", ".xdfz", ".xdf")),
+    (b"PK\x03\x04", "a ZIP archive", (".zip",)),
+    (b"version https://git-lfs", "a pointer of Git LFS, without the recording", ()),
+)
+PACKED = ("compressed by gzip", "a ZIP archive")
+
+
+def check_content(path: Path) -> None:
+    """Compare the first bytes of a recording with the ending of its name.
+
+    A content that is not recognised passes, and is left to the reader of the format.
+
+    Raises
+    ------
+    RecordingError
+        If the content is that of another format.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    suffix = path.suffix.lower()
+    for signature, kind, suffixes in SIGNATURES:
+        if head.startswith(signature) and suffix not in suffixes:
+            if kind in PACKED:
+                remedy = "unpack it"
+            elif not suffixes:
+                remedy = "download the content, for example with git lfs pull"
+            else:
+                remedy = f"rename it to end in {suffixes[0]}, or export it again"
+            raise RecordingError(
+                f"the name ends in {suffix}, but the content is {kind}", str(path), remedy
+            )

@@ -1,0 +1,238 @@
+"""EDF and BDF files: every signal at its own sampling rate, with the times of its records.
+
+The samples are read here instead of by MNE-Python, which resamples all signals to the highest
+rate, joins the records of EDF+D, and takes an unknown unit for volts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core.errors import RecordingError
+from consilience.readers.base import Recording
+from consilience.readers.edf_header import EdfSignal, read_edf_header
+from consilience.readers.markers import (
+    TRIGGERS,
+    describe_codes,
+    sync_descriptions,
+    sync_onsets,
+)
+from consilience.readers.timeline import Timeline
+
+Array = NDArray[np.float64]
+
+SLACK_S = 1e-4  # by which a record of a continuous file may begin early
+
+
+class Note(NamedTuple):
+    """An annotation: its onset in seconds from the start that the header states, and its text."""
+
+    onset_s: float
+    text: str
+
+
+class EdfRecording(Recording):
+    """An EDF or BDF file; `names` are unique."""
+
+    def __init__(self, path: Path, item: str | None) -> None:
+        self.path = path
+        self.header = read_edf_header(path)
+        signals = [signal for signal in self.header.signals if not signal.is_annotation]
+        self.signals = _unique(signal for signal in signals if signal.n_samples)
+        if not self.signals:
+            raise RecordingError("no samples", str(path), "copy it again from the recorder")
+        self.notes, self.starts_s = self._annotations()
+        self._limit_to(max(signal.n_samples for signal in self.signals.values()))
+        self.names = tuple(self.signals)
+        start = self.header.start
+        first_s = self.starts_s[0] if start else 0.0  # EDF+ states the fraction of a second there
+        self.start_time = (start + timedelta(seconds=first_s)).isoformat() if start else None
+
+    @property
+    def timeline(self) -> Timeline:
+        """The timeline of the signals at the rate of this recording."""
+        return self._timeline(self.per_record)
+
+    @property
+    def duration_s(self) -> float:
+        """The duration in seconds, from the start of the first record to the end of the last."""
+        return float(self.starts_s[-1] - self.starts_s[0]) + self.header.record_s
+
+    @cached_property
+    def stamped(self) -> bool:
+        """Whether the records do not follow each other without gaps (EDF+D)."""
+        regular = np.arange(len(self.starts_s)) * self.header.record_s
+        return not np.allclose(self.starts_s - self.starts_s[0], regular, atol=1e-6)
+
+    def unit(self, name: str) -> str:
+        """Return the unit of a channel as the file states it; empty if it states none."""
+        return self.signals[name].unit
+
+    def at_rate_of(self, names: Sequence[str]) -> Self:
+        """Return the recording at the rate of some channels; see `Recording.at_rate_of`."""
+        rates = Counter(self.signals[name].n_samples for name in names)
+        result = copy.copy(self)
+        result._limit_to(max(rates, key=lambda rate: (rates[rate], rate)))
+        return result
+
+    def times_s(self) -> Array:
+        """Return the time of each sample, counted from the first, shape (n_samples,)."""
+        return self.timeline.times_s(self.n_samples)
+
+    def pulses_s(self, code: int | None = None) -> Array:
+        """Return the times of the markers on trigger channels, or else those of annotations."""
+        times_s = [
+            self._timeline(signal.n_samples).at(sync_onsets(line, code))
+            for signal, line in self._trigger_lines()
+        ]
+        pulses_s = np.unique(np.concatenate([np.empty(0), *times_s]))
+        return pulses_s if len(pulses_s) else self._annotated_pulses_s(code)
+
+    def findings(self) -> list[str]:
+        """Return what differs from the header, and the codes of the trigger channels."""
+        lines = [
+            what
+            for signal, line in self._trigger_lines()
+            for what in describe_codes(signal.label, line)
+        ]
+        return [*self.header.notes, *lines]
+
+    def _limit_to(self, per_record: int) -> None:
+        self.per_record = per_record
+        self.rate_hz = per_record / self.header.record_s
+        self.n_samples = per_record * self.header.n_records
+        self.names = tuple(n for n, s in self.signals.items() if s.n_samples == per_record)
+
+    def _timeline(self, per_record: int) -> Timeline:
+        rate_hz = per_record / self.header.record_s
+        if not self.stamped:
+            return Timeline.continuous(rate_hz)
+        firsts = np.arange(len(self.starts_s)) * per_record
+        return Timeline(rate_hz, firsts, self.starts_s - self.starts_s[0])
+
+    def _records(self) -> NDArray[np.uint8]:
+        """Return the bytes of the records, shape (n_records, record_samples, width)."""
+        header = self.header
+        shape = (header.n_records, header.record_samples, header.width)
+        return np.memmap(self.path, np.uint8, "r", header.n_bytes, shape)
+
+    def _digital(self, signal: EdfSignal) -> NDArray[np.int32]:
+        """Return the stored numbers of a signal, shape (n_records * n_samples,)."""
+        at = slice(signal.offset, signal.offset + signal.n_samples)
+        stored = np.ascontiguousarray(self._records()[:, at]).reshape(-1, self.header.width)
+        if self.header.width == 2:
+            return stored.view("<i2")[:, 0].astype(np.int32)
+        wide = np.zeros((len(stored), 4), np.uint8)
+        wide[:, 1:] = stored
+        numbers: NDArray[np.int32] = wide.view("<i4")[:, 0] >> 8  # keeps the sign
+        return numbers
+
+    def _physical(self, name: str) -> Array:
+        """Return a signal in the unit of the file, shape (n_samples,)."""
+        signal = self.signals[name]
+        digital, physical = np.ptp(signal.digital), np.ptp(signal.physical)
+        if not digital or not physical:
+            raise RecordingError(
+                f"channel '{name}' states no range of values", str(self.path), "export it again"
+            )
+        gain = (signal.physical[1] - signal.physical[0]) / (signal.digital[1] - signal.digital[0])
+        start = signal.physical[0] - signal.digital[0] * gain
+        values: Array = self._digital(signal).astype(np.float64) * gain + start
+        return values
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
+        values = np.empty((self.n_samples, len(names)))
+        for column, (name, factor) in enumerate(zip(names, factors, strict=True)):
+            if self.signals[name].n_samples != self.per_record:
+                raise ValueError(f"channel '{name}' has another sampling rate than '{names[0]}'")
+            values[:, column] = self._physical(name) * factor
+        return values
+
+    def _trigger_lines(self) -> Iterator[tuple[EdfSignal, Array]]:
+        """Yield the trigger channels, with their codes, shape (n_samples,)."""
+        for name, signal in self.signals.items():
+            if TRIGGERS.match(name):
+                # A status channel holds codes, whatever the range in the header.
+                is_status = self.header.width == 3 or signal.physical[0] == signal.physical[1]
+                line = (
+                    self._digital(signal).astype(np.float64) if is_status else self._physical(name)
+                )
+                yield signal, line
+
+    def _annotated_pulses_s(self, code: int | None) -> Array:
+        wanted = sync_descriptions([note.text for note in self.notes], code)
+        onsets_s = np.unique([note.onset_s for note in self.notes if note.text in wanted])
+        times_s = onsets_s - self.starts_s[0]
+        return times_s[(times_s >= 0) & (times_s < self.duration_s)]
+
+    def _annotations(self) -> tuple[list[Note], Array]:
+        """Return the annotations, and the start of each record in seconds, shape (n_records,)."""
+        header = self.header
+        signals = [signal for signal in header.signals if signal.is_annotation]
+        if not signals and header.discontinuous:
+            raise RecordingError(
+                "discontinuous, but no annotation channel states the start of its records",
+                str(self.path),
+            )
+        notes: list[Note] = []
+        starts_s: list[float] = []
+        for record in self._records() if signals else ():
+            for signal in signals:
+                at = slice(signal.offset, signal.offset + signal.n_samples)
+                lists = list(_timed_lists(record[at].tobytes()))
+                if signal is signals[0] and lists and b"" in lists[0][1]:
+                    starts_s.append(lists[0][0])
+                notes += [
+                    Note(onset_s, text.decode("utf-8", "replace"))
+                    for onset_s, texts in lists
+                    for text in texts
+                    if text
+                ]
+        return notes, self._checked_starts(np.array(starts_s))
+
+    def _checked_starts(self, starts_s: Array) -> Array:
+        """Return the start of each record: as stated, or regular if the file is continuous."""
+        header = self.header
+        complete = len(starts_s) == header.n_records
+        if header.discontinuous and not complete:
+            raise RecordingError(
+                "discontinuous, but a record does not state its start", str(self.path)
+            )
+        # Continuous files whose stated starts are rounded overlap; their starts are regular.
+        gaps_only = complete and bool((np.diff(starts_s) > header.record_s - SLACK_S).all())
+        if header.discontinuous or gaps_only:
+            return starts_s
+        first_s = starts_s[0] if complete else 0.0
+        return np.asarray(first_s + np.arange(header.n_records) * header.record_s, np.float64)
+
+
+def _timed_lists(content: bytes) -> Iterator[tuple[float, list[bytes]]]:
+    """Yield the onset in seconds and the texts of each annotation list (TAL) of a record."""
+    for timed_list in content.split(b"\0"):
+        stamp, *texts = timed_list.split(b"\x14")
+        try:
+            onset_s = float(stamp.partition(b"\x15")[0])
+        except ValueError:
+            continue
+        yield onset_s, texts[:-1]  # each text ends with the separator
+
+
+def _unique(signals: Iterator[EdfSignal]) -> dict[str, EdfSignal]:
+    """Return the signals by label; a repeated label gets a number."""
+    by_name: dict[str, EdfSignal] = {}
+    for signal in signals:
+        name, number = signal.label, 1
+        while name in by_name:
+            number += 1
+            name = f"{signal.label} ({number})"
+        by_name[name] = signal
+    return by_name

@@ -1,0 +1,231 @@
+"""BrainVision, FIF and EEGLAB files up to MATLAB 7, read by MNE-Python.
+
+What MNE-Python leaves out is read here: the unit of a BrainVision channel, and the duration of
+interruptions, which are gaps on the recording's clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import mne
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core.errors import RecordingError
+from consilience.readers import matlab
+from consilience.readers.base import Recording
+from consilience.readers.eeglab import EeglabEvent, boundary_gaps
+from consilience.readers.markers import (
+    TRIGGERS,
+    describe_codes,
+    sync_descriptions,
+    sync_onsets,
+)
+from consilience.readers.timeline import Timeline
+from consilience.readers.units import MICRO
+
+Array = NDArray[np.float64]
+
+SUFFIXES = (".vhdr", ".fif", ".set")
+SKIP = "BAD_ACQ_SKIP"  # MNE-Python's annotation where the acquisition was off
+SEGMENT = re.compile(r"^Mk\d+=New Segment,[^,]*,(\d+),[^,]*,[^,]*(?:,(\d{14,20}))?", re.MULTILINE)
+MAX_OVERLAP_S = 1.0  # between segments, by the resolution of their dates
+
+
+class MneFile(Recording):
+    """A file in a format that MNE-Python reads."""
+
+    def __init__(self, path: Path, item: str | None) -> None:
+        suffix = path.suffix.lower()
+        self.path = path
+        if suffix == ".set":
+            matlab.check_header(path)
+            matlab.check_uncompressed_size(path)
+        try:
+            self.raw = mne.io.read_raw(path, preload=False, verbose="error")
+        except Exception as error:  # MNE's readers raise almost anything on damaged bytes
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise RecordingError(
+                f"not a readable {suffix[1:].upper()} file: {first}", str(path), "export it again"
+            ) from None
+        folder = path.parent.resolve()
+        # A header must not make the reader open files elsewhere on the disk.
+        if any(file.parent.resolve() != folder for file in self.companions):
+            raise RecordingError(
+                "the header refers to samples in another folder", str(path), "export it again"
+            )
+        date = self.raw.info["meas_date"]
+        self.names = tuple(self.raw.ch_names)
+        self.rate_hz = float(self.raw.info["sfreq"])
+        self.start_time = date.isoformat() if date else None
+        self.bads = tuple(self.raw.info["bads"])
+        self.in_microvolts = suffix == ".set"
+        self.recorded = self._recorded()
+        self.n_samples = int(np.count_nonzero(self.recorded))
+
+    @cached_property
+    def companions(self) -> list[Path]:
+        """The files that hold the samples."""
+        return [Path(name) for name in self.raw.filenames if name is not None]
+
+    @property
+    def file_bytes(self) -> int:
+        """The size in bytes of the file and of its companions."""
+        return sum(file.stat().st_size for file in {self.path, *self.companions})
+
+    @property
+    def duration_s(self) -> float:
+        """The duration in seconds on the recording's clock, gaps that the file states included."""
+        times_s = self.timeline.at(np.array([0, len(self.recorded) - 1]))
+        return float(times_s[1] - times_s[0]) + 1 / self.rate_hz
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the file states interruptions."""
+        return self.timeline.interrupted or self.n_samples < len(self.recorded)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """The times of the samples in the file, those of skips included."""
+        return Timeline.with_gaps(self.rate_hz, self._gaps[0])
+
+    def times_s(self) -> Array:
+        """Return the time of each recorded sample, shape (n_samples,)."""
+        return self.timeline.times_s(len(self.recorded))[self.recorded]
+
+    def unit(self, name: str) -> str:
+        """Return the unit of a channel as the file states it; empty if it states none."""
+        if self.path.suffix.lower() == ".vhdr":
+            return self._brainvision_units.get(name, "")
+        return "" if self.in_microvolts else "V"  # FIF stores the SI unit
+
+    def pulses_s(self, code: int | None = None) -> Array:
+        """Return the times of the markers on trigger channels, or else those of annotations."""
+        times_s = self.times_s()
+        onsets = [sync_onsets(line, code) for _, line in self._trigger_lines()]
+        pulses = np.unique(np.concatenate([np.empty(0, np.intp), *onsets]))
+        return times_s[pulses] if len(pulses) else self._annotated_pulses_s(code)
+
+    def findings(self) -> list[str]:
+        """Return interruptions of unknown duration, and the codes of the trigger channels."""
+        codes = [
+            what for name, line in self._trigger_lines() for what in describe_codes(name, line)
+        ]
+        return [*self._gaps[1], *codes]
+
+    def _trigger_lines(self) -> list[tuple[str, Array]]:
+        names = [name for name in self.names if TRIGGERS.match(name)]
+        return [(name, self.values([name], 1.0)[:, 0]) for name in names]
+
+    def _annotated_pulses_s(self, code: int | None) -> Array:
+        annotations = self.raw.annotations
+        wanted = sync_descriptions([str(text) for text in annotations.description], code)
+        is_pulse = [str(text) in wanted for text in annotations.description]
+        # MNE-Python counts onsets from the start of the measurement, not from the first sample,
+        # unless the annotations have no date.
+        first_s = 0.0 if annotations.orig_time is None else self.raw.first_time
+        positions = (np.unique(annotations.onset[is_pulse]) - first_s) * self.rate_hz
+        inside = positions[(positions >= 0) & (positions <= len(self.recorded) - 1)]
+        # Rounding of an onset must not place it before a gap that it follows.
+        return self.timeline.at(np.round(inside, 6))
+
+    def _recorded(self) -> NDArray[np.bool_]:
+        """Return which samples of a FIF file were recorded, not filled with zeros."""
+        recorded = np.ones(int(self.raw.n_times), bool)
+        annotations = self.raw.annotations
+        first_s = 0.0 if annotations.orig_time is None else self.raw.first_time
+        for onset_s, duration_s, text in zip(
+            annotations.onset, annotations.duration, annotations.description, strict=True
+        ):
+            if str(text).upper().startswith(SKIP):
+                first = round((onset_s - first_s) * self.rate_hz)
+                recorded[max(first, 0) : max(first + round(duration_s * self.rate_hz), 0)] = False
+        return recorded
+
+    @cached_property
+    def _gaps(self) -> tuple[list[tuple[int, float]], list[str]]:
+        """The gaps that a file states without samples, and findings on those without duration."""
+        suffix = self.path.suffix.lower()
+        if suffix == ".set":
+            cuts = mne.read_annotations(self.path)  # those of `raw` end with the samples
+            events = [
+                EeglabEvent(onset_s * self.rate_hz, str(text), duration_s * self.rate_hz)
+                for onset_s, duration_s, text in zip(
+                    cuts.onset, cuts.duration, cuts.description, strict=True
+                )
+            ]
+            return boundary_gaps(events, len(self.recorded), self.rate_hz)
+        return self._brainvision_gaps() if suffix == ".vhdr" else ([], [])
+
+    def _brainvision_gaps(self) -> tuple[list[tuple[int, float]], list[str]]:
+        """Return the pauses between the segments of a BrainVision file, from their dates."""
+        header = _brainvision_text(self.path)
+        entry = re.search(r"^MarkerFile=(.+)$", header, re.MULTILINE)
+        base = self.path.stem
+        name = entry[1].strip().replace("$b", base) if entry else f"{base}.vmrk"
+        markers = self.path.with_name(Path(name).name)
+        text = _brainvision_text(markers) if markers.is_file() else ""
+        segments = [(int(mark[1]) - 1, _date_s(mark[2])) for mark in SEGMENT.finditer(text)]
+        gaps, findings = [], []
+        for (first, date_s), (second, next_s) in itertools.pairwise(sorted(segments)):
+            if date_s is None or next_s is None:
+                findings.append(f"a pause of unknown duration at {second / self.rate_hz:.1f} s")
+                continue
+            pause_s = next_s - date_s - (second - first) / self.rate_hz
+            if pause_s < -MAX_OVERLAP_S:
+                findings.append(
+                    f"the segment at {second / self.rate_hz:.1f} s begins {-pause_s:.1f} s before "
+                    "the end of the previous one: its date is not used"
+                )
+            elif pause_s > 0.5 / self.rate_hz:
+                gaps.append((second, pause_s))
+        return gaps, findings
+
+    @cached_property
+    def _brainvision_units(self) -> dict[str, str]:
+        """The unit of each channel of a BrainVision file; microvolts unless stated."""
+        lines = re.findall(
+            r"^Ch\d+=([^,\n]*),[^,\n]*(?:,[^,\n]*)?(?:,([^,\n]*))?",
+            _brainvision_text(self.path),
+            re.MULTILINE,
+        )
+        return {name.replace(r"\1", ","): unit.strip() or "µV" for name, unit in lines}
+
+    def _factor(self, name: str, default: float) -> float:
+        """Return the factor from the values that MNE-Python returns to the SI unit."""
+        if self.in_microvolts:
+            return default / MICRO  # MNE-Python has multiplied by 1e-6
+        applied = 1.0
+        if self.path.suffix.lower() == ".vhdr":
+            applied = float(self.raw.info["chs"][self.names.index(name)]["range"])
+        return super()._factor(name, default) / applied
+
+    def _read(self, names: Sequence[str], factors: Array) -> Array:
+        values: Array = self.raw.get_data(picks=list(names), verbose="error").T
+        values = values if self.n_samples == len(self.recorded) else values[self.recorded]
+        return np.ascontiguousarray(values if (factors == 1).all() else values * factors)
+
+
+def _brainvision_text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _date_s(digits: str | None) -> float | None:
+    """Return a date, YYYYMMDDhhmmss and up to six digits of the second, in seconds."""
+    if not digits:
+        return None
+    try:
+        whole = datetime.strptime(digits[:14], "%Y%m%d%H%M%S")
+    except ValueError:  # zeros, where the recorder states no date
+        return None
+    return (whole - datetime.min).total_seconds() + float(f"0.{digits[14:] or 0}")
