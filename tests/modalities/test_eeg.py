@@ -76,6 +76,79 @@ def test_edf_is_read_in_volts_without_other_channels(tmp_path: Path) -> None:
     assert (signal.pulses_s * RATE_HZ).tolist() == [100, 777, 1500]
 
 
+def write_with_unit(path: Path, unit: str, scale: float = 1.0) -> Path:
+    signals = [
+        EdfSignal(
+            scale * 1e6 * column,
+            RATE_HZ,
+            label=name,
+            physical_dimension=unit,
+            physical_range=(-500 * scale, 500 * scale),
+        )
+        for name, column in zip(PARAMS.channels, brain().T, strict=True)
+    ]
+    Edf(signals, data_record_duration=1).write(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale"), [("UV", 1), ("microV", 1), (".V", 1), ("nV", 1000), ("mV", 0.001), ("", 1)]
+)
+def test_values_are_in_volts_whatever_the_spelling_of_the_unit(tmp_path, unit, scale) -> None:
+    path = write_with_unit(tmp_path / "a.edf", unit, scale)
+    assert np.abs(modality.read(path, None, PARAMS).values - brain()).max() < 1e-7
+    notes = modality.inspect(path, None)
+    assert len(notes) == (unit == "")
+    assert all("no unit is stated for 19 channels (Fp1, Fp2, F7, F3, …)" in note for note in notes)
+
+
+@pytest.mark.parametrize("unit", ["foo", "uS", "Boolean"])
+def test_an_unknown_unit_is_refused(tmp_path, unit) -> None:
+    path = write_with_unit(tmp_path / "a.edf", unit)
+    with pytest.raises(RecordingError, match=f"'Fp1' has the unit '{unit}', not a known unit"):
+        modality.probe(path, None)
+
+
+@pytest.mark.parametrize(("unit", "amplitude"), [("V", r"[\d.]+e\+0\d"), ("nV", "0.0")])
+def test_an_impossible_amplitude_is_refused_with_its_amount(tmp_path, unit, amplitude) -> None:
+    path = write_with_unit(tmp_path / "a.edf", unit)
+    with pytest.raises(
+        RecordingError, match=f"median RMS of the EEG is {amplitude}.*µV.*states {unit}"
+    ):
+        modality.read(path, None, PARAMS)
+    assert "possible are 0.1 to 1000 µV" in modality.inspect(path, None)[0]
+
+
+def test_duplicate_electrodes_and_other_rates_are_reported(tmp_path: Path) -> None:
+    names = [*PARAMS.channels, "EEG Cz-Ref"]
+    values = np.column_stack([brain(), brain()[:, 9]])
+    path = write_edf(tmp_path / "a.edf", values, names)
+    assert modality.inspect(path, None) == ["Cz, EEG Cz-Ref are one electrode: Cz is used"]
+    signals = [
+        EdfSignal(
+            1e6 * column[:: 2 if name == "O1" else 1],
+            RATE_HZ / (2 if name == "O1" else 1),
+            label=name,
+            physical_dimension="uV",
+            physical_range=(-500, 500),
+        )
+        for name, column in zip(PARAMS.channels, brain().T, strict=True)
+    ]
+    Edf(signals, data_record_duration=1).write(path)
+    assert modality.probe(path, None).n_channels == 18
+    assert modality.inspect(path, None) == ["another sampling rate, not used: O1"]
+
+
+def test_the_parameters_may_name_the_code_of_synchronisation(tmp_path: Path) -> None:
+    trigger = np.zeros(2000)
+    for first, code in ((100, 1), (500, 1), (900, 9)):
+        trigger[first : first + 5] = code
+    path = write_edf(tmp_path / "a.edf", brain(), list(PARAMS.channels), TRIG=trigger)
+    for code, pulses in ((None, [100, 500]), (9, [900])):
+        params = EegParams(sync_code=code)
+        assert (modality.read(path, None, params).pulses_s * RATE_HZ).tolist() == pulses
+
+
 @pytest.mark.parametrize("suffix", [".fif", ".vhdr"])
 def test_other_formats_of_mne_are_read(tmp_path: Path, suffix: str) -> None:
     info = mne.create_info(list(PARAMS.channels), RATE_HZ, "eeg")

@@ -14,6 +14,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.eeg import modality
 from consilience.readers import matlab
+from consilience.readers.eeglab import read_events
 
 RATE_HZ = 200
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
@@ -62,6 +63,44 @@ def test_files_of_version_7_3_are_read(tmp_path, inside, group):
     changed = path if inside else path.with_suffix(".fdt")
     changed.write_bytes(changed.read_bytes()[:-1] + b"x")
     assert modality.identity(path, None) != before
+
+
+def write_events(path: Path, *events: tuple[object, float, float]) -> None:
+    """Add events of a type, a latency and a duration in samples, as MATLAB writes a structure."""
+    with h5py.File(path, "r+") as file:
+        group = file.require_group("EEG/event")
+        columns: dict[str, list[h5py.Dataset]] = {"type": [], "latency": [], "duration": []}
+        for number, (kind, *numbers) in enumerate(events):
+            where = f"#refs#/event{number}"
+            if isinstance(kind, str):
+                columns["type"].append(chars(file, f"{where}/type", kind))
+            else:
+                columns["type"].append(file.create_dataset(f"{where}/type", data=[[kind]]))
+            for name, value in zip(("latency", "duration"), numbers, strict=True):
+                columns[name].append(file.create_dataset(f"{where}/{name}", data=[[value]]))
+        for name, values in columns.items():
+            references = np.array([value.ref for value in values], h5py.ref_dtype)
+            group[name] = references[:, None]
+
+
+def test_events_and_boundaries_of_version_7_3_are_read(tmp_path):
+    path = write_set_73(tmp_path / "a.set")
+    assert modality.read(path, None, PARAMS).pulses_s.tolist() == []
+    write_events(
+        path,
+        ("sync", 101, 1),
+        ("boundary", 1000.5, 4 * RATE_HZ),
+        (7.0, 1100, 1),
+        ("sync", 1201, 1),
+        ("boundary", 1500.5, np.nan),
+    )
+    signal = modality.read(path, None, PARAMS)
+    assert signal.pulses_s == pytest.approx([0.5, 10])
+    assert signal.times_s[[999, 1000, -1]] == pytest.approx([4.995, 9, 13.995])
+    assert modality.probe(path, None).duration_s == pytest.approx(14)
+    assert "a cut of unknown duration at 7.5 s" in modality.inspect(path, None)
+    events = [(event.position, event.text) for event in read_events(path)]
+    assert events[2] == (1099, "7")
 
 
 def replacing(name: str, value: object) -> Callable[[h5py.Group], None]:

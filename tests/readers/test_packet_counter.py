@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consilience.core.seeds import generator
-from consilience.readers.packet_counter import count, describe_gaps, packets_of, true_times
+from consilience.readers.base import Recording
+from consilience.readers.packet_counter import (
+    count,
+    describe_gaps,
+    packets_of,
+    sample_times,
+    true_times,
+)
 from consilience.readers.recording import open_recording
 
 RATE_HZ = 128
@@ -99,3 +106,20 @@ def test_gaps_in_time_stamps_are_described():
     assert describe_gaps(times_s, 10) == []
     times_s[50:] += 2
     assert describe_gaps(times_s, 10) == ["1 gaps in the time stamps, 2.1 s in all"]
+
+
+def test_markers_move_with_the_samples_that_the_counter_shows_to_be_lost():
+    class Counted(Recording):
+        names, rate_hz, n_samples, stamped = ("COUNTER",), 10.0, 40, False
+
+        def pulses_s(self, code=None):
+            return np.array([0.5, 3.0])
+
+        def values(self, names, default):
+            numbers = np.arange(48) % 16
+            return np.delete(numbers, np.arange(20, 28))[:, None].astype(float)
+
+    kept, times_s, pulses_s = sample_times(Counted())
+    assert kept.all()
+    assert times_s[[19, 20, 39]] == pytest.approx([1.9, 2.8, 4.7])
+    assert pulses_s == pytest.approx([0.5, 3.8])

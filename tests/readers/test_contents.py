@@ -1,0 +1,49 @@
+"""Content and ending of files."""
+
+from __future__ import annotations
+
+import pytest
+
+from consilience.core.errors import RecordingError
+from consilience.readers.contents import check_content
+
+HEADS = {
+    ".edf": b"0       ",
+    ".bdf": b"\xffBIOSEMI",
+    ".vhdr": b"Brain Vision Data Exchange",
+    ".xdf": b"XDF:",
+    ".mat": b"MATLAB 5.0 MAT-file",
+    ".fif": b"\x00\x00\x00\x64\x00\x00\x00\x1f",
+}
+
+
+@pytest.mark.parametrize("content", HEADS)
+@pytest.mark.parametrize("ending", HEADS)
+def test_content_and_ending_must_agree_in_both_directions(tmp_path, content, ending):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(HEADS[content].ljust(40))
+    if content == ending:
+        check_content(path)
+        return
+    with pytest.raises(RecordingError, match=f"the name ends in {ending}, but the content is") as e:
+        check_content(path)
+    assert f"rename it to end in {content}" in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "remedy"),
+    [
+        (b"\x1f\x8b\x08", "unpack it"),
+        (b"PK\x03\x04", "unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    ],
+)
+def test_packed_files_and_pointers_are_named(tmp_path, head, remedy):
+    (tmp_path / "a.edf").write_bytes(head)
+    with pytest.raises(RecordingError, match=remedy):
+        check_content(tmp_path / "a.edf")
+
+
+def test_an_unknown_content_is_left_to_the_reader(tmp_path):
+    (tmp_path / "a.edf").write_bytes(b"text")
+    check_content(tmp_path / "a.edf")
