@@ -359,7 +359,7 @@ def _by_content() -> Iterator[tuple[str, Hostile]]:
         "no-rate.wav": ("audio", wav_header(rate=0)),
         "channels.wav": ("audio", wav_header(channels=65535)),
         "no-channel.wav": ("audio", wav_header(channels=0)),
-        "no-record.edf": ("eeg", edf_field(236, "0")),
+        "no-record.edf": ("eeg", edf_field(236, "none")),
         "endless.edf": ("eeg", edf_field(236, "99999999")),
         "negative.edf": ("eeg", edf_field(236, "-5")),
         "fast.edf": ("eeg", edf_field(244, "1e-8")),

@@ -129,7 +129,9 @@ BAD = {
     "eeg-truncated": Bad("eeg", ".edf", half, "truncated"),
     "eeg-zero-length": Bad("eeg", ".edf", edf_without_records, "no samples"),
     "eeg-other-kind": Bad("eeg", ".edf", of_other_modality, "not a readable EDF"),
-    "eeg-extension": Bad("eeg", ".txt", shutil.copyfile, r"unsupported eeg file extension '\.txt'"),
+    "eeg-extension": Bad(
+        "eeg", ".docx", shutil.copyfile, r"unsupported eeg file extension '\.docx'"
+    ),
     "eeg-random": Bad("eeg", ".edf", random_bytes, "not a readable EDF"),
     "eeg-flat": Bad("eeg", ".edf", flat_edf, "flat|unusable"),
     "eeg-rate": Bad("eeg", ".edf", shutil.copyfile, "250 Hz in the header, 500 Hz", rate_hz=500),

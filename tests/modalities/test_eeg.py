@@ -139,6 +139,19 @@ def test_duplicate_electrodes_and_other_rates_are_reported(tmp_path: Path) -> No
     assert modality.inspect(path, None) == ["another sampling rate, not used: O1"]
 
 
+def test_aliases_map_the_names_of_files(tmp_path: Path) -> None:
+    aliases = {f"Chan {number}": name for number, name in enumerate(PARAMS.channels, 1)}
+    path = write_edf(tmp_path / "a.edf", brain(), list(aliases))
+    with pytest.raises(RecordingError, match=r"params\.modalities\.eeg\.aliases"):
+        modality.probe(path, None)
+    params = EegParams(aliases=aliases)
+    assert modality.configured(params).probe(path, None).n_channels == 19
+    assert modality.configured(params).inspect(path, None) == []
+    assert modality.read(path, None, params).channels == PARAMS.channels
+    with pytest.raises(ValidationError, match="aliases must be 10-20 names, not Nose"):
+        EegParams(aliases={"Chan 1": "Nose"})
+
+
 def test_the_parameters_may_name_the_code_of_synchronisation(tmp_path: Path) -> None:
     trigger = np.zeros(2000)
     for first, code in ((100, 1), (500, 1), (900, 9)):

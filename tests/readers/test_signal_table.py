@@ -36,7 +36,7 @@ def test_an_empatica_export_is_read_with_its_rate_and_start(tmp_path):
     signal = gsr.read(path, None, GsrParams())
     assert (header.rate_hz, header.duration_s) == (4, 50)
     assert header.start_time == "2022-04-15T05:20:00+00:00"
-    assert signal.values[:, 0] == pytest.approx(values, abs=1e-5)
+    assert signal.values[:, 0] == pytest.approx(1e-6 * values, abs=1e-11)  # siemens
     assert signal.times_s == pytest.approx(np.arange(200) / 4)
 
 
@@ -71,7 +71,8 @@ def test_anonymous_channels_are_named_by_the_item(tmp_path):
     signal = eeg.read(path, "Fp1 Fp2", EegParams(channels=("Fp1", "Fp2")))
     assert signal.channels == ("Fp1", "Fp2")
     assert signal.values[:, 1] == pytest.approx(1e-6 * rows[:, 2], abs=1e-11)
-    assert eeg.inspect(path, "Fp1 Fp2") == []
+    (note,) = eeg.inspect(path, "Fp1 Fp2")
+    assert "no unit is stated for 2 channels (Fp1, Fp2): taken as µV" in note
 
 
 def test_lost_packets_are_counted(tmp_path):

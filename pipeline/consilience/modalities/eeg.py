@@ -10,10 +10,12 @@ gap in time, an electrode without contact or marked as bad is NaN, and frames ov
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import mne
@@ -70,6 +72,14 @@ class Eeg(Modality):
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
     Params: ClassVar[type[ModalityParams]] = EegParams
 
+    aliases: Mapping[str, str] = MappingProxyType({})  # see `EegParams`
+
+    def configured(self, params: EegParams) -> Eeg:
+        """Return the modality that also finds channels by the aliases of the parameters."""
+        configured = copy.copy(self)
+        configured.aliases = params.aliases
+        return configured
+
     def probe(self, path: Path, item: str | None) -> Header:
         """Read the header, and check it against the size of the file.
 
@@ -79,7 +89,7 @@ class Eeg(Modality):
             If the file is empty, truncated, unreadable, has no EEG channel, or states an unknown
             unit.
         """
-        recording, names = _open(path, item)
+        recording, names = _open(path, item, self.aliases)
         return Header(
             rate_hz=recording.rate_hz,
             n_channels=len(names),
@@ -106,7 +116,7 @@ class Eeg(Modality):
         RecordingError
             As `probe`; or if the amplitude is physically impossible.
         """
-        recording, names = _open(path, item)
+        recording, names = _open(path, item, params.aliases)
         values = recording.values(list(names), MICRO)
         what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
         if what is not None:
@@ -131,10 +141,10 @@ class Eeg(Modality):
         RecordingError
             As `probe`.
         """
-        recording, names = _open(path, item)
+        recording, names = _open(path, item, self.aliases)
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
-        findings += _describe_names(path, item, names)
+        findings += _describe_names(path, item, self.aliases, names)
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)
@@ -434,7 +444,9 @@ def _montage() -> Any:
     return mne.channels.make_standard_montage("colin27_1020")
 
 
-def _open(path: Path, item: str | None) -> tuple[Recording, dict[str, str]]:
+def _open(
+    path: Path, item: str | None, aliases: Mapping[str, str]
+) -> tuple[Recording, dict[str, str]]:
     """Open a recording at the rate of its EEG channels.
 
     Returns
@@ -449,18 +461,20 @@ def _open(path: Path, item: str | None) -> tuple[Recording, dict[str, str]]:
         As `Eeg.probe`.
     """
     recording = open_recording(path, item)
-    recording = recording.at_rate_of(list(_eeg_names(recording)))
-    names = _eeg_names(recording)
+    recording = recording.at_rate_of(list(_eeg_names(recording, aliases)))
+    names = _eeg_names(recording, aliases)
     recording.without_unit(list(names), VOLTAGE)
     return recording, names
 
 
-def _describe_names(path: Path, item: str | None, names: Mapping[str, str]) -> list[str]:
+def _describe_names(
+    path: Path, item: str | None, aliases: Mapping[str, str], names: Mapping[str, str]
+) -> list[str]:
     """Describe the channels of an electrode that are not used: duplicates, and of other rates."""
     every = open_recording(path, item).names
-    duplicates = duplicate_positions(every)
+    duplicates = duplicate_positions(every, aliases)
     chosen = {standard: name for name, standard in names.items()}
-    slower = [name for name in standard_names(every) if name not in names]
+    slower = [name for name in standard_names(every, aliases) if name not in names]
     return [
         f"{', '.join(channels)} are one electrode: {chosen[standard]} is used"
         for standard, channels in duplicates.items()
@@ -491,14 +505,15 @@ def _unit_remedy(recording: Recording, names: Mapping[str, str]) -> str:
     )
 
 
-def _eeg_names(recording: Recording) -> dict[str, str]:
+def _eeg_names(recording: Recording, aliases: Mapping[str, str]) -> dict[str, str]:
     """Return the EEG channels: the file's name to the standard one. Raises RecordingError."""
-    names = standard_names(recording.names)
+    names = standard_names(recording.names, aliases)
     if not names:
         raise RecordingError(
             f"no channel has a 10-20 name; there are {', '.join(recording.names[:8])}",
             str(recording.path),
-            "name the channels after the 10-20 system, such as Fp1 or Cz",
+            "name the channels after the 10-20 system, such as Fp1 or Cz, or state the names in "
+            "params.modalities.eeg.aliases",
         )
     return names
 

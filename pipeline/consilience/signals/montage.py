@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 # MNE-Python's montage "colin27_1020", in its order; stated here because importing MNE is slow.
 _ROWS = """
@@ -28,6 +29,9 @@ _COMMON = r"V?REF(ERENCE)?|LE|CLE|AVG?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MASTO
 _REFERENCE = re.compile(rf"\s*[ _\u2013-]\s*({_COMMON}|\(?{_EARS}\)?(/2)?)$", re.IGNORECASE)
 
 
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
+
+
 def standard_name(name: str) -> str | None:
     """Return the standard name of the 10-20 position that a channel's name states, or None.
 
@@ -37,13 +41,15 @@ def standard_name(name: str) -> str | None:
     return _STANDARD.get(bare.casefold()) or _STANDARD.get(_REFERENCE.sub("", bare).casefold())
 
 
-def standard_names(names: Iterable[str]) -> dict[str, str]:
+def standard_names(names: Iterable[str], aliases: Mapping[str, str] = NO_ALIASES) -> dict[str, str]:
     """Return the channels that lie at a 10-20 position, with the position's standard name.
 
     Parameters
     ----------
     names : iterable of str
         Channel names as a file has them.
+    aliases : mapping of str to str
+        10-20 name by the file's name, regardless of case; it has priority.
 
     Returns
     -------
@@ -52,17 +58,24 @@ def standard_names(names: Iterable[str]) -> dict[str, str]:
     """
     standard_of: dict[str, str] = {}
     for name in names:
-        standard = standard_name(name)
+        standard = _position(name, aliases)
         if standard and standard not in standard_of.values():
             standard_of[name] = standard
     return standard_of
 
 
-def duplicate_positions(names: Iterable[str]) -> dict[str, list[str]]:
+def duplicate_positions(
+    names: Iterable[str], aliases: Mapping[str, str] = NO_ALIASES
+) -> dict[str, list[str]]:
     """Return the channels of each position that has several, by its standard name."""
     channels: dict[str, list[str]] = {}
     for name in names:
-        standard = standard_name(name)
+        standard = _position(name, aliases)
         if standard:
             channels.setdefault(standard, []).append(name)
     return {standard: several for standard, several in channels.items() if len(several) > 1}
+
+
+def _position(name: str, aliases: Mapping[str, str]) -> str | None:
+    known = {alias.casefold(): standard for alias, standard in aliases.items()}
+    return standard_name(known.get(name.strip().casefold(), name))

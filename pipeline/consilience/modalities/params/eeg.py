@@ -50,6 +50,9 @@ class EegParams(ModalityParams):
         ),
         min_length=1,
     )
+    aliases: dict[str, str] = Field(
+        default={}, description="10-20 name of a channel by the name that the files have"
+    )
     mains_hz: float = Field(50.0, gt=0)
     bands_hz: dict[str, tuple[float, float]] = Field(default=BANDS_HZ, min_length=1)
     window_s: float = Field(1.0, gt=0)
@@ -75,9 +78,10 @@ class EegParams(ModalityParams):
         if len({name.casefold() for name in self.channels}) < len(self.channels):
             raise ValueError("channels must not contain a duplicate name")
         positions = {name.casefold() for name in POSITIONS}
-        unknown = [name for name in self.channels if name.casefold() not in positions]
-        if unknown:
-            raise ValueError(f"channels must be 10-20 names, not {', '.join(unknown)}")
+        for field, names in (("channels", self.channels), ("aliases", self.aliases.values())):
+            unknown = [name for name in names if name.casefold() not in positions]
+            if unknown:
+                raise ValueError(f"{field} must be 10-20 names, not {', '.join(unknown)}")
         return self
 
     @property
