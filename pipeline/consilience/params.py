@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.datasets.base import Dataset, bind_to_root, source_modality
+from consilience.datasets.base import Dataset, bind_isolated, source_modality
 from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import Section, check_stated, read_yaml, validated
@@ -100,7 +100,7 @@ def defaults(
             f"where is the dataset '{dataset}'?", "consilience use", f"use {dataset} --root FOLDER"
         )
     if root is not None:
-        source = bind_to_root(source, folder / root)
+        source = bind_isolated(source, folder / root)
     for name in modalities:
         if source_modality(source, name) is None:
             raise ConsilienceError(

@@ -12,7 +12,7 @@ from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
-from consilience.datasets.base import bind_to_root
+from consilience.datasets.base import list_isolated
 from consilience.project import Project
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -91,8 +91,8 @@ def add_to_params(project: Project, name: str) -> bool:
     if name in settings.modalities or not root.is_dir():
         return False
     try:
-        dataset = bind_to_root(registry.get("datasets", settings.dataset.name), root)
-        listed = {entry.modality for entry in dataset.list(root).entries}
+        _, listing = list_isolated(registry.get("datasets", settings.dataset.name), root)
+        listed = {entry.modality for entry in listing.entries}
     except ConsilienceError:
         return False
     if name not in listed:

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.special_files import check_folder
+from consilience.core.special_files import check_folder, file_states
 
 
 def test_files_folders_and_usable_links_pass(tmp_path):
@@ -37,3 +37,14 @@ def test_many_are_counted(tmp_path):
         (tmp_path / str(number)).symlink_to("absent")
     with pytest.raises(ConsilienceError, match="'2' is a broken link and 2 more"):
         check_folder(tmp_path)
+
+
+def test_a_files_state_follows_its_size_and_time(tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / "sub/a.edf"
+    path.write_bytes(b"one")
+    (tmp_path / "broken").symlink_to("absent")
+    before = file_states(tmp_path)
+    assert list(before) == [path]
+    path.write_bytes(b"three")
+    assert file_states(tmp_path) != before

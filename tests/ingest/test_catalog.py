@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import soundfile
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
+from consilience.core.special_files import file_states
 from consilience.datasets.base import Entry, Listing
+from consilience.ingest import catalog
 from consilience.ingest.catalog import build_catalog
 from consilience.modalities.audio import Audio
 from consilience.schema.tables import Annotations, Pulses, Recordings, Trials, frame_of
@@ -230,3 +233,32 @@ def test_what_lies_outside_the_recording_is_reported(tmp_path):
     assert what.startswith("2 rows of session 'one' from -5 to 4 s")
     aligned = Listed(entry("a.wav", clock="anchors"), annotations=outside)
     assert not build_catalog(aligned, tmp_path, ["audio"]).problems.height
+
+
+class Slow:
+    """A dataset whose listing fails or does not end."""
+
+    name, modalities, classes, clock = "slow", ("audio",), (), "shared"
+
+    def list(self, root: Path) -> Listing:
+        return [][0] if (root / "fails").exists() else time.sleep(60)  # type: ignore[return-value]
+
+
+def test_listing_has_a_limit_of_time_and_its_failure_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "fails").touch()
+    with pytest.raises(ConsilienceError, match="IndexError"):
+        build_catalog(Slow(), tmp_path, ["audio"])
+    (tmp_path / "fails").unlink()
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "1")
+    with pytest.raises(ConsilienceError, match=r"cannot be listed: .*not finished after 1 s"):
+        build_catalog(Slow(), tmp_path, ["audio"])
+
+
+def test_files_that_change_meanwhile_stop_the_catalog(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"one")
+    before = file_states(tmp_path)
+    catalog._check_unchanged(tmp_path, before)
+    (tmp_path / "a.wav").write_bytes(b"three")
+    (tmp_path / "b.wav").touch()
+    with pytest.raises(ConsilienceError, match=r"2 files changed .* such as 'a\.wav'"):
+        catalog._check_unchanged(tmp_path, before)

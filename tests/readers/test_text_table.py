@@ -9,7 +9,13 @@ import pytest
 
 from consilience.core.errors import ConsilienceError
 from consilience.readers import text_table
-from consilience.readers.text_table import LINE, MAX_REPORTED, filter_rows, read_text
+from consilience.readers.text_table import (
+    LINE,
+    MAX_REPORTED,
+    filter_rows,
+    read_small_text,
+    read_text,
+)
 
 
 def read(path, content, columns=("a", "b"), delimiter=","):
@@ -103,3 +109,29 @@ def test_very_many_invalid_rows_are_counted():
     assert filter_rows(table, pl.col("a") > 0, "t.csv", "zero", problems).is_empty()
     assert len(problems) == MAX_REPORTED + 1
     assert problems[-1][:2] == ("t.csv", f"{100 - MAX_REPORTED} more such rows: zero")
+
+
+def test_columns_and_cells_are_limited(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text(",".join(f"c{number}" for number in range(text_table.MAX_COLUMNS + 1)))
+    with pytest.raises(ConsilienceError, match="more than 5000 columns"):
+        read_text(path, tmp_path, (), [])
+    monkeypatch.setattr(text_table, "MAX_CELLS", 3)
+    path.write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(ConsilienceError, match="or 3 cells"):
+        read_text(path, tmp_path, (), [])
+
+
+def test_a_small_text_lies_in_the_dataset_and_is_small(tmp_path):
+    (tmp_path / "root").mkdir()
+    path = tmp_path / "root/classes.txt"
+    path.write_text("\ufeffsad")
+    assert read_small_text(path, tmp_path / "root") == "sad"
+    path.write_bytes(bytes(text_table.MAX_SMALL_BYTES + 1))
+    with pytest.raises(ConsilienceError, match="more than 1048576 bytes"):
+        read_small_text(path, tmp_path / "root")
+    path.unlink()
+    (tmp_path / "secret").write_text("secret")
+    path.symlink_to(tmp_path / "secret")
+    with pytest.raises(ConsilienceError, match="out of the dataset"):
+        read_small_text(path, tmp_path / "root")

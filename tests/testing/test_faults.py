@@ -164,7 +164,6 @@ MODALITY_FAULTS = {
     "signal changed": (CORRUPT, f"signal.values[0] = 0\n        {CORRUPT}", "determinism"),
     "finding of two lines": ("    def identity(", "    def inspect(self, path, item):\n        return ['two\\nlines']\n\n    def identity(", "inspection"),
     "other exception": ("except Exception as error", "except ZeroDivisionError as error", "damaged_files"),
-    "several lines": ('" ".join(str(error).split())[:200]', '"no\\nno"', "damaged_files"),
     "NaN unexpected": ("if not good.any():", "if False:", "odd_signals"),
     "short unexpected": ("if len(signal.times_s) < 2:", "if signal.times_s[1] < signal.times_s[0]:", "odd_signals"),
     "times shifted": (CORRUPT, "return replace(signal, times_s=signal.times_s + 1)", "corruptions_keep_form"),

@@ -1,4 +1,4 @@
-"""Entries of a folder that cannot be read as files: pipes, sockets, devices and broken links.
+"""Entries of a folder that cannot be read as files, and files that change meanwhile.
 
 DVC reads whatever lies in a folder that a stage depends on. A pipe or a link to a device would
 make it wait for ever, and a link to nothing would end it.
@@ -41,6 +41,23 @@ def check_folder(root: Path) -> None:
         str(root),
         "remove them, or copy there what the links lead to ('git annex get' for DataLad)",
     )
+
+
+def file_states(root: Path) -> dict[Path, tuple[int, int]]:
+    """Return size in bytes and time of the last change in ns of every file of a folder."""
+    return {
+        path: (state.st_size, state.st_mtime_ns)
+        for parent, _, names in os.walk(root)
+        for name in names
+        if (path := Path(parent, name)) and (state := _state(path))
+    }
+
+
+def _state(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _special(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import polars as pl
 
 from consilience.core import registry
+from consilience.core.errors import ConsilienceError, unreadable
+from consilience.core.isolation import isolated_map
+
+LIMIT_S = 3600.0  # to list a dataset
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,43 @@ def source_modality(dataset: Dataset, modality: str) -> str | None:
         return modality if modality in dataset.modalities else None
     other: str | None = registry.get("modalities", modality).reads
     return other if other in dataset.modalities else None
+
+
+def list_isolated(dataset: Dataset, root: Path) -> tuple[Dataset, Listing]:
+    """Return a dataset bound to a folder, and its listing, from a worker process with limits.
+
+    Raises
+    ------
+    ConsilienceError
+        If the folder is not such a dataset, or listing it exceeded the time or the memory.
+    """
+    try:
+        pickle.dumps(dataset)
+    except (pickle.PicklingError, AttributeError, TypeError):  # of a module that is not installed
+        return _bound_and_listed(dataset, root)
+    work = partial(_bound_and_listed, root=root)
+    failed = partial(_not_listed, root=root)
+    [(bound, listing)] = isolated_map(work, [dataset], "list recordings", LIMIT_S, failed)
+    return bound, listing
+
+
+def bind_isolated(dataset: Dataset, root: Path) -> Dataset:
+    """Return what `bind_to_root` returns, from a worker process with limits."""
+    return list_isolated(dataset, root)[0] if hasattr(dataset, "at") else dataset
+
+
+def _bound_and_listed(dataset: Dataset, root: Path) -> tuple[Dataset, Listing]:
+    try:
+        bound = bind_to_root(dataset, root)
+        return bound, bound.list(root)
+    except ConsilienceError:
+        raise
+    except Exception as error:  # any failure of an adapter or a library belongs to the folder
+        raise ConsilienceError(unreadable(error), str(root)) from error
+
+
+def _not_listed(dataset: Dataset, reason: str, root: Path) -> tuple[Dataset, Listing]:
+    raise ConsilienceError(f"the dataset cannot be listed: {reason}", str(root))
 
 
 def bind_to_root(dataset: Dataset, root: Path) -> Dataset:

@@ -42,7 +42,7 @@ from consilience.datasets.tables import check_annotations, check_trials, read_ta
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.matlab import MatlabLayout
-from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
+from consilience.readers.text_table import LINE, Problem, filter_rows, read_small_text, read_text
 from consilience.schema.constants import AFFECT, AFFECT_CLASSES, CLOCKS, SELF_REPORT
 from consilience.schema.tables import Annotations, Pulses, Trials
 
@@ -200,8 +200,8 @@ def _matlab_layout(root: Path, problems: list[Problem]) -> MatlabLayout | None:
     if not path.is_file():
         return None
     try:
-        return MatlabLayout.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return MatlabLayout.model_validate_json(read_small_text(path, root))
+    except (ConsilienceError, ValidationError) as error:
         what = " ".join(str(error).split())[:150]
         remedy = "see docs/datasets.md for its fields"
         problems.append((MATLAB_LAYOUT, f"not a MATLAB layout: {what}", remedy))
@@ -281,12 +281,7 @@ def declared_classes(root: Path) -> tuple[str, ...]:
     path = root / CLASSES
     if not path.is_file():
         return ()
-    try:
-        names = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except (OSError, UnicodeError):
-        raise ConsilienceError(
-            "not UTF-8 text", CLASSES, "write one emotion class per line"
-        ) from None
+    names = [line.strip() for line in read_small_text(path, root).splitlines()]
     return tuple(dict.fromkeys(name for name in names if name))
 
 

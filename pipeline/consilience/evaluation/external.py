@@ -17,7 +17,7 @@ from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
-from consilience.datasets.base import bind_to_root, source_modality
+from consilience.datasets.base import bind_isolated, source_modality
 from consilience.evaluation.aggregate import by_kind, summary
 from consilience.evaluation.predict import load_bundle, prepare_windows
 from consilience.evaluation.resampling import interval
@@ -125,7 +125,7 @@ def evaluate_bundle(
     """
     card = read_card(bundle)
     # Checked before hours of processing: a mismatch would show only in the weights.
-    source = bind_to_root(registry.get("datasets", dataset), root)
+    source = bind_isolated(registry.get("datasets", dataset), root)
     _check_dataset(card, source, dataset)
     other = _nested(project, card, root.resolve(), dataset, grid)
     _make_windows(other, card, dataset)

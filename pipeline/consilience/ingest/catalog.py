@@ -17,7 +17,8 @@ from consilience.core.errors import ConsilienceError, RecordingError, one_line, 
 from consilience.core.file_names import near_name
 from consilience.core.files import atomic_folder, write_json
 from consilience.core.isolation import isolated_map
-from consilience.datasets.base import Dataset, Entry, bind_to_root, source_modality
+from consilience.core.special_files import file_states
+from consilience.datasets.base import Dataset, Entry, list_isolated, source_modality
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -126,8 +127,7 @@ def build_catalog(
             str(root),
             "set dataset.root",
         )
-    dataset = bind_to_root(dataset, root)
-    listing = dataset.list(root)
+    dataset, listing = list_isolated(dataset, root)
     problems = list(listing.problems)
     recordings: dict[str, pl.DataFrame] = {}
     if modalities is None:
@@ -404,6 +404,19 @@ def _outside(
     ]
 
 
+def _check_unchanged(root: Path, before: dict[Path, tuple[int, int]]) -> None:
+    """Raise if files changed meanwhile: DVC would take the catalog for that of the new files."""
+    changed = sorted(
+        path.relative_to(root) for path, _ in before.items() ^ file_states(root).items()
+    )
+    if changed:
+        raise ConsilienceError(
+            f"{len(set(changed))} files changed while they were catalogued, such as '{changed[0]}'",
+            str(root),
+            "when they are complete, run 'dvc repro'",
+        )
+
+
 def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None:
     """Catalog the dataset that a project's parameters name, and write ``data/catalog``.
 
@@ -421,7 +434,9 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
     settings = project.section(DatasetParams)
     dataset = registry.get("datasets", settings.name)
     modalities = modality_params(project)
+    before = file_states(project.dataset_root)
     catalog = build_catalog(dataset, project.dataset_root, modalities, modalities)
+    _check_unchanged(project.dataset_root, before)
     for modality, counts in catalog.summary()["modalities"].items():
         emit(
             f"catalog {modality}: {counts['ok']} usable, {counts['quarantined']} quarantined, "

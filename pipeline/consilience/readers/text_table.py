@@ -23,7 +23,11 @@ CORRECT = "correct or remove it; the row is left out"
 MAX_REPORTED = 20  # rows of each kind: a million invalid rows must not bury the other problems
 MAX_LINE = 2**20  # characters
 MAX_ROWS = 5_000_000
+MAX_COLUMNS = 5_000
+MAX_CELLS = 200_000_000
+MAX_SMALL_BYTES = 2**20  # of a file that is not a table, such as classes.txt
 CHUNK_ROWS = 50_000
+CHUNK_CELLS = 2_000_000
 
 
 def read_text(
@@ -71,6 +75,26 @@ def read_text(
             f"not a UTF-8 text table: {reason}", name, "export it again as UTF-8"
         ) from None
     return pl.concat(chunks) if chunks else text_frame([], header)
+
+
+def read_small_text(path: Path, root: Path) -> str:
+    """Read a UTF-8 file of at most `MAX_SMALL_BYTES` that lies in the dataset.
+
+    Raises
+    ------
+    ConsilienceError
+        If it is larger, not UTF-8 text, or its path leads out of the dataset.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise ConsilienceError(
+            "the path leads out of the dataset", path.name, "copy the file into it"
+        )
+    try:
+        if path.stat().st_size > MAX_SMALL_BYTES:
+            raise ConsilienceError(f"more than {MAX_SMALL_BYTES} bytes", path.name, "shorten it")
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeError):
+        raise ConsilienceError("not UTF-8 text", path.name, "write it as UTF-8") from None
 
 
 def text_frame(rows: list[list[object]], header: list[str]) -> pl.DataFrame:
@@ -135,6 +159,8 @@ def _lines(file: io.TextIOBase, name: str) -> Iterator[str]:
 
 
 def _header(cells: list[str], columns: tuple[str, ...], name: str) -> list[str]:
+    if len(cells) > MAX_COLUMNS:
+        raise ConsilienceError(f"more than {MAX_COLUMNS} columns", name, "split the table")
     header = [cell.strip() for cell in cells]
     lacking = [column for column in columns if column not in header]
     if lacking:
@@ -157,10 +183,12 @@ def _chunks(
 ) -> Iterator[pl.DataFrame]:
     numbered = ((rows.line_num, row) for row in rows)  # type: ignore[attr-defined]
     width, n_long, n_rows = len(header), 0, 0
-    while chunk := list(islice(numbered, CHUNK_ROWS)):
+    n_at_once = max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(1, width)))
+    while chunk := list(islice(numbered, n_at_once)):
         n_rows += len(chunk)
-        if n_rows > MAX_ROWS:
-            raise ConsilienceError(f"more than {MAX_ROWS} rows", name, "split the dataset")
+        if n_rows > MAX_ROWS or n_rows * width > MAX_CELLS:
+            what = f"more than {MAX_ROWS} rows or {MAX_CELLS} cells"
+            raise ConsilienceError(what, name, "split the dataset")
         valid = []
         for line, row in chunk:
             if len(row) > width and any(row[width:]):
