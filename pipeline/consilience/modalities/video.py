@@ -30,7 +30,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
-from consilience.pretrained.face_detector import detect_face
+from consilience.pretrained.face_identity import CROP, crop_face, follow_face
 from consilience.readers.container import (
     CONTAINERS,
     declared_s,
@@ -55,7 +55,6 @@ Array = NDArray[np.float32]
 Times = NDArray[np.float64]
 Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
 
-CROP = 64  # pixels of the square face crop
 REACH = 6  # pixels by which registration may move a crop
 STILL_GREY = 0.5  # mean change below which two pictures differ only by their compression
 BLOCK_ROWS, BLOCK_COLUMNS = 6, 8  # patches in which flashes are detected
@@ -297,7 +296,7 @@ def _patches(frame: Frames) -> Array:
 
 
 def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack:
-    """Detect the face in every few frames, and interpolate in between.
+    """Detect the participant's face in every few frames, and interpolate in between.
 
     Raises
     ------
@@ -305,15 +304,10 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
         If no face is detected in any of the inspected frames.
     """
     keys = np.arange(0, len(frames), params.detection_every)
-    detections, last = [], None
-    for key in keys:
-        # The last position narrows the search, as long as it was a confident one.
-        detection = detect_face(frames[key], last, params.confidence_floor)
-        last = detection if detection.confidence >= params.confidence_floor else None
-        detections.append(detection)
+    detections, participant = follow_face([frames[key] for key in keys], params.confidence_floor)
     *columns, confidence = np.array(detections, np.float64).T
     confident = confidence >= params.confidence_floor
-    if not confident.any():
+    if participant is None or not confident.any():
         raise RecordingError(
             "no face is found in any frame", "video", "point the camera at the face, add light"
         )
@@ -325,7 +319,19 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
     between = np.stack([np.interp(times_s, detected_s, column) for column in smooth.T], axis=1)
     confidence = np.interp(times_s, times_s[keys], confidence)
     between[confidence < params.confidence_floor] = np.nan
+    # The face is lost at an unknown moment between two detections of which one failed.
+    for index in _frames_beside(keys[~confident], len(frames), params.detection_every):
+        if not np.isnan(between[index, 0]) and not participant.is_in(frames[index], between[index]):
+            between[index] = np.nan
     return FaceTrack(between, confidence, float(confident.mean()))
+
+
+def _frames_beside(keys: NDArray[np.intp], n_frames: int, reach: int) -> NDArray[np.intp]:
+    """Return the frames that are less than `reach` frames away from one of `keys`."""
+    beside = np.zeros(n_frames, bool)
+    for key in keys:
+        beside[max(key - reach + 1, 0) : key + reach] = True
+    return np.flatnonzero(beside)
 
 
 def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
@@ -348,12 +354,12 @@ def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDA
     boxes = boxes.copy()
     with_face = np.flatnonzero(~np.isnan(boxes[:, 0]))
     for index in with_face:
-        crops[index] = _crop(frames[index], boxes[index])
+        crops[index] = crop_face(frames[index], boxes[index])
     mean_face = (crops.sum(axis=0, dtype=np.float64) / with_face.size).astype(np.float32)
     # Boxes are interpolated between detections, and so off by a few pixels; the mean face is not.
     for index in with_face:
         boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
-        crops[index] = _crop(frames[index], boxes[index])
+        crops[index] = crop_face(frames[index], boxes[index])
     return crops, boxes
 
 
@@ -377,19 +383,6 @@ def _vertex(values: NDArray[Any]) -> float:
     before, at, after = (float(value) for value in values)
     bend = before - 2 * at + after
     return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-
-def _crop(frame: Frames, box: NDArray[np.float64]) -> Frames:
-    """Return the square of a box, scaled to `CROP` pixels; edges of the picture are repeated."""
-    x, y, side = box
-    scale = CROP / side
-    transform = np.array(
-        [[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]], np.float64
-    )
-    crop: Any = cv2.warpAffine(
-        frame, transform, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(crop, np.uint8)
 
 
 def describe(crops: Frames, times_s: Times) -> dict[str, Array]:

@@ -110,6 +110,40 @@ def _around(picture: Picture, last: Detection) -> Detection:
 
 def _detect(picture: Picture, file: str, size: int, maps: tuple[tuple[int, int], ...]) -> Detection:
     """Return the most likely face of one network."""
+    scores, detection_of = _outputs(picture, file, size, maps)
+    return detection_of(int(scores.argmax()))
+
+
+def detect_faces(picture: Picture, floor: float) -> list[Detection]:
+    """Detect every face in a picture by the wide network.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (height, width)
+    floor : float
+        Least confidence of a detection.
+
+    Returns
+    -------
+    list of Detection
+        By falling confidence, one for each face.
+    """
+    scores, detection_of = _outputs(picture, *WIDE)
+    faces: list[Detection] = []
+    for index in np.argsort(-scores, kind="stable"):
+        face = detection_of(int(index))
+        if face.confidence < floor:
+            break
+        # Neighbouring boxes of the network show one face; two faces cannot overlap by half.
+        if all(np.hypot(face.x - f.x, face.y - f.y) > max(face.side, f.side) / 2 for f in faces):
+            faces.append(face)
+    return faces
+
+
+def _outputs(
+    picture: Picture, file: str, size: int, maps: tuple[tuple[int, int], ...]
+) -> tuple[Array, Callable[[int], Detection]]:
+    """Return the score of every box of one network, and a function that returns its detection."""
     height, width = picture.shape
     # The picture is resized to fit, and padded to a square with black (-1).
     scale = size / max(height, width)
@@ -122,17 +156,20 @@ def _detect(picture: Picture, file: str, size: int, maps: tuple[tuple[int, int],
     network, names = _network(file)
     network.setInput(np.ascontiguousarray(np.broadcast_to(square, (1, 3, size, size))))
     scores, boxes = sorted(network.forward(names), key=lambda output: output.shape[-1])
-    best = int(scores[0, :, 0].argmax())
-    # A box consists of its centre, its size and six points: the first two are the eyes, the fourth
-    # is the mouth. All except the size are relative to the box's anchor.
-    points = boxes[0, best].reshape(8, 2).astype(np.float64)
-    points[2:] += size * _anchors(size, maps)[best]
-    eyes, mouth = points[2:4].mean(axis=0), points[5]
-    centre = (eyes + DOWN_TO_MOUTH * (mouth - eyes) - (left, top)) / scale
-    # Clipped, because the exponential of a large negative score overflows.
-    confidence = 1 / (1 + np.exp(-np.clip(float(scores[0, best, 0]), -80, 80)))
-    side = max(SIDE * points[1, 0] / scale, 1.0)
-    return Detection(float(centre[0]), float(centre[1]), float(side), float(confidence))
+
+    def detection_of(box: int) -> Detection:
+        # A box consists of its centre, its size and six points: the first two are the eyes, the
+        # fourth is the mouth. All except the size are relative to the box's anchor.
+        points = boxes[0, box].reshape(8, 2).astype(np.float64)
+        points[2:] += size * _anchors(size, maps)[box]
+        eyes, mouth = points[2:4].mean(axis=0), points[5]
+        centre = (eyes + DOWN_TO_MOUTH * (mouth - eyes) - (left, top)) / scale
+        # Clipped, because the exponential of a large negative score overflows.
+        confidence = 1 / (1 + np.exp(-np.clip(float(scores[0, box, 0]), -80, 80)))
+        side = max(SIDE * points[1, 0] / scale, 1.0)
+        return Detection(float(centre[0]), float(centre[1]), float(side), float(confidence))
+
+    return scores[0, :, 0], detection_of
 
 
 @lru_cache
