@@ -3,6 +3,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import edfio
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -33,17 +35,18 @@ def test_an_unknown_modality_is_an_error() -> None:
         run("corruptions", "egg")
 
 
+def use(project: Path, *arguments: str) -> str:
+    return run("--project", str(project), "use", *arguments)
+
+
+def clip(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "03-01-06-02-01-01-17.wav").touch()
+
+
 def test_modalities_are_chosen_in_the_order_given(tmp_path: Path) -> None:
-    run(
-        "--project",
-        str(tmp_path),
-        "use",
-        "ravdess",
-        "--root",
-        "x",
-        "--modalities",
-        "upper_face_au, audio",
-    )
+    clip(tmp_path / "x")
+    use(tmp_path, "ravdess", "--root", "x", "--modalities", "upper_face_au, audio")
     assert list(params.load(tmp_path / "params.yaml").modalities) == ["upper_face_au", "audio"]
 
 
@@ -59,3 +62,44 @@ def test_what_the_system_refuses_is_one_line(
         cli.main()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {blocked}")
+
+
+def test_an_edited_file_is_not_overwritten(tmp_path: Path) -> None:
+    clip(tmp_path / "x")
+    use(tmp_path, "demo")
+    use(tmp_path, "ravdess", "--root", "x")  # the first one is as it was written
+    file = tmp_path / "params.yaml"
+    text = file.read_text().replace("epochs: ", "epochs: 1")
+    file.write_text(text)
+    with pytest.raises(ConsilienceError, match="add --force"):
+        use(tmp_path, "demo")
+    assert file.read_text() == text
+    use(tmp_path, "demo", "--force")
+    assert params.load(file).dataset.name == "demo"
+
+
+def test_the_root_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConsilienceError, match="nowhere: not a directory"):
+        use(tmp_path, "ravdess", "--root", "nowhere")
+    assert not (tmp_path / "params.yaml").exists()
+
+
+def test_channels_and_rates_of_the_recordings_are_written(tmp_path: Path) -> None:
+    names = ("AF7", "AF8", "TP9", "TP10")
+    rng = np.random.default_rng(0)
+    (tmp_path / "raw").mkdir()
+    rows = ["session,subject,modality,path"]
+    for session in ("one", "two"):
+        signals = [
+            edfio.EdfSignal(rng.normal(0, 20, 2560), 256, label=name, physical_dimension="uV")
+            for name in names
+        ]
+        edfio.Edf(signals).write(tmp_path / f"raw/{session}.edf")
+        rows.append(f"{session},ada,eeg,{session}.edf")
+    (tmp_path / "raw/recordings.csv").write_text("\n".join(rows))
+    line = "eeg: 256 Hz (2); channels AF7, AF8, TP9, TP10"
+    assert f"found {line}" in use(tmp_path, "folder", "--root", "raw")
+    file = tmp_path / "params.yaml"
+    assert f"# {line}\n" in file.read_text()
+    assert params.load(file).modalities["eeg"].channels == names
+    use(tmp_path, "folder", "--root", "raw")  # unedited

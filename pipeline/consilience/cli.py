@@ -13,7 +13,7 @@ from rich.console import Console
 from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, system_error
-from consilience.core.files import write_bytes, write_json
+from consilience.core.files import write_json
 from consilience.evaluation.summary import short_table
 from consilience.project import Project
 
@@ -45,12 +45,17 @@ def use(
     modalities: Annotated[
         str, typer.Option(help="Those to use, separated by commas; default: those of its preset.")
     ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite a params.yaml that has been edited.")
+    ] = False,
 ) -> None:
     """Write params.yaml anew for a dataset, with every parameter at its default."""
+    from consilience import scaffold  # slow to import
+
     chosen = [name.strip() for name in modalities.split(",") if name.strip()]
     project: Project = context.obj
-    content = params.defaults(dataset, root, chosen, project.root)
-    write_bytes(project.params_file, params.document(content).encode())
+    for line in scaffold.write_params(project, dataset, root, chosen, force):
+        typer.echo(f"found {line}")
     typer.echo(f"{project.params_file} now describes '{dataset}'; 'dvc repro' runs it")
 
 

@@ -142,8 +142,15 @@ def _supported_fields(modality: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in supported}
 
 
-def document(content: dict[str, Any]) -> str:
-    """Return complete parameters as YAML, each with its description as a comment."""
+def document(content: dict[str, Any], remarks: Sequence[str] = ()) -> str:
+    """Return complete parameters as YAML, each with its description as a comment.
+
+    Parameters
+    ----------
+    content : dict
+    remarks : sequence of str
+        Lines of the heading.
+    """
     params = _typed(content, "defaults")
     yaml_writer = YAML()
     yaml_writer.width = 1000
@@ -152,7 +159,7 @@ def document(content: dict[str, Any]) -> str:
     )
     text = io.StringIO()
     yaml_writer.dump(_commented(params), text)
-    return HEADING + text.getvalue()
+    return HEADING + "".join(f"# {line}\n" for line in remarks) + text.getvalue()
 
 
 def _commented(value: Any) -> Any:

@@ -1,11 +1,14 @@
-"""Writes the file and the test of a new modality, dataset or method from templates."""
+"""Writes params.yaml for a dataset, and the files of a new plug-in from templates."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import keyword
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import consilience
 from consilience import params
@@ -13,11 +16,84 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
 from consilience.datasets.base import list_isolated
+from consilience.ingest.recorded import recorded
 from consilience.project import Project
 
 TEMPLATES = Path(__file__).with_name("templates")
 KINDS = {"modality": "modalities", "dataset": "datasets", "method": "methods"}
 BASES = {"modality": ("single-channel",)}  # base classes that have a template of their own
+
+
+def write_params(
+    project: Project, dataset: str, root: str | None, modalities: Sequence[str], force: bool
+) -> list[str]:
+    """Write ``params.yaml`` for a dataset, with the EEG channels that its recordings have.
+
+    Parameters
+    ----------
+    project : Project
+    dataset, root, modalities
+        As in `consilience.params.defaults`.
+    force : bool
+        Whether to overwrite a file that has been edited.
+
+    Returns
+    -------
+    list of str
+        What was found in the recordings, one line per modality; also the heading of the file.
+
+    Raises
+    ------
+    ConsilienceError
+        As `consilience.params.defaults`; if `root` is not a directory, or the file was edited.
+    """
+    if root is not None and not (project.root / root).is_dir():
+        raise ConsilienceError(
+            "not a directory", str(project.root / root), "name the folder of the recordings: --root"
+        )
+    content, lines = _content(project, dataset, root, modalities)
+    if not force and _is_edited(project):
+        raise ConsilienceError(
+            "it differs from what 'consilience use' has written",
+            str(project.params_file),
+            "add --force to overwrite it, or keep a copy elsewhere",
+        )
+    write_bytes(project.params_file, params.document(content, lines).encode())
+    return lines
+
+
+def _content(
+    project: Project, dataset: str, root: str | None, modalities: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the parameters for a dataset, and lines on what its recordings have."""
+    content = params.defaults(dataset, root, modalities, project.root)
+    if root is None:
+        return content, []
+    folder = project.root / root
+    source, listing = list_isolated(registry.get("datasets", dataset), folder)
+    contents = recorded(source, listing.entries, folder, list(content["modalities"]))
+    for name, fields in content["modalities"].items():
+        channels = contents[name].channels
+        default = registry.params("modalities", name).model_fields.get("channels")
+        # A preset's choice stays; so does the default, if the recordings have all of it.
+        chosen = default is not None and list(default.default) != fields["channels"]
+        if channels and not chosen and not set(fields["channels"]) <= set(channels):
+            fields["channels"] = list(channels)
+    return content, [each.described(name) for name, each in contents.items()]
+
+
+def _is_edited(project: Project) -> bool:
+    """Return whether params.yaml differs from what `write_params` writes for its dataset."""
+    if not project.params_file.is_file():
+        return False
+    try:
+        written = project.content
+        dataset = written["dataset"]
+        root = None if dataset["synthetic"] else dataset["root"]
+        expected, _ = _content(project, dataset["name"], root, list(written["modalities"]))
+    except (ConsilienceError, KeyError, TypeError):  # of no dataset that can be compared
+        return True
+    return json.loads(json.dumps(expected)) != json.loads(json.dumps(written))
 
 
 def begin(project: Project, kind: str, name: str, base: str | None = None) -> list[Path]:

@@ -1,0 +1,98 @@
+"""What the recordings of a dataset have: channels and sampling rates, for ``consilience use``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from consilience.core import registry
+from consilience.core.errors import one_line
+from consilience.core.isolation import isolated_map
+from consilience.datasets.base import Dataset, Entry, source_modality
+from consilience.ingest.catalog import LIMIT_S
+from consilience.modalities.params.eeg import EegParams
+from consilience.readers.recording import open_recording
+from consilience.signals.montage import standard_names
+
+MOST_OPENED = 20  # recordings of a modality, evenly distributed over the dataset
+
+Found = tuple[float | None, tuple[str, ...]]  # rate in Hz, names of the EEG channels
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Content of the recordings of one modality.
+
+    Attributes
+    ----------
+    rates : dict of str to int
+        Number of the opened recordings by sampling rate in Hz.
+    channels : tuple of str
+        Standard names of the EEG channels that at least half of them have.
+    """
+
+    rates: dict[str, int]
+    channels: tuple[str, ...]
+
+    def described(self, modality: str) -> str:
+        """Return one line: rates, and channels if any."""
+        rates = ", ".join(f"{rate} Hz ({count})" for rate, count in self.rates.items())
+        channels = f"; channels {', '.join(self.channels)}" if self.channels else ""
+        return one_line(f"{modality}: {rates or 'no sampling rate'}{channels}")
+
+
+def recorded(
+    dataset: Dataset, entries: Sequence[Entry], root: Path, modalities: Sequence[str]
+) -> dict[str, Recorded]:
+    """Open some recordings of each modality and return their rates and channels.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Bound to the folder.
+    entries : sequence of Entry
+        Its recordings.
+    root : Path
+    modalities : sequence of str
+
+    Returns
+    -------
+    dict of str to Recorded
+        What cannot be opened is left out; ``consilience check`` reports it.
+    """
+    result = {}
+    for name in modalities:
+        source = source_modality(dataset, name)
+        listed = [entry for entry in entries if entry.modality == source]
+        chosen = listed[:: max(1, -(-len(listed) // MOST_OPENED))]
+        work = partial(_opened, root=root, name=name)
+        headers = isolated_map(work, chosen, f"open {name}", LIMIT_S, lambda *_: None)
+        result[name] = _summarised([header for header in headers if header is not None])
+    return result
+
+
+def _opened(entry: Entry, root: Path, name: str) -> Found | None:
+    """Return the rate and EEG channels of one recording; None if it cannot be opened."""
+    path = root / entry.path
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            return None
+        header = registry.get("modalities", name).probe(path, entry.item)
+        if not issubclass(registry.params("modalities", name), EegParams):
+            return header.rate_hz, ()
+        names = standard_names(open_recording(path, entry.item).names)
+    except Exception:  # any failure of a reader; the catalog reports it with its reason
+        return None
+    return header.rate_hz, tuple(names.values())
+
+
+def _summarised(headers: list[Found]) -> Recorded:
+    rates = Counter(rate for rate, _ in headers if rate is not None)
+    channels = Counter(name for _, names in headers for name in dict.fromkeys(names))
+    return Recorded(
+        {f"{rate:g}": count for rate, count in sorted(rates.items())},
+        tuple(name for name, count in channels.items() if count >= len(headers) / 2),
+    )
