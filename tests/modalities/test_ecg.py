@@ -145,6 +145,26 @@ def test_a_file_without_it_names_the_parameter(tmp_path: Path) -> None:
         modality.read(path, None, SingleChannelParams(channel="belly"))
 
 
+def test_any_electrode_is_no_ecg_unless_it_is_the_only_one(tmp_path: Path) -> None:
+    assert modality.read(write(tmp_path / "a.edf", "Fp1", "EXG3"), None, PARAMS).channels == (
+        "EXG3",
+    )
+    named = write(tmp_path / "b.edf", "EXG1", "EXG2", "ECG")
+    assert modality.read(named, None, PARAMS).channels == ("ECG",)
+    assert "several channels are named like ecg: EXG1, EXG2, ECG; ECG is read" in (
+        modality.inspect(named, None)
+    )
+    with pytest.raises(RecordingError, match=r"several channels may be ecg: EXG1, EXG2"):
+        modality.probe(write(tmp_path / "c.edf", "EXG1", "EXG2"), None)
+
+
+def test_a_signal_without_beats_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    noise = generator("noise").standard_normal(40 * RATE_HZ)
+    path.write_text("ECG\n" + "".join(f"{value:.4f}\n" for value in noise))
+    assert "the signal may not be ecg" in modality.inspect(path, f"@{RATE_HZ}")[0]
+
+
 def examples(folder: Path) -> list[tuple[Path, str | None]]:
     """Return two recordings that differ."""
     recordings: list[tuple[Path, str | None]] = []

@@ -6,6 +6,7 @@ import edfio
 import numpy as np
 import pytest
 
+from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.gsr import modality
 from consilience.modalities.params.gsr import GsrParams
@@ -57,6 +58,77 @@ def test_neither_unit_nor_scale_matters() -> None:
     assert np.allclose(modality.features(larger, PARAMS).values, features, atol=1e-3)
     resistance = PARAMS.model_copy(update={"is_resistance": True})
     assert np.allclose(modality.features(ohms, resistance).values, features, atol=1e-3)
+
+
+def coarse(quantum: float, rate_hz: float = 4, level: float = 0.4) -> Signal:
+    """Return a minute of skin conductance in µS as a recorder of some resolution gives it."""
+    times = np.arange(int(60 * rate_hz)) / rate_hz
+    values = level * (1 + 2e-4 * times) + 0.2 * level * np.exp(-np.clip(times - 30, 0, None) / 4)
+    values[times < 30] -= 0.2 * level
+    return Signal(quantum * np.round(values / quantum)[:, None], times, ("EDA",))
+
+
+@pytest.mark.parametrize(
+    ("quantum", "rate_hz"), [(0.0013, 4), (0.0026, 8), (0.005, 32), (1e-6, 64)]
+)
+def test_plateaus_of_a_coarse_recorder_are_no_fault(quantum: float, rate_hz: float) -> None:
+    features = modality.features(coarse(quantum, rate_hz), PARAMS)
+    assert features.quality["flat_fraction"] == 0
+    assert np.isfinite(features.values).all()
+
+
+@pytest.mark.parametrize("quantum", [0.0013, 1e-6])
+def test_a_detached_sensor_is_flat(quantum: float) -> None:
+    signal = coarse(quantum, 4)
+    values = np.concatenate([signal.values, np.full((480, 1), 0.002)])
+    detached = Signal(values, np.arange(720) / 4, ("EDA",))
+    features = modality.features(detached, PARAMS)
+    assert features.quality["flat_fraction"] == pytest.approx(2 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor", "power"),
+    [("uS", 1, 1), ("nS", 1e3, 1), ("Siemens", 1e-6, 1), ("kOhm", 1e3, -1), ("Ohm", 1e6, -1)],
+)
+def test_any_unit_of_conductance_or_resistance_becomes_microsiemens(
+    tmp_path: Path, unit: str, factor: float, power: int
+) -> None:
+    values = factor * skin(30).values[:, 0] ** power
+    path = tmp_path / "a.csv"
+    path.write_text(f"GSR [{unit}]\n" + "".join(f"{value:.9e}\n" for value in values))
+    signal = modality.read(path, "@32", PARAMS)
+    assert signal.values == pytest.approx(skin(30).values, rel=1e-6)
+    assert modality.inspect(path, "@32") == []
+    resistance = PARAMS.model_copy(update={"is_resistance": True})
+    if power > 0:
+        with pytest.raises(RecordingError, match=r"the header states .* the parameters a resist"):
+            modality.configured(resistance).probe(path, "@32")
+    else:
+        read = modality.read(path, "@32", resistance).values
+        assert 1e6 / read == pytest.approx(skin(30).values, rel=1e-6)
+
+
+def test_impossible_conductance_is_missing_and_reported(tmp_path: Path) -> None:
+    values = skin(30).values[:, 0].copy()
+    values[:96], values[96:192] = 0.0, 250.0
+    path = tmp_path / "a.csv"
+    path.write_text("GSR [uS]\n" + "".join(f"{value:.6f}\n" for value in values))
+    signal = modality.read(path, "@32", PARAMS)
+    assert np.isnan(signal.values[:192]).all()
+    assert np.isfinite(signal.values[192:]).all()
+    assert "20 % of the samples are impossible for gsr: missing" in modality.inspect(path, "@32")
+
+
+@pytest.mark.parametrize(
+    ("name", "matches"),
+    [
+        *((name, True) for name in ("EDA", "GSR1", "gsr_left", "rawEDA", "SkinConductance", "SCL")),
+        *((name, True) for name in ("Shimmer_8A_GSR_Skin_Conductance_CAL", "E4 EDA")),
+        *((name, False) for name in ("Pedal", "pedal_2", "Edam", "scalp", "SCR count", "medal")),
+    ],
+)
+def test_names_of_channels(name: str, matches: bool) -> None:
+    assert bool(modality.channel_pattern.search(name)) == matches
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)

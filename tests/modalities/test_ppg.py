@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.modalities.ppg import modality
@@ -66,6 +67,56 @@ def test_a_stream_chosen_as_ppg_needs_no_usual_channel_name(tmp_path, xdf) -> No
     assert np.allclose(read.values, signal.values, rtol=1e-6)
     assert read.anchors_s.shape == (1, 2)
     assert modality.probe(path, "PPG#1").rate_hz == RATE_HZ
+
+
+def optical(seed: int, noise: float, rate_per_min: float = 70) -> np.ndarray:
+    rng = generator("optical", seed)
+    values = pulse(rate_per_min).values[:, 0]
+    return 1e3 * (seed + 1) + values + noise * rng.standard_normal(len(values))
+
+
+def flicker(per_min: float = 100) -> np.ndarray:
+    times = np.arange(40 * RATE_HZ) / RATE_HZ
+    return 300 * np.sin(2 * np.pi * per_min / 60 * times) + generator("light").normal(
+        size=len(times)
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "chosen"),
+    [
+        ((flicker(), optical(0, 1), optical(1, 2)), ("PPG1", "PPG2", "PPG3"), "PPG2"),
+        ((optical(0, 1), flicker(), optical(1, 2)), ("PPG1", "PPG2", "PPG3"), "PPG1"),
+        ((optical(0, 1), optical(1, 2)), ("a", "b"), "a"),
+        ((np.ones(2560), optical(1, 2)), ("a", "b"), "b"),
+        ((flicker(), optical(1, 2)), ("Ambient PPG", "PPG red"), "PPG red"),
+    ],
+)
+def test_of_several_channels_one_that_agrees_with_another_is_read(
+    tmp_path, xdf, columns, names, chosen
+) -> None:
+    stream, write = xdf
+    stamps = 100 + np.arange(2560) / RATE_HZ
+    rows = np.column_stack(columns)
+    path = write(tmp_path / "a.xdf", stream("Band", "PPG", RATE_HZ, rows, stamps, names, "n/a"))
+    assert modality.read(path, "PPG", PARAMS).channels == (chosen,)
+
+
+def test_channels_that_disagree_are_listed_and_the_parameter_decides(tmp_path, xdf) -> None:
+    stream, write = xdf
+    stamps = 100 + np.arange(2560) / RATE_HZ
+    rows = np.column_stack([flicker(100), optical(1, 1)])
+    names = ("PPG1", "PPG2")
+    path = write(tmp_path / "a.xdf", stream("Band", "PPG", RATE_HZ, rows, stamps, names, "n/a"))
+    message = (
+        r"several channels .* ppg: PPG1 \(100 a minute\), PPG2 \(7[01] a minute\).*ppg\.channel"
+    )
+    with pytest.raises(RecordingError, match=message):
+        modality.probe(path, "PPG")
+    named = SingleChannelParams(channel="PPG2")
+    assert modality.configured(named).probe(path, "PPG").rate_hz == RATE_HZ
+    assert modality.read(path, "PPG", named).channels == ("PPG2",)
+    assert not any("several" in what for what in modality.configured(named).inspect(path, "PPG"))
 
 
 def examples(folder: Path) -> list[tuple[Path, str | None]]:

@@ -122,6 +122,21 @@ def test_the_channel_is_selected_by_name_pattern_or_parameter(xdf, tmp_path) -> 
         LEVEL.read(path, "Body", SingleChannelParams(channel="knee"))
 
 
+def test_the_check_follows_the_parameters(xdf, tmp_path) -> None:
+    stream, write = xdf
+    times_s = np.arange(200) / RATE_HZ
+    columns = np.column_stack([np.sin(times_s), np.cos(times_s)])
+    path = write(
+        tmp_path / "a.xdf",
+        stream("Belt", "Body", RATE_HZ, columns, 100 + times_s, ("Aux", "Pedal"), "microvolts"),
+    )
+    with pytest.raises(RecordingError, match=r"several .*level: Aux, Pedal .*level\.channel"):
+        LEVEL.probe(path, "Body")
+    chosen = LEVEL.configured(SingleChannelParams(channel="pedal"))
+    assert chosen.probe(path, "Body").rate_hz == RATE_HZ
+    assert LEVEL.settings.channel == ""
+
+
 def test_a_hop_longer_than_the_window_is_refused() -> None:
     with pytest.raises(ValueError, match="hop_s must not be longer than window_s"):
         SingleChannelParams(window_s=1, hop_s=2)

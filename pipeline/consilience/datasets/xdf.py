@@ -49,7 +49,7 @@ KINDS = {
     "eeg": re.compile(r"(?<![a-z])eeg", re.IGNORECASE),
     "ecg": re.compile(r"(?<![a-z])(ecg|ekg)", re.IGNORECASE),
     "ppg": re.compile(r"(?<![a-z])(ppg|bvp|pleth)", re.IGNORECASE),
-    "gsr": re.compile(r"(?<![a-z])(gsr|eda|skin)", re.IGNORECASE),
+    "gsr": re.compile(r"(?<![a-z])((gsr|eda)(?![a-z])|skin)", re.IGNORECASE),
 }
 MARKER = re.compile(r"marker|stim|trigger", re.IGNORECASE)
 SYNC = re.compile(r"sync|trigger|pulse", re.IGNORECASE)

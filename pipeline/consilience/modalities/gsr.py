@@ -14,11 +14,17 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 
+from consilience.core.errors import RecordingError
 from consilience.modalities.params.gsr import GsrParams
-from consilience.modalities.single_channel import Array, FrameGrid, SingleChannel
+from consilience.modalities.single_channel import Array, FrameGrid, Mask, SingleChannel
+from consilience.readers.units import CONDUCTANCE, MICRO, RESISTANCE, resolve_unit
 from consilience.schema.params.plugins import ModalityParams
+from consilience.signals.plateaus import drift_time_s, plateaus
 from consilience.signals.robust import MAD_TO_SD
 
+POSSIBLE_US = 0.01, 100.0  # skin conductance of a person, in µS
+DRIFT_PER_S = 3e-5  # of the level: the slowest drift of a person at rest
+PLATEAU_S = 1.0, 60.0  # bounds of the duration from which on a plateau is a fault
 TONIC_HZ, SMOOTH_HZ = 0.05, 1.5  # upper edges of the slow level, and of responses
 MIN_APART_S = 1.0  # least time between two responses
 RISE_S = 10.0  # a response begins and peaks within
@@ -29,7 +35,10 @@ class Gsr(SingleChannel):
 
     name: ClassVar[str] = "gsr"
     Params: ClassVar[type[ModalityParams]] = GsrParams
-    channel_pattern: ClassVar[re.Pattern[str]] = re.compile(r"gsr|eda|^scl?$|skin", re.IGNORECASE)
+    channel_pattern: ClassVar[re.Pattern[str]] = re.compile(
+        r"(?<![A-Za-z])(?i:gsr|eda)(?![a-z])|(?<=[a-z])(GSR|EDA)(?![a-z])|^(?i:scl?)$"
+        r"|(?<![A-Za-z])(?i:skin|electrodermal|galvanic)|(?i:conductance)"
+    )
     feature_names: ClassVar[tuple[str, ...]] = (
         "level",
         "slope_per_s",
@@ -37,6 +46,40 @@ class Gsr(SingleChannel):
         "response_rise",
     )
     min_rate_hz: ClassVar[float] = 3.5
+
+    def physical(self, values: Array, unit: str, params: GsrParams) -> Array:
+        """Return the conductance in µS, if the unit is known; NaN where it is impossible.
+
+        Raises
+        ------
+        RecordingError
+            If the header states a conductance, and the parameters a resistance.
+        """
+        resolved = resolve_unit(unit)
+        quantity = resolved.quantity if resolved else ""
+        if quantity == CONDUCTANCE and params.is_resistance:
+            raise RecordingError(
+                f"the header states '{unit}', the parameters a resistance",
+                self.name,
+                "set params.modalities.gsr.is_resistance to false",
+            )
+        if quantity not in (CONDUCTANCE, RESISTANCE) or params.is_resistance:
+            return values
+        if quantity == RESISTANCE:
+            values = 1 / np.where(values > 0, values, np.nan)
+        conductance_us = values / MICRO
+        low, high = POSSIBLE_US
+        possible = (conductance_us >= low) & (conductance_us <= high)
+        return np.where(possible, conductance_us, np.nan)
+
+    def flat(self, values: Array, rate_hz: float) -> Mask:
+        """Return the plateaus that are too long for a person at the recorder's resolution.
+
+        Skin conductance drifts so slowly that it stays at one value of a coarse recorder for
+        seconds.
+        """
+        limit_s = drift_time_s(values, DRIFT_PER_S)
+        return plateaus(values, rate_hz, float(np.clip(limit_s, *PLATEAU_S)))
 
     def measure(
         self, values: Array, rate_hz: float, frames: FrameGrid, params: GsrParams

@@ -7,6 +7,7 @@ features; see docs/adding-a-modality.md.
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import abstractmethod
 from dataclasses import replace
@@ -14,16 +15,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.packet_counter import describe_gaps, packets_of, sample_times
-from consilience.readers.recording import SUFFIXES, Recording, XdfStream, identity, open_recording
+from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.frame_grid import FrameGrid
+from consilience.signals.plateaus import plateaus
 from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
 from consilience.signals.single_channel_corruptions import APPLY
 from consilience.signals.types import Features, Header, Signal
@@ -34,6 +35,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MAX_MISSING = 0.2  # share of a frame that may be missing or flat
+MAX_LISTED = 12  # channels named in a message
+FLAT_S = 1.0  # a heart or a muscle is not still for as long
+LOW_QUALITY = 0.5  # reported by the check
 REPORTED_SHARE = 0.01  # findings that concern less of the time are not reported
 
 
@@ -55,6 +59,10 @@ class SingleChannel(Modality):
     channel_pattern: ClassVar[re.Pattern[str]]
     feature_names: ClassVar[tuple[str, ...]]
     min_rate_hz: ClassVar[float]
+    settings: SingleChannelParams  # of `probe` and `inspect`
+
+    def __init__(self) -> None:
+        self.settings = self.Params()  # type: ignore[assignment]
 
     @abstractmethod
     def measure(
@@ -78,9 +86,50 @@ class SingleChannel(Modality):
             ``"quality"`` between 0 and 1, and any other measures with a unit in their names.
         """
 
+    def physical(self, values: Array, unit: str, params: Any) -> Array:
+        """Return the samples in the sensor's quantity, NaN where impossible; as they are.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (n_samples, 1)
+            In volts, siemens or ohms, or else in the recorder's unit.
+        unit : str
+            As the file states it; empty if it states none.
+        params : SingleChannelParams
+
+        Raises
+        ------
+        RecordingError
+            If the unit contradicts the parameters.
+        """
+        return values
+
+    def choose(self, recording: Recording, candidates: list[str]) -> str:
+        """Return the channel to read, of several; the first with a usual name.
+
+        Raises
+        ------
+        RecordingError
+            If the user must choose.
+        """
+        if not self.channel_pattern.search(candidates[0]):
+            raise self._ambiguous(recording, candidates)
+        return candidates[0]
+
+    def flat(self, values: Array, rate_hz: float) -> Mask:
+        """Return which samples lie in a stretch too still for the sensor, shape (n_samples,)."""
+        return plateaus(values, rate_hz, FLAT_S)
+
+    def configured(self, params: Any) -> SingleChannel:
+        """Return the modality that probes and inspects the channel that the parameters name."""
+        modality = copy.copy(self)
+        modality.settings = params
+        return modality
+
     def probe(self, path: Path, item: str | None) -> Header:
         """Read the header. Raises RecordingError if no channel has a usual name."""
-        recording, _ = self._open(path, item, "")
+        recording, channel = self._open(path, item, self.settings)
+        self.physical(np.empty((0, 1)), recording.unit(channel), self.settings)
         return Header(
             rate_hz=recording.rate_hz,
             n_channels=1,
@@ -99,22 +148,37 @@ class SingleChannel(Modality):
         -------
         Signal
             ``values`` float64 in volts, siemens or ohms, or else in the recorder's unit, shape
-            (n_samples, 1).
+            (n_samples, 1); see `physical`.
         """
-        recording, channel = self._open(path, item, params.channel)
+        recording, channel = self._open(path, item, params)
         values = recording.values([channel], 1.0)
+        values = self.physical(values, recording.unit(channel), params)
         kept, times_s, pulses_s = sample_times(recording, params.sync_code)
         return Signal(values[kept], times_s[kept], (channel,), pulses_s, recording.anchors_s())
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings on a readable recording: lost packets, a flat line, gaps."""
-        recording, channel = self._open(path, item, "")
+        recording, channel = self._open(path, item, self.settings)
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
-        values = recording.values([channel], 1.0)[:, 0]
-        flat = float(np.mean(_flat(np.nan_to_num(values), recording.rate_hz)))
+        candidates = self._candidates(recording)
+        if len(candidates) > 1 and not self.settings.channel:
+            listed = ", ".join(candidates[:MAX_LISTED])
+            findings.append(
+                f"several channels are named like {self.name}: {listed}; {channel} is read"
+            )
+        measured = recording.values([channel], 1.0)
+        values = self.physical(measured, recording.unit(channel), self.settings)
+        impossible = float(np.mean(np.isfinite(measured) & np.isnan(values)))
+        if impossible >= REPORTED_SHARE:
+            findings.append(
+                f"{100 * impossible:.0f} % of the samples are impossible for {self.name}: missing"
+            )
+        whole = interpolated(values)[:, 0]
+        flat = float(np.mean(self.flat(whole, recording.rate_hz)))
         if flat >= REPORTED_SHARE:
             findings.append(f"the signal is flat {100 * flat:.0f} % of the time")
+        findings += self._low_quality(whole, recording.rate_hz)
         return findings + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: SingleChannelParams) -> Features:
@@ -134,7 +198,7 @@ class SingleChannel(Modality):
             )
         values, received = to_regular_grid(signal, rate_hz)
         whole = interpolated(values)[:, 0]
-        missing, flat = np.isnan(values[:, 0]), _flat(whole, rate_hz)
+        missing, flat = np.isnan(values[:, 0]), self.flat(whole, rate_hz)
         if (missing | flat).all():
             raise RecordingError("the signal is flat", self.name, "check the sensor")
         frames = FrameGrid.over(len(whole), rate_hz, params.window_s, params.hop_s)
@@ -166,39 +230,55 @@ class SingleChannel(Modality):
         corrupted = APPLY[kind](interpolated(values), level, rate_hz, rng)
         return replace(signal, values=np.where(np.isfinite(values), corrupted, np.nan))
 
-    def _open(self, path: Path, item: str | None, chosen: str) -> tuple[Recording, str]:
+    def _low_quality(self, values: Array, rate_hz: float) -> list[str]:
+        """Return the measures of quality of a signal, shape (n_samples,), if it is low."""
+        if rate_hz < self.min_rate_hz or len(values) < self.settings.window_s * rate_hz:
+            return []  # quarantined later, with the reason
+        frames = FrameGrid.over(
+            len(values), rate_hz, self.settings.window_s, self.settings.window_s
+        )
+        _, quality = self.measure(values, rate_hz, frames, self.settings)
+        if quality["quality"] >= LOW_QUALITY:
+            return []
+        listed = ", ".join(
+            f"{name.replace('_', ' ')} {value:.2f}" for name, value in quality.items()
+        )
+        return [f"the signal may not be {self.name}: {listed}"]
+
+    def _open(
+        self, path: Path, item: str | None, params: SingleChannelParams
+    ) -> tuple[Recording, str]:
         """Open a recording at the rate of its channel, and return the channel's name."""
         recording = open_recording(path, item)
-        channel = self._channel(recording, chosen)
+        channel = self._channel(recording, params.channel)
         return recording.at_rate_of([channel]), channel
 
-    def _channel(self, recording: Recording, chosen: str) -> str:
-        """Return the name of the channel: `chosen`, or else the first with a usual name."""
-        by_name = {name.casefold(): name for name in recording.names}
+    def _candidates(self, recording: Recording) -> list[str]:
+        """Return the channels with a usual name, or all of a stream or column that was selected."""
         usual = [name for name in recording.names if self.channel_pattern.search(name)]
-        if not chosen and not usual and isinstance(recording, XdfStream):
-            usual = list(recording.names)  # the stream was chosen by its type, whatever its labels
-        channel = by_name.get(chosen.casefold()) if chosen else next(iter(usual), None)
-        if channel is None:
-            raise RecordingError(
-                f"the file has no channel '{chosen}'"
-                if chosen
-                else f"no channel is named like {self.name}",
-                str(recording.path),
-                f"name it in params.modalities.{self.name}.channel; there are "
-                f"{', '.join(recording.names[:12])}",
-            )
-        return channel
+        return usual or (list(recording.names) if recording.selected else [])
 
+    def _ambiguous(self, recording: Recording, described: list[str]) -> RecordingError:
+        """Return the error that asks the user to name one of several channels."""
+        return RecordingError(
+            f"several channels may be {self.name}: {', '.join(described[:MAX_LISTED])}",
+            str(recording.path),
+            f"name one in params.modalities.{self.name}.channel",
+        )
 
-def _flat(values: Array, rate_hz: float) -> Mask:
-    """Return which samples lie within a second in which the signal does not move."""
-    size = max(min(round(rate_hz), len(values)), 2)
-    span = scipy.ndimage.maximum_filter1d(values, size) - scipy.ndimage.minimum_filter1d(
-        values, size
-    )
-    # Relative to the signal's range: recorders differ in unit by orders of magnitude.
-    still = span <= 1e-9 * max(float(np.ptp(values)), 1e-300)
-    # A still second is centred at one sample; all samples of that second are flat.
-    flat: Mask = scipy.ndimage.maximum_filter1d(still.astype(np.uint8), size).astype(bool)
-    return flat
+    def _channel(self, recording: Recording, chosen: str) -> str:
+        """Return the name of the channel: `chosen`, or else one with a usual name."""
+        by_name = {name.casefold(): name for name in recording.names}
+        if chosen and chosen.casefold() in by_name:
+            return by_name[chosen.casefold()]
+        candidates = [] if chosen else self._candidates(recording)
+        if candidates:
+            return candidates[0] if len(candidates) == 1 else self.choose(recording, candidates)
+        raise RecordingError(
+            f"the file has no channel '{chosen}'"
+            if chosen
+            else f"no channel is named like {self.name}",
+            str(recording.path),
+            f"name it in params.modalities.{self.name}.channel; there are "
+            f"{', '.join(recording.names[:MAX_LISTED])}",
+        )

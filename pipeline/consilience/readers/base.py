@@ -34,6 +34,8 @@ class Recording:
         ISO 8601 time of the first sample.
     bads : tuple of str
         Channels that the file marks as bad.
+    selected : bool
+        Whether the item selects what the sensor recorded, so that its channels may have any name.
     in_microvolts : bool
         Whether voltages are in microvolts by the convention of the format, which states no unit.
     """
@@ -44,6 +46,7 @@ class Recording:
     n_samples: int
     start_time: str | None
     bads: tuple[str, ...] = ()
+    selected: bool = False
     in_microvolts: bool = False
 
     @property

@@ -96,7 +96,9 @@ def identity(path: Path, item: str | None) -> str:
 
 
 class XdfStream(Recording):
-    """A stream of an XDF file."""
+    """A stream of an XDF file, which its item selects by its type."""
+
+    selected = True
 
     def __init__(self, path: Path, item: str | None) -> None:
         self.path, self.item = path, item
@@ -175,6 +177,7 @@ class TableRecording(Recording):
         self.table = signal_table.read(path, item)
         self.names, self.rate_hz = self.table.names, self.table.rate_hz
         self.n_samples, self.start_time = len(self.table.values), self.table.start_time
+        self.selected = self.table.selected
 
     @property
     def stamped(self) -> bool:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+QUANTUM_QUANTILE = 0.01  # of the distances between neighbouring values of a signal
 SAME = 1e-9  # relative to the signal's range: recorders differ in unit by orders of magnitude
 
 
@@ -42,7 +43,7 @@ def drift_time_s(values: Array, drift_per_s: float) -> float:
     Parameters
     ----------
     values : ndarray of float64, shape (n_samples,)
-        Steps between neighbouring samples that differ show the recorder's quantum.
+        The distances between the values that occur show the recorder's quantum.
     drift_per_s : float
         Slowest drift of the sensor per second, relative to the level.
 
@@ -51,13 +52,14 @@ def drift_time_s(values: Array, drift_per_s: float) -> float:
     float
         In seconds; 0 for a signal that never moves.
     """
-    steps = np.abs(np.diff(values))
-    moving = steps[steps > _tolerance(values)]
+    spacings = np.diff(np.unique(values))
+    spacings = spacings[spacings > _tolerance(values)]
     level = float(np.median(np.abs(values[values != 0]))) if values.any() else 0.0
-    if not len(moving) or not level:
+    if not len(spacings) or not level:
         return 0.0
-    # The median: a few steps are larger, in a response, or smaller, by rounding in the export.
-    return float(np.median(moving)) / (drift_per_s * level)
+    # Not the least: an export may hold a few interpolated values.
+    quantum = float(np.quantile(spacings, QUANTUM_QUANTILE))
+    return quantum / (drift_per_s * level)
 
 
 def _tolerance(values: Array) -> float:
