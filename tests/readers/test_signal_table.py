@@ -116,6 +116,23 @@ def test_time_stamps_in_any_unit(tmp_path, stamp, rate_hz):
     assert signal_table.read(path, None).rate_hz == pytest.approx(rate_hz, rel=1e-3)
 
 
+def test_numbers_are_preferred_to_dates_and_a_time_of_day_to_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = "".join(
+        f"2022-04-15T05:20:{n // 100 / 10:06.3f};{7_000_000 * n + 5e17:.0f};{n}\n"
+        for n in range(600)
+    )
+    path.write_text("Phone timestamp;sensor timestamp [ns];ecg [uV]\n" + rows)
+    read = signal_table.read(path, None)
+    assert read.rate_hz == pytest.approx(1e3 / 7, rel=1e-4)
+    assert (read.names, read.start_time) == (("ecg",), None)
+    path.write_text("Time,EDA\n" + "".join(f"05:20:{n / 10:06.3f},{n}\n" for n in range(600)))
+    with pytest.raises(RecordingError, match="neither time stamps nor a rate"):
+        signal_table.read(path, None)
+    path.write_text("Time,EDA\n" + "".join(f"2022-04-15 05:20:0{n},{n}\n" for n in range(9)))
+    assert signal_table.read(path, None).start_time == "2022-04-15T05:20:00"
+
+
 def test_the_rate_comes_from_the_item_or_decides_the_unit_of_stamps(tmp_path):
     bare = tmp_path / "EDA.csv"
     bare.write_text("EDA\n" + "0.5\n0.6\n" * 50)

@@ -79,7 +79,7 @@ class _Clock(NamedTuple):
     rate_hz: float
     times_s: Array
     stamped: bool
-    start_s: float | None
+    start_time: str | None
     notes: list[str]
 
 
@@ -138,7 +138,7 @@ def _read(path: Path, item: str | None, mtime_ns: int, size: int) -> SignalTable
         clock.rate_hz,
         clock.times_s,
         clock.stamped,
-        _iso(clock.start_s),
+        clock.start_time,
         (*notes, *clock.notes),
         bool(selection) and len(names) == 1,
     )
@@ -208,7 +208,8 @@ def _clock(
 ) -> _Clock:
     """Return times and rate from the first usable column of time stamps, or else the rate."""
     n_samples = cells.height
-    for name in stamps:
+    # Numbers first: a date is often that of the packet in which a sample came.
+    for name in sorted(stamps, key=lambda name: _is_text(cells[name], head)):
         stamps_s = _stamps_s(cells[name], head, declared_hz)
         if stamps_s is None or len(stamps_s) < 2:
             continue
@@ -217,7 +218,7 @@ def _clock(
             continue
         index = np.arange(n_samples)
         stamps_s = np.interp(index, index[~missing], stamps_s[~missing])
-        clock = _stamped(stamps_s, head, name)
+        clock = _stamped(stamps_s, head, name, _is_text(cells[name], head))
         if clock is not None:
             return clock
     rate_hz = head.rate_hz or declared_hz
@@ -225,10 +226,10 @@ def _clock(
         raise RecordingError(
             "neither time stamps nor a rate", str(path), "state it as rate_hz in recordings.csv"
         )
-    return _Clock(rate_hz, np.arange(n_samples) / rate_hz, False, head.start_s, [])
+    return _Clock(rate_hz, np.arange(n_samples) / rate_hz, False, _iso(head.start_s), [])
 
 
-def _stamped(stamps_s: Array, head: Head, name: str) -> _Clock | None:
+def _stamped(stamps_s: Array, head: Head, name: str, dates: bool) -> _Clock | None:
     """Return times and rate from time stamps; None if they do not advance."""
     even = even_times(stamps_s)
     if even is None:
@@ -240,22 +241,23 @@ def _stamped(stamps_s: Array, head: Head, name: str) -> _Clock | None:
             f"{even.rate_hz:.4g} Hz, which is used"
         )
         rate_hz = None
-    start_s = float(stamps_s[0])
+    start_time = _iso(float(stamps_s[0]))
+    if start_time and dates:
+        start_time = start_time.removesuffix("+00:00")  # dates do not state their time zone
     return _Clock(
         rate_hz or round(even.rate_hz, 3),
         even.times_s,
         True,
-        start_s if EPOCH_S[0] <= start_s <= EPOCH_S[1] else None,
+        start_time,
         notes,
     )
 
 
 def _stamps_s(cells: pl.Series, head: Head, declared_hz: float | None) -> Array | None:
     """Return time stamps in seconds, NaN where missing; None if their unit is not known."""
+    if _is_text(cells, head):
+        return _dates_s(cells)
     numbers = _numbers(cells, head)
-    if np.isnan(numbers).all():
-        times = cells.str.to_datetime(strict=False, time_unit="us")
-        return times.dt.epoch("us").cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e6
     unit = head.units.get(cells.name, "").casefold().replace("μ", "µ")
     if unit in STAMPS_PER_S:
         return numbers / STAMPS_PER_S[unit]
@@ -270,6 +272,21 @@ def _stamps_s(cells: pl.Series, head: Head, declared_hz: float | None) -> Array 
         return numbers if 0 < step < 1 else None
     fits = [per_s for per_s in (1.0, 1e3, 1e6, 1e9) if 0.5 < step * rate_hz / per_s < 2]
     return numbers / fits[0] if fits else None
+
+
+def _is_text(cells: pl.Series, head: Head) -> bool:
+    return bool(np.isnan(_numbers(cells, head)).all())
+
+
+def _dates_s(cells: pl.Series) -> Array | None:
+    """Return dates in seconds of 1970, NaN where missing; None if they are in another form."""
+    try:
+        text = cells.str.replace(",", ".", literal=True)
+        times = text.str.to_datetime(strict=False, time_unit="us")
+    except pl.exceptions.PolarsError:
+        return None
+    micro = times.dt.epoch("us").cast(pl.Float64).fill_null(np.nan)
+    return micro.to_numpy() / 1e6
 
 
 def _select(names: tuple[str, ...], selection: str, path: Path) -> dict[str, str]:
@@ -292,4 +309,6 @@ def _select(names: tuple[str, ...], selection: str, path: Path) -> dict[str, str
 
 
 def _iso(start_s: float | None) -> str | None:
-    return None if start_s is None else datetime.fromtimestamp(start_s, UTC).isoformat()
+    if start_s is None or not EPOCH_S[0] <= start_s <= EPOCH_S[1]:
+        return None
+    return datetime.fromtimestamp(start_s, UTC).isoformat()

@@ -28,7 +28,7 @@ COMMENTS: Final = ("%", "#")
 MAX_ROWS: Final = 200  # in front of the samples
 MAX_COLUMNS: Final = 2048
 MAX_RATE_HZ: Final = 50_000.0
-EPOCH_S: Final = (1e8, 4.2e9)  # seconds of 1970 between the years 1973 and 2103
+EPOCH_S: Final = (1e9, 4.2e9)  # seconds of 1970 between the years 2001 and 2103
 COUNTER: Final = "COUNTER"  # name under which `readers.packet_counter` finds it
 
 _RATE = re.compile(r"(?:sampl\w*[ _-]*(?:rate|freq\w*)|\bfs)\b\W*[=:]\W*([0-9.]+)", re.IGNORECASE)
