@@ -6,11 +6,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
-from consilience.readers.transcript import MAX_CHARACTERS, Utterance, read_transcript
+from consilience.readers.transcript import (
+    MAX_CHARACTERS,
+    Utterance,
+    _in_order,
+    read_transcript,
+)
 from tests.readers.transcripts import FORMATS, UTTERANCES, write
 
 SUFFIXES = (".csv", ".tsv", ".vtt", ".srt", ".align")
@@ -54,6 +59,30 @@ def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) 
     ]
 
 
+def test_an_utterance_continues_after_nested_ones(tmp_path: Path) -> None:
+    table = "start_s,end_s,text\n0,10,a b c d e f g h\n2,4,x\n3,3.5,y\n20,21,z\n"
+    assert read_transcript(write(tmp_path, "t.csv", table)) == [
+        Utterance(0, 2, "a b"),
+        Utterance(2, 3, "x"),
+        Utterance(3, 3.5, "y"),
+        Utterance(4, 10, "c d e f g h"),
+        Utterance(20, 21, "z"),
+    ]
+
+
+SPANS = st.tuples(st.floats(0, 50), st.floats(0.1, 50), st.integers(1, 9))
+
+
+@given(st.lists(SPANS, min_size=1, max_size=8, unique_by=lambda span: span[0]))
+@settings(max_examples=50)
+def test_overlap_loses_no_word_and_no_time(spans: list[tuple[float, float, int]]) -> None:
+    utterances = [Utterance(a, a + d, " ".join(["w"] * n)) for a, d, n in spans]
+    pieces = _in_order(utterances, Path("t.csv"))
+    assert sum(len(p.text.split()) for p in pieces) == sum(n for *_, n in spans)
+    assert all(a.end_s <= b.start_s for a, b in pairwise(pieces))
+    assert all(any(u.start_s <= p.start_s < p.end_s <= u.end_s for u in utterances) for p in pieces)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -65,6 +94,11 @@ def test_overlap_ends_with_the_next_and_equal_starts_are_joined(tmp_path: Path) 
         ("t.csv", "start_s,end_s,text\n2,1,hm\n", "at 2 s ends at 1 s"),
         ("t.csv", "start_s,end_s,text\n0\n", "'' is not a time"),
         ("t.csv", f"start_s,end_s,text\n0,1,{'a' * (MAX_CHARACTERS + 1)}\n", "10001 characters"),
+        (
+            "t.csv",
+            "start_s,end_s,text\n" + f"0,1,{'a b ' * 2000}\n" * 2,
+            "at 0 s has 15999 characters",
+        ),
         ("t.csv", "start_s,end_s,text\n0,1,a\n90000,90001,b\n", "in seconds"),
         ("t.csv", b"\xff\xfes\x00t\x00\n", "UTF-8 text: byte 0x0a in line 1"),
         (

@@ -45,7 +45,8 @@ def read_transcript(path: Path) -> list[Utterance]:
     -------
     list of Utterance
         In order of time. Utterances without words are dropped, those with the same start are
-        joined, and each ends at the latest at the start of the next.
+        joined. Where several overlap, the one that began last counts, and an utterance that
+        continues after another has the rest of its words there.
 
     Raises
     ------
@@ -190,15 +191,50 @@ def _in_order(utterances: list[Utterance], path: Path) -> list[Utterance]:
     joined: list[Utterance] = []
     for start_s, end_s, text in sorted(u for u in utterances if u.text):
         if joined and joined[-1].start_s == start_s:
-            both = f"{joined.pop().text} {text}"
-            joined.append(Utterance(start_s, end_s, both[:MAX_CHARACTERS]))
-        else:
-            joined.append(Utterance(start_s, end_s, text))
+            # Checked again, because the parts were short enough each.
+            text = _checked(Utterance(start_s, end_s, f"{joined.pop().text} {text}"), path).text
+        joined.append(Utterance(start_s, end_s, text))
     if not joined:
         raise RecordingError("no words", str(path), "check the transcript")
-    if joined[-1].end_s - joined[0].start_s > MAX_DURATION_S:
+    if max(u.end_s for u in joined) - joined[0].start_s > MAX_DURATION_S:
         raise RecordingError(
             f"longer than {MAX_DURATION_S:g} s", str(path), "give times in seconds"
         )
-    ends_s = [u.start_s for u in joined[1:]] + [math.inf]
-    return [u._replace(end_s=min(u.end_s, end_s)) for u, end_s in zip(joined, ends_s, strict=True)]
+    pieces = map(_divided, joined, _visible_s(joined))
+    return sorted(piece for divided in pieces for piece in divided)
+
+
+def _visible_s(utterances: list[Utterance]) -> list[list[tuple[float, float]]]:
+    """Return the stretches in which each utterance is the one that began last.
+
+    An utterance continues after one that is nested in it, and ends where one begins that outlasts
+    it.
+    """
+    spans_s: list[list[tuple[float, float]]] = [[] for _ in utterances]
+    active: list[int] = []
+    time_s = -math.inf
+    starts_s = [u.start_s for u in utterances] + [math.inf]
+    for index, start_s in enumerate(starts_s):
+        while active and time_s < start_s:
+            until_s = min(utterances[active[-1]].end_s, start_s)
+            if until_s > time_s:
+                spans_s[active[-1]].append((time_s, until_s))
+                time_s = until_s
+            else:
+                active.pop()
+        time_s = start_s
+        active.append(index)
+    return spans_s
+
+
+def _divided(utterance: Utterance, spans_s: list[tuple[float, float]]) -> Iterator[Utterance]:
+    """Yield an utterance in its stretches, words divided in proportion to their durations."""
+    words = utterance.text.split()
+    total_s = sum(end_s - start_s for start_s, end_s in spans_s)
+    past_s, n_past = 0.0, 0
+    for start_s, end_s in spans_s:
+        past_s += end_s - start_s
+        n_words = round(len(words) * past_s / total_s)
+        if n_words > n_past:
+            yield Utterance(start_s, end_s, " ".join(words[n_past:n_words]))
+        n_past = n_words
