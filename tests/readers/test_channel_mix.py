@@ -35,6 +35,7 @@ def hiss(name: str, level: float = 0.01) -> np.ndarray:
         ([VOICE, -VOICE], [0.5, -0.5]),
         ([-0.5 * VOICE + hiss("b"), VOICE + hiss("c")], [-0.5, 0.5]),
         ([0 * VOICE, VOICE, 0 * VOICE], [0, 1, 0]),
+        ([hiss("e", 5e-4), VOICE], [0, 1]),
         ([VOICE, 0 * VOICE, -VOICE / 2, VOICE / 2], [1 / 3, 0, -1 / 3, 1 / 3]),
         ([VOICE + 0.3, -VOICE - 0.3], [0.5, -0.5]),
         ([VOICE + 0.3, hiss("d", 0.2) - 0.3], None),

@@ -182,7 +182,7 @@ def test_further_formats_are_read(suffix: str, kind: str, tmp_path: Path) -> Non
     np.testing.assert_allclose(values[1000:40000], tone()[1000:40000], atol=0.02)
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff", ".mp3", ".ogg"])
 @settings(max_examples=12, deadline=None)
 @given(share=st.floats(0.0, 1.0))
 def test_a_cut_file_gives_its_beginning_or_is_refused(suffix: str, share: float) -> None:

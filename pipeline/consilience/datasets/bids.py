@@ -51,8 +51,11 @@ from consilience.signals.montage import standard_names
 
 EEG = (".edf", ".bdf", ".vhdr", ".set")
 MEDIA = {
-    "audio": (".wav", ".flac", ".mp3", ".mp4", ".avi", ".mov", ".mkv"),
-    "video": (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".mpeg"),
+    "audio": (
+        *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff"),
+        *(".mp4", ".avi", ".mov", ".mkv", ".webm"),
+    ),
+    "video": (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".mpeg", ".webm"),
 }
 SYNC = "sync"
 NO_VALUE = "n/a"  # an empty cell in BIDS

@@ -140,7 +140,7 @@ class Video(Modality):
             declared = declared_s(container, default_track(container, "video"))
             try:
                 frames = spool(_in_order(_decode(container, params.width, path), stamps, path))
-            except (av.FFmpegError, ValueError) as error:
+            except (av.FFmpegError, ValueError, IndexError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise RecordingError(
                     f"the video breaks off: {reason}", str(path), "copy it again"
@@ -179,7 +179,7 @@ class Video(Modality):
                     stamp = packet.pts if packet.pts is not None else packet.dts
                     if packet.size and stamp is not None:
                         stamps.append(float(stamp * packet.time_base))
-        except (av.FFmpegError, StopIteration) as error:
+        except (av.FFmpegError, StopIteration, IndexError) as error:
             reason = getattr(error, "strerror", None) or "not even its first frame"
             raise RecordingError(
                 f"its pictures cannot be decoded: {reason}", str(path), "copy it again"

@@ -12,6 +12,7 @@ from consilience.core.errors import RecordingError
 Array = NDArray[np.float32]
 
 SILENT = 1e-4  # peak, full scale 1: a few steps of 16-bit sound
+FAINT = 0.01  # of the loudest channel's level: 40 dB below, the hiss of an open input
 INVERTED = -0.5  # correlation below which two channels cancel when they are averaged
 FULL_SCALE = 0.9999
 CLIPPED_FRACTION = 1e-3  # share of samples at full scale from which it is reported
@@ -118,20 +119,30 @@ class ChannelStatistics:
         return findings
 
     def _audible(self) -> NDArray[np.bool_]:
-        audible: NDArray[np.bool_] = self.peaks / self.divisor >= SILENT
-        return audible
+        audible = self.peaks / self.divisor >= SILENT
+        if audible.size > 1:
+            deviations = np.sqrt(np.diag(self._covariance()))
+            audible &= deviations >= FAINT * deviations.max()
+        return np.asarray(audible)
 
     def _inverted(self) -> NDArray[np.bool_]:
         """Return which audible channels are opposite to the loudest one."""
-        if self.peaks.size < 2 or not self.n_samples:
+        if self.peaks.size < 2:
             return np.zeros(self.peaks.size, bool)
-        # Without offsets, which would correlate channels that have nothing in common.
-        offsets = self.sums / self.n_samples
-        covariance = self.products / self.n_samples - np.outer(offsets, offsets)
-        deviations = np.sqrt(np.maximum(np.diag(covariance), 0))
+        covariance = self._covariance()
+        deviations = np.sqrt(np.diag(covariance))
         loudest = int(np.argmax(deviations))
         limit = INVERTED * deviations * deviations[loudest]
         return np.asarray((covariance[loudest] < limit) & self._audible())
+
+    def _covariance(self) -> NDArray[np.float64]:
+        """Return the covariance of the channels, whose offsets would correlate otherwise."""
+        n_samples = max(self.n_samples, 1)
+        offsets = self.sums / n_samples
+        covariance: NDArray[np.float64] = self.products / n_samples - np.outer(offsets, offsets)
+        # Rounding may leave a variance below 0.
+        np.fill_diagonal(covariance, np.maximum(np.diag(covariance), 0))
+        return covariance
 
     def _layout(self) -> list[str]:
         audible = self._audible()

@@ -400,15 +400,16 @@ def content_s(path: Path) -> float:
 def _packet_times(path: Path) -> dict[int, Packets]:
     """Return the time stamps of the packets of picture and sound, by stream."""
     with _open(path) as container:
-        streams = {s.index: Packets() for s in (*container.streams.video, *container.streams.audio)}
+        tracks = (*container.streams.video, *container.streams.audio)
+        streams = {track.index: Packets() for track in tracks}
         try:
-            for packet in container.demux():
-                if packet.stream_index in streams and packet.dts is not None:
+            for packet in container.demux(*tracks):
+                if packet.dts is not None:
                     ticks = (packet.dts, packet.pts, packet.duration)
                     streams[packet.stream_index].add(
                         *(np.nan if t is None else float(t * packet.time_base) for t in ticks)
                     )
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError, IndexError):
             pass  # a truncated file: decoding it reports the reason
     return streams
 
@@ -457,7 +458,8 @@ def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Arr
                 for converted in to_float.resample(frame):
                     stamp_s = frame.time if stamped else None
                     yield stamp_s, np.asarray(converted.to_ndarray(), np.float32)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        # PyAV raises IndexError for a stream that FFmpeg did not see when it opened the file.
         reason = getattr(error, "strerror", None) or error
         raise RecordingError(
             f"the sound track is truncated: {reason}", str(path), "copy it again"

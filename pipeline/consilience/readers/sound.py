@@ -342,7 +342,7 @@ def _counted_s(path: Path) -> float:
                     checked.add(packet.pos, bytes(packet))
             if checked:
                 checked.check_total()
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, IndexError) as error:
             raise RecordingError(
                 f"the sound track is truncated: {getattr(error, 'strerror', None) or error}",
                 str(path),
