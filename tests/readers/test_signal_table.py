@@ -57,6 +57,25 @@ def test_stamped_eeg_has_its_gap_and_only_its_channels(tmp_path):
     assert any("1 gaps in the time stamps, 2.0 s" in what for what in eeg.inspect(path, None))
 
 
+def test_one_column_without_a_name_is_what_the_manifest_lists_it_as(tmp_path):
+    for name, fits in (("S2_left.csv", True), ("BVP.csv", False)):
+        (tmp_path / name).write_text(f"{START_S}\n4.0\n" + "0.5\n0.6\n" * 50)
+        assert signal_table.read(tmp_path / name, None).selected == fits
+    assert gsr.probe(tmp_path / "S2_left.csv", None).rate_hz == 4
+    with pytest.raises(RecordingError, match="no channel is named like gsr"):
+        gsr.probe(tmp_path / "BVP.csv", None)
+
+
+def test_a_last_line_that_may_be_cut_is_left_out(tmp_path):
+    path = tmp_path / "a.csv"
+    text = "EDA\n" + "".join(f"{n}.125\n" for n in range(50))
+    for end in range(len(text) - 6, len(text)):
+        path.write_text(text[:end])
+        read = signal_table.read(path, "@4")
+        assert read.values[:, 0].tolist() == [n + 0.125 for n in range(len(read.values))]
+        assert bool(read.notes) == (text[end - 1] != "\n")
+
+
 OPENBCI = "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\nSample Index, EXG Channel 0, EXG Channel 1"
 
 

@@ -66,7 +66,7 @@ OPENBCI_4 = (
                 250,
             ),
         ),
-        (("0.3", "0.4"), Head(0, ",", ("EDA_l",), {})),
+        (("0.3", "0.4"), Head(0, ",", ("EDA_l",), {}, named=False)),
     ],
 )
 def test_layouts(lines, head):

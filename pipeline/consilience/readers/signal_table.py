@@ -61,7 +61,7 @@ class SignalTable:
     notes : tuple of str
         What is unusual about the table.
     selected : bool
-        Whether the item names the only channel.
+        Whether there is one channel, which the item names or nothing does.
     """
 
     names: tuple[str, ...]
@@ -120,9 +120,9 @@ def _read(path: Path, item: str | None, mtime_ns: int, size: int) -> SignalTable
     text = _text(path)
     lines = text[:MAX_HEAD].splitlines()[: MAX_ROWS + 1]
     head = read_head(lines[:-1] if len(lines) > 1 and len(text) > MAX_HEAD else lines, path)
-    cells = _cells(text, head, path)
-    selection, declared_hz = parse_item(item)
     notes: list[str] = []
+    cells = _cells(text, head, path, notes)
+    selection, declared_hz = parse_item(item)
     stamps = [name for name in cells.columns if _STAMPS.search(name)]
     channels = _channels(cells.drop(stamps), head, path, notes)
     received: NDArray[np.bool_] = np.ones(cells.height, bool)
@@ -140,7 +140,7 @@ def _read(path: Path, item: str | None, mtime_ns: int, size: int) -> SignalTable
         clock.stamped,
         clock.start_time,
         (*notes, *clock.notes),
-        bool(selection) and len(names) == 1,
+        len(names) == 1 and (bool(selection) or not head.named),
     )
 
 
@@ -156,9 +156,12 @@ def _text(path: Path) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _cells(text: str, head: Head, path: Path) -> pl.DataFrame:
+def _cells(text: str, head: Head, path: Path, notes: list[str]) -> pl.DataFrame:
     """Return the cells of the samples as text, empty ones null."""
     body = text.splitlines(keepends=True)[head.n_lines :]
+    if len(body) > 1 and not body[-1].endswith(("\n", "\r")):
+        notes.append("the last line has no end: it is left out, because the file may be cut there")
+        body.pop()
     try:
         return pl.read_csv(
             "".join(body).encode(),

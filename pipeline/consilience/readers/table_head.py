@@ -43,7 +43,8 @@ _OTHER_UNITS = re.compile(  # of time stamps, accelerometers, gyroscopes, thermo
     r"m/\(?s(ec)?\^?2?\)?|deg(rees)?(/s(ec)?)?|(degrees? )?celsius",
     re.IGNORECASE,
 )
-_EMPATICA_UNITS: Final = {"EDA": "µS", "TEMP": "°C"}  # by its documentation; files state none
+# Names of its files, and units by its documentation: the files state none.
+_EMPATICA: Final = {"EDA": "µS", "TEMP": "°C", "BVP": "", "ACC": "", "HR": ""}
 
 
 class Head(NamedTuple):
@@ -61,6 +62,8 @@ class Head(NamedTuple):
     rate_hz : float or None
     start_s : float or None
         Start of the recording in seconds of 1970.
+    named : bool
+        Whether the table or, for Empatica, its file's name states what the columns are.
     """
 
     n_lines: int
@@ -69,6 +72,7 @@ class Head(NamedTuple):
     units: dict[str, str]
     rate_hz: float | None = None
     start_s: float | None = None
+    named: bool = True
 
 
 def read_head(lines: Sequence[str], path: Path) -> Head:
@@ -108,7 +112,8 @@ def read_head(lines: Sequence[str], path: Path) -> Head:
     if width > MAX_COLUMNS:
         raise RecordingError(f"{width} columns", str(path), f"export at most {MAX_COLUMNS}")
     names, units = _names(rows[:first], comments, width, path)
-    return Head(n_comments + first, separator, names, units, rate_hz)
+    named = width > 1 or any(map(any, rows[:first]))
+    return Head(n_comments + first, separator, names, units, rate_hz, named=named)
 
 
 def number(cell: str) -> float | None:
@@ -162,8 +167,10 @@ def _empatica(rows: Sequence[Sequence[str]], path: Path) -> Head | None:
         return None
     width, stem = len(rows[0]), path.stem
     names = (stem,) if width == 1 else tuple(f"{stem} {column}" for column in range(1, width + 1))
-    unit = next((unit for key, unit in _EMPATICA_UNITS.items() if key in stem.upper()), "")
-    return Head(2, ",", names, dict.fromkeys(names, unit) if unit else {}, rate_hz, start_s)
+    sensor = next((sensor for sensor in _EMPATICA if sensor in stem.upper()), "")
+    unit = _EMPATICA.get(sensor, "")
+    units = dict.fromkeys(names, unit) if unit else {}
+    return Head(2, ",", names, units, rate_hz, start_s, named=bool(sensor))
 
 
 def _names(
