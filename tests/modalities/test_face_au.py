@@ -103,8 +103,9 @@ def test_impossible_rows_are_refused_and_the_others_kept(
 ) -> None:
     path = tmp_path / "units.csv"
     path.write_text(f"clip,AU01_r,AU12_r,AU12_c\n{row}\nb,0,5,1\n")
-    with pytest.raises(RecordingError, match=message):
+    with pytest.raises(RecordingError, match=message) as error:
         modality.probe(path, "a")
+    assert "clip a" in error.value.reason  # without the file
     assert modality.read(path, "b", PARAMS).values.tolist() == [[0, 5, 1]]
 
 

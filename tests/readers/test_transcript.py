@@ -127,8 +127,10 @@ def test_overlap_loses_no_word_and_no_time(spans: list[tuple[float, float, int]]
     ],
 )
 def test_an_invalid_transcript_is_refused(name, content, message, tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=message):
+    with pytest.raises(RecordingError, match=message) as error:
         read_transcript(write(tmp_path, name, content))
+    # The catalog keeps the reason only, which must therefore name the line.
+    assert ("line" in str(error.value)) == ("line" in error.value.reason)
 
 
 LINES = st.lists(

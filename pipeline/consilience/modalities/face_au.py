@@ -144,7 +144,7 @@ class FaceAu(Modality):
     def _numbers(self, path: Path, item: str | None) -> dict[str, float]:
         """Return the row's values by unit. Raises RecordingError naming the incorrect column."""
         return {
-            unit: _intensity(unit, text, f"{path}, {KEY} {item}, column {unit}")
+            unit: _intensity(unit, text, f"{KEY} {item}, column {unit}", path)
             for unit, text in self._row(path, item).items()
             if unit != KEY
         }
@@ -177,7 +177,7 @@ def _region(unit: str) -> int:
     return next((i for i, numbers in enumerate(REGIONS) if number in numbers), len(REGIONS))
 
 
-def _intensity(unit: str, text: str | None, where: str) -> float:
+def _intensity(unit: str, text: str, cell: str, path: Path) -> float:
     """Return a cell as a number within the unit's range. Raises RecordingError."""
     try:
         number = float(text or "nan")
@@ -185,12 +185,12 @@ def _intensity(unit: str, text: str | None, where: str) -> float:
         number = np.nan
     if not np.isfinite(number):
         problem = f"'{text}' is not a number" if text else "the value is missing"
-        raise RecordingError(problem, where, "correct the table")
+        raise RecordingError(f"{cell}: {problem}", str(path), "correct the table")
     highest = RANGES[unit[-2:]]
     if not 0 <= number <= highest + ROUNDING:
         raise RecordingError(
-            f"impossible value {number:g}: it lies between 0 and {highest:g}",
-            where,
+            f"{cell}: impossible value {number:g}: it lies between 0 and {highest:g}",
+            str(path),
             "export intensities as 0 to 5 (_r) and presence as 0 to 1 (_c)",
         )
     return number
@@ -201,12 +201,13 @@ def _row(path: Path, item: str | None) -> dict[str, str]:
     if not path.is_file():
         raise RecordingError("the file is missing", str(path), "restore the table")
     rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
-    where = f"{path}, column {KEY}"
     if item not in rows:
-        raise RecordingError(f"the table has no row '{item}'", where, "add the row")
+        raise RecordingError(
+            f"the table has no row '{item}' in its column {KEY}", str(path), "add the row"
+        )
     row = rows[item]
     if isinstance(row, str):
-        raise RecordingError(row, f"{path}, {KEY} {item}", "correct the table")
+        raise RecordingError(f"{KEY} {item}: {row}", str(path), "correct the table")
     return row
 
 

@@ -103,11 +103,10 @@ def _table(content: str, path: Path) -> Iterator[Utterance]:
             )
         start, end, text = (names.index(name) for name in Utterance._fields)
         for row in rows:
-            where = f"{path} line {rows.line_num}"
             if len(row) > len(names) and any(row[len(names) :]):
                 raise RecordingError(
-                    f"{len(row)} cells where the header has {len(names)}",
-                    where,
+                    f"line {rows.line_num}: {len(row)} cells where the header has {len(names)}",
+                    str(path),
                     "quote texts that contain the character between cells",
                 )
             if any(row):
@@ -115,7 +114,7 @@ def _table(content: str, path: Path) -> Iterator[Utterance]:
                 times = [row[start], row[end]]
                 if delimiter == ";":  # common where the comma separates decimals
                     times = [time.replace(",", ".") for time in times]
-                start_s, end_s = (_number(time, where) for time in times)
+                start_s, end_s = (_number(time, rows.line_num, path) for time in times)
                 yield Utterance(start_s, end_s, row[text])
     except csv.Error as error:
         raise RecordingError(f"not a table: {error}", str(path), "export it again") from None
@@ -127,27 +126,30 @@ def _subtitles(content: str, suffix: str, path: Path) -> Iterator[Utterance]:
             yield Utterance(start_s, end_s, text)
     except SubtitleError as error:
         raise RecordingError(
-            str(error), f"{path} line {error.line}", "correct it, or the file's extension"
+            f"line {error.line}: {error}", str(path), "correct it, or the file's extension"
         ) from None
 
 
 def _alignment(content: str, path: Path) -> Iterator[Utterance]:
     for line, text in enumerate(content.splitlines(), start=1):
         fields = text.split()
-        where = f"{path} line {line}"
         if len(fields) != 3:
-            raise RecordingError("not a line of 'start end word'", where, "correct it")
-        start_s, end_s = (_number(field, where) / ALIGN_HZ for field in fields[:2])
+            raise RecordingError(
+                f"line {line}: not a line of 'start end word'", str(path), "correct it"
+            )
+        start_s, end_s = (_number(field, line, path) / ALIGN_HZ for field in fields[:2])
         yield Utterance(start_s, end_s, "" if fields[2] in SILENCE else fields[2])
 
 
-def _number(text: str, where: str) -> float:
+def _number(text: str, line: int, path: Path) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise RecordingError(f"{text[:50]!r} is not a time", where, "give it in seconds")
+        raise RecordingError(
+            f"line {line}: {text[:50]!r} is not a time", str(path), "give it in seconds"
+        )
     return number
 
 
