@@ -18,6 +18,7 @@ from consilience.datasets.base import bind_to_root
 from consilience.datasets.bids import dataset
 from consilience.ingest.catalog import build_catalog
 from consilience.ingest.ingest import _ingest_one
+from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.schema.tables import Annotations, Trials
 
@@ -163,6 +164,37 @@ def test_the_sidecar_states_rate_and_mains(root):
     assert "modalities" not in bind_to_root(dataset, root).preset
     (row,) = build_catalog(dataset, root, ["eeg"]).recordings["eeg"].rows(named=True)
     assert "128 Hz in the header, 256 Hz in the dataset" in row["reason"]
+
+
+def unlabelled(path: Path, unit: str = "") -> None:
+    values = 20 * generator("unit").standard_normal((4, 12 * 128))
+    signals = [
+        edfio.EdfSignal(v, 128, label=name, physical_dimension=unit, physical_range=(-200, 200))
+        for name, v in zip(("Fp1", "Fz", "Cz", "Pz"), values, strict=True)
+    ]
+    edfio.Edf(signals).write(path)
+
+
+@pytest.mark.parametrize(
+    ("unit", "units", "expected_v", "finding"),
+    [
+        ("", ["µV"] * 4, 2e-5, None),
+        ("", ["µV", "nV", "µV", "n/a"], [2e-5, 2e-8, 2e-5, 2e-5], "no unit is stated for 1 chann"),
+        ("uV", ["mV"] * 4, 2e-5, "units differ from channels.tsv"),
+        ("uV", ["µV"] * 4, 2e-5, None),
+    ],
+)
+def test_units_of_the_sidecar_are_used_and_compared(root, unit, units, expected_v, finding):
+    path = root / f"{RUN}_eeg.edf"
+    unlabelled(path, unit)
+    rows = "".join(f"{n}\t{u}\n" for n, u in zip(("Fp1", "Fz", "Cz", "Pz"), units, strict=True))
+    put(root, f"{RUN}_channels.tsv", f"name\tunits\n{rows}")
+    (entry,) = [entry for entry in dataset.list(root).entries if entry.modality == "eeg"]
+    values = modality.read(path, entry.item, EegParams()).values
+    np.testing.assert_allclose(values.std(axis=0), expected_v, rtol=0.1)
+    findings = " ".join(modality.inspect(path, entry.item))
+    assert "unit" not in findings if finding is None else finding in findings
+    assert modality.identity(path, entry.item) != modality.identity(path, None)
 
 
 def test_different_mains_frequencies_are_reported(root):

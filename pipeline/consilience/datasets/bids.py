@@ -4,7 +4,7 @@
 
     sub-01/[ses-1/]eeg/sub-01[_ses-1]_task-film[_run-1]_eeg.edf     or .bdf, .vhdr, .set
     sub-01/[ses-1/]eeg/…_events.tsv      onset, duration, trial_type [, valence, arousal]
-    sub-01/[ses-1/]eeg/…_channels.tsv    name, …, status
+    sub-01/[ses-1/]eeg/…_channels.tsv    name, …, units, status
     sub-01/[ses-1/]eeg/…_eeg.json        PowerLineFrequency, SamplingFrequency
     sub-01/[ses-1/]beh/sub-01[_ses-1]_task-film[_run-1]_audio.wav   and …_video.mp4
     classes.txt                          one emotion class per line
@@ -45,6 +45,7 @@ from consilience.datasets.tables import (
     spelling,
     validated,
 )
+from consilience.readers.recording import units_item
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
 from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 from consilience.signals.montage import standard_names
@@ -117,10 +118,10 @@ class Bids:
         entries, tables = _media_entries(root, set(runs), problems), []
         for session, (file, run) in runs.items():
             subject = f"sub-{run.subject}"
-            bad, notes_on_bad = _bad_channels(run, root, problems)
+            bad, units, notes_on_bad = _channels(run, root, problems)
             path = file.relative_to(root).as_posix()
             rate_hz = _number(_stated(run, RATE))
-            entries.append(Entry(session, subject, "eeg", path, None, rate_hz, bad_channels=bad))
+            entries.append(Entry(session, subject, "eeg", path, units, rate_hz, bad_channels=bad))
             notes += notes_on_bad
             tables.append(_tables(run, session, root, self.classes, problems, notes))
         trials, pulses, annotations = (pl.concat(of_runs) for of_runs in zip(*tables, strict=True))
@@ -226,19 +227,25 @@ def _read(path: Path, root: Path, columns: tuple[str, ...], problems: list[Probl
     return table.with_columns(pl.when(cells == NO_VALUE).then(None).otherwise(cells).name.keep())
 
 
-def _bad_channels(
+def _channels(
     run: BIDSPath, root: Path, problems: list[Problem]
-) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Return the EEG channels of a run with the status bad, and a note on all such channels."""
+) -> tuple[tuple[str, ...], str | None, list[tuple[str, str]]]:
+    """Return the bad EEG channels of a run, the item with its units, and a note on bad channels."""
     path = _sidecar(run, "channels")
     table = None if path is None else _read(path, root, ("name",), problems)
-    if path is None or table is None or "status" not in table.columns:
-        return (), []
+    if path is None or table is None:
+        return (), None, []
     named = table.drop_nulls("name")
+    units = {}
+    if "units" in named.columns:
+        units = dict(named.select("name", pl.col("units").fill_null("")).iter_rows())
+    if "status" not in named.columns:
+        return (), units_item(units), []
     bad = named.filter(pl.col("status").str.to_lowercase() == "bad")["name"].to_list()
     standard = standard_names(named["name"])
     note = (path.relative_to(root).as_posix(), f"marked as bad: {', '.join(bad)}")
-    return tuple(standard[name] for name in bad if name in standard), [note] if bad else []
+    masked = tuple(standard[name] for name in bad if name in standard)
+    return masked, units_item(units), [note] if bad else []
 
 
 def _tables(

@@ -42,6 +42,8 @@ Array = NDArray[np.float64]
 
 MICRO, MILLI = 1e-6, 1e-3
 REPORTED_SHARE = 0.01  # findings that concern less of the time are not reported
+MAINS_HZ = (50.0, 60.0)
+HUM_DB = 20.0  # from which hum lowers the quality
 FLAT_V = 1e-8  # peak to peak within a second: below the noise of any amplifier
 SPREAD_FLOOR = 0.1  # decades: channels of a good recording differ by as much
 
@@ -145,6 +147,7 @@ class Eeg(Modality):
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
         findings += _describe_names(path, item, self.aliases, names)
+        findings += recording.other_units(list(names))
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)
@@ -156,6 +159,7 @@ class Eeg(Modality):
         ]
         values = recording.values(list(names), MICRO)
         findings += _describe_amplitude(values, recording, names)
+        findings += _describe_hum(np.nan_to_num(values), recording.rate_hz)
         flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
         findings += [
             f"{name} is flat {100 * share:.0f} % of the time"
@@ -495,6 +499,17 @@ def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str,
     return [
         f"no unit is stated for {len(unknown)} channels ({listed}): taken as µV, "
         f"which gives a median RMS of {amplitude_uv:.3g} µV"
+    ]
+
+
+def _describe_hum(values: Array, rate_hz: float) -> list[str]:
+    """Describe hum at either mains frequency of the world that lowers the quality."""
+    hums_db = {hz: _hum_ratio_db(values, rate_hz, hz) for hz in MAINS_HZ}
+    return [
+        f"mains hum at {hz:g} Hz, {hum_db:.0f} dB above its neighbourhood: it is removed if "
+        f"modalities.eeg.mains_hz is {hz:g}"
+        for hz, hum_db in hums_db.items()
+        if hum_db >= HUM_DB
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -38,6 +39,8 @@ class Recording:
         Whether the item selects what the sensor recorded, so that its channels may have any name.
     in_microvolts : bool
         Whether voltages are in microvolts by the convention of the format, which states no unit.
+    sidecar_units : mapping of str to str
+        Units that a file beside the recording states, by channel; ``"*"`` for all.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Recording:
     bads: tuple[str, ...] = ()
     selected: bool = False
     in_microvolts: bool = False
+    sidecar_units: Mapping[str, str] = MappingProxyType({})
 
     @property
     def file_bytes(self) -> int:
@@ -62,6 +66,24 @@ class Recording:
     def unit(self, name: str) -> str:
         """Return the unit of a channel as the file states it; empty if it states none."""
         return ""
+
+    def stated_unit(self, name: str) -> str:
+        """Return the unit of a channel as its file states it, or else a file beside it."""
+        unit = self.unit(name)
+        if self.in_microvolts or not is_blank(unit):
+            return unit
+        return self.sidecar_units.get(name, self.sidecar_units.get("*", ""))
+
+    def other_units(self, names: Sequence[str]) -> list[str]:
+        """Return a line on the channels whose unit differs from that in the file beside it."""
+        differing = []
+        for name in names:
+            beside = self.sidecar_units.get(name, self.sidecar_units.get("*", ""))
+            first, second = resolve_unit(self.unit(name)), resolve_unit(beside)
+            if first is not None and second is not None and first != second:
+                differing.append(f"{name} '{self.unit(name)}' instead of '{beside}'")
+        listed = ", ".join(differing[:4]) + (", …" if len(differing) > 4 else "")
+        return [f"units differ from channels.tsv, the file's are used: {listed}"] if listed else []
 
     def values(self, names: Sequence[str], default: float) -> Array:
         """Return the samples of some channels.
@@ -110,7 +132,7 @@ class Recording:
         RecordingError
             If a channel has an unknown unit, or one of another quantity.
         """
-        units = {name: self.unit(name) for name in names}
+        units = {name: self.stated_unit(name) for name in names}
         for name, spelling in units.items():
             unit = resolve_unit(spelling)
             if not is_blank(spelling) and (unit is None or unit.quantity != quantity):
@@ -158,7 +180,7 @@ class Recording:
 
     def _factor(self, name: str, default: float) -> float:
         """Return the factor to the SI unit; 1 for quantities that are kept in the file's unit."""
-        spelling = self.unit(name)
+        spelling = self.stated_unit(name)
         if is_blank(spelling):
             return default
         unit = resolve_unit(spelling)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.readers import matlab
+from consilience.readers import brainvision, matlab
 from consilience.readers.base import Recording
 from consilience.readers.eeglab import EeglabEvent, boundary_gaps
 from consilience.readers.markers import (
@@ -48,7 +48,13 @@ class MneFile(Recording):
             matlab.check_header(path)
             matlab.check_uncompressed_size(path)
         try:
-            self.raw = mne.io.read_raw(path, preload=False, verbose="error")
+            if suffix == ".vhdr":
+                with brainvision.readable_header(path) as header:
+                    self.raw = mne.io.read_raw(header, preload=False, verbose="error")
+            else:
+                self.raw = mne.io.read_raw(path, preload=False, verbose="error")
+        except RecordingError:
+            raise
         except Exception as error:  # MNE's readers raise almost anything on damaged bytes
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise RecordingError(
@@ -117,7 +123,8 @@ class MneFile(Recording):
         codes = [
             what for name, line in self._trigger_lines() for what in describe_codes(name, line)
         ]
-        return [*self._gaps[1], *codes]
+        is_header = self.path.suffix.lower() == ".vhdr"
+        return [*self._gaps[1], *codes, *(brainvision.renamed(self.path) if is_header else [])]
 
     def _trigger_lines(self) -> list[tuple[str, Array]]:
         names = [name for name in self.names if TRIGGERS.match(name)]
@@ -165,12 +172,8 @@ class MneFile(Recording):
 
     def _brainvision_gaps(self) -> tuple[list[tuple[int, float]], list[str]]:
         """Return the pauses between the segments of a BrainVision file, from their dates."""
-        header = _brainvision_text(self.path)
-        entry = re.search(r"^MarkerFile=(.+)$", header, re.MULTILINE)
-        base = self.path.stem
-        name = entry[1].strip().replace("$b", base) if entry else f"{base}.vmrk"
-        markers = self.path.with_name(Path(name).name)
-        text = _brainvision_text(markers) if markers.is_file() else ""
+        markers = brainvision.companion(self.path, "MarkerFile")
+        text = brainvision.header_text(markers) if markers else ""
         segments = [(int(mark[1]) - 1, _date_s(mark[2])) for mark in SEGMENT.finditer(text)]
         gaps, findings = [], []
         for (first, date_s), (second, next_s) in itertools.pairwise(sorted(segments)):
@@ -192,7 +195,7 @@ class MneFile(Recording):
         """The unit of each channel of a BrainVision file; microvolts unless stated."""
         lines = re.findall(
             r"^Ch\d+=([^,\n]*),[^,\n]*(?:,[^,\n]*)?(?:,([^,\n]*))?",
-            _brainvision_text(self.path),
+            brainvision.header_text(self.path),
             re.MULTILINE,
         )
         return {name.replace(r"\1", ","): unit.strip() or "µV" for name, unit in lines}
@@ -210,14 +213,6 @@ class MneFile(Recording):
         values: Array = self.raw.get_data(picks=list(names), verbose="error").T
         values = values if self.n_samples == len(self.recorded) else values[self.recorded]
         return np.ascontiguousarray(values if (factors == 1).all() else values * factors)
-
-
-def _brainvision_text(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def _date_s(digits: str | None) -> float | None:

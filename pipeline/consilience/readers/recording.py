@@ -6,7 +6,8 @@ samples and their times on request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
-from consilience.readers import eeglab, matlab, mne_file, signal_table, xdf
+from consilience.readers import brainvision, eeglab, matlab, mne_file, signal_table, xdf
 from consilience.readers.base import Recording
 from consilience.readers.contents import check_content
 from consilience.readers.edf import EdfRecording
@@ -34,6 +35,7 @@ SUFFIXES = (
     *signal_table.SUFFIXES,
 )
 MAX_RATE_HZ = 50_000.0
+UNITS = "units:"  # begins an item that states the units of the channels
 
 
 def open_recording(path: Path, item: str | None) -> Recording:
@@ -43,7 +45,8 @@ def open_recording(path: Path, item: str | None) -> Recording:
     ----------
     path : Path
     item : str or None
-        For XDF the stream, see `xdf.find`; for MATLAB the layout, see `matlab.MatlabLayout`.
+        For XDF the stream, see `xdf.find`; for MATLAB the layout, see `matlab.MatlabLayout`; for
+        the other formats what `units_item` returns.
 
     Raises
     ------
@@ -54,6 +57,7 @@ def open_recording(path: Path, item: str | None) -> Recording:
         raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
     check_content(path)
     recording = _reader(path)(path, item)
+    recording.sidecar_units = _sidecar_units(path, item)
     if recording.n_samples == 0:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
     if not 1 <= recording.rate_hz <= MAX_RATE_HZ:
@@ -61,6 +65,32 @@ def open_recording(path: Path, item: str | None) -> Recording:
             f"invalid sampling rate: {recording.rate_hz:g} Hz", str(path), "correct the header"
         )
     return recording
+
+
+def units_item(units: Mapping[str, str]) -> str | None:
+    """Return the item of a recording whose units a file beside it states; None without units.
+
+    Parameters
+    ----------
+    units : mapping of str to str
+        By channel; empty where it states none.
+    """
+    distinct = set(units.values())
+    every = {"*": distinct.pop()} if len(distinct) == 1 else dict(units)
+    stated = {name: unit for name, unit in every.items() if unit}
+    return UNITS + json.dumps(stated, ensure_ascii=False) if stated else None
+
+
+def _sidecar_units(path: Path, item: str | None) -> dict[str, str]:
+    if item is None or not item.startswith(UNITS):
+        return {}
+    try:
+        units = json.loads(item.removeprefix(UNITS))
+    except ValueError:
+        units = None
+    if not isinstance(units, dict):
+        raise RecordingError(f"invalid item '{item[:50]}'", str(path), "leave it empty")
+    return {str(name): str(unit) for name, unit in units.items()}
 
 
 def _reader(path: Path) -> Callable[[Path, str | None], Recording]:
@@ -86,11 +116,14 @@ def identity(path: Path, item: str | None) -> str:
         return matlab.identity(path, item)
     if suffix in signal_table.SUFFIXES:
         return text_hash(content_hash(path), item or "")
+    if item is not None and item.startswith(UNITS):  # what is beside a file changes its values
+        return text_hash(identity(path, None), item)
     if suffix not in (".vhdr", ".set", ".fif"):
         return content_hash(path)
     is_hdf5 = _is_set_73(path)
     samples = [eeglab.read_header(path).samples] if is_hdf5 else MneFile(path, item).companions
-    candidates = [path, *samples, path.with_suffix(".vmrk")]
+    markers = brainvision.companion(path, "MarkerFile") if suffix == ".vhdr" else None
+    candidates = [path, *samples, markers or path.with_suffix(".vmrk")]
     files = sorted({file for file in candidates if file.is_file()})
     return text_hash(*map(content_hash, files)) if len(files) > 1 else content_hash(path)
 
