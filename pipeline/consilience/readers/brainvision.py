@@ -6,7 +6,6 @@ the names inside as they were.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,9 +70,9 @@ def readable_header(path: Path) -> Iterator[Path]:
     RecordingError
         If the samples do not exist beside the header.
     """
-    if companion(path, "DataFile") is None:
-        entry = _entry(header_text(path), "DataFile")
-        name = entry[1] if entry else f"{path.stem}.eeg"
+    entry = _entry(header_text(path), "DataFile")
+    if entry is not None and companion(path, "DataFile") is None:
+        name = entry[1]
         if (path.parent / name).is_file():
             raise RecordingError(
                 "the header refers to samples in another folder", str(path), "export it again"
@@ -88,9 +87,9 @@ def readable_header(path: Path) -> Iterator[Path]:
         return
     text = header_text(path)
     for key in COMPANIONS:
-        file, entry = companion(path, key), _entry(text, key)
+        entry, file = _entry(text, key), companion(path, key)
         if file is not None and entry is not None:
-            text = text[: entry.start(1)] + os.path.abspath(file) + text[entry.end(1) :]
+            text = text[: entry.start(1)] + str(file.absolute()) + text[entry.end(1) :]
     with TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         # UTF-8 is what a header states that names its encoding; the others are ASCII as a rule.
