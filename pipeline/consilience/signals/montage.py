@@ -77,5 +77,5 @@ def duplicate_positions(
 
 
 def _position(name: str, aliases: Mapping[str, str]) -> str | None:
-    known = {alias.casefold(): standard for alias, standard in aliases.items()}
-    return standard_name(known.get(name.strip().casefold(), name))
+    by_alias = {alias.casefold(): standard for alias, standard in aliases.items()}
+    return standard_name(by_alias.get(name.strip().casefold(), name))
