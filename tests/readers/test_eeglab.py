@@ -150,6 +150,9 @@ def test_companion_files_are_checked(tmp_path):
     with pytest.raises(RecordingError, match="another folder"):
         modality.probe(path, None)
     samples.unlink()
+    samples.write_bytes(outside.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(RecordingError, match="conversion of line ends"):
+        modality.probe(path, None)
     samples.write_bytes(outside.read_bytes()[:-1])
     with pytest.raises(RecordingError, match="truncated: 47999 of 48000 bytes"):
         modality.probe(path, None)

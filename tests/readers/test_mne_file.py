@@ -10,6 +10,7 @@ import pybv
 import pytest
 import scipy.io
 
+from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.readers.recording import open_recording
 
@@ -105,7 +106,9 @@ def test_skips_of_fif_are_gaps(tmp_path, first_samp):
     assert recording.duration_s == pytest.approx(35)
 
 
-def write_set(path: Path, events: list[tuple[str, float, object]]) -> None:
+def write_set(
+    path: Path, events: list[tuple[str, float, object]], samples: str | None = None
+) -> None:
     fields = [("type", object), ("latency", object), ("duration", object)]
     content = {
         "setname": "x",
@@ -115,7 +118,7 @@ def write_set(path: Path, events: list[tuple[str, float, object]]) -> None:
         "srate": float(RATE_HZ),
         "xmin": 0.0,
         "xmax": N / RATE_HZ,
-        "data": (VALUES.T * 1e6).astype("f4"),
+        "data": samples or (VALUES.T * 1e6).astype("f4"),
         "chanlocs": np.array([(name,) for name in NAMES], dtype=[("labels", object)]),
         "event": np.array(events, dtype=fields),
         **{key: [] for key in ("icawinv", "icasphere", "icaweights", "epoch")},
@@ -141,3 +144,41 @@ def test_cuts_of_eeglab_are_gaps_also_beyond_the_last_sample(tmp_path):
     assert recording.times_s()[[0, 999, 1000, -1]] == pytest.approx([0, 9.99, 50, 69.99])
     assert recording.findings() == ["a cut of unknown duration at 20.0 s"]
     assert recording.values(NAMES, 1e-6) == pytest.approx(VALUES, abs=1e-10)
+
+
+def test_a_set_whose_samples_are_shorter_or_longer_than_declared(tmp_path):
+    write_set(tmp_path / "a.set", [("sync", 501, 0)], samples="a.fdt")
+    samples = tmp_path / "a.fdt"
+    whole = np.ascontiguousarray(VALUES * 1e6, "<f4").tobytes()
+    samples.write_bytes(whole + b"1234")
+    recording = open_recording(tmp_path / "a.set", None)
+    assert recording.findings() == ["4 bytes of a.fdt after the last sample are left out"]
+    assert recording.values(NAMES, 1e-6) == pytest.approx(VALUES, abs=1e-10)
+    samples.write_bytes(whole[:-4])
+    with pytest.raises(RecordingError, match="truncated"):
+        open_recording(tmp_path / "a.set", None)
+    samples.write_bytes(whole.replace(b"\n", b"\r\n"))
+    with pytest.raises(RecordingError, match="conversion of line ends"):
+        open_recording(tmp_path / "a.set", None)
+
+
+def test_samples_of_brainvision_are_compared_with_the_header(tmp_path):
+    path = tmp_path / "a.vhdr"
+    brainvision(path)
+    samples = path.with_suffix(".eeg")
+    whole = samples.read_bytes()
+    samples.write_bytes(whole + b"1")
+    assert open_recording(path, None).findings() == [
+        "1 bytes of a.eeg after the last sample are left out"
+    ]
+    samples.write_bytes(whole.replace(b"\n", b"\r\n"))
+    with pytest.raises(RecordingError, match="conversion of line ends"):
+        open_recording(path, None)
+    samples.write_bytes(whole[:-400])
+    assert open_recording(path, None).n_samples < N
+    header = path.read_text(encoding="utf-8")
+    path.write_text(
+        header.replace("[Common Infos]", f"[Common Infos]\nDataPoints={N}"), encoding="utf-8"
+    )
+    with pytest.raises(RecordingError, match="the samples are truncated: "):
+        open_recording(path, None)

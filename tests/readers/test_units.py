@@ -72,4 +72,6 @@ def test_other_spellings_are_not_resolved(text: str) -> None:
 
 
 def test_blank_units_differ_from_unknown_ones() -> None:
-    assert [is_blank(text) for text in ("", "  ", "\0\0", "n/a", "foo")] == [True] * 4 + [False]
+    assert [is_blank(text) for text in ("", "  ", "\0\0", "n/a", "a.u.", "foo")] == [True] * 5 + [
+        False
+    ]

@@ -7,6 +7,8 @@ from pathlib import Path
 from consilience.core.errors import RecordingError
 
 HEAD_BYTES = 32
+BLOCK = 2**22  # bytes read at once
+MIN_LINE_ENDS = 16  # without a declared length, fewer could be preceded by CR by chance
 # First bytes of each format, and the endings that it has.
 SIGNATURES = (
     (b"0       ", "EDF", (".edf",)),
@@ -49,3 +51,35 @@ def check_content(path: Path) -> None:
             raise RecordingError(
                 f"the name ends in {suffix}, but the content is {kind}", str(path), remedy
             )
+
+
+def refuse_converted(path: Path, extra: int | None = None) -> None:
+    """Refuse a file of samples in which every LF became CR LF, as in a text file.
+
+    Parameters
+    ----------
+    path : Path
+    extra : int, optional
+        Bytes beyond the declared length. If none is declared, the first 4 MiB decide.
+
+    Raises
+    ------
+    RecordingError
+        If every LF is preceded by CR and, if a length is declared, they are as many as the bytes
+        beyond it.
+    """
+    n_lf = n_cr_lf = 0
+    last = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            n_lf += block.count(b"\n")
+            n_cr_lf += (last + block).count(b"\r\n")
+            last = block[-1:]
+            if extra is None or n_lf > n_cr_lf:
+                break
+    if n_lf and n_lf == n_cr_lf and (n_lf == extra if extra else n_lf > MIN_LINE_ENDS):
+        raise RecordingError(
+            f"damaged by a conversion of line ends: each of its {n_lf} LF is preceded by CR",
+            str(path),
+            f"copy it again as a binary file; in Git, mark *{path.suffix} as binary",
+        )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from consilience.core.errors import RecordingError
+from consilience.readers.contents import refuse_converted
 
 SAMPLE_BYTES: Final = {".edf": 2, ".bdf": 3}
 ANNOTATIONS: Final = ("EDF Annotations", "BDF Annotations")
-BLOCK: Final = 2**24  # bytes read at once
 FIRST_YEAR: Final = 1985  # of two-digit years, according to EDF+
 WIDTHS: Final = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)  # of the fields of a signal, in bytes
 
@@ -222,7 +222,8 @@ def _checked_size(header: EdfHeader, path: Path) -> EdfHeader:
             "copy it again from the recorder",
         )
     extra = actual - expected
-    _refuse_converted(path, extra if declared >= 0 else None)
+    if extra:
+        refuse_converted(path, extra if declared >= 0 else None)
     present, rest = divmod(actual - header.n_bytes, record_bytes)
     if not present:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
@@ -234,30 +235,3 @@ def _checked_size(header: EdfHeader, path: Path) -> EdfHeader:
     if rest:
         notes.append(f"{rest} bytes after the last complete record are left out")
     return header._replace(n_records=present, notes=tuple(notes))
-
-
-def _refuse_converted(path: Path, extra: int | None) -> None:
-    """Refuse a file in which every LF became CR LF.
-
-    Parameters
-    ----------
-    path : Path
-    extra : int or None
-        Bytes beyond the declared length; None if no length is declared.
-    """
-    if extra == 0:
-        return
-    n_lf = n_cr_lf = 0
-    last = b""
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            n_lf += block.count(b"\n")
-            n_cr_lf += (last + block).count(b"\r\n")
-            last = block[-1:]
-    # A sound file has LF without CR before it; by chance alone one of a few is preceded by CR.
-    if n_lf and n_lf == n_cr_lf and (n_lf == extra if extra is not None else n_lf > 16):
-        raise RecordingError(
-            f"damaged by a conversion of line ends: each of its {n_lf} LF is preceded by CR",
-            str(path),
-            "copy it again as a binary file; in Git, mark *.edf and *.bdf as binary",
-        )

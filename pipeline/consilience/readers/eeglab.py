@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.readers.contents import refuse_converted
 from consilience.readers.matlab import ITEM_BYTES, class_of, hard_link
+from consilience.readers.timeline import Gaps
 
 Array = NDArray[np.float64]
 
@@ -116,7 +118,7 @@ def read_events(path: Path) -> list[EeglabEvent]:
 
 def boundary_gaps(
     events: Sequence[EeglabEvent], n_samples: int, rate_hz: float
-) -> tuple[list[tuple[int, float]], list[str]]:
+) -> tuple[Gaps, list[str]]:
     """Return the gaps that boundary events state.
 
     Parameters
@@ -220,6 +222,7 @@ def _companion(path: Path, name: str, n_bytes: int) -> Path:
         raise RecordingError(f"its samples in '{candidates[0].name}' are missing", str(path))
     if samples.resolve().parent != path.parent.resolve():
         raise RecordingError("the header refers to samples in another folder", str(path))
+    refuse_converted(samples)
     size = samples.stat().st_size
     if size < n_bytes:
         raise RecordingError(

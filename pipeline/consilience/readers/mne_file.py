@@ -6,10 +6,7 @@ interruptions, which are gaps on the recording's clock.
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +17,13 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.readers import brainvision, matlab
 from consilience.readers.base import Recording
+from consilience.readers.brainvision_header import (
+    channel_units,
+    declared_samples,
+    samples_are_text,
+    segment_gaps,
+)
+from consilience.readers.contents import refuse_converted
 from consilience.readers.eeglab import EeglabEvent, boundary_gaps
 from consilience.readers.markers import (
     TRIGGERS,
@@ -27,15 +31,14 @@ from consilience.readers.markers import (
     sync_descriptions,
     sync_onsets,
 )
-from consilience.readers.timeline import Timeline
+from consilience.readers.timeline import Gaps, Timeline
 from consilience.readers.units import MICRO
 
 Array = NDArray[np.float64]
 
 SUFFIXES = (".vhdr", ".fif", ".set")
+BARE = (".eeg", ".dat", ".fdt")  # samples without a header
 SKIP = "BAD_ACQ_SKIP"  # MNE-Python's annotation where the acquisition was off
-SEGMENT = re.compile(r"^Mk\d+=New Segment,[^,]*,(\d+),[^,]*,[^,]*(?:,(\d{14,20}))?", re.MULTILINE)
-MAX_OVERLAP_S = 1.0  # between segments, by the resolution of their dates
 
 
 class MneFile(Recording):
@@ -72,6 +75,7 @@ class MneFile(Recording):
         self.start_time = date.isoformat() if date else None
         self.bads = tuple(self.raw.info["bads"])
         self.in_microvolts = suffix == ".set"
+        self.length_findings = self._checked_length()
         self.recorded = self._recorded()
         self.n_samples = int(np.count_nonzero(self.recorded))
 
@@ -108,7 +112,7 @@ class MneFile(Recording):
     def unit(self, name: str) -> str:
         """Return the unit of a channel as the file states it; empty if it states none."""
         if self.path.suffix.lower() == ".vhdr":
-            return self._brainvision_units.get(name, "")
+            return self._units.get(name, "")
         return "" if self.in_microvolts else "V"  # FIF stores the SI unit
 
     def pulses_s(self, code: int | None = None) -> Array:
@@ -119,12 +123,12 @@ class MneFile(Recording):
         return times_s[pulses] if len(pulses) else self._annotated_pulses_s(code)
 
     def findings(self) -> list[str]:
-        """Return interruptions of unknown duration, and the codes of the trigger channels."""
+        """Return what differs from the header, cuts of unknown duration, and trigger codes."""
         codes = [
             what for name, line in self._trigger_lines() for what in describe_codes(name, line)
         ]
-        is_header = self.path.suffix.lower() == ".vhdr"
-        return [*self._gaps[1], *codes, *(brainvision.renamed(self.path) if is_header else [])]
+        renamed = brainvision.renamed(self.path) if self.path.suffix.lower() == ".vhdr" else []
+        return [*self.length_findings, *self._gaps[1], *codes, *renamed]
 
     def _trigger_lines(self) -> list[tuple[str, Array]]:
         names = [name for name in self.names if TRIGGERS.match(name)]
@@ -156,7 +160,7 @@ class MneFile(Recording):
         return recorded
 
     @cached_property
-    def _gaps(self) -> tuple[list[tuple[int, float]], list[str]]:
+    def _gaps(self) -> tuple[Gaps, list[str]]:
         """The gaps that a file states without samples, and findings on those without duration."""
         suffix = self.path.suffix.lower()
         if suffix == ".set":
@@ -168,37 +172,40 @@ class MneFile(Recording):
                 )
             ]
             return boundary_gaps(events, len(self.recorded), self.rate_hz)
-        return self._brainvision_gaps() if suffix == ".vhdr" else ([], [])
-
-    def _brainvision_gaps(self) -> tuple[list[tuple[int, float]], list[str]]:
-        """Return the pauses between the segments of a BrainVision file, from their dates."""
-        markers = brainvision.companion(self.path, "MarkerFile")
-        text = brainvision.header_text(markers) if markers else ""
-        segments = [(int(mark[1]) - 1, _date_s(mark[2])) for mark in SEGMENT.finditer(text)]
-        gaps, findings = [], []
-        for (first, date_s), (second, next_s) in itertools.pairwise(sorted(segments)):
-            if date_s is None or next_s is None:
-                findings.append(f"a pause of unknown duration at {second / self.rate_hz:.1f} s")
-                continue
-            pause_s = next_s - date_s - (second - first) / self.rate_hz
-            if pause_s < -MAX_OVERLAP_S:
-                findings.append(
-                    f"the segment at {second / self.rate_hz:.1f} s begins {-pause_s:.1f} s before "
-                    "the end of the previous one: its date is not used"
-                )
-            elif pause_s > 0.5 / self.rate_hz:
-                gaps.append((second, pause_s))
-        return gaps, findings
+        return segment_gaps(self.path, self.rate_hz) if suffix == ".vhdr" else ([], [])
 
     @cached_property
-    def _brainvision_units(self) -> dict[str, str]:
-        """The unit of each channel of a BrainVision file; microvolts unless stated."""
-        lines = re.findall(
-            r"^Ch\d+=([^,\n]*),[^,\n]*(?:,[^,\n]*)?(?:,([^,\n]*))?",
-            brainvision.header_text(self.path),
-            re.MULTILINE,
-        )
-        return {name.replace(r"\1", ","): unit.strip() or "µV" for name, unit in lines}
+    def _units(self) -> dict[str, str]:
+        return channel_units(self.path)
+
+    def _checked_length(self) -> list[str]:
+        """Compare the length of files of bare samples with the header; return the difference.
+
+        Raises
+        ------
+        RecordingError
+            If such a file is shorter than declared, or its line ends were converted.
+        """
+        samples = self.companions[0] if self.companions else self.path
+        is_brainvision = self.path.suffix.lower() == ".vhdr"
+        is_text = is_brainvision and samples_are_text(self.path)
+        if samples.suffix.lower() not in BARE or is_text:
+            return []
+        refuse_converted(samples)
+        # Integers of 16 bits, or else integers or floating-point numbers of 32.
+        frame = len(self.names) * (2 if self.raw.orig_format == "short" else 4)
+        actual, n_samples = samples.stat().st_size, self.raw.n_times
+        declared = declared_samples(self.path) or 0 if is_brainvision else n_samples
+        if actual < declared * frame:
+            raise RecordingError(
+                f"the samples are truncated: {actual} of {declared * frame} bytes",
+                str(samples),
+                "copy the file again from the recorder",
+            )
+        rest = int(actual - n_samples * frame)
+        if rest <= 0:
+            return []
+        return [f"{rest} bytes of {samples.name} after the last sample are left out"]
 
     def _factor(self, name: str, default: float) -> float:
         """Return the factor from the values that MNE-Python returns to the SI unit."""
@@ -213,14 +220,3 @@ class MneFile(Recording):
         values: Array = self.raw.get_data(picks=list(names), verbose="error").T
         values = values if self.n_samples == len(self.recorded) else values[self.recorded]
         return np.ascontiguousarray(values if (factors == 1).all() else values * factors)
-
-
-def _date_s(digits: str | None) -> float | None:
-    """Return a date, YYYYMMDDhhmmss and up to six digits of the second, in seconds."""
-    if not digits:
-        return None
-    try:
-        whole = datetime.strptime(digits[:14], "%Y%m%d%H%M%S")
-    except ValueError:  # zeros, where the recorder states no date
-        return None
-    return (whole - datetime.min).total_seconds() + float(f"0.{digits[14:] or 0}")

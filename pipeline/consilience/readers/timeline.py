@@ -6,7 +6,6 @@ state in their own way when a segment begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Gaps = list[tuple[int, float]]  # the first sample after each, and its duration in seconds
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Timeline:
         return cls(rate_hz, np.zeros(1, np.intp), np.zeros(1))
 
     @classmethod
-    def with_gaps(cls, rate_hz: float, gaps: Iterable[tuple[int, float]]) -> Self:
+    def with_gaps(cls, rate_hz: float, gaps: Gaps) -> Self:
         """Return the timeline of a recording with gaps.
 
         Parameters
         ----------
         rate_hz : float
-        gaps : iterable of (int, float)
+        gaps : list of (int, float)
             Index of the first sample after each gap, and the gap's duration in seconds. A gap
             before the first sample does not matter: times count from there.
         """

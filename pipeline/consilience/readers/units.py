@@ -29,6 +29,7 @@ _PREFIXES: Final = {
     **dict.fromkeys(("m", "milli"), 1e-3),
 }
 _COMMENT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|[_ ]raw$", re.IGNORECASE)  # "uV (raw)"
+_BLANK = ("", "n/a", "na", "none", "unknown", "-", "a.u.", "au", "arb", "arbitrary")
 _BRACKETS = re.compile(r"^[(\[](.*)[)\]]$")  # "[uV]"
 
 
@@ -60,8 +61,8 @@ def resolve_unit(spelling: str) -> Unit | None:
 
 
 def is_blank(spelling: str) -> bool:
-    """Return whether a header states no unit."""
-    return _normalised(spelling).casefold() in ("", "n/a", "na", "none", "unknown", "-")
+    """Return whether a header states no unit, or an arbitrary one."""
+    return _normalised(spelling).casefold() in _BLANK
 
 
 def _normalised(spelling: str) -> str:
