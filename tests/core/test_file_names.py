@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consilience.core.file_names import is_side_file, name_on_disk, near_name
+from consilience.core.file_names import NamesOnDisk, is_side_file, near_name
 
 COMPOSED = "Chloé/Größe 1.wav"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
@@ -28,13 +28,13 @@ def test_a_name_is_returned_as_the_disk_spells_it(
 ) -> None:
     (tmp_path / on_disk).parent.mkdir(exist_ok=True)
     (tmp_path / on_disk).touch()
-    assert name_on_disk(tmp_path, listed) == on_disk
+    assert NamesOnDisk(tmp_path).spelling(listed) == on_disk
 
 
 @pytest.mark.parametrize("path", ["gone.wav", "../é.wav", "/é.wav", "x" * 300, "a\0b", "A.wav"])
 def test_other_names_are_returned_as_they_are(path: str, tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
-    assert name_on_disk(tmp_path, path) == path
+    assert NamesOnDisk(tmp_path).spelling(path) == path
 
 
 def test_the_most_similar_name_of_the_folder(tmp_path: Path) -> None:

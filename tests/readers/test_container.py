@@ -420,3 +420,25 @@ def test_a_cut_container_gives_its_beginning_or_is_refused(
     # The last packet of a lossy codec overlaps with what was cut off.
     inner = max(sound.size - 4096, 0)
     np.testing.assert_allclose(sound[:inner], whole[:inner], atol=1e-4)
+
+
+def test_a_track_may_end_before_the_longest_one(tmp_path: Path) -> None:
+    path = tmp_path / "short.mkv"
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 96, 64, "yuv420p"
+        stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
+        for index in range(25):
+            picture = av.VideoFrame(96, 64, "yuv420p")
+            picture.pts = index
+            container.mux(pictures.encode(picture))
+        samples = np.round(9000 * struck(3.0)[None]).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = RATE_HZ, 0
+        container.mux([*stream.encode(frame), *stream.encode(None), *pictures.encode(None)])
+    assert decode(path)[0].size == 3 * RATE_HZ
+    assert len(video.read(path, None, video.Params()).times_s) == 25
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    for read in (decode, lambda path: video.read(path, None, video.Params())):
+        with pytest.raises(RecordingError):
+            read(path)

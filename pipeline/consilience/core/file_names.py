@@ -7,7 +7,8 @@ import unicodedata
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-MAX_NAMES = 10_000  # of one folder, among which a near name is searched
+MAX_NAMES = 100_000  # of one folder
+MAX_COMPARED = 500  # names that a missing one is compared with, at 10 µs each
 SIMILARITY = 0.8  # from 0 to 1, from which a name is near
 
 
@@ -16,8 +17,8 @@ def is_side_file(path: Path) -> bool:
     return path.name.startswith("._")
 
 
-def name_on_disk(root: Path, path: str) -> str:
-    r"""Return the path of a file as the disk spells it, or else the given path.
+class NamesOnDisk:
+    r"""Spelling of file names on the disk.
 
     macOS writes letters with accents in decomposed form and most tables in composed form, which
     look alike; Windows separates folders by ``\``.
@@ -25,39 +26,50 @@ def name_on_disk(root: Path, path: str) -> str:
     Parameters
     ----------
     root : Path
-    path : str
-        Relative to the root.
+        Folder that all paths are relative to.
     """
-    for spelling in dict.fromkeys((path, path.replace("\\", "/"))):
-        match = _matching(root, spelling)
-        if match is not None:
-            return match
-    return path
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        # Names of a folder by their composed form: a table may list thousands of missing files.
+        self._folders: dict[PurePosixPath, dict[str, str]] = {}
+
+    def spelling(self, path: str) -> str:
+        """Return the path of an existing file as the disk spells it, or else the given path."""
+        for candidate in dict.fromkeys((path, path.replace("\\", "/"))):
+            match = self._match(candidate)
+            if match is not None:
+                return match
+        return path
+
+    def _match(self, path: str) -> str | None:
+        """Return the existing path that is composed of the same characters, or None."""
+        if _exists(self.root / path):
+            return str(PurePosixPath(path))  # without a leading "./"
+        parts = PurePosixPath(path).parts
+        if ".." in parts or PurePosixPath(path).is_absolute():
+            return None
+        matched = PurePosixPath()
+        for name in parts:
+            if matched not in self._folders:
+                names = _names(self.root / matched)
+                self._folders[matched] = {_composed(other): other for other in names}
+            same = self._folders[matched].get(_composed(name))
+            if same is None:
+                return None
+            matched /= name if _exists(self.root / matched / name) else same
+        return str(matched)
 
 
 def near_name(root: Path, path: str) -> str | None:
     """Return the name of the most similar file in the folder of a missing file, or None."""
     missing = root / path.replace("\\", "/")
     names = {_folded(name): name for name in _names(missing.parent)}
-    near = difflib.get_close_matches(_folded(missing.name), names, 1, SIMILARITY)
+    if _folded(missing.name) in names:
+        return names[_folded(missing.name)]
+    compared = list(names)[:MAX_COMPARED]
+    near = difflib.get_close_matches(_folded(missing.name), compared, 1, SIMILARITY)
     return names[near[0]] if near else None
-
-
-def _matching(root: Path, path: str) -> str | None:
-    """Return the existing path that is composed of the same characters, or None."""
-    if _exists(root / path):
-        return str(PurePosixPath(path))  # without a leading "./"
-    parts = PurePosixPath(path).parts
-    if ".." in parts or PurePosixPath(path).is_absolute():
-        return None
-    matched = PurePosixPath()
-    for name in parts:
-        names = _names(root / matched)
-        same = [other for other in names if _composed(other) == _composed(name)]
-        if not same:
-            return None
-        matched /= name if name in names else same[0]
-    return str(matched)
 
 
 def _exists(path: Path) -> bool:

@@ -35,7 +35,7 @@ from pydantic import ValidationError
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.core.file_names import is_side_file, name_on_disk
+from consilience.core.file_names import NamesOnDisk, is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
@@ -188,8 +188,9 @@ def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list
         {name: row.get(name) for name in (LINE, *REQUIRED, *OPTIONAL)}
         for row in manifest.iter_rows(named=True)
     ]
+    names = NamesOnDisk(root)
     for row in rows:
-        row["path"] = row["path"] and name_on_disk(root, row["path"])
+        row["path"] = row["path"] and names.spelling(row["path"])
     entries = (_entry(row, modalities, layout, with_pulses, problems) for row in rows)
     return [entry for entry in entries if entry is not None]
 

@@ -33,6 +33,8 @@ from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_identity import CROP, crop_face, follow_face
 from consilience.readers.container import (
     CONTAINERS,
+    START_S,
+    content_s,
     declared_s,
     default_track,
     intact_frames,
@@ -137,7 +139,9 @@ class Video(Modality):
         stamps: list[float] = []
         with open_container(path, "video") as container:
             start_s = origin_s(container)
-            declared = declared_s(container, default_track(container, "video"))
+            stream = default_track(container, "video")
+            declared = declared_s(container, stream)
+            of_longest_track = stream.duration is None
             try:
                 frames = spool(_in_order(_decode(container, params.width, path), stamps, path))
             except (av.FFmpegError, ValueError, IndexError) as error:
@@ -151,7 +155,9 @@ class Video(Modality):
                 str(path),
                 "copy it again from the recorder",
             )
-        _refuse_cut_off(path, stamps, declared)
+        # A container without the durations of its tracks states that of the longest one.
+        if not (of_longest_track and declared and content_s(path) > declared - START_S):
+            _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
         return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
 
