@@ -87,6 +87,13 @@ def test_windows_stay_in_their_trial_for_any_order_of_rows(
     assert lay_windows(shuffled, {}, params) == windows
 
 
+def test_frames_in_bursts_cover_a_window() -> None:
+    times_s = np.cumsum(np.tile([20, 20, 5, 5, 5], 100)) / 600
+    windows, grid = [Window("s", "t", 1.0, 5.0)], Grid(25.0, 100)
+    frames = cut(np.ones((500, 1), np.float32), times_s, Clock.linear(0, 0), windows, grid)
+    assert coverage(frames, windows, grid) == [1]
+
+
 def test_frames_are_interpolated_at_their_centres_for_any_clock() -> None:
     clock, grid = Clock.linear(offset_s=1.5, drift_ppm=200), Grid(10.0, 40)
     native = np.arange(0, 20, 0.04)

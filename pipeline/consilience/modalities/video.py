@@ -48,6 +48,7 @@ from consilience.readers.display import aspect_findings, display_of, pixel_aspec
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import subtract_median
 from consilience.signals.frame_buffer import spool
+from consilience.signals.frame_period import frame_period_s
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.types import Features, Header, Signal
@@ -214,7 +215,8 @@ class Video(Modality):
         values[missing] = np.nan
         if params.relative:
             values = subtract_median(values, ~missing)
-        quality = _quality(frames, times_s, crops, track)
+        period_s = frame_period_s(times_s, 1 / params.frame_rate_hz)
+        quality = _quality(frames, times_s, period_s, crops, track)
         return Features(values, times_s, tuple(columns), quality)
 
     def corrupt(
@@ -510,11 +512,13 @@ def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.fl
     return {"head_x": x, "head_y": y, "head_size": side, "head_speed": speed}
 
 
-def _quality(frames: Frames, times_s: Times, crops: Frames, track: FaceTrack) -> dict[str, float]:
+def _quality(
+    frames: Frames, times_s: Times, period_s: float, crops: Frames, track: FaceTrack
+) -> dict[str, float]:
     """Return measures of quality; a picture with less contrast than 20 grey levels loses some."""
     steps_s = np.diff(times_s)
     # A step of n periods means n - 1 lost frames; a burst of short steps makes up for none of them.
-    lost = float(np.sum(np.maximum(np.rint(steps_s / np.median(steps_s)) - 1, 0)))
+    lost = float(np.sum(np.maximum(np.rint(steps_s / period_s) - 1, 0)))
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
     faces = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]  # a sample is enough

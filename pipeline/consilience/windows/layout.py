@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock
 from consilience.schema.params.windows import WindowParams
+from consilience.signals.frame_period import frame_period_s
 
 WHOLE_SESSION = "whole"
 MAX_GAP_PERIODS = 1.5  # frames further apart are not interpolated between
@@ -208,7 +209,9 @@ def cut(
         return np.broadcast_to(values[valid][0], shape).copy()
     # Signals keep their native rate and are resampled only once, here.
     wanted = clock.to_native(np.stack([grid.times_s(window) for window in windows]).ravel())
-    period = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / grid.rate_hz
+    period = 1 / grid.rate_hz
+    if len(times_s) > 1:
+        period = frame_period_s(times_s, period)
     return _sample(values[valid], times_s[valid], wanted, period).reshape(shape)
 
 
