@@ -149,6 +149,7 @@ def test_joined_files_of_a_stream_are_read_in_full(suffix: str, tmp_path: Path) 
     assert 0 <= start_s < 0.03
     assert values.size / rate_hz == pytest.approx(5, abs=0.1)
     assert not np.isnan(values).any()
+    assert any("s are read" in text for text in sound.inspect(joined))
 
 
 @pytest.mark.parametrize("bits", [16, 24])

@@ -174,8 +174,9 @@ def inspect(path: Path) -> list[str]:
     present_s = n_samples.sum() / header.rate_hz
     if path.suffix.lower() in FORMATS:
         findings.append(f"the stated length is wrong or missing: {present_s:.2f} s are read")
-    elif header.duration_s is not None and present_s > header.duration_s + LONGER_S:
-        findings.append(f"the header states {header.duration_s:.2f} s: {present_s:.2f} s are read")
+    stated_s = mp3_declared_s(path) if path.suffix.lower() == ".mp3" else header.duration_s
+    if stated_s is not None and present_s > stated_s + LONGER_S:
+        findings.append(f"the header states {stated_s:.2f} s: {present_s:.2f} s are read")
     with open_container(path, "audio") as container:
         return [
             *findings,
