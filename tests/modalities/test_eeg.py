@@ -137,6 +137,7 @@ def test_duplicate_electrodes_and_other_rates_are_reported(tmp_path: Path) -> No
     Edf(signals, data_record_duration=1).write(path)
     assert modality.probe(path, None).n_channels == 18
     assert modality.inspect(path, None) == ["another sampling rate, not used: O1"]
+    assert modality.configured(PARAMS).inspect(path, None)[1] == "missing channels: O1"
 
 
 def test_aliases_map_the_names_of_files(tmp_path: Path) -> None:

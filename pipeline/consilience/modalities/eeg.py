@@ -75,11 +75,12 @@ class Eeg(Modality):
     Params: ClassVar[type[ModalityParams]] = EegParams
 
     aliases: Mapping[str, str] = MappingProxyType({})  # see `EegParams`
+    expected: tuple[str, ...] = ()  # channels, of which missing ones are reported
 
     def configured(self, params: EegParams) -> Eeg:
-        """Return the modality that also finds channels by the aliases of the parameters."""
+        """Return the modality with the aliases and the channels of the parameters."""
         configured = copy.copy(self)
-        configured.aliases = params.aliases
+        configured.aliases, configured.expected = params.aliases, params.channels
         return configured
 
     def probe(self, path: Path, item: str | None) -> Header:
@@ -148,6 +149,9 @@ class Eeg(Modality):
         findings = recording.findings() + (packets.findings() if packets else [])
         findings += _describe_names(path, item, self.aliases, names)
         findings += recording.other_units(list(names))
+        present = {standard.casefold() for standard in names.values()}
+        missing = [channel for channel in self.expected if channel.casefold() not in present]
+        findings += [f"missing channels: {', '.join(missing)}"] if missing else []
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)
