@@ -11,6 +11,7 @@ from consilience.schema.tables import (
     Labels,
     Table,
     Trials,
+    csv_text,
     frame_of,
     read_table,
     write_table,
@@ -76,3 +77,17 @@ def test_a_window_is_labelled_if_it_has_any_label() -> None:
     ]
     labelled = frame_of(rows, Labels).filter(LABELLED)
     assert labelled["window"].to_list() == ["class", "valence"]
+
+
+def test_no_text_of_a_csv_file_is_a_formula() -> None:
+    frame = pl.DataFrame({"actual": ["=cmd()", "+1", "-", "@a", "calm", None], "n": [-1.5] * 6})
+    lines = csv_text(frame, float_precision=2).splitlines()
+    assert lines[0] == "actual,n"
+    assert lines[1:] == [
+        "'=cmd(),-1.50",
+        "'+1,-1.50",
+        "'-,-1.50",
+        "'@a,-1.50",
+        "calm,-1.50",
+        ",-1.50",
+    ]

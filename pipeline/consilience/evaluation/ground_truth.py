@@ -26,6 +26,7 @@ from consilience.schema.tables import (
     Pieces,
     Recordings,
     Trials,
+    csv_text,
     read_table,
 )
 from consilience.windows.layout import Window
@@ -68,7 +69,7 @@ def score(project: Project, corpus: str, emit: Callable[[str], None] = print) ->
         write_json(folder / "alignment.json", clocks)
         write_json(folder / "labels.json", labels)
         write_json(folder / "metrics.json", _headline(clocks, labels))
-        write_bytes(folder / "alignment.csv", _plot(alignment, pairs).write_csv().encode())
+        write_bytes(folder / "alignment.csv", csv_text(_plot(alignment, pairs)).encode())
     _summarise(clocks, labels, emit)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 from rich.console import Console
 
-from consilience.core.files import atomic_folder, atomic_path, write_json
+from consilience.core.files import atomic_folder, atomic_path, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle, prepare_windows
@@ -19,7 +19,7 @@ from consilience.evaluation.tables import plot_tables, score_table, window_table
 from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import Scores, write_table
+from consilience.schema.tables import Scores, csv_text, write_table
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus, load_corpus
 
@@ -63,8 +63,8 @@ class Evaluation(NamedTuple):
             with atomic_path(aside / "windows.parquet") as path:
                 self.windows.write_parquet(path)
             for name, table in self.plots.items():
-                with atomic_path(aside / "plots" / f"{name}.csv") as path:
-                    table.write_csv(path, float_precision=6)
+                content = csv_text(table, float_precision=6)
+                write_bytes(aside / "plots" / f"{name}.csv", content.encode())
 
 
 def evaluate(project: Project) -> None:

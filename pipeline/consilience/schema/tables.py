@@ -12,6 +12,8 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_path, intact
 from consilience.schema.constants import ALIGNMENT_STATUSES, CLOCKS, ROLES, STATUSES
 
+FORMULA = r"^[=+\-@\t\r]"
+
 
 class Table(pa.DataFrameModel):
     """Base class: a table has exactly the declared columns, in order, of the declared types."""
@@ -253,6 +255,16 @@ def read_table(path: Path, schema: type[Table]) -> pl.DataFrame:
     frame = intact(path, lambda: pl.read_parquet(path))
     _check(frame, schema, path)
     return frame
+
+
+def csv_text(frame: pl.DataFrame, float_precision: int | None = None) -> str:
+    """Return a table as CSV whose texts no spreadsheet takes for formulas.
+
+    A text that begins with a sign of a formula gets an apostrophe before it.
+    """
+    texts = pl.col(pl.String)
+    safe = pl.when(texts.str.contains(FORMULA)).then("'" + texts).otherwise(texts)
+    return frame.with_columns(safe.name.keep()).write_csv(float_precision=float_precision)
 
 
 def frame_of(rows: list[dict[str, object]], schema: type[Table]) -> pl.DataFrame:

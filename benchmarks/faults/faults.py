@@ -1,0 +1,310 @@
+"""The faults of the campaign: each changes a project or stops one of its processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from benchmarks.faults.project import METHOD, Sandbox
+
+FLOW = ("python", "-m", "flows.pipeline")
+REPRO = ("dvc", "repro")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+START_S = 120.0  # to wait for a process to appear
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes
+    ----------
+    kind : str
+        Row of the table.
+    name : str
+    stage : str
+        The stage that runs anew under the fault; empty for none.
+    before : callable
+        Changes the project before the run.
+    during : callable
+        Called with the project and a random generator while it runs.
+    after : callable
+        What a person does before the restart.
+    command : tuple of str
+    environment : dict
+    limits : str
+    """
+
+    kind: str
+    name: str
+    stage: str = ""
+    before: Callable[[Sandbox], None] = lambda _: None
+    during: Callable[[Sandbox, random.Random], None] = lambda *_: None
+    after: Callable[[Sandbox], None] = lambda _: None
+    command: tuple[str, ...] = REPRO
+    environment: dict[str, str] = field(default_factory=dict)
+    limits: str = ""
+
+
+def all_faults() -> list[Fault]:
+    """Return every fault, the cheap ones of each kind first."""
+    return [
+        *_stopped(),
+        *_damaged(),
+        *_recordings(),
+        *_special_files(),
+        *_limits(),
+        *_environments(),
+    ]
+
+
+# Stopped processes
+
+STOPPED = (
+    *(
+        (stage, "stage", number)
+        for stage in ("catalog", "align", "label", "window")
+        for number in SIGNALS
+    ),
+    *(
+        (stage, "stage", signal.SIGKILL)
+        for stage in ("synthesize@demo", "ingest@eeg", "ingest@audio")
+    ),
+    *(
+        (stage, "stage", signal.SIGKILL)
+        for stage in (f"train@{METHOD}", "evaluate", "score@demo", "report")
+    ),
+    ("ingest@audio", "stage", signal.SIGINT),
+    ("report", "stage", signal.SIGTERM),
+    ("score@demo", "stage", signal.SIGINT),
+    *(
+        (stage, "worker", signal.SIGKILL)
+        for stage in ("catalog", "ingest@eeg", "ingest@audio", "align")
+    ),
+    ("ingest@eeg", "worker", signal.SIGTERM),
+    *((stage, "dvc", signal.SIGKILL) for stage in ("catalog", "ingest@eeg", "label", "window")),
+    ("ingest@audio", "dvc", signal.SIGTERM),
+    ("align", "dvc", signal.SIGINT),
+    *((stage, "flow", signal.SIGKILL) for stage in ("ingest@eeg", "label")),
+    ("ingest@audio", "flow", signal.SIGTERM),
+    ("window", "flow", signal.SIGINT),
+)
+
+
+def _stopped() -> Iterator[Fault]:
+    for stage, target, number in STOPPED:
+        yield Fault(
+            f"{number.name} of a {target}" if target != "dvc" else f"{number.name} of dvc",
+            f"{target} {stage}",
+            stage,
+            during=_stop(stage, target, number),
+            command=FLOW if target == "flow" else REPRO,
+        )
+
+
+def _stop(
+    stage: str, target: str, number: signal.Signals
+) -> Callable[[Sandbox, random.Random], None]:
+    def stop(sandbox: Sandbox, chance: random.Random) -> None:
+        module = f"consilience.stages.{stage.partition('@')[0]}"
+        process = _wait_for(sandbox, lambda line: module in line)
+        if target == "worker" and process:
+            process = _wait_for(
+                sandbox,
+                lambda line: (
+                    any("spawn_main" in w or "loky" in w for w in line)
+                    and "resource_tracker" not in " ".join(line)
+                ),
+            )
+        elif target == "dvc":
+            process = _wait_for(sandbox, lambda line: any(w.endswith("/dvc") for w in line[:2]))
+        elif target == "flow":
+            process = _wait_for(sandbox, lambda line: "flows.pipeline" in line)
+        time.sleep(chance.uniform(0, 3))
+        if process is not None:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    return stop
+
+
+def _wait_for(sandbox: Sandbox, fits: Callable[[list[str]], bool]) -> psutil.Process | None:
+    """Return the first process of a project whose command line fits; None after a time."""
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s:
+        for candidate in sandbox.processes():
+            try:
+                if fits(candidate.cmdline()):
+                    return candidate
+            except psutil.Error:
+                continue
+        time.sleep(0.05)
+    return None
+
+
+# Damaged files
+
+DAMAGED = (
+    ("a cache object", "label", ".dvc/cache/files/md5/*/*"),
+    ("a data file", "window", "data/windows/*.parquet"),
+    ("a data file", "report", "data/signals/eeg/*.npz"),
+    ("a data file", "evaluate", "data/models/*/model.safetensors"),
+    ("a store entry", "ingest@eeg", "data/.store/eeg/*.npz"),
+    ("a store entry", "ingest@audio", "data/.store/audio/*.json"),
+)
+
+
+def _damaged() -> Iterator[Fault]:
+    for what, stage, pattern in DAMAGED:
+        for how, damage in DAMAGES.items():
+            yield Fault(f"{how} {what}", f"{how} {pattern}", "", _on(pattern, damage, stage))
+    for how, damage in DAMAGES.items():
+        yield Fault(
+            f"{how} dvc.lock",
+            f"{how} dvc.lock",
+            before=_on("dvc.lock", damage, ""),
+            after=lambda sandbox: (sandbox.folder / "dvc.lock").unlink(missing_ok=True),
+        )
+
+
+def _cut(path: Path) -> None:
+    content = path.read_bytes()
+    _write(path, content[: len(content) // 2])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x20
+    _write(path, bytes(content))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write in place: hard links of the file are damaged with it."""
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {"cut": _cut, "flipped": _flip, "deleted": Path.unlink}
+
+
+def _on(pattern: str, damage: Callable[[Path], None], stage: str) -> Callable[[Sandbox], None]:
+    def apply(sandbox: Sandbox) -> None:
+        if stage.startswith("ingest"):  # the store is read when the stage runs again
+            kept = sandbox.folder / "kept"
+            store = sandbox.folder / f"data/.store/{stage.partition('@')[2]}"
+            shutil.copytree(store, kept)
+            sandbox.make_stale(stage)
+            shutil.copytree(kept, store)
+            shutil.rmtree(kept)
+        paths = sorted(path for path in sandbox.folder.glob(pattern) if path.is_file())
+        damage(paths[len(paths) // 2])
+
+    return apply
+
+
+# Recordings that change during a run
+
+
+def _recordings() -> Iterator[Fault]:
+    for stage in ("catalog", "ingest@audio"):
+        for how, change in (("replaced", _replace), ("deleted", _delete), ("growing", _grow)):
+            yield Fault(
+                f"recording {how} during a run",
+                f"{how} {stage}",
+                stage,
+                during=_during(stage, change),
+            )
+
+
+def _during(stage: str, change: Callable[[Path], None]) -> Callable[[Sandbox, random.Random], None]:
+    def apply(sandbox: Sandbox, chance: random.Random) -> None:
+        module = f"consilience.stages.{stage.partition('@')[0]}"
+        _wait_for(sandbox, lambda line: module in line)
+        time.sleep(chance.uniform(0, 2))
+        change(sorted((sandbox.folder / "data/raw/demo").rglob("*.flac"))[1])
+
+    return apply
+
+
+def _replace(path: Path) -> None:
+    other = sorted(path.parents[1].rglob("*.flac"))[0]
+    content = other.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _grow(path: Path) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    for sixteenths in range(1, 9):
+        path.write_bytes(content[: len(content) * sixteenths // 16])
+        time.sleep(0.2)
+
+
+# Files that are none
+
+
+def _special_files() -> Iterator[Fault]:
+    kinds: dict[str, Callable[[Path], object]] = {
+        "pipe": os.mkfifo,
+        "link to a device": lambda path: path.symlink_to("/dev/zero"),
+        "broken link": lambda path: path.symlink_to("absent"),
+        "link to itself": lambda path: path.symlink_to(path.name),
+        "socket": _socket,
+    }
+    for kind, create in kinds.items():
+        yield Fault(
+            f"{kind} among the recordings",
+            kind,
+            before=lambda sandbox, create=create: create(_odd(sandbox)) and None,  # type: ignore[misc]
+            after=lambda sandbox: _odd(sandbox).unlink(),
+        )
+
+
+def _odd(sandbox: Sandbox) -> Path:
+    return sandbox.folder / "data/raw/demo/x"
+
+
+def _socket(path: Path) -> None:
+    short = Path("/tmp") / f"s{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short))
+        short.rename(path)
+
+
+# What the system refuses, and other surroundings
+
+
+def _limits() -> Iterator[Fault]:
+    for name, limits, stage in (
+        ("few open files", "ulimit -n 24", "ingest@eeg"),
+        ("small files only", "ulimit -f 8", "label"),
+        ("small files only", "ulimit -f 8", "ingest@eeg"),
+        ("little memory", "ulimit -v 700000", "label"),
+    ):
+        yield Fault(f"limit: {name}", f"{name} {stage}", stage, limits=limits)
+
+
+def _environments() -> Iterator[Fault]:
+    for name, environment in (
+        ("LC_ALL=C", {"LC_ALL": "C"}),
+        ("TZ", {"TZ": "Pacific/Kiritimati"}),
+        ("PYTHONHASHSEED", {"PYTHONHASHSEED": "7"}),
+        ("no HOME", {"HOME": "/nonexistent"}),
+    ):
+        for stage in ("catalog", "label"):
+            yield Fault(f"environment: {name}", f"{name} {stage}", stage, environment=environment)

@@ -1,0 +1,193 @@
+"""A small project that is reproduced once, copied for every fault and compared afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from ruamel.yaml import YAML
+
+from consilience import params
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+MARK = "CONSILIENCE_FAULT"  # environment variable by which every process of a run is found
+TEMPLATE = ("dvc.yaml", ".dvcignore", ".dvc/config", "data/.gitignore", "data/score/README.md")
+# Not compared: kept between runs, or of the current attempt.
+LOOSE = ("data/checkpoints", "data/.store")
+METHOD = "concat"
+# Outputs of every stage, in the order of the pipeline.
+OUTPUTS = {
+    "synthesize@demo": ("data/raw/demo", "data/truth/demo"),
+    "catalog": ("data/catalog",),
+    "ingest@eeg": ("data/signals/eeg", "data/.store/eeg"),
+    "ingest@audio": ("data/signals/audio", "data/.store/audio"),
+    "align": ("data/alignment",),
+    "label": ("data/labels",),
+    "window": ("data/windows",),
+    f"train@{METHOD}": (f"data/models/{METHOD}",),
+    "evaluate": ("data/evaluation",),
+    "score@demo": ("data/score/demo",),
+    "report": ("data/report",),
+}
+SMALL: dict[str, dict[str, object]] = {
+    "synthesis": {
+        "subjects": 3,
+        "sessions": 1,
+        "trials": 4,
+        "trial_s": 4.0,
+        "missing_fraction": 0.0,
+        "faulty_fraction": 0.0,
+    },
+    "splits": {"folds": 3, "validation_subjects": 1},
+    "training": {"epochs": 1, "seeds": [0]},
+    "robustness": {"bootstrap": 100},
+}
+
+
+@dataclass
+class Done:
+    """Outcome of a command: exit status, or None if it was stopped, and all it printed."""
+
+    status: int | None
+    printed: str
+
+
+@dataclass
+class Sandbox:
+    """A copy of the project with an environment of its own."""
+
+    folder: Path
+    name: str
+    environment: dict[str, str] = field(default_factory=dict)
+    limits: str = ""  # shell commands before the program, such as ulimit
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a program of this environment in the project's folder."""
+        environment = {
+            **os.environ,
+            MARK: self.name,
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
+            "CONSILIENCE_WORKERS": "2",
+            "PREFECT_HOME": str(self.folder / ".prefect"),
+            "OMP_NUM_THREADS": "1",
+            **self.environment,
+        }
+        line = ["bash", "-c", f'{self.limits or "true"}; exec "$0" "$@"', *command]
+        with (self.folder / "output.log").open("a") as log:
+            return subprocess.Popen(
+                line,
+                cwd=self.folder,
+                env={key: value for key, value in environment.items() if value is not None},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def run(self, *command: str, timeout_s: float = 300) -> Done:
+        """Run a program to its end; stop it after a time."""
+        log = self.folder / "output.log"
+        log.write_text("")
+        process = self.start(*command)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return Done(None, log.read_text(errors="replace"))
+        return Done(process.returncode, log.read_text(errors="replace"))
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all running processes that a command of this project started."""
+        marked = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self.name and process.status() != "zombie":
+                    marked.append(process)
+            except psutil.Error:
+                continue
+        return marked
+
+    def make_stale(self, stage: str) -> None:
+        """Remove what a stage wrote and all records of it, so that it runs again."""
+        for name in OUTPUTS[stage]:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        lock = self.folder / "dvc.lock"
+        content = YAML(typ="safe").load(lock.read_text())
+        del content["stages"][stage]
+        with lock.open("w") as file:
+            YAML().dump(content, file)
+        module, _, item = stage.partition("@")
+        command = re.compile(rf"stages\.{module}( --\w+ {item})?\s*$", re.MULTILINE)
+        for record in list((self.folder / ".dvc/cache/runs").rglob("*")):
+            if record.is_file() and command.search(record.read_text()):
+                record.unlink()
+
+    def state(self) -> dict[str, str]:
+        """Return the hash of every result and of ``dvc.lock``, by path."""
+        hashes = {name: _hash(self.folder / name) for name in self.results()}
+        # The order of its stages is that in which they ran.
+        lock = YAML(typ="safe").load((self.folder / "dvc.lock").read_text())
+        return {**hashes, "dvc.lock": json.dumps(lock, sort_keys=True)}
+
+    def results(self) -> Iterator[str]:
+        """Yield the paths of all results, relative to the project."""
+        yield "dvc.lock"
+        for parent, _, names in os.walk(self.folder / "data"):
+            for name in names:
+                path = Path(parent, name).relative_to(self.folder)
+                if not any(path.is_relative_to(loose) for loose in LOOSE):
+                    yield path.as_posix()
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
+
+
+def create(folder: Path) -> Sandbox:
+    """Write the project and initialise DVC, without running a stage."""
+    for name in TEMPLATE:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    sandbox = Sandbox(folder, f"{folder.name}-{os.getpid()}")
+    shutil.rmtree(folder / ".dvc", ignore_errors=True)
+    assert sandbox.run("dvc", "init", "-q").status == 0
+    for name in TEMPLATE:
+        shutil.copyfile(ROOT / name, folder / name)
+    content = params.defaults("demo", modalities=["eeg", "audio"])
+    for section, values in SMALL.items():
+        content[section] = {**content[section], **values}
+    content["methods"] = {METHOD: content["methods"][METHOD]}
+    (folder / "params.yaml").write_text(params.document(content))
+    return sandbox
+
+
+def reproduce(sandbox: Sandbox) -> dict[str, float]:
+    """Run every stage by itself; return the duration of each in seconds."""
+    durations = {}
+    for stage in ("code", *OUTPUTS):
+        began = time.monotonic()
+        done = sandbox.run("dvc", "repro", "--single-item", stage)
+        assert done.status == 0, done.printed
+        durations[stage] = time.monotonic() - began
+    assert sandbox.run("dvc", "repro").status == 0
+    return durations
+
+
+def copy(original: Sandbox, folder: Path, name: str) -> Sandbox:
+    """Return an independent copy of a project, hard links between its files included."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", str(original.folder), str(folder)], check=True)
+    return Sandbox(folder, f"{name}-{os.getpid()}")

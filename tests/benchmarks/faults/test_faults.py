@@ -1,0 +1,54 @@
+"""The campaign's faults do what their names state, on a project without DVC."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import faults
+from benchmarks.faults.__main__ import Outcome, table
+from benchmarks.faults.project import Sandbox
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path, f"test-{tmp_path.name}")
+
+
+def test_there_are_at_least_sixty_and_each_has_its_own_name() -> None:
+    every = [(fault.kind, fault.name) for fault in faults.all_faults()]
+    assert len(every) == len(set(every)) >= 60
+
+
+@pytest.mark.parametrize(
+    ("how", "left"), [("cut", b"abc"), ("flipped", b"abcDef"), ("deleted", None)]
+)
+def test_a_file_is_damaged(tmp_path: Path, how: str, left: bytes | None) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abcdef")
+    path.chmod(0o444)
+    faults.DAMAGES[how](path)
+    assert (path.read_bytes() if path.exists() else None) == left
+
+
+def test_a_process_of_the_project_is_found_and_stopped(sandbox: Sandbox) -> None:
+    code = "import time; time.sleep(60)"
+    process = sandbox.start(sys.executable, "-c", code, "consilience.stages.label")
+    faults._stop("label", "stage", signal.SIGKILL)(sandbox, random.Random(1))
+    assert process.wait(10) == -signal.SIGKILL
+    assert sandbox.processes() == []
+
+
+def test_the_table_has_a_row_per_kind_and_a_sum() -> None:
+    good = Outcome("kill", "a", -9, 1, True, 0, [], False, "")
+    bad = Outcome("kill", "b", 1, 1, False, 2, ["data/x"], True, "error")
+    lines = table([good, bad, Outcome("cut", "c", 0, 0, True, 0, [], False, "")]).splitlines()
+    assert lines[2:] == [
+        "| kill | 2 | 1 | 2 | 2 | 1 | 1 |",
+        "| cut | 1 | 1 | 0 | 0 | 0 | 0 |",
+        "| **all** | 3 | 2 | 2 | 2 | 1 | 1 |",
+    ]
