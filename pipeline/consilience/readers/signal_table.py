@@ -8,7 +8,9 @@ recording, and cells that hold no number are missing values.
 from __future__ import annotations
 
 import codecs
+import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,18 +18,18 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError, one_line
 from consilience.readers.stamps import even_times
-from consilience.readers.table_head import COUNTER, EPOCH_S, MAX_ROWS, Head, read_head
+from consilience.readers.table_head import COUNTER, EPOCH_S, MAX_ROWS, Head, number, read_head
 
 Array = NDArray[np.float64]
 
 SUFFIXES: Final = (".csv", ".tsv", ".txt")
 MAX_BYTES: Final = 2**30
 MAX_HEAD: Final = 2**20  # characters
+BLOCK: Final = 50_000  # rows whose cells are held as text
 MAX_WRONG: Final = 0.01  # share of a column's cells that may hold no number
 RATE_AGREES: Final = 0.05  # relative: a stated rate and that of regular time stamps
 STAMPS_PER_S: Final = {
@@ -37,6 +39,7 @@ STAMPS_PER_S: Final = {
     "ns": 1e9,
 }
 
+_EMPTY = frozenset(("", "nan", "na", "n/a", "null", "none"))
 _STAMPS = re.compile(r"time|(?<![a-z])(unix|lsl|date)(?![a-z])|^t$", re.IGNORECASE)
 _ANONYMOUS = re.compile(r"(exg|eeg|ch|chan|channel)[ _]*(channel)?[ _]*[0-9]+", re.IGNORECASE)
 
@@ -73,6 +76,31 @@ class SignalTable:
     start_time: str | None
     notes: tuple[str, ...]
     selected: bool
+
+
+class _Column(NamedTuple):
+    """Cells of a column.
+
+    Attributes
+    ----------
+    name : str
+    numbers : ndarray of float64, shape (n_rows,)
+        NaN where a cell holds none.
+    text : list of str
+        The cells, of columns that may hold dates.
+    wrong : list of (int, str)
+        Row and content of the cells that are not empty and hold no number.
+    """
+
+    name: str
+    numbers: Array
+    text: list[str]
+    wrong: list[tuple[int, str]]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether no cell holds a number."""
+        return bool(np.isnan(self.numbers).all())
 
 
 class _Clock(NamedTuple):
@@ -121,15 +149,17 @@ def _read(path: Path, item: str | None, mtime_ns: int, size: int) -> SignalTable
     lines = text[:MAX_HEAD].splitlines()[: MAX_ROWS + 1]
     head = read_head(lines[:-1] if len(lines) > 1 and len(text) > MAX_HEAD else lines, path)
     notes: list[str] = []
-    cells = _cells(text, head, path, notes)
+    columns = _columns(_body(text, head, notes), head, path)
     selection, declared_hz = parse_item(item)
-    stamps = [name for name in cells.columns if _STAMPS.search(name)]
-    channels = _channels(cells.drop(stamps), head, path, notes)
-    received: NDArray[np.bool_] = np.ones(cells.height, bool)
+    stamps = [column for column in columns if _STAMPS.search(column.name)]
+    channels = _channels(
+        [column for column in columns if not _STAMPS.search(column.name)], head, path, notes
+    )
+    received: NDArray[np.bool_] = np.ones(len(columns[0].numbers), bool)
     if stamps:  # without time stamps, an empty row holds the place of a lost sample
         present = np.isfinite(np.column_stack(list(channels.values())))
         received = np.count_nonzero(present, axis=1) > 0
-    clock = _clock(cells.filter(received), stamps, head, declared_hz, path)
+    clock = _clock(stamps, received, head, declared_hz, path)
     names = _select(tuple(channels), selection, path)
     return SignalTable(
         tuple(names.values()),
@@ -156,72 +186,109 @@ def _text(path: Path) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _cells(text: str, head: Head, path: Path, notes: list[str]) -> pl.DataFrame:
-    """Return the cells of the samples as text, empty ones null."""
+def _body(text: str, head: Head, notes: list[str]) -> list[str]:
+    """Return the lines of the samples."""
     body = text.splitlines(keepends=True)[head.n_lines :]
     if len(body) > 1 and not body[-1].endswith(("\n", "\r")):
         notes.append("the last line has no end: it is left out, because the file may be cut there")
         body.pop()
+    while len(body) > 1 and not body[-1].strip():
+        body.pop()
+    return body
+
+
+def _columns(body: Sequence[str], head: Head, path: Path) -> list[_Column]:
+    """Return the columns of a table. Raises RecordingError if a row has too many cells."""
+    columns = [_Column(name, np.empty(0), [], []) for name in head.names]
+    blocks: list[list[Array]] = [[] for _ in columns]
+    for first in range(0, len(body), BLOCK):
+        rows = _rows(body[first : first + BLOCK], first, head, path)
+        for column, numbers, cells in zip(columns, blocks, zip(*rows, strict=True), strict=True):
+            numbers.append(_numbers(cells, head.separator))
+            column.wrong.extend(
+                (first + int(row), cells[row])
+                for row in np.flatnonzero(np.isnan(numbers[-1]))
+                if cells[row].strip().casefold() not in _EMPTY
+            )
+            if _STAMPS.search(column.name):
+                column.text.extend(cells)
+    return [
+        column._replace(numbers=np.concatenate(numbers))
+        for column, numbers in zip(columns, blocks, strict=True)
+    ]
+
+
+def _rows(lines: Sequence[str], first: int, head: Head, path: Path) -> list[list[str]]:
+    """Return the cells of some lines, as many in each row as there are columns."""
+    width = len(head.names)
+    rows = []
     try:
-        return pl.read_csv(
-            "".join(body).encode(),
-            has_header=False,
-            schema=dict.fromkeys(head.names, pl.String),
-            separator=head.separator,
-        ).with_columns(pl.all().str.strip_chars().replace("", None))
-    except pl.exceptions.PolarsError as error:
-        what = " ".join(str(error).split())[:120]
-        raise RecordingError(
-            f"not a table of {len(head.names)} columns: {what}", str(path), "export it again"
-        ) from None
+        for number, cells in enumerate(csv.reader(lines, delimiter=head.separator)):
+            if any(map(str.strip, cells[width:])):
+                line = head.n_lines + first + number + 1
+                what = f"line {line} has {len(cells)} cells, the table {width} columns"
+                raise RecordingError(what, str(path), "quote cells that contain the separator")
+            rows.append([*cells[:width], *[""] * (width - len(cells))])
+    except csv.Error as error:
+        raise RecordingError(f"not a text table: {error}", str(path), "export it again") from None
+    return rows
 
 
-def _channels(cells: pl.DataFrame, head: Head, path: Path, notes: list[str]) -> dict[str, Array]:
+def _channels(
+    columns: Sequence[_Column], head: Head, path: Path, notes: list[str]
+) -> dict[str, Array]:
     """Return the columns that hold numbers. Raises RecordingError if none does."""
     channels: dict[str, Array] = {}
-    for name in cells.columns:
-        numbers = _numbers(cells[name], head)
-        wrong = np.flatnonzero(cells[name].is_not_null().to_numpy() & np.isnan(numbers))
-        if np.isnan(numbers).all():
-            continue  # a column of text, or an empty one
-        if len(wrong):
-            row = int(wrong[0])
+    for column in columns:
+        if column.is_text:
+            continue
+        if column.wrong:
+            row, cell = column.wrong[0]
             what = (
-                f"{len(wrong)} cells of column '{one_line(name)}' hold no number, first in line "
-                f"{head.n_lines + row + 1}: '{one_line(str(cells[name][row])[:30])}'"
+                f"{len(column.wrong)} cells of column '{one_line(column.name)}' hold no number, "
+                f"first in line {head.n_lines + row + 1}: '{one_line(cell.strip())[:30]}'"
             )
-            if len(wrong) > MAX_WRONG * len(numbers):
+            if len(column.wrong) > MAX_WRONG * len(column.numbers):
                 raise RecordingError(what, str(path), "export the table again")
             notes.append(f"{what}; they are missing values")
-        channels[name] = numbers
+        channels[column.name] = column.numbers
     if not channels:
         raise RecordingError("no column holds numbers", str(path), "export the table again")
     return channels
 
 
-def _numbers(cells: pl.Series, head: Head) -> Array:
+def _numbers(cells: Sequence[str], separator: str) -> Array:
     """Return the numbers in cells; NaN where a cell holds none."""
-    text = cells if head.separator == "," else cells.str.replace(",", ".", literal=True)
-    numbers = text.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy().astype(np.float64)
+    if separator != ",":
+        cells = [cell.replace(",", ".") for cell in cells]
+    try:
+        numbers = np.array(list(map(float, cells)))
+    except ValueError:
+        numbers = np.array([np.nan if (value := number(cell)) is None else value for cell in cells])
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _clock(
-    cells: pl.DataFrame, stamps: list[str], head: Head, declared_hz: float | None, path: Path
+    stamps: Sequence[_Column],
+    received: NDArray[np.bool_],
+    head: Head,
+    declared_hz: float | None,
+    path: Path,
 ) -> _Clock:
     """Return times and rate from the first usable column of time stamps, or else the rate."""
-    n_samples = cells.height
+    n_samples = int(np.count_nonzero(received))
     # Numbers first: a date is often that of the packet in which a sample came.
-    for name in sorted(stamps, key=lambda name: _is_text(cells[name], head)):
-        stamps_s = _stamps_s(cells[name], head, declared_hz)
-        if stamps_s is None or len(stamps_s) < 2:
+    for column in sorted(stamps, key=lambda column: column.is_text):
+        stamps_s = _stamps_s(column, head, declared_hz)
+        if stamps_s is None or n_samples < 2:
             continue
+        stamps_s = stamps_s[received]
         missing = np.isnan(stamps_s)
         if missing.all() or missing.mean() > MAX_WRONG:
             continue
         index = np.arange(n_samples)
         stamps_s = np.interp(index, index[~missing], stamps_s[~missing])
-        clock = _stamped(stamps_s, head, name, _is_text(cells[name], head))
+        clock = _stamped(stamps_s, head, column.name, column.is_text)
         if clock is not None:
             return clock
     rate_hz = head.rate_hz or declared_hz
@@ -256,12 +323,12 @@ def _stamped(stamps_s: Array, head: Head, name: str, dates: bool) -> _Clock | No
     )
 
 
-def _stamps_s(cells: pl.Series, head: Head, declared_hz: float | None) -> Array | None:
+def _stamps_s(column: _Column, head: Head, declared_hz: float | None) -> Array | None:
     """Return time stamps in seconds, NaN where missing; None if their unit is not known."""
-    if _is_text(cells, head):
-        return _dates_s(cells)
-    numbers = _numbers(cells, head)
-    unit = head.units.get(cells.name, "").casefold().replace("μ", "µ")
+    if column.is_text:
+        return np.array([_date_s(cell) for cell in column.text])
+    numbers = column.numbers
+    unit = head.units.get(column.name, "").casefold().replace("μ", "µ")
     if unit in STAMPS_PER_S:
         return numbers / STAMPS_PER_S[unit]
     finite = numbers[np.isfinite(numbers)]
@@ -277,19 +344,13 @@ def _stamps_s(cells: pl.Series, head: Head, declared_hz: float | None) -> Array 
     return numbers / fits[0] if fits else None
 
 
-def _is_text(cells: pl.Series, head: Head) -> bool:
-    return bool(np.isnan(_numbers(cells, head)).all())
-
-
-def _dates_s(cells: pl.Series) -> Array | None:
-    """Return dates in seconds of 1970, NaN where missing; None if they are in another form."""
+def _date_s(cell: str) -> float:
+    """Return a date of ISO 8601 in seconds of 1970; NaN if it is none."""
     try:
-        text = cells.str.replace(",", ".", literal=True)
-        times = text.str.to_datetime(strict=False, time_unit="us")
-    except pl.exceptions.PolarsError:
-        return None
-    micro = times.dt.epoch("us").cast(pl.Float64).fill_null(np.nan)
-    return micro.to_numpy() / 1e6
+        date = datetime.fromisoformat(cell.strip().replace(",", "."))
+    except ValueError:
+        return np.nan
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _select(names: tuple[str, ...], selection: str, path: Path) -> dict[str, str]:
