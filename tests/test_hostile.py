@@ -37,7 +37,7 @@ CORPUS = SynthesisParams(
 # Folders of the valid recordings: spaces, other scripts, and deep nesting.
 FOLDERS = {"sub-01": "sub 01 ü 音/été", "sub-02": "/".join("d" * 60)}
 MODALITIES = ("eeg", "audio", "video", "face_au")
-LIMIT_S = 5  # to open a file: about fifty times the slowest valid one
+LIMIT_S = 10  # to open a file: about a hundred times the slowest valid one
 INGEST_LIMIT_S = 300  # to ingest a file on a busy machine
 MAX_CPU_S = 400  # in total
 MAX_KB = 2_000_000  # memory of the largest process

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def read_small_text(path: Path, root: Path) -> str:
         raise ConsilienceError("not UTF-8 text", path.name, "write it as UTF-8") from None
 
 
-def text_frame(rows: list[list[object]], header: list[str]) -> pl.DataFrame:
+def text_frame(rows: Sequence[Sequence[object]], header: list[str]) -> pl.DataFrame:
     """Return rows of a line number and cells as a table of text with the column ``line``."""
     columns = list(zip(*rows, strict=True)) or [() for _ in range(len(header) + 1)]
     texts = {
@@ -189,16 +189,32 @@ def _chunks(
         if n_rows > MAX_ROWS or n_rows * width > MAX_CELLS:
             what = f"more than {MAX_ROWS} rows or {MAX_CELLS} cells"
             raise ConsilienceError(what, name, "split the dataset")
-        valid = []
-        for line, row in chunk:
-            if len(row) > width and any(row[width:]):
-                n_long += 1
-                if n_long <= MAX_REPORTED:
-                    what = f"{len(row)} cells where the header has {width}"
-                    remedy = "quote cells that contain a comma"
-                    problems.append((f"{name} line {line}", what, remedy))
-            elif any(map(str.strip, row)):
-                valid.append([line, *row[:width], *[""] * (width - len(row))])
-        yield text_frame(valid, header)
+        # Rows of another width are rare; to look at each of a million rows takes seconds.
+        if any(len(row) != width for _, row in chunk):
+            chunk, n_more = _of_width(chunk, width, name, problems, MAX_REPORTED - n_long)
+            n_long += n_more
+        frame = text_frame([(line, *row) for line, row in chunk], header)
+        yield frame.filter(pl.any_horizontal(pl.exclude(LINE).is_not_null()))
     if n_long > MAX_REPORTED:
         problems.append((name, f"{n_long - MAX_REPORTED} more rows with too many cells", CORRECT))
+
+
+def _of_width(
+    rows: list[tuple[int, list[str]]],
+    width: int,
+    name: str,
+    problems: list[Problem],
+    max_reported: int,
+) -> tuple[list[tuple[int, list[str]]], int]:
+    """Return the rows padded to a width, and the number of rows with more cells, left out."""
+    padded, n_long = [], 0
+    for line, row in rows:
+        if any(row[width:]):
+            n_long += 1
+            if n_long <= max_reported:
+                what = f"{len(row)} cells where the header has {width}"
+                remedy = "quote cells that contain a comma"
+                problems.append((f"{name} line {line}", what, remedy))
+        else:
+            padded.append((line, row[:width] + [""] * (width - len(row))))
+    return padded, n_long
