@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from consilience.core.errors import ConsilienceError
 from consilience.evaluation import run
 from consilience.evaluation.predict import LoadedModel
 from consilience.evaluation.run import Evaluation, evaluate_models
@@ -44,6 +47,24 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evaluation]:
     return lambda **bundles: evaluate_models(
         CORPUS, {method: Path(name) for method, name in bundles.items()}, PARAMS
     )
+
+
+def test_without_a_labelled_test_window_there_is_an_error(
+    evaluated: Callable[..., Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlabelled = replace(CORPUS, target=np.full_like(CORPUS.target, np.nan))
+    monkeypatch.setattr(f"{__name__}.CORPUS", unlabelled)
+    with pytest.raises(ConsilienceError, match="no score of method 'concat'"):
+        evaluated(concat="good")
+
+
+def test_a_condition_without_test_windows_is_named(evaluated: Callable[..., Evaluation]) -> None:
+    scores = evaluated(concat="good").scores
+    assert run._without_score(scores) == []
+    lost = (pl.col("condition") == "mismatch") & (pl.col("modalities") == CORPUS.modalities[0])
+    cut = scores.with_columns(value=pl.when(lost).then(None).otherwise("value"))
+    (line,) = run._without_score(cut)
+    assert f"under 1 conditions, such as mismatch {CORPUS.modalities[0]}" in line
 
 
 def test_every_method_has_its_metrics_scores_and_curves(

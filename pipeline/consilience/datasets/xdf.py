@@ -37,7 +37,7 @@ import numpy as np
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
-from consilience.datasets.folder import classes_of, declared_classes
+from consilience.datasets.folder import classes_of, declared_classes, preset_of
 from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import annotation, annotations_of, spelling
 from consilience.readers import xdf
@@ -106,6 +106,7 @@ class Xdf:
         channels = _channels(root, listing.entries)
         if channels:
             preset["modalities"]["eeg"] = {"channels": channels}
+        preset |= {key: value for key, value in preset_of(listing).items() if key == "annotation"}
         n_subjects = len({entry.subject for entry in listing.entries})
         if 2 <= n_subjects < 8:
             preset["splits"] = {"folds": n_subjects}

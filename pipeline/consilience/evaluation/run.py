@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import polars as pl
 from rich.console import Console
 
+from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, atomic_path, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
 from consilience.evaluation.metrics import Array
@@ -78,6 +80,8 @@ def evaluate(project: Project) -> None:
     corpus = load_corpus(project.windows)
     bundles = {method: project.model(method) for method in project.content["methods"]}
     evaluation = evaluate_models(corpus, bundles, project.section(RobustnessParams))
+    for line in _without_score(evaluation.scores):
+        print(f"evaluate: {line}", file=sys.stderr)
     evaluation.write(project.evaluation)
     Console().print(short_table(evaluation.metrics, len(corpus.classes), evaluation.default))
 
@@ -97,7 +101,7 @@ def evaluate_models(
     Raises
     ------
     ConsilienceError
-        If a bundle is missing or does not match the corpus.
+        If a bundle is missing or does not match the corpus, or no test window has a class.
     """
     tested = conditions(corpus)
     prepared = prepare_windows(corpus, tested)
@@ -122,9 +126,30 @@ def evaluate_models(
     )
 
 
+def _without_score(scores: pl.DataFrame) -> list[str]:
+    """Return a line on the conditions that no test window has: no figure averages over them."""
+    accuracy = scores.filter(pl.col("metric") == "balanced_accuracy")
+    by_condition = accuracy.group_by("condition", "modalities", "severity", maintain_order=True)
+    lacking = by_condition.agg(pl.col("value").count()).filter(pl.col("value") == 0)
+    if not lacking.height:
+        return []
+    kind, names, severity, _ = lacking.row(0)
+    return [
+        f"no test window under {lacking.height} conditions, such as {kind} {names} {severity}: "
+        "figures that average over them are left out"
+    ]
+
+
 def _summaries(resampled: Mapping[str, Resampled]) -> dict[str, dict[str, Array]]:
     """Return `aggregate.summary` of every method, with the corruption error where possible."""
     summaries = {method: summary(scores) for method, scores in resampled.items()}
+    for method, figures in summaries.items():
+        if "all" not in figures:
+            raise ConsilienceError(
+                f"no score of method '{method}' with all modalities",
+                "evaluation",
+                "no window of the test subjects has a class: see data/labels/summary.json",
+            )
     if "noise" in summaries.get(REFERENCE_METHOD, {}):
         reference = resampled[REFERENCE_METHOD]
         for method, scores in resampled.items():

@@ -22,6 +22,7 @@ from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog, configur
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
+from consilience.schema.constants import AFFECT_CLASSES
 from consilience.schema.params.dataset import DatasetParams
 
 DEFAULTS = "defaults of the program"
@@ -333,6 +334,8 @@ def _annotation_lines(content: dict[str, Any]) -> list[str]:
     counts = content["annotations"]
     targets = ", ".join(f"{name} {count}" for name, count in counts["targets"].items()) or "none"
     classes = ", ".join(f"{name} {count}" for name, count in counts["classes"].items()) or "none"
+    if tuple(counts["classes"]) in AFFECT_CLASSES.values() and not any(counts["classes"].values()):
+        classes = f"{', '.join(counts['classes'])}, from the ratings"
     lines = [
         f"annotations: {counts['rows']} by {counts['annotators']} annotators ({targets}); "
         f"{counts['annotated_sessions']} of {counts['sessions']} sessions; "

@@ -77,8 +77,8 @@ def units_item(units: Mapping[str, str]) -> str | None:
     """
     distinct = set(units.values())
     every = {"*": distinct.pop()} if len(distinct) == 1 else dict(units)
-    stated = {name: unit for name, unit in every.items() if unit}
-    return UNITS + json.dumps(stated, ensure_ascii=False) if stated else None
+    present = {name: unit for name, unit in every.items() if unit}
+    return UNITS + json.dumps(present, ensure_ascii=False) if present else None
 
 
 def _sidecar_units(path: Path, item: str | None) -> dict[str, str]:

@@ -170,6 +170,7 @@ def labels(results: Results) -> Context:
     return {
         "labelled": summary["labelled"],
         "contradicted": summary["contradicted"],
+        "contrary": summary.get("contrary_annotators", []),
         "agreement_table": tables.agreement(summary),
         "classes": chart("classes", label_charts.class_counts(results.labels, classes, colours)),
         "agreement": chart("agreement", label_charts.agreement(results.labels))
