@@ -193,6 +193,16 @@ def test_cells_without_a_number_are_noted_or_refused_with_their_line(tmp_path):
         signal_table.read(path, "@4")
 
 
+def test_rows_of_another_width_are_padded_or_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("EDA,BVP\n1,2\n3\n5,6,\n")
+    values = signal_table.read(path, "@4").values
+    assert np.array_equal(values, [[1, 2], [3, np.nan], [5, 6]], equal_nan=True)
+    path.write_text("EDA,BVP\n1,2\n3,4,5\n")
+    with pytest.raises(RecordingError, match="line 3 has 3 cells, the table 2 columns"):
+        signal_table.read(path, "@4")
+
+
 def test_rows_of_events_between_samples_are_left_out(tmp_path):
     rows = [f"{START_S + n / 100:.3f},{n},\n" for n in range(300)]
     rows.insert(100, f"{START_S + 0.9951:.4f},,blink\n")

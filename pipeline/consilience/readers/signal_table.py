@@ -224,6 +224,9 @@ def _rows(lines: Sequence[str], first: int, head: Head, path: Path) -> list[list
     rows = []
     try:
         for number, cells in enumerate(csv.reader(lines, delimiter=head.separator)):
+            if len(cells) == width:
+                rows.append(cells)
+                continue
             if any(map(str.strip, cells[width:])):
                 line = head.n_lines + first + number + 1
                 what = f"line {line} has {len(cells)} cells, the table {width} columns"
