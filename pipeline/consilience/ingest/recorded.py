@@ -1,4 +1,4 @@
-"""What the recordings of a dataset have: channels and sampling rates, for ``consilience use``."""
+"""Channels and sampling rates of the recordings of a dataset, for ``consilience use``."""
 
 from __future__ import annotations
 
