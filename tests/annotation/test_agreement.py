@@ -54,3 +54,10 @@ def test_alpha_is_at_most_one_and_independent_of_class_numbers(rows: list[tuple[
     if alpha is not None and alpha_renamed is not None:
         assert alpha == pytest.approx(alpha_renamed)
         assert alpha <= 1 + 1e-12
+
+
+def test_opposed_annotators_have_coefficients_of_at_least_minus_one() -> None:
+    rising = np.linspace(-0.9, 0.9, 8)
+    coefficients = intraclass_correlation(np.stack([rising, 0.9 * rising, -rising], axis=1))
+    assert coefficients is not None
+    assert min(coefficients) == -1

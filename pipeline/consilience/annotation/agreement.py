@@ -72,7 +72,7 @@ def _distance(frequency: Floats, scale: str) -> Floats:
 
 
 def _alpha(observed: float, expected: float) -> float | None:
-    return 1 - observed / expected if expected > 0 else None
+    return max(-1.0, 1 - observed / expected) if expected > 0 else None
 
 
 def intraclass_correlation(ratings: Floats) -> tuple[float, float] | None:
@@ -88,7 +88,7 @@ def intraclass_correlation(ratings: Floats) -> tuple[float, float] | None:
     Returns
     -------
     tuple of 2 floats, or None
-        None for fewer than two items or annotators, or without any variance.
+        From -1 to 1; None for fewer than two items or annotators, or without any variance.
     """
     n, k = ratings.shape
     if n < 2 or k < 2:
@@ -103,6 +103,6 @@ def intraclass_correlation(ratings: Floats) -> tuple[float, float] | None:
     mean = items_square + (annotators_square - error_square) / n
     if single <= 0 or mean <= 0:
         return None
-    return float((items_square - error_square) / single), float(
-        (items_square - error_square) / mean
-    )
+    excess = items_square - error_square
+    # Opposed annotators give values below -1, which say no more about them than -1.
+    return float(np.clip(excess / single, -1, 1)), float(np.clip(excess / mean, -1, 1))

@@ -139,7 +139,7 @@ def _report_opposed(rated: pl.DataFrame, name: str, problems: list[Problem]) -> 
                 f"ratings of {target} by '{first}' and '{second}' are opposed: "
                 f"correlation {correlation:.2f} over {n} spans"
             )
-            remedy = "check whether one of them has the scale turned round; both are used"
+            remedy = "check whether one has the scale turned round; a minority has no weight"
             problems.append((name, what, remedy))
 
 
