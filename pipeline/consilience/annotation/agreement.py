@@ -104,5 +104,5 @@ def intraclass_correlation(ratings: Floats) -> tuple[float, float] | None:
     if single <= 0 or mean <= 0:
         return None
     excess = items_square - error_square
-    # Opposed annotators give values below -1, which say no more about them than -1.
+    # Opposed annotators give values below -1, outside the range of a correlation.
     return float(np.clip(excess / single, -1, 1)), float(np.clip(excess / mean, -1, 1))
