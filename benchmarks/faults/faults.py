@@ -142,7 +142,10 @@ def _wait_for(sandbox: Sandbox, fits: Callable[[list[str]], bool]) -> psutil.Pro
     """Return the first process of a project whose command line fits; None after a time."""
     until_s = time.monotonic() + START_S
     while time.monotonic() < until_s:
-        for candidate in sandbox.processes():
+        candidates = sandbox.processes()
+        if not candidates and time.monotonic() > until_s - START_S + 10:
+            return None  # the run has ended
+        for candidate in candidates:
             try:
                 if fits(candidate.cmdline()):
                     return candidate

@@ -133,7 +133,7 @@ class Sandbox:
         command = re.compile(rf"stages\.{module}( --\w+ {item})?\s*$", re.MULTILINE)
         for record in list((self.folder / ".dvc/cache/runs").rglob("*")):
             if record.is_file() and command.search(record.read_text()):
-                record.unlink()
+                shutil.rmtree(record.parent)  # DVC fails at an empty folder of records
 
     def state(self) -> dict[str, str]:
         """Return the hash of every result and of ``dvc.lock``, by path."""

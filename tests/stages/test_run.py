@@ -56,3 +56,10 @@ def test_a_damaged_result_is_removed(project, capsys, place, removed):
         stages.run(lambda *_: read_json(path))
     assert path.exists() != removed
     assert str(path) in capsys.readouterr().err
+
+
+def test_an_interruption_is_one_line(capsys):
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "error: interrupted; 'dvc repro' continues\n"
+    sys.excepthook(ValueError, ValueError("x"), None)
+    assert "ValueError: x" in capsys.readouterr().err

@@ -6,12 +6,27 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
-from consilience.core.errors import ConsilienceError, system_error
-from consilience.core.files import DamagedFileError, sweep
-from consilience.core.processes import end_with_parent, from_main_thread
-from consilience.project import Project
-from consilience.schema.params.base import check_name
+INTERRUPTED = "error: interrupted; 'dvc repro' continues"
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Report an interruption in one line, and any other exception as Python does."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr, flush=True)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Set first: a stage imports its libraries, which takes seconds, before it calls `run`.
+sys.excepthook = _report
+
+from consilience.core.errors import ConsilienceError, system_error  # noqa: E402
+from consilience.core.files import DamagedFileError, sweep  # noqa: E402
+from consilience.core.processes import end_with_parent, from_main_thread  # noqa: E402
+from consilience.project import Project  # noqa: E402
+from consilience.schema.params.base import check_name  # noqa: E402
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -30,7 +45,7 @@ def run(stage: Callable[..., None]) -> None:
             check_name(word, "command line")
         stage(project, *words)
     except KeyboardInterrupt:
-        print("error: interrupted; 'dvc repro' continues", file=sys.stderr, flush=True)
+        print(INTERRUPTED, file=sys.stderr, flush=True)
         os._exit(130)  # an ordinary end would wait for the worker processes
     except (ConsilienceError, MemoryError, OSError) as error:
         print(f"error: {_described(error, project)}", file=sys.stderr)
