@@ -6,7 +6,6 @@ import argparse
 import json
 import random
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -59,7 +58,7 @@ class Outcome:
 def apply_fault(fault: Fault, original: Sandbox, expected: dict[str, str], folder: Path) -> Outcome:
     """Apply one fault to a copy of a project, restart it, and compare the results."""
     name = re.sub(r"[^a-z0-9]+", "-", f"{fault.kind} {fault.name}".lower())
-    sandbox = project.copy(original, folder / name, name)
+    sandbox = project.copy(original, folder / f"{name}{fault.suffix}", name)
     if fault.stage:
         sandbox.make_stale(fault.stage)
     fault.before(sandbox)
@@ -71,12 +70,10 @@ def apply_fault(fault: Fault, original: Sandbox, expected: dict[str, str], folde
     orphans = _orphans(sandbox)
     sandbox.environment, sandbox.limits = {}, ""
     printed, restarts = first.printed, 0
-    if not _same(sandbox, expected):
+    if first.status != 0 or not _same(sandbox, expected):
         fault.after(sandbox)
         restarts = 1
         printed += sandbox.run(*REPRO, timeout_s=RUN_S).printed
-    elif fault.stage == "":
-        fault.after(sandbox)
     outcome = Outcome(
         fault.kind,
         fault.name,
@@ -88,7 +85,7 @@ def apply_fault(fault: Fault, original: Sandbox, expected: dict[str, str], folde
         "Traceback (most recent call last)" in printed,
         _message(first) if first.status else "",
     )
-    shutil.rmtree(sandbox.folder, ignore_errors=True)
+    project.remove(sandbox)
     return outcome
 
 

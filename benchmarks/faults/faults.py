@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -43,6 +44,8 @@ class Fault:
     command : tuple of str
     environment : dict
     limits : str
+    suffix : str
+        End of the name of the project's folder.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class Fault:
     command: tuple[str, ...] = REPRO
     environment: dict[str, str] = field(default_factory=dict)
     limits: str = ""
+    suffix: str = ""
 
 
 def all_faults() -> list[Fault]:
@@ -65,6 +69,7 @@ def all_faults() -> list[Fault]:
         *_special_files(),
         *_limits(),
         *_environments(),
+        *(_mounts() if os.geteuid() == 0 else ()),
     ]
 
 
@@ -311,3 +316,42 @@ def _environments() -> Iterator[Fault]:
     ):
         for stage in ("catalog", "label"):
             yield Fault(f"environment: {name}", f"{name} {stage}", stage, environment=environment)
+    for stage in ("catalog", "label"):
+        yield Fault("environment: path with space and é", f"path {stage}", stage, suffix=" é x")
+
+
+def _mounts() -> Iterator[Fault]:
+    for stage in ("ingest@eeg", "label", "window"):
+        yield Fault("full disk", f"full disk {stage}", stage, _fill, after=_enlarge)
+    for stage in ("catalog", "label"):
+        yield Fault("read-only disk", f"read-only {stage}", stage, _lock, after=_unlock)
+
+
+def _fill(sandbox: Sandbox) -> None:
+    """Move the project to a disk of its own that has no room for results."""
+    folder = sandbox.folder
+    aside = folder.with_name("aside-" + folder.name)
+    folder.rename(aside)
+    folder.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=2G", "tmpfs", str(folder))
+    subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
+    shutil.rmtree(aside)
+    used = shutil.disk_usage(folder).used
+    _mount("-o", f"remount,size={used + 64 * 1024}", str(folder))
+
+
+def _enlarge(sandbox: Sandbox) -> None:
+    _mount("-o", "remount,size=2G", str(sandbox.folder))
+
+
+def _lock(sandbox: Sandbox) -> None:
+    _mount("--bind", str(sandbox.folder), str(sandbox.folder))
+    _mount("-o", "remount,ro,bind", str(sandbox.folder))
+
+
+def _unlock(sandbox: Sandbox) -> None:
+    _mount("-o", "remount,rw,bind", str(sandbox.folder))
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)

@@ -72,6 +72,11 @@ class Sandbox:
     environment: dict[str, str] = field(default_factory=dict)
     limits: str = ""  # shell commands before the program, such as ulimit
 
+    @property
+    def log(self) -> Path:
+        """File of what the commands print, outside of the project, which may be read-only."""
+        return self.folder.parent / f"{self.folder.name}.log"
+
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a program of this environment in the project's folder."""
         environment = {
@@ -81,11 +86,12 @@ class Sandbox:
             "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
             "CONSILIENCE_WORKERS": "2",
             "PREFECT_HOME": str(self.folder / ".prefect"),
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             "OMP_NUM_THREADS": "1",
             **self.environment,
         }
         line = ["bash", "-c", f'{self.limits or "true"}; exec "$0" "$@"', *command]
-        with (self.folder / "output.log").open("a") as log:
+        with self.log.open("a") as log:
             return subprocess.Popen(
                 line,
                 cwd=self.folder,
@@ -98,7 +104,7 @@ class Sandbox:
 
     def run(self, *command: str, timeout_s: float = 300) -> Done:
         """Run a program to its end; stop it after a time."""
-        log = self.folder / "output.log"
+        log = self.log
         log.write_text("")
         process = self.start(*command)
         try:
@@ -184,6 +190,14 @@ def reproduce(sandbox: Sandbox) -> dict[str, float]:
         durations[stage] = time.monotonic() - began
     assert sandbox.run("dvc", "repro").status == 0
     return durations
+
+
+def remove(sandbox: Sandbox) -> None:
+    """Remove a copy, and what is mounted there."""
+    command = ["umount", "--lazy", str(sandbox.folder)]
+    while subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        pass  # one mount may lie over another
+    shutil.rmtree(sandbox.folder, ignore_errors=True)
 
 
 def copy(original: Sandbox, folder: Path, name: str) -> Sandbox:

@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+
+from consilience.core import processes
 
 # A process that starts a child by the rule under test, prints its id and waits.
 BY_ITSELF = """
@@ -62,3 +65,20 @@ def test_a_child_ends_with_a_parent_that_is_killed(program, is_running):
     while is_running(child) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert not is_running(child)
+
+
+@pytest.mark.parametrize(
+    ("parent", "stage", "first", "left_over"),
+    [
+        (1, True, ["/sbin/init"], True),
+        (1, True, ["python", "/bin/dvc", "repro"], False),
+        (1, False, ["/sbin/init"], False),
+        (7, True, ["/sbin/init"], False),
+    ],
+)
+def test_a_stage_that_dvc_left_is_recognised(monkeypatch, parent, stage, first, left_over):
+    monkeypatch.setattr(
+        processes.psutil, "Process", lambda pid: SimpleNamespace(cmdline=lambda: first)
+    )
+    monkeypatch.setenv("DVC_STAGE", "label") if stage else monkeypatch.delenv("DVC_STAGE", False)
+    assert processes._is_left_over(parent) is left_over

@@ -36,9 +36,20 @@ def end_with_parent(parent: int, by_system: bool = True) -> None:
     """
     if os.getpid() == parent:
         return
+    if _is_left_over(parent):
+        os._exit(1)
     if by_system:
         killed_with_parent()
     threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
+
+
+def _is_left_over(parent: int) -> bool:
+    """Return whether DVC had ended before its stage saw it, so that the first process took over."""
+    return (
+        parent == 1
+        and "DVC_STAGE" in os.environ
+        and not any("dvc" in word for word in psutil.Process(1).cmdline())
+    )
 
 
 def killed_with_parent() -> None:

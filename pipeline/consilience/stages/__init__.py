@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+PARENT = os.getppid()  # before the imports, during which it may end
 INTERRUPTED = "error: interrupted; 'dvc repro' continues"
 
 
@@ -36,7 +37,7 @@ def run(stage: Callable[..., None]) -> None:
     ``--modality eeg``. A user's mistake, and what the system refuses, end as one line on standard
     error and exit code 1. The stage ends with the process that started it.
     """
-    end_with_parent(os.getppid(), from_main_thread())
+    end_with_parent(PARENT, from_main_thread())
     project = Project(Path.cwd())
     try:
         sweep(project.root)
