@@ -337,7 +337,7 @@ def _fill(sandbox: Sandbox) -> None:
     subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
     shutil.rmtree(aside)
     used = shutil.disk_usage(folder).used
-    _mount("-o", f"remount,size={used + 64 * 1024}", str(folder))
+    _mount("-o", f"remount,size={used + 16 * 1024}", str(folder))
 
 
 def _enlarge(sandbox: Sandbox) -> None:
