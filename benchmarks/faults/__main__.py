@@ -114,8 +114,10 @@ def _message(done: project.Done) -> str:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the outcomes as a Markdown table, one row per kind of fault."""
-    rows = ["| fault | number | identical | restarts | orphans | leftovers | tracebacks |"]
-    rows.append("|---|---|---|---|---|---|---|")
+    rows = [
+        "| fault | number | runs that failed | identical | restarts | orphans | leftovers | tracebacks |"
+    ]
+    rows.append("|---|---|---|---|---|---|---|---|")
     kinds = list(dict.fromkeys(outcome.kind for outcome in outcomes))
     for kind in kinds:
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
@@ -127,6 +129,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def _row(title: str, outcomes: Sequence[Outcome]) -> str:
     counts = (
         len(outcomes),
+        sum(outcome.status != 0 for outcome in outcomes),
         sum(outcome.identical for outcome in outcomes),
         sum(outcome.restarts for outcome in outcomes),
         sum(outcome.orphans for outcome in outcomes),

@@ -135,7 +135,7 @@ def _stop(
             process = _wait_for(sandbox, lambda line: any(w.endswith("/dvc") for w in line[:2]))
         elif target == "flow":
             process = _wait_for(sandbox, lambda line: "flows.pipeline" in line)
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(chance.uniform(0, 1.5))
         if process is not None:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
@@ -245,8 +245,8 @@ def _during(stage: str, change: Callable[[Path], None]) -> Callable[[Sandbox, ra
 
 
 def _replace(path: Path) -> None:
-    other = sorted(path.parents[1].rglob("*.flac"))[0]
-    content = other.read_bytes()
+    root = next(folder for folder in path.parents if folder.name == "demo")
+    content = sorted(root.rglob("*.flac"))[0].read_bytes()
     path.unlink()
     path.write_bytes(content)
 

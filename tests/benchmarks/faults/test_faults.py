@@ -48,7 +48,7 @@ def test_the_table_has_a_row_per_kind_and_a_sum() -> None:
     bad = Outcome("kill", "b", 1, 1, False, 2, ["data/x"], True, "error")
     lines = table([good, bad, Outcome("cut", "c", 0, 0, True, 0, [], False, "")]).splitlines()
     assert lines[2:] == [
-        "| kill | 2 | 1 | 2 | 2 | 1 | 1 |",
-        "| cut | 1 | 1 | 0 | 0 | 0 | 0 |",
-        "| **all** | 3 | 2 | 2 | 2 | 1 | 1 |",
+        "| kill | 2 | 2 | 1 | 2 | 2 | 1 | 1 |",
+        "| cut | 1 | 0 | 1 | 0 | 0 | 0 | 0 |",
+        "| **all** | 3 | 2 | 2 | 2 | 2 | 1 | 1 |",
     ]
