@@ -19,6 +19,10 @@ from benchmarks.faults.project import ROOT, Sandbox
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- begin of the table -->", "<!-- end of the table -->"
+COLUMNS = (
+    *("fault", "number", "runs that failed", "identical", "restarts"),
+    *("orphans", "leftovers", "tracebacks"),
+)
 ORPHANS_S = 10.0
 RUN_S = 240.0
 
@@ -115,9 +119,9 @@ def _message(done: project.Done) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """Return the outcomes as a Markdown table, one row per kind of fault."""
     rows = [
-        "| fault | number | runs that failed | identical | restarts | orphans | leftovers | tracebacks |"
+        f"| {' | '.join(COLUMNS)} |",
+        "|---" * len(COLUMNS) + "|",
     ]
-    rows.append("|---|---|---|---|---|---|---|---|")
     kinds = list(dict.fromkeys(outcome.kind for outcome in outcomes))
     for kind in kinds:
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
