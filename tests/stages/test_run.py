@@ -61,5 +61,8 @@ def test_a_damaged_result_is_removed(project, capsys, place, removed):
 def test_an_interruption_is_one_line(capsys):
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "error: interrupted; 'dvc repro' continues\n"
+    panic = type("PanicException", (BaseException,), {})
+    sys.excepthook(panic, panic("no\nmemory"), None)
+    assert capsys.readouterr().err.startswith("error: a library failed: no memory")
     sys.excepthook(ValueError, ValueError("x"), None)
     assert "ValueError: x" in capsys.readouterr().err

@@ -13,9 +13,12 @@ INTERRUPTED = "error: interrupted; 'dvc repro' continues"
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Report an interruption in one line, and any other exception as Python does."""
+    """Report an interruption and a panic in one line, and other exceptions as Python does."""
     if issubclass(kind, KeyboardInterrupt):
         print(INTERRUPTED, file=sys.stderr, flush=True)
+    elif kind.__name__ == "PanicException":  # of Polars, for example without memory
+        what = " ".join(str(error).split())[:200]
+        print(f"error: a library failed: {what} (is there enough memory?)", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
