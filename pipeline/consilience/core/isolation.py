@@ -45,6 +45,7 @@ def isolated_map(
     title: str,
     limit_s: float,
     on_loss: Callable[[Item, str], Result],
+    limit_factor: float = 1.0,
 ) -> list[Result]:
     """Apply a function to every item in worker processes that may end early, and show progress.
 
@@ -62,13 +63,15 @@ def isolated_map(
         it is infinite, every item is computed in this process.
     on_loss : callable
         Returns the result of an item whose worker ended, from the item and the reason.
+    limit_factor : float
+        Multiplies ``CONSILIENCE_LIMIT_S``, which is meant for one file, for items of many.
 
     Returns
     -------
     list
         Results in the order of `items`.
     """
-    limit_s = float(os.environ.get("CONSILIENCE_LIMIT_S", 0)) or limit_s
+    limit_s = limit_factor * float(os.environ.get("CONSILIENCE_LIMIT_S", 0)) or limit_s
     pairs = _each(function, items, title, limit_s, on_loss)
     results = dict(with_progress(pairs, len(items), title))
     return [results[index] for index in range(len(items))]

@@ -15,6 +15,7 @@ from consilience.core.errors import ConsilienceError, unreadable
 from consilience.core.isolation import isolated_map
 
 LIMIT_S = 3600.0  # to list a dataset
+LISTING_FACTOR = 20.0  # by which listing may take longer than opening one file
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ def list_isolated(dataset: Dataset, root: Path) -> tuple[Dataset, Listing]:
         return _bound_and_listed(dataset, root)
     work = partial(_bound_and_listed, root=root)
     failed = partial(_not_listed, root=root)
-    [(bound, listing)] = isolated_map(work, [dataset], "list recordings", LIMIT_S, failed)
+    [(bound, listing)] = isolated_map(
+        work, [dataset], "list recordings", LIMIT_S, failed, LISTING_FACTOR
+    )
     return bound, listing
 
 

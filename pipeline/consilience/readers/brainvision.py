@@ -41,11 +41,15 @@ def companion(path: Path, key: str) -> Path | None:
     -------
     Path or None
         The file that is named, or else the one with the header's own name; None without either.
+        A name in another folder stands for a file of that name beside the header only.
     """
     entry = _entry(header_text(path), key)
     name = entry[1].replace("$b", path.stem) if entry else f"{path.stem}{COMPANIONS[key]}"
     suffix = Path(name).suffix or COMPANIONS[key]
-    candidates = (path.with_name(Path(name).name), path.with_suffix(suffix))
+    base = re.split(r"[/\\]", name)[-1] or path.name
+    candidates = [path.with_name(base)]
+    if base == name:
+        candidates.append(path.with_suffix(suffix))
     return next((file for file in candidates if file.is_file()), None)
 
 
@@ -73,9 +77,17 @@ def readable_header(path: Path) -> Iterator[Path]:
     entry = _entry(header_text(path), "DataFile")
     if entry is not None and companion(path, "DataFile") is None:
         name = entry[1]
-        if (path.parent / name).is_file():
+        if re.search(r"[/\\]", name):
             raise RecordingError(
-                "the header refers to samples in another folder", str(path), "export it again"
+                f"the header refers to samples in another folder: '{name}'",
+                str(path),
+                "put them beside the header, and write their name alone",
+            )
+        if (path.parent / name).exists():
+            raise RecordingError(
+                f"the file of its samples, '{name}', is a pipe or device, not a file",
+                str(path),
+                "replace it by the recording",
             )
         raise RecordingError(
             f"the file of its samples, '{name}', does not exist",
