@@ -74,7 +74,10 @@ def study(tmp_path) -> Path:
     return root
 
 
-def test_its_modality_is_found_checked_catalogued_and_ingested(package, study, tmp_path):
+def test_its_modality_is_found_checked_catalogued_and_ingested(
+    package, study, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "inf")  # in this process, where the package is found
     assert "gaze" in registry.names("modalities")
     modality = registry.get("modalities", "gaze")
     check_features(ModalityCase(modality, [(study / f"{n}.csv", None) for n in range(2)]))

@@ -13,7 +13,7 @@ import soundfile
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.core.special_files import file_states
-from consilience.datasets.base import Entry, Listing
+from consilience.datasets.base import LISTING_FACTOR, Entry, Listing
 from consilience.ingest import catalog
 from consilience.ingest.catalog import build_catalog
 from consilience.modalities.audio import Audio
@@ -249,7 +249,7 @@ def test_listing_has_a_limit_of_time_and_its_failure_is_one_line(tmp_path, monke
     with pytest.raises(ConsilienceError, match="IndexError"):
         build_catalog(Slow(), tmp_path, ["audio"])
     (tmp_path / "fails").unlink()
-    monkeypatch.setenv("CONSILIENCE_LIMIT_S", "1")
+    monkeypatch.setenv("CONSILIENCE_LIMIT_S", str(1 / LISTING_FACTOR))
     with pytest.raises(ConsilienceError, match=r"cannot be listed: .*not finished after 1 s"):
         build_catalog(Slow(), tmp_path, ["audio"])
 
