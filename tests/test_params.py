@@ -70,13 +70,18 @@ def test_a_value_out_of_range_is_an_error_with_the_value(content):
         params.parse(content)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [1", "just words"])
-def test_a_file_without_a_mapping_is_an_error_of_one_line(tmp_path, text):
-    path = tmp_path / "params.yaml"
+def refusal(path, text: str) -> str:
+    """Return the message, one line, that refuses a file of parameters."""
     path.write_text(text)
     with pytest.raises(ConsilienceError) as caught:
         params.load(path)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [1", "just words"])
+def test_a_file_without_a_mapping_is_an_error_of_one_line(tmp_path, text):
+    refusal(tmp_path / "params.yaml", text)
 
 
 def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
@@ -168,12 +173,7 @@ def test_a_name_that_a_shell_or_a_path_could_read_is_an_error(content, tmp_path,
     ids=["repeats itself", "deep", "number", "object", "control", "large"],
 )
 def test_a_hostile_file_is_one_line(tmp_path, text):
-    path = tmp_path / "params.yaml"
-    path.write_text(text)
-    with pytest.raises(ConsilienceError) as raised:
-        params.load(path)
-    assert "\n" not in str(raised.value)
-    assert len(str(raised.value)) < 600
+    assert len(refusal(tmp_path / "params.yaml", text)) < 600
 
 
 def test_a_file_that_is_not_text_is_one_line(tmp_path):

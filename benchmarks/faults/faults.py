@@ -266,6 +266,13 @@ def _grow(path: Path) -> None:
 # Files that are none
 
 
+def _placing(create: Callable[[Path], object]) -> Callable[[Sandbox], None]:
+    def place(sandbox: Sandbox) -> None:
+        create(_odd(sandbox))
+
+    return place
+
+
 def _special_files() -> Iterator[Fault]:
     kinds: dict[str, Callable[[Path], object]] = {
         "pipe": os.mkfifo,
@@ -278,7 +285,7 @@ def _special_files() -> Iterator[Fault]:
         yield Fault(
             f"{kind} among the recordings",
             kind,
-            before=lambda sandbox, create=create: create(_odd(sandbox)) and None,  # type: ignore[misc]
+            before=_placing(create),
             after=lambda sandbox: _odd(sandbox).unlink(),
         )
 

@@ -154,8 +154,8 @@ def test_a_slightly_fast_clock_is_not_a_loss() -> None:
     assert first_s == pytest.approx(0, abs=1e-3)
 
 
-def test_the_start_of_sound_after_the_picture_is_returned(tmp_path: Path) -> None:
-    path = tmp_path / "late.mkv"
+def write_film(path: Path, sound: np.ndarray, starts_s: float = 0.0) -> Path:
+    """Write 25 empty pictures, a second of them, and a track of sound."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=25)
         pictures.width, pictures.height, pictures.pix_fmt = 96, 64, "yuv420p"
@@ -164,12 +164,16 @@ def test_the_start_of_sound_after_the_picture_is_returned(tmp_path: Path) -> Non
             picture = av.VideoFrame(96, 64, "yuv420p")
             picture.pts = index
             container.mux(pictures.encode(picture))
-        frame = av.AudioFrame.from_ndarray(
-            np.round(32767 * struck()[None]).astype(np.int16), format="s16", layout="mono"
-        )
-        frame.sample_rate, frame.pts = RATE_HZ, round(0.3 * RATE_HZ)
+        samples = np.round(sound[None]).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = RATE_HZ, round(starts_s * RATE_HZ)
         container.mux(audio.encode(frame))
         container.mux([*pictures.encode(None), *audio.encode(None)])
+    return path
+
+
+def test_the_start_of_sound_after_the_picture_is_returned(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "late.mkv", 32767 * struck(), starts_s=0.3)
     sound, rate_hz, start_s = decode(path)
     assert start_s == pytest.approx(0.3, abs=1e-3)
     assert start_s + onset_s(sound, rate_hz) == pytest.approx(0.3 + ONSET_S, abs=2e-3)
@@ -423,19 +427,7 @@ def test_a_cut_container_gives_its_beginning_or_is_refused(
 
 
 def test_a_track_may_end_before_the_longest_one(tmp_path: Path) -> None:
-    path = tmp_path / "short.mkv"
-    with av.open(str(path), "w") as container:
-        pictures = container.add_stream("mpeg4", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = 96, 64, "yuv420p"
-        stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
-        for index in range(25):
-            picture = av.VideoFrame(96, 64, "yuv420p")
-            picture.pts = index
-            container.mux(pictures.encode(picture))
-        samples = np.round(9000 * struck(3.0)[None]).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        frame.sample_rate, frame.pts = RATE_HZ, 0
-        container.mux([*stream.encode(frame), *stream.encode(None), *pictures.encode(None)])
+    path = write_film(tmp_path / "short.mkv", 9000 * struck(3.0))
     assert decode(path)[0].size == 3 * RATE_HZ
     assert len(video.read(path, None, video.Params()).times_s) == 25
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
