@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from consilience.core.files import (
     DamagedFileError,
     atomic_folder,
     atomic_path,
+    cached_per_file,
     content_hash,
     intact,
     read_array,
@@ -159,3 +161,22 @@ def test_a_refusal_of_the_system_is_no_damage(tmp_path):
 
     with pytest.raises(OSError, match="Too many open files"):
         intact(tmp_path / "a", refuse)
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path):
+    calls = []
+
+    @cached_per_file(2)
+    def first(path, n):
+        calls.append(path)
+        return path.read_text()[:n]
+
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    assert [first(path, 1), first(path, 1), first(path, 2)] == ["o", "o", "on"]
+    assert len(calls) == 2
+    path.write_text("three")
+    assert first(path, 1) == "t"
+    os.utime(path, ns=(0, 0))
+    assert first(path, 1) == "t"
+    assert len(calls) == 4

@@ -50,6 +50,9 @@ def test_missing_samples_are_named(header: Path) -> None:
     header.with_suffix(".eeg").unlink()
     with pytest.raises(RecordingError, match=r"samples, 'first.eeg', does not exist"):
         open_recording(header, None)
+    header.write_text(header.read_text().replace("DataFile=first", "DataFile=$b"))
+    with pytest.raises(RecordingError, match=r"samples, 'new.eeg', does not exist"):
+        open_recording(header, None)
 
 
 def test_a_header_cannot_refer_to_another_folder(header: Path) -> None:

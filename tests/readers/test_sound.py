@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.readers import sound
+from consilience.readers import container, sound
 
 RATE_HZ = 44100
 
@@ -66,6 +66,22 @@ def test_blocks_are_resampled_as_one_piece(monkeypatch: pytest.MonkeyPatch) -> N
     whole = sound.resample(tone(), RATE_HZ, 16000, Path("tone"))
     monkeypatch.setattr(sound, "BLOCK", 1000)
     np.testing.assert_array_equal(sound.resample(tone(), RATE_HZ, 16000, Path("tone")), whole)
+
+
+def test_the_packets_of_a_file_are_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.flac", tone(), RATE_HZ)
+    opened: list[Path] = []
+
+    def open_container(path: Path, kind: str) -> object:
+        opened.append(path)
+        return container.open_container(path, kind)
+
+    monkeypatch.setattr(sound, "open_container", open_container)
+    for read in (sound.probe, sound.decode, sound.inspect):
+        read(tmp_path / "a.flac")
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all"])

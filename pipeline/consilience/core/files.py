@@ -18,8 +18,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import ConsilienceError, unreadable
 
 Content = TypeVar("Content")
+Arguments = TypeVarTuple("Arguments")
 
 PROJECT_MARK = "params.yaml"  # a folder with this file is a project
 TEMPORARY = "data/.tmp"  # of a project; git and DVC ignore it
@@ -223,6 +225,34 @@ def intact(path: Path, read: Callable[[], Content]) -> Content:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise
         raise DamagedFileError(unreadable(error), str(path), "run 'dvc repro'") from None
+
+
+def cached_per_file(
+    n_results: int,
+) -> Callable[[Callable[[Path, *Arguments], Content]], Callable[[Path, *Arguments], Content]]:
+    """Return a decorator that keeps the last results of a function of a file until it changes.
+
+    Parameters
+    ----------
+    n_results : int
+        How many, over all files and further arguments.
+    """
+
+    def decorate(
+        read: Callable[[Path, *Arguments], Content],
+    ) -> Callable[[Path, *Arguments], Content]:
+        @lru_cache(n_results)
+        def kept(state: tuple[int, int], path: Path, *arguments: *Arguments) -> Content:
+            return read(path, *arguments)
+
+        @wraps(read)
+        def current(path: Path, *arguments: *Arguments) -> Content:
+            stat = path.stat()
+            return kept((stat.st_mtime_ns, stat.st_size), path, *arguments)
+
+        return current
+
+    return decorate
 
 
 def content_hash(path: Path) -> str:

@@ -15,7 +15,6 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.core.files import text_hash
+from consilience.core.files import cached_per_file, text_hash
 from consilience.modalities.base import Modality
 from consilience.modalities.params.face_au import FaceAuParams
 from consilience.schema.params.plugins import ModalityParams
@@ -200,7 +199,7 @@ def _row(path: Path, item: str | None) -> dict[str, str]:
     """Return the row with a key. Raises RecordingError."""
     if not path.is_file():
         raise RecordingError("the file is missing", str(path), "restore the table")
-    rows = _rows(path, path.stat().st_mtime_ns, path.stat().st_size)
+    rows = _rows(path)
     if item not in rows:
         raise RecordingError(
             f"the table has no row '{item}' in its column {KEY}", str(path), "add the row"
@@ -211,8 +210,8 @@ def _row(path: Path, item: str | None) -> dict[str, str]:
     return row
 
 
-@lru_cache(maxsize=4)
-def _rows(path: Path, modified_ns: int, size: int) -> Rows:
+@cached_per_file(4)
+def _rows(path: Path) -> Rows:
     """Parse a table once for all its rows, and again when the file has changed.
 
     Returns

@@ -13,11 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from consilience.core.errors import RecordingError
+from consilience.core.files import cached_per_file
 
 COMPANIONS = {"DataFile": ".eeg", "MarkerFile": ".vmrk"}
 MAX_BYTES = 2**24  # of a header
 
 
+@cached_per_file(2)
 def header_text(path: Path) -> str:
     """Return the text of a header or a marker file, UTF-8 or Latin-1."""
     content = path.read_bytes()[:MAX_BYTES]
@@ -43,8 +45,7 @@ def companion(path: Path, key: str) -> Path | None:
         The file that is named, or else the one with the header's own name; None without either.
         A name in another folder stands for a file of that name beside the header only.
     """
-    entry = _entry(header_text(path), key)
-    name = entry[1].replace("$b", path.stem) if entry else f"{path.stem}{COMPANIONS[key]}"
+    name = _stated_name(path, key) or f"{path.stem}{COMPANIONS[key]}"
     suffix = Path(name).suffix or COMPANIONS[key]
     base = re.split(r"[/\\]", name)[-1] or path.name
     candidates = [path.with_name(base)]
@@ -57,11 +58,9 @@ def renamed(path: Path) -> list[str]:
     """Return a line on each companion that is read instead of the one that the header names."""
     lines = []
     for key in COMPANIONS:
-        entry, file = _entry(header_text(path), key), companion(path, key)
-        if entry and file and Path(entry[1].replace("$b", path.stem)).name != file.name:
-            lines.append(
-                f"the header names '{entry[1]}', which does not exist: {file.name} is read"
-            )
+        name, file = _stated_name(path, key), companion(path, key)
+        if name and file and Path(name).name != file.name:
+            lines.append(f"the header names '{name}', which does not exist: {file.name} is read")
     return lines
 
 
@@ -74,9 +73,8 @@ def readable_header(path: Path) -> Iterator[Path]:
     RecordingError
         If the samples do not exist beside the header.
     """
-    entry = _entry(header_text(path), "DataFile")
-    if entry is not None and companion(path, "DataFile") is None:
-        name = entry[1]
+    name = _stated_name(path, "DataFile")
+    if name and companion(path, "DataFile") is None:
         if re.search(r"[/\\]", name):
             raise RecordingError(
                 f"the header refers to samples in another folder: '{name}'",
@@ -107,6 +105,12 @@ def readable_header(path: Path) -> Iterator[Path]:
         # UTF-8 is what a header states that names its encoding; the others are ASCII as a rule.
         copy.write_text(text, "utf-8", newline="")
         yield copy
+
+
+def _stated_name(path: Path, key: str) -> str | None:
+    """Return the file name that an entry of a header states; ``$b`` stands for the header's own."""
+    entry = _entry(header_text(path), key)
+    return entry[1].replace("$b", path.stem) if entry else None
 
 
 def _entry(text: str, key: str) -> re.Match[str] | None:

@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from consilience.core.errors import RecordingError
-from consilience.core.files import text_hash
+from consilience.core.files import cached_per_file, text_hash
 
 MAX_BYTES = 2**31  # the largest variable of EAV has 0.5 GB
 ITEM_BYTES = {
@@ -372,8 +371,7 @@ def _shapes(path: Path) -> Shapes:
 
 def _load(path: Path, variable: Variable, layout: MatlabLayout) -> NDArray[Any]:
     """Load a recording from a file of version 5 to 7, shape (n_samples, n_channels)."""
-    stat = path.stat()
-    values = _cached_variable(path, variable.name, stat.st_mtime_ns, stat.st_size)
+    values = _recording_variable(path, variable.name)
     values = values.reshape([variable.sizes[axis] for axis in layout.axes])
     if layout.trial is not None:
         values = np.moveaxis(values, layout.axes.index("trials"), 0)[layout.trial]
@@ -381,16 +379,14 @@ def _load(path: Path, variable: Variable, layout: MatlabLayout) -> NDArray[Any]:
     return values if samples_first else values.T
 
 
-@lru_cache(maxsize=1)
-def _cached_variable(path: Path, name: str, mtime_ns: int, size: int) -> NDArray[Any]:
-    """Load a variable; consecutive trials of a file are then read from memory."""
-    return _load_variable(path, name)
-
-
 def _load_variable(path: Path, name: str) -> NDArray[Any]:
     check_uncompressed_size(path)
     loaded: NDArray[Any] = scipy.io.loadmat(path, variable_names=[name], mat_dtype=False)[name]
     return loaded
+
+
+# Consecutive trials of a file are read from memory.
+_recording_variable = cached_per_file(1)(_load_variable)
 
 
 def _load_73(path: Path, variable: Variable, layout: MatlabLayout) -> NDArray[Any]:

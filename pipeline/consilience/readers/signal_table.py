@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError, one_line
+from consilience.core.files import cached_per_file
 from consilience.readers.stamps import even_times
 from consilience.readers.table_head import COUNTER, EPOCH_S, MAX_ROWS, Head, number, read_head
 
@@ -121,6 +121,7 @@ def parse_item(item: str | None) -> tuple[str, float | None]:
     return (columns.strip(), rate_hz) if 0 < rate_hz < np.inf else ((item or "").strip(), None)
 
 
+@cached_per_file(2)
 def read(path: Path, item: str | None) -> SignalTable:
     """Read a table of samples.
 
@@ -137,12 +138,7 @@ def read(path: Path, item: str | None) -> SignalTable:
         If the file is not such a table, many cells of a column hold no number, or no rate is
         known.
     """
-    stat = path.stat()
-    return _read(path, item, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=2)
-def _read(path: Path, item: str | None, mtime_ns: int, size: int) -> SignalTable:
+    size = path.stat().st_size
     if size > MAX_BYTES:
         raise RecordingError(f"a text table of {size / 1e9:.1f} GB", str(path), "divide it")
     text = _text(path)

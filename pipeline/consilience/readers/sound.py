@@ -18,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.files import cached_per_file
 from consilience.readers.channel_mix import ChannelStatistics
 from consilience.readers.container import (
     DEMUXERS,
@@ -324,6 +325,7 @@ def _length_differs(path: Path) -> bool:
     return abs(difference_s) > limit_s
 
 
+@cached_per_file(8)
 def _counted_s(path: Path) -> float:
     """Return the sum of the durations of a sound track's packets, in seconds.
 

@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from xml.etree import ElementTree
@@ -26,7 +25,7 @@ import pyxdf
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.core.files import content_hash, text_hash
+from consilience.core.files import cached_per_file, content_hash, text_hash
 from consilience.readers import lsl
 
 Array = NDArray[np.float64]
@@ -153,6 +152,7 @@ class Samples:
         return lsl.dejitter(self.stamps_s, self.stream.rate_hz, self.stream.can_drop_samples)
 
 
+@cached_per_file(8)
 def contents(path: Path) -> Contents:
     """Return the streams of a file, empty ones included, and notes on its damage.
 
@@ -162,8 +162,28 @@ def contents(path: Path) -> Contents:
         If the file is not an XDF file, breaks off before its first sample, or has an invalid
         header.
     """
-    stat = path.stat()
-    return _contents(path, stat.st_mtime_ns, stat.st_size)
+    with _open(path) as file:
+        if file.read(4) != b"XDF:":
+            raise RecordingError("not an XDF file", str(path), "export it again")
+        walk = _Walk(file)
+        try:
+            walk.run()
+        except (struct.error, ValueError, KeyError, ElementTree.ParseError) as error:
+            what = " ".join(str(error).split())
+            if not any(stream.n_samples for stream in walk.by_id.values()):
+                raise RecordingError(
+                    f"the XDF file is truncated or broken: {what}", str(path), "copy it again"
+                ) from None
+            share = 100 * (1 - walk.end / walk.size)
+            walk.notes = [
+                f"the file breaks off at byte {walk.end} of {walk.size} (the last {share:.2g} %): "
+                "what was recorded before is read"
+            ]
+    present = tuple(walk.by_id[number] for number in sorted(walk.by_id))
+    _find_clock_faults(present)
+    damaged = walk.end < walk.size
+    notes = walk.notes if damaged else walk.notes + _footer_notes(present, walk.footers)
+    return Contents(present, tuple(notes), damaged, walk.end)
 
 
 def streams(path: Path) -> tuple[Stream, ...]:
@@ -255,32 +275,6 @@ def _start_s(present: tuple[Stream, ...]) -> float:
         if math.isfinite(stream.first_s) and not stream.clock_fault
     ]
     return min(firsts, default=0.0)
-
-
-@lru_cache(maxsize=8)
-def _contents(path: Path, mtime_ns: int, size: int) -> Contents:
-    with _open(path) as file:
-        if file.read(4) != b"XDF:":
-            raise RecordingError("not an XDF file", str(path), "export it again")
-        walk = _Walk(file)
-        try:
-            walk.run()
-        except (struct.error, ValueError, KeyError, ElementTree.ParseError) as error:
-            what = " ".join(str(error).split())
-            if not any(stream.n_samples for stream in walk.by_id.values()):
-                raise RecordingError(
-                    f"the XDF file is truncated or broken: {what}", str(path), "copy it again"
-                ) from None
-            share = 100 * (1 - walk.end / walk.size)
-            walk.notes = [
-                f"the file breaks off at byte {walk.end} of {walk.size} (the last {share:.2g} %): "
-                "what was recorded before is read"
-            ]
-    present = tuple(walk.by_id[number] for number in sorted(walk.by_id))
-    _find_clock_faults(present)
-    damaged = walk.end < walk.size
-    notes = walk.notes if damaged else walk.notes + _footer_notes(present, walk.footers)
-    return Contents(present, tuple(notes), damaged, walk.end)
 
 
 class _Walk:
