@@ -23,8 +23,8 @@ class Stub(Recording):
     def unit(self, name):
         return self.units[self.names.index(name)]
 
-    def _read(self, names, factors):
-        return np.ones((self.n_samples, len(names))) * factors
+    def _read(self, channels):
+        return np.ones((self.n_samples, len(channels)))
 
 
 def test_values_are_in_the_units_of_the_si(tmp_path):

@@ -112,11 +112,13 @@ class Recording:
                 str(self.path),
                 "the header is wrong: export the recording again",
             )
+        factors = np.array([self._factor(name, default) for name in names])
         try:
-            return self._read(names, np.array([self._factor(name, default) for name in names]))
+            values: Array = self._read([self.names.index(name) for name in names]) * factors
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             what = " ".join(str(error).split())
             raise RecordingError(f"the samples are unreadable: {what}", str(self.path)) from None
+        return values
 
     def without_unit(self, names: Sequence[str], quantity: str) -> list[str]:
         """Return the channels whose unit the file does not state.
@@ -186,6 +188,6 @@ class Recording:
         unit = resolve_unit(spelling)
         return unit.factor if unit else 1.0
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        """Return the samples of some channels, multiplied by their factors."""
+    def _read(self, channels: list[int]) -> Array:
+        """Return the samples of some channels as the format's reader scales them."""
         raise NotImplementedError

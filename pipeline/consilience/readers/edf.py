@@ -149,12 +149,13 @@ class EdfRecording(Recording):
         values: Array = self._digital(signal).astype(np.float64) * gain + start
         return values
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
+    def _read(self, channels: list[int]) -> Array:
+        names = [self.names[channel] for channel in channels]
         values = np.empty((self.n_samples, len(names)))
-        for column, (name, factor) in enumerate(zip(names, factors, strict=True)):
+        for column, name in enumerate(names):
             if self.signals[name].n_samples != self.per_record:
                 raise ValueError(f"channel '{name}' has another sampling rate than '{names[0]}'")
-            values[:, column] = self._physical(name) * factor
+            values[:, column] = self._physical(name)
         return values
 
     def _trigger_lines(self) -> Iterator[tuple[EdfSignal, Array]]:

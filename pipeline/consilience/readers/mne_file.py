@@ -6,7 +6,6 @@ interruptions, which are gaps on the recording's clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -138,24 +137,28 @@ class MneFile(Recording):
         annotations = self.raw.annotations
         wanted = sync_descriptions([str(text) for text in annotations.description], code)
         is_pulse = [str(text) in wanted for text in annotations.description]
-        # MNE-Python counts onsets from the start of the measurement, not from the first sample,
-        # unless the annotations have no date.
-        first_s = 0.0 if annotations.orig_time is None else self.raw.first_time
-        positions = (np.unique(annotations.onset[is_pulse]) - first_s) * self.rate_hz
+        positions = self._positions(np.unique(annotations.onset[is_pulse]))
         inside = positions[(positions >= 0) & (positions <= len(self.recorded) - 1)]
         # Rounding of an onset must not place it before a gap that it follows.
         return self.timeline.at(np.round(inside, 6))
+
+    def _positions(self, onsets_s: Array) -> Array:
+        """Return the onsets of annotations in samples from the first; fractions remain."""
+        # MNE-Python counts onsets from the start of the measurement, not from the first sample,
+        # unless the annotations have no date.
+        first_s = 0.0 if self.raw.annotations.orig_time is None else self.raw.first_time
+        return (onsets_s - first_s) * self.rate_hz
 
     def _recorded(self) -> NDArray[np.bool_]:
         """Return which samples of a FIF file were recorded, not filled with zeros."""
         recorded = np.ones(int(self.raw.n_times), bool)
         annotations = self.raw.annotations
-        first_s = 0.0 if annotations.orig_time is None else self.raw.first_time
-        for onset_s, duration_s, text in zip(
-            annotations.onset, annotations.duration, annotations.description, strict=True
+        positions = self._positions(annotations.onset)
+        for position, duration_s, text in zip(
+            positions, annotations.duration, annotations.description, strict=True
         ):
             if str(text).upper().startswith(SKIP):
-                first = round((onset_s - first_s) * self.rate_hz)
+                first = round(position)
                 recorded[max(first, 0) : max(first + round(duration_s * self.rate_hz), 0)] = False
         return recorded
 
@@ -216,7 +219,7 @@ class MneFile(Recording):
             applied = float(self.raw.info["chs"][self.names.index(name)]["range"])
         return super()._factor(name, default) / applied
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        values: Array = self.raw.get_data(picks=list(names), verbose="error").T
+    def _read(self, channels: list[int]) -> Array:
+        values: Array = self.raw.get_data(picks=channels, verbose="error").T
         values = values if self.n_samples == len(self.recorded) else values[self.recorded]
-        return np.ascontiguousarray(values if (factors == 1).all() else values * factors)
+        return np.ascontiguousarray(values)

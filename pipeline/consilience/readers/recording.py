@@ -7,7 +7,7 @@ samples and their times on request.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from consilience.readers.edf import EdfRecording
 from consilience.readers.edf_header import SAMPLE_BYTES
 from consilience.readers.markers import sync_descriptions
 from consilience.readers.mne_file import MneFile
-from consilience.readers.timeline import Timeline
+from consilience.readers.timeline import Gaps, Timeline
 
 Array = NDArray[np.float64]
 
@@ -176,10 +176,8 @@ class XdfStream(Recording):
         """Return the unit of a channel as the sender declares it; empty if it declares none."""
         return self.units[self.names.index(name)]
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        picks = [self.names.index(name) for name in names]
-        values: Array = self.samples.values[:, picks] * factors
-        return values
+    def _read(self, channels: list[int]) -> Array:
+        return self.samples.values[:, channels]
 
 
 class MatlabRecording(Recording):
@@ -196,10 +194,8 @@ class MatlabRecording(Recording):
         """Return the unit of a channel as the layout declares it; empty if it declares none."""
         return self.layout.unit_of(name)
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        picks = [self.names.index(name) for name in names]
-        values: Array = matlab.read_recording(self.path, self.layout)[:, picks] * factors
-        return values
+    def _read(self, channels: list[int]) -> Array:
+        return matlab.read_recording(self.path, self.layout)[:, channels]
 
 
 class TableRecording(Recording):
@@ -229,10 +225,8 @@ class TableRecording(Recording):
         """Return the unit of a column as the table states it; empty if it states none."""
         return self.table.units[self.names.index(name)]
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        picks = [self.names.index(name) for name in names]
-        values: Array = self.table.values[:, picks] * factors
-        return values
+    def _read(self, channels: list[int]) -> Array:
+        return self.table.values[:, channels]
 
 
 class EeglabRecording(Recording):
@@ -269,8 +263,7 @@ class EeglabRecording(Recording):
     @cached_property
     def timeline(self) -> Timeline:
         """The times of the samples, with the gaps that boundaries state."""
-        gaps, _ = eeglab.boundary_gaps(self.events, self.n_samples, self.rate_hz)
-        return Timeline.with_gaps(self.rate_hz, gaps)
+        return Timeline.with_gaps(self.rate_hz, self._gaps[0])
 
     def times_s(self) -> Array:
         """Return the samples' times on the recording's clock in seconds, shape (n_samples,)."""
@@ -284,12 +277,15 @@ class EeglabRecording(Recording):
 
     def findings(self) -> list[str]:
         """Return the cuts of unknown duration."""
-        return eeglab.boundary_gaps(self.events, self.n_samples, self.rate_hz)[1]
+        return self._gaps[1]
 
-    def _read(self, names: Sequence[str], factors: Array) -> Array:
-        picks = [self.names.index(name) for name in names]
-        values: Array = eeglab.read_samples(self.header, self.path, picks) * factors
-        return values
+    @cached_property
+    def _gaps(self) -> tuple[Gaps, list[str]]:
+        """The gaps that boundaries state, and findings on those of unknown duration."""
+        return eeglab.boundary_gaps(self.events, self.n_samples, self.rate_hz)
+
+    def _read(self, channels: list[int]) -> Array:
+        return eeglab.read_samples(self.header, self.path, channels)
 
 
 def _is_set_73(path: Path) -> bool:
