@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import edfio
 import numpy as np
 import pytest
 import soundfile
@@ -24,6 +25,19 @@ def test_the_rates_of_readable_recordings_are_counted(tmp_path: Path) -> None:
     entries = [Entry(name, "ada", "audio", name) for name in names]
     assert recorded(Folder(("audio",)), entries, tmp_path, ["audio"]) == {
         "audio": Recorded({"16000": 2, "48000": 1}, ())
+    }
+
+
+def test_channels_of_the_rate_that_is_read_are_counted(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 20, 2560)
+    signals = [
+        edfio.EdfSignal(noise[: 10 * rate_hz], rate_hz, label=name, physical_dimension="uV")
+        for name, rate_hz in (("EEG Fp1", 256), ("Cz", 256), ("O1", 128), ("ECG", 256))
+    ]
+    edfio.Edf(signals).write(tmp_path / "a.edf")
+    entry = Entry("a", "ada", "eeg", "a.edf")
+    assert recorded(Folder(("eeg",)), [entry], tmp_path, ["eeg"]) == {
+        "eeg": Recorded({"256": 1}, ("Fp1", "Cz"))
     }
 
 

@@ -13,13 +13,9 @@ from consilience.core.errors import one_line
 from consilience.core.isolation import isolated_map
 from consilience.datasets.base import Dataset, Entry, source_modality
 from consilience.ingest.catalog import LIMIT_S
-from consilience.modalities.params.eeg import EegParams
-from consilience.readers.recording import open_recording
-from consilience.signals.montage import standard_names
+from consilience.signals.types import Header
 
 MOST_OPENED = 20  # recordings of a modality, evenly distributed over the dataset
-
-Found = tuple[float | None, tuple[str, ...]]  # rate in Hz, names of the EEG channels
 
 
 @dataclass(frozen=True)
@@ -74,24 +70,21 @@ def recorded(
     return result
 
 
-def _opened(entry: Entry, root: Path, name: str) -> Found | None:
-    """Return the rate and EEG channels of one recording; None if it cannot be opened."""
+def _opened(entry: Entry, root: Path, name: str) -> Header | None:
+    """Return the header of one recording; None if it cannot be opened."""
     path = root / entry.path
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             return None
-        header = registry.get("modalities", name).probe(path, entry.item)
-        if not issubclass(registry.params("modalities", name), EegParams):
-            return header.rate_hz, ()
-        names = standard_names(open_recording(path, entry.item).names)
+        header: Header = registry.get("modalities", name).probe(path, entry.item)
     except Exception:  # any failure of a reader; the catalog reports it with its reason
         return None
-    return header.rate_hz, tuple(names.values())
+    return header
 
 
-def _summarised(headers: list[Found]) -> Recorded:
-    rates = Counter(rate for rate, _ in headers if rate is not None)
-    channels = Counter(name for _, names in headers for name in dict.fromkeys(names))
+def _summarised(headers: list[Header]) -> Recorded:
+    rates = Counter(header.rate_hz for header in headers if header.rate_hz is not None)
+    channels = Counter(name for header in headers for name in header.channels)
     return Recorded(
         {f"{rate:g}": count for rate, count in sorted(rates.items())},
         tuple(name for name, count in channels.items() if count >= len(headers) / 2),

@@ -11,7 +11,7 @@ gap in time, an electrode without contact or marked as bad is NaN, and frames ov
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -92,12 +92,13 @@ class Eeg(Modality):
             If the file is empty, truncated, unreadable, has no EEG channel, or states an unknown
             unit.
         """
-        recording, names = _open(path, item, self.aliases)
+        recording, names = _at_eeg_rate(open_recording(path, item), self.aliases)
         return Header(
             rate_hz=recording.rate_hz,
             n_channels=len(names),
             duration_s=recording.duration_s,
             start_time=recording.start_time,
+            channels=tuple(names.values()),
         )
 
     def identity(self, path: Path, item: str | None) -> str:
@@ -119,7 +120,7 @@ class Eeg(Modality):
         RecordingError
             As `probe`; or if the amplitude is physically impossible.
         """
-        recording, names = _open(path, item, params.aliases)
+        recording, names = _at_eeg_rate(open_recording(path, item), params.aliases)
         values = recording.values(list(names), MICRO)
         what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
         if what is not None:
@@ -144,10 +145,11 @@ class Eeg(Modality):
         RecordingError
             As `probe`.
         """
-        recording, names = _open(path, item, self.aliases)
+        all_rates = open_recording(path, item)
+        recording, names = _at_eeg_rate(all_rates, self.aliases)
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
-        findings += _describe_names(path, item, self.aliases, names)
+        findings += _describe_names(all_rates.names, self.aliases, names)
         findings += recording.other_units(list(names))
         present = {standard.casefold() for standard in names.values()}
         missing = [channel for channel in self.expected if channel.casefold() not in present]
@@ -452,10 +454,10 @@ def _montage() -> Any:
     return mne.channels.make_standard_montage("colin27_1020")
 
 
-def _open(
-    path: Path, item: str | None, aliases: Mapping[str, str]
+def _at_eeg_rate(
+    recording: Recording, aliases: Mapping[str, str]
 ) -> tuple[Recording, dict[str, str]]:
-    """Open a recording at the rate of its EEG channels.
+    """Return a recording at the rate of its EEG channels, and the names of these channels.
 
     Returns
     -------
@@ -468,7 +470,6 @@ def _open(
     RecordingError
         As `Eeg.probe`.
     """
-    recording = open_recording(path, item)
     recording = recording.at_rate_of(list(_eeg_names(recording, aliases)))
     names = _eeg_names(recording, aliases)
     recording.without_unit(list(names), VOLTAGE)
@@ -476,10 +477,9 @@ def _open(
 
 
 def _describe_names(
-    path: Path, item: str | None, aliases: Mapping[str, str], names: Mapping[str, str]
+    every: Sequence[str], aliases: Mapping[str, str], names: Mapping[str, str]
 ) -> list[str]:
     """Describe the channels of an electrode that are not used: duplicates, and of other rates."""
-    every = open_recording(path, item).names
     duplicates = duplicate_positions(every, aliases)
     chosen = {standard: name for name, standard in names.items()}
     slower = [name for name in standard_names(every, aliases) if name not in names]

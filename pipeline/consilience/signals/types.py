@@ -24,12 +24,15 @@ class Header:
         Duration in seconds on the recording's clock; None if not stated.
     start_time : str or None
         ISO 8601 time of the first sample, if the header states it.
+    channels : tuple of str
+        Standard names of the EEG channels; empty for other sensors.
     """
 
     rate_hz: float | None
     n_channels: int
     duration_s: float | None
     start_time: str | None = None
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
