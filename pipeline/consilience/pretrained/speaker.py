@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 
 import librosa
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from consilience.core.errors import ConsilienceError
+from consilience.pretrained.weights import package_folder
 
 Array = NDArray[np.float32]
 
@@ -57,18 +56,16 @@ def second_layer(sound: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _layers() -> nn.LSTM:
-    package = find_spec("resemblyzer")
-    if package is None or package.origin is None:
-        raise ConsilienceError(
-            "the voice network's weights are not installed",
-            "modality voice_embedding",
-            "pip install 'consilience[voice]'",
-        )
-    weights = Path(package.origin).with_name("pretrained.pt")
-    tensors = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
+    folder = package_folder(
+        find_spec("resemblyzer"),
+        "the voice network's weights are not installed",
+        "voice_embedding",
+        "pip install 'consilience[voice]'",
+    )
+    content = torch.load(folder / "pretrained.pt", map_location="cpu", weights_only=True)
     first_two = {
         name.removeprefix("lstm."): value
-        for name, value in tensors.items()
+        for name, value in content["model_state"].items()
         if name.startswith("lstm.") and name[-1] in "01"
     }
     layers = nn.LSTM(MEL_BANDS, UNITS, num_layers=2, batch_first=True)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 
 import librosa
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from consilience.core.errors import ConsilienceError
+from consilience.pretrained.weights import package_folder
 
 Array = NDArray[np.float32]
 
@@ -67,15 +66,14 @@ def speech_probability(sound: Array, rate_hz: float, times_s: NDArray[np.float64
 
 @lru_cache(maxsize=1)
 def _network() -> onnxruntime.InferenceSession:
-    package = find_spec("silero_vad")
-    if package is None or package.origin is None:
-        raise ConsilienceError(
-            "the voice detector's weights are not installed",
-            "modality audio",
-            "pip install --no-deps silero-vad",
-        )
+    folder = package_folder(
+        find_spec("silero_vad"),
+        "the voice detector's weights are not installed",
+        "audio",
+        "pip install --no-deps silero-vad",
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only, without remarks on the hardware
-    weights = Path(package.origin).parent / "data" / "silero_vad_16k_sequence.onnx"
+    weights = folder / "data" / "silero_vad_16k_sequence.onnx"
     return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,29 @@
+"""Location of the weights of a pretrained network: a package that is not imported."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from consilience.core.errors import ConsilienceError
+
+
+def package_folder(package: ModuleSpec | None, what: str, modality: str, remedy: str) -> Path:
+    """Return the folder of a package that contains a network's weights.
+
+    Parameters
+    ----------
+    package : ModuleSpec or None
+        What `find_spec` returns for its name. The caller states the name as a literal, by which the
+        fingerprint of its code includes the version of the package.
+    what, modality, remedy : str
+        Of the message: the problem, the modality that needs the network, how to install it.
+
+    Raises
+    ------
+    ConsilienceError
+        If the package is not installed.
+    """
+    if package is None or package.origin is None:
+        raise ConsilienceError(what, f"modality {modality}", remedy)
+    return Path(package.origin).parent
