@@ -113,6 +113,28 @@ def test_shared_sound_aligns_a_recording_without_pulses(
     assert fit.clock.to_session(5.0) == pytest.approx(6.5, abs=1e-3)
 
 
+@pytest.mark.parametrize(("kept_samples", "n_reads"), [(10_000, 4), (2_500, 6), (0, 8)])
+def test_a_sound_track_is_read_once_as_far_as_memory_allows(
+    tmp_path: Path,
+    modality: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    kept_samples: int,
+    n_reads: int,
+) -> None:
+    read: list[str] = []
+
+    def sound(path: Path, item: str | None, rate_hz: float) -> Signal:
+        read.append(path.stem)
+        return Signal(np.zeros(1000, np.float32), np.arange(1000) / 8000, ("mono",))
+
+    modality.sound = sound
+    monkeypatch.setattr(alignment_session, "KEPT_SAMPLES", kept_samples)
+    aligned = [recording(tmp_path, name, Line()) for name in "ab"]
+    others = [recording(tmp_path, name, Line(), pulses=False) for name in "cd"]
+    align_session(([*aligned, *others], SCHEDULE_S), CONTEXT)
+    assert len(read) == n_reads
+
+
 def test_the_reason_of_the_own_evidence_is_kept_if_nothing_aligns(tmp_path: Path) -> None:
     rec = recording(tmp_path, "a", Line(), pulses=False)
     fit = align_session(([rec], SCHEDULE_S), CONTEXT)["a"]

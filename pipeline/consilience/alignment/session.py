@@ -27,6 +27,7 @@ from consilience.signals.types import Signal
 
 GAP_PERIODS = 3.0  # frames further apart than this many periods leave a gap
 SOUND_RATE_HZ = 16000.0  # for comparing sound tracks where no parameter gives a rate
+KEPT_SAMPLES = 2**27  # of sound in memory, 512 MiB: further tracks are read for each comparison
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ def align_session(
         By recording.
     """
     recordings, schedule_s = session
+    sounds = SoundTracks(context.sound_rate_hz)
     fits = {rec.recording: _fit_alone(rec, schedule_s, context.params) for rec in recordings}
     aligned = [rec for rec in recordings if fits[rec.recording].status == "aligned"]
     for rec in recordings:
@@ -164,29 +166,63 @@ def align_session(
             compared = [
                 fit
                 for other in aligned
-                for fit in _fits_against(rec, other, fits[other.recording], context)
+                for fit in _fits_against(rec, other, fits[other.recording], sounds, context.params)
             ]
             chosen = best([alone, *compared])
             fits[rec.recording] = alone if chosen.status == "unaligned" else chosen
     return fits
 
 
+class SoundTracks:
+    """The sound tracks of a session's recordings, read once as far as memory allows."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self.rate_hz = rate_hz
+        self._kept: dict[str, SoundTrack | None] = {}
+        self._free = KEPT_SAMPLES
+
+    def read(self, rec: Recording) -> SoundTrack | None:
+        """Return the sound track of a recording; None if its file has none."""
+        if rec.recording in self._kept:
+            return self._kept[rec.recording]
+        track = _sound(rec, self.rate_hz)
+        n_samples = len(track.values) if track else 0
+        if n_samples <= self._free:
+            self._free -= n_samples
+            self._kept[rec.recording] = track
+        return track
+
+
+def _sound(rec: Recording, rate_hz: float) -> SoundTrack | None:
+    modality = registry.get("modalities", rec.modality)
+    signal: Signal | None = modality.sound(rec.path, rec.item, rate_hz)
+    if signal is None:
+        return None
+    times_s = signal.times_s
+    effective_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+    return SoundTrack(signal.values, float(times_s[0]), effective_hz)
+
+
 def _fits_against(
-    rec: Recording, other: Recording, reference: ClockFit, context: AlignmentContext
+    rec: Recording,
+    other: Recording,
+    reference: ClockFit,
+    sounds: SoundTracks,
+    params: AlignmentParams,
 ) -> Iterator[ClockFit]:
     """Fit a clock to what a recording shares with an aligned one, the surest evidence last."""
     assert reference.clock is not None
     times_s, frames = rec.arrays("times_s", CLEAN)
     other_s, other_frames = other.arrays("times_s", CLEAN)
-    yield fit_start_times(rec.start_time, other.start_time, reference, context.params)
+    yield fit_start_times(rec.start_time, other.start_time, reference, params)
     trace, other_trace = _trace(rec, frames), _trace(other, other_frames)
     if rec.modality != other.modality and trace is not None and other_trace is not None:
         session_s = reference.clock.to_session(other_s)
-        yield fit_content(times_s, trace, session_s, other_trace, context.params)
-    sound, other_sound = _sound(rec, context), _sound(other, context)
+        yield fit_content(times_s, trace, session_s, other_trace, params)
+    sound, other_sound = sounds.read(rec), sounds.read(other)
     if sound is not None and other_sound is not None:
         span_s = rec.span_s(times_s)
-        yield fit_sound(sound, other_sound, reference, context.params, span_s, rec.rate_hz)
+        yield fit_sound(sound, other_sound, reference, params, span_s, rec.rate_hz)
 
 
 def _trace(rec: Recording, frames: Times) -> Times | None:
@@ -194,17 +230,6 @@ def _trace(rec: Recording, frames: Times) -> Times | None:
     names = read_json(rec.folder / "features.json")["names"]
     feature = registry.get("modalities", rec.modality).activity_feature
     return frames[:, names.index(feature)].astype(np.float64) if feature in names else None
-
-
-def _sound(rec: Recording, context: AlignmentContext) -> SoundTrack | None:
-    """Read a recording's sound track, if its file has one."""
-    modality = registry.get("modalities", rec.modality)
-    signal: Signal | None = modality.sound(rec.path, rec.item, context.sound_rate_hz)
-    if signal is None:
-        return None
-    times_s = signal.times_s
-    rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
-    return SoundTrack(signal.values, float(times_s[0]), rate_hz)
 
 
 def _fit_alone(rec: Recording, schedule_s: Times, params: AlignmentParams) -> ClockFit:
