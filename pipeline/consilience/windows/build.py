@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,16 @@ class Source:
     ----------
     path : Path
         Its ingested arrays.
+    session : str
     clock : Clock
     quality : float
         NaN if unknown.
-    rows : ndarray of intp
-        Rows of the index that are windows of its session.
     """
 
     path: Path
+    session: str
     clock: Clock
     quality: float
-    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -79,47 +78,31 @@ class Variant:
 class Cutter:
     """One modality of a project, ready to be cut into windows."""
 
-    project: Project
     name: str
+    sources: list[Source]
     features: list[str]
     grid: Grid
     variants: dict[str, Variant]
 
-    def sources(self, index: pl.DataFrame) -> list[Source]:
-        """Return the aligned recordings of sessions that have windows, by name."""
+    def _with_windows(self, index: pl.DataFrame) -> Iterator[tuple[Source, Rows]]:
+        """Yield the recordings whose session has windows, with their rows of the index."""
         rows = {
             str(session): group["row"].to_numpy().astype(np.intp)
             for (session,), group in index.with_row_index("row").group_by("session")
         }
-        signals, alignment = self.project.signals(self.name), self.project.alignment
-        ingested = read_table(signals / "recordings.parquet", Ingested)
-        aligned = read_table(alignment / "alignment.parquet", Alignment).filter(
-            (pl.col("modality") == self.name) & (pl.col("status") == "aligned")
-        )
-        clocks = clocks_from_pieces(read_table(alignment / "pieces.parquet", Pieces))
-        joined = aligned.join(ingested.select("recording", "quality"), on="recording")
-        return [
-            Source(
-                signals / f"{recording}.npz",
-                clocks[recording],
-                np.nan if quality is None else quality,
-                rows[session],
-            )
-            for recording, session, quality in joined.select("recording", "session", "quality")
-            .sort("recording")
-            .iter_rows()
-            if session in rows
-        ]
+        for source in self.sources:
+            if source.session in rows:
+                yield source, rows[source.session]
 
     def coverage(self, index: pl.DataFrame) -> NDArray[np.float64]:
         """Return the share of every window that clean features cover, shape (n_windows,)."""
         windows = _windows(index)
         covered = np.zeros(len(windows))
-        for source in self.sources(index):
-            members = [windows[row] for row in source.rows]
+        for source, rows in self._with_windows(index):
+            members = [windows[row] for row in rows]
             arrays = read_arrays(source.path, CLEAN, "times_s")
             frames = cut(arrays[CLEAN], arrays["times_s"], source.clock, members, self.grid)
-            covered[source.rows] = coverage(frames, members, self.grid)
+            covered[rows] = coverage(frames, members, self.grid)
         return covered
 
     def fill(
@@ -135,8 +118,8 @@ class Cutter:
         windows = _windows(index)
         quality = np.zeros(len(windows), dtype=np.float32)
         written = np.zeros(len(windows), dtype=bool)
-        for source in self.sources(index):
-            rows = source.rows[available[source.rows]]
+        for source, every in self._with_windows(index):
+            rows = every[available[every]]
             members = [windows[row] for row in rows]
             for name, variant in self.variants.items():
                 arrays = read_arrays(source.path, variant.array, "times_s")
@@ -199,7 +182,11 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     labels_path = project.labels / "labels.parquet"
     labels = read_table(labels_path, Labels).filter(LABELLED).sort("session", "start_s", "trial")
     modalities = modality_params(project)
-    cutters = [_cutter(project, name, params, settings) for name, params in modalities.items()]
+    sources = _sources(project, modalities)
+    cutters = [
+        _cutter(project, name, sources[name], params, settings)
+        for name, params in modalities.items()
+    ]
     covered = np.stack([cutter.coverage(labels) for cutter in cutters], axis=1)
     usable = (covered >= settings.min_coverage).any(axis=1)
     index, covered = labels.filter(pl.Series(usable)), covered[usable]
@@ -227,13 +214,43 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     return index
 
 
+def _sources(project: Project, modalities: Iterable[str]) -> dict[str, list[Source]]:
+    """Return the aligned recordings of each modality, by name."""
+    aligned = read_table(project.alignment / "alignment.parquet", Alignment)
+    clocks = clocks_from_pieces(read_table(project.alignment / "pieces.parquet", Pieces))
+    sources = {}
+    for name in modalities:
+        signals = project.signals(name)
+        ingested = read_table(signals / "recordings.parquet", Ingested)
+        rows = (
+            aligned.filter(pl.col("modality") == name, pl.col("status") == "aligned")
+            .join(ingested.select("recording", "quality"), on="recording")
+            .sort("recording")
+            .select("recording", "session", "quality")
+        )
+        sources[name] = [
+            Source(
+                signals / f"{recording}.npz",
+                session,
+                clocks[recording],
+                np.nan if quality is None else quality,
+            )
+            for recording, session, quality in rows.iter_rows()
+        ]
+    return sources
+
+
 def _cutter(
-    project: Project, name: str, modality: ModalityParams, settings: WindowParams
+    project: Project,
+    name: str,
+    sources: list[Source],
+    modality: ModalityParams,
+    settings: WindowParams,
 ) -> Cutter:
     rate_hz = modality.frame_rate_hz
     grid = Grid(rate_hz, frames_per_window(rate_hz, settings))
     features = read_json(project.signals(name) / "features.json")["names"]
-    return Cutter(project, name, features, grid, _variants(modality, grid, settings))
+    return Cutter(name, sources, features, grid, _variants(modality, grid, settings))
 
 
 def _variants(modality: ModalityParams, grid: Grid, settings: WindowParams) -> dict[str, Variant]:
