@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
 from consilience import stages
+from consilience.core import interruption
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json
 
@@ -56,6 +58,23 @@ def test_a_damaged_result_is_removed(project, capsys, place, removed):
         stages.run(lambda *_: read_json(path))
     assert path.exists() != removed
     assert str(path) in capsys.readouterr().err
+
+
+def test_an_interruption_of_the_first_import_is_one_line():
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(name, *_):
+        if name == "consilience.core.errors":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted)
+from consilience import stages
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr == f"{interruption.INTERRUPTED}\n"
 
 
 def test_an_interruption_is_one_line(capsys):

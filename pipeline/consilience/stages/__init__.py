@@ -6,31 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
-PARENT = os.getppid()  # before the imports, during which it may end
-INTERRUPTED = "error: interrupted; 'dvc repro' continues"
-
-
-def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Report an interruption and a panic in one line, and other exceptions as Python does."""
-    if issubclass(kind, KeyboardInterrupt):
-        print(INTERRUPTED, file=sys.stderr, flush=True)
-    elif kind.__name__ == "PanicException":  # of Polars, for example without memory
-        what = " ".join(str(error).split())[:200]
-        print(f"error: a library failed: {what} (is there enough memory?)", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, trace)
-
-
-# Set first: a stage imports its libraries, which takes seconds, before it calls `run`.
-sys.excepthook = _report
-
-from consilience.core.errors import ConsilienceError, system_error  # noqa: E402
-from consilience.core.files import DamagedFileError, sweep  # noqa: E402
-from consilience.core.processes import end_with_parent, from_main_thread  # noqa: E402
-from consilience.project import Project  # noqa: E402
-from consilience.schema.params.base import check_name  # noqa: E402
+from consilience.core import interruption  # before all others
+from consilience.core.errors import ConsilienceError, system_error
+from consilience.core.files import DamagedFileError, sweep
+from consilience.core.processes import end_with_parent, from_main_thread
+from consilience.project import Project
+from consilience.schema.params.base import check_name
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -40,7 +22,7 @@ def run(stage: Callable[..., None]) -> None:
     ``--modality eeg``. A user's mistake, and what the system refuses, end as one line on standard
     error and exit code 1. The stage ends with the process that started it.
     """
-    end_with_parent(PARENT, from_main_thread())
+    end_with_parent(interruption.PARENT, from_main_thread())
     project = Project(Path.cwd())
     try:
         sweep(project.root)
@@ -49,7 +31,7 @@ def run(stage: Callable[..., None]) -> None:
             check_name(word, "command line")
         stage(project, *words)
     except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr, flush=True)
+        print(interruption.INTERRUPTED, file=sys.stderr, flush=True)
         os._exit(130)  # an ordinary end would wait for the worker processes
     except (ConsilienceError, MemoryError, OSError) as error:
         print(f"error: {_described(error, project)}", file=sys.stderr)
