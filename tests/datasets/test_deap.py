@@ -73,7 +73,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("flags", [0, 0x10000, 0x3F00])
+@pytest.mark.parametrize("flags", [0, 0x10000, 0x3F00, 0x18FF00])
 def test_trials_are_located_by_the_status_channel(tmp_path, flags):
     """Subjects 23 to 32 were recorded elsewhere, with other flags above the trigger's bits."""
     bdf(tmp_path / "s01.bdf", status(flags=flags))
@@ -82,6 +82,13 @@ def test_trials_are_located_by_the_status_channel(tmp_path, flags):
     assert trials.select("trial", "start_s", "end_s").row(0) == ("trial-01", 3.0, 63.0)
     assert trials.height == 40
     assert trials["start_s"].to_list() == [3 + CYCLE_S * video for video in range(40)]
+
+
+def test_a_code_of_16_bits_is_not_that_of_its_lower_byte(root):
+    codes = status()
+    codes[RATE_HZ : RATE_HZ + 4] = 0x104  # not the start of a video
+    bdf(root / "data_original/s01.bdf", codes)
+    assert dataset.list(root).trials["start_s"].to_list()[0] == 3
 
 
 def test_a_trial_is_rated_in_the_order_of_presentation(root):

@@ -68,6 +68,12 @@ def test_a_code_that_holds_until_the_next_is_a_marker_at_each_change():
     assert code_events(codes) == [(500, 1), (1500, 2), (2500, 3)]
 
 
+def test_held_codes_below_an_idle_upper_byte_are_decoded():
+    held = line((500, 1000, 1), (1500, 1000, 2), (2500, 1500, 3))
+    for upper in (0xFF00, 0x18FF00, 0x3F00):
+        assert code_events(held + upper) == [(500, 1), (1500, 2), (2500, 3)]
+
+
 def test_an_analogue_trigger_rises_above_half():
     noise = 0.2 * generator("trigger").standard_normal(N)
     assert sync_onsets(line((500, 20, 5), (900, 20, 5)) + noise).tolist() == [500, 900]

@@ -22,6 +22,7 @@ from consilience.readers.base import Recording
 from consilience.readers.edf_header import EdfSignal, read_edf_header
 from consilience.readers.markers import (
     TRIGGERS,
+    code_events,
     describe_codes,
     sync_descriptions,
     sync_onsets,
@@ -97,6 +98,19 @@ class EdfRecording(Recording):
         pulses_s = np.unique(np.concatenate([np.empty(0), *times_s]))
         return pulses_s if len(pulses_s) else self._annotated_pulses_s(code)
 
+    def code_events(self, channel: str) -> list[tuple[float, int]] | None:
+        """Return the times in seconds and the codes of the markers on a trigger channel.
+
+        None if there is no such channel, or it holds no codes; see `markers.code_events`.
+        """
+        by_name = {name.casefold(): signal for name, signal in self.signals.items()}
+        signal = by_name.get(channel.casefold())
+        events = None if signal is None else code_events(self._trigger_line(signal))
+        if signal is None or events is None:
+            return None
+        times_s = self._timeline(signal.n_samples).at(np.array([at for at, _ in events], np.intp))
+        return [(time_s, code) for time_s, (_, code) in zip(times_s.tolist(), events, strict=True)]
+
     def findings(self) -> list[str]:
         """Return what differs from the header, and the codes of the trigger channels."""
         lines = [
@@ -136,13 +150,14 @@ class EdfRecording(Recording):
         numbers: NDArray[np.int32] = wide.view("<i4")[:, 0] >> 8  # keeps the sign
         return numbers
 
-    def _physical(self, name: str) -> Array:
+    def _physical(self, signal: EdfSignal) -> Array:
         """Return a signal in the unit of the file, shape (n_samples,)."""
-        signal = self.signals[name]
         digital, physical = np.ptp(signal.digital), np.ptp(signal.physical)
         if not digital or not physical:
             raise RecordingError(
-                f"channel '{name}' states no range of values", str(self.path), "export it again"
+                f"channel '{signal.label}' states no range of values",
+                str(self.path),
+                "export it again",
             )
         gain = (signal.physical[1] - signal.physical[0]) / (signal.digital[1] - signal.digital[0])
         start = signal.physical[0] - signal.digital[0] * gain
@@ -155,19 +170,19 @@ class EdfRecording(Recording):
         for column, name in enumerate(names):
             if self.signals[name].n_samples != self.per_record:
                 raise ValueError(f"channel '{name}' has another sampling rate than '{names[0]}'")
-            values[:, column] = self._physical(name)
+            values[:, column] = self._physical(self.signals[name])
         return values
 
     def _trigger_lines(self) -> Iterator[tuple[EdfSignal, Array]]:
         """Yield the trigger channels, with their codes, shape (n_samples,)."""
         for name, signal in self.signals.items():
             if TRIGGERS.match(name):
-                # A status channel holds codes, whatever the range in the header.
-                is_status = self.header.width == 3 or signal.physical[0] == signal.physical[1]
-                line = (
-                    self._digital(signal).astype(np.float64) if is_status else self._physical(name)
-                )
-                yield signal, line
+                yield signal, self._trigger_line(signal)
+
+    def _trigger_line(self, signal: EdfSignal) -> Array:
+        # A status channel holds codes, whatever the range in the header.
+        is_status = self.header.width == 3 or signal.physical[0] == signal.physical[1]
+        return self._digital(signal).astype(np.float64) if is_status else self._physical(signal)
 
     def _annotated_pulses_s(self, code: int | None) -> Array:
         wanted = sync_descriptions([note.text for note in self.notes], code)

@@ -22,6 +22,7 @@ Kind = TypeVar("Kind", bound=Hashable)
 # Higher bits of BioSemi's status channel are flags of the amplifier: start of an epoch, CMS in
 # range, low battery.
 CODE_BITS = 0xFFFF
+UPPER_BYTE = 0xFF00
 TRIGGERS = re.compile(r"^(trig(ger)?|status|marker|sti.*|stim)$", re.IGNORECASE)
 SYNC = re.compile(r"(sync|trig|ttl|pulse)", re.IGNORECASE)  # start of an annotation
 STIMULUS = re.compile(r"stimulus/", re.IGNORECASE)
@@ -116,9 +117,13 @@ def rising_edges(line: Array) -> Indices:
 
 
 def _resting_code(codes: NDArray[np.int64]) -> int:
-    """Return the code that holds most of the time; 0 if none does."""
+    """Return the code that holds most of the time; if none does, the bits of an idle upper byte."""
     values, counts = np.unique(codes, return_counts=True)
-    return int(values[np.argmax(counts)]) if counts.max(initial=0) > len(codes) / 2 else 0
+    if counts.max(initial=0) > len(codes) / 2:
+        return int(values[np.argmax(counts)])
+    # Codes of 8 bits, each held until the next: the lines of the upper byte are not connected.
+    upper = np.unique(values & UPPER_BYTE)
+    return int(upper[0]) if len(upper) == 1 else 0
 
 
 def _event(codes: NDArray[np.int64], run: Indices) -> tuple[int, int] | None:
