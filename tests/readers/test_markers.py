@@ -7,6 +7,7 @@ import pytest
 
 from consilience.core.seeds import generator
 from consilience.readers.markers import (
+    TRIGGERS,
     code_events,
     describe_codes,
     sync_descriptions,
@@ -72,6 +73,12 @@ def test_held_codes_below_an_idle_upper_byte_are_decoded():
     held = line((500, 1000, 1), (1500, 1000, 2), (2500, 1500, 3))
     for upper in (0xFF00, 0x18FF00, 0x3F00):
         assert code_events(held + upper) == [(500, 1), (1500, 2), (2500, 3)]
+
+
+def test_names_of_trigger_channels():
+    names = "TRIG Trigger Trigger_1 Triggers STATUS Status Marker Markers Event TTL TTL2 STI014"
+    assert all(TRIGGERS.match(name) for name in names.split())
+    assert not any(TRIGGERS.match(name) for name in ("Trigeminal", "Eventful", "MARKER_X", "Fp1"))
 
 
 def test_an_analogue_trigger_rises_above_half():

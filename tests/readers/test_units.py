@@ -27,7 +27,7 @@ SPELLINGS = [
     for prefix in prefixes
     for name in ("V", "volt", "volts", "Volts")
 ] + [
-    *[(text, Unit(VOLTAGE, 1e-6)) for text in (".V", "?V", "\ufffdV", "\x83\xcaV", "æV")],
+    *[(text, Unit(VOLTAGE, 1e-6)) for text in (".V", "?V", "\ufffdV", "\x83\xcaV", "æV", "\\muV")],
     *[(text, Unit(CONDUCTANCE, 1e-6)) for text in ("uS", "µS", "US", "microsiemens", "umho")],
     *[(text, Unit(CONDUCTANCE, 1e-3)) for text in ("mS", "millisiemens")],
     *[(text, Unit(RESISTANCE, 1e3)) for text in ("kOhm", "kohm", "KOHMS", "kΩ", "k\u2126")],
@@ -38,6 +38,7 @@ DAMAGE = {
     "padded": lambda text: f" {text}\0\0",
     "commented": lambda text: f"{text} (raw)",
     "bracketed": lambda text: f"[{text}]",
+    "abbreviated": lambda text: f"{text}.",
     "UTF-8 read as Latin-1": lambda text: text.encode().decode("latin-1"),
 }
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.readers.base import Recording
+from consilience.readers.base import Recording, unique_names
 from consilience.readers.edf_header import EdfSignal, read_edf_header
 from consilience.readers.markers import (
     TRIGGERS,
@@ -47,8 +47,8 @@ class EdfRecording(Recording):
     def __init__(self, path: Path, item: str | None) -> None:
         self.path = path
         self.header = read_edf_header(path)
-        signals = [signal for signal in self.header.signals if not signal.is_annotation]
-        self.signals = _unique(signal for signal in signals if signal.n_samples)
+        signals = [s for s in self.header.signals if s.n_samples and not s.is_annotation]
+        self.signals = dict(zip(unique_names(s.label for s in signals), signals, strict=True))
         if not self.signals:
             raise RecordingError("no samples", str(path), "copy it again from the recorder")
         self.notes, self.starts_s = self._annotations()
@@ -101,7 +101,7 @@ class EdfRecording(Recording):
     def code_events(self, channel: str) -> list[tuple[float, int]] | None:
         """Return the times in seconds and the codes of the markers on a trigger channel.
 
-        None if there is no such channel, or it holds no codes; see `markers.code_events`.
+        None if the channel does not exist, or does not hold codes; see `markers.code_events`.
         """
         by_name = {name.casefold(): signal for name, signal in self.signals.items()}
         signal = by_name.get(channel.casefold())
@@ -240,15 +240,3 @@ def _timed_lists(content: bytes) -> Iterator[tuple[float, list[bytes]]]:
         except ValueError:
             continue
         yield onset_s, texts[:-1]  # each text ends with the separator
-
-
-def _unique(signals: Iterator[EdfSignal]) -> dict[str, EdfSignal]:
-    """Return the signals by label; a repeated label gets a number."""
-    by_name: dict[str, EdfSignal] = {}
-    for signal in signals:
-        name, number = signal.label, 1
-        while name in by_name:
-            number += 1
-            name = f"{signal.label} ({number})"
-        by_name[name] = signal
-    return by_name

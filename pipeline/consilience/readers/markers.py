@@ -23,7 +23,7 @@ Kind = TypeVar("Kind", bound=Hashable)
 # range, low battery.
 CODE_BITS = 0xFFFF
 UPPER_BYTE = 0xFF00
-TRIGGERS = re.compile(r"^(trig(ger)?|status|marker|sti.*|stim)$", re.IGNORECASE)
+TRIGGERS = re.compile(r"^((trig(ger)?s?|markers?|events?|ttl|status)[ _]?\d*|sti.*)$", re.I)
 SYNC = re.compile(r"(sync|trig|ttl|pulse)", re.IGNORECASE)  # start of an annotation
 STIMULUS = re.compile(r"stimulus/", re.IGNORECASE)
 NOISY = 0.05  # share of changes from sample to sample above which a channel is not a code

@@ -19,7 +19,7 @@ RESISTANCE: Final = "resistance"
 MICRO: Final = 1e-6
 
 # After compatibility normalisation, which maps the micro sign to the Greek letter.
-_MICRO = ("u", "μ", "micro", "mikro", "mc", "mk")
+_MICRO = ("u", "μ", "micro", "mikro", "mc", "mk", "mu", "\\mu")
 # What remains of a micro sign that an ASCII program replaced, or that was read in code page 437.
 _LOST_MICRO = (".", "?", "_", "\ufffd", "æ")
 _PREFIXES: Final = {
@@ -28,8 +28,8 @@ _PREFIXES: Final = {
     **dict.fromkeys(_MICRO, MICRO),
     **dict.fromkeys(("m", "milli"), 1e-3),
 }
-_COMMENT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|[_ ]raw$", re.IGNORECASE)  # "uV (raw)"
-_BLANK = ("", "n/a", "na", "none", "unknown", "-", "a.u.", "au", "arb", "arbitrary")
+_COMMENT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|[_ ]raw$|\.+$", re.IGNORECASE)  # "uV (raw)", "uV."
+_BLANK = ("", "n/a", "na", "none", "unknown", "-", "a.u", "au", "arb", "arb.u", "arbitrary")
 _BRACKETS = re.compile(r"^[(\[](.*)[)\]]$")  # "[uV]"
 
 
