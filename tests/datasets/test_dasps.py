@@ -14,7 +14,7 @@ from consilience.core.seeds import generator
 from consilience.ingest.check import check
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import EegParams
-from consilience.readers.packet_counter import true_times
+from consilience.readers.sample_times import true_times
 from consilience.schema.tables import Annotations, Trials
 from consilience.windows.splits import split
 

@@ -50,6 +50,16 @@ def test_bursts_of_packets_become_even() -> None:
     assert even.times_s - even.times_s[0] == pytest.approx(times_s, abs=0.03)
 
 
+def test_samples_lost_evenly_between_bursts_are_no_other_rate_by_their_positions() -> None:
+    positions = np.flatnonzero(np.arange(5000) % 25 >= 2)  # two of 25 samples, 8 ms
+    stamps_s = np.ceil(positions / 250 * 25) / 25
+    even = even_times(stamps_s, positions)
+    assert even is not None
+    assert even.rate_hz == pytest.approx(250, rel=2e-3)
+    assert even.times_s - even.times_s[0] == pytest.approx((positions - 2) / 250, abs=1e-3)
+    assert even_times(stamps_s).rate_hz == pytest.approx(230, rel=2e-3)
+
+
 def test_a_backward_jump_is_noted_and_the_samples_continue() -> None:
     times_s = np.arange(1000) / 100
     stamps_s = times_s.copy()

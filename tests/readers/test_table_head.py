@@ -27,6 +27,28 @@ OPENBCI_4 = (
 )
 
 
+OPENSIGNALS = (
+    "# OpenSignals Text File Format",
+    '# {"20:16": {"sensor": ["ECG", "RAW"], "column": ["nSeq", "I1", "A1", "A2"], "label": ["A1", '
+    '"A2"], "sampling rate": 1000, "resolution": [4, 1, 10, 10]}}',
+    "# EndOfHeader",
+    "0\t1\t512\t7\t",
+    "1\t1\t513\t7\t",
+)
+APPLE = (
+    "Name,X",
+    "Software Version,2.0",
+    'Device,"Watch6,1"',
+    "Sample Rate,512 hertz",
+    "",
+    "Lead,Lead I",
+    "Unit,µV",
+    "",
+    "-12.5",
+    "-11.5",
+)
+
+
 @pytest.mark.parametrize(
     ("lines", "head"),
     [
@@ -67,6 +89,12 @@ OPENBCI_4 = (
             ),
         ),
         (("0.3", "0.4"), Head(0, ",", ("EDA_l",), {}, named=False)),
+        (
+            ("Other [uV],Other,Other (uS)", "1,2,3"),
+            Head(1, ",", ("Other", "Other (2)", "Other (3)"), {"Other": "uV", "Other (3)": "uS"}),
+        ),
+        (OPENSIGNALS, Head(3, "\t", (COUNTER, "I1", "ECG (A1)", "RAW (A2)", "column 5"), {}, 1000)),
+        (APPLE, Head(8, ",", ("EDA_l",), {}, 512, named=False)),
     ],
 )
 def test_layouts(lines, head):
@@ -80,13 +108,20 @@ def test_layouts(lines, head):
         (["a,b", "c,d"], r"no row of numbers .* begin with: a \| b"),
         (["1,2", "3,4"], "no row names the 2 columns"),
         (["1582190000.0, IBI", "0.5, 0.9"], "no row names the 2 columns"),
-        (["EDA,EDA", "1,2"], "duplicate column 'EDA'"),
         (["," * 3000, "1" + ",1" * 3000], "3001 columns"),
     ],
 )
 def test_other_tables_are_refused(lines, message):
     with pytest.raises(RecordingError, match=message):
         read_head(lines, Path("a.csv"))
+
+
+@pytest.mark.parametrize(
+    "described", ["{", "[" * 9999, "{}", '{"a": 1}', '{"a": {"column": [[]]}}']
+)
+def test_a_comment_that_is_not_of_opensignals_names_no_columns(described):
+    with pytest.raises(RecordingError, match="no row names the 2 columns"):
+        read_head([f"# {described}", "1\t2", "3\t4"], Path("a.txt"))
 
 
 def test_a_start_and_a_rate_that_are_none_are_samples():

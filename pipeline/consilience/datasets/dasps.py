@@ -20,7 +20,7 @@ import polars as pl
 from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of, check_trials, validated
-from consilience.readers.packet_counter import true_times
+from consilience.readers.sample_times import true_times
 from consilience.readers.text_table import Problem, filter_rows, read_text
 from consilience.schema.tables import Pulses, Trials, frame_of
 

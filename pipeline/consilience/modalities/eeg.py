@@ -27,13 +27,17 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
-from consilience.readers.packet_counter import describe_gaps, packets_of, sample_times
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
+from consilience.readers.sample_times import describe_gaps, packets_of, sample_times
 from consilience.readers.units import VOLTAGE
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.eeg_corruptions import APPLY
-from consilience.signals.montage import duplicate_positions, standard_names
-from consilience.signals.plausibility import EEG_RMS_UV, eeg_amplitude_uv
+from consilience.signals.montage import (
+    duplicate_positions,
+    openbci_positions,
+    standard_names,
+)
+from consilience.signals.plausibility import EEG_BAND_HZ, EEG_RMS_UV, eeg_amplitude_uv
 from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Header, Signal
@@ -500,9 +504,10 @@ def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str,
     if not unknown:
         return []
     listed = ", ".join(unknown[:4]) + (", …" if len(unknown) > 4 else "")
+    low_hz, high_hz = EEG_BAND_HZ
     return [
         f"no unit is stated for {len(unknown)} channels ({listed}): taken as µV, "
-        f"which gives a median RMS of {amplitude_uv:.3g} µV"
+        f"which gives a median RMS of {amplitude_uv:.3g} µV in {low_hz:g} to {high_hz:g} Hz"
     ]
 
 
@@ -528,11 +533,16 @@ def _eeg_names(recording: Recording, aliases: Mapping[str, str]) -> dict[str, st
     """Return the EEG channels: the file's name to the standard one. Raises RecordingError."""
     names = standard_names(recording.names, aliases)
     if not names:
+        remedy = (
+            "name the channels after the 10-20 system, such as Fp1 or Cz, or state the names in "
+            "params.modalities.eeg.aliases"
+        )
+        if openbci_positions(recording.names):
+            remedy += "; 'consilience use' writes those that are usual for OpenBCI"
         raise RecordingError(
             f"no channel has a 10-20 name; there are {', '.join(recording.names[:8])}",
             str(recording.path),
-            "name the channels after the 10-20 system, such as Fp1 or Cz, or state the names in "
-            "params.modalities.eeg.aliases",
+            remedy,
         )
     return names
 

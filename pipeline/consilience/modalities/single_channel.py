@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
 from consilience.modalities.params.single_channel import SingleChannelParams
-from consilience.readers.packet_counter import describe_gaps, packets_of, sample_times
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
+from consilience.readers.sample_times import describe_gaps, packets_of, sample_times
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.frame_grid import FrameGrid
 from consilience.signals.plateaus import plateaus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -17,6 +17,18 @@ Array = NDArray[np.float64]
 
 MAX_EXPANSION = 64  # bytes in memory per byte of the file
 SMALL_BYTES = 2**28  # of memory; recordings that need less are always read
+
+
+def unique_names(labels: Iterable[str]) -> list[str]:
+    """Return names for labels that may be repeated: a repeated label gets a number."""
+    names: list[str] = []
+    for label in labels:
+        name, number = label, 1
+        while name in names:
+            number += 1
+            name = f"{label} ({number})"
+        names.append(name)
+    return names
 
 
 class Recording:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
+Positions = NDArray[np.intp]
 
 RESET_S = 1.0  # a larger change of the offset means that the clock was set or restarted
 BREAK_S = 1.0  # a break is longer than this and than BREAK_SAMPLES, as in pyxdf
@@ -74,7 +75,12 @@ def _first_after(stamps_s: Times, measured_s: Times, step_s: float) -> int:
     return int(np.argmax(closer)) if closer.any() else len(closer)
 
 
-def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) -> Times:
+def dejitter(
+    stamps_s: Times,
+    rate_hz: float,
+    can_drop_samples: bool = False,
+    positions: Positions | None = None,
+) -> Times:
     """Return evenly spaced time stamps, at the effective rate of each segment without a break.
 
     Parameters
@@ -85,6 +91,8 @@ def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) ->
     can_drop_samples : bool
         Whether the stream declares that it drops samples, as cameras do; its stamps are exact, and
         are returned unchanged.
+    positions : ndarray of intp, shape (n_samples,), optional
+        As in `fitted`.
 
     Returns
     -------
@@ -98,10 +106,10 @@ def dejitter(stamps_s: Times, rate_hz: float, can_drop_samples: bool = False) ->
     if rate_hz <= 0 or can_drop_samples or len(stamps_s) < 2:
         return stamps_s.astype(np.float64)
     breaks = np.abs(np.diff(stamps_s)) > max(BREAK_S, BREAK_SAMPLES / rate_hz)
-    return fitted(stamps_s, breaks)
+    return fitted(stamps_s, breaks, positions)
 
 
-def fitted(stamps_s: Times, breaks: NDArray[np.bool_]) -> Times:
+def fitted(stamps_s: Times, breaks: NDArray[np.bool_], positions: Positions | None = None) -> Times:
     """Return evenly spaced times: a line through the stamps of each segment.
 
     Parameters
@@ -109,11 +117,15 @@ def fitted(stamps_s: Times, breaks: NDArray[np.bool_]) -> Times:
     stamps_s : ndarray of float64, shape (n_samples,)
     breaks : ndarray of bool, shape (n_samples - 1,)
         Whether a segment ends behind each sample.
+    positions : ndarray of intp, shape (n_samples,), optional
+        Index of each sample if none had been lost; by default, none was.
     """
+    if positions is None:
+        positions = np.arange(len(stamps_s))
     even = stamps_s.astype(np.float64)
     for segment in np.split(np.arange(len(stamps_s)), np.flatnonzero(breaks) + 1):
         # Centred index and stamps: large time stamps would cost digits in the sums of squares.
-        index = segment - segment.mean()
+        index = positions[segment] - positions[segment].mean()
         squares = float(index @ index)
         mean = float(stamps_s[segment].mean())
         period = float(index @ (stamps_s[segment] - mean)) / squares if squares else 0.0

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from consilience.core.errors import RecordingError
-from consilience.readers.recording import Recording, open_recording
 
 Array = NDArray[np.float64]
 
 COUNTER = "counter"  # name of the channel, in lower case
 MICRO = 1e-6
 MIN_UNIT_STEPS = 0.5  # least share of steps by one: other channels rarely increase by one
+MAX_PER_PACKET = 16
+ALIKE = 0.9  # share of the packets that have as many samples as is usual
 MIN_PERIOD = 8  # a counter of a shorter period cannot distinguish losses
-GAP = 1.5  # sampling intervals; a longer step of the time stamps is a gap
 
 
 @dataclass(frozen=True)
 class Packets:
-    """Losses and repetitions in a packet counter.
+    """Losses and repetitions in a packet counter; a packet holds one or a few samples.
 
     Attributes
     ----------
@@ -70,23 +66,27 @@ def count(counter: Array) -> Packets | None:
     Parameters
     ----------
     counter : ndarray of float64, shape (n_samples,)
-        It increases by one per sample, and wraps around to 0 after its largest value.
+        It increases by one per packet, and wraps around after its largest value.
 
     Returns
     -------
     Packets or None
-        None if the channel does not count samples.
+        None if the channel does not count packets.
     """
     if len(counter) < 2 or not np.isfinite(counter).all():
         return None
     # Some EDF files label the counter with a unit of volts, which readers scale by 1e-6.
     scale = 1 / MICRO if np.abs(counter).max() < 1 else 1.0
     numbers = np.rint(counter * scale).astype(np.int64)
+    per_packet = _samples_per_packet(numbers)
+    if per_packet > 1:  # numbered within their packet, they count samples
+        numbers = numbers * per_packet + _within_packet(numbers, per_packet)
     steps = np.diff(numbers)
+    first = _first_number(numbers)
     # Modulo the period, a wrap-around is a step by one like any other.
-    forward = steps % (int(numbers.max()) + 1)
+    forward = steps % (int(numbers.max()) + 1 - first)
     unit_steps = np.mean(forward == 1)
-    if numbers.min() < 0 or numbers.max() < MIN_PERIOD or unit_steps < MIN_UNIT_STEPS:
+    if numbers.min() < 0 or numbers.max() - first < MIN_PERIOD or unit_steps < MIN_UNIT_STEPS:
         return None
     return Packets(
         position=np.concatenate([[0], np.cumsum(forward)]),
@@ -97,86 +97,33 @@ def count(counter: Array) -> Packets | None:
     )
 
 
-def packets_of(recording: Recording) -> Packets | None:
-    """Return the losses of a recording; None if it has no packet counter."""
-    for name in recording.names:
-        if name.casefold() == COUNTER:
-            return count(recording.values([name], 1.0)[:, 0])
-    return None
+def _runs(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return where runs of equal numbers begin, and the end of the last, shape (n_runs + 1,)."""
+    return np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]])
 
 
-class SampleTimes(NamedTuple):
-    """Times of the samples of a recording, corrected for losses.
+def _samples_per_packet(numbers: NDArray[np.int64]) -> int:
+    """Return how many samples have the same number, if nearly all numbers have as many; else 1."""
+    lengths = np.diff(_runs(numbers))[1:-1]  # the outer ones may be cut
+    usual = int(np.median(lengths)) if len(lengths) else 1
+    alike = np.mean(lengths == usual) if len(lengths) else 0.0
+    return usual if usual <= MAX_PER_PACKET and alike >= ALIKE else 1
 
-    Attributes
-    ----------
-    kept : ndarray of bool, shape (n_samples,)
-        Samples that are not repetitions.
-    times_s : ndarray of float64, shape (n_samples,)
-    pulses_s : ndarray of float64, shape (n_pulses,)
-        Times of the synchronisation markers.
+
+def _within_packet(numbers: NDArray[np.int64], per_packet: int) -> NDArray[np.int64]:
+    """Return the number of each sample in its packet, from 0; a cut first packet lacks its first.
+
+    Samples beyond the usual number repeat the last.
     """
-
-    kept: NDArray[np.bool_]
-    times_s: Array
-    pulses_s: Array
-
-
-def sample_times(recording: Recording, code: int | None = None) -> SampleTimes:
-    """Return the times of samples and markers, by time stamps or else by the packet counter.
-
-    Parameters
-    ----------
-    recording : Recording
-    code : int, optional
-        Code of the synchronisation markers, see `Recording.pulses_s`.
-    """
-    times_s, pulses_s = recording.times_s(), recording.pulses_s(code)
-    packets = packets_of(recording)
-    if packets is None:
-        return SampleTimes(np.ones(len(times_s), bool), times_s, pulses_s)
-    if not recording.stamped:
-        # Without time stamps, the packet counter is what shows where samples were lost.
-        times_s = packets.position / recording.rate_hz
-        nearest = np.rint(pulses_s * recording.rate_hz).astype(np.intp)
-        pulses_s = times_s[np.minimum(nearest, len(times_s) - 1)]
-    return SampleTimes(~packets.repeated, times_s, pulses_s)
+    runs = _runs(numbers)
+    lengths = np.diff(runs)
+    within = np.arange(len(numbers)) - np.repeat(runs[:-1], lengths)
+    within[: lengths[0]] += max(per_packet - int(lengths[0]), 0)
+    return np.minimum(within, per_packet - 1)
 
 
-def true_times(path: Path, nominal_s: Array) -> Array:
-    """Map nominal sample times to true times, using the packet counter to add lost samples.
-
-    Parameters
-    ----------
-    path : Path
-        A recording. If it cannot be read or has no packet counter, the times are unchanged.
-    nominal_s : ndarray of float64, shape (n_times,)
-        Index of a sample in the file, divided by the sampling rate.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_times,)
-        Seconds on the recording's clock.
-    """
-    try:
-        recording = open_recording(path, None)
-        packets = packets_of(recording)
-    except (OSError, RecordingError):
-        return nominal_s
-    if packets is None:
-        return nominal_s
-    samples = np.arange(recording.n_samples)
-    delay = packets.position - samples  # in samples: those lost so far, less those repeated
-    times_s: Array = nominal_s + (
-        np.interp(nominal_s * recording.rate_hz, samples, delay) / recording.rate_hz
-    )
-    return times_s
-
-
-def describe_gaps(times_s: Array, rate_hz: float) -> list[str]:
-    """Return a description of the gaps in time stamps, shape (n_samples,); empty if none."""
-    steps_s = np.diff(times_s)
-    wide = steps_s[steps_s > GAP / rate_hz]
-    if not len(wide):
-        return []
-    return [f"{len(wide)} gaps in the time stamps, {wide.sum():.1f} s in all"]
+def _first_number(numbers: NDArray[np.int64]) -> int:
+    """Return the number that follows the largest: 0, or another that most wrap-arounds lead to."""
+    values, counts = np.unique(numbers[1:][np.diff(numbers) < 0], return_counts=True)
+    usual = counts.max(initial=0)
+    return int(values[np.argmax(counts)]) if usual > 1 and usual > counts.sum() / 2 else 0

@@ -62,7 +62,9 @@ def open_recording(path: Path, item: str | None) -> Recording:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
     if not 1 <= recording.rate_hz <= MAX_RATE_HZ:
         raise RecordingError(
-            f"invalid sampling rate: {recording.rate_hz:g} Hz", str(path), "correct the header"
+            f"invalid sampling rate: {recording.rate_hz:g} Hz, not 1 to {MAX_RATE_HZ:g} Hz",
+            str(path),
+            "correct the header, or export the samples instead of averages",
         )
     return recording
 

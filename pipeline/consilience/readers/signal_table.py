@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError, one_line
 from consilience.core.files import cached_per_file
+from consilience.readers.packet_counter import count
 from consilience.readers.stamps import even_times
 from consilience.readers.table_head import COUNTER, EPOCH_S, MAX_ROWS, Head, number, read_head
 
@@ -155,7 +156,9 @@ def read(path: Path, item: str | None) -> SignalTable:
     if stamps:  # without time stamps, an empty row holds the place of a lost sample
         present = np.isfinite(np.column_stack(list(channels.values())))
         received = np.count_nonzero(present, axis=1) > 0
-    clock = _clock(stamps, received, head, declared_hz, path)
+    packets = count(channels[COUNTER][received]) if COUNTER in channels else None
+    positions = np.arange(np.count_nonzero(received)) if packets is None else packets.position
+    clock = _clock(stamps, received, positions, head, declared_hz, path)
     names = _select(tuple(channels), selection, path)
     return SignalTable(
         tuple(names.values()),
@@ -270,6 +273,7 @@ def _numbers(cells: Sequence[str], separator: str) -> Array:
 def _clock(
     stamps: Sequence[_Column],
     received: NDArray[np.bool_],
+    positions: NDArray[np.intp],
     head: Head,
     declared_hz: float | None,
     path: Path,
@@ -287,7 +291,7 @@ def _clock(
             continue
         index = np.arange(n_samples)
         stamps_s = np.interp(index, index[~missing], stamps_s[~missing])
-        clock = _stamped(stamps_s, head, column.name, column.is_text)
+        clock = _stamped(stamps_s, positions, head, column)
         if clock is not None:
             return clock
     rate_hz = head.rate_hz or declared_hz
@@ -298,20 +302,22 @@ def _clock(
     return _Clock(rate_hz, np.arange(n_samples) / rate_hz, False, _iso(head.start_s), [])
 
 
-def _stamped(stamps_s: Array, head: Head, name: str, dates: bool) -> _Clock | None:
+def _stamped(
+    stamps_s: Array, positions: NDArray[np.intp], head: Head, column: _Column
+) -> _Clock | None:
     """Return times and rate from time stamps; None if they do not advance."""
-    even = even_times(stamps_s)
+    even = even_times(stamps_s, positions)
     if even is None:
         return None
     notes, rate_hz = even.notes, head.rate_hz
     if rate_hz is not None and abs(even.rate_hz - rate_hz) > RATE_AGREES * rate_hz:
         notes.append(
-            f"{rate_hz:g} Hz in the first lines, but the time stamps of column '{name}' advance at "
-            f"{even.rate_hz:.4g} Hz, which is used"
+            f"{rate_hz:g} Hz in the first lines, but the time stamps of column '{column.name}' "
+            f"advance at {even.rate_hz:.4g} Hz, which is used"
         )
         rate_hz = None
     start_time = _iso(float(stamps_s[0]))
-    if start_time and dates:
+    if start_time and column.is_text:
         start_time = start_time.removesuffix("+00:00")  # dates do not state their time zone
     return _Clock(
         rate_hz or round(even.rate_hz, 3),

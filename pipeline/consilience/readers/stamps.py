@@ -34,7 +34,7 @@ class EvenTimes(NamedTuple):
     notes: list[str]
 
 
-def even_times(stamps_s: Array) -> EvenTimes | None:
+def even_times(stamps_s: Array, positions: NDArray[np.intp] | None = None) -> EvenTimes | None:
     """Remove the jitter of time stamps and the backward jumps of their clock.
 
     A line is fitted to every stretch without a gap. After a backward jump the samples continue
@@ -44,6 +44,8 @@ def even_times(stamps_s: Array) -> EvenTimes | None:
     ----------
     stamps_s : ndarray of float64, shape (n_samples,)
         Finite, in the order of the samples.
+    positions : ndarray of intp, shape (n_samples,), optional
+        Index of each sample if none had been lost; by default, none was.
 
     Returns
     -------
@@ -54,15 +56,20 @@ def even_times(stamps_s: Array) -> EvenTimes | None:
     forward_s = steps_s[steps_s > 0]
     if not len(forward_s):
         return None
+    if positions is None:
+        positions = np.arange(len(stamps_s))
+    sent = np.diff(positions)
     usual_s = float(np.median(steps_s)) or float(np.median(forward_s))
     within = (steps_s > 0.5 * usual_s) & (steps_s < GAP * usual_s)
     if within.mean() >= REGULAR:
         # The mean, because stamps rounded to milliseconds have a rounded median.
-        period_s, limit_s = float(steps_s[within].mean()), GAP * usual_s
+        period_s = float(steps_s[within].mean() / sent[within].mean())
+        limit_s = GAP * usual_s
     else:
         limit_s = BREAK_S
         together = (steps_s >= 0) & (steps_s <= limit_s)
-        period_s = float(steps_s[together].mean()) if together.any() else 0.0
+        n_sent = int(sent[together].sum())
+        period_s = float(steps_s[together].sum() / n_sent) if n_sent else 0.0
         limit_s = max(limit_s, GAP * period_s)
     if period_s <= 0:
         return None
@@ -77,5 +84,5 @@ def even_times(stamps_s: Array) -> EvenTimes | None:
     ]
     if backward.sum() > 1:
         notes[0] += f"; and {backward.sum() - 1} more such jumps"
-    times_s = fitted(continued_s - stamps_s[0], np.diff(continued_s) > limit_s)
+    times_s = fitted(continued_s - stamps_s[0], np.diff(continued_s) > limit_s, positions)
     return EvenTimes(times_s, 1 / period_s, notes)

@@ -5,22 +5,27 @@ layout                    how it is recognised
 ========================  =====================================================================
 Empatica E4               no names: a row of the start in seconds of 1970, a row of the rate
 OpenBCI                   comments that state the rate; a row of names, or a number of channels
+OpenSignals (BITalino)    comments, one of which is JSON with the columns, sensors and the rate
 Shimmer                   rows of device, names, ``CAL`` or ``RAW``, and units
 muselsl and others        a row of names; the unit of a column in brackets behind its name
 ========================  =====================================================================
 
-Cells are separated by tab, semicolon, comma or bar.
+Cells are separated by tab, semicolon, comma or bar. A repeated name gets a number.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from consilience.core.errors import RecordingError, one_line
+from consilience.readers.base import unique_names
 from consilience.readers.units import resolve_unit
 
 SEPARATORS: Final = ("\t", ";", ",", "|")  # a comma last but one: it may be decimal
@@ -31,10 +36,12 @@ MAX_RATE_HZ: Final = 50_000.0
 EPOCH_S: Final = (1e9, 4.2e9)  # seconds of 1970 between the years 2001 and 2103
 COUNTER: Final = "COUNTER"  # name under which `readers.packet_counter` finds it
 
-_RATE = re.compile(r"(?:sampl\w*[ _-]*(?:rate|freq\w*)|\bfs)\b\W*[=:]\W*([0-9.]+)", re.IGNORECASE)
+_RATE = re.compile(
+    r"(?:sampl\w*[ _-]*(?:rate|freq\w*)|\bfs)\b\W*[=:,;\t]\W*([0-9.]+)", re.IGNORECASE
+)
 _CHANNELS = re.compile(r"number of channels\W*[=:]\W*([0-9]{1,3})", re.IGNORECASE)
 _SAMPLE_INDEX = re.compile(
-    r"^(sample|packet)[ _]?(index|idx|number|num|counter)$|^counter$", re.IGNORECASE
+    r"^(sample|packet)[ _]?(index|idx|number|num|counter)$|^(eeg\.)?counter$|^nseq$", re.IGNORECASE
 )
 _NAME_AND_UNIT = re.compile(r"^(.*\S)\s*[(\[]([^()\[\]]{1,20})[)\]]$")
 _NO_UNIT = re.compile(r"|cal|uncal|raw|no[ _]?units?|u\.?a\.?|n/?a", re.IGNORECASE)
@@ -97,7 +104,7 @@ def read_head(lines: Sequence[str], path: Path) -> Head:
         [cell.strip() for cell in row]
         for row in csv.reader(lines, delimiter=separator, strict=False)
     ]
-    first = next((number for number, row in enumerate(rows) if _is_sample(row)), None)
+    first = _first_sample(rows)
     if first is None:
         start = one_line(" | ".join(rows[0])[:80]) if rows else "nothing"
         raise RecordingError(
@@ -105,14 +112,18 @@ def read_head(lines: Sequence[str], path: Path) -> Head:
             str(path),
             "expected a row per sample and a column per channel",
         )
-    rate_hz = _rate(comments)
+    rate_hz = _rate([*comments, *lines[:first]])
     if first == 0 and not comments and (empatica := _empatica(rows, path)):
         return empatica._replace(separator=separator)
-    width = max(len(rows[first]), *map(len, rows[:first]), 1)
+    heads = rows[:first]
+    if max(map(len, rows[first:])) == 1:  # what an empty line ends describes the recording
+        ends = [index for index, row in enumerate(heads, start=1) if not any(row)]
+        heads = heads[max(ends, default=0) :]
+    width = max(len(rows[first]), *map(len, heads), 1)
     if width > MAX_COLUMNS:
         raise RecordingError(f"{width} columns", str(path), f"export at most {MAX_COLUMNS}")
-    names, units = _names(rows[:first], comments, width, path)
-    named = width > 1 or any(map(any, rows[:first]))
+    names, units = _names(heads, comments, width, path)
+    named = width > 1 or any(map(any, heads))
     return Head(n_comments + first, separator, names, units, rate_hz, named=named)
 
 
@@ -138,6 +149,14 @@ def _separator(lines: Sequence[str]) -> str:
     return next((separator for separator in SEPARATORS if separator in last), ",")
 
 
+def _first_sample(rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the index of the first row of samples, which text does not follow; None without."""
+    for index, (row, after) in enumerate(pairwise([*rows, ()])):
+        if _is_sample(row) and (_is_sample(after) or not any(after)):
+            return index
+    return None
+
+
 def _is_sample(row: Sequence[str]) -> bool:
     """Return whether most of the cells that are not empty hold numbers."""
     cells = [cell for cell in row if cell]
@@ -146,8 +165,8 @@ def _is_sample(row: Sequence[str]) -> bool:
     return bool(cells) and 2 * numbers >= len(cells)
 
 
-def _rate(comments: Sequence[str]) -> float | None:
-    for line in comments:
+def _rate(lines: Sequence[str]) -> float | None:
+    for line in lines:
         match = _RATE.search(line)
         rate_hz = number(match[1].rstrip(".")) if match else None
         if rate_hz is not None and 0 < rate_hz <= MAX_RATE_HZ:
@@ -185,26 +204,24 @@ def _names(
         *rows, unit_row = rows
     # The row of the device repeats one cell, that of CAL or RAW a few.
     cells = max(rows, key=lambda row: len(set(row)))
-    names, units = [], {}
+    labels, stated = [], []
     for column in range(width):
         cell = cells[column] if column < len(cells) else ""
         match = _NAME_AND_UNIT.match(cell)
         unit = unit_row[column] if column < len(unit_row) else ""
         if match and not unit and _is_unit(match[2]):
             cell, unit = match[1], match[2]
-        name = COUNTER if _SAMPLE_INDEX.match(cell) else cell or f"column {column + 1}"
-        names.append(name)
-        if unit and not _NO_UNIT.fullmatch(unit):
-            units[name] = unit
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        what = f"duplicate column '{one_line(repeated[0])}'"
-        raise RecordingError(what, str(path), "rename it in the first row")
-    return tuple(names), units
+        labels.append(COUNTER if _SAMPLE_INDEX.match(cell) else cell or f"column {column + 1}")
+        stated.append("" if _NO_UNIT.fullmatch(unit) else unit)
+    names = tuple(unique_names(labels))
+    return names, {name: unit for name, unit in zip(names, stated, strict=True) if unit}
 
 
 def _names_without_row(comments: Sequence[str], width: int, path: Path) -> tuple[str, ...]:
-    """Return names of columns by their number, for the older OpenBCI text and for one column."""
+    """Return the names that comments state, for OpenSignals and older OpenBCI text, or one name."""
+    described = _opensignals(comments)
+    if 0 < len(described) <= width:
+        return (*described, *(f"column {column + 1}" for column in range(len(described), width)))
     matches = (_CHANNELS.search(line) for line in comments)
     n_channels = next((int(match[1]) for match in matches if match), None)
     if n_channels is not None and n_channels < width:
@@ -217,6 +234,21 @@ def _names_without_row(comments: Sequence[str], width: int, path: Path) -> tuple
     raise RecordingError(
         f"no row names the {width} columns", str(path), "add one in front of the samples"
     )
+
+
+def _opensignals(comments: Sequence[str]) -> list[str]:
+    """Return the names of the columns in the JSON of OpenSignals; empty without any."""
+    labels: list[str] = []
+    for line in comments:
+        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            for device in json.loads(line.lstrip("# ")).values():
+                sensors = dict(zip(device["label"], device["sensor"], strict=True))
+                labels += [
+                    # Bare labels such as A1 would be electrodes.
+                    f"{sensors[column]} ({column})" if column in sensors else str(column)
+                    for column in device["column"]
+                ]
+    return unique_names(COUNTER if _SAMPLE_INDEX.match(label) else label for label in labels)
 
 
 def _is_unit(cell: str) -> bool:

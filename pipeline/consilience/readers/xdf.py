@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file, content_hash, text_hash
 from consilience.readers import lsl
+from consilience.readers.packet_counter import COUNTER, count
 
 Array = NDArray[np.float64]
 
@@ -149,7 +150,12 @@ class Samples:
     @property
     def times_s(self) -> Array:
         """The time stamps without jitter, if the stream has a rate, shape (n_samples,)."""
-        return lsl.dejitter(self.stamps_s, self.stream.rate_hz, self.stream.can_drop_samples)
+        names = [name.casefold() for name in self.stream.channels]
+        packets = count(self.values[:, names.index(COUNTER)]) if COUNTER in names else None
+        positions = None if packets is None else packets.position
+        return lsl.dejitter(
+            self.stamps_s, self.stream.rate_hz, self.stream.can_drop_samples, positions
+        )
 
 
 @cached_per_file(8)

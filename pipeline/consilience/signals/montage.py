@@ -19,10 +19,16 @@ OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 _STANDARD = {name.casefold(): name for name in POSITIONS} | {
     old.casefold(): new for old, new in OLD_NAMES.items()
 }
+# Of OpenBCI's channels, in their order: those of its headset (Ultracortex) and of its program.
+OPENBCI = (
+    *("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2"),
+    *("F7", "F8", "F3", "F4", "T7", "T8", "P3", "P4"),
+)
+_EXG = re.compile(r"EXG Channel (\d{1,2})", re.IGNORECASE)
 # What recorders and exporters add to a position's name: "EEG Fp1-REF", "POL Fp1", "Fp1 (uV)",
-# "EEG.Fp1", "Cz..", "C3-A1A2". A suffix that is itself a scalp position, as in "Fp1-F7", makes
-# another signal and is not among them.
-_PREFIX = re.compile(r"^(EEG|POL)\s*[ ._:-]\s*", re.IGNORECASE)
+# "EEG.Fp1", "RAW_TP9", "Cz..", "C3-A1A2". A suffix that is itself a scalp position, as in
+# "Fp1-F7", makes another signal and is not among them.
+_PREFIX = re.compile(r"^(EEG|POL|RAW)\s*[ ._:-]\s*", re.IGNORECASE)
 _UNIT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|\.+$")
 _EARS = r"[AM][12](\s*[+/]?\s*[AM][12])?"
 _COMMON = r"V?REF(ERENCE)?|LE|CLE|AVG?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MASTOIDS)?|GND"
@@ -74,6 +80,12 @@ def duplicate_positions(
         if standard:
             channels.setdefault(standard, []).append(name)
     return {standard: several for standard, several in channels.items() if len(several) > 1}
+
+
+def openbci_positions(names: Iterable[str]) -> dict[str, str]:
+    """Return the usual position of each anonymous channel of OpenBCI, by the channel's name."""
+    numbers = {name: int(match[1]) for name in names if (match := _EXG.fullmatch(name))}
+    return {name: OPENBCI[number] for name, number in numbers.items() if number < len(OPENBCI)}
 
 
 def _position(name: str, aliases: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.readers.packet_counter import GAP
+from consilience.readers.stamps import GAP
 from consilience.signals.types import Signal
 
 Array = NDArray[np.float64]
