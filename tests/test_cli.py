@@ -103,3 +103,33 @@ def test_channels_and_rates_of_the_recordings_are_written(tmp_path: Path) -> Non
     assert f"# {line}\n" in file.read_text()
     assert params.load(file).modalities["eeg"].channels == names
     use(tmp_path, "folder", "--root", "raw")  # unedited
+
+
+def test_anonymous_channels_of_openbci_are_read_once_use_has_assumed_their_positions(
+    tmp_path: Path,
+) -> None:
+    eeg_uv = 20 * np.random.default_rng(1).standard_normal((2500, 8))
+    exg = [f"EXG Channel {number}" for number in range(8)]
+    rows = "".join(
+        f"{index % 256}, {', '.join(f'{value:.4f}' for value in row)}, 192.0, 192.0\n"
+        for index, row in enumerate(eeg_uv)
+    )
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/a.txt").write_text(
+        "%Number of channels = 8\n%Sample Rate = 250 Hz\n"
+        f"Sample Index, {', '.join(exg)}, Other, Other\n{rows}"
+    )
+    (tmp_path / "raw/recordings.csv").write_text("session,subject,modality,path\na,ada,eeg,a.txt")
+    checked = ("--project", str(tmp_path), "check", str(tmp_path / "raw"), "--dataset", "folder")
+    refused = CliRunner().invoke(cli.app, checked)
+    assert refused.exit_code == 1
+    assert "'consilience use' writes those that are usual for OpenBCI" in refused.output
+    written = use(tmp_path, "folder", "--root", "raw")
+    assert "OpenBCI's usual positions are assumed (EXG Channel 0 as Fp1, EXG" in written
+    settings = params.load(tmp_path / "params.yaml").modalities["eeg"]
+    assert settings.channels == ("Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2")
+    assert "problems: none" in run(*checked)
+    signal = registry.get("modalities", "eeg").read(tmp_path / "raw/a.txt", None, settings)
+    assert signal.channels == settings.channels
+    assert 1e6 * signal.values.std(axis=0) == pytest.approx(np.full(8, 20), rel=0.05)
+    assert np.isfinite(registry.get("modalities", "eeg").features(signal, settings).values).all()

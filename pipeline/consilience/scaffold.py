@@ -79,6 +79,8 @@ def _content(
         chosen = default is not None and list(default.default) != fields["channels"]
         if channels and not chosen and not set(fields["channels"]) <= set(channels):
             fields["channels"] = list(channels)
+        if contents[name].aliases:
+            fields["aliases"] = contents[name].aliases
     return content, [each.described(name) for name, each in contents.items()]
 
 

@@ -45,4 +45,12 @@ def test_the_description_is_one_line() -> None:
     assert (
         Recorded({"128": 2}, ("Fp1", "Cz")).described("eeg") == "eeg: 128 Hz (2); channels Fp1, Cz"
     )
+    assert (
+        Recorded({"250": 1}, ("Fp1",), {"EXG Channel 0": "Fp1"})
+        .described("eeg")
+        .endswith(
+            "; OpenBCI's usual positions are assumed (EXG Channel 0 as Fp1): correct 'aliases' if "
+            "yours differ"
+        )
+    )
     assert Recorded({}, ()).described("face_au") == "face_au: no sampling rate"

@@ -204,7 +204,7 @@ def _names(
         *rows, unit_row = rows
     # The row of the device repeats one cell, that of CAL or RAW a few.
     cells = max(rows, key=lambda row: len(set(row)))
-    labels, stated = [], []
+    labels, unit_cells = [], []
     for column in range(width):
         cell = cells[column] if column < len(cells) else ""
         match = _NAME_AND_UNIT.match(cell)
@@ -212,9 +212,9 @@ def _names(
         if match and not unit and _is_unit(match[2]):
             cell, unit = match[1], match[2]
         labels.append(COUNTER if _SAMPLE_INDEX.match(cell) else cell or f"column {column + 1}")
-        stated.append("" if _NO_UNIT.fullmatch(unit) else unit)
+        unit_cells.append("" if _NO_UNIT.fullmatch(unit) else unit)
     names = tuple(unique_names(labels))
-    return names, {name: unit for name, unit in zip(names, stated, strict=True) if unit}
+    return names, {name: unit for name, unit in zip(names, unit_cells, strict=True) if unit}
 
 
 def _names_without_row(comments: Sequence[str], width: int, path: Path) -> tuple[str, ...]:
