@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.core.errors import RecordingError
-from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
@@ -66,11 +65,9 @@ def compute(
         CLEAN: clean.values,
     }
     for kind in settings.corruptions:
-        for severity in SEVERITIES:
-            # Seeded by name: a kind's noise does not depend on which other kinds are computed.
-            rng = generator(kind, row["recording"], severity)
-            corrupted = modality.corrupt(signal, kind, severity, settings, rng)
-            arrays[f"{kind}_{severity}"] = _corrupted_features(modality, corrupted, settings, clean)
+        corrupted = modality.corrupted_features(signal, clean, kind, settings, row["recording"])
+        for severity, values in zip(SEVERITIES, corrupted, strict=True):
+            arrays[f"{kind}_{severity}"] = values
     outcome = {
         "status": "ok",
         "names": clean.names,
@@ -91,16 +88,6 @@ def _check_finite(features: Features, path: str) -> None:
             path,
             "correct their unit",
         )
-
-
-def _corrupted_features(
-    modality: Modality, corrupted: Signal, settings: ModalityParams, clean: Features
-) -> NDArray[np.float32]:
-    """Return features on the clean frames' grid; all NaN if nothing usable is left."""
-    try:
-        return modality.features(corrupted, settings).values
-    except RecordingError:
-        return np.full_like(clean.values, np.nan)
 
 
 def _duration_s(signal: Signal) -> float | None:

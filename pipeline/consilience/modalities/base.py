@@ -6,14 +6,18 @@ Everything that a modality's file needs can be imported from here.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
+from consilience.core.seeds import generator
+from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.plugins import (
     Corruption,
     ModalityParams,
@@ -46,16 +50,17 @@ class Modality(Protocol):
     A sensor's class derives from this one. It must define the attributes `name`, `suffixes` and
     `Params` and every abstract method. The rest are optional abilities, which have a default:
 
-    ==================  ============================================================  ===========
-    ability             used by                                                       default
-    ==================  ============================================================  ===========
-    `encoder`           training, as the first part of every network                  `ENCODER`
-    `reads`             datasets, to offer it wherever they offer that modality       None
-    `activity_feature`  alignment, to match the time course of speech and movement    None
-    `sound`             alignment, to match sound tracks of the same room             None
-    `inspect`           ``consilience check``, to list findings about good files      no findings
-    `configured`        the catalog, so that `probe` and `inspect` follow parameters  itself
-    ==================  ============================================================  ===========
+    ====================  ==========================================================  ==========
+    ability               used by                                                     default
+    ====================  ==========================================================  ==========
+    `encoder`             training, as the first part of every network                `ENCODER`
+    `reads`               datasets, to offer it wherever they offer that modality     None
+    `activity_feature`    alignment, to match the time course of speech and movement  None
+    `sound`               alignment, to match sound tracks of the same room           None
+    `inspect`             ``consilience check``, to list findings about good files    no findings
+    `corrupted_features`  ingest, to share work over the severities of a corruption   one by one
+    `configured`          the catalog, so that `probe` and `inspect` use parameters   itself
+    ====================  ==========================================================  ==========
 
     Attributes
     ----------
@@ -116,6 +121,40 @@ class Modality(Protocol):
         rng : numpy.random.Generator
         """
         ...
+
+    def corrupted_features(
+        self, signal: Signal, clean: Features, kind: str, params: Any, recording: str
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the feature frames of a corruption at severities 1 to 5, on the clean frames' grid.
+
+        A sensor whose corruptions share work over the severities overrides this method; it must
+        yield what `features` of `corrupt` returns, up to rounding.
+
+        Parameters
+        ----------
+        signal : Signal
+        clean : Features
+            Of the same signal.
+        kind : str
+            One of ``params.corruptions``.
+        params : ModalityParams
+            An instance of the modality's `Params`.
+        recording : str
+            Its id, from which the random draws follow.
+
+        Yields
+        ------
+        ndarray of float32, shape (n_frames, n_features)
+            All NaN if nothing usable is left.
+        """
+        for severity in SEVERITIES:
+            # Seeded by name: a kind's noise does not depend on which other kinds are computed.
+            rng = generator(kind, recording, severity)
+            corrupted = self.corrupt(signal, kind, severity, params, rng)
+            try:
+                yield self.features(corrupted, params).values
+            except RecordingError:
+                yield np.full_like(clean.values, np.nan)
 
     def encoder(self, n_features: int, width: int, dropout: float, **encoding: Any) -> Encoder:
         """Return the network that encodes a window as ``width`` numbers.
