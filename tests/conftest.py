@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from benchmarks.new_project import create_project
 from consilience import params
 from tests.real_data import NO_REAL_DATA, REAL_DATA
 
@@ -99,18 +100,9 @@ class ProjectCopy:
 
 
 def copy_project(folder: Path) -> ProjectCopy:
-    """Set up a project as a user has it: the graph, without the package's code."""
-    for name in ("dvc.yaml", ".dvcignore", "data/.gitignore", "data/score/README.md"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, folder / name)
-    project = ProjectCopy(folder)
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run([*git, "init", "-q"], cwd=folder, check=True)
-    project.run("dvc", "init", "-q")
-    shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
-    subprocess.run([*git, "add", "."], cwd=folder, check=True)
-    subprocess.run([*git, "commit", "-qm", "Begin"], cwd=folder, check=True)
-    return project
+    """Set up a project as a user has it."""
+    create_project(folder)
+    return ProjectCopy(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.faults import project
 from benchmarks.faults.faults import REPRO, Fault, all_faults
-from benchmarks.faults.project import ROOT, Sandbox
+from benchmarks.faults.project import Sandbox
+from benchmarks.new_project import ROOT
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- begin of the table -->", "<!-- end of the table -->"

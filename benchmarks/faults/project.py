@@ -17,12 +17,11 @@ from pathlib import Path
 import psutil
 from ruamel.yaml import YAML
 
+from benchmarks.new_project import ROOT, create_project
 from consilience import params
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 MARK = "CONSILIENCE_FAULT"  # environment variable by which every process of a run is found
-TEMPLATE = ("dvc.yaml", ".dvcignore", ".dvc/config", "data/.gitignore", "data/score/README.md")
 # Not compared: kept between runs, or of the current attempt.
 LOOSE = ("data/checkpoints", "data/.store")
 METHOD = "concat"
@@ -163,21 +162,14 @@ def _hash(path: Path) -> str:
 
 
 def create(folder: Path) -> Sandbox:
-    """Write the project and initialise DVC, without running a stage."""
-    for name in TEMPLATE:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    sandbox = Sandbox(folder, f"{folder.name}-{os.getpid()}")
-    shutil.rmtree(folder / ".dvc", ignore_errors=True)
-    assert sandbox.run("dvc", "init", "-q").status == 0
-    for name in TEMPLATE:
-        shutil.copyfile(ROOT / name, folder / name)
+    """Create the project with its parameters, without running a stage."""
+    create_project(folder)
     content = params.defaults("demo", modalities=["eeg", "audio"])
     for section, values in SMALL.items():
         content[section] = {**content[section], **values}
     content["methods"] = {METHOD: content["methods"][METHOD]}
     (folder / "params.yaml").write_text(params.document(content))
-    return sandbox
+    return Sandbox(folder, f"{folder.name}-{os.getpid()}")
 
 
 def reproduce(sandbox: Sandbox) -> dict[str, float]:
