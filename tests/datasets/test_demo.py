@@ -39,8 +39,8 @@ def add(path: Path, line: str) -> None:
 def test_lists_entries_and_valid_tables(root: Path) -> None:
     listing = dataset.list(root)
     assert listing.entries == [
-        Entry("sub-01_ses-1", "sub-01", "audio", "sub-01/ses-1/voice.flac", None, 16000.0),
-        Entry("sub-01_ses-1", "sub-01", "eeg", "sub-01/ses-1/eeg.edf", None, None),
+        Entry("sub-01_ses-1", "sub-01", "audio", "sub-01/ses-1/voice.flac", None, 16e3, "anchors"),
+        Entry("sub-01_ses-1", "sub-01", "eeg", "sub-01/ses-1/eeg.edf", None, None, "anchors"),
     ]
     assert listing.problems == []
     Trials.validate(listing.trials)
@@ -51,7 +51,7 @@ def test_lists_entries_and_valid_tables(root: Path) -> None:
 
 def test_folder_without_manifest_is_refused(root: Path) -> None:
     (root / "recordings.csv").unlink()
-    with pytest.raises(ConsilienceError, match=r"no recordings\.csv"):
+    with pytest.raises(ConsilienceError, match=r"recordings\.csv: the table is missing"):
         dataset.list(root)
 
 
@@ -85,7 +85,7 @@ def test_invalid_rows_are_reported_and_the_others_kept(root: Path) -> None:
         ("trials.csv", "sub-01_ses-1,t3,soon,11", "not a number"),
         ("pulses.csv", "sub-01_ses-1,nan", "not a number"),
         ("annotations.csv", "sub-01_ses-1,rater-1,emotion,4,10,joyful,", "joyful"),
-        ("annotations.csv", "sub-01_ses-1,rater-1,valence,4,10,,", "value not a number"),
+        ("annotations.csv", "sub-01_ses-1,rater-1,valence,4,10,,", "value is not a number"),
         ("annotations.csv", "sub-01_ses-1,rater-1,dominance,4,10,,0.5", "dominance"),
     ]
     good = dataset.list(root)
@@ -106,10 +106,8 @@ def test_a_file_missing_from_the_manifest_is_reported(root: Path) -> None:
     for name in ("sub-01/ses-1/eeg.edf", "sub-09/ses-1/eeg.EDF"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    problems = dataset.list(root).problems
-    assert [(where, what) for where, what, _ in problems] == [
-        ("sub-09/ses-1/eeg.EDF", "not in recordings.csv")
-    ]
+    what = "1 recordings are not listed and not used, such as sub-09/ses-1/eeg.EDF"
+    assert dataset.list(root).notes == [("recordings.csv", what)]
 
 
 def test_the_catalog_reports_annotations_without_a_recording(root: Path) -> None:

@@ -27,6 +27,7 @@ the labels in the table, in alphabetical order.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,7 +45,7 @@ from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.matlab import MatlabLayout
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_small_text, read_text
 from consilience.schema.constants import AFFECT, AFFECT_CLASSES, CLOCKS, SELF_REPORT
-from consilience.schema.tables import Annotations, Pulses, Trials
+from consilience.schema.tables import Annotations, Pulses, Table, Trials
 
 MANIFEST = "recordings.csv"
 REQUIRED = ("session", "subject", "modality", "path")
@@ -106,24 +107,48 @@ class Folder:
         """
         if self._listed and self._listed[0] == root:
             return self._listed[1]
-        problems: list[Problem] = []
-        pulses = _optional(root, "pulses.csv", Pulses, problems)
-        finite = pl.col("time_s").is_finite()
-        pulses = filter_rows(pulses, finite, "pulses.csv", "time_s is not finite", problems)
-        entries = _entries(root, set(pulses["session"]), problems)
-        trials = _optional(root, "trials.csv", Trials, problems)
-        annotations = _optional(root, "annotations.csv", Annotations, problems)
-        valid = check_annotations(annotations, "annotations.csv", self.classes, problems)
-        return Listing(
-            entries=entries,
-            trials=validated(check_trials(trials, "trials.csv", problems), Trials),
-            pulses=validated(pulses, Pulses),
-            annotations=harmonised(
-                validated(valid, Annotations), self.classes, "annotations.csv", problems
-            ),
-            problems=problems,
-            notes=_assumed_clocks(entries) + _unlisted(root, entries),
-        )
+        listing = read_tables(root, self.classes, optional=True)
+        return replace(listing, notes=_assumed_clocks(listing.entries) + listing.notes)
+
+
+def read_tables(root: Path, classes: tuple[str, ...], *, optional: bool) -> Listing:
+    """Read the manifest and the tables beside it.
+
+    Parameters
+    ----------
+    root : Path
+    classes : tuple of str
+        Permitted classes, in any spelling; empty permits any.
+    optional : bool
+        Whether a missing table is not a problem; the manifest is always required.
+
+    Raises
+    ------
+    ConsilienceError
+        If the manifest is missing or unreadable.
+    """
+    problems: list[Problem] = []
+
+    def table(name: str, schema: type[Table]) -> pl.DataFrame:
+        path = root / name
+        is_absent = not path.exists() and not path.is_symlink()
+        return read_table(path, root, schema, [] if optional and is_absent else problems)
+
+    pulses = table("pulses.csv", Pulses)
+    finite = pl.col("time_s").is_finite()
+    pulses = filter_rows(pulses, finite, "pulses.csv", "time_s is not finite", problems)
+    entries = _entries(root, set(pulses["session"]), problems)
+    trials = table("trials.csv", Trials)
+    annotations = table("annotations.csv", Annotations)
+    valid = check_annotations(annotations, "annotations.csv", classes, problems)
+    return Listing(
+        entries=entries,
+        trials=validated(check_trials(trials, "trials.csv", problems), Trials),
+        pulses=validated(pulses, Pulses),
+        annotations=harmonised(validated(valid, Annotations), classes, "annotations.csv", problems),
+        problems=problems,
+        notes=_unlisted(root, entries),
+    )
 
 
 def preset_of(listing: Listing) -> dict[str, Any]:
@@ -171,13 +196,6 @@ def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
         "their recordings are assumed to start together"
     )
     return [(MANIFEST, what)]
-
-
-def _optional(root: Path, name: str, schema: Any, problems: list[Problem]) -> pl.DataFrame:
-    """Read a table; a missing one is empty and not a problem."""
-    path = root / name
-    reported = problems if path.exists() or path.is_symlink() else []
-    return read_table(path, root, schema, reported)
 
 
 def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list[Entry]:
