@@ -37,6 +37,7 @@ from consilience.readers.container import (
     content_s,
     declared_s,
     default_track,
+    failed,
     intact_frames,
     open_container,
     origin_s,
@@ -146,10 +147,7 @@ class Video(Modality):
             try:
                 frames = spool(_in_order(_decode(container, params.width, path), stamps, path))
             except (av.FFmpegError, ValueError, IndexError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise RecordingError(
-                    f"the video breaks off: {reason}", str(path), "copy it again"
-                ) from None
+                raise failed("the video breaks off", error, path) from None
         if len(stamps) < 2:
             raise RecordingError(
                 f"{len(stamps)} frames are too few for a video",

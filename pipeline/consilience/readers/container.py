@@ -18,6 +18,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.readers.contents import check_not_empty
 from consilience.readers.pace import fit_pace
 from consilience.readers.restarts import Packets, Restarts, find_restarts
 
@@ -90,8 +91,7 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
         If the file is empty, not a media file, or of another format than its extension; if it has
         no such stream, or its stated duration is invalid.
     """
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+    check_not_empty(path)
     try:
         # The prefix keeps a colon in the name from being read as a protocol.
         container = _open(path)
@@ -102,16 +102,19 @@ def open_container(path: Path, kind: Literal["audio", "video"]) -> Any:
             "correct the file extension; playlists are not followed",
         ) from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecordingError(
-            f"not a readable media file: {reason}", str(path), "copy it again"
-        ) from None
+        raise failed("not a readable media file", error, path) from None
     try:
         _check(container, path, kind)
     except RecordingError:
         container.close()
         raise
     return container
+
+
+def failed(what: str, error: Exception, path: Path) -> RecordingError:
+    """Return the error of a file in which FFmpeg or PyAV fails, with their reason."""
+    reason = getattr(error, "strerror", None) or error
+    return RecordingError(f"{what}: {reason}", str(path), "copy it again")
 
 
 def _open(path: Path) -> Any:
@@ -460,10 +463,7 @@ def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Arr
                     yield stamp_s, np.asarray(converted.to_ndarray(), np.float32)
     except (av.FFmpegError, ValueError, IndexError) as error:
         # PyAV raises IndexError for a stream that FFmpeg did not see when it opened the file.
-        reason = getattr(error, "strerror", None) or error
-        raise RecordingError(
-            f"the sound track is truncated: {reason}", str(path), "copy it again"
-        ) from None
+        raise failed("the sound track is truncated", error, path) from None
 
 
 def _damaged(packet: Any, stream: Any) -> Iterator[tuple[float | None, Array]]:

@@ -27,6 +27,12 @@ SIGNATURES = (
 PACKED = ("compressed by gzip", "a ZIP archive")
 
 
+def check_not_empty(path: Path) -> None:
+    """Raise RecordingError if a file is empty."""
+    if path.stat().st_size == 0:
+        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+
+
 def check_content(path: Path) -> None:
     """Compare the first bytes of a recording with the ending of its name.
 

@@ -18,7 +18,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash, text_hash
 from consilience.readers import brainvision, eeglab, matlab, mne_file, signal_table, xdf
 from consilience.readers.base import Recording
-from consilience.readers.contents import check_content
+from consilience.readers.contents import check_content, check_not_empty
 from consilience.readers.edf import EdfRecording
 from consilience.readers.edf_header import SAMPLE_BYTES
 from consilience.readers.markers import sync_descriptions
@@ -53,8 +53,7 @@ def open_recording(path: Path, item: str | None) -> Recording:
     RecordingError
         If the file is empty, truncated or unreadable, or its header is invalid.
     """
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
+    check_not_empty(path)
     check_content(path)
     recording = _reader(path)(path, item)
     recording.sidecar_units = _sidecar_units(path, item)

@@ -31,6 +31,7 @@ from consilience.readers.container import (
     declared_s,
     decode_sound,
     default_track,
+    failed,
     losses,
     open_container,
     paced_hz,
@@ -38,6 +39,7 @@ from consilience.readers.container import (
     several_tracks,
     sound_blocks,
 )
+from consilience.readers.contents import check_not_empty
 from consilience.readers.sound_length import FrameBytes, mp3_declared_s, wav_is_longer
 
 Array = NDArray[np.float32]
@@ -77,7 +79,7 @@ def probe(path: Path) -> SoundHeader:
         If the file is empty, not readable as sound, of another format than its extension, or
         shorter than its header declares.
     """
-    _check_not_empty(path)
+    check_not_empty(path)
     return _probe_container(path) if _as_container(path) else _probe_file(path)
 
 
@@ -98,7 +100,7 @@ def decode(path: Path) -> tuple[Array, float, float]:
     RecordingError
         As `probe`; or if decoding fails, samples are not finite, or the sound ends early.
     """
-    _check_not_empty(path)
+    check_not_empty(path)
     statistics = ChannelStatistics(path)
 
     def average(block: Array) -> Array:
@@ -254,11 +256,6 @@ def channel_blocks(path: Path) -> Iterator[tuple[float | None, Array]]:
             yield None, block
 
 
-def _check_not_empty(path: Path) -> None:
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", str(path), "copy it again from the recorder")
-
-
 def _probe_file(path: Path) -> SoundHeader:
     try:
         info = soundfile.info(path)
@@ -346,11 +343,7 @@ def _counted_s(path: Path) -> float:
             if checked:
                 checked.check_total()
         except (av.FFmpegError, ValueError, IndexError) as error:
-            raise RecordingError(
-                f"the sound track is truncated: {getattr(error, 'strerror', None) or error}",
-                str(path),
-                "copy it again",
-            ) from None
+            raise failed("the sound track is truncated", error, path) from None
         # Without the priming samples of the codec, which are not presented.
         return float(ticks * stream.time_base) - max(container.start_time or 0, 0) / av.time_base
 
