@@ -6,23 +6,29 @@ DVC decides which stages are stale, so Prefect caches nothing.
 
 from __future__ import annotations
 
+from consilience.core import termination
+
+if __name__ == "__main__":
+    termination.exit_at_signals()  # before the other imports, which take seconds
+
 import asyncio
 import logging
+import os
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_client, get_run_logger, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import TerminationSignal
 from prefect.states import Completed, Failed, State
 
 from consilience import params
 from consilience.core.dvc import Graph, reproduce, stage_graph
-from consilience.core.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError, one_line
 from consilience.core.processes import guard_children
 from consilience.core.workers import workers
 
@@ -121,10 +127,14 @@ def _share(stage: str, graph: Graph) -> int:
 def main() -> None:
     """Run the flow in this process, with a temporary server if none is configured."""
     guard_children()
+    for handler in ("CONSOLE", "DEBUG"):
+        # Of the temporary server, which reports the work that its own end interrupts.
+        os.environ[f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL"] = "CRITICAL"
     try:
-        state: State[Any] = asyncio.run(pipeline(return_state=True))  # type: ignore[arg-type]
-    except (KeyboardInterrupt, TerminationSignal):
-        sys.exit("stopped, with every process of the stages")
+        termination.beyond_the_keyboard(partial(get_client, sync_client=True))
+        state: State[Any] = termination.run(pipeline(return_state=True))  # type: ignore[arg-type]
+    except (RuntimeError, ValueError) as error:  # no server: not configured, unreachable, or failed
+        sys.exit(f"error: {one_line(str(error))}")
     sys.exit(not state.is_completed())
 
 

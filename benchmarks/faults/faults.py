@@ -101,8 +101,8 @@ STOPPED = (
     ("ingest@audio", "dvc", signal.SIGTERM),
     ("align", "dvc", signal.SIGINT),
     *((stage, "flow", signal.SIGKILL) for stage in ("ingest@eeg", "label")),
-    ("ingest@audio", "flow", signal.SIGTERM),
-    ("window", "flow", signal.SIGINT),
+    *((stage, "flow", signal.SIGTERM) for stage in ("catalog", "ingest@audio", "report")),
+    *((stage, "flow", signal.SIGINT) for stage in ("ingest@eeg", "label", "window")),
 )
 
 
