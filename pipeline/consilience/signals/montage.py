@@ -28,11 +28,15 @@ _EXG = re.compile(r"EXG Channel (\d{1,2})", re.IGNORECASE)
 # What recorders and exporters add to a position's name: "EEG Fp1-REF", "POL Fp1", "Fp1 (uV)",
 # "EEG.Fp1", "RAW_TP9", "Cz..", "C3-A1A2". A suffix that is itself a scalp position, as in
 # "Fp1-F7", makes another signal and is not among them.
-_PREFIX = re.compile(r"^(EEG|POL|RAW)\s*[ ._:-]\s*", re.IGNORECASE)
+_PREFIX = re.compile(r"^(EEG\s*[ ._:-]?\s*|(POL|RAW)\s*[ ._:-]\s*)", re.IGNORECASE)
 _UNIT = re.compile(r"\s*[(\[][^)\]]*[)\]]?$|\.+$")
 _EARS = r"[AM][12](\s*[+/]?\s*[AM][12])?"
-_COMMON = r"V?REF(ERENCE)?|LE|CLE|AVG?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MASTOIDS)?|GND"
-_REFERENCE = re.compile(rf"\s*[ _\u2013-]\s*({_COMMON}|\(?{_EARS}\)?(/2)?)$", re.IGNORECASE)
+_COMMON = r"V?REF[A-Z0-9]*|LE|CLE|AV[GE]?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MASTOIDS)?|GND"
+_REFERENCE = re.compile(
+    rf"\s*([ _:/\u2013-]\s*({_COMMON}|\(?{_EARS}\)?(/2)?)|{_EARS})$", re.IGNORECASE
+)
+# Electrodes of BioSemi's caps, which are numbered from A1 to A32 and on to B1: A1 is not an ear.
+_NUMBERED = re.compile(r"(EEG[ -]?)?[AB]([3-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
 
 
 NO_ALIASES: Mapping[str, str] = MappingProxyType({})
@@ -60,11 +64,16 @@ def standard_names(names: Iterable[str], aliases: Mapping[str, str] = NO_ALIASES
     Returns
     -------
     dict of str to str
-        Standard name by the file's name; of several channels at one position, the first.
+        Standard name by the file's name; of several channels at one position, the first. Without
+        A1 and A2 where they are the first of a numbered cap.
     """
+    names = list(names)
+    numbered = any(_NUMBERED.fullmatch(name.strip()) for name in names)
     standard_of: dict[str, str] = {}
     for name in names:
         standard = _position(name, aliases)
+        if numbered and standard in ("A1", "A2") and name not in aliases:
+            continue
         if standard and standard not in standard_of.values():
             standard_of[name] = standard
     return standard_of
