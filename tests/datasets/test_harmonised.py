@@ -43,7 +43,7 @@ def test_one_rating_out_of_range_leaves_out_all_of_this_target() -> None:
 def test_ratings_without_a_negative_one_are_reported_and_used() -> None:
     rows = [*ratings("ann", [0.0, 0.2, 0.4, 0.6, 1.0]), *ratings("bob", RISING)]
     table, (what,) = run(rows)
-    assert what == "all ratings of valence by 'ann' are between 0 and 1, none is negative"
+    assert what == "all ratings of valence by 'ann' are between 0 and 1: is 0 the lowest possible?"
     assert table.height == len(rows)
 
 

@@ -114,8 +114,8 @@ def _report_positive(rated: pl.DataFrame, name: str, problems: list[Problem]) ->
     )
     for (target,), group in positive.group_by("target", maintain_order=True):
         who = _listed(group["annotator"].to_list())
-        what = f"all ratings of {target} by {who} are between 0 and 1, none is negative"
-        remedy = "if 0 is the lowest of the scale, rescale by 2 v - 1; used as they are"
+        what = f"all ratings of {target} by {who} are between 0 and 1: is 0 the lowest possible?"
+        remedy = "if so, rescale by 2 v - 1; they are used as they are"
         problems.append((name, what, remedy))
 
 
