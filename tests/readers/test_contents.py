@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consilience.core.errors import RecordingError
-from consilience.readers.contents import check_content
+from consilience.readers.contents import check_content, refuse_converted
 
 HEADS = {
     ".edf": b"0       ",
@@ -42,6 +42,17 @@ def test_packed_files_and_pointers_are_named(tmp_path, head, remedy):
     (tmp_path / "a.edf").write_bytes(head)
     with pytest.raises(RecordingError, match=remedy):
         check_content(tmp_path / "a.edf")
+
+
+@pytest.mark.parametrize("n_kept", [0, 3])
+def test_a_conversion_of_line_ends_is_named_also_if_crlf_was_kept(tmp_path, n_kept):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"12\r\n" * 40)
+    refuse_converted(path, 41)
+    with pytest.raises(RecordingError, match="each of its 40 LF is preceded by CR"):
+        refuse_converted(path, 40 - n_kept)
+    path.write_bytes(b"12\r\n" * 40 + b"\n")
+    refuse_converted(path, 41)
 
 
 def test_an_unknown_content_is_left_to_the_reader(tmp_path):

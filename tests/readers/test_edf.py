@@ -115,6 +115,19 @@ def test_the_stated_starts_of_a_continuous_file_are_used_for_gaps_alone(tmp_path
         assert open_recording(path, None).times_s()[-RATE_HZ] == last_s
 
 
+def test_records_that_overlap_are_refused_unless_their_starts_are_rounded(tmp_path):
+    path = tmp_path / "a.edf"
+    rounded_s = [0, 1, 1.96, 3.02, 3.96, *range(10, 17)]
+    discontinuous(path, rounded_s, [3.5])
+    times_s = open_recording(path, None).times_s()
+    assert (np.diff(times_s) > 0).all()
+    assert times_s[::RATE_HZ] == pytest.approx(rounded_s, abs=0.1)
+    for overlapping_s in ([0, 1, 1.5, *range(3, 12)], [*range(6), *range(6)]):
+        discontinuous(path, overlapping_s, [])
+        with pytest.raises(RecordingError, match=r"states its start at .* before the end of the"):
+            open_recording(path, None)
+
+
 def test_the_start_includes_the_fraction_of_a_second_of_the_first_record(tmp_path):
     discontinuous(tmp_path / "a.edf", [0.25 + k for k in range(N_RECORDS)], [])
     assert open_recording(tmp_path / "a.edf", None).start_time == "1985-01-01T00:00:00.250000+00:00"

@@ -74,7 +74,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path):
     [
         (244, b"1,0     ", "the duration of a record is b'1,0     ', with a decimal comma"),
         (244, b"nan     ", "the duration of a record is b'nan     '"),
-        (244, b"0       ", "no samples"),
+        (244, b"0       ", "the duration of a record is 0 s"),
         (236, b"3.5     ", "the number of records is b'3.5     ', not a whole number"),
         (252, b"3   ", "a header of 768 bytes does not describe 3 signals"),
         (256 + 104 * 2, b"-9,5    ", "the minimum of 'C0' is b'-9,5    ', with a decimal comma"),

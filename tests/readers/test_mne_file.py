@@ -106,6 +106,18 @@ def test_skips_of_fif_are_gaps(tmp_path, first_samp):
     assert recording.duration_s == pytest.approx(35)
 
 
+def test_joints_of_fif_are_reported(tmp_path):
+    parts = [
+        mne.io.RawArray(part.T, mne.create_info(list(NAMES), RATE_HZ, "eeg"), verbose="error")
+        for part in (VALUES[:1000], VALUES[1000:2500], VALUES[2500:])
+    ]
+    mne.concatenate_raws(parts).save(tmp_path / "a_raw.fif", verbose="error")
+    assert open_recording(tmp_path / "a_raw.fif", None).findings() == [
+        "recordings were joined at 10.0 s: the pause is unknown",
+        "recordings were joined at 25.0 s: the pause is unknown",
+    ]
+
+
 def write_set(
     path: Path, events: list[tuple[str, float, object]], samples: str | None = None
 ) -> None:

@@ -203,6 +203,15 @@ def test_what_was_recorded_before_a_crash_is_read(xdf, tmp_path, end, n_samples,
         assert re.search(note.format(whole, path.stat().st_size), finding)
 
 
+def test_a_conversion_of_line_ends_is_named(xdf, tmp_path):
+    path = tmp_path / "a.xdf"
+    crashed(xdf, path)
+    lines = chunk(5, bytes(range(256)) * 40)
+    path.write_bytes((path.read_bytes() + lines).replace(b"\n", b"\r\n"))
+    with pytest.raises(RecordingError, match="damaged by a conversion of line ends"):
+        reader.streams(path)
+
+
 def test_a_packed_file_is_read_also_if_it_breaks_off(xdf, tmp_path):
     plain = tmp_path / "plain.xdf"
     crashed(xdf, plain)
@@ -233,6 +242,7 @@ def test_a_packed_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypat
         (1.6e9, ((5000.0, 0.1), (5005.0, 0.1)), "clock offsets .* from 5000 s.* different clocks"),
         (0.0, ((5000.0, 0.1), (5005.0, 0.1)), "different clocks"),
         (1.6e9, (), "not on the clock of the other streams, from 5000 s"),
+        (1.6e9, ((1.6e9, 0.1), (1.6e9 + 5, 0.1)), "not on the clock of the other streams, from 50"),
         (5100.0, ((5090.0, 0.1), (5105.0, 0.1)), ""),
         (5100.0, (), ""),
     ],

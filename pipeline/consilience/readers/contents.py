@@ -8,7 +8,7 @@ from consilience.core.errors import RecordingError
 
 HEAD_BYTES = 32
 BLOCK = 2**22  # bytes read at once
-MIN_LINE_ENDS = 16  # without a declared length, fewer could be preceded by CR by chance
+MIN_LINE_ENDS = 16  # fewer, unless they account for the whole length, could be due to chance
 # First bytes of each format, and the endings that it has.
 SIGNATURES = (
     (b"0       ", "EDF", (".edf",)),
@@ -66,13 +66,14 @@ def refuse_converted(path: Path, extra: int | None = None) -> None:
     ----------
     path : Path
     extra : int, optional
-        Bytes beyond the declared length. If none is declared, the first 4 MiB decide.
+        Bytes beyond the declared length, one for each LF that a program converted: some leave CR LF
+        as it is. If none is declared, the first 4 MiB decide.
 
     Raises
     ------
     RecordingError
-        If every LF is preceded by CR and, if a length is declared, they are as many as the bytes
-        beyond it.
+        If every LF is preceded by CR and, if a length is declared, they are at least as many as the
+        bytes beyond it.
     """
     n_lf = n_cr_lf = 0
     last = b""
@@ -83,7 +84,7 @@ def refuse_converted(path: Path, extra: int | None = None) -> None:
             last = block[-1:]
             if extra is None or n_lf > n_cr_lf:
                 break
-    if n_lf and n_lf == n_cr_lf and (n_lf == extra if extra else n_lf > MIN_LINE_ENDS):
+    if n_lf == n_cr_lf and (n_lf == extra or (n_lf > MIN_LINE_ENDS and n_lf >= (extra or 0))):
         raise RecordingError(
             f"damaged by a conversion of line ends: each of its {n_lf} LF is preceded by CR",
             str(path),

@@ -31,7 +31,8 @@ from consilience.readers.timeline import Timeline
 
 Array = NDArray[np.float64]
 
-SLACK_S = 1e-4  # by which a record of a continuous file may begin early
+SLACK_S = 1e-4  # by which a record may begin early
+MAX_OVERLAP = 0.1  # of the duration of a record: by more, its start is not rounded but wrong
 
 
 class Note(NamedTuple):
@@ -223,12 +224,22 @@ class EdfRecording(Recording):
             raise RecordingError(
                 "discontinuous, but a record does not state its start", str(self.path)
             )
-        # Continuous files whose stated starts are rounded overlap; their starts are regular.
-        gaps_only = complete and bool((np.diff(starts_s) > header.record_s - SLACK_S).all())
-        if header.discontinuous or gaps_only:
+        overlaps_s = header.record_s - np.diff(starts_s)
+        if complete and not (overlaps_s >= SLACK_S).any():
             return starts_s
-        first_s = starts_s[0] if complete else 0.0
-        return np.asarray(first_s + np.arange(header.n_records) * header.record_s, np.float64)
+        # Continuous files whose stated starts are rounded overlap; their starts are regular.
+        regular_s = np.arange(header.n_records) * header.record_s
+        if not header.discontinuous:
+            return np.asarray(regular_s + (starts_s[0] if complete else 0.0), np.float64)
+        worst = int(np.argmax(overlaps_s))
+        if overlaps_s[worst] > MAX_OVERLAP * header.record_s:
+            raise RecordingError(
+                f"record {worst + 2} states its start at {starts_s[worst + 1]:g} s, before the end "
+                f"of the previous one at {starts_s[worst] + header.record_s:g} s",
+                str(self.path),
+                "export it again",
+            )
+        return np.asarray(regular_s + np.maximum.accumulate(starts_s - regular_s), np.float64)
 
 
 def _timed_lists(content: bytes) -> Iterator[tuple[float, list[bytes]]]:

@@ -111,7 +111,9 @@ def read_edf_header(path: Path) -> EdfHeader:
         head[192:197] in (b"EDF+D", b"BDF+D"),
         signals,
     )
-    if header.record_samples <= 0 or not record_s > 0:
+    if record_s <= 0 < header.record_samples:
+        fields.refuse(f"the duration of a record is {record_s:g} s")
+    if header.record_samples <= 0:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
     return _checked_size(header, path)
 

@@ -38,6 +38,7 @@ Array = NDArray[np.float64]
 SUFFIXES = (".vhdr", ".fif", ".set")
 BARE = (".eeg", ".dat", ".fdt")  # samples without a header
 SKIP = "BAD_ACQ_SKIP"  # MNE-Python's annotation where the acquisition was off
+JOINT = " BOUNDARY"  # end of those where recordings were joined: "BAD boundary", "EDGE boundary"
 
 
 class MneFile(Recording):
@@ -175,7 +176,16 @@ class MneFile(Recording):
                 )
             ]
             return boundary_gaps(events, len(self.recorded), self.rate_hz)
-        return segment_gaps(self.path, self.rate_hz) if suffix == ".vhdr" else ([], [])
+        return segment_gaps(self.path, self.rate_hz) if suffix == ".vhdr" else ([], self._joints())
+
+    def _joints(self) -> list[str]:
+        """Return findings on the places where recordings were joined to one FIF file."""
+        annotations = self.raw.annotations
+        at = [str(text).upper().endswith(JOINT) for text in annotations.description]
+        onsets_s = np.unique(np.round(self._positions(annotations.onset[at]) / self.rate_hz, 1))
+        return [
+            f"recordings were joined at {at_s:.1f} s: the pause is unknown" for at_s in onsets_s
+        ]
 
     @cached_property
     def _units(self) -> dict[str, str]:

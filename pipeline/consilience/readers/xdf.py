@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file, content_hash, text_hash
 from consilience.readers import lsl
+from consilience.readers.contents import refuse_converted
 from consilience.readers.packet_counter import COUNTER, count
 
 Array = NDArray[np.float64]
@@ -175,6 +176,7 @@ def contents(path: Path) -> Contents:
         try:
             walk.run()
         except (struct.error, ValueError, KeyError, ElementTree.ParseError) as error:
+            refuse_converted(path)
             what = " ".join(str(error).split())
             if not any(stream.n_samples for stream in walk.by_id.values()):
                 raise RecordingError(
@@ -351,18 +353,30 @@ def _find_clock_faults(present: tuple[Stream, ...]) -> None:
     compared = [stream for stream in sound if stream.offsets] or sound[:1]
     if not compared:
         return
-    session = _hull([_session_span(stream) for stream in compared])
+    session = _common_span([_session_span(stream) for stream in compared])
     for stream in sound:
         if _distance_s(_session_span(stream), session) > MAX_FROM_OTHERS_S:
             stream.clock_fault = (
                 f"its time stamps, from {stream.first_s:.0f} s, are not on the clock of the other "
-                f"streams, from {session[0]:.0f} s, and no offset is known: it is not aligned"
+                f"streams, from {session[0]:.0f} s: it is not aligned"
             )
 
 
 def _session_span(stream: Stream) -> tuple[float, float]:
     offset_s = stream.offsets[0][1] if stream.offsets else 0.0
     return stream.span_s[0] + offset_s, stream.span_s[1] + offset_s
+
+
+def _common_span(spans_s: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the hull of the most spans that lie close together; of equally many, the earliest.
+
+    LSL's clock counts from the start of a computer: seconds of 1970 are those of another clock.
+    """
+    groups = [
+        [other for other in spans_s if _distance_s(span, other) <= MAX_FROM_OTHERS_S]
+        for span in sorted(spans_s)
+    ]
+    return _hull(max(groups, key=len))
 
 
 def _hull(spans_s: list[tuple[float, float]]) -> tuple[float, float]:
