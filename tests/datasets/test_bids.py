@@ -141,12 +141,12 @@ def test_problems_name_file_and_remedy(root, name, text, where, what):
 
 def test_events_without_a_duration_are_counted(root):
     """Of a class they are a problem; others, such as key presses, are noted."""
-    events = f"{EVENTS}11.0\t0\tsad\tn/a\tn/a\n11.5\tn/a\tsad\tn/a\tn/a\n"
+    events = f"{EVENTS}11.0\t-1\tsad\tn/a\tn/a\n11.5\tn/a\tsad\tn/a\tn/a\n"
     put(root, f"{RUN}_events.tsv", f"{events}11.8\t0\tkey\tn/a\tn/a\n")
     listing = bind_to_root(dataset, root).list(root)
     ((where, what, _),) = listing.problems
     assert where == f"{RUN}_events.tsv"
-    assert what == "2 events with a duration of 0 or n/a label nothing: sad (2)"
+    assert what == "2 events without a duration above 0 label nothing: sad (2)"
     assert any(what.startswith("1 events") and "key (1)" in what for _, what in listing.notes)
     assert listing.trials.height == 2
 
@@ -195,6 +195,17 @@ def test_units_of_the_sidecar_are_used_and_compared(root, unit, units, expected_
     findings = " ".join(modality.inspect(path, entry.item))
     assert "unit" not in findings if finding is None else finding in findings
     assert modality.identity(path, entry.item) != modality.identity(path, None)
+
+
+@pytest.mark.parametrize(("unit", "where"), [("", "channels.tsv"), ("foo", "the header")])
+def test_an_unknown_unit_is_to_be_corrected_where_it_is_stated(root, unit, where):
+    unlabelled(root / f"{RUN}_eeg.edf", unit)
+    put(root, f"{RUN}_channels.tsv", "name\tunits\nFp1\tbar\nFz\tµV\nCz\tµV\nPz\tµV\n")
+    (row,) = build_catalog(dataset, root, ["eeg"]).recordings["eeg"].rows(named=True)
+    assert (
+        f"'{unit or 'bar'}', not a known unit of voltage (correct the unit in {where}"
+        in (row["reason"])
+    )
 
 
 def test_different_mains_frequencies_are_reported(root):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import edfio
 import numpy as np
 import pytest
 
+from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
@@ -135,6 +137,42 @@ def test_the_check_follows_the_parameters(xdf, tmp_path) -> None:
     chosen = LEVEL.configured(SingleChannelParams(channel="pedal"))
     assert chosen.probe(path, "Body").rate_hz == RATE_HZ
     assert LEVEL.settings.channel == ""
+
+
+def test_every_sensor_reads_one_file_at_its_own_rate(tmp_path) -> None:
+    """A polysomnograph: 66 beats a minute, a response of the skin every 15 s, EEG of 25 µV."""
+
+    def beats(rate_hz: int, width_s: float) -> np.ndarray:
+        from_beat_s = np.arange(60 * rate_hz)[:, None] / rate_hz - np.arange(0.4, 60, 60 / 66)
+        return np.exp(-((from_beat_s / width_s) ** 2)).sum(axis=1)
+
+    times = np.arange(60 * 8) / 8
+    since = np.maximum(times[:, None] - np.arange(5, 60, 15), 0)
+    skin = 5 + 0.01 * times + (since * np.exp(-since / 2)).sum(axis=1)
+    noise = 25 * generator("sleep").standard_normal((2, 60 * 125))
+    channels = [("Fz", noise[0], 125, "uV", 200), ("Cz", noise[1], 125, "uV", 200)]
+    channels += [("ECG", beats(500, 0.015), 500, "mV", 2), ("Pleth", beats(64, 0.12), 64, "", 2)]
+    channels += [("GSR", skin, 8, "uS", 20)]
+    signals = [
+        edfio.EdfSignal(v, rate, label=name, physical_dimension=unit, physical_range=(-top, top))
+        for name, v, rate, unit, top in channels
+    ]
+    edfio.Edf(signals, data_record_duration=1).write(tmp_path / "a.edf")
+    for name, rate_hz, feature, value in (
+        ("ecg", 500, "heart_rate_per_min", 66),
+        ("ppg", 64, "pulse_rate_per_min", 66),
+        ("gsr", 8, "responses_per_min", 4),
+    ):
+        modality = registry.get("modalities", name)
+        read = modality.read(tmp_path / "a.edf", None, modality.Params())
+        assert modality.probe(tmp_path / "a.edf", None).rate_hz == rate_hz
+        features = modality.features(read, modality.Params())
+        measured = features.values[:, features.names.index(feature)].mean()
+        assert measured == pytest.approx(value, rel=0.1)
+    eeg = registry.get("modalities", "eeg")
+    read = eeg.read(tmp_path / "a.edf", None, eeg.Params())
+    assert read.channels == ("Fz", "Cz")
+    assert 1e6 * read.values.std(axis=0) == pytest.approx([25, 25], rel=0.05)
 
 
 def test_a_hop_longer_than_the_window_is_refused() -> None:

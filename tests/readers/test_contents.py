@@ -36,6 +36,7 @@ def test_content_and_ending_must_agree_in_both_directions(tmp_path, content, end
         (b"\x1f\x8b\x08", "unpack it"),
         (b"PK\x03\x04", "unpack it"),
         (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"/annex/objects/MD5E-s290120--5d41.edf", "git annex get a.edf"),
     ],
 )
 def test_packed_files_and_pointers_are_named(tmp_path, head, remedy):

@@ -105,6 +105,37 @@ def test_gaps_keep_every_marker_at_its_true_time(tmp_path_factory, gaps_s, marks
     assert recording.duration_s == pytest.approx(starts_s[-1] + 0.5, abs=1e-5)
 
 
+@pytest.mark.parametrize("declared", [b"-1", b"7", b"12"])
+def test_gaps_are_kept_whatever_number_of_records_is_declared(tmp_path, declared):
+    path = tmp_path / "a.edf"
+    discontinuous(path, [*range(6), *range(14, 20)], [5.5, 15.25])
+    content = bytearray(path.read_bytes())
+    content[236:244] = declared.ljust(8)
+    path.write_bytes(content)
+    recording = open_recording(path, None)
+    assert recording.pulses_s() == pytest.approx([5.5, 15.25])
+    assert recording.times_s()[-1] == pytest.approx(20 - 1 / RATE_HZ)
+
+
+@pytest.mark.parametrize("flags", [0, 1 << 20, (1 << 20) + 0xFF00, -(1 << 23)])
+@pytest.mark.parametrize("sync", [1, 200, 1000])
+def test_the_codes_of_a_status_channel_are_distinguished(tmp_path, flags, sync):
+    codes = np.zeros(N_RECORDS * RATE_HZ, np.int32)
+    codes[:20] = 254  # a start code
+    marks = np.arange(1, 11) * RATE_HZ
+    for at, code in [(at, sync) for at in marks] + [(130, 64), (230, 4096), (330, 64)]:
+        codes[at : at + 5] = code
+    wide = (-(2**23), 2**23 - 1)
+    status = edfio.BdfSignal.from_digital(
+        codes ^ np.int32(flags), RATE_HZ, label="Status", physical_range=wide, digital_range=wide
+    )
+    edfio.Bdf([status], data_record_duration=1).write(tmp_path / "a.bdf")
+    recording = open_recording(tmp_path / "a.bdf", None)
+    assert recording.pulses_s() == pytest.approx(np.arange(1, 11))
+    assert recording.pulses_s(64) == pytest.approx([2.6, 6.6])
+    assert f"{sync} (10 times), 64 (2 times), 4096 (1 times)" in recording.findings()[0]
+
+
 def test_the_stated_starts_of_a_continuous_file_are_used_for_gaps_alone(tmp_path):
     path = tmp_path / "a.edf"
     for starts_s, last_s in (([0] * 6 + [20] * 6, 11), ([*range(6), *range(20, 26)], 25)):

@@ -15,6 +15,8 @@ from consilience.modalities.eeg import modality as eeg
 from consilience.modalities.gsr import modality as gsr
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.gsr import GsrParams
+from consilience.modalities.params.single_channel import SingleChannelParams
+from consilience.modalities.ppg import modality as ppg
 from consilience.readers import signal_table
 from consilience.readers.recording import open_recording
 
@@ -38,6 +40,25 @@ def test_an_empatica_export_is_read_with_its_rate_and_start(tmp_path):
     assert header.start_time == "2022-04-15T05:20:00+00:00"
     assert signal.values[:, 0] == pytest.approx(values, abs=1e-5)  # µS
     assert signal.times_s == pytest.approx(np.arange(200) / 4)
+
+
+def test_the_exports_of_a_wristband_become_features(tmp_path):
+    times = np.arange(4 * 240) / 4
+    bursts = [0.06 * np.exp(-(times - at) / 4) * (times >= at) for at in range(12, 240, 24)]
+    eda = 0.0013 * np.round((0.35 + np.sum(bursts, axis=0)) / 0.0013)
+    times = np.arange(64 * 120) / 64
+    bvp = 40 * np.clip(np.sin(2 * np.pi * 1.1 * times), 0, None) ** 3 + RNG.normal(size=times.size)
+    for name, rate_hz, values in (("EDA", 4, eda), ("BVP", 64, bvp)):
+        lines = "".join(f"{value:.6f}\n" for value in values)
+        (tmp_path / f"{name}.csv").write_text(f"{START_S}\n{rate_hz}.000000\n{lines}")
+    features = gsr.features(gsr.read(tmp_path / "EDA.csv", None, GsrParams()), GsrParams())
+    assert features.quality["flat_fraction"] == 0
+    assert np.isfinite(features.values).all()
+    per_min = features.values[:, features.names.index("responses_per_min")]
+    assert per_min.mean() == pytest.approx(2.5, abs=0.2)
+    signal = ppg.read(tmp_path / "BVP.csv", None, SingleChannelParams())
+    rates = ppg.features(signal, SingleChannelParams()).values[:, 0]
+    assert rates == pytest.approx(np.full(len(rates), 66), abs=1)
 
 
 def test_stamped_eeg_has_its_gap_and_only_its_channels(tmp_path):

@@ -98,7 +98,7 @@ def test_rows_that_are_not_valid_are_problems_with_their_lines():
     valid = filter_rows(table, pl.col("a") > 0, "t.csv", "a is not positive", problems, "correct")
     assert valid["a"].to_list() == [1]
     assert problems == [
-        ("t.csv line 3", "a is not positive: None", "correct"),
+        ("t.csv line 3", "a is not positive: empty", "correct"),
         ("t.csv line 4", "a is not positive: -1", "correct"),
     ]
 

@@ -61,6 +61,8 @@ MEDIA = {
 SYNC = "sync"
 NO_VALUE = "n/a"  # an empty cell in BIDS
 MAINS, RATE = "PowerLineFrequency", "SamplingFrequency"  # fields of eeg.json
+ONSET = pl.col("onset").cast(pl.Float64, strict=False)  # in seconds, of events
+DURATION = pl.col("duration").cast(pl.Float64, strict=False).fill_null(0.0)
 MAX_JSON_BYTES = 2**20
 MOST_LISTED = 5  # kinds of events named in a problem
 DERIVED = {"derivatives", "sourcedata", "code"}
@@ -265,13 +267,9 @@ def _tables(
             problems.append((f"{session}_eeg", what, remedy))
         return frame_of([], Trials), frame_of([], Pulses), frame_of([], Annotations)
     name = path.relative_to(root).as_posix()
-    timed = filter_rows(
-        _timed(events, session),
-        pl.col("start_s").is_finite() & pl.col("end_s").is_finite(),
-        name,
-        "onset or duration is not a number",
-        problems,
-    )
+    finite = ONSET.is_finite() & DURATION.is_finite()
+    what = "onset or duration is not a number"
+    timed = _timed(filter_rows(events, finite, name, what, problems), session)
     is_sync = pl.col("trial_type").fill_null("") == SYNC
     lasting = timed.filter(~is_sync & (pl.col("end_s") > pl.col("start_s")))
     dropped = timed.filter(~is_sync & (pl.col("end_s") <= pl.col("start_s")))
@@ -301,7 +299,7 @@ def _report_dropped(
     others = {kind: n for kind, n in counts.items() if kind not in labels}
     for kinds in (labels, others):
         listed = ", ".join(f"{kind} ({n})" for kind, n in sorted(kinds.items())[:MOST_LISTED])
-        what = f"{sum(kinds.values())} events with a duration of 0 or n/a label nothing: {listed}"
+        what = f"{sum(kinds.values())} events without a duration above 0 label nothing: {listed}"
         if kinds is labels and kinds:
             problems.append((name, what, "state how long each lasts; they are left out"))
         elif kinds:
@@ -310,15 +308,12 @@ def _report_dropped(
 
 def _timed(events: pl.DataFrame, session: str) -> pl.DataFrame:
     """Return events with `session`, `start_s`, `end_s`, and null for missing optional columns."""
-    onset, duration = (
-        pl.col(name).cast(pl.Float64, strict=False) for name in ("onset", "duration")
-    )
     absent = [name for name in ("trial_type", *RATINGS) if name not in events.columns]
     return events.with_columns(
         *(pl.lit(None, pl.String).alias(name) for name in absent),
         session=pl.lit(session),
-        start_s=onset,
-        end_s=onset + duration.fill_null(0.0),
+        start_s=ONSET,
+        end_s=ONSET + DURATION,
     )
 
 

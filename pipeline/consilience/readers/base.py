@@ -150,10 +150,11 @@ class Recording:
         for name, spelling in units.items():
             unit = resolve_unit(spelling)
             if not is_blank(spelling) and (unit is None or unit.quantity != quantity):
+                where = "channels.tsv" if is_blank(self.unit(name)) else "the header"
                 raise RecordingError(
                     f"channel '{name}' has the unit '{spelling}', not a known unit of {quantity}",
                     str(self.path),
-                    "correct the unit in the header",
+                    f"correct the unit in {where}",
                 )
         return [name for name in names if is_blank(units[name]) and not self.in_microvolts]
 

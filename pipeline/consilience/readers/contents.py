@@ -23,6 +23,7 @@ SIGNATURES = (
     (b"\x1f\x8b", "compressed by gzip", (".gz", ".xdfz", ".xdf")),
     (b"PK\x03\x04", "a ZIP archive", (".zip",)),
     (b"version https://git-lfs", "a pointer of Git LFS, without the recording", ()),
+    (b"/annex/objects/", "a pointer of git-annex, without the recording", ()),
 )
 PACKED = ("compressed by gzip", "a ZIP archive")
 
@@ -51,7 +52,8 @@ def check_content(path: Path) -> None:
             if kind in PACKED:
                 remedy = "unpack it"
             elif not suffixes:
-                remedy = "download the content, for example with git lfs pull"
+                command = "git lfs pull" if b"lfs" in signature else f"git annex get {path.name}"
+                remedy = f"download the content with '{command}'"
             else:
                 remedy = f"rename it to end in {suffixes[0]}, or export it again"
             raise RecordingError(

@@ -135,7 +135,9 @@ def filter_rows(
     valid = valid.fill_null(False)
     invalid = table.filter(~valid)
     for row in invalid.head(MAX_REPORTED).iter_rows(named=True):
-        cells = ", ".join(str(cell) for column, cell in row.items() if column != LINE)[:150]
+        cells = ", ".join(
+            "empty" if cell is None else str(cell) for column, cell in row.items() if column != LINE
+        )[:150]
         problems.append((f"{name} line {row[LINE]}", f"{what}: {cells}", remedy))
     if invalid.height > MAX_REPORTED:
         problems.append((name, f"{invalid.height - MAX_REPORTED} more such rows: {what}", remedy))
