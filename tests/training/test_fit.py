@@ -1,11 +1,13 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.evaluation import predict, resampling, scorer, tables
@@ -43,7 +45,7 @@ def test_the_working_directory_does_not_matter(
 
 
 def interrupt(train: Train, method: str) -> None:
-    """Train up to epoch 5, with a checkpoint of epoch 3."""
+    """Train up to epoch 5, with a checkpoint of epoch 4."""
     validate = Trainer.validate
 
     def interrupted(trainer: Trainer) -> None:
@@ -52,7 +54,7 @@ def interrupt(train: Train, method: str) -> None:
         validate(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "CHECKPOINT_EPOCHS", 3)
+        patch.setattr(fit, "CHECKPOINT_S", 0.0)
         patch.setattr(Trainer, "validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(method)
@@ -73,7 +75,7 @@ def test_an_interrupted_training_gives_the_same_result(
 
     monkeypatch.setattr(Trainer, "train_epoch", counted)
     assert_equal(train(method), whole)
-    assert visited[0] == 4
+    assert visited[0] == 5
 
 
 def assert_close_to(first: Fitted, second: Fitted) -> None:
@@ -143,6 +145,25 @@ def test_windows_of_test_subjects_do_not_change_the_training(
         assert_close(weight[of_fold], again[of_fold], rtol=0, atol=0)
         changed |= not torch.equal(weight[others], again[others])
     assert changed
+
+
+def test_one_unlabelled_training_window_selects_the_semi_supervised_loss(
+    train: Train, windows_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, losses = load_corpus(windows_folder), []
+    step = Trainer._step
+
+    def recorded(trainer: Trainer, *arguments: Any) -> Tensor:
+        losses.append(trainer.loss)
+        return step(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", recorded)
+    train(folds=[1])
+    target, affect = corpus.labels(fit.Run(1, 0))
+    target = target.copy()
+    target[corpus.members(1, "train")[0]] = np.nan
+    train(folds=[1], labels=lambda run: (target, affect))
+    assert set(losses) == {"loss", "semi_supervised_loss"}
 
 
 def test_folds_and_labels_can_be_chosen(train: Train, windows_folder: Path) -> None:

@@ -5,12 +5,12 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 from consilience.core import registry
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
-from consilience.training.networks import untrained_stack
+from consilience.training.devices import OneProcess
+from consilience.training.networks import architecture
 from consilience.training.trainer import (
     CONSENSUS_MEMORY,
     RunData,
@@ -28,21 +28,11 @@ def corpus(windows_folder: Path) -> Corpus:
     return load_corpus(windows_folder)
 
 
-def make(
-    corpus: Corpus, budget: TrainingParams, method: str = "hybrid", unlabelled: bool = False
-) -> Trainer:
-    def labels(run: Run) -> tuple[np.ndarray, np.ndarray]:
-        target, affect = corpus.labels(run)
-        if unlabelled:
-            target = target.copy()
-            target[corpus.members(run.fold, "train")[0]] = np.nan
-        return target, affect
-
+def make(corpus: Corpus, budget: TrainingParams, method: str = "hybrid") -> Trainer:
     kind, params = registry.get("methods", method), registry.params("methods", method)()
-    fabric = Fabric(accelerator="cpu", devices=1)
-    stack = untrained_stack(method, params, budget, corpus, RUNS)
-    data = RunData(fabric, RUNS, corpus, budget, labels, kind.cross_fitted)
-    return Trainer(fabric, stack, RUNS, data, budget)
+    stack = architecture(method, params, budget, corpus).untrained(RUNS)
+    data = RunData(OneProcess(), RUNS, corpus, budget, corpus.labels, kind.cross_fitted)
+    return Trainer(OneProcess(), stack, RUNS, data, budget)
 
 
 def test_the_state_restores_a_trainer(corpus: Corpus, budget: TrainingParams) -> None:
@@ -58,11 +48,27 @@ def test_the_state_restores_a_trainer(corpus: Corpus, budget: TrainingParams) ->
         assert torch.equal(value, second.state()[name]), name
 
 
-def test_unlabelled_windows_select_the_semi_supervised_loss(
+def test_a_run_without_improvement_leaves_and_the_others_train_as_before(
     corpus: Corpus, budget: TrainingParams
 ) -> None:
-    assert make(corpus, budget).loss == "loss"
-    assert make(corpus, budget, unlabelled=True).loss == "semi_supervised_loss"
+    whole, shrunk = make(corpus, budget), make(corpus, budget)
+    for trainer in (whole, shrunk):
+        trainer.train_epoch()
+        trainer.validate()
+    shrunk.best_epoch[0] = -budget.patience - 1  # as if it had improved long ago
+    shrunk.best_loss[0] = -np.inf
+    for trainer in (whole, shrunk):
+        trainer.train_epoch()
+        trainer.validate()
+        trainer.train_epoch()
+        trainer.validate()
+    assert shrunk.last_epoch.tolist() == [2, 3]
+    assert whole.last_epoch.tolist() == [3, 3]
+    assert not shrunk.done()
+    torch.testing.assert_close(shrunk.consensus[1], whole.consensus[1])
+    for name, value in shrunk.state().items():
+        if name.startswith(("now/", "optimizer/")):
+            torch.testing.assert_close(value[1], whole.state()[name][1])
 
 
 def test_the_consensus_is_the_moving_average_of_the_predictions(
@@ -96,7 +102,9 @@ def test_training_ends_with_the_budget(corpus: Corpus, budget: TrainingParams) -
 
 def test_rows_are_taken_per_run() -> None:
     values = torch.arange(12).reshape(2, 3, 2)
-    assert take_rows(values, torch.tensor([[2], [0]])).tolist() == [[[4, 5]], [[6, 7]]]
+    index = torch.tensor([[2], [0]])
+    assert take_rows(values, torch.tensor([0, 1]), index).tolist() == [[[4, 5]], [[6, 7]]]
+    assert take_rows(values, torch.tensor([1]), index[:1]).tolist() == [[[10, 11]]]
 
 
 def test_disagreement_counts_windows_with_several_annotators_only(corpus: Corpus) -> None:

@@ -48,6 +48,7 @@ class Method(nn.Module):
 
     Params: ClassVar[type[MethodParams]] = MethodParams
     cross_fitted: ClassVar[bool] = False  # True: the training computes `Batch.label_estimate`
+    TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()  # attributes that no prediction uses
 
     def __init__(
         self,

@@ -171,6 +171,7 @@ class CoherenceTransfer(Method):
 
     Params = CoherenceTransferParams
     cross_fitted = True
+    TRAINING_ONLY = ("teacher",)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -25,6 +25,7 @@ class Kd(Hybrid):
     """``L(student) + L(teacher) + w T^2 [KL(q_T || l) + v sum_m KL(q_T || l_m)]``."""
 
     Params = KdParams
+    TRAINING_ONLY = ("teacher",)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -64,6 +64,7 @@ class Mmanet(Method):
     """``L_task + alpha L_MAD + beta L_MAR``."""
 
     Params = MmanetParams
+    TRAINING_ONLY = ("teacher",)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import dropout
 from torch.overrides import TorchFunctionMode
 
-from consilience.core.seeds import generator
+from consilience.model import draws
+
+RANDOM = {"rand", "randn", "randint", "random", "uniform", "normal", "bernoulli", "multinomial"}
 
 
 class Stack(nn.Module):
@@ -28,7 +29,7 @@ class Stack(nn.Module):
 
     Attributes
     ----------
-    generators : sequence of numpy.random.Generator
+    generators : sequence of torch.Generator
         One per run, from which its dropout is drawn; the trainer replaces them every epoch.
         Networks may use no other randomness.
     """
@@ -44,7 +45,7 @@ class Stack(nn.Module):
                 for name, value in weights.items()
             }
         )
-        self.generators = [generator("dropout", run) for run in range(len(networks))]
+        self.generators = draws.generators("dropout", [(n,) for n in range(len(networks))], "cpu")
         # In a tuple, so that Module does not register the first network's own parameters.
         self._call = (calls[0],)
 
@@ -73,36 +74,51 @@ class Stack(nn.Module):
 
         weights = {name.replace("/", "."): value for name, value in self.weights.items()}
         runs = torch.arange(len(self.generators), device=next(iter(weights.values())).device)
-        # Any random function but dropout, which is replaced below, raises an error.
-        return torch.vmap(call_run, randomness="error")(weights, stacked, runs)
+        # "same" lets the replaced dropout draw for all runs at once; it rejects other draws.
+        return torch.vmap(call_run, randomness="same")(weights, stacked, runs)
+
+    def keep(self, runs: Sequence[int]) -> None:
+        """Remove all other runs in place; the weights remain the same parameters, for an optimiser.
+
+        Parameters
+        ----------
+        runs : sequence of int
+            Positions of the runs that remain.
+        """
+        for weight in self.weights.values():
+            weight.data, weight.grad = weight.data[list(runs)], None
+        self.generators = [self.generators[run] for run in runs]
 
 
 class _RunDropout(TorchFunctionMode):
-    """Draw the dropout of each run from that run's generator.
+    """Draw the dropout of each run from that run's generator, independently of the other runs.
 
-    The masks then depend neither on the other runs of the stack nor on the device.
+    Any other random function raises a RuntimeError.
     """
 
-    def __init__(self, generators: Sequence[np.random.Generator], run: Tensor) -> None:
+    def __init__(self, generators: Sequence[torch.Generator], run: Tensor) -> None:
         super().__init__()
         self._generators, self._run = generators, run
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        called = self._dropout if function is dropout else function
-        return called(*args, **(kwargs or {}))
+        if function is dropout:
+            return self._dropout(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "").rstrip("_").removesuffix("_like") in RANDOM:
+            raise RuntimeError(f"a network may use no randomness but dropout: {function}")
+        return function(*args, **(kwargs or {}))
 
     def _dropout(
         self, values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
     ) -> Tensor:
         if not training or p == 0:
             return values
-        shape = tuple(values.shape)  # of one run: this is called inside vmap
-        masks = np.stack([draw.random(shape, np.float32) >= p for draw in self._generators])
+        # The shape of one run: this is called inside vmap.
+        masks = draws.kept(self._generators, values.shape, p)
         # Inside vmap the run's number is a batched tensor, so only tensor indexing selects by it.
-        mask = torch.from_numpy(masks).to(values.device).index_select(0, self._run[None])[0]
-        return torch.where(mask, values / (1 - p), 0.0)
+        mask = masks.index_select(0, self._run[None])[0]
+        return values * mask / (1 - draws.dropped_share(p))
 
 
 class _MethodCall(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from consilience.core.seeds import generator
-from consilience.training.data import mask
+from consilience.model import draws
 
 
 class Run(NamedTuple):
@@ -33,10 +33,12 @@ class Augmentation:
     modality_dropout : float
         Probability of hiding a modality; one recorded modality is always kept.
     noise : float
-        Largest standard deviation of the added Gaussian noise, in standardised units.
-        The level of each window is uniform in 0 ... `noise` for half of the windows, else 0.
+        Largest standard deviation of the added Gaussian noise, in standardised units. Half of the
+        windows of a batch get noise; the level of each is uniform in 0 ... `noise`.
     feature_dropout : float
-        Probability of setting a feature to its mean, 0.
+        Probability of setting a feature to its mean, 0; in steps of 1/256.
+    device : torch.device or str
+        Where the numbers are drawn.
     """
 
     def __init__(
@@ -46,13 +48,15 @@ class Augmentation:
         modality_dropout: float,
         noise: float,
         feature_dropout: float,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.modality_dropout, self.noise, self.feature_dropout = (
             modality_dropout,
             noise,
             feature_dropout,
         )
-        self._generators = [generator("augmentation", *run, epoch) for run in runs]
+        self._names = [(*run, epoch) for run in runs]
+        self._generators = draws.generators("augmentation", self._names, device)
 
     def order(self, members: Sequence[np.ndarray], n_windows: int) -> Tensor:
         """Return the shuffled positions of each run's windows, repeated up to a length.
@@ -66,10 +70,11 @@ class Augmentation:
         Returns
         -------
         Tensor of int64, shape (R, n_windows)
+            On the CPU.
         """
         orders = [
-            np.resize(rng.permutation(rows), n_windows)
-            for rng, rows in zip(self._generators, members, strict=True)
+            np.resize(generator("order", *name).permutation(rows), n_windows)
+            for name, rows in zip(self._names, members, strict=True)
         ]
         return torch.from_numpy(np.stack(orders))
 
@@ -78,17 +83,18 @@ class Augmentation:
 
         Parameters
         ----------
-        present : Tensor, shape (R, B, M)
+        present : Tensor of float, shape (R, B, M)
+            1 where a modality was recorded.
 
         Returns
         -------
         Tensor, shape (R, B, M)
             1 where a modality was recorded and not hidden.
         """
-        draws = self._uniform(present.shape[1:]).to(present.device)
-        kept = present * (draws >= self.modality_dropout)
+        drawn = draws.uniform(self._generators, present.shape[1:])
+        kept = present * (drawn >= self.modality_dropout)
         # If all are hidden, the recorded one with the largest draw is kept.
-        last = torch.nn.functional.one_hot((draws * present).argmax(-1), present.shape[-1])
+        last = torch.nn.functional.one_hot((drawn * present).argmax(-1), present.shape[-1])
         return torch.where(kept.sum(-1, keepdim=True) > 0, kept, last * present)
 
     def corrupt(self, windows: Tensor, available: Tensor) -> Tensor:
@@ -100,16 +106,12 @@ class Augmentation:
             With a time axis, the last one, a feature is dropped at all times.
         available : Tensor, shape (R, B)
         """
-        # 2 u - 1 is negative, hence clamped to no noise, for half of the windows.
-        level = (self._uniform(windows.shape[1:2]) * 2 - 1).clamp(min=0) * self.noise
-        level = level.reshape(level.shape + (1,) * (windows.ndim - 2)).to(windows.device)
-        shape = windows.shape[1:]
-        noise = np.stack([g.standard_normal(shape, np.float32) for g in self._generators])
-        kept = shape[:2] + (1,) * len(shape[2:])
-        keep = self._uniform(kept) >= self.feature_dropout
-        noisy = windows + level * torch.from_numpy(noise).to(windows.device)
-        return mask(noisy * keep.to(windows.device), available)
-
-    def _uniform(self, shape: Sequence[int]) -> Tensor:
-        draws = [rng.random(tuple(shape), np.float32) for rng in self._generators]
-        return torch.from_numpy(np.stack(draws))
+        corrupted = windows.clone()
+        # The order of the windows is random, so the first half is a random half.
+        noisy = corrupted[:, : windows.shape[1] // 2]
+        level = draws.uniform(self._generators, noisy.shape[1:2]) * self.noise
+        noise = draws.normal(self._generators, noisy.shape[1:])
+        noisy += noise.mul_(level.reshape(level.shape + (1,) * (windows.ndim - 2)))
+        kept = draws.kept(self._generators, windows.shape[1:3], self.feature_dropout)
+        kept &= (available > 0)[..., None]
+        return corrupted.mul_(kept.reshape(kept.shape + (1,) * (windows.ndim - 3)))

@@ -19,7 +19,7 @@ from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.card import read_card
 from consilience.training.data import Scaler
-from consilience.training.networks import build_stack
+from consilience.training.networks import Architecture
 
 if TYPE_CHECKING:
     from consilience.training.fit import Fitted
@@ -87,16 +87,13 @@ def load_model(
     scaler = Scaler.from_tensors(tensors, list(example))
     if len(scaler.affect_mean) != len(runs):  # before memory is taken for the stated number
         raise ConsilienceError(f"{len(runs)} runs, but weights of {len(scaler.affect_mean)}", where)
-    stack = build_stack(
+    architecture = Architecture(
         card["method"],
         validated(method.Params, card["params"], where, ("params",)),
         validated(TrainingParams, card["training"], where, ("training",)),
-        runs,
         card["features"],
         card.get("encodings", {}),
         len(card["classes"]),
         example,
     )
-    # The file holds the scaler's tensors too, which are none of the stack's.
-    stack.load_state_dict({name: tensors[name] for name in stack.state_dict()})
-    return stack.eval(), scaler, runs, card
+    return architecture.trained(tensors, len(runs)), scaler, runs, card

@@ -75,9 +75,22 @@ class Scaler:
         """
         result = {}
         for position, (name, values) in enumerate(prepared.items()):
-            scaled = ((values[index] - self.mean[name]) / self.std[name]).clamp(-CLIP, CLIP)
-            result[name] = mask(scaled, available[..., position])
+            scaled = values[index]  # a copy, computed with in place: memory is what this costs
+            scaled.sub_(self.mean[name]).mul_(self.std[name].reciprocal()).clamp_(-CLIP, CLIP)
+            shape = index.shape + (1,) * (scaled.ndim - 2)
+            result[name] = scaled.mul_((available[..., position] > 0).reshape(shape))
         return result
+
+    def of_runs(self, runs: Tensor) -> Scaler:
+        """Return the standardisation of some runs, by their positions (R',)."""
+        if len(runs) == len(self.affect_mean):
+            return self
+        return Scaler(
+            {name: values[runs] for name, values in self.mean.items()},
+            {name: values[runs] for name, values in self.std.items()},
+            self.affect_mean[runs],
+            self.affect_std[runs],
+        )
 
     def affect(self, values: Tensor) -> Tensor:
         """Return valence and arousal (R, B, 2) in standardised units."""
@@ -98,12 +111,6 @@ class Scaler:
             tensors["affect_mean"],
             tensors["affect_std"],
         )
-
-
-def mask(values: Tensor, available: Tensor) -> Tensor:
-    """Set windows (R, B, ...) to 0 where `available` (R, B) is 0."""
-    shape = available.shape + (1,) * (values.ndim - available.ndim)
-    return torch.where(available.reshape(shape) > 0, values, 0.0)
 
 
 def fit_scaler(

@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
-from torch import nn
+from torch import Tensor, nn
 
 from consilience.core.errors import ConsilienceError
 
 VARIABLE = "CONSILIENCE_DEVICES"
 
+Result = TypeVar("Result")
 
-def launch(function: Callable[[Fabric], None], n_runs: int) -> None:
+
+class OneProcess:
+    """Stand-in for Lightning Fabric where a single process trains on the CPU."""
+
+    global_rank, world_size, is_global_zero = 0, 1, True
+
+    def to_device(self, values: Tensor) -> Tensor:
+        """Return the tensor itself."""
+        return values
+
+    def setup(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Return both as they are."""
+        return module, optimizer
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients."""
+        loss.backward()
+
+    def all_reduce(self, values: Tensor, reduce_op: str) -> Tensor:
+        """Return the values of the only process."""
+        return values
+
+    def broadcast(self, local: Any, src: int) -> Any:
+        """Return the value of the only process."""
+        return local
+
+
+def launch(function: Callable[[Any], Result], n_runs: int) -> Result:
     """Call a function in one process a device.
 
     The environment variable ``CONSILIENCE_DEVICES`` sets their number; by default, all CUDA
     devices, or one on a CPU. There are never more than runs. The number changes the speed, and of
     a result at most the last bits, so it is not a parameter. With a single device no process is
-    started.
+    started. Lightning Fabric is imported only for CUDA or several processes.
 
     Parameters
     ----------
@@ -31,6 +59,11 @@ def launch(function: Callable[[Fabric], None], n_runs: int) -> None:
         ``fabric.global_rank :: fabric.world_size``.
     n_runs : int
 
+    Returns
+    -------
+    object
+        What the function returned, in the first process.
+
     Raises
     ------
     ConsilienceError
@@ -38,20 +71,29 @@ def launch(function: Callable[[Fabric], None], n_runs: int) -> None:
     """
     cuda = torch.cuda.is_available()
     n_devices = min(_wanted(torch.cuda.device_count() if cuda else None), n_runs)
+    if not cuda and n_devices == 1:
+        return function(OneProcess())
+    from lightning_fabric import Fabric
+
     fabric = Fabric(
         accelerator="cuda" if cuda else "cpu",
         devices=n_devices,
-        strategy=_Independent(start_method="spawn") if n_devices > 1 else "auto",
+        strategy=_independent() if n_devices > 1 else "auto",
         precision=_precision(cuda),
     )
-    fabric.launch(function)
+    result: Result = fabric.launch(function)
+    return result
 
 
-class _Independent(DDPStrategy):
-    """Distributed processes without gradient averaging: no two of them share a run."""
+def _independent() -> Any:
+    """Return a strategy without gradient averaging: no two processes share a run."""
+    from lightning_fabric.strategies import DDPStrategy
 
-    def setup_module(self, module: nn.Module) -> Any:
-        return module
+    class Independent(DDPStrategy):
+        def setup_module(self, module: nn.Module) -> Any:
+            return module
+
+    return Independent(start_method="spawn")
 
 
 def _wanted(n_cuda: int | None) -> int:

@@ -8,6 +8,7 @@ another number of devices.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +34,13 @@ from consilience.training.checkpoint import read_checkpoint, with_prefix, write_
 from consilience.training.conditioned import prepare_windows
 from consilience.training.data import Scaler
 from consilience.training.devices import launch
-from consilience.training.networks import encoders_for, untrained_stack
+from consilience.training.networks import Architecture, architecture, encoders_for
 from consilience.training.trainer import LabelSource, RunData, Trainer
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus
 
 CHECKPOINT = "state.safetensors"
-CHECKPOINT_EPOCHS = 10  # changes no result
+CHECKPOINT_S = 30.0  # between checkpoints; changes no result
 HISTORY = ("fold", "seed", "epoch", "train_loss", "validation_loss", "validation_balanced_accuracy")
 
 
@@ -109,21 +110,19 @@ def fit(
     """
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     label_source = labels or corpus.labels
+    networks = architecture(method, params, training, corpus)
     share = partial(
         _train_share,
-        method=method,
-        params=params,
-        training=training,
+        networks=networks,
         corpus=corpus,
         runs=runs,
         checkpoint=checkpoint / CHECKPOINT,
         labels=label_source,
     )
-    launch(share, len(runs))
-    state = read_checkpoint(checkpoint / CHECKPOINT)
+    # Several processes leave their state in the checkpoint.
+    state = launch(share, len(runs)) or read_checkpoint(checkpoint / CHECKPOINT)
     _check_trained(method, runs, state)
-    stack = untrained_stack(method, params, training, corpus, runs)
-    stack.load_state_dict(with_prefix(state, "best/"))
+    stack = networks.trained(with_prefix(state, "best/"), len(runs))
     scaler = Scaler.from_tensors(with_prefix(state, "scaler/"), corpus.modalities)
     test_conditions = conditions(corpus)
     if prepared is None:
@@ -133,11 +132,11 @@ def fit(
     torch.set_num_threads(training.cpu_threads)  # preparing windows has set it to 1
     calibrate(stack, scaler, runs, corpus, prepared, test_conditions, target)
     return Fitted(
-        stack.eval(),
+        stack,
         scaler,
         runs,
         state["best_epoch"].tolist(),
-        _history(runs, state["history"]),
+        _history(runs, state["history"], state["last_epoch"]),
         state["consensus"].numpy(),
     )
 
@@ -150,32 +149,52 @@ def _check_trained(method: str, runs: Sequence[Run], state: Mapping[str, Tensor]
 
 def _train_share(
     fabric: Any,
-    method: str,
-    params: Any,
-    training: TrainingParams,
+    networks: Architecture,
     corpus: Corpus,
     runs: list[Run],
     checkpoint: Path,
     labels: LabelSource,
-) -> None:
-    """Train this process's share of the runs, and write the state of all runs to a file."""
+) -> dict[str, Tensor] | None:
+    """Train this process's share of the runs.
+
+    Returns
+    -------
+    dict of str to Tensor, shape (R, ...), or None
+        The state of all runs; of several processes, it is in the checkpoint.
+    """
+    training, method = networks.training, registry.get("methods", networks.method)
     torch.set_num_threads(training.cpu_threads)
     share = runs[fabric.global_rank :: fabric.world_size]
-    cross_fitted = registry.get("methods", method).cross_fitted
-    stack = untrained_stack(method, params, training, corpus, share)
-    data = RunData(fabric, share, corpus, training, labels, cross_fitted)
-    trainer = Trainer(fabric, stack, share, data, training)
+    data = RunData(fabric, share, corpus, training, labels, method.cross_fitted)
+    loss = "semi_supervised_loss" if _some_unlabelled(corpus, runs, labels) else "loss"
+    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss)
     _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
-        task = progress.add_task(f"train {method}", total=training.epochs)
+        task = progress.add_task(f"train {networks.method}", total=training.epochs)
         progress.update(task, completed=trainer.epoch)
+        written_s = time.monotonic()
         while not trainer.done():
             trainer.train_epoch()
             trainer.validate()
             progress.update(task, completed=trainer.epoch)
-            if trainer.epoch % CHECKPOINT_EPOCHS == 0:
+            # The first process decides: all of them write together.
+            if fabric.broadcast(time.monotonic() - written_s >= CHECKPOINT_S, src=0):
                 write_checkpoint(checkpoint, fabric, trainer.state())
+                written_s = time.monotonic()
+    if fabric.world_size == 1:
+        return {name: value.detach().cpu() for name, value in trainer.state().items()}
     write_checkpoint(checkpoint, fabric, trainer.state())
+    return None
+
+
+def _some_unlabelled(corpus: Corpus, runs: Sequence[Run], labels: LabelSource) -> bool:
+    """Return whether any run has an unlabelled training window.
+
+    Of all runs and not of a share, because a run's loss must not depend on its share.
+    """
+    return any(
+        not np.isfinite(labels(run)[0][corpus.members(run.fold, "train")]).all() for run in runs
+    )
 
 
 def _resume(trainer: Trainer, checkpoint: Path, fabric: Any) -> None:
@@ -188,12 +207,12 @@ def _resume(trainer: Trainer, checkpoint: Path, fabric: Any) -> None:
         report(f"{error.where}: {error.what}; the training starts anew")
 
 
-def _history(runs: list[Run], values: Tensor) -> pl.DataFrame:
-    """Return a row per run and epoch from the values, shape (R, epochs, 3)."""
+def _history(runs: list[Run], values: Tensor, last_epoch: Tensor) -> pl.DataFrame:
+    """Return a row per run and epoch it was trained for, from values of shape (R, epochs, 3)."""
     rows = [
         (*run, epoch, *of_epoch)
-        for run, of_run in zip(runs, values.tolist(), strict=True)
-        for epoch, of_epoch in enumerate(of_run, start=1)
+        for run, of_run, last in zip(runs, values.tolist(), last_epoch.tolist(), strict=True)
+        for epoch, of_epoch in enumerate(of_run[:last], start=1)
     ]
     schema = dict.fromkeys(HISTORY[:3], pl.Int64) | dict.fromkeys(HISTORY[3:], pl.Float64)
     return pl.DataFrame(rows, schema, orient="row").sort(HISTORY[:3])

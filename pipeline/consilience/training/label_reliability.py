@@ -129,15 +129,20 @@ def _groups(subject: NDArray[np.generic], labelled: NDArray[np.bool_]) -> NDArra
 def _probe(train: Array, y: Array, test: Array) -> Array:
     """Return the class scores of ridge regression for test windows.
 
-    In its dual form, which inverts an n by n matrix: there are fewer windows than features.
+    The primal form inverts a matrix of the features, the dual one of the windows: both give the
+    same scores, and the smaller matrix is inverted.
     """
     mean, std = train.mean(0), train.std(0)
     scale = np.where(std > 1e-6, std, np.inf)  # constant features become 0
     x, x_test = (train - mean) / scale, np.clip((test - mean) / scale, -MAX_INPUT, MAX_INPUT)
-    width = x.shape[1]
-    gram = x @ x.T / width + RIDGE * np.eye(len(x))
-    weight = np.linalg.solve(gram, y - y.mean(0))
-    scores: Array = x_test @ (x.T @ weight) / width
+    n, width = x.shape
+    centred = y - y.mean(0)
+    if width < n:
+        moments = x.T @ x / width + RIDGE * np.eye(width)
+        weight = np.linalg.solve(moments, x.T @ centred)
+    else:
+        weight = x.T @ np.linalg.solve(x @ x.T / width + RIDGE * np.eye(n), centred)
+    scores: Array = x_test @ weight / width
     return scores
 
 

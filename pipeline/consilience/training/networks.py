@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -52,63 +53,89 @@ def _modality(name: str) -> Any:
     return registry.get("modalities", name)
 
 
-def build_stack(
-    method: str,
-    params: Any,
-    training: TrainingParams,
-    runs: list[Run],
-    features: Mapping[str, Sequence[str]],
-    encodings: Mapping[str, Mapping[str, Any]],
-    n_classes: int,
-    example: Mapping[str, Tensor],
-) -> Stack:
-    """Return the untrained stack of a method.
+@dataclass(frozen=True)
+class Architecture:
+    """All that determines the shape of a method's networks.
 
-    Parameters
+    Attributes
     ----------
     method : str
     params : MethodParams
     training : TrainingParams
-    runs : list of Run
-        Fold and seed determine a run's initial weights, independently of the other runs.
-    features, encodings
+    features, encodings : mapping
         As in `encoders_for`.
     n_classes : int
     example : mapping of str to Tensor, shape (1, ...)
         A prepared window of each modality, which determines the width of lazy layers.
     """
-    kind = registry.get("methods", method)
-    networks = []
-    available = torch.ones(1, len(features))
-    hidden = training.head == "hidden"
-    for run in runs:
+
+    method: str
+    params: Any
+    training: TrainingParams
+    features: Mapping[str, Sequence[str]]
+    encodings: Mapping[str, Mapping[str, Any]]
+    n_classes: int
+    example: Mapping[str, Tensor]
+
+    def untrained(self, runs: Sequence[Run]) -> Stack:
+        """Return a stack of initial weights; fold and seed determine those of a run."""
+        return Stack([self._network(run) for run in runs])
+
+    def trained(self, weights: Mapping[str, Tensor], n_runs: int) -> Stack:
+        """Return a stack for predictions with given weights, in evaluation mode.
+
+        Parts of the network that only the training uses are left out.
+
+        Parameters
+        ----------
+        weights : mapping of str to Tensor, shape (R, ...)
+            May hold other tensors too.
+        n_runs : int
+        """
+        network = self._network(Run(0, 0))
+        for attribute in network.TRAINING_ONLY:
+            if hasattr(network, attribute):
+                delattr(network, attribute)
+        stack = Stack([network] * n_runs)
+        stack.load_state_dict({name: weights[name] for name in stack.state_dict()})
+        return stack.eval()
+
+    @torch.no_grad()
+    def _network(self, run: Run) -> Any:
+        """Return the network of a run, independently of the other runs."""
+        training = self.training
         # Torch draws weights from one generator for the whole process: one thread at a time.
         with _DRAWING:
             torch.manual_seed(seed_from("weights", *run))
-            encoders = encoders_for(features, encodings, training.width, training.dropout)
+            encoders = encoders_for(self.features, self.encodings, training.width, training.dropout)
             # Lazy layers draw their weights at the first call: encoders first.
             for name, encoder in encoders.items():
-                encoder(example[name])
-            network = kind(encoders, n_classes, training.width, training.dropout, params, hidden)
-            network.predict((dict(example), available))
-        networks.append(network)
-    return Stack(networks)
+                encoder(self.example[name])
+            network = registry.get("methods", self.method)(
+                encoders,
+                self.n_classes,
+                training.width,
+                training.dropout,
+                self.params,
+                training.head == "hidden",
+            )
+            network.predict((dict(self.example), torch.ones(1, len(self.features))))
+        return network
 
 
-def untrained_stack(
-    method: str, params: Any, training: TrainingParams, corpus: Corpus, runs: list[Run]
-) -> Stack:
-    """Return the untrained stack of a method for a corpus; see `build_stack`."""
+def architecture(
+    method: str, params: Any, training: TrainingParams, corpus: Corpus
+) -> Architecture:
+    """Return the architecture of a method for the windows of a corpus."""
     encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
     example = {
         name: encoder.prepare(torch.from_numpy(np.array(corpus.windows(name)[:1]))).nan_to_num()
         for name, encoder in encoders.items()
     }
-    return build_stack(
+    return Architecture(
         method,
         params,
         training,
-        runs,
         corpus.features,
         corpus.encodings,
         len(corpus.classes),

@@ -1,7 +1,8 @@
 """Trainer of a share of the runs: epochs, validation, state.
 
-All runs of the share are trained together as one `Stack`. Every random draw of a run depends on
-its fold, seed and epoch alone, so the result does not depend on which runs share a process.
+All runs of the share are trained together as one `Stack`, which a run leaves when it has not
+improved for `patience` epochs. Every random draw of a run depends on its fold, seed and epoch
+alone, so the result does not depend on which runs share a process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from consilience.core.seeds import generator
+from consilience.model import draws
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
 from consilience.schema.params.training import TrainingParams
@@ -24,10 +25,11 @@ from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Scaler, fit_scaler, prepare
 from consilience.training.label_reliability import estimate_labels
 from consilience.training.networks import encoders_for
-from consilience.training.selection import balanced_accuracy, selection_loss
+from consilience.training.selection import SelectionSums, selection_sums
 from consilience.windows.store import Corpus
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit of a window
+VALIDATED = 512  # windows of a run predicted at a time in the validation: bounds memory
 
 # Class probabilities (N, K) and affect (N, 2) of a run, float32.
 LabelSource = Callable[[Run], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -59,8 +61,8 @@ class RunData:
     affect : Tensor, shape (R, N, A)
         In the units of the labels.
     present : Tensor of float, shape (N, M)
-    some_unlabelled : bool
-        Whether a training window of any run is unlabelled.
+    active : Tensor of int64, shape (R',)
+        Positions of the runs that batches are made for; all of them at first.
     """
 
     def __init__(
@@ -91,10 +93,7 @@ class RunData:
         self.present = to_device(torch.from_numpy(corpus.available).float())
         self.target = to_device(torch.from_numpy(target))
         self.affect = to_device(torch.from_numpy(affect))
-        self.some_unlabelled = any(
-            not np.isfinite(values[rows]).all()
-            for values, rows in zip(target, self.train_rows, strict=True)
-        )
+        self.active = to_device(torch.arange(len(runs)))
         disagreements = [
             disagreement(corpus, values, rows)
             for values, rows in zip(target, self.train_rows, strict=True)
@@ -116,20 +115,22 @@ class RunData:
         return estimate_labels(prepared, corpus.available, list(target), subject, self.train_rows)
 
     def inputs(self, index: Tensor, available: Tensor) -> dict[str, Tensor]:
-        """Return standardised windows (R, B, ...) at positions (R, B), 0 where not available."""
-        inputs: dict[str, Tensor] = self._device_scaler.inputs(self._prepared, index, available)
+        """Return standardised windows (R', B, ...) at positions (R', B), 0 where not available."""
+        scaler = self._device_scaler.of_runs(self.active)
+        inputs: dict[str, Tensor] = scaler.inputs(self._prepared, index, available)
         return inputs
 
     def scaled_affect(self, index: Tensor) -> Tensor:
-        """Return standardised valence and arousal (R, B, A) at positions (R, B)."""
-        return self._device_scaler.affect(take_rows(self.affect, index))
+        """Return standardised valence and arousal (R', B, A) at positions (R', B)."""
+        scaler = self._device_scaler.of_runs(self.active)
+        return scaler.affect(take_rows(self.affect, self.active, index))
 
     def batch(self, index: Tensor, augmentation: Augmentation, consensus: Tensor) -> Batch:
-        """Return the augmented training windows at positions (R, B).
+        """Return the augmented training windows at positions (R', B).
 
         Parameters
         ----------
-        index : Tensor of int64, shape (R, B)
+        index : Tensor of int64, shape (R', B)
         augmentation : Augmentation
         consensus : Tensor, shape (R, N, K)
         """
@@ -145,12 +146,12 @@ class RunData:
             available=available,
             clean=clean,
             present=present,
-            target=take_rows(self.target, index),
+            target=take_rows(self.target, self.active, index),
             affect=self.scaled_affect(index),
-            consensus=take_rows(consensus, index),
-            label_estimate=take_rows(self._label_estimate, index),
-            label_reliability=self._label_reliability,
-            disagreement=self._disagreement,
+            consensus=take_rows(consensus, self.active, index),
+            label_estimate=take_rows(self._label_estimate, self.active, index),
+            label_reliability=self._label_reliability[self.active],
+            disagreement=self._disagreement[self.active],
         )
 
 
@@ -159,17 +160,21 @@ class Trainer:
 
     Parameters
     ----------
-    fabric : Fabric
+    fabric : Fabric or OneProcess
     stack : Stack
         Untrained networks, one per run.
     runs : list of Run
     data : RunData
     training : TrainingParams
+    loss : str
+        Name of the method's loss: ``"loss"`` or ``"semi_supervised_loss"``.
 
     Attributes
     ----------
     epoch : int
         Epochs completed.
+    last_epoch : ndarray of int, shape (R,)
+        The last epoch that each run was trained for.
     """
 
     def __init__(
@@ -179,13 +184,10 @@ class Trainer:
         runs: list[Run],
         data: RunData,
         training: TrainingParams,
+        loss: str = "loss",
     ) -> None:
         self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
-        self.data = data
-        # One loss for all processes: a run's loss must not depend on its share either.
-        unlabelled = fabric.to_device(torch.tensor(float(data.some_unlabelled)))
-        anywhere = fabric.all_reduce(unlabelled, reduce_op="sum")
-        self.loss = "semi_supervised_loss" if anywhere else "loss"
+        self.data, self.loss = data, loss
         n_classes = data.target.shape[-1]
         self.consensus = fabric.to_device(torch.full(data.target.shape, 1 / n_classes))
         self.module, self.optimizer = fabric.setup(
@@ -200,35 +202,39 @@ class Trainer:
         self.best = {name: value.detach().clone() for name, value in stack.state_dict().items()}
         self.best_loss = np.full(len(runs), np.inf)
         self.best_epoch = np.zeros(len(runs), np.int64)
+        self.last_epoch = np.zeros(len(runs), np.int64)
         self.history: list[NDArray[np.float64]] = []  # an epoch's values, shape (R, 3)
         self.epoch = 0
+        self._active = np.arange(len(runs))
         self._train_loss = np.zeros(len(runs))
 
     def done(self) -> bool:
         """Whether the budget is spent or no run of any process improved for `patience` epochs."""
         if self.epoch >= self.training.epochs:
             return True
-        improving = np.sum(self.epoch - self.best_epoch <= self.training.patience)
-        improving_anywhere = self.fabric.all_reduce(
-            self.fabric.to_device(torch.tensor(float(improving))), reduce_op="sum"
-        )
-        return not improving_anywhere
+        active = self.fabric.to_device(torch.tensor(float(len(self._active))))
+        return not self.fabric.all_reduce(active, reduce_op="sum")
 
     def train_epoch(self) -> None:
         """Visit every training window of every run; runs with fewer windows repeat some."""
         training, self.epoch = self.training, self.epoch + 1
-        self.stack.generators = [generator("dropout", *run, self.epoch) for run in self.runs]
+        if not len(self._active):  # runs of another process are still trained
+            return
+        runs = [self.runs[run] for run in self._active]
+        device = self.consensus.device
+        names = [(*run, self.epoch) for run in runs]
+        self.stack.generators = draws.generators("dropout", names, device)
         augmentation = Augmentation(
-            self.runs,
+            runs,
             self.epoch,
             training.modality_dropout,
             training.noise,
             training.feature_dropout,
+            device,
         )
         steps = max(math.ceil(self.data.longest / training.batch_size), training.epoch_steps)
-        order = self.fabric.to_device(
-            augmentation.order(self.data.train_rows, steps * training.batch_size)
-        )
+        rows = [self.data.train_rows[run] for run in self._active]
+        order = self.fabric.to_device(augmentation.order(rows, steps * training.batch_size))
         self.module.train()
         losses = []
         for step, index in enumerate(order.split(training.batch_size, dim=1)):
@@ -237,7 +243,7 @@ class Trainer:
         self._train_loss = torch.stack(losses).mean(0).cpu().double().numpy()
 
     def _step(self, index: Tensor, augmentation: Augmentation, progress: float) -> Tensor:
-        """Take one optimiser step; return the losses (R,)."""
+        """Take one optimiser step; return the losses (R',)."""
         for group in self.optimizer.param_groups:  # cosine annealing to 0 over all epochs
             group["lr"] = self.training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         batch = self.data.batch(index, augmentation, self.consensus)
@@ -252,63 +258,114 @@ class Trainer:
 
     def _update_consensus(self, index: Tensor, probability: Tensor) -> None:
         """Update the moving average of predictions (Laine and Aila 2017, temporal ensembling)."""
-        where = index[..., None].expand_as(probability)
-        old = self.consensus.gather(1, where)
-        new = CONSENSUS_MEMORY * old + (1 - CONSENSUS_MEMORY) * probability.float()
-        self.consensus.scatter_(1, where, new)
+        flat = self.consensus.flatten(0, 1)  # a view
+        where = flat_rows(self.consensus, self.data.active, index)
+        # A run with few windows may repeat some within a batch: the last prediction counts.
+        flat[where] = CONSENSUS_MEMORY * flat[where] + (1 - CONSENSUS_MEMORY) * probability.float()
 
     @torch.no_grad()
     def validate(self) -> None:
         """Score each run on its validation subjects and keep the weights of its best epoch.
 
-        The score is the mean `selection_loss` with all modalities and with each one alone, so
-        that no epoch is selected for complete windows only.
+        The score is the mean selection loss with all modalities and with each one alone, so that
+        no epoch is selected for complete windows only. Runs that have not improved for `patience`
+        epochs leave the stack.
         """
+        history = np.zeros((len(self.runs), 3))
+        self.history.append(history)
+        if not len(self._active):
+            return
         self.module.eval()
-        size = max(map(len, self.data.validation_rows))
-        rows = np.stack([np.resize(of_run, size) for of_run in self.data.validation_rows])
-        index = self.fabric.to_device(torch.from_numpy(rows))
-        n_modalities = self.data.present.shape[1]
-        masks = [torch.ones(n_modalities), *torch.eye(n_modalities)]
-        scores = [self._validation_scores(index, self.fabric.to_device(mask)) for mask in masks]
-        loss = np.mean([loss for loss, _ in scores], axis=0)
-        accuracy = scores[0][1]
-        self.history.append(np.stack([self._train_loss, loss, accuracy], axis=1))
-        better = np.flatnonzero(loss < self.best_loss)
-        self.best_loss[better], self.best_epoch[better] = loss[better], self.epoch
+        sums = self._validation_sums()
+        loss = sums.loss().mean(0).double().cpu().numpy()
+        accuracy = sums.balanced_accuracy()[0].double().cpu().numpy()
+        active = self._active
+        history[active] = np.stack([self._train_loss, loss, accuracy], axis=1)
+        self.last_epoch[active] = self.epoch
+        better = np.flatnonzero(loss < self.best_loss[active])
+        runs = active[better]
+        self.best_loss[runs], self.best_epoch[runs] = loss[better], self.epoch
         for name, value in self.stack.state_dict().items():
-            self.best[name][better] = value[better]
+            self.best[name][runs] = value[better]
+        self._keep(np.flatnonzero(self.epoch - self.best_epoch[active] <= self.training.patience))
 
-    def _validation_scores(
-        self, index: Tensor, mask: Tensor
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Compute selection loss (R,) and balanced accuracy (R,) with some of the modalities."""
-        available = self.data.present[index] * mask
-        prediction = self.module("predict", (self.data.inputs(index, available), available))
-        affect = self.data.scaled_affect(index)
-        losses, accuracies = [], []
-        for run, rows in enumerate(self.data.validation_rows):
-            valid = slice(len(rows))  # without the repeated windows
-            target = self.data.target[run, index[run, valid]]
-            logits = prediction.logits[run, valid].float()
-            mean = prediction.affect_mean[run, valid].float()
-            losses.append(selection_loss(logits, target, mean, affect[run, valid]))
-            accuracies.append(balanced_accuracy(logits, target))
-        return np.array(losses), np.array(accuracies)
+    def _validation_sums(self) -> SelectionSums:
+        """Return sums (Q, R', ...) over the validation windows of every active run.
+
+        The Q sets of modalities are all of them, and each one alone.
+        """
+        rows = [self.data.validation_rows[run] for run in self._active]
+        size = max(map(len, rows))
+        index = np.stack([np.resize(of_run, size) for of_run in rows])
+        counted = np.arange(size) < np.array([[len(of_run)] for of_run in rows])
+        n_modalities = self.data.present.shape[1]
+        masks = torch.cat([torch.ones(1, n_modalities), torch.eye(n_modalities)])
+        step = max(VALIDATED // len(masks), 1)
+        total: SelectionSums | None = None
+        for start in range(0, size, step):
+            batch = slice(start, start + step)
+            sums = self._sums(
+                self.fabric.to_device(torch.from_numpy(index[:, batch])),
+                self.fabric.to_device(torch.from_numpy(counted[:, batch])),
+                self.fabric.to_device(masks),
+            )
+            total = sums if total is None else total.plus(sums)
+        assert total is not None  # a fold without validation windows is refused earlier
+        return total
+
+    def _sums(self, index: Tensor, counted: Tensor, masks: Tensor) -> SelectionSums:
+        """Return the sums (Q, R', ...) over windows (R', B), with each set of modalities (Q, M)."""
+        n_runs, n_windows = index.shape
+        # All sets in one call: they lie side by side along the axis of the windows.
+        available = (self.data.present[index][:, None] * masks[:, None]).flatten(1, 2)
+        inputs = self.data.inputs(index.repeat(1, len(masks)), available)
+        prediction = self.module("predict", (inputs, available))
+
+        def by_set(values: Tensor) -> Tensor:
+            return values.float().reshape(n_runs, len(masks), n_windows, -1).transpose(0, 1)
+
+        return selection_sums(
+            by_set(prediction.logits),
+            take_rows(self.data.target, self.data.active, index).expand(len(masks), -1, -1, -1),
+            by_set(prediction.affect_mean),
+            self.data.scaled_affect(index).expand(len(masks), -1, -1, -1),
+            counted.expand(len(masks), -1, -1),
+        )
+
+    def _keep(self, places: NDArray[np.int64]) -> None:
+        """Continue with the active runs at some places only."""
+        if len(places) == len(self._active):
+            return
+        self._active = self._active[places]
+        self.data.active = self.fabric.to_device(torch.from_numpy(self._active))
+        if not len(places):
+            return
+        self.stack.keep(places.tolist())
+        for state in self.optimizer.state.values():
+            for key, value in state.items():
+                if value.ndim:  # the step is one number for all runs
+                    state[key] = value[places]
 
     def state(self) -> dict[str, Tensor]:
-        """Return the complete state, each tensor with the runs along its first axis."""
+        """Return the complete state, each tensor with the runs along its first axis.
+
+        Runs that have left the stack have their best weights, and zeros for the optimiser.
+        """
         n_runs = len(self.runs)
-        tensors = {f"now/{name}": value for name, value in self.stack.state_dict().items()}
-        tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        tensors |= {f"scaler/{name}": value for name, value in self.data.scaler.tensors().items()}
+        tensors = {f"best/{name}": value for name, value in self.best.items()}
+        for name, value in self.stack.state_dict().items():
+            tensors[f"now/{name}"] = self.best[name].clone()
+            tensors[f"now/{name}"][self._active] = value[: len(self._active)]
         for number, state in self.optimizer.state_dict()["state"].items():
             for key, value in state.items():  # the step is one number for all runs
-                of_runs = value if value.ndim else value.expand(n_runs)
+                of_runs = value.new_zeros(n_runs, *value.shape[1:])
+                of_runs[self._active] = value[: len(self._active)] if value.ndim else value
                 tensors[f"optimizer/{number}/{key}"] = of_runs
+        tensors |= {f"scaler/{name}": value for name, value in self.data.scaler.tensors().items()}
         tensors["consensus"] = self.consensus
         tensors["best_loss"] = torch.from_numpy(self.best_loss)
         tensors["best_epoch"] = torch.from_numpy(self.best_epoch)
+        tensors["last_epoch"] = torch.from_numpy(self.last_epoch)
         tensors["history"] = torch.from_numpy(np.stack(self.history, axis=1))
         return tensors
 
@@ -325,18 +382,25 @@ class Trainer:
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in with_prefix(tensors, "optimizer/").items():
             number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = value[0] if key == "step" else value
+            state.setdefault(int(number), {})[key] = value.amax() if key == "step" else value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.consensus = self.fabric.to_device(tensors["consensus"])
         self.best_loss = tensors["best_loss"].numpy()
         self.best_epoch = tensors["best_epoch"].numpy()
+        self.last_epoch = tensors["last_epoch"].numpy()
         self.history = list(tensors["history"].numpy().swapaxes(0, 1))
         self.epoch = len(self.history)
+        self._keep(np.flatnonzero(self.epoch - self.best_epoch <= self.training.patience))
 
 
-def take_rows(values: Tensor, index: Tensor) -> Tensor:
-    """Return each run's values (R, N, ...) at its positions (R, B)."""
-    return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
+def flat_rows(values: Tensor, runs: Tensor, index: Tensor) -> Tensor:
+    """Return the rows of values (R, N, ...), runs and windows flattened, at positions (R', B)."""
+    return runs[:, None] * values.shape[1] + index
+
+
+def take_rows(values: Tensor, runs: Tensor, index: Tensor) -> Tensor:
+    """Return the values (R, N, ...) of some runs (R',) at their positions (R', B)."""
+    return values.flatten(0, 1)[flat_rows(values, runs, index)]
 
 
 def disagreement(corpus: Corpus, target: NDArray[np.float32], rows: NDArray[np.int64]) -> float:
