@@ -153,6 +153,17 @@ def test_aliases_map_the_names_of_files(tmp_path: Path) -> None:
         EegParams(aliases={"Chan 1": "Nose"})
 
 
+def test_a_recording_that_lacks_most_channels_is_reported_before_it_is_quarantined(
+    tmp_path: Path,
+) -> None:
+    path = write_edf(tmp_path / "a.edf", brain()[:, :9], list(PARAMS.channels[:9]))
+    for max_bad_fraction, too_many in ((0.5, True), (0.6, False)):
+        params = EegParams(max_bad_fraction=max_bad_fraction)
+        (finding,) = modality.configured(params).inspect(path, None)
+        assert finding.startswith("missing channels: Cz, C4,")
+        assert finding.endswith("O2, too many: it will be quarantined") == too_many
+
+
 def test_the_parameters_may_name_the_code_of_synchronisation(tmp_path: Path) -> None:
     trigger = np.zeros(2000)
     for first, code in ((100, 1), (500, 1), (900, 9)):

@@ -80,11 +80,13 @@ class Eeg(Modality):
 
     aliases: Mapping[str, str] = MappingProxyType({})  # see `EegParams`
     expected: tuple[str, ...] = ()  # channels, of which missing ones are reported
+    max_bad_fraction: float = 1.0  # of the expected channels
 
     def configured(self, params: EegParams) -> Eeg:
         """Return the modality with the aliases and the channels of the parameters."""
         configured = copy.copy(self)
         configured.aliases, configured.expected = params.aliases, params.channels
+        configured.max_bad_fraction = params.max_bad_fraction
         return configured
 
     def probe(self, path: Path, item: str | None) -> Header:
@@ -157,7 +159,9 @@ class Eeg(Modality):
         findings += recording.other_units(list(names))
         present = {standard.casefold() for standard in names.values()}
         missing = [channel for channel in self.expected if channel.casefold() not in present]
-        findings += [f"missing channels: {', '.join(missing)}"] if missing else []
+        too_many = len(missing) > self.max_bad_fraction * len(self.expected)
+        outcome = ", too many: it will be quarantined" if too_many else ""
+        findings += [f"missing channels: {', '.join(missing)}{outcome}"] if missing else []
         bads = [standard for name, standard in names.items() if name in recording.bads]
         findings += [f"the file marks as bad: {', '.join(bads)}"] if bads else []
         lost_contact = _without_contact(recording, names, EegParams().min_contact)
