@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from consilience.core.seeds import generator
 from consilience.modalities.params.video import VideoParams
@@ -18,6 +19,7 @@ from consilience.signals.types import Signal
 
 FLOOR = 0.5
 LEFT, RIGHT, MIDDLE = (60, 60), (180, 60), (120, 60)
+Frames = NDArray[np.uint8]
 Scene = list[tuple[str, tuple[int, int], int]]  # who, centre, side
 
 
@@ -122,26 +124,45 @@ def test_likeness_does_not_depend_on_size_light_or_contrast() -> None:
     assert abs(describe_face(one, face) @ describe_face(np.full_like(one, 9), face)) < NO_FACE
 
 
-@pytest.fixture
-def two_people(real_data: Path) -> Signal:
-    """Return two people of GRID side by side, the left one hidden in the second half."""
-    params = VideoParams(width=240)
+ACROSS = np.arange(240)
+HIDDEN = {
+    "a wall": np.full(240, 100),
+    "a curtain": 110 + 20 * (ACROSS // 12 % 2),
+    "fine stripes": 110 + ACROSS % 7,
+    "light from a side": 60 + ACROSS // 2,
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_an_even_texture_is_like_no_face(hidden: str) -> None:
+    picture = np.tile(HIDDEN[hidden].astype(np.uint8), (120, 1))
+    assert not describe_face(picture, Detection(*MIDDLE, 64, 1)).any()
+    assert not describe_face(picture.T[:240, :120].copy(), Detection(60, 120, 64, 1)).any()
+
+
+@pytest.fixture(params=[("bbaf2n", "lbax4n"), ("brbk7n", "bbaf2n"), ("lwbsza", "pwij3p")])
+def people(request: pytest.FixtureRequest, real_data: Path) -> tuple[Frames, Frames]:
+    """Return the pictures of two people of GRID, each 240 wide."""
     left, right = (
-        modality.read(real_data / "grid" / f"{name}.mpg", None, params).values[:60]
-        for name in ("bbaf2n", "lbax4n")
+        np.array(modality.read(real_data / "grid" / f"{name}.mpg", None, VideoParams()).values[:60])
+        for name in request.param
     )
-    frames = np.concatenate([left, right], axis=2)
-    frames[30:, :, : left.shape[2]] = 100
-    return Signal(frames, np.arange(60) / 25, ("grey",))
+    return left, right
 
 
 @pytest.mark.real_data
-def test_a_real_participant_is_missing_as_soon_as_hidden(two_people: Signal) -> None:
-    assert sorted(round(f.x / 240) for f in detect_faces(two_people.values[0], FLOOR)) == [0, 2]
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_real_participant_is_missing_as_soon_as_hidden(
+    hidden: str, people: tuple[Frames, Frames]
+) -> None:
+    left, right = people
+    left[26:] = HIDDEN[hidden]
+    two_people = Signal(np.concatenate([left, right], axis=2), np.arange(60) / 25, ("grey",))
+    assert sorted(f.x // 240 for f in detect_faces(two_people.values[0], FLOOR)) == [0, 1]
     assert len(detect_faces(two_people.values[40], FLOOR)) == 1
     boxes = track_face(two_people.values, two_people.times_s, VideoParams()).boxes
-    assert (boxes[:30, 0] < 240).all()
-    assert np.isnan(boxes[30:]).all()
+    assert (boxes[:26, 0] < 240).all()
+    assert np.isnan(boxes[26:]).all()
     quality = modality.features(two_people, VideoParams()).quality
     assert quality["quality"] == pytest.approx(quality["face_fraction"], rel=0.05)
     assert quality["face_fraction"] <= 0.6
