@@ -56,12 +56,20 @@ def struck(duration_s: float = 1.5) -> np.ndarray:
 
 
 def write_track(
-    path: Path, channels: list[np.ndarray], codec: str = "pcm_s16le", starts_s: float = 0.0
+    path: Path,
+    channels: list[np.ndarray],
+    codec: str = "pcm_s16le",
+    starts_s: float = 0.0,
+    rate_hz: int = RATE_HZ,
+    title: str = "",
+    options: dict[str, str] | None = None,
 ) -> Path:
     """Write channels of sound as the track of a container."""
     layout = "mono" if len(channels) == 1 else "stereo"
-    rate_hz = 48000 if codec == "libopus" else RATE_HZ
-    with av.open(str(path), "w") as container:
+    rate_hz = 48000 if codec == "libopus" else rate_hz
+    with av.open(str(path), "w", options=options or {}) as container:
+        if title:
+            container.metadata["title"] = title
         stream = container.add_stream(codec, rate=rate_hz, layout=layout)
         frame = av.AudioFrame.from_ndarray(np.stack(channels), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = RATE_HZ, round(starts_s * RATE_HZ)
@@ -245,13 +253,11 @@ def test_an_invalid_size_is_refused(check, value: float, message: str) -> None:
         check(value, Path("absurd.mkv"))
 
 
-def write_takes(path: Path, codec: str, hz: tuple[float, ...], metadata: str = "") -> list[bytes]:
+def write_takes(path: Path, codec: str, hz: tuple[float, ...]) -> list[bytes]:
     """Write takes of picture and sound, and return their bytes."""
     takes = []
     for pitch_hz in hz:
         with av.open(str(path), "w") as container:
-            if metadata:
-                container.metadata["title"] = metadata
             picture_track = container.add_stream(
                 "mpeg2video" if path.suffix == ".mpg" else "flv", rate=25
             )
@@ -285,6 +291,8 @@ def test_joined_takes_follow_each_other(
     sound, rate_hz, start_s = decode(path)
     assert start_s == pytest.approx(0, abs=1e-3)
     assert sound.size / rate_hz == pytest.approx(6, abs=0.2)
+    for sensor in (modality, video):
+        assert sensor.probe(path, None).duration_s == pytest.approx(6, abs=0.2)
     for time_s, pitch_hz in ((1, 300), (3, 600), (5, 900)):
         piece = sound[round((time_s - 0.25) * rate_hz) :][: round(0.5 * rate_hz)]
         spectrum = np.abs(np.fft.rfft(np.nan_to_num(piece) * np.hanning(piece.size)))
@@ -341,11 +349,48 @@ def test_the_default_track_is_read_and_reported(tmp_path: Path) -> None:
         assert default_track(container, "audio").index == 1
 
 
-def test_a_tag_in_another_encoding_is_no_fault(tmp_path: Path) -> None:
-    path = tmp_path / "tag.flv"
-    (content,) = write_takes(path, "aac", (300,), metadata="Garcon 1")
-    path.write_bytes(content.replace(b"Garcon 1", "Garçon 1".encode("latin-1")))
-    assert decode(path)[0].size == pytest.approx(2 * RATE_HZ, abs=0.1 * RATE_HZ)
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "aac"), (".mkv", "flac"), (".flv", "aac")])
+@pytest.mark.parametrize(("title", "encoding"), [("Garçon 1", "latin-1"), ("Сеанс 12", "cp1251")])
+def test_a_tag_in_another_encoding_is_no_fault(
+    suffix: str, codec: str, title: str, encoding: str, tmp_path: Path
+) -> None:
+    path = write_track(tmp_path / f"tag{suffix}", [struck()], codec, title="Session1")
+    content = path.read_bytes()
+    assert b"Session1" in content
+    path.write_bytes(content.replace(b"Session1", title.encode(encoding)))
+    sound, rate_hz, start_s = decode(path)
+    assert sound.size / rate_hz == pytest.approx(1.5, abs=0.1)
+    assert start_s + onset_s(sound, rate_hz) == pytest.approx(ONSET_S, abs=0.03)
+
+
+def test_a_stated_duration_that_is_too_short_is_reported(tmp_path: Path) -> None:
+    path = write_track(tmp_path / "a.m4a", [struck(4.0)], "aac")
+    content = bytearray(path.read_bytes())
+    place = content.index(b"mdhd") + 20
+    content[place : place + 4] = RATE_HZ.to_bytes(4, "big")
+    path.write_bytes(content)
+    assert modality.probe(path, None).duration_s == pytest.approx(4, abs=0.05)
+    assert decode(path)[0].size == pytest.approx(4 * RATE_HZ, abs=2048)
+    assert "the header states 1.00 s: 4.02 s are read" in inspect(path)
+
+
+def test_a_stream_without_a_stated_duration_has_that_of_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "live.webm"
+    write_track(path, [struck(3.0)], "libopus", options={"live": "1"})
+    assert modality.probe(path, None).duration_s == pytest.approx(3, abs=0.05)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".aac", "aac"), (".mp3", "libmp3lame")])
+def test_a_change_of_the_sampling_rate_is_refused(suffix: str, codec: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    parts = []
+    for rate_hz in (16000, 44100):
+        write_track(path, [struck()], codec, rate_hz=rate_hz)
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    for read in (decode, inspect):
+        with pytest.raises(RecordingError, match=r"sampling rate changes between \d+ and \d+ Hz"):
+            read(path)
 
 
 def test_a_damaged_section_is_missing_and_nothing_is_shifted(tmp_path: Path) -> None:
@@ -362,8 +407,9 @@ def test_a_damaged_section_is_missing_and_nothing_is_shifted(tmp_path: Path) -> 
     assert any("missing" in text or "lost" in text for text in inspect(path))
 
 
-def test_a_second_file_behind_an_indexed_one_is_refused(tmp_path: Path) -> None:
-    path = write_track(tmp_path / "a.mp4", [struck()], "aac")
+@pytest.mark.parametrize("suffix", [".mp4", ".flv"])
+def test_a_second_file_that_is_not_decoded_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = write_track(tmp_path / f"a{suffix}", [struck()], "aac")
     path.write_bytes(2 * path.read_bytes())
     with pytest.raises(RecordingError, match="a second recording follows the first"):
         decode(path)

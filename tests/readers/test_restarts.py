@@ -54,6 +54,17 @@ def test_parts_follow_each_other_and_keep_picture_and_sound_together(
     np.testing.assert_allclose(blocks_s[::2] - images_s, delay_s, atol=1e-6)
 
 
+def test_the_end_is_that_of_the_last_part() -> None:
+    picture, sound = (
+        stream(np.arange(0, 10, period_s), np.arange(0, 4, period_s), period_s=period_s)
+        for period_s in (0.04, 0.02)
+    )
+    restarts = find_restarts({0: picture, 1: sound}, PATH)
+    assert [restarts.end_s(0, picture), restarts.end_s(1, sound)] == pytest.approx([14, 14])
+    one = stream(np.arange(3, 10, 0.02), period_s=0.02)
+    assert find_restarts({0: one}, PATH).end_s(0, one) == pytest.approx(10)
+
+
 def test_wrong_stamps_and_pauses_are_not_restarts() -> None:
     stamps_s = 0.02 * np.arange(500)
     stamps_s[200] += 5

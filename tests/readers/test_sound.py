@@ -4,6 +4,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -166,6 +167,43 @@ def test_joined_files_of_a_stream_are_read_in_full(suffix: str, tmp_path: Path) 
     assert values.size / rate_hz == pytest.approx(5, abs=0.1)
     assert not np.isnan(values).any()
     assert any("s are read" in text for text in sound.inspect(joined))
+
+
+@pytest.mark.parametrize(("rate_hz", "quality"), [(16000, 4), (44100, 2), (48000, 7)])
+@pytest.mark.parametrize("n_joined", [1, 3])
+def test_a_variable_bit_rate_without_a_header_is_read_in_full(
+    n_joined: int, rate_hz: int, quality: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mp3"
+    speech = np.where(np.arange(4 * RATE_HZ) // RATE_HZ % 2, 0.0, tone(4.0)).astype(np.float32)
+    with av.open(str(path), "w", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=rate_hz, layout="mono")
+        stream.codec_context.flags |= av.codec.context.Flags.qscale
+        stream.codec_context.global_quality = 118 * quality
+        frame = av.AudioFrame.from_ndarray(speech[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = RATE_HZ, 0
+        convert = av.AudioResampler(stream.format, "mono", rate_hz)
+        for part in [*convert.resample(frame), *convert.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    path.write_bytes(n_joined * path.read_bytes())
+    values, read_hz, _ = sound.decode(path)
+    assert read_hz == rate_hz
+    # Each part has the run-in and run-out of the coder, which nothing states.
+    assert values.size / rate_hz == pytest.approx(4 * n_joined, abs=0.11 * n_joined)
+    assert sound.probe(path).duration_s == pytest.approx(values.size / rate_hz, abs=0.02)
+
+
+def test_sound_behind_the_stated_length_of_aiff_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.aiff"
+    soundfile.write(path, tone(), RATE_HZ)
+    content = bytearray(path.read_bytes())
+    for chunk, offset, number in ((b"SSND", 4, 10_008), (b"COMM", 10, 5_000)):
+        place = content.index(chunk) + offset
+        content[place : place + 4] = number.to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="samples continue behind their stated length"):
+        sound.decode(path)
 
 
 @pytest.mark.parametrize("bits", [16, 24])

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from consilience.core.errors import RecordingError
-from consilience.readers.sound_length import FrameBytes, mp3_declared_s, wav_is_longer
+from consilience.readers.sound_length import FrameBytes, is_longer, mp3_declared_s
 
 RATE_HZ = 16000
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
@@ -24,7 +24,7 @@ def wav(tmp_path: Path) -> Path:
 )
 def test_other_data_behind_the_samples_is_not_sound(behind: bytes, wav: Path) -> None:
     wav.write_bytes(wav.read_bytes() + behind)
-    assert not wav_is_longer(wav)
+    assert not is_longer(wav)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 2, 10_000])
@@ -32,19 +32,44 @@ def test_samples_behind_their_stated_length(n_bytes: int, wav: Path) -> None:
     content = bytearray(wav.read_bytes())
     content[40:44] = n_bytes.to_bytes(4, "little")
     wav.write_bytes(content)
-    assert wav_is_longer(wav)
+    assert is_longer(wav)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10_000])
+def test_samples_behind_a_length_of_64_bits(n_bytes: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, NOISE, RATE_HZ, format="RF64")
+    assert not is_longer(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"ds64") + 16
+    content[place : place + 8] = n_bytes.to_bytes(8, "little")
+    path.write_bytes(content)
+    assert is_longer(path)
+
+
+@pytest.mark.parametrize(("n_bytes", "longer"), [(0, False), (10_008, True), (32_008, False)])
+def test_samples_behind_the_stated_length_of_aiff(
+    n_bytes: int, longer: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.aiff"
+    soundfile.write(path, NOISE, RATE_HZ)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"SSND") + 4
+    content[place : place + 4] = n_bytes.to_bytes(4, "big")
+    path.write_bytes(content)
+    assert is_longer(path) == longer
 
 
 def test_two_joined_files_are_refused(wav: Path) -> None:
     wav.write_bytes(2 * wav.read_bytes())
-    with pytest.raises(RecordingError, match="a second WAV file begins at byte 32044"):
-        wav_is_longer(wav)
+    with pytest.raises(RecordingError, match="a second recording begins at byte 32044"):
+        is_longer(wav)
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound"])
 def test_another_file_is_not_longer(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(content)
-    assert not wav_is_longer(tmp_path / "a.wav")
+    assert not is_longer(tmp_path / "a.wav")
     assert mp3_declared_s(tmp_path / "a.wav") is None
 
 

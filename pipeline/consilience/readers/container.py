@@ -9,6 +9,7 @@ follow each other (`consilience.readers.restarts`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,9 +19,10 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.files import cached_per_file
 from consilience.readers.contents import check_not_empty
 from consilience.readers.pace import fit_pace
-from consilience.readers.restarts import Packets, Restarts, find_restarts
+from consilience.readers.restarts import NO_RESTARTS, Packets, Restarts, find_restarts
 
 Array = NDArray[np.float32]
 
@@ -71,7 +73,10 @@ RATES_HZ = (4000.0, 768000.0)  # of sound
 MAX_CHANNELS = 64
 MAX_PIXELS = 2**26  # of a picture: twice those of 8K video
 LOST_S = 0.05  # a longer gap in the time stamps is lost sound; a shorter one is rounding
+LONGER_S = 1.0  # by which content may exceed its stated duration without a finding
 START_S = 1.0  # the earliest block within this time sets the start of the sound
+FLASH = b"FLV\x01"  # begins an FLV file; after the kinds of tracks follow two sizes
+FLASH_SIZES = b"\0\0\0\x09\0\0\0\0"
 MAX_BOXES = 100_000  # of an MP4 file, at its top level
 PRIMING_S = 1.0  # a start before it is that of a wrapped clock, not a codec's priming
 DAMAGED_FRACTION = 0.5  # of the sound, above which nothing can be made of it
@@ -150,12 +155,33 @@ def _check(container: Any, path: Path, kind: Literal["audio", "video"]) -> None:
         codec.options = {"max_pixels": str(MAX_PIXELS)}  # the size may change within the file
     check_duration(declared_s(container, stream), path)
     if expected == "mov":
-        _check_single_movie(path)
+        _check_single(_second_movie(path), path)
+    if expected == "flv":
+        _check_single(_second_flash(path), path)
 
 
-def _check_single_movie(path: Path) -> None:
-    """Raise RecordingError if a second MP4 file follows, of which FFmpeg reads nothing."""
-    size, place, n_movies = path.stat().st_size, 0, 0
+def _check_single(place: int | None, path: Path) -> None:
+    """Raise RecordingError if a second file begins at a place, of which FFmpeg reads nothing."""
+    if place is not None:
+        raise RecordingError(
+            f"a second recording follows the first, before byte {place} of {path.stat().st_size}",
+            str(path),
+            "files of this format are joined with a video editor, not byte by byte",
+        )
+
+
+def _second_flash(path: Path) -> int | None:
+    """Return the end of the second header of an FLV file."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        place = content.find(FLASH, len(FLASH))
+        while place >= 0 and content[place + 5 : place + 13] != FLASH_SIZES:
+            place = content.find(FLASH, place + 1)
+    return None if place < 0 else place + 13
+
+
+def _second_movie(path: Path) -> int | None:
+    """Return the place behind the second table of contents of an MP4 file."""
+    place, n_movies = 0, 0
     with path.open("rb") as file:
         for _ in range(MAX_BOXES):
             file.seek(place)
@@ -167,14 +193,11 @@ def _check_single_movie(path: Path) -> None:
                 n_bytes = int.from_bytes(header[8:], "big")
             n_movies += kind == b"moov"
             if n_movies == 2:
-                raise RecordingError(
-                    f"a second recording follows the first, before byte {place} of {size}",
-                    str(path),
-                    "files of this format are joined with a video editor, not byte by byte",
-                )
+                return place
             if n_bytes < 8:
                 break
             place += n_bytes
+    return None
 
 
 def default_track(container: Any, kind: Literal["audio", "video"]) -> Any:
@@ -387,17 +410,53 @@ def restarts_of(container: Any, path: Path) -> Restarts:
     RecordingError
         If picture and sound do not begin again together.
     """
-    if any(name in INDEXED for name in container.format.name.split(",")):
-        return Restarts({}, ())
-    return find_restarts(_packet_times(path), path)
+    return NO_RESTARTS if _is_indexed(container) else find_restarts(_packet_times(path), path)
+
+
+def _is_indexed(container: Any) -> bool:
+    return any(name in INDEXED for name in container.format.name.split(","))
 
 
 def content_s(path: Path) -> float:
-    """Return the end of the last packet of picture or sound, on the container's clock."""
+    """Return the end of the last packet of picture or sound, on the container's clock.
+
+    Raises
+    ------
+    RecordingError
+        As `restarts_of`.
+    """
+    return max(_ends_s(path).values(), default=0.0)
+
+
+def present_s(container: Any, stream: Any, path: Path) -> float | None:
+    """Return the stated duration of a stream in seconds, or that of its content if it is longer.
+
+    Raises
+    ------
+    RecordingError
+        As `restarts_of`.
+    """
+    stated_s = declared_s(container, stream)
+    entries = stream.index_entries if "mov" in container.format.name else ()
+    if entries:  # the table of contents of an MP4 file lists all packets
+        end_s = float(entries[len(entries) - 1].timestamp * stream.time_base)
+    else:
+        end_s = _ends_s(path).get(stream.index, 0.0)
+    return end_s if stated_s is None or end_s > stated_s + LONGER_S else stated_s
+
+
+@cached_per_file(8)
+def _ends_s(path: Path) -> dict[int, float]:
+    """Return the end of the last packet of each stream of picture or sound; see `content_s`."""
     with _open(path) as container:
-        start_s = origin_s(container)
-    ends_s = [packets.end_s() for packets in _packet_times(path).values() if packets.dts_s]
-    return max(ends_s, default=start_s) - start_s
+        start_s, indexed = origin_s(container), _is_indexed(container)
+    streams = _packet_times(path)
+    restarts = NO_RESTARTS if indexed else find_restarts(streams, path)
+    return {
+        index: restarts.end_s(index, packets) - start_s
+        for index, packets in streams.items()
+        if packets.dts_s
+    }
 
 
 def _packet_times(path: Path) -> dict[int, Packets]:
@@ -442,10 +501,11 @@ def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Arr
     Raises
     ------
     RecordingError
-        If decoding fails.
+        If decoding fails, or the sampling rate changes.
     """
     stream = default_track(container, "audio")
-    check_sound_format(float(stream.rate), stream.channels, path)
+    rate_hz = stream.rate
+    check_sound_format(float(rate_hz), stream.channels, path)
     # Damaged frames of FLAC decode to noise, unless their checksums are compared.
     stream.codec_context.options = {"err_detect": "crccheck+explode"}
     to_float = av.AudioResampler(format="fltp")
@@ -458,6 +518,12 @@ def sound_blocks(container: Any, path: Path) -> Iterator[tuple[float | None, Arr
                 yield from _damaged(packet, stream)
                 continue
             for frame in frames:
+                if frame.sample_rate != rate_hz:
+                    raise RecordingError(
+                        f"the sampling rate changes between {frame.sample_rate} and {rate_hz} Hz",
+                        str(path),
+                        "export it again",
+                    )
                 for converted in to_float.resample(frame):
                     stamp_s = frame.time if stamped else None
                     yield stamp_s, np.asarray(converted.to_ndarray(), np.float32)

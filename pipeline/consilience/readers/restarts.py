@@ -46,10 +46,6 @@ class Packets:
         usual_s = float(np.median(np.abs(np.diff(self.dts_s)))) if len(self.dts_s) > 1 else 0.0
         return self.starts_s() + np.where(durations_s > 0, durations_s, usual_s)
 
-    def end_s(self) -> float:
-        """Return the end of the last packet."""
-        return float(self.ends_s().max())
-
 
 class Restarts(NamedTuple):
     """Packets at which the time stamps begin again.
@@ -71,6 +67,15 @@ class Restarts(NamedTuple):
         if not first:
             return None
         return lambda number: (0.0, *self.offsets_s)[bisect_right(first, number)]
+
+    def end_s(self, stream: int, packets: Packets) -> float:
+        """Return when the last packet of a stream ends, on the clock of the first part."""
+        last = self.first.get(stream, (0,))[-1]
+        offset_s = self.offsets_s[-1] if self.offsets_s else 0.0
+        return float(packets.ends_s()[last:].max()) + offset_s
+
+
+NO_RESTARTS = Restarts({}, ())
 
 
 def find_restarts(streams: Mapping[int, Packets], path: Path) -> Restarts:
@@ -94,7 +99,7 @@ def find_restarts(streams: Mapping[int, Packets], path: Path) -> Restarts:
     first = {index: steps(np.array(packets.dts_s)) for index, packets in present.items()}
     counts = {len(numbers) for numbers in first.values()}
     if counts <= {0}:
-        return Restarts({}, ())
+        return NO_RESTARTS
     if len(counts) > 1:
         raise RecordingError(
             "the time stamps of picture and sound begin again at different places "

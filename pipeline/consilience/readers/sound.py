@@ -22,6 +22,7 @@ from consilience.core.files import cached_per_file
 from consilience.readers.channel_mix import ChannelStatistics
 from consilience.readers.container import (
     DEMUXERS,
+    LONGER_S,
     LOST_S,
     UNSTAMPED,
     check_duration,
@@ -35,12 +36,13 @@ from consilience.readers.container import (
     losses,
     open_container,
     paced_hz,
+    present_s,
     restart_findings,
     several_tracks,
     sound_blocks,
 )
 from consilience.readers.contents import check_not_empty
-from consilience.readers.sound_length import FrameBytes, mp3_declared_s, wav_is_longer
+from consilience.readers.sound_length import FrameBytes, is_longer, mp3_declared_s
 
 Array = NDArray[np.float32]
 Mix = Callable[[Array], Array]
@@ -56,7 +58,6 @@ FORMATS = {
 SUFFIXES = (*FORMATS, *DEMUXERS)
 UNSTAMPED_SUFFIXES = tuple(suffix for suffix, name in DEMUXERS.items() if name in UNSTAMPED)
 MISSING_S = 0.25  # by which a sound track may be shorter than its container declares
-LONGER_S = 1.0  # by which a sound track may exceed its stated duration without a finding
 UNSTATED_BYTES = 2**31 - 2**20  # a larger length in a WAV header is a placeholder
 UNSTATED_FRAMES = 2**62  # libsndfile returns the largest integer for a FLAC file without a length
 BLOCK = 2**18  # samples read at a time: bounds memory
@@ -174,12 +175,12 @@ def inspect(path: Path) -> list[str]:
     findings += _clock_findings(n_samples, stamps_s, header.rate_hz)
     if not _as_container(path):
         return findings
-    present_s = n_samples.sum() / header.rate_hz
+    read_s = n_samples.sum() / header.rate_hz
+    stated_s = _declared_s(path)
     if path.suffix.lower() in FORMATS:
-        findings.append(f"the stated length is wrong or missing: {present_s:.2f} s are read")
-    stated_s = mp3_declared_s(path) if path.suffix.lower() == ".mp3" else header.duration_s
-    if stated_s is not None and present_s > stated_s + LONGER_S:
-        findings.append(f"the header states {stated_s:.2f} s: {present_s:.2f} s are read")
+        findings.append(f"the stated length is wrong or missing: {read_s:.2f} s are read")
+    elif stated_s is not None and read_s > stated_s + LONGER_S:
+        findings.append(f"the header states {stated_s:.2f} s: {read_s:.2f} s are read")
     with open_container(path, "audio") as container:
         return [
             *findings,
@@ -270,6 +271,10 @@ def _probe_file(path: Path) -> SoundHeader:
             str(path),
             "correct the file extension",
         )
+    if info.format == "AIFF" and is_longer(path):
+        raise RecordingError(
+            "its samples continue behind their stated length", str(path), "export it again as WAV"
+        )
     if info.frames == 0:
         raise RecordingError("no samples", str(path), "copy it again from the recorder")
     check_sound_format(info.samplerate, info.channels, path)
@@ -296,7 +301,7 @@ def _as_container(path: Path) -> bool:
     """
     suffix = path.suffix.lower()
     if suffix == ".wav":
-        return wav_is_longer(path)
+        return is_longer(path)
     if suffix in (".flac", ".ogg", ".oga", ".opus"):
         return _length_differs(path)
     return suffix in DEMUXERS
@@ -361,14 +366,13 @@ def _probe_container(path: Path) -> SoundHeader:
         stream = default_track(container, "audio")
         check_sound_format(float(stream.rate), stream.channels, path)
         rate_hz, n_channels = float(stream.rate), stream.channels
-        duration_s = declared_s(container, stream)
         unstamped = container.format.name in UNSTAMPED
-    if unstamped:
-        duration_s = _counted_s(path)
-    elif path.suffix.lower() in FORMATS:
-        # Such a file's header is wrong, so its content is counted.
-        sound, paced, _ = _decode(path, lambda block: block[0])
-        duration_s = sound.size / paced
+        if path.suffix.lower() in FORMATS:
+            # Such a file's header is wrong, so its content is counted.
+            sound, paced, _ = _decode(path, lambda block: block[0])
+            duration_s: float | None = sound.size / paced
+        else:
+            duration_s = _counted_s(path) if unstamped else present_s(container, stream, path)
     check_duration(duration_s, path)
     return SoundHeader(rate_hz, n_channels, duration_s)
 

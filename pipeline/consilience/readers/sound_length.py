@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from consilience.core.errors import RecordingError
 
 BLOCK = 2**20  # bytes read at a time
+# Byte order, and name of the chunk of samples, by the first bytes of a file.
+SAMPLES = {b"RIFF": ("<", b"data"), b"RF64": ("<", b"data"), b"FORM": (">", b"SSND")}
+UNSTATED = 2**32 - 1  # length of a chunk that is stated elsewhere, or not
 MP3_RATES_HZ = (44100, 48000, 32000)  # of MPEG 1; 2 and 2.5 halve and quarter them
 MP3_SEARCH = 2**16  # bytes in which the first frame lies, after the tags
 MAX_CHUNKS = 10_000
@@ -59,8 +63,8 @@ class FrameBytes:
         )
 
 
-def wav_is_longer(path: Path) -> bool:
-    """Return whether a WAV file's samples continue behind their stated length.
+def is_longer(path: Path) -> bool:
+    """Return whether the samples of a WAV or AIFF file continue behind their stated length.
 
     Recorders write the length last: if they crash, it is 0 or that of the last autosave. Chunks of
     other data and zeros may follow the samples.
@@ -68,35 +72,45 @@ def wav_is_longer(path: Path) -> bool:
     Raises
     ------
     RecordingError
-        If a second WAV file follows.
+        If a second file follows.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(4) != b"RIFF":
-            return False
-        place = 12
-        for _ in range(MAX_CHUNKS):
-            file.seek(place)
-            header = file.read(8)
-            if len(header) < 8:
-                return False
-            name, n_bytes = struct.unpack("<4sI", header)
-            place += 8 + n_bytes + n_bytes % 2
-            if name == b"data":
-                break
-        if place + 8 > size:
+        kind = file.read(4)
+        place = _end_of_samples(file, kind) if kind in SAMPLES else None
+        if place is None or place + 8 > size:
             return False
         file.seek(place)
-        name, n_bytes = struct.unpack("<4sI", file.read(8))
-        if name == b"RIFF":
+        name, n_bytes = struct.unpack(f"{SAMPLES[kind][0]}4sI", file.read(8))
+        if name == kind:
             raise RecordingError(
-                f"a second WAV file begins at byte {place}",
+                f"a second recording begins at byte {place}",
                 str(path),
                 "files are joined with a sound editor, not byte by byte",
             )
         is_chunk = name.isascii() and name.decode().isprintable() and place + 8 + n_bytes <= size
         file.seek(place)
         return not is_chunk and any(any(block) for block in iter(lambda: file.read(BLOCK), b""))
+
+
+def _end_of_samples(file: BinaryIO, kind: bytes) -> int | None:
+    """Return the stated end of the samples; None without any, or of AIFF if none is stated."""
+    order, samples = SAMPLES[kind]
+    place, n_long = 12, UNSTATED
+    for _ in range(MAX_CHUNKS):
+        file.seek(place)
+        header = file.read(8)
+        if len(header) < 8:
+            return None
+        name, n_bytes = struct.unpack(f"{order}4sI", header)
+        if name == b"ds64":  # of RF64: the lengths that do not fit into 32 bits
+            n_long = int.from_bytes(file.read(16)[8:], "little")
+        if name == samples:
+            n_bytes = n_long if n_bytes == UNSTATED else n_bytes
+            # libsndfile reads AIFF without a length up to the end.
+            return None if kind == b"FORM" and not n_bytes else place + 8 + n_bytes + n_bytes % 2
+        place += 8 + n_bytes + n_bytes % 2
+    return None
 
 
 def mp3_declared_s(path: Path) -> float | None:
