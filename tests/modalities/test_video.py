@@ -262,6 +262,25 @@ def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_p
     assert features.quality["face_fraction"] == 1
 
 
+def test_the_brows_of_a_mirrored_recording_are_measured_at_the_brows(
+    signal: Signal, tmp_path: Path
+) -> None:
+    matrix = [-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30]
+    path = write_video(tmp_path / "selfie.mp4", signal.values[:50], range(50), matrix=matrix)
+    mirrored = modality.read(path, None, PARAMS)
+    change = np.abs(mirrored.values[:, :, ::-1].astype(float) - signal.values[:50])
+    assert change.mean() < 4  # of the codec
+    plain = replace(signal, values=signal.values[:50], times_s=signal.times_s[:50])
+    features = [modality.features(each, PARAMS) for each in (plain, mirrored)]
+    columns = {
+        region: [i for i, name in enumerate(features[0].names) if name.startswith(f"{region}_dct")]
+        for region in ("brow", "mouth")
+    }
+    brows, seen = (each.values[:, columns["brow"]].mean(axis=0) for each in features)
+    mouth = features[0].values[:, columns["mouth"]].mean(axis=0)[: len(brows)]
+    assert np.abs(seen - brows).mean() < 0.3 * np.abs(seen - mouth).mean()
+
+
 @pytest.mark.parametrize(
     ("steps_ms", "expected"),
     [
@@ -269,6 +288,11 @@ def test_a_face_filmed_sideways_is_found(session: Session, signal: Signal, tmp_p
         ([33, 34, 33] * 20, []),
         ([40] * 20 + [160] + [40] * 20 + [1000] + [40] * 9, ["2 gaps, longest 1.00 s"]),
         ([20, 25, 30] * 20, ["variable frame rate, 33.3 to 50 frames a second"]),
+        ([10, 10, 10, 40, 40] * 12, ["variable frame rate, 25 to 100 frames a second"]),
+        (
+            [10, 10, 10, 40, 40] * 12 + [500],
+            ["variable frame rate, 25 to 100 frames a second", "1 gap, longest 0.50 s"],
+        ),
         ([40], []),
     ],
 )

@@ -42,6 +42,7 @@ from consilience.readers.container import (
     open_container,
     origin_s,
     packets,
+    present_s,
     restart_findings,
     several_tracks,
 )
@@ -68,8 +69,9 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
-GAP_FRAMES = 1.5  # a longer step, in median steps, means that frames are missing
-UNEVEN = 0.05  # spread of the steps, relative to the median step, that is reported
+GAP_FRAMES = 1.5  # a longer step, in usual steps, means that frames are missing
+LONGEST_PERIOD_S = 0.04  # of a camera that writes bursts of frames; longer steps are gaps
+UNEVEN = 0.05  # spread of the steps, relative to the usual step, that is reported
 ROUNDING_S = 0.0025  # spread of steps that rounding to milliseconds causes
 TALLEST = 4  # ratio of height to width above which the picture is reduced by its height
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
@@ -117,7 +119,7 @@ class Video(Modality):
                 # The average rate would count dropped frames as a slower camera.
                 rate_hz=float(stream.guessed_rate or stream.average_rate or 0) or None,
                 n_channels=1,
-                duration_s=declared_s(container, stream),
+                duration_s=present_s(container, stream, path),
                 start_time=container.metadata.get("creation_time"),
             )
 
@@ -245,11 +247,11 @@ def uneven(times_s: Times) -> list[str]:
     if len(times_s) < 3:
         return []
     steps_s = np.diff(times_s)
-    median_s = float(np.median(steps_s))
-    gaps_s = steps_s[steps_s > GAP_FRAMES * median_s]
-    kept = steps_s[steps_s <= GAP_FRAMES * median_s]
+    period_s = frame_period_s(times_s, LONGEST_PERIOD_S)
+    gaps_s = steps_s[steps_s > GAP_FRAMES * period_s]
+    kept = steps_s[steps_s <= GAP_FRAMES * period_s]
     findings = []
-    if np.ptp(kept) > UNEVEN * median_s + ROUNDING_S:
+    if np.ptp(kept) > UNEVEN * period_s + ROUNDING_S:
         findings.append(
             f"variable frame rate, {1 / kept.max():.3g} to {1 / kept.min():.3g} frames a second"
         )
