@@ -37,6 +37,27 @@ def test_frames_hold_the_utterance_then_spoken_and_silence_is_missing(tmp_path: 
     assert features.quality["words_per_minute"] == pytest.approx(7 / 2.5 * 60)
 
 
+def test_captions_of_every_style_have_the_same_words_per_minute(tmp_path: Path) -> None:
+    sentences_of = ["we saw the sea", "and the wind blew", "so we ran home"]
+    plain, rolling, above = "WEBVTT\n\n", "WEBVTT\nKind: captions\n\n", " "
+    for number, text in enumerate(sentences_of):
+        start, end, hold = (f"00:{2 * number + s:06.3f}" for s in (0, 1.99, 2))
+        plain += f"{start} --> {end}\n{text}\n\n"
+        first, rest = text.split(" ", 1)
+        new = f"{first}<00:{2 * number + 0.7:06.3f}><c> {rest}</c>"
+        rolling += f"{start} --> {end} align:start\n{above}\n{new}\n\n"
+        rolling += f"{end} --> {hold}\n{text}\n \n\n"
+        above = text
+    signals = [
+        modality.read(write(tmp_path, f"{name}.vtt", content), None, PARAMS)
+        for name, content in (("plain", plain), ("rolling", rolling))
+    ]
+    assert [[text for text in signal.values if text] for signal in signals] == [sentences_of] * 2
+    for signal in signals:
+        pace = modality.features(signal, PARAMS).quality["words_per_minute"]
+        assert pace == pytest.approx(12 / (3 * 1.99) * 60, rel=1e-6)
+
+
 def test_a_map_to_the_clock_of_a_stream_is_reported(tmp_path: Path) -> None:
     cue = "\n\n00:01.000 --> 00:02.000\nhello\n"
     for head, expected in (

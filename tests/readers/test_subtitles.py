@@ -59,12 +59,20 @@ def word_by_word() -> Cues:
     return cues
 
 
-@pytest.mark.parametrize("style", [two_lines, held, word_by_word])
+def moving() -> Cues:
+    """Display the last eight words, moved on by one word at a time."""
+    words = " ".join(SENTENCES).split()
+    return [
+        (0.5 * n, 0.5 * n + 0.5, " ".join(words[max(0, n - 7) : n + 1])) for n in range(len(words))
+    ]
+
+
+@pytest.mark.parametrize("style", [two_lines, held, word_by_word, moving])
 @pytest.mark.parametrize(("write", "read"), [(vtt, webvtt), (srt, subrip)])
 def test_rolling_captions_have_the_words_of_plain_ones(style, write, read) -> None:
     rolled = spoken(read(write(*style())))
     assert " ".join(text for _, _, text in rolled) == " ".join(SENTENCES)
-    if style is not word_by_word:
+    if style in (two_lines, held):
         assert [time for *time, _ in rolled] == [[a, b] for a, b, _ in PLAIN]
 
 

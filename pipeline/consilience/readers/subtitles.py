@@ -25,6 +25,7 @@ INVISIBLE = re.compile("[\u200b\u200e\u200f\u2060\ufeff]")  # marks of direction
 TIME_MAP = re.compile(r"X-TIMESTAMP-MAP=(.*)")
 MPEG_HZ = 90_000
 MIN_ROLLS = 2  # cues that repeat the line before them; one is enough if words have inner times
+MIN_REPEATED = 4  # words that a cue shares with the one before it, if the text moves word by word
 MAX_REPEATED = 200  # words, more than a screen holds
 
 CueLine = tuple[list[str], bool]  # its words, and whether inner times show that they are new
@@ -173,13 +174,14 @@ def _without_repeats(cues: list[Cue]) -> Iterator[tuple[float, float, str]]:
 
 
 def _is_rolling(cues: list[Cue]) -> bool:
-    """Return whether most cues repeat the last line of the one before, and go on from there."""
+    """Return whether most cues repeat the last line, or most words, of the one before."""
     n_rolled = n_fresh = 0
     for previous, cue in pairwise(cues):
         n_repeated = _n_repeated(previous, cue)
         if n_repeated == len(cue.words):
             continue  # held or repeated: both styles do so
-        rolled = n_repeated >= len(previous.lines[-1][0])
+        moved = n_repeated >= max(MIN_REPEATED, len(cue.words) / 2)
+        rolled = moved or n_repeated >= len(previous.lines[-1][0])
         n_rolled, n_fresh = n_rolled + rolled, n_fresh + (not rolled)
     timed = any(is_new for cue in cues for _, is_new in cue.lines)
     return n_rolled >= max(n_fresh, 1 if timed else MIN_ROLLS)
