@@ -95,6 +95,16 @@ def test_reliabilities_are_correlations(second: list[float]) -> None:
     assert np.isfinite(result.mean).all()
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.5, 0.7])
+def test_a_constant_annotator_has_no_correlation(value: float) -> None:
+    """Rounding gives the ratings of a constant annotator a spread, less their bias."""
+    ratings = np.array([[-0.9, -0.6, -0.2, 0.1, 0.3, 0.5, 0.8, 0.9], [value] * 8])
+    result = evaluator_weighted(*long_format(ratings))
+    assert result.reliability.tolist() == [0, 0]
+    assert result.weight.tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(result.mean, ratings.mean(axis=0))
+
+
 def test_the_median_depends_on_the_order_of_ratings_only() -> None:
     truth, ratings = simulated((0.2, 0.2, 0.2, 3.0), (0.0, 0.0, 0.0, 0.0))
     item, annotator, rating = long_format(ratings)

@@ -79,6 +79,14 @@ def test_corruption_error_is_the_mean_ratio_of_errors() -> None:
     assert ratio == pytest.approx((1 - 17 / 30 + 0.1) / (1 - 17 / 30))
 
 
+@pytest.mark.filterwarnings("error")
+def test_corruption_error_against_a_reference_without_errors_is_undefined() -> None:
+    flawless = curve()
+    for metrics in flawless.values():
+        metrics["balanced_accuracy"] = 1.0
+    assert np.isnan(corruption_error(resampled(flawless), resampled(flawless))).all()
+
+
 def all_conditions() -> dict[Condition, dict[str, float]]:
     return {
         FULL: {"balanced_accuracy": 0.8, "nll": 0.5, "valence_ccc": 0.3},

@@ -12,6 +12,7 @@ SWEEPS = 50
 MOST_COMPARED = 20  # annotators up to which each one matters, and pairs are compared
 LEAST_SHARED = 6  # items, below which chance can give a correlation of -1
 CONTRARY = -0.3  # correlation with the majority; indifferent annotators are closer to 0
+ROUNDING = 1e-9  # product of two deviations below which one of them is constant
 SURE = 2.33  # standard errors: one in a hundred indifferent annotators is taken for contrary
 
 Floats = NDArray[np.float64]
@@ -171,7 +172,7 @@ def _correlation(first: Floats, second: Floats) -> tuple[float, int]:
         return 0.0, int(shared.sum())
     x, y = first[shared] - first[shared].mean(), second[shared] - second[shared].mean()
     scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
-    return (float((x * y).sum()) / scale if scale > 1e-12 else 0.0), int(shared.sum())
+    return (float((x * y).sum()) / scale if scale > ROUNDING else 0.0), int(shared.sum())
 
 
 def _rating_weights(item: Indices, weight: Floats, kept: NDArray[np.bool_], n_items: int) -> Floats:
@@ -237,7 +238,7 @@ def _reliabilities(
         for left, right in ((0, 1), (0, 0), (1, 1))
     )
     scale = np.sqrt(ratings_2 * others_2)
-    correlation = np.divide(cross, scale, out=np.zeros(n_annotators), where=scale > 0)
+    correlation = np.divide(cross, scale, out=np.zeros(n_annotators), where=scale > ROUNDING)
     correlation = np.clip(correlation, -1, 1)  # rounding
     counted = n * ~contrary
     average = np.average(correlation, weights=counted) if counted.sum() else 0.0

@@ -210,7 +210,12 @@ def corruption_error(scores: Resampled, reference: Resampled) -> Array:
     Hendrycks & Dietterich 2019, "Benchmarking neural network robustness to common corruptions".
     """
     of_reference = by_kind(reference)
-    ratios = [kind["errors"] / of_reference[key]["errors"] for key, kind in by_kind(scores).items()]
+    errors = [
+        (kind["errors"], of_reference[key]["errors"]) for key, kind in by_kind(scores).items()
+    ]
+    # NaN against a reference without errors.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = [error / other for error, other in errors]
     result: Array = np.mean(ratios, axis=0)
     return result
 
