@@ -46,6 +46,25 @@ def test_the_most_similar_name_of_the_folder(tmp_path: Path) -> None:
     assert near_name(tmp_path, "nowhere/voice.wav") is None
 
 
+@pytest.mark.parametrize(
+    ("listed", "near"),
+    [
+        ("sub-01/voice.wav", "Sub-01/Voice.flac"),  # other case and extension
+        ("Sub-01\\voice.flac", "Sub-01/Voice.flac"),
+        ("sub-O1/pulse.csv", "Sub-01/pulse.CSV"),
+        ("sub-01/other.wav", None),
+        ("Sub-01/eeg.edf", None),  # beside a side file only
+    ],
+)
+def test_a_similar_path_may_differ_in_its_folders(
+    listed: str, near: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "Sub-01").mkdir()
+    for name in ("Voice.flac", "pulse.CSV", "._Voice.wav", "._eeg.edf"):
+        (tmp_path / "Sub-01" / name).touch()
+    assert near_name(tmp_path, listed) == near
+
+
 def test_files_that_a_mac_leaves_beside_recordings() -> None:
     assert is_side_file(Path("day 1/._a.wav"))
     assert not is_side_file(Path("._day/a.wav"))

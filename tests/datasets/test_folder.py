@@ -92,6 +92,31 @@ def test_classes_and_modalities_are_those_of_the_folder(tmp_path):
     assert content["splits"] == {"folds": 2, "validation_subjects": 1}
 
 
+def test_annotations_of_other_spellings_and_scales_are_reported(tmp_path):
+    rows = [
+        f"s{n},rater{k},emotion,0,1,{spelt},"
+        for n in range(6)
+        for k, spelt in enumerate((("calm", "Calm", "CALM"), ("tense", "Tense ", "TENSE"))[n % 2])
+    ]
+    rows += [f"s{n},sam,valence,0,1,,{2 * n - 1 if n else 1}" for n in range(6)]
+    rows += [f"s{n},unit,arousal,0,1,,{n / 5}" for n in range(6)]
+    manifest = "session,subject,modality,path\n" + "".join(
+        f"s{n},p{n},audio,{n}.wav\n" for n in range(6)
+    )
+    header = ANNOTATIONS.splitlines()[0]
+    write(tmp_path, recordings=manifest, annotations="\n".join([header, *rows]) + "\n")
+    bound = bind_to_root(dataset, tmp_path)
+    assert bound.classes == ("calm", "tense")
+    listing = bound.list(tmp_path)
+    counts = dict(listing.annotations.group_by("annotator").len().rows())
+    assert counts == {"rater0": 6, "rater1": 6, "rater2": 6, "unit": 6}  # nothing of 'sam'
+    problems = [what for _, what, _ in listing.problems]
+    assert len(problems) == 4
+    assert sum("labels differ in case or spaces only" in what for what in problems) == 2
+    assert any("4 of 6 ratings of valence by annotator 'sam'" in what for what in problems)
+    assert any("by 'unit' are between 0 and 1" in what for what in problems)
+
+
 def test_declared_classes_set_the_order_and_exclude_others(tmp_path):
     write(tmp_path, recordings=MANIFEST, annotations=ANNOTATIONS)
     (tmp_path / "classes.txt").write_text("sad\ncalm\n")
@@ -324,6 +349,6 @@ def test_files_are_found_by_the_names_of_a_mac_and_of_windows(tmp_path):
     table = {row["session"]: row for row in catalog.recordings["audio"].iter_rows(named=True)}
     assert (table["one"]["status"], table["one"]["path"]) == ("ok", decomposed)
     assert table["two"]["path"] == "day 1/B.wav"
-    assert "a similar name is 'B.wav'" in table["three"]["reason"]
+    assert "a similar name is 'day 1/B.wav'" in table["three"]["reason"]
     ((_, note),) = [note for note in catalog.notes if "not listed" in note[1]]
     assert note == "1 recordings are not listed and not used, such as talk.ogg"

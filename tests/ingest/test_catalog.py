@@ -118,6 +118,31 @@ def test_the_same_bytes_in_two_sessions_are_a_duplicate(tmp_path):
     assert table["b.wav"]["reason"] == "duplicate of a.wav"
 
 
+def test_a_file_that_is_listed_twice_names_the_session_that_uses_it(tmp_path):
+    tone(tmp_path / "a.wav")
+    listed = Listed(entry("a.wav", session="one"), entry("a.wav", session="two"))
+    reasons = build_catalog(listed, tmp_path, ["audio"]).recordings["audio"]["reason"].to_list()
+    assert reasons == [None, "listed twice: it is used in session 'one'"]
+
+
+def test_a_listed_side_file_of_macos_is_named_as_one(tmp_path):
+    (tmp_path / "._a.wav").write_bytes(b"\0\5\x16\7")
+    assert "a side file of macOS" in str(rows(tmp_path, entry("._a.wav"))["._a.wav"]["reason"])
+
+
+def test_annotations_of_joined_takes_are_inside_the_recording(tmp_path):
+    paths = [tmp_path / f"{number}.ogg" for number in range(2)]
+    for path in paths:
+        tone(path, name=path.name)
+    joined = tmp_path / "joined.ogg"
+    joined.write_bytes(b"".join(path.read_bytes() for path in paths))
+    row = {"session": "one", "annotator": "ann", "target": "emotion", "label": "calm"}
+    listed = Listed(entry("joined.ogg"), annotations=[{**row, "start_s": 0.0, "end_s": 2.0}])
+    result = build_catalog(listed, tmp_path, ["audio"])
+    assert result.recordings["audio"]["duration_s"].item() == pytest.approx(2, abs=0.05)
+    assert result.problems.is_empty()
+
+
 def test_a_bad_first_recording_does_not_make_the_second_a_duplicate(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"")
     tone(tmp_path / "b.wav")

@@ -62,14 +62,31 @@ class NamesOnDisk:
 
 
 def near_name(root: Path, path: str) -> str | None:
-    """Return the name of the most similar file in the folder of a missing file, or None."""
-    missing = root / path.replace("\\", "/")
-    names = {_folded(name): name for name in _names(missing.parent)}
-    if _folded(missing.name) in names:
-        return names[_folded(missing.name)]
-    compared = list(names)[:MAX_COMPARED]
-    near = difflib.get_close_matches(_folded(missing.name), compared, 1, SIMILARITY)
-    return names[near[0]] if near else None
+    """Return the path of the file that is most similar to a missing one, folder by folder, or None.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the paths are relative to.
+    path : str
+        Of the missing file.
+    """
+    near = PurePosixPath()
+    for name in PurePosixPath(path.replace("\\", "/")).parts:
+        similar = name if _exists(root / near / name) else _similar(name, _names(root / near))
+        if similar is None:
+            return None
+        near /= similar
+    return str(near)
+
+
+def _similar(name: str, others: list[str]) -> str | None:
+    """Return the name that differs in case only, else in its extension, else in a few letters."""
+    names = {_folded(other): other for other in others if not is_side_file(Path(other))}
+    stems = {Path(folded).stem: other for folded, other in names.items()}
+    same = names.get(_folded(name)) or stems.get(Path(_folded(name)).stem)
+    near = difflib.get_close_matches(_folded(name), list(names)[:MAX_COMPARED], 1, SIMILARITY)
+    return same or (names[near[0]] if near else None)
 
 
 def _exists(path: Path) -> bool:

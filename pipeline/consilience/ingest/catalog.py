@@ -14,7 +14,7 @@ import polars as pl
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
-from consilience.core.file_names import near_name
+from consilience.core.file_names import is_side_file, near_name
 from consilience.core.files import atomic_folder, write_json
 from consilience.core.isolation import isolated_map
 from consilience.core.special_files import file_states
@@ -295,6 +295,10 @@ def _check_names(entry: Entry) -> None:
 
 def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
     """Read and check the header; raise a `RecordingError` if it is invalid."""
+    if is_side_file(path):
+        raise RecordingError(
+            "a side file of macOS, not a recording", entry.path, "list the file without '._'"
+        )
     if path.suffix.lower() not in modality.suffixes:
         raise RecordingError(
             f"unsupported {modality.name} file extension '{path.suffix}'",
@@ -337,21 +341,28 @@ def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
     Names of recordings become unique by a suffix, so that every row has its own.
     """
-    by_name: dict[object, object] = {}
-    by_bytes: dict[object, object] = {}
+    by_name: dict[object, dict[str, object]] = {}
+    by_bytes: dict[object, dict[str, object]] = {}
     ids: dict[object, int] = {}
     marked = []
     for row in rows:
         original = by_name.get(row["recording"]) or by_bytes.get(row.get("content_hash"))
         if row["status"] == "ok" and original:
-            row = {**row, "status": "quarantined", "reason": f"duplicate of {original}"}
+            row = {**row, "status": "quarantined", "reason": _duplicate(row, original)}
         elif row["status"] == "ok":
-            by_name[row["recording"]] = by_bytes[row["content_hash"]] = row["path"]
+            by_name[row["recording"]] = by_bytes[row["content_hash"]] = row
         name = row["recording"]
         ids[name] = ids.get(name, 0) + 1
         suffix = f"~{ids[name]}" if ids[name] > 1 else ""
         marked.append({**row, "recording": f"{name}{suffix}"})
     return marked
+
+
+def _duplicate(row: dict[str, object], original: dict[str, object]) -> str:
+    """Return the reason to leave a recording out, which names the one that is used."""
+    if row["path"] != original["path"]:
+        return f"duplicate of {original['path']}"
+    return f"listed twice: it is used in session '{original['session']}'"
 
 
 def _of_sessions(
