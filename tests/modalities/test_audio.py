@@ -176,6 +176,24 @@ def test_stereo_of_another_rate_is_mixed_and_resampled(tmp_path: Path) -> None:
     assert semitones[10] == pytest.approx(12 * np.log2(150 / 55), abs=0.2)
 
 
+@pytest.mark.parametrize("second", [1.0, -1.0, -0.5])
+def test_opposite_channels_have_the_signal_to_noise_ratio_of_one(
+    second: float, tmp_path: Path
+) -> None:
+    sound = np.stack([voice(), second * voice()], axis=1)
+    sound += 3e-3 * generator("hiss").standard_normal(sound.shape)
+    paths = [
+        write_wav(tmp_path / f"{name}.wav", channels)
+        for name, channels in (("one", sound[:, 0]), ("both", sound))
+    ]
+    one, both = (
+        modality.features(modality.read(path, None, PARAMS), PARAMS).quality["snr_db"]
+        for path in paths
+    )
+    assert one > 20
+    assert one - 3.5 < both < one + 3.5  # the mean of two channels has 3 dB less hiss
+
+
 def test_a_sound_track_is_read_from_a_container(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     write_track(path, voice())
