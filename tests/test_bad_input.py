@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 from consilience.core.seeds import generator
+from consilience.datasets.demo import dataset as demo
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.tables import Annotations, Ingested, Problems, Recordings, read_table
 from consilience.synthesis.corpus import write_corpus
@@ -270,8 +271,11 @@ def test_annotations_without_a_recording_are_a_problem_and_left_out(outcome: Out
     assert problems["where"].to_list() == ["annotations"]
 
 
-def test_an_unlisted_file_is_a_problem(outcome: Outcome) -> None:
-    assert outcome.problems.filter(pl.col("where") == "unlisted.flac").height == 1
+def test_an_unlisted_file_is_a_note(outcome: Outcome) -> None:
+    assert outcome.problems.filter(pl.col("what").str.contains("unlisted")).is_empty()
+    notes = demo.list(outcome.project.folder / ROOT).notes
+    what = "1 recordings are not listed and not used, such as unlisted.flac"
+    assert ("recordings.csv", what) in notes
 
 
 @pytest.mark.parametrize(
