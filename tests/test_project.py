@@ -47,7 +47,7 @@ def test_every_path_lies_below_the_root(tmp_path: Path) -> None:
         project.catalog,
         project.recordings_table("eeg"),
         project.signals("eeg"),
-        project.ingest_store("eeg"),
+        project.store("eeg"),
         project.alignment,
         project.labels,
         project.windows,

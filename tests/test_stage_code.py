@@ -243,7 +243,7 @@ def test_a_changed_tolerance_makes_align_stale(study):
     assert "ingest-eeg.json" not in stale
 
 
-def test_a_changed_encoder_repeats_training_and_no_ingest(study):
+def test_a_changed_encoder_repeats_windows_and_training_and_no_ingest(study):
     encoders = [f"consilience.encoders.{name}" for name in ("base", "functionals")]
     others = ["consilience.schema.tables", "consilience.modalities.base"]
     changes = [{name: changed(study.path(name), "changed = True")} for name in encoders + others]
@@ -251,15 +251,16 @@ def test_a_changed_encoder_repeats_training_and_no_ingest(study):
     assert of_encoders == [set(), set()]
     assert of_tables == set()
     assert of_modalities == set(params.load(study.project.params_file).modalities)
-    building = {"evaluate.json", *(f"train-{name}.json" for name in METHODS)}
-    assert study.stale(*changes[: len(encoders)]) == [building, building]
+    encoding = {"window.json", "corrupt.json", "evaluate.json"}
+    encoding |= {f"train-{name}.json" for name in METHODS}
+    assert study.stale(*changes[: len(encoders)]) == [encoding, encoding]
 
 
-def test_encoders_belong_to_the_stages_that_build_networks(study):
+def test_encoders_belong_to_the_stages_that_run_them(study):
     stages = {name: re.split(r"[-.]", name)[0] for name in study.closures}
     for name, closure in study.closures.items():
         encoding = stages[name] in stage_code.ENCODING_STAGES
-        assert ("consilience.training.networks" in closure) == encoding, name
+        assert ("consilience.encoders.functionals" in closure) == encoding, name
         assert any("consilience.encoders" in module for module in closure) == encoding, name
     assert set(stages.values()) >= stage_code.ENCODING_STAGES
 

@@ -6,23 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from benchmarks.evidence.plan import Entry, Experiment
 from benchmarks.evidence.scenarios import NoisyLabels, by_random_split
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import content_hash, read_arrays, text_hash, write_arrays
+from consilience.core.files import content_hash, text_hash
 from consilience.core.fingerprint import fingerprint
-from consilience.core.workers import parallel_map
-from consilience.evaluation import predict
 from consilience.params import Params, load
 from consilience.project import Project
-from consilience.schema.constants import CLEAN
+from consilience.training.conditioned import Prepared, load_windows
 from consilience.windows.conditions import MISMATCH, SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
-
-Prepared = dict[str, dict[str, Tensor]]
 
 SHORT = (SUBSET, MISMATCH, "noise")  # kinds of conditions of a short grid
 
@@ -41,8 +34,6 @@ class ExperimentContext:
         Of the corpus, with the experiment's seeds.
     conditions : list of Condition
         Under which every entry is tested.
-    prepared : Path
-        The windows under all conditions after the encoders' fixed step.
     store : Path
         Folder of results by key.
     identity : str
@@ -53,9 +44,12 @@ class ExperimentContext:
     labels: NoisyLabels
     params: Params
     conditions: list[Condition]
-    prepared: Path
     store: Path
     identity: str
+
+    def windows(self) -> Prepared:
+        """Read the model inputs of every modality and variant."""
+        return load_windows(self.corpus, conditions(self.corpus))
 
 
 def experiment_context(experiment: Experiment, base: Path, store: Path) -> ExperimentContext:
@@ -79,11 +73,6 @@ def experiment_context(experiment: Experiment, base: Path, store: Path) -> Exper
         corpus = by_random_split(corpus, params.splits)
     tested = conditions(corpus)
     windows = text_hash(_windows_hash(corpus), *experiment.sensors)
-    plugins = {"datasets": [], "modalities": corpus.modalities, "methods": []}
-    code = fingerprint([predict.__name__], plugins).digest
-    prepared = store / f"prepared-{text_hash(windows, code)[:16]}.npz"
-    if not prepared.is_file():
-        _prepare(corpus, tested, prepared)
     if experiment.grid == "short":
         tested = [condition for condition in tested if condition.kind in SHORT]
     identity = text_hash(
@@ -94,7 +83,7 @@ def experiment_context(experiment: Experiment, base: Path, store: Path) -> Exper
         experiment.model_copy(update={"entries": [], "chosen_on": None}).model_dump_json(),
     )
     labels = NoisyLabels(corpus, experiment.scenario)
-    return ExperimentContext(corpus, labels, params, tested, prepared, store, identity)
+    return ExperimentContext(corpus, labels, params, tested, store, identity)
 
 
 def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:
@@ -137,30 +126,9 @@ def code_of(context: ExperimentContext, entry: Entry, module: str) -> str:
     return fingerprint([module], plugins).digest
 
 
-def prepared_windows(context: ExperimentContext) -> Prepared:
-    """Read the prepared windows by modality and variant."""
-    prepared: Prepared = {name: {} for name in context.corpus.modalities}
-    for key, values in read_arrays(context.prepared).items():
-        name, _, variant = key.partition("/")
-        prepared[name][variant] = torch.from_numpy(values)
-    return prepared
-
-
-def _prepare(corpus: Corpus, tested: Sequence[Condition], path: Path) -> None:
-    arrays = {
-        f"{name}/{variant}": values.numpy()
-        for name, variants in predict.prepare_windows(corpus, tested).items()
-        for variant, values in variants.items()
-    }
-    write_arrays(path, arrays)
-
-
 def _windows_hash(corpus: Corpus) -> str:
     """Hash the windows of the corpus's sensors, their labels and folds."""
-    files = [
-        corpus.folder / name / f"{variant}.npy"
-        for name in corpus.modalities
-        for variant in (CLEAN, *corpus.variants[name])
-    ]
-    files += [corpus.folder / name for name in ("index.parquet", "splits.parquet", "meta.json")]
-    return text_hash(*parallel_map(content_hash, files, "hash windows"))
+    files = [corpus.folder / name for name in ("index.parquet", "splits.parquet", "meta.json")]
+    # These name the hashes of the files of all sessions.
+    files += [corpus.corrupted / name / "meta.json" for name in corpus.modalities]
+    return text_hash(*map(content_hash, files))

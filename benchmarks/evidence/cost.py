@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.evidence.context import ExperimentContext, experiment_context, prepared_windows
+from benchmarks.evidence.context import ExperimentContext, experiment_context
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.runner import parameters_per_run
 from consilience.training.fit import Fitted, fit
@@ -72,7 +72,7 @@ def _fit(entry: Entry, context: ExperimentContext, store: Path, epochs: int) -> 
     training = context.params.training.model_copy(update={"epochs": epochs, "patience": epochs})
     checkpoint = store / "cost"
     shutil.rmtree(checkpoint, ignore_errors=True)
-    prepared = prepared_windows(context)
+    prepared = context.windows()
     start = time.process_time()
     fitted = fit(
         entry.method, entry.params, training, context.corpus, checkpoint, prepared=prepared

@@ -20,7 +20,6 @@ from benchmarks.evidence.context import (
     Prepared,
     code_of,
     experiment_context,
-    prepared_windows,
 )
 from benchmarks.evidence.label_errors import label_errors, label_estimates
 from benchmarks.evidence.plan import Entry, Plan
@@ -118,7 +117,7 @@ def _run_entry(context: ExperimentContext, settings: Settings) -> str | Path:
 
 def _train_and_test(context: ExperimentContext, settings: Settings, output: Path) -> None:
     checkpoint = context.store / f"training-{output.name[:16]}"
-    prepared = prepared_windows(context)
+    prepared = context.windows()
     fits = [
         fit(context, entry, prepared, checkpoint / str(number), folds)
         for number, (entry, folds) in enumerate(settings.items())

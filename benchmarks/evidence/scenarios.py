@@ -123,12 +123,12 @@ class NoisyLabels:
 
     @cached_property
     def _features(self) -> NDArray[np.float64]:
-        """All modalities' clean features, mean over a trial, standardised; 0 where unknown."""
+        """All modalities' clean inputs, mean over a trial, standardised; 0 where unknown."""
         features = []
-        for name in self.corpus.modalities:
-            windows = self.corpus.windows(name)
-            flat = np.stack([_mean(window) for window in windows])
-            features.append(_group_means(flat, self._trials))
+        for position, name in enumerate(self.corpus.modalities):
+            inputs = self.corpus.windows(name).reshape(len(self._trials), -1).astype(np.float64)
+            inputs[~self.corpus.available[:, position]] = np.nan
+            features.append(_group_means(inputs, self._trials))
         values = np.concatenate(features, 1)
         centre = _mean(values)
         spread = np.sqrt(_mean((values - centre) ** 2))

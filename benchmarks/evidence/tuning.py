@@ -21,7 +21,6 @@ from benchmarks.evidence.context import (
     ExperimentContext,
     code_of,
     experiment_context,
-    prepared_windows,
 )
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.runner import Chosen, fit
@@ -120,7 +119,7 @@ def _score(context: ExperimentContext, trial: _Trial) -> dict[str, float] | str:
 
 def _losses(context: ExperimentContext, entry: Entry, checkpoint: Path) -> dict[str, float | None]:
     """Train an entry and return its loss by fold; None where it is not finite."""
-    corpus, prepared = context.corpus, prepared_windows(context)
+    corpus, prepared = context.corpus, context.windows()
     fitted = fit(context, entry, prepared, checkpoint, corpus.folds)
     shutil.rmtree(checkpoint, ignore_errors=True)
     target = np.stack([context.labels(run)[0] for run in fitted.runs])

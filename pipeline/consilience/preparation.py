@@ -10,6 +10,7 @@ from consilience.ingest.catalog import write_catalog
 from consilience.ingest.run import ingest_modality
 from consilience.project import Project
 from consilience.windows.build import window
+from consilience.windows.corrupt import corrupt
 
 
 def recordings_to_labels(project: Project, emit: Callable[[str], None] = print) -> None:
@@ -36,6 +37,7 @@ def recordings_to_labels(project: Project, emit: Callable[[str], None] = print) 
 
 
 def recordings_to_windows(project: Project, emit: Callable[[str], None] = print) -> None:
-    """Process a project's recordings up to ``data/windows``; see `recordings_to_labels`."""
+    """Process a project's recordings up to corrupted windows; see `recordings_to_labels`."""
     recordings_to_labels(project, emit)
     window(project, emit)
+    corrupt(project, emit)

@@ -122,9 +122,9 @@ class Project:
         """Return the folder of one modality's feature frames."""
         return self.data / "signals" / modality
 
-    def ingest_store(self, modality: str) -> Path:
-        """Return the folder of one modality's ingest results by key, kept between runs."""
-        return self.data / ".store" / modality
+    def store(self, name: str) -> Path:
+        """Return a folder of results by key, kept between runs: a modality's, or a stage's."""
+        return self.data / ".store" / name
 
     @property
     def alignment(self) -> Path:
@@ -140,6 +140,11 @@ class Project:
     def windows(self) -> Path:
         """Arrays of windows; see `consilience.windows.store`."""
         return self.data / "windows"
+
+    @property
+    def corrupted(self) -> Path:
+        """Corrupted windows by modality; see `consilience.windows.store`."""
+        return self.data / "corrupted"
 
     def model(self, method: str) -> Path:
         """Return the folder of one method's trained model."""

@@ -26,8 +26,8 @@ ITEM_KINDS = {
     "train": "methods",
     "score": "datasets",
 }
-# Stages that build networks. The others import modalities too, but call no encoder.
-ENCODING_STAGES = {"train", "evaluate"}
+# Stages that run encoders. The others import modalities too, but call no encoder.
+ENCODING_STAGES = {"window", "corrupt", "train", "evaluate"}
 
 
 def write_fingerprints(project: Project) -> None:

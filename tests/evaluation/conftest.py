@@ -58,6 +58,7 @@ def build_corpus(
     affect = np.stack([truth - 1.0, np.full(n, np.nan)], 1)
     return Corpus(
         folder=Path("nowhere"),
+        corrupted=Path("nowhere"),
         modalities=sensors,
         classes=CLASSES,
         dataset="small",

@@ -42,7 +42,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evaluation]:
         stack: Any = Oracle(3) if folder.name == "good" else Guess()
         return LoadedModel(stack, plain_scaler(CORPUS, len(RUNS)), RUNS, {})
 
-    monkeypatch.setattr(run, "prepare_windows", lambda corpus, conditions: numbered(corpus))
+    monkeypatch.setattr(run, "load_windows", lambda corpus, conditions: numbered(corpus))
     monkeypatch.setattr(run, "load_bundle", load)
     return lambda **bundles: evaluate_models(
         CORPUS, {method: Path(name) for method, name in bundles.items()}, PARAMS

@@ -17,7 +17,7 @@ from consilience.alignment.run import align
 from consilience.annotation.label import label
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import write_arrays, write_json
+from consilience.core.files import content_hash, write_arrays, write_json
 from consilience.evaluation.ground_truth import score
 from consilience.project import Project
 from consilience.schema.params.alignment import AlignmentParams
@@ -38,7 +38,10 @@ from consilience.schema.tables import (
     write_table,
 )
 from consilience.windows import build
+from consilience.windows import corrupt as corrupt_module
 from consilience.windows.build import window
+from consilience.windows.corrupt import corrupt
+from consilience.windows.store import load_corpus
 
 RATES_HZ = {"fast": 20.0, "slow": 5.0, "table": None}
 CLASSES = ("joy", "anger")
@@ -46,9 +49,6 @@ SESSIONS = ("a_1", "b_1", "c_1", "d_1", "e_1")
 END_S = 30.0
 NO_PULSES = "b_1_fast"
 QUARANTINED = "c_1_slow"
-
-
-VARIANTS = ("clean", "noise_1", "noise_2")
 
 
 def clock_of(session: str, modality: str) -> Line:
@@ -89,7 +89,7 @@ def write_project(root: Path, modalities: tuple[str, ...], clock: str = "anchors
 
 def catalog_row(session: str, modality: str, clock: str = "anchors") -> dict[str, Any]:
     rate = RATES_HZ[modality]
-    nothing = dict.fromkeys(("item", "start_time", "content_hash", "reason"))
+    nothing = dict.fromkeys(("item", "start_time", "reason"))
     return {
         "recording": f"{session}_{modality}",
         "session": session,
@@ -99,6 +99,7 @@ def catalog_row(session: str, modality: str, clock: str = "anchors") -> dict[str
         "clock": clock,
         "rate_hz": rate,
         "n_channels": 1,
+        "content_hash": "0",
         "duration_s": float(clock_of(session, modality).to_native(END_S)) if rate else None,
         "status": "ok",
         **nothing,
@@ -113,13 +114,17 @@ def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
         times = np.arange(0.5 / rate, clock.to_native(END_S), 1 / rate) if rate else np.zeros(1)
         felt = state_at(clock.to_session(times)).astype(np.float32)
         values = np.stack([felt, np.ones_like(felt)], axis=1)
-        arrays = {variant: values * (i + 1) for i, variant in enumerate(VARIANTS)}
         seen = np.empty(0) if recording == NO_PULSES or not rate else clock.to_native(pulses)
         ok = recording != QUARANTINED
         if ok:
             write_arrays(
                 folder / f"{recording}.npz",
-                {"times_s": times, "pulses_s": seen, "anchors_s": np.empty((0, 2)), **arrays},
+                {
+                    "times_s": times,
+                    "pulses_s": seen,
+                    "anchors_s": np.empty((0, 2)),
+                    "clean": values,
+                },
             )
         rows.append(
             {
@@ -131,6 +136,7 @@ def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
                 "n_frames": len(times) if ok else 0,
                 "duration_s": catalog_row(session, modality)["duration_s"],
                 "quality": 0.9 if ok else None,
+                "content_hash": content_hash(folder / f"{recording}.npz") if ok else None,
             }
         )
     write_table(folder / "recordings.parquet", frame_of(rows, Ingested), Ingested)
@@ -156,12 +162,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def get(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
-        return SimpleNamespace(activity_feature=None, sound=lambda *_: None)
+        encoder = SimpleNamespace(prepare=lambda windows: windows)
+        return SimpleNamespace(
+            activity_feature=None, sound=lambda *_: None, encoder=lambda *_, **__: encoder
+        )
 
     def modality_params(project: Project) -> dict[str, Any]:
         return {
             name: SimpleNamespace(
-                variants=VARIANTS[1:],
+                variants=(),
+                corruptions={},
+                model_dump_json=lambda: "",
+                ENCODER="none",
                 encoding={},
                 frame_rate_hz=RATES_HZ.get(name),
                 sound_rate_hz=None,
@@ -191,12 +203,21 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         align(project)
         label(project)
         window(project)
+        corrupt(project)
         return root
 
     monkeypatch.setattr(registry, "get", get)
     monkeypatch.setattr(alignment_session, "modality_params", modality_params)
     monkeypatch.setattr(build, "modality_params", modality_params)
+    for module in (build, corrupt_module):
+        monkeypatch.setattr(module, "code_hash", lambda *_: "code")
+    monkeypatch.setattr(corrupt_module, "LIMIT_S", np.inf)  # in this process
     return stages
+
+
+def inputs(root: Path, modality: str, variant: str = "clean") -> np.ndarray:
+    """Return model inputs, which here are the frames of the windows."""
+    return load_corpus(root / "data/windows").windows(modality, variant)
 
 
 def test_a_recording_without_pulses_is_unaligned_and_masked(run: Callable[..., Path]) -> None:
@@ -213,8 +234,8 @@ def test_a_recording_without_pulses_is_unaligned_and_masked(run: Callable[..., P
     masked = [(index["session"] == "b_1").to_numpy(), (index["session"] == "c_1").to_numpy()]
     np.testing.assert_array_equal(available[:, 0], ~masked[0])
     np.testing.assert_array_equal(available[:, 1], ~masked[1])
-    fast = np.load(root / "data/windows/fast/noise_2.npy", mmap_mode="r")
-    assert np.isnan(fast[masked[0]]).all()
+    assert (inputs(root, "fast")[masked[0]] == 0).all()
+    assert (inputs(root, "fast", "desync_2")[masked[0]] == 0).all()
 
 
 def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> None:
@@ -224,12 +245,11 @@ def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> N
     assert index.height == 30
     for column, (name, rate) in enumerate((("fast", 20.0), ("slow", 5.0))):
         times = index["start_s"].to_numpy()[:, None] + (np.arange(int(4 * rate)) + 0.5) / rate
-        for factor, variant in enumerate(VARIANTS, start=1):
-            array = np.load(root / f"data/windows/{name}/{variant}.npy", mmap_mode="r")
-            assert array.dtype == np.float32
-            assert array.shape == (30, int(4 * rate), 2)
-            seen = array[available[:, column], :, 0] / factor
-            np.testing.assert_allclose(seen, state_at(times)[available[:, column]], atol=0.005)
+        array = inputs(root, name)
+        assert array.dtype == np.float32
+        assert array.shape == (30, int(4 * rate), 2)
+        seen = array[available[:, column], :, 0]
+        np.testing.assert_allclose(seen, state_at(times)[available[:, column]], atol=0.005)
     quality = np.load(root / "data/windows/quality.npy")
     np.testing.assert_allclose(quality, np.where(available, 0.9, 0), atol=1e-6)
     meta = json.loads((root / "data/windows/meta.json").read_text())
@@ -242,24 +262,23 @@ def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> N
 
 def test_a_wrong_clock_shows_what_happened_before(run: Callable[..., Path]) -> None:
     root = run()
-    meta = json.loads((root / "data/windows/meta.json").read_text())
-    desync = [f"desync_{severity}" for severity in range(1, 6)]
-    assert meta["variants"] == {name: [*VARIANTS[1:], *desync] for name in ("fast", "slow")}
+    desync = tuple(f"desync_{severity}" for severity in range(1, 6))
+    variants = load_corpus(root / "data/windows").variants
+    assert variants == dict.fromkeys(("fast", "slow"), desync)
     index = read_table(root / "data/windows/index.parquet", Labels)
     available = np.load(root / "data/windows/availability.npy")[:, 0]
     times = index["start_s"].to_numpy()[:, None] + (np.arange(80) + 0.5) / 20
     for variant, late_s in zip(desync, WindowParams().desync_s, strict=True):
-        seen = np.load(root / f"data/windows/fast/{variant}.npy", mmap_mode="r")
+        seen = inputs(root, "fast", variant)
         recorded = (times > late_s + 2.1) & available[:, None]  # clocks start within 2 s
         before = state_at(times - late_s)[recorded]
         np.testing.assert_allclose(seen[recorded, 0], before, atol=0.005)
-        assert np.isnan(seen[~available]).all()
+        assert (seen[~available] == 0).all()
 
 
 def test_a_window_that_is_its_whole_trial_has_no_wrong_clock(run: Callable[..., Path]) -> None:
     root = run(windows=WindowParams(length_s=None))
-    meta = json.loads((root / "data/windows/meta.json").read_text())
-    assert meta["variants"] == {name: list(VARIANTS[1:]) for name in ("fast", "slow")}
+    assert load_corpus(root / "data/windows").variants == {"fast": (), "slow": ()}
 
 
 def test_labels_are_the_consensus_at_the_windows_time(run: Callable[..., Path]) -> None:
@@ -280,10 +299,7 @@ def test_dropping_a_modality_does_not_move_the_others(run: Callable[..., Path]) 
     second = pl.read_parquet(alone / "data/windows/index.parquet")
     rows = first["window"].is_in(second["window"].to_list()).to_numpy()
     assert first.filter(rows).equals(second)
-    np.testing.assert_array_equal(
-        np.load(both / "data/windows/fast/clean.npy")[rows],
-        np.load(alone / "data/windows/fast/clean.npy"),
-    )
+    np.testing.assert_array_equal(inputs(both, "fast")[rows], inputs(alone, "fast"))
 
 
 def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) -> None:
@@ -293,10 +309,14 @@ def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) 
         arrays = dict(stored)
     arrays["clean"][len(arrays["clean"]) // 2] += 1e6
     write_arrays(path, arrays)
+    table = root / "data/signals/fast/recordings.parquet"
+    is_it = pl.when(pl.col("recording") == "a_1_fast").then(pl.lit(content_hash(path)))
+    changed = read_table(table, Ingested).with_columns(content_hash=is_it.otherwise("content_hash"))
+    write_table(table, changed, Ingested)
     run("changed")
     other = (read_table(root / "data/windows/index.parquet", Labels)["session"] != "a_1").to_numpy()
     for name in ("fast", "slow"):
-        was, now = (np.load(base / f"data/windows/{name}/clean.npy") for base in (before, root))
+        was, now = (inputs(base, name) for base in (before, root))
         np.testing.assert_array_equal(was[other], now[other])
         assert np.array_equal(was, now, equal_nan=True) == (name == "slow")
 
@@ -309,19 +329,20 @@ def test_windows_do_not_depend_on_the_order_of_recordings(run: Callable[..., Pat
         path = second / f"data/catalog/recordings/{name}.parquet"
         write_table(path, read_table(path, Recordings).reverse(), Recordings)
     run("reversed")
-    for path in sorted((first / "data/windows").rglob("*.npy")):
+    for path in sorted((first / "data/windows").rglob("*.np[yz]")):
         same = second / path.relative_to(first)
         assert path.read_bytes() == same.read_bytes()
 
 
 def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
     def bytes_of(root: Path) -> dict[str, bytes]:
-        folders = ("alignment", "labels", "windows")
+        folders = ("alignment", "labels", "windows", "corrupted")
         files = [p for name in folders for p in (root / "data" / name).rglob("*") if p.is_file()]
         return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
     first = bytes_of(run())
-    assert len(first) == 4 + 4 + 2 * (len(VARIANTS) + 5) + 6
+    # Tables; a file per session; per modality with its meta data, a file per aligned recording.
+    assert len(first) == 4 + 4 + 6 + 5 + (1 + 4) + (1 + 4)
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 
@@ -334,8 +355,8 @@ def test_a_table_speaks_for_sessions_without_trials(
     root = run("tables", ("fast", "table"))
     index = read_table(root / "data/windows/index.parquet", Labels)
     assert set(index["trial"]) == {"whole"}
-    assert np.load(root / "data/windows/table/clean.npy").shape == (index.height, 1, 2)
-    assert not list((root / "data/windows/table").glob("desync*"))
+    assert inputs(root, "table").shape == (index.height, 1, 2)
+    assert load_corpus(root / "data/windows").variants["table"] == ()
     assert np.load(root / "data/windows/availability.npy")[:, 1].all()
     alignment = read_table(root / "data/alignment/alignment.parquet", Alignment)
     assert set(alignment["method"]) == {"shared clock"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
 from consilience.training.fit import Fitted, fit
 from consilience.windows.store import load_corpus
+from tests.window_store import prepared, write_store
 
 SUBJECTS, PER_SUBJECT, FRAMES = 6, 12, 5
 SENSORS = {"audio": 4, "face_au": 3}
@@ -33,16 +34,16 @@ def windows_folder(tmp_path: Path) -> Path:
     available = np.ones((n, 2), bool)
     available[::7, 0] = False
     available[3::7, 1] = False
+    inputs: dict[str, dict[str, NDArray[np.float32]]] = {}
     for m, (sensor, size) in enumerate(SENSORS.items()):
         frames = FRAMES if sensor == "audio" else 1
         clean = rng.normal(size=(n, frames, size)).astype(np.float32)
         clean[..., 0] += 2 * truth[:, None]
         clean[~available[:, m]] = np.nan
-        (folder / sensor).mkdir()
-        np.save(folder / sensor / "clean.npy", clean)
+        inputs[sensor] = {"clean": prepared(sensor, clean)}
         for severity in range(1, 6):
             noisy = clean + severity * rng.normal(size=clean.shape).astype(np.float32)
-            np.save(folder / sensor / f"noise_{severity}.npy", noisy)
+            inputs[sensor][f"noise_{severity}"] = prepared(sensor, noisy)
     np.save(folder / "availability.npy", available)
     index = pl.DataFrame(
         {
@@ -72,9 +73,8 @@ def windows_folder(tmp_path: Path) -> Path:
         "modalities": list(SENSORS),
         "classes": CLASSES,
         "features": {name: [f"f{i}" for i in range(size)] for name, size in SENSORS.items()},
-        "variants": {name: [f"noise_{severity}" for severity in range(1, 6)] for name in SENSORS},
     }
-    (folder / "meta.json").write_text(json.dumps(meta))
+    write_store(folder, index, inputs, meta)
     return folder
 
 

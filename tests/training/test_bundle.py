@@ -10,10 +10,8 @@ from torch import Tensor
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import predict
 from consilience.schema.params.training import TrainingParams
-from consilience.training import data
 from consilience.training.bundle import load_model, save_model
 from consilience.training.fit import Fitted
-from consilience.training.networks import encoders_for
 from consilience.windows import conditions
 from consilience.windows.store import Corpus, load_corpus
 
@@ -25,8 +23,7 @@ def corpus(windows_folder: Path) -> Corpus:
 
 @pytest.fixture
 def prepared(corpus: Corpus) -> dict[str, dict[str, Tensor]]:
-    encoders = encoders_for(corpus.features, {}, 8, 0.0)
-    return {m: {"clean": data.prepare(corpus, encoders, m)} for m in corpus.modalities}
+    return {m: {"clean": torch.from_numpy(corpus.windows(m))} for m in corpus.modalities}
 
 
 def card_of(fitted: Fitted, corpus: Corpus, training: TrainingParams) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 from torch.testing import assert_close
 
-from consilience.evaluation import predict, resampling, scorer, tables
+from consilience.core.files import read_arrays, write_arrays
+from consilience.evaluation import resampling, scorer, tables
 from consilience.evaluation.aggregate import summary
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Scores, read_table, write_table
 from consilience.training import devices, fit
+from consilience.training.conditioned import load_windows
 from consilience.training.fit import Fitted
 from consilience.training.trainer import Trainer
 from consilience.windows import conditions
@@ -133,9 +135,10 @@ def test_windows_of_test_subjects_do_not_change_the_training(
 ) -> None:
     first = train()
     corpus = load_corpus(windows_folder)
-    audio = np.array(corpus.windows("audio"))
-    audio[corpus.members(0, "test")] = 50.0
-    np.save(windows_folder / "audio" / "clean.npy", audio)
+    for subject in set(corpus.index["subject"][corpus.members(0, "test")]):
+        path = windows_folder / "sessions" / f"{subject.replace('p', 's')}.npz"
+        arrays = read_arrays(path)
+        write_arrays(path, {**arrays, "audio": np.full_like(arrays["audio"], 50.0)})
     second = train()
     of_fold = [n for n, run in enumerate(first.runs) if run.fold == 0]
     others = [n for n, run in enumerate(first.runs) if run.fold != 0]
@@ -182,7 +185,7 @@ def test_from_windows_to_scores(
     longer = budget.model_copy(update={"epochs": 4 * budget.epochs})
     corpus, fitted = load_corpus(windows_folder), train(training=longer)
     asked = conditions.conditions(corpus)
-    prepared = predict.prepare_windows(corpus, asked)
+    prepared = load_windows(corpus, asked)
     evaluated = scorer.score([fitted], corpus, prepared, asked, 10, keep=asked[:1])
     table = tables.score_table("hybrid", evaluated, corpus)
     assert table.height == len(asked) * 2 * 6 * table["metric"].n_unique()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,16 @@ import polars as pl
 import pytest
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.files import write_arrays
 from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
+from consilience.windows import store
 from consilience.windows.splits import split
 from consilience.windows.store import load_corpus
+from tests import window_store
 
 N = 6  # windows, one per subject
+INPUTS = np.arange(N * 8, dtype=np.float32).reshape(N, 8)
 
 
 def labels(probability: list[float] | None = None) -> pl.DataFrame:
@@ -37,11 +42,11 @@ def labels(probability: list[float] | None = None) -> pl.DataFrame:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_store(tmp_path, labels([0.25, 0.75]))
+    return write_store(tmp_path / "windows", labels([0.25, 0.75]))
 
 
 def write_store(folder: Path, index: pl.DataFrame) -> Path:
-    """Write a store of one modality with 6 windows of 4 frames and 2 features."""
+    """Write a store of one modality with 6 windows of 8 numbers."""
     splits = split(index["subject"], SplitParams(folds=3, validation_subjects=1))
     write_table(folder / "index.parquet", index, Labels)
     write_table(folder / "splits.parquet", splits, Splits)
@@ -51,12 +56,10 @@ def write_store(folder: Path, index: pl.DataFrame) -> Path:
         "modalities": ["gsr"],
         "classes": ["calm", "sad"],
         "features": {"gsr": ["level_us", "slope_us_per_s"]},
-        "variants": {"gsr": ["noise_1"]},
         "encodings": {"gsr": {"width": 8}},
     }
-    (folder / "meta.json").write_text(json.dumps(meta))
-    (folder / "gsr").mkdir()
-    np.save(folder / "gsr" / "clean.npy", np.arange(N * 8, dtype=np.float32).reshape(N, 4, 2))
+    inputs = {"gsr": {"clean": INPUTS, "noise_1": INPUTS + 100}}
+    window_store.write_store(folder, index, inputs, meta)
     return folder
 
 
@@ -85,12 +88,29 @@ def test_missing_labels_are_nan(folder: Path) -> None:
     assert affect is corpus.affect
 
 
-def test_windows_are_memory_mapped(folder: Path) -> None:
-    windows = load_corpus(folder).windows("gsr")
-    assert isinstance(windows, np.memmap)
-    assert windows.shape == (N, 4, 2)
-    with pytest.raises(ValueError, match="read-only"):
-        windows[0] = 0
+def test_inputs_of_all_sessions_are_put_together(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = load_corpus(folder)
+    np.testing.assert_array_equal(corpus.windows("gsr"), INPUTS)
+    np.testing.assert_array_equal(corpus.windows("gsr", "noise_1"), INPUTS + 100)
+    monkeypatch.setattr(store, "IN_MEMORY", 0)  # in a temporary file
+    np.testing.assert_array_equal(corpus.windows("gsr"), INPUTS)
+
+
+def test_a_modality_that_is_not_available_is_zero(folder: Path) -> None:
+    available = np.ones((N, 1), bool)
+    available[2] = False
+    corpus = replace(load_corpus(folder), available=available)
+    assert (corpus.windows("gsr", "noise_1")[2] == 0).all()
+    assert (corpus.windows("gsr", "noise_1")[1] != 0).any()
+
+
+def test_without_corrupted_windows_the_clean_ones_can_be_read(folder: Path) -> None:
+    shutil.rmtree(folder.with_name("corrupted"))
+    corpus = load_corpus(folder)
+    assert corpus.variants == {"gsr": ()}
+    np.testing.assert_array_equal(corpus.windows("gsr"), INPUTS)
 
 
 def test_members_are_the_windows_of_a_role(folder: Path) -> None:
@@ -102,17 +122,18 @@ def test_members_are_the_windows_of_a_role(folder: Path) -> None:
     assert everything.tolist() == list(range(N))
 
 
-def test_a_missing_variant_names_the_file_and_the_remedy(folder: Path) -> None:
-    with pytest.raises(ConsilienceError, match=r"noise_1\.npy: .*missing.*dvc repro window"):
+def test_a_missing_file_is_named_with_the_remedy(folder: Path) -> None:
+    (folder.with_name("corrupted") / "gsr/sessions/s3.npz").unlink()
+    with pytest.raises(ConsilienceError, match=r"s3\.npz: cannot be read.*dvc repro"):
         load_corpus(folder).windows("gsr", "noise_1")
 
 
 def test_an_array_of_another_length_is_an_error(folder: Path) -> None:
-    np.save(folder / "gsr" / "clean.npy", np.zeros((N - 1, 4, 2), np.float32))
-    with pytest.raises(ConsilienceError, match=r"5 windows, but the index has 6"):
+    write_arrays(folder / "sessions/s2.npz", {"gsr": np.zeros((2, 8), np.float32)})
+    with pytest.raises(ConsilienceError, match=r"shape \(2, 8\), where the index demands \(1, 8\)"):
         load_corpus(folder).windows("gsr")
 
 
 def test_a_store_without_labels_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match="no window has a label"):
-        load_corpus(write_store(tmp_path, labels()))
+        load_corpus(write_store(tmp_path / "windows", labels()))

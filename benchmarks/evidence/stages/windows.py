@@ -8,7 +8,7 @@ from consilience.preparation import recordings_to_windows
 
 
 def main(study: Study, name: str) -> None:
-    """Process the recordings of a corpus up to its ``data/windows``."""
+    """Process the recordings of a corpus up to its windows, corrupted ones included."""
     recordings_to_windows(study.corpus(name))
 
 

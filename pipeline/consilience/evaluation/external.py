@@ -19,7 +19,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
 from consilience.datasets.base import bind_isolated, source_modality
 from consilience.evaluation.aggregate import by_kind, summary
-from consilience.evaluation.predict import load_bundle, prepare_windows
+from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Resampled, resample, score
 from consilience.preparation import recordings_to_labels
@@ -28,9 +28,11 @@ from consilience.schema.constants import ROLES
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import Splits, frame_of, write_table
 from consilience.training.card import read_card as checked_card
+from consilience.training.conditioned import load_windows
 from consilience.windows import conditions
 from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET
+from consilience.windows.corrupt import corrupt
 from consilience.windows.store import Corpus, load_corpus
 
 BUNDLE = ("model.safetensors", "card.json")
@@ -128,15 +130,15 @@ def evaluate_bundle(
     source = bind_isolated(registry.get("datasets", dataset), root)
     _check_dataset(card, source, dataset)
     other = _nested(project, card, root.resolve(), dataset, grid)
-    _make_windows(other, card, dataset)
-    corpus = _relabelled(load_corpus(other.windows), card)
+    _make_windows(other, card, dataset, grid)
+    corpus = _relabelled(load_corpus(other.windows, other.corrupted), card)
     _check_features(corpus, card)
 
     settings = RobustnessParams()
     tested = conditions.conditions(corpus)
     if not grid:
         tested = [condition for condition in tested if condition.kind == SUBSET]
-    prepared = prepare_windows(corpus, tested)
+    prepared = load_windows(corpus, tested)
     model = load_bundle(bundle, prepared)
     evaluated = score([model], corpus, prepared, tested, settings.calibration_bins, ensemble=True)
     resampled = resample(evaluated, settings.bootstrap)
@@ -233,7 +235,7 @@ def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) 
     return other
 
 
-def _make_windows(other: Project, card: Card, dataset: str) -> None:
+def _make_windows(other: Project, card: Card, dataset: str, grid: bool) -> None:
     """Process the recordings up to windows, each subject's role in a fold as in the bundle."""
 
     def emit(line: str) -> None:
@@ -243,6 +245,8 @@ def _make_windows(other: Project, card: Card, dataset: str) -> None:
     with atomic_folder(other.windows) as folder:
         index = write_windows(other, folder, emit)
         write_table(folder / "splits.parquet", _splits(card, dataset, index["subject"]), Splits)
+    if grid:
+        corrupt(other, emit)
 
 
 def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:

@@ -17,12 +17,10 @@ from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
 from consilience.schema.constants import CLEAN
-from consilience.training import conditioned
 from consilience.training.augmentation import Run
 from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
-from consilience.training.networks import encoders_for
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
@@ -78,22 +76,6 @@ class Predictions:
     coherence: NDArray[np.float32]
 
 
-def prepare_windows(
-    corpus: Corpus, conditions: Sequence[Condition]
-) -> dict[str, dict[str, Tensor]]:
-    """Run the encoders' fixed step over every variant that the conditions use.
-
-    The fixed step does not depend on width and dropout, so that all methods share the result.
-
-    Returns
-    -------
-    dict of str to (dict of str to Tensor, shape (N, ...))
-        Prepared windows by modality and variant.
-    """
-    encoders = encoders_for(corpus.features, corpus.encodings, 1, 0.0)
-    return conditioned.prepare_windows(corpus, encoders, conditions)
-
-
 def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> LoadedModel:
     """Load a trained model, and use as many CPU threads as its training did.
 
@@ -104,7 +86,7 @@ def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> L
     folder : Path
         Bundle with ``model.safetensors`` and ``card.json``.
     prepared : mapping
-        What `prepare_windows` returned; one window per modality fixes the encoders' sizes.
+        What `conditioned.load_windows` returned; one window per modality fixes the encoders' sizes.
 
     Raises
     ------
@@ -139,7 +121,7 @@ def predict(
         Their runs are concatenated in this order.
     corpus : Corpus
     prepared : mapping of str to (mapping of str to Tensor)
-        What `prepare_windows` returned.
+        What `conditioned.load_windows` returned.
     condition : Condition
     roles : sequence of str
         ``"validation"``, ``"test"`` or both.

@@ -14,7 +14,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, atomic_path, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
 from consilience.evaluation.metrics import Array
-from consilience.evaluation.predict import load_bundle, prepare_windows
+from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
 from consilience.evaluation.tables import plot_tables, score_table, window_table
@@ -22,6 +22,7 @@ from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import Scores, csv_text, write_table
+from consilience.training.conditioned import load_windows
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus, load_corpus
 
@@ -77,7 +78,7 @@ def evaluate(project: Project) -> None:
     project : Project
         With windows and models.
     """
-    corpus = load_corpus(project.windows)
+    corpus = load_corpus(project.windows, project.corrupted)
     bundles = {method: project.model(method) for method in project.content["methods"]}
     evaluation = evaluate_models(corpus, bundles, project.section(RobustnessParams))
     for line in _without_score(evaluation.scores):
@@ -104,7 +105,7 @@ def evaluate_models(
         If a bundle is missing or does not match the corpus, or no test window has a class.
     """
     tested = conditions(corpus)
-    prepared = prepare_windows(corpus, tested)
+    prepared = load_windows(corpus, tested)
     evaluated: dict[str, Evaluated] = {}
     resampled: dict[str, Resampled] = {}
     scores: list[pl.DataFrame] = []

@@ -140,7 +140,7 @@ def score(
     corpus : Corpus
         Its labels are the truth, whatever labels the runs were trained on.
     prepared : mapping of str to (mapping of str to Tensor)
-        What `predict.prepare_windows` returned.
+        What `conditioned.load_windows` returned.
     conditions : sequence of Condition
         The full subset first; the others are compared with it.
     n_bins : int

@@ -1,4 +1,4 @@
-"""Features of one recording: the clean ones, and those of every corrupted variant.
+"""Feature frames of one recording.
 
 The module is the entry point of the store's key: everything it imports can change a stored result,
 and nothing else can. Code that writes tables or runs workers therefore belongs elsewhere.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.modalities.base import Modality
-from consilience.schema.constants import CLEAN, SEVERITIES
+from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.types import Features, Signal
 
@@ -39,8 +39,8 @@ def compute(
     Returns
     -------
     arrays : dict of str to ndarray
-        ``times_s`` [T] of the frames, ``pulses_s`` and ``anchors_s``; ``clean`` [T, F] and one
-        ``<kind>_<severity>`` [T, F] per corruption, float32.
+        ``times_s`` [T] and ``clean`` [T, F], float32, of the frames; ``pulses_s`` and
+        ``anchors_s``.
     outcome : dict of str to Any
         Status, names of the F features, number of frames, duration in s and quality measures.
 
@@ -64,10 +64,6 @@ def compute(
         "anchors_s": signal.anchors_s,
         CLEAN: clean.values,
     }
-    for kind in settings.corruptions:
-        corrupted = modality.corrupted_features(signal, clean, kind, settings, row["recording"])
-        for severity, values in zip(SEVERITIES, corrupted, strict=True):
-            arrays[f"{kind}_{severity}"] = values
     outcome = {
         "status": "ok",
         "names": clean.names,

@@ -7,7 +7,6 @@ and ends with the bytes a run from nothing would have written.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -18,30 +17,25 @@ import polars as pl
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
-from consilience.core.files import (
-    content_hash,
-    json_ready,
-    link_or_copy,
-    text_hash,
-    write_arrays,
-    write_json,
-)
+from consilience.core.files import link_or_copy, text_hash, write_json
 from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
+from consilience.core.store import Store, Stored
 from consilience.ingest import features
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.tables import Ingested, Problems, Quality, frame_of, write_table
 
-LIMIT_S = 6 * 3600.0  # for one recording and all its corrupted variants
+LIMIT_S = 2 * 3600.0  # for one recording
 
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of ingesting one recording, as kept in the store beside its arrays."""
+    """Outcome of ingesting one recording, with its arrays in the store and their hash."""
 
     recording: str
-    key: str
     new: bool
+    arrays: Path | None
+    content_hash: str | None
     status: str
     reason: str | None = None
     names: tuple[str, ...] = ()
@@ -82,26 +76,35 @@ def ingest(
     ConsilienceError
         If recordings differ in their features, or one changed after it was catalogued.
     """
-    usable = table.filter(pl.col("status") == "ok")
-    work = partial(
-        _ingest_one,
-        root=root,
-        name=name,
-        settings=settings,
-        store=store,
-        code=code_key(name, settings),
-    )
-    rows = list(usable.iter_rows(named=True))
-    results = isolated_map(work, rows, f"ingest {name}", LIMIT_S, _lost)
-    _write(table, results, store, output, name)
-    return results
+    usable = list(table.filter(pl.col("status") == "ok").iter_rows(named=True))
+    code, results = code_key(name, settings), Store(store)
+    # Results in the store are looked up here: a run with nothing new starts no worker process.
+    kept = {row["recording"]: results.load(_key(row, code)) for row in usable}
+    new = [row for row in usable if kept[row["recording"]] is None]
+    work = partial(_ingest_one, root=root, name=name, settings=settings, store=results, code=code)
+    computed = isolated_map(work, new, f"ingest {name}", LIMIT_S, _lost)
+    by_recording = {result.recording: result for result in computed}
+    for recording, stored in kept.items():
+        if stored is not None:
+            by_recording[recording] = _result(recording, False, stored)
+    ordered = [by_recording[row["recording"]] for row in usable]
+    _write(table, ordered, output, name)
+    return ordered
 
 
 def code_key(name: str, settings: ModalityParams) -> str:
     """Hash what a stored result depends on besides its recording: code, libraries, parameters."""
     # Encoders read windows, long after ingest: a new network must not repeat thousands of hours.
     code = fingerprint([features.__name__], {"modalities": [name], "encoders": []})
-    return text_hash(settings.model_dump_json(), code.digest)
+    return text_hash(settings.model_dump_json(exclude={"corruptions"}), code.digest)
+
+
+def _key(row: dict[str, Any], code: str) -> str:
+    return text_hash(row["recording"], row["content_hash"], row["bad_channels"] or "", code)
+
+
+def _result(recording: str, new: bool, stored: Stored) -> Result:
+    return Result(recording, new, stored.arrays, stored.content_hash, **stored.outcome)
 
 
 def _ingest_one(
@@ -109,22 +112,14 @@ def _ingest_one(
     root: Path,
     name: str,
     settings: ModalityParams,
-    store: Path,
+    store: Store,
     code: str,
 ) -> Result:
-    key = text_hash(row["recording"], row["content_hash"], row["bad_channels"] or "", code)
-    card, stored = store / f"{key}.json", store / f"{key}.npz"
-    outcome = _from_store(card, stored)
-    if outcome is not None:
-        return Result(row["recording"], key, False, **outcome)
     arrays, outcome, lasting = _computed(row, root, name, settings)
     _check_unchanged(row, root, name)
-    if arrays is not None:
-        write_arrays(stored, arrays)
-    if lasting:
-        # Last: a card means that the arrays are complete.
-        write_json(card, _sealed(outcome, stored if arrays is not None else None))
-    return Result(row["recording"], key, True, **outcome)
+    if not lasting:
+        return Result(row["recording"], True, None, None, **outcome)
+    return _result(row["recording"], True, store.save(_key(row, code), outcome, arrays))
 
 
 def _computed(
@@ -158,39 +153,12 @@ def _check_unchanged(row: dict[str, Any], root: Path, name: str) -> None:
         )
 
 
-def _sealed(outcome: dict[str, Any], arrays: Path | None) -> dict[str, Any]:
-    """Return the card of an outcome: with size and hash of the arrays, and a hash of the whole."""
-    content: dict[str, Any] = json_ready({"outcome": outcome, "arrays": _size_and_hash(arrays)})
-    return {**content, "sha256": text_hash(json.dumps(content))}
-
-
-def _size_and_hash(path: Path | None) -> list[Any] | None:
-    return [path.stat().st_size, content_hash(path)] if path else None
-
-
-def _from_store(card: Path, arrays: Path) -> dict[str, Any] | None:
-    """Return a kept outcome, or None without an intact card and intact arrays."""
-    if not card.is_file():
-        return None
-    try:
-        content = json.loads(card.read_text())
-        seal = content.pop("sha256")
-        intact = seal == text_hash(json.dumps(content)) and (
-            content["arrays"] is None or content["arrays"] == _size_and_hash(arrays)
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        intact = False
-    return content["outcome"] if intact else None
-
-
 def _lost(row: dict[str, Any], reason: str) -> Result:
     """Return what came of a recording whose reader was lost; it is not kept in the store."""
-    return Result(row["recording"], "", True, "quarantined", reason)
+    return Result(row["recording"], True, None, None, "quarantined", reason)
 
 
-def _write(
-    table: pl.DataFrame, results: list[Result], store: Path, output: Path, name: str
-) -> None:
+def _write(table: pl.DataFrame, results: list[Result], output: Path, name: str) -> None:
     by_recording = {result.recording: result for result in results}
     rows = [
         _ingested_row(row, by_recording.get(row["recording"]))
@@ -209,7 +177,8 @@ def _write(
                 result.recording,
                 "set the modality's parameters so that all recordings yield the same",
             )
-        link_or_copy(store / f"{result.key}.npz", output / f"{result.recording}.npz")
+        assert result.arrays is not None  # a usable recording has feature frames
+        link_or_copy(result.arrays, output / f"{result.recording}.npz")
     measures = [
         {
             "recording": result.recording,
@@ -240,4 +209,5 @@ def _ingested_row(row: dict[str, Any], result: Result | None) -> dict[str, objec
         "n_frames": result.n_frames if result else 0,
         "duration_s": result.duration_s if result else None,
         "quality": (result.quality or {}).get("quality") if result else None,
+        "content_hash": result.content_hash if result else None,
     }

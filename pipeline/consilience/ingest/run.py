@@ -39,7 +39,7 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
             project.dataset_root,
             modality,
             modality_params(project)[modality],
-            project.ingest_store(modality),
+            project.store(modality),
             folder,
         )
     quarantined = [result for result in results if result.status != "ok"]

@@ -92,6 +92,7 @@ class Ingested(Table):
     n_frames: int = pa.Field(ge=0)
     duration_s: float = pa.Field(nullable=True, ge=0)
     quality: float = pa.Field(nullable=True, ge=0, le=1)
+    content_hash: str = pa.Field(nullable=True)  # of the file of feature frames
 
 
 class Quality(Table):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor
 
 from consilience.core.seeds import generator
-from consilience.core.workers import parallel_map
-from consilience.encoders.base import Encoder
 from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
-from consilience.training.data import Scaler, prepare
+from consilience.training.data import Scaler
 from consilience.windows.conditions import EVERYTHING, Condition, apply_condition, variants_of
 from consilience.windows.store import Corpus
 
@@ -24,37 +21,22 @@ CHUNK = 256  # windows of a run per batch, to bound memory
 Prepared = Mapping[str, Mapping[str, Tensor]]
 
 
-def prepare_windows(
-    corpus: Corpus, encoders: Mapping[str, Encoder], conditions: Sequence[Condition]
-) -> dict[str, dict[str, Tensor]]:
-    """Run the encoders' fixed step over every variant that the conditions use.
+def load_windows(corpus: Corpus, conditions: Sequence[Condition]) -> dict[str, dict[str, Tensor]]:
+    """Read the model inputs of every variant that some conditions use, and the clean ones.
 
     Returns
     -------
     dict of str to (dict of str to Tensor, shape (N, ...))
-        Prepared windows by modality and variant.
+        By modality and variant.
     """
-    wanted = sorted(
-        {(name, CLEAN) for name in corpus.modalities}
-        | {
-            (name, variant)
-            for condition in conditions
-            for name in condition.modalities
-            for variant in variants_of(condition, corpus, name)
-        }
-    )
-    work = partial(_prepare, corpus, encoders)
-    windows = parallel_map(work, wanted, "prepare windows")
-    prepared: dict[str, dict[str, Tensor]] = {name: {} for name in corpus.modalities}
-    for (name, variant), values in zip(wanted, windows, strict=True):
-        prepared[name][variant] = values
-    return prepared
-
-
-def _prepare(corpus: Corpus, encoders: Mapping[str, Encoder], wanted: tuple[str, str]) -> Tensor:
-    # One thread, as in a worker process: the last bits must not depend on the number of workers.
-    torch.set_num_threads(1)
-    return prepare(corpus, encoders, *wanted)
+    used: dict[str, set[str]] = {name: {CLEAN} for name in corpus.modalities}
+    for condition in conditions:
+        for name in condition.modalities:
+            used[name].update(variants_of(condition, corpus, name))
+    return {
+        name: {variant: torch.from_numpy(corpus.windows(name, variant)) for variant in sorted(of)}
+        for name, of in used.items()
+    }
 
 
 def _variant_windows(
@@ -108,7 +90,7 @@ def conditioned_batches(
     Parameters
     ----------
     prepared : mapping of str to (mapping of str to Tensor)
-        What `prepare_windows` returned.
+        What `load_windows` returned.
     roles : sequence of str
         ``"validation"``, ``"test"`` or both; training subjects have no mismatches.
     size : int

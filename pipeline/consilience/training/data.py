@@ -11,41 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from consilience.encoders.base import Encoder
-from consilience.schema.constants import CLEAN
 from consilience.windows.store import Corpus
 
 CLIP = 5.0  # standard deviations; limits the influence of a broken recording
-
-
-def prepare(
-    corpus: Corpus, encoders: Mapping[str, Encoder], modality: str, variant: str = CLEAN
-) -> Tensor:
-    """Run an encoder's fixed step over all windows of a modality.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    encoders : mapping of str to Encoder
-    modality : str
-    variant : str
-        ``"clean"`` or a corrupted variant.
-
-    Returns
-    -------
-    Tensor, shape (N, ...)
-        0 where the modality is not available or a value is not finite.
-    """
-    windows = corpus.windows(modality, variant)
-    # In chunks, because the windows are memory-mapped and may exceed the memory.
-    chunks = (
-        encoders[modality].prepare(torch.from_numpy(np.array(windows[start : start + 1024])))
-        for start in range(0, len(windows), 1024)
-    )
-    prepared = torch.cat(list(chunks))
-    available = torch.from_numpy(corpus.available[:, corpus.modalities.index(modality)])
-    prepared[~available] = 0.0  # unavailable windows are stored as NaN
-    return torch.nan_to_num(prepared, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 @dataclass(frozen=True)

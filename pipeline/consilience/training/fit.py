@@ -31,10 +31,10 @@ from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.calibration import calibrate, check_finite
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
-from consilience.training.conditioned import prepare_windows
+from consilience.training.conditioned import load_windows
 from consilience.training.data import Scaler
 from consilience.training.devices import launch
-from consilience.training.networks import Architecture, architecture, encoders_for
+from consilience.training.networks import Architecture, architecture
 from consilience.training.trainer import LabelSource, RunData, Trainer
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus
@@ -99,7 +99,7 @@ def fit(
         Returns the class probabilities (N, K) and affect (N, 2), float32, of a run's training
         and validation windows; by default, the corpus's labels.
     prepared : mapping, optional
-        All windows as `conditioned.prepare_windows` returns them; computed by default.
+        All windows as `conditioned.load_windows` returns them; read by default.
     folds : sequence of int, optional
         By default, all.
 
@@ -126,10 +126,8 @@ def fit(
     scaler = Scaler.from_tensors(with_prefix(state, "scaler/"), corpus.modalities)
     test_conditions = conditions(corpus)
     if prepared is None:
-        encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
-        prepared = prepare_windows(corpus, encoders, test_conditions)
+        prepared = load_windows(corpus, test_conditions)
     target = torch.from_numpy(np.stack([label_source(run)[0] for run in runs]))
-    torch.set_num_threads(training.cpu_threads)  # preparing windows has set it to 1
     calibrate(stack, scaler, runs, corpus, prepared, test_conditions, target)
     return Fitted(
         stack,

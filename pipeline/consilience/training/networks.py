@@ -8,7 +8,6 @@ from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,11 +126,7 @@ def architecture(
     method: str, params: Any, training: TrainingParams, corpus: Corpus
 ) -> Architecture:
     """Return the architecture of a method for the windows of a corpus."""
-    encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
-    example = {
-        name: encoder.prepare(torch.from_numpy(np.array(corpus.windows(name)[:1]))).nan_to_num()
-        for name, encoder in encoders.items()
-    }
+    example = {name: torch.from_numpy(corpus.windows(name)[:1]) for name in corpus.modalities}
     return Architecture(
         method,
         params,

@@ -9,7 +9,7 @@ from consilience.core.files import atomic_folder, content_hash, text_hash
 from consilience.core.fingerprint import fingerprint
 from consilience.modalities.settings import encoder_names, modality_params
 from consilience.project import Project
-from consilience.schema.constants import CLEAN, ROLES
+from consilience.schema.constants import ROLES
 from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import read_plugins
@@ -42,17 +42,14 @@ def train(project: Project, method: str) -> None:
         With windows.
     method : str
     """
-    corpus = load_corpus(project.windows)
+    corpus = load_corpus(project.windows, project.corrupted)
     settings, training = method_params(project)[method], project.section(TrainingParams)
     plugins = {
         "methods": [method],
         "modalities": corpus.modalities,
         "encoders": encoder_names(corpus.modalities),
     }
-    files = [
-        *sorted(project.windows.rglob(f"{CLEAN}.npy")),
-        *(project.windows / name for name in ("index.parquet", "splits.parquet", "meta.json")),
-    ]
+    files = [project.windows / name for name in ("index.parquet", "splits.parquet", "meta.json")]
     identity = text_hash(
         settings.model_dump_json(),
         training.model_dump_json(),

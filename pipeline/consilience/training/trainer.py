@@ -22,9 +22,8 @@ from consilience.model.types import Batch
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Augmentation, Run
 from consilience.training.checkpoint import with_prefix
-from consilience.training.data import Scaler, fit_scaler, prepare
+from consilience.training.data import Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
-from consilience.training.networks import encoders_for
 from consilience.training.selection import SelectionSums, selection_sums
 from consilience.windows.store import Corpus
 
@@ -79,8 +78,7 @@ class RunData:
         self.validation_rows = [corpus.members(run.fold, "validation") for run in runs]
         # Over all folds and not this share's: the steps of a run must not depend on other runs.
         self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
-        encoders = encoders_for(corpus.features, corpus.encodings, training.width, training.dropout)
-        prepared = {name: prepare(corpus, encoders, name) for name in corpus.modalities}
+        prepared = {name: torch.from_numpy(corpus.windows(name)) for name in corpus.modalities}
         labels_of_runs = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in labels_of_runs])
         affect = np.stack([values for _, values in labels_of_runs])

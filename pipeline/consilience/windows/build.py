@@ -1,25 +1,31 @@
-"""Cut a project's aligned recordings into labelled windows."""
+"""Cut a project's aligned recordings into labelled windows, session by session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from consilience.alignment.clock import Clock, clocks_from_pieces
+from consilience.alignment.clock import clocks_from_pieces
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder, read_arrays, read_json, write_json
-from consilience.modalities.settings import modality_params
+from consilience.core.files import (
+    atomic_folder,
+    link_or_copy,
+    read_arrays,
+    read_json,
+    text_hash,
+    write_json,
+)
+from consilience.core.fingerprint import fingerprint
+from consilience.core.store import Store, Stored
+from consilience.core.workers import parallel_map
+from consilience.modalities.settings import encoder_names, modality_params
 from consilience.project import Project
-from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.schema.params.dataset import DatasetParams
-from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import SplitParams, WindowParams
 from consilience.schema.tables import (
     LABELLED,
@@ -31,108 +37,13 @@ from consilience.schema.tables import (
     read_table,
     write_table,
 )
-from consilience.windows.layout import Grid, Window, coverage, cut, frames_per_window
+from consilience.windows import cutting
+from consilience.windows.cutting import COVERAGE, Cutter, Session, Source, cut_session
+from consilience.windows.layout import Grid, Window, frames_per_window
 from consilience.windows.splits import split
+from consilience.windows.store import SESSIONS
 
-Rows = NDArray[np.intp]
-Arrays = dict[str, np.memmap[Any, np.dtype[np.float32]]]
-
-
-@dataclass(frozen=True)
-class Source:
-    """An aligned recording.
-
-    Attributes
-    ----------
-    path : Path
-        Its ingested arrays.
-    session : str
-    clock : Clock
-    quality : float
-        NaN if unknown.
-    """
-
-    path: Path
-    session: str
-    clock: Clock
-    quality: float
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Source of one variant of a modality's windows.
-
-    Attributes
-    ----------
-    array : str
-        The ingested features it is cut from.
-    late_s : float
-        Error added to the recording's clock, in seconds.
-    """
-
-    array: str
-    late_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Cutter:
-    """One modality of a project, ready to be cut into windows."""
-
-    name: str
-    sources: list[Source]
-    features: list[str]
-    grid: Grid
-    variants: dict[str, Variant]
-
-    def _with_windows(self, index: pl.DataFrame) -> Iterator[tuple[Source, Rows]]:
-        """Yield the recordings whose session has windows, with their rows of the index."""
-        rows = {
-            str(session): group["row"].to_numpy().astype(np.intp)
-            for (session,), group in index.with_row_index("row").group_by("session")
-        }
-        for source in self.sources:
-            if source.session in rows:
-                yield source, rows[source.session]
-
-    def coverage(self, index: pl.DataFrame) -> NDArray[np.float64]:
-        """Return the share of every window that clean features cover, shape (n_windows,)."""
-        windows = _windows(index)
-        covered = np.zeros(len(windows))
-        for source, rows in self._with_windows(index):
-            members = [windows[row] for row in rows]
-            arrays = read_arrays(source.path, CLEAN, "times_s")
-            frames = cut(arrays[CLEAN], arrays["times_s"], source.clock, members, self.grid)
-            covered[rows] = coverage(frames, members, self.grid)
-        return covered
-
-    def fill(
-        self, outputs: Arrays, index: pl.DataFrame, available: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        """Write every variant of the windows, NaN where unavailable.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_windows,)
-            Quality of the recording each window comes from; 0 without a recording.
-        """
-        windows = _windows(index)
-        quality = np.zeros(len(windows), dtype=np.float32)
-        written = np.zeros(len(windows), dtype=bool)
-        for source, every in self._with_windows(index):
-            rows = every[available[every]]
-            members = [windows[row] for row in rows]
-            for name, variant in self.variants.items():
-                arrays = read_arrays(source.path, variant.array, "times_s")
-                clock = source.clock.shifted(variant.late_s)
-                outputs[name][rows] = cut(
-                    arrays[variant.array], arrays["times_s"], clock, members, self.grid
-                )
-            quality[rows] = source.quality
-            written[rows] = True
-        for output in outputs.values():
-            output[~written] = np.nan
-            output.flush()
-        return quality
+SERIAL = 200  # sessions cut in this process: fewer take less time than starting others
 
 
 def window(project: Project, emit: Callable[[str], None] = print) -> None:
@@ -159,6 +70,9 @@ def window(project: Project, emit: Callable[[str], None] = print) -> None:
 def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -> pl.DataFrame:
     """Cut every aligned recording into windows, without dividing them by subject.
 
+    Sessions that were cut before, with the same recordings, clocks, parameters and code, are taken
+    from the project's store.
+
     Parameters
     ----------
     project : Project
@@ -181,120 +95,194 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     settings = project.section(WindowParams)
     labels_path = project.labels / "labels.parquet"
     labels = read_table(labels_path, Labels).filter(LABELLED).sort("session", "start_s", "trial")
-    modalities = modality_params(project)
-    sources = _sources(project, modalities)
-    cutters = [
-        _cutter(project, name, sources[name], params, settings)
-        for name, params in modalities.items()
-    ]
-    covered = np.stack([cutter.coverage(labels) for cutter in cutters], axis=1)
-    usable = (covered >= settings.min_coverage).any(axis=1)
-    index, covered = labels.filter(pl.Series(usable)), covered[usable]
-    if not index.height:
+    cutters = cutters_of(project)
+    sessions = sessions_of(project, labels, cutters)
+    stored = _cut(project, sessions, cutters, settings.min_coverage)
+    coverages = [read_arrays(_arrays(result), COVERAGE)[COVERAGE] for result in stored]
+    covered = np.concatenate([np.zeros((0, len(cutters))), *coverages])
+    available = covered >= settings.min_coverage
+    usable = available.any(axis=1)
+    if not usable.any():
         raise ConsilienceError(
             "no window has both a label and an aligned recording",
             str(labels_path),
             "see data/alignment and data/labels for what was left out, and why",
         )
-    available = covered >= settings.min_coverage
-    quality = np.zeros(available.shape, dtype=np.float32)
-    for column, cutter in enumerate(cutters):
-        shape = (index.height, cutter.grid.n_frames, len(cutter.features))
-        outputs = _arrays(folder / cutter.name, cutter.variants, shape)
-        quality[:, column] = cutter.fill(outputs, index, available[:, column])
+    index, available = labels.filter(pl.Series(usable)), available[usable]
     np.save(folder / "availability.npy", available)
-    np.save(folder / "coverage.npy", covered.astype(np.float32))
+    np.save(folder / "coverage.npy", covered[usable].astype(np.float32))
+    quality = np.where(available, _qualities(sessions, cutters)[usable], np.float32(0))
     np.save(folder / "quality.npy", quality)
     write_table(folder / "index.parquet", index, Labels)
-    write_json(folder / "meta.json", _meta(project, cutters, modalities, settings))
+    shards = _link(folder, sessions, stored, coverages, settings.min_coverage)
+    write_json(folder / "meta.json", _meta(project, cutters, settings) | {"shards": shards})
     counts = ", ".join(
-        f"{name} in {count}" for name, count in zip(modalities, available.sum(axis=0), strict=True)
+        f"{cutter.name} in {count}"
+        for cutter, count in zip(cutters, available.sum(axis=0), strict=True)
     )
     emit(f"window: {len(available)} of {labels.height} labelled windows have a recording: {counts}")
     return index
 
 
-def _sources(project: Project, modalities: Iterable[str]) -> dict[str, list[Source]]:
-    """Return the aligned recordings of each modality, by name."""
-    aligned = read_table(project.alignment / "alignment.parquet", Alignment)
-    clocks = clocks_from_pieces(read_table(project.alignment / "pieces.parquet", Pieces))
-    sources = {}
-    for name in modalities:
-        signals = project.signals(name)
-        ingested = read_table(signals / "recordings.parquet", Ingested)
-        rows = (
-            aligned.filter(pl.col("modality") == name, pl.col("status") == "aligned")
-            .join(ingested.select("recording", "quality"), on="recording")
-            .sort("recording")
-            .select("recording", "session", "quality")
+def cutters_of(project: Project) -> list[Cutter]:
+    """Return a `Cutter` for every modality of an ingested project."""
+    settings = project.section(WindowParams)
+    return [
+        Cutter(
+            name,
+            params,
+            tuple(read_json(project.signals(name) / "features.json")["names"]),
+            Grid(params.frame_rate_hz, frames_per_window(params.frame_rate_hz, settings)),
         )
-        sources[name] = [
-            Source(
+        for name, params in modality_params(project).items()
+    ]
+
+
+def sessions_of(project: Project, index: pl.DataFrame, cutters: list[Cutter]) -> list[Session]:
+    """Return the sessions of some windows with their aligned recordings, in the index's order.
+
+    Parameters
+    ----------
+    project : Project
+        Aligned.
+    index : polars.DataFrame
+        `Labels`, sorted by session.
+    cutters : list of Cutter
+    """
+    alignment = read_table(project.alignment / "alignment.parquet", Alignment)
+    clocks = clocks_from_pieces(read_table(project.alignment / "pieces.parquet", Pieces))
+    sources: dict[str, dict[str, Source]] = {}
+    for cutter in cutters:
+        signals = project.signals(cutter.name)
+        aligned = alignment.filter(
+            (pl.col("modality") == cutter.name) & (pl.col("status") == "aligned")
+        ).select("recording", "session")
+        ingested = read_table(signals / "recordings.parquet", Ingested)
+        rows = aligned.join(
+            ingested.select("recording", "quality", "content_hash"), on="recording"
+        ).sort("recording")
+        for recording, session, quality, content_hash in rows.iter_rows():
+            sources.setdefault(session, {})[cutter.name] = Source(
                 signals / f"{recording}.npz",
-                session,
+                content_hash,
                 clocks[recording],
                 np.nan if quality is None else quality,
             )
-            for recording, session, quality in rows.iter_rows()
-        ]
-    return sources
+    columns = ("session", "trial", "start_s", "end_s")
+    return [
+        Session(
+            str(name),
+            [Window(*row) for row in rows.select(columns).iter_rows()],
+            sources.get(str(name), {}),
+        )
+        for (name,), rows in index.group_by("session", maintain_order=True)
+    ]
 
 
-def _cutter(
-    project: Project,
-    name: str,
-    sources: list[Source],
-    modality: ModalityParams,
-    settings: WindowParams,
-) -> Cutter:
-    rate_hz = modality.frame_rate_hz
-    grid = Grid(rate_hz, frames_per_window(rate_hz, settings))
-    features = read_json(project.signals(name) / "features.json")["names"]
-    return Cutter(name, sources, features, grid, _variants(modality, grid, settings))
+def code_hash(entry: str, project: Project) -> str:
+    """Return the hash of the code that turns feature frames into model inputs."""
+    names = list(modality_params(project))
+    plugins = {"modalities": names, "encoders": encoder_names(names)}
+    return fingerprint([entry], plugins).digest
 
 
-def _variants(modality: ModalityParams, grid: Grid, settings: WindowParams) -> dict[str, Variant]:
-    """Return every variant of a modality's windows, the clean one first.
+def key_of(session: Session, cutters: list[Cutter], *further: str) -> str:
+    """Return the hash of all that a session's model inputs depend on.
 
-    Desynchronised variants need a time axis, and windows that are not whole trials.
+    Parameters
+    ----------
+    session : Session
+    cutters : list of Cutter
+        Of the modalities that matter.
+    *further : str
+        Such as the hash of the code.
     """
-    variants = {name: Variant(name) for name in (CLEAN, *modality.variants)}
-    if grid.rate_hz is not None and settings.length_s is not None:
-        for severity, late_s in zip(SEVERITIES, settings.desync_s, strict=True):
-            variants[f"desync_{severity}"] = Variant(CLEAN, late_s)
-    return variants
+    times_s = [(window.start_s, window.end_s) for window in session.windows]
+    described = [
+        (
+            cutter.name,
+            cutter.features,
+            cutter.grid,
+            cutter.params.ENCODER,
+            cutter.params.encoding,
+            (source.content_hash, source.clock) if source else None,
+        )
+        for cutter in cutters
+        for source in [session.sources.get(cutter.name)]
+    ]
+    return text_hash(repr(times_s), repr(described), *further)
 
 
-def _windows(index: pl.DataFrame) -> list[Window]:
-    columns = index.select("session", "trial", "start_s", "end_s")
-    return [Window(*row) for row in columns.iter_rows()]
+def _cut(
+    project: Project, sessions: list[Session], cutters: list[Cutter], min_coverage: float
+) -> list[Stored]:
+    """Return the stored model inputs of every session; compute those that are not in the store."""
+    store = Store(project.store("windows"))
+    code = code_hash(cutting.__name__, project)
+    keys = [key_of(session, cutters, code, repr(min_coverage)) for session in sessions]
+    stored = [store.load(key) for key in keys]
+    new = [number for number, result in enumerate(stored) if result is None]
+    work = partial(_cut_one, store, cutters, min_coverage)
+    items = [(keys[number], sessions[number]) for number in new]
+    results = (
+        list(map(work, items)) if len(items) <= SERIAL else parallel_map(work, items, "window")
+    )
+    for number, result in zip(new, results, strict=True):
+        stored[number] = result
+    return [result for result in stored if result is not None]
 
 
-def _arrays(folder: Path, variants: Iterable[str], shape: tuple[int, ...]) -> Arrays:
-    folder.mkdir()
-    return {
-        variant: open_memmap(folder / f"{variant}.npy", "w+", dtype=np.float32, shape=shape)
-        for variant in variants
-    }
+def _cut_one(
+    store: Store, cutters: list[Cutter], min_coverage: float, item: tuple[str, Session]
+) -> Stored:
+    key, session = item
+    return store.save(key, {}, cut_session(session, cutters, min_coverage))
 
 
-def _meta(
-    project: Project,
-    cutters: list[Cutter],
-    modalities: dict[str, ModalityParams],
-    settings: WindowParams,
-) -> dict[str, object]:
+def _arrays(result: Stored) -> Path:
+    assert result.arrays is not None  # a session always has arrays
+    return result.arrays
+
+
+def _link(
+    folder: Path,
+    sessions: list[Session],
+    stored: list[Stored],
+    coverages: list[NDArray[np.float64]],
+    min_coverage: float,
+) -> dict[str, str]:
+    """Link the arrays of sessions with a usable window; return their hashes by session."""
+    (folder / SESSIONS).mkdir()
+    shards = {}
+    for session, result, covered in zip(sessions, stored, coverages, strict=True):
+        if (covered >= min_coverage).any():
+            link_or_copy(_arrays(result), folder / SESSIONS / f"{session.name}.npz")
+            shards[session.name] = str(result.content_hash)
+    return shards
+
+
+def _qualities(sessions: list[Session], cutters: list[Cutter]) -> NDArray[np.float32]:
+    """Return the quality of each window's recordings, 0 without one: (n_windows, n_modalities)."""
+    rows = [
+        [
+            session.sources[cutter.name].quality if cutter.name in session.sources else 0.0
+            for cutter in cutters
+        ]
+        for session in sessions
+    ]
+    lengths = [len(session.windows) for session in sessions]
+    return np.repeat(np.array(rows, np.float32), lengths, axis=0)
+
+
+def _meta(project: Project, cutters: list[Cutter], settings: WindowParams) -> dict[str, object]:
     # The label summary lists the classes in the order of the label vectors.
     classes = list(read_json(project.labels / "summary.json")["classes"])
     return {
         "dataset": project.section(DatasetParams).name,
-        "modalities": list(modalities),
+        "modalities": [cutter.name for cutter in cutters],
         "classes": classes,
         "features": {cutter.name: cutter.features for cutter in cutters},
-        "variants": {
-            cutter.name: [name for name in cutter.variants if name != CLEAN] for cutter in cutters
-        },
-        "encodings": {name: modality.encoding for name, modality in modalities.items()},
+        "encodings": {cutter.name: cutter.params.encoding for cutter in cutters},
         "frame_rate_hz": {cutter.name: cutter.grid.rate_hz for cutter in cutters},
         "length_s": settings.length_s,
     }

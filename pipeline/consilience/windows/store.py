@@ -1,9 +1,16 @@
-"""The window store: memory-mapped arrays with their labels, splits and availability."""
+"""The window store: model inputs with their labels, splits and availability.
+
+A folder of windows holds tables and arrays of all windows, and one file per session in `SESSIONS`
+with the inputs of each modality: windows as the fixed step of the modality's encoder returns them.
+Beside it lies a folder of corrupted windows, with a folder per modality; its files hold one array
+per variant. Sessions lie in files of their own so that a new one leaves the others as they are.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -11,18 +18,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import read_array, read_json
+from consilience.core.files import read_array, read_arrays, read_json
 from consilience.schema.constants import AFFECT, CLEAN
 from consilience.schema.tables import Labels, Splits, read_table
+
+SESSIONS = "sessions"
+IN_MEMORY = 2**30  # bytes; larger arrays are put together in a temporary file
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A folder of windows; the arrays themselves are memory-mapped on demand.
+    """A folder of windows; their model inputs are read on demand.
 
     Attributes
     ----------
     folder : Path
+    corrupted : Path
+        Folder of the corrupted windows, which need not exist.
     modalities, classes : tuple of str
     dataset : str
     features : dict of str to list of str
@@ -44,6 +56,7 @@ class Corpus:
     """
 
     folder: Path
+    corrupted: Path
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     dataset: str
@@ -57,7 +70,7 @@ class Corpus:
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
-        """Open the windows of a modality as a memory-mapped array.
+        """Read the model inputs of a modality.
 
         Parameters
         ----------
@@ -66,27 +79,53 @@ class Corpus:
 
         Returns
         -------
-        ndarray of float32, shape (N, T, F)
-            Read-only; NaN rows for missing frames.
+        ndarray of float32, shape (N, ...)
+            0 where the modality is not available. In memory, or in a temporary file if it is large.
 
         Raises
         ------
         ConsilienceError
-            If the file is missing or does not fit the index.
+            If a file is missing or damaged, or does not fit the index.
         """
-        path = self.folder / modality / f"{variant}.npy"
-        if not path.is_file():
+        folder, name = self.folder, modality
+        if variant != CLEAN:
+            folder, name = self.corrupted / modality, variant
+        present = self.available[:, self.modalities.index(modality)]
+        values = _zeros((self.index.height, *self._input_shape(modality)))
+        for session, rows in self._sessions():
+            if present[rows].any():
+                values[rows] = self._inputs(folder, session, name, values[rows].shape)
+        return values
+
+    def _inputs(
+        self, folder: Path, session: str, name: str, shape: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        path = folder / SESSIONS / f"{session}.npz"
+        inputs: NDArray[np.float32] = read_arrays(path, name)[name]
+        if inputs.shape != shape:
             raise ConsilienceError(
-                "the window file is missing", str(path), "run 'dvc repro window'"
-            )
-        windows: NDArray[np.float32] = read_array(path, mmap_mode="r")
-        if len(windows) != len(self.index):
-            raise ConsilienceError(
-                f"{len(windows)} windows, but the index has {len(self.index)}",
+                f"inputs '{name}' of shape {inputs.shape}, where the index demands {shape}",
                 str(path),
-                "run 'dvc repro -f window'",
+                "run 'dvc repro -f window', then 'dvc repro'",
             )
-        return windows
+        return inputs
+
+    def _input_shape(self, modality: str) -> tuple[int, ...]:
+        """Return the shape of the model inputs of one window."""
+        session, _ = self._sessions()[0]
+        shape: tuple[int, ...] = read_arrays(self.folder / SESSIONS / f"{session}.npz", modality)[
+            modality
+        ].shape[1:]
+        return shape
+
+    def _sessions(self) -> list[tuple[str, slice]]:
+        """Return the sessions in the index's order with their rows."""
+        counted = self.index.group_by("session", maintain_order=True).len()
+        ends = np.cumsum(counted["len"].to_numpy())
+        return [
+            (str(session), slice(int(end) - count, int(end)))
+            for (session, count), end in zip(counted.iter_rows(), ends, strict=True)
+        ]
 
     def members(self, fold: int, *roles: str) -> NDArray[np.int64]:
         """Return the positions of the windows whose subject has one of the roles in a fold.
@@ -111,12 +150,15 @@ class Corpus:
         return sorted(self.splits["fold"].unique().to_list())
 
 
-def load_corpus(folder: Path) -> Corpus:
+def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
     """Read the labels, splits and availability of a folder of windows.
 
     Parameters
     ----------
     folder : Path
+    corrupted : Path, optional
+        Folder of the corrupted windows; by default ``corrupted`` beside the folder. Without it
+        the corpus has clean windows only.
 
     Returns
     -------
@@ -130,6 +172,7 @@ def load_corpus(folder: Path) -> Corpus:
     index = read_table(folder / "index.parquet", Labels)
     splits = read_table(folder / "splits.parquet", Splits)
     meta = read_json(folder / "meta.json")
+    corrupted = corrupted or folder.with_name("corrupted")
     classes = tuple(meta["classes"])
     missing = [float("nan")] * len(classes)
     rows = [row if row is not None else missing for row in index["class_probability"].to_list()]
@@ -141,11 +184,12 @@ def load_corpus(folder: Path) -> Corpus:
         )
     return Corpus(
         folder=folder,
+        corrupted=corrupted,
         modalities=tuple(meta["modalities"]),
         classes=classes,
         dataset=meta["dataset"],
         features={name: meta["features"][name] for name in meta["modalities"]},
-        variants={name: tuple(meta["variants"][name]) for name in meta["modalities"]},
+        variants={name: _variants(corrupted / name) for name in meta["modalities"]},
         index=index,
         splits=splits,
         available=read_array(folder / "availability.npy"),
@@ -153,3 +197,16 @@ def load_corpus(folder: Path) -> Corpus:
         affect=affect,
         encodings=meta.get("encodings", {}),
     )
+
+
+def _variants(folder: Path) -> tuple[str, ...]:
+    path = folder / "meta.json"
+    return tuple(read_json(path)["variants"]) if path.is_file() else ()
+
+
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return zeros, in a temporary file that is deleted with the array if they are many."""
+    if 4 * np.prod(shape, dtype=np.int64) <= IN_MEMORY:
+        return np.zeros(shape, np.float32)
+    with TemporaryFile() as file:
+        return np.asarray(np.memmap(file, np.float32, "w+", shape=shape))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.evidence import plan, runner
 from consilience import params
@@ -13,6 +14,7 @@ from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Labels, Splits, frame_of, write_table
 from consilience.windows.splits import split
 from consilience.windows.store import Corpus
+from tests.window_store import prepared, write_store
 
 SUBJECTS, TRIALS, WINDOWS, CLASSES = 8, 40, 2, ("neutral", "happy", "sad", "angry")
 
@@ -26,8 +28,6 @@ def corpus(tmp_path: Path) -> Corpus:
     truth = rng.integers(len(CLASSES), size=n // WINDOWS)[trial]
     target = (0.7 * np.eye(len(CLASSES))[truth] + 0.3 / len(CLASSES)).astype(np.float32)
     features = rng.normal(size=(n, 3, 2)).astype(np.float32)
-    (tmp_path / "audio").mkdir()
-    np.save(tmp_path / "audio/clean.npy", features)
     index = pl.DataFrame(
         {
             "session": [f"s{t // TRIALS}" for t in trial],
@@ -35,8 +35,10 @@ def corpus(tmp_path: Path) -> Corpus:
             "trial": [f"t{t}" for t in trial],
         }
     )
+    write_store(tmp_path, index, {"audio": {"clean": prepared("audio", features)}}, {})
     return Corpus(
         folder=tmp_path,
+        corrupted=tmp_path.with_name("corrupted"),
         modalities=("audio",),
         classes=CLASSES,
         dataset="small",
@@ -62,14 +64,14 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(3)
     n, classes = 72, ["calm", "angry", "happy"]
     truth = np.arange(n) % 3
+    inputs: dict[str, dict[str, NDArray[np.float32]]] = {}
     for sensor, size in SENSORS.items():
         clean = rng.normal(size=(n, 4 if sensor == "audio" else 1, size)).astype(np.float32)
         clean[..., 0] += 2 * truth[:, None]
-        (windows / sensor).mkdir()
-        np.save(windows / sensor / "clean.npy", clean)
+        inputs[sensor] = {"clean": prepared(sensor, clean)}
         for severity in range(1, 6):
             noisy = clean + severity * rng.normal(size=clean.shape).astype(np.float32)
-            np.save(windows / sensor / f"noise_{severity}.npy", noisy)
+            inputs[sensor][f"noise_{severity}"] = prepared(sensor, noisy)
     np.save(windows / "availability.npy", np.ones((n, 2), bool))
     index = frame_of(
         [
@@ -95,9 +97,8 @@ def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "modalities": list(SENSORS),
         "classes": classes,
         "features": {name: [f"f{i}" for i in range(size)] for name, size in SENSORS.items()},
-        "variants": {name: [f"noise_{level}" for level in range(1, 6)] for name in SENSORS},
     }
-    (windows / "meta.json").write_text(json.dumps(meta))
+    write_store(windows, index, inputs, meta)
     content = params.defaults("ravdess", "nowhere")
     content["training"] |= {"epochs": 2, "seeds": [0], "width": 8}
     content["robustness"]["bootstrap"] = 100

@@ -37,8 +37,10 @@ def test_an_experiment_has_its_sensors_seeds_and_grid(laboratory, tmp_path):
     assert shared.corpus.modalities == ("face_au",)
     assert shared.params.training.seeds == [7]
     assert {condition.kind for condition in shared.conditions} <= set(context.SHORT)
-    prepared = context.prepared_windows(shared)
-    assert set(prepared["face_au"]) == {"clean", *(f"noise_{level}" for level in range(1, 6))}
+    assert set(shared.windows()["face_au"]) == {
+        "clean",
+        *(f"noise_{level}" for level in range(1, 6)),
+    }
     plain = experiment_context(experiment, laboratory, tmp_path)
     assert plain.identity != shared.identity
 

@@ -1,0 +1,138 @@
+"""Write the corrupted and desynchronised windows of a project, which only evaluations use.
+
+Each recording is read once more, after the clean windows are cut, so that corruptions delay
+neither the clean features nor a change of labels or clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from consilience.core.errors import ConsilienceError, one_line, unreadable
+from consilience.core.files import atomic_folder, link_or_copy, write_json
+from consilience.core.isolation import isolated_map
+from consilience.core.store import Store, Stored
+from consilience.project import Project
+from consilience.schema.params.windows import WindowParams
+from consilience.schema.tables import Labels, Recordings, read_table
+from consilience.windows import corrupted
+from consilience.windows.build import code_hash, cutters_of, key_of, sessions_of
+from consilience.windows.corrupted import corrupt_recording, variants_of
+from consilience.windows.cutting import Cutter, Source
+from consilience.windows.layout import Window
+from consilience.windows.store import SESSIONS
+
+LIMIT_S = 6 * 3600.0  # for all corrupted variants of one recording
+
+
+class _Task(NamedTuple):
+    """A recording whose variants are to be computed."""
+
+    key: str
+    session: str
+    source: Source
+    windows: list[Window]
+    cutter: Cutter
+    row: dict[str, Any]
+    variants: list[str]
+
+
+def corrupt(project: Project, emit: Callable[[str], None] = print) -> None:
+    """Compute every variant of the windows and write ``data/corrupted``.
+
+    Parameters
+    ----------
+    project : Project
+        With windows.
+    emit : callable
+        Receives the lines of the summary.
+
+    Raises
+    ------
+    ConsilienceError
+        If a recording cannot be read again.
+    """
+    settings = project.section(WindowParams)
+    cutters = cutters_of(project)
+    code = code_hash(corrupted.__name__, project)
+    store = Store(project.store("corrupted"))
+    tasks = {cutter.name: _tasks(project, cutter, settings, code) for cutter in cutters}
+    everything = [task for of_modality in tasks.values() for task in of_modality]
+    stored = {task.key: store.load(task.key) for task in everything}
+    new = [task for task in everything if stored[task.key] is None]
+    work = partial(_compute, store=store, root=project.dataset_root, settings=settings)
+    for task, result in zip(new, isolated_map(work, new, "corrupt", LIMIT_S, _lost), strict=True):
+        if isinstance(result, str):
+            raise ConsilienceError(
+                result, task.row["path"], "run 'dvc repro -f catalog', then 'dvc repro'"
+            )
+        stored[task.key] = result
+    with atomic_folder(project.corrupted) as folder:
+        for cutter in cutters:
+            of_modality = tasks[cutter.name]
+            variants = variants_of(cutter, settings.length_s, settings.desync_s)
+            _write(folder / cutter.name, of_modality, stored, variants)
+    emit(f"corrupt: {len(everything)} recordings, {len(new)} processed")
+
+
+def _tasks(project: Project, cutter: Cutter, settings: WindowParams, code: str) -> list[_Task]:
+    index = read_table(project.windows / "index.parquet", Labels)
+    table = read_table(project.recordings_table(cutter.name), Recordings)
+    rows = {row["recording"]: row for row in table.iter_rows(named=True)}
+    variants = variants_of(cutter, settings.length_s, settings.desync_s)
+    tasks = []
+    for session in sessions_of(project, index, [cutter]):
+        source = session.sources.get(cutter.name)
+        if source is None or not variants:
+            continue
+        row = rows[source.arrays.stem]
+        depends = (
+            code,
+            cutter.params.model_dump_json(),
+            row["content_hash"],
+            row["recording"],
+            row["bad_channels"] or "",
+            repr((settings.min_coverage, variants, settings.desync_s)),
+        )
+        key = key_of(session, [cutter], *depends)
+        tasks.append(_Task(key, session.name, source, session.windows, cutter, row, variants))
+    return tasks
+
+
+def _compute(task: _Task, store: Store, root: Path, settings: WindowParams) -> Stored | str:
+    """Return the stored variants of a recording, or why it cannot be read."""
+    try:
+        inputs = corrupt_recording(
+            task.source,
+            task.windows,
+            task.cutter,
+            task.row,
+            root,
+            settings.min_coverage,
+            task.variants,
+            settings.desync_s,
+        )
+    except Exception as error:  # the recording was read before: it changed, or memory is short
+        return one_line(unreadable(error))
+    return store.save(task.key, {}, inputs)
+
+
+def _lost(task: _Task, reason: str) -> str:
+    return reason
+
+
+def _write(
+    folder: Path, tasks: list[_Task], stored: dict[str, Stored | None], variants: list[str]
+) -> None:
+    (folder / SESSIONS).mkdir(parents=True)
+    shards = {}
+    for task in tasks:
+        result = stored[task.key]
+        assert result is not None
+        assert result.arrays is not None
+        link_or_copy(result.arrays, folder / SESSIONS / f"{task.session}.npz")
+        shards[task.session] = result.content_hash
+    write_json(folder / "meta.json", {"variants": variants, "shards": shards})
