@@ -135,9 +135,9 @@ class Sandbox:
         with lock.open("w") as file:
             YAML().dump(content, file)
         module, _, item = stage.partition("@")
-        command = re.compile(rf"stages\.{module}( --\w+ {item})?\s*$", re.MULTILINE)
-        for record in list((self.folder / ".dvc/cache/runs").rglob("*")):
-            if record.is_file() and command.search(record.read_text()):
+        command = re.compile(rf"stages\.{module}( --\w+ {item})?$")
+        for record in list((self.folder / ".dvc/cache/runs").glob("*/*/*")):
+            if command.search(YAML(typ="safe").load(record.read_text())["cmd"]):
                 shutil.rmtree(record.parent)  # DVC fails at an empty folder of records
 
     def state(self) -> dict[str, str]:

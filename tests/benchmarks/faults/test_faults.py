@@ -43,6 +43,21 @@ def test_a_process_of_the_project_is_found_and_stopped(sandbox: Sandbox) -> None
     assert sandbox.processes() == []
 
 
+def test_a_stale_stage_has_no_output_and_no_record_of_its_run(sandbox: Sandbox) -> None:
+    runs = sandbox.folder / ".dvc/cache/runs/ab"
+    for item in ("eeg", "audio"):
+        (sandbox.folder / f"data/signals/{item}").mkdir(parents=True)
+        record = runs / item / "record"
+        record.parent.mkdir(parents=True)
+        # DVC breaks long lines.
+        record.write_text(f"cmd: PATH=x python -m consilience.stages.ingest --modality\n  {item}\n")
+    (sandbox.folder / "dvc.lock").write_text("stages: {ingest@eeg: {}, ingest@audio: {}}\n")
+    sandbox.make_stale("ingest@eeg")
+    assert [path.name for path in runs.iterdir()] == ["audio"]
+    assert [path.name for path in (sandbox.folder / "data/signals").iterdir()] == ["audio"]
+    assert (sandbox.folder / "dvc.lock").read_text() == "stages:\n  ingest@audio: {}\n"
+
+
 def test_the_table_has_a_row_per_kind_and_a_sum() -> None:
     good = Outcome("kill", "a", -9, 1, True, 0, [], False, "")
     bad = Outcome("kill", "b", 1, 1, False, 2, ["data/x"], True, "error")
