@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import polars as pl
@@ -91,3 +92,18 @@ def test_no_text_of_a_csv_file_is_a_formula() -> None:
         "calm,-1.50",
         ",-1.50",
     ]
+
+
+def test_what_the_disk_refuses_is_an_error_of_the_system_that_names_the_file(
+    tmp_path: Path,
+) -> None:
+    table = frame_of([ROW | {"trial": str(number)} for number in range(1000)], Trials)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_table(tmp_path / "trials.parquet", table, Trials)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "trials.parquet")
+    assert list(tmp_path.iterdir()) == []

@@ -96,6 +96,9 @@ def _temporary_folder(target: Path) -> Iterator[Path]:
     folder, lock = _claim(_temporary_base(target))
     try:
         yield folder
+    except OSError as error:
+        error.filename = error.filename or str(target)  # a failed write does not name the file
+        raise
     finally:
         _remove(folder)
         os.close(lock)

@@ -11,7 +11,7 @@ import polars as pl
 from rich.console import Console
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder, atomic_path, write_bytes, write_json
+from consilience.core.files import atomic_folder, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle
@@ -21,7 +21,7 @@ from consilience.evaluation.tables import plot_tables, score_table, window_table
 from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import Scores, csv_text, write_table
+from consilience.schema.tables import Scores, csv_text, write_parquet, write_table
 from consilience.training.conditioned import load_windows
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus, load_corpus
@@ -63,8 +63,7 @@ class Evaluation(NamedTuple):
             for method, values in self.metrics.items():
                 write_json(aside / "metrics" / f"{method}.json", headline(values))
             write_table(aside / "scores.parquet", self.scores, Scores)
-            with atomic_path(aside / "windows.parquet") as path:
-                self.windows.write_parquet(path)
+            write_parquet(aside / "windows.parquet", self.windows)
             for name, table in self.plots.items():
                 content = csv_text(table, float_precision=6)
                 write_bytes(aside / "plots" / f"{name}.csv", content.encode())

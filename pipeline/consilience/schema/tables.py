@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandera.polars as pa
@@ -9,7 +10,7 @@ import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_path, intact
+from consilience.core.files import intact, write_bytes
 from consilience.schema.constants import ALIGNMENT_STATUSES, CLOCKS, ROLES, STATUSES
 
 FORMULA = r"^[=+\-@\t\r]"
@@ -239,8 +240,14 @@ def write_table(path: Path, frame: pl.DataFrame, schema: type[Table]) -> None:
         If the table violates its schema.
     """
     _check(frame, schema, path)
-    with atomic_path(path) as aside:
-        frame.write_parquet(aside)
+    write_parquet(path, frame)
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write a table without a schema as Parquet, atomically."""
+    buffer = io.BytesIO()  # on a full disk Polars raises an error of its own, not an OSError
+    frame.write_parquet(buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def read_table(path: Path, schema: type[Table]) -> pl.DataFrame:
