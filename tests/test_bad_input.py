@@ -199,7 +199,7 @@ def outcome(make_project: Callable[[], ProjectCopy]) -> Outcome:
         }
         for name, schema in (
             ("catalog/recordings/{}.parquet", Recordings),
-            ("signals/{}/recordings.parquet", Ingested),
+            ("signals/{}.frames/recordings.parquet", Ingested),
         )
     )
     problems = read_table(data / "catalog/problems.parquet", Problems)
@@ -236,7 +236,9 @@ def test_a_valid_recording_is_processed(outcome: Outcome, session: str, modality
     recording = f"{session}_{modality}"
     assert outcome.catalog[recording]["status"] == "ok"
     assert outcome.ingested[recording]["status"] == "ok", outcome.ingested[recording]["reason"]
-    with np.load(outcome.project.folder / f"data/signals/{modality}/{recording}.npz") as arrays:
+    with np.load(
+        outcome.project.folder / f"data/signals/{modality}.frames/{recording}.npz"
+    ) as arrays:
         assert np.isfinite(arrays["clean"]).any(axis=1).mean() > 0.9
 
 
@@ -249,7 +251,7 @@ def test_a_bad_recording_is_listed_with_file_and_cause(outcome: Outcome, name: s
     assert re.search(bad.reason, str(row["reason"])), row["reason"]
     assert "\n" not in str(row["reason"])
     assert outcome.catalog[recording]["path"] == path_of(name)
-    signals = outcome.project.folder / "data/signals" / bad.modality
+    signals = outcome.project.folder / "data/signals" / f"{bad.modality}.frames"
     assert not (signals / f"{recording}.npz").exists()
     lines = [line for line in outcome.printed.splitlines() if re.search(bad.reason, line)]
     assert any(path_of(name) in line or recording in line for line in lines)

@@ -153,7 +153,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     for modality in MODALITIES:
         table = read_table(data / f"catalog/recordings/{modality}.parquet", Recordings)
         catalog |= {row["recording"]: row for row in table.iter_rows(named=True)}
-        path = data / f"signals/{modality}/recordings.parquet"
+        path = data / f"signals/{modality}.frames/recordings.parquet"
         if path.is_file():
             rows = read_table(path, Ingested).iter_rows(named=True)
             ingested |= {row["recording"]: row for row in rows}

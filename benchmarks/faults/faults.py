@@ -165,7 +165,7 @@ def _wait_for(sandbox: Sandbox, fits: Callable[[list[str]], bool]) -> psutil.Pro
 DAMAGED = (
     ("a cache object", "label", ".dvc/cache/files/md5/*/*"),
     ("a data file", "window", "data/windows/*.parquet"),
-    ("a data file", "report", "data/signals/eeg/*.npz"),
+    ("a data file", "report", "data/signals/eeg.frames/*.npz"),
     ("a data file", "evaluate", "data/models/*/model.safetensors"),
     ("a store entry", "ingest@eeg", "data/.store/eeg/*.npz"),
     ("a store entry", "ingest@audio", "data/.store/audio/*.json"),

@@ -29,8 +29,8 @@ METHOD = "concat"
 OUTPUTS = {
     "synthesize@demo": ("data/raw/demo", "data/truth/demo"),
     "catalog": ("data/catalog",),
-    "ingest@eeg": ("data/signals/eeg", "data/.store/eeg"),
-    "ingest@audio": ("data/signals/audio", "data/.store/audio"),
+    "ingest@eeg": ("data/signals/eeg.frames", "data/.store/eeg"),
+    "ingest@audio": ("data/signals/audio.frames", "data/.store/audio"),
     "align": ("data/alignment",),
     "label": ("data/labels",),
     "window": ("data/windows",),

@@ -120,7 +120,7 @@ class Project:
 
     def signals(self, modality: str) -> Path:
         """Return the folder of one modality's feature frames."""
-        return self.data / "signals" / modality
+        return self.data / "signals" / f"{modality}.frames"
 
     def store(self, name: str) -> Path:
         """Return a folder of results by key, kept between runs: a modality's, or a stage's."""

@@ -19,7 +19,7 @@ LATE_S = 0.3
 
 def recorded(modality: str, path: Path, clock: str) -> session.Recording:
     """Write what ingesting would have left of a recording, without features or pulses."""
-    folder = path.parent / "data/signals" / modality
+    folder = path.parent / "data/signals" / f"{modality}.frames"
     folder.mkdir(parents=True)
     arrays = {"times_s": np.arange(0.02, 2.7, 0.04), "clean": np.full((67, 1), np.nan, np.float32)}
     nothing = {"pulses_s": np.empty(0), "anchors_s": np.empty((0, 2))}

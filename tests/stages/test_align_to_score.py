@@ -71,7 +71,7 @@ def write_project(root: Path, modalities: tuple[str, ...], clock: str = "anchors
         write_table(
             catalog / f"recordings/{modality}.parquet", frame_of(rows, Recordings), Recordings
         )
-        ingest(root / "data/signals" / modality, modality, pulses)
+        ingest(root / f"data/signals/{modality}.frames", modality, pulses)
     trial_rows = [
         {"session": s, "trial": f"t{i}", "start_s": 10.0 * i + 2, "end_s": 10.0 * i + 10}
         for s in SESSIONS
@@ -304,7 +304,7 @@ def test_dropping_a_modality_does_not_move_the_others(run: Callable[..., Path]) 
 
 def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) -> None:
     before, root = run(), run("changed")
-    path = root / "data/signals/fast/a_1_fast.npz"
+    path = root / "data/signals/fast.frames/a_1_fast.npz"
     with np.load(path) as stored:
         arrays = dict(stored)
     arrays["clean"][len(arrays["clean"]) // 2] += 1e6
@@ -324,7 +324,7 @@ def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) 
 def test_windows_do_not_depend_on_the_order_of_recordings(run: Callable[..., Path]) -> None:
     first, second = run(), run("reversed")
     for name in ("fast", "slow"):
-        path = second / f"data/signals/{name}/recordings.parquet"
+        path = second / f"data/signals/{name}.frames/recordings.parquet"
         write_table(path, read_table(path, Ingested).reverse(), Ingested)
         path = second / f"data/catalog/recordings/{name}.parquet"
         write_table(path, read_table(path, Recordings).reverse(), Recordings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import consilience
 from consilience import params, stage_code
@@ -80,6 +82,44 @@ def test_a_name_in_the_parameters_neither_runs_nor_removes_anything(folder, name
     assert not list(folder.rglob("owned*"))
     assert run(folder, "dvc", "repro", "--single-item", f"ingest@{name}").returncode != 0
     assert not list(folder.rglob("owned*"))
+
+
+@pytest.mark.slow
+def test_a_single_stage_with_a_path_for_a_name_removes_nothing(tmp_path):
+    folder = tmp_path / "outer/project"
+    names = [".", "..", "../..", "../../..", "../../../kept", "../../x", "a/b", f"{tmp_path}/kept"]
+    content = params.defaults("demo")
+    content["dataset"]["synthetic"] = names
+    for kind in ("modalities", "methods"):
+        content[kind] = dict.fromkeys(names, next(iter(content[kind].values())))
+    kept = {
+        folder.parent / path / name
+        for path in (
+            ".",
+            "kept",
+            "x",
+            *(f"project/{path}" for path in (".", "x", "data", "data/x")),
+        )
+        for name in ("a", "card.json", "model.safetensors", "history.csv", "metrics.json")
+    }
+    kept |= {
+        folder / f"data/{path}"
+        for path in ("raw/mine/a", "raw/a", "truth/a", "signals/a/b/c", "models/m/card.json")
+    }
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with (folder / "params.yaml").open("w") as file:
+        YAML(typ="safe").dump(content, file)
+    shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+    assert run(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
+    stages = ["synthesize", "ingest", "train", "score"]
+    done = run(folder, "dvc", "repro", "--single-item", "--keep-going", *stages)
+    failed = done.stderr.partition("failed to reproduce stages: ")[2]
+    assert {f"'{stage}@{name}'" for stage in stages for name in names} <= set(
+        re.split(", | and |\n", failed)
+    )
+    assert {path for path in kept if not path.is_file()} == set()
 
 
 def test_a_pipe_among_the_recordings_is_reported_before_dvc_reads_it(folder):

@@ -46,7 +46,7 @@ def test_a_process_of_the_project_is_found_and_stopped(sandbox: Sandbox) -> None
 def test_a_stale_stage_has_no_output_and_no_record_of_its_run(sandbox: Sandbox) -> None:
     runs = sandbox.folder / ".dvc/cache/runs/ab"
     for item in ("eeg", "audio"):
-        (sandbox.folder / f"data/signals/{item}").mkdir(parents=True)
+        (sandbox.folder / f"data/signals/{item}.frames").mkdir(parents=True)
         record = runs / item / "record"
         record.parent.mkdir(parents=True)
         # DVC breaks long lines.
@@ -54,7 +54,7 @@ def test_a_stale_stage_has_no_output_and_no_record_of_its_run(sandbox: Sandbox) 
     (sandbox.folder / "dvc.lock").write_text("stages: {ingest@eeg: {}, ingest@audio: {}}\n")
     sandbox.make_stale("ingest@eeg")
     assert [path.name for path in runs.iterdir()] == ["audio"]
-    assert [path.name for path in (sandbox.folder / "data/signals").iterdir()] == ["audio"]
+    assert [path.name for path in (sandbox.folder / "data/signals").iterdir()] == ["audio.frames"]
     assert (sandbox.folder / "dvc.lock").read_text() == "stages:\n  ingest@audio: {}\n"
 
 
