@@ -126,6 +126,10 @@ class Project:
         """Return a folder of results by key, kept between runs: a modality's, or a stage's."""
         return self.data / ".store" / name
 
+    def kept_rows(self, modality: str) -> Path:
+        """Return the file of one modality's catalog rows, kept between runs."""
+        return self.store("catalog") / f"{modality}.json"
+
     @property
     def alignment(self) -> Path:
         """Clocks of the recordings."""

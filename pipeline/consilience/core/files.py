@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
@@ -258,8 +259,25 @@ def cached_per_file(
     return decorate
 
 
+_hashed: ContextVar[set[Path] | None] = ContextVar("hashed", default=None)
+
+
+@contextmanager
+def hashed_files() -> Iterator[set[Path]]:
+    """Yield the set of files that `content_hash` reads in the block, while it grows."""
+    files: set[Path] = set()
+    token = _hashed.set(files)
+    try:
+        yield files
+    finally:
+        _hashed.reset(token)
+
+
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    hashed = _hashed.get()
+    if hashed is not None:
+        hashed.add(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

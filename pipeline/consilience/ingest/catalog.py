@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,12 +11,15 @@ from typing import Any
 import polars as pl
 
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
-from consilience.core.file_names import is_side_file, near_name
-from consilience.core.files import atomic_folder, write_json
+from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.files import atomic_folder, json_ready, text_hash, write_json
+from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.core.special_files import file_states
 from consilience.datasets.base import Dataset, Entry, list_isolated, source_modality
+from consilience.ingest import entries as entries_module
+from consilience.ingest.entries import check_entry, failed_entry
+from consilience.ingest.kept_rows import KeptRows
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -32,16 +33,10 @@ from consilience.schema.tables import (
     frame_of,
     write_table,
 )
-from consilience.signals.types import Header
 
-FILE_NAME = re.compile(r"[^./\\\0][^/\\\0]*")
-MAX_NAME_BYTES = 150  # file systems allow 255, and results add suffixes
 LIMIT_S = 600.0  # to open a file and hash its bytes
-MAX_DURATION_S = 7 * 86_400.0
-ANNEX = "annex/objects/"  # in the target of a link of git-annex
 STATED = ("mains_hz",)  # fields of a preset that are properties of the recordings, not choices
 TOLERANCE_S = 1.0  # headers round durations, and a trial may end with the last sample
-RATE_TOLERANCE = 0.01  # relative; clocks differ by less than 1e-3, wrong headers by far more
 
 
 @dataclass(frozen=True)
@@ -97,6 +92,7 @@ def build_catalog(
     root: Path,
     modalities: Iterable[str] | None = None,
     settings: Mapping[str, ModalityParams] | None = None,
+    kept: Callable[[str], KeptRows] | None = None,
 ) -> Catalog:
     """List the recordings of a dataset and check each one's file.
 
@@ -110,6 +106,8 @@ def build_catalog(
         Modalities to catalog, in order; None for all that are listed.
     settings : mapping of str to ModalityParams or None
         Parameters by modality, where they differ from the defaults.
+    kept : callable or None
+        Returns the rows of a modality that an earlier run has kept.
 
     Returns
     -------
@@ -135,7 +133,9 @@ def build_catalog(
         modalities = [name for name in dataset.modalities if name in listed]
     for name in modalities:
         modality = configured(name, settings)
-        rows = _check_modality(dataset, root, modality, listing.entries)
+        rows = _check_modality(
+            dataset, root, modality, listing.entries, kept(name) if kept else None
+        )
         recordings[name] = frame_of(rows, Recordings)
         problems += [
             (str(row["path"]), str(row["reason"]), f"left out: {row['status']}")
@@ -175,7 +175,11 @@ def configured(name: str, settings: Mapping[str, ModalityParams] | None) -> Moda
 
 
 def _check_modality(
-    dataset: Dataset, root: Path, modality: Modality, entries: list[Entry]
+    dataset: Dataset,
+    root: Path,
+    modality: Modality,
+    entries: list[Entry],
+    kept: KeptRows | None,
 ) -> list[dict[str, object]]:
     """Return the catalog rows of one modality, in order of session and path."""
     name = modality.name
@@ -190,10 +194,21 @@ def _check_modality(
             str(root),
             f"it offers: {', '.join(dataset.modalities)}",
         )
-    check = partial(_check, root=root, modality=modality, clock=dataset.clock)
-    failed = partial(_failed, clock=dataset.clock)
+    rows = [kept.row(entry) if kept else None for entry in listed]
+    new = [number for number, row in enumerate(rows) if row is None]
+    check = partial(check_entry, root=root, modality=modality, clock=dataset.clock)
+    failed = partial(failed_entry, clock=dataset.clock)
     # In worker processes, because a malformed file can crash or block its reader.
-    return _mark_duplicates(isolated_map(check, listed, f"catalog {name}", LIMIT_S, failed))
+    unchecked = [listed[number] for number in new]
+    for number, checked in zip(
+        new, isolated_map(check, unchecked, f"catalog {name}", LIMIT_S, failed), strict=True
+    ):
+        rows[number] = json_ready(checked.row)  # as a kept row is
+        if kept:
+            kept.keep(listed[number], checked)
+    if kept:
+        kept.write()
+    return _mark_duplicates([row for row in rows if row is not None])
 
 
 def _problem_table(problems: list[tuple[str, str, str]]) -> pl.DataFrame:
@@ -204,39 +219,6 @@ def _problem_table(problems: list[tuple[str, str, str]]) -> pl.DataFrame:
         ],
         Problems,
     )
-
-
-def _check(entry: Entry, root: Path, modality: Modality, clock: str) -> dict[str, object]:
-    """Return the catalog row of one entry; every failure becomes its reason."""
-    row = _row(entry, clock)
-    path = root / entry.path
-    try:
-        _check_names(entry)
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise RecordingError("the path is outside the dataset", entry.path)
-        if not path.is_file():
-            return {**row, "status": "missing", "reason": _missing(root, entry.path)}
-        header = _probe(path, entry, modality)
-        row["content_hash"] = modality.identity(path, entry.item)
-    except RecordingError as error:
-        return {**row, "status": "quarantined", "reason": one_line(error.reason)}
-    except Exception as error:  # any failure of a reader belongs to its recording
-        return {**row, "status": "quarantined", "reason": one_line(unreadable(error))}
-    return {**row, **vars(header), "status": "ok", "reason": None}
-
-
-def _missing(root: Path, path: str) -> str:
-    """Return why a listed file does not exist, and the remedy."""
-    place = root / path
-    if place.is_symlink():
-        target = str(place.readlink())
-        if ANNEX in target:
-            remedy = f"run 'git annex get {path}' or 'datalad get {path}' in the dataset"
-            return one_line(f"git-annex has not fetched its content ({remedy})")
-        return one_line(f"a link to '{target}', which does not exist (copy the file)")
-    near = near_name(root, path)
-    similar = f"; a similar name is '{one_line(near)}'" if near else ""
-    return f"listed, but the file does not exist{similar}"
 
 
 def _other_than_stated(
@@ -255,85 +237,6 @@ def _other_than_stated(
         if field in preset.get(name, {})
         and getattr(params, field, preset[name][field]) != preset[name][field]
     ]
-
-
-def _row(entry: Entry, clock: str) -> dict[str, object]:
-    return {
-        "recording": one_line(f"{entry.session}_{entry.modality}"),
-        "session": one_line(entry.session),
-        "subject": one_line(entry.subject),
-        "modality": entry.modality,
-        "path": one_line(entry.path),
-        "item": entry.item and one_line(entry.item),
-        "clock": entry.clock or clock,
-        "bad_channels": one_line(",".join(entry.bad_channels)) or None,
-    }
-
-
-def _failed(entry: Entry, reason: str, clock: str) -> dict[str, object]:
-    """Return the row of an entry whose worker crashed or exceeded the time limit."""
-    return {**_row(entry, clock), "status": "quarantined", "reason": reason}
-
-
-def _check_names(entry: Entry) -> None:
-    """Raise if the session is not a safe file name, or a name cannot be stored as text."""
-    session = entry.session
-    if not FILE_NAME.fullmatch(session) or len(session.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        raise RecordingError(
-            "the session name is not valid as part of a file name",
-            entry.path,
-            f"at most {MAX_NAME_BYTES} bytes, without / or \\, no leading dot",
-        )
-    names = (entry.session, entry.subject, entry.path, entry.item or "")
-    if any(text != one_line(text) for text in names):
-        raise RecordingError(
-            "its name, session or subject contains undecodable or unprintable characters",
-            entry.path,
-            "rename it",
-        )
-
-
-def _probe(path: Path, entry: Entry, modality: Modality) -> Header:
-    """Read and check the header; raise a `RecordingError` if it is invalid."""
-    if is_side_file(path):
-        raise RecordingError(
-            "a side file of macOS, not a recording", entry.path, "list the file without '._'"
-        )
-    if path.suffix.lower() not in modality.suffixes:
-        raise RecordingError(
-            f"unsupported {modality.name} file extension '{path.suffix}'",
-            entry.path,
-            f"expected {', '.join(modality.suffixes)}",
-        )
-    if path.stat().st_size == 0:
-        raise RecordingError("the file is empty", entry.path, "record or copy it again")
-    header = modality.probe(path, entry.item)
-    _check_header(header, entry)
-    declared = entry.declared_rate_hz
-    rate = header.rate_hz
-    if declared and rate and abs(rate - declared) > RATE_TOLERANCE * declared:
-        raise RecordingError(
-            f"sampling rate mismatch: {rate:g} Hz in the header, {declared:g} Hz in the dataset",
-            entry.path,
-            "correct the wrong one",
-        )
-    return header
-
-
-def _check_header(header: Header, entry: Entry) -> None:
-    rate_hz, duration_s = header.rate_hz, header.duration_s
-    if rate_hz is not None and not 0 < rate_hz < math.inf:
-        raise RecordingError(
-            f"invalid sampling rate in the header: {rate_hz:g} Hz",
-            entry.path,
-            "correct the header",
-        )
-    if duration_s is not None and not 0 <= duration_s <= MAX_DURATION_S:
-        raise RecordingError(
-            f"invalid duration in the header: {duration_s:g} s",
-            entry.path,
-            f"correct the header; the longest recording supported has {MAX_DURATION_S:g} s",
-        )
 
 
 def _mark_duplicates(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -445,8 +348,15 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
     settings = project.section(DatasetParams)
     dataset = registry.get("datasets", settings.name)
     modalities = modality_params(project)
-    before = file_states(project.dataset_root)
-    catalog = build_catalog(dataset, project.dataset_root, modalities, modalities)
+    root = project.dataset_root
+    before = file_states(root)
+
+    def kept(name: str) -> KeptRows:
+        code = fingerprint([entries_module.__name__], {"modalities": [name], "encoders": []})
+        key = text_hash(modalities[name].model_dump_json(), dataset.clock, code.digest)
+        return KeptRows(project.kept_rows(name), key, root, before)
+
+    catalog = build_catalog(dataset, root, modalities, modalities, kept)
     _check_unchanged(project.dataset_root, before)
     for modality, counts in catalog.summary()["modalities"].items():
         emit(

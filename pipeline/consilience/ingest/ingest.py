@@ -22,6 +22,7 @@ from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.core.store import Store, Stored
 from consilience.ingest import features
+from consilience.ingest.kept_rows import UnchangedFiles
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.tables import Ingested, Problems, Quality, frame_of, write_table
 
@@ -45,7 +46,13 @@ class Result:
 
 
 def ingest(
-    table: pl.DataFrame, root: Path, name: str, settings: ModalityParams, store: Path, output: Path
+    table: pl.DataFrame,
+    root: Path,
+    name: str,
+    settings: ModalityParams,
+    store: Path,
+    output: Path,
+    kept_rows: Path | None = None,
 ) -> list[Result]:
     """Ingest every usable recording of one modality into a folder.
 
@@ -65,6 +72,9 @@ def ingest(
         Folder to fill: ``<recording>.npz``, ``recordings.parquet``, ``problems.parquet``,
         ``quality.parquet``, ``features.json``. Without a usable result it gets the first two
         tables only.
+    kept_rows : Path, optional
+        File of the catalog's rows with the states of their files. Without it the content of every
+        new recording is compared with the catalogued one.
 
     Returns
     -------
@@ -81,7 +91,15 @@ def ingest(
     # Results in the store are looked up here: a run with nothing new starts no worker process.
     kept = {row["recording"]: results.load(_key(row, code)) for row in usable}
     new = [row for row in usable if kept[row["recording"]] is None]
-    work = partial(_ingest_one, root=root, name=name, settings=settings, store=results, code=code)
+    work = partial(
+        _ingest_one,
+        root=root,
+        name=name,
+        settings=settings,
+        store=results,
+        code=code,
+        unchanged=UnchangedFiles(kept_rows, root),
+    )
     computed = isolated_map(work, new, f"ingest {name}", LIMIT_S, _lost)
     by_recording = {result.recording: result for result in computed}
     for recording, stored in kept.items():
@@ -114,9 +132,17 @@ def _ingest_one(
     settings: ModalityParams,
     store: Store,
     code: str,
+    unchanged: UnchangedFiles,
 ) -> Result:
     arrays, outcome, lasting = _computed(row, root, name, settings)
-    _check_unchanged(row, root, name)
+    # Afterwards, so that the file was the catalogued one all the time: a result of another one
+    # would bear a wrong key.
+    if not unchanged.has(row, registry.get("modalities", name)):
+        raise ConsilienceError(
+            "the file changed after it was catalogued",
+            row["path"],
+            "when it is complete, run 'dvc repro -f catalog', then 'dvc repro'",
+        )
     if not lasting:
         return Result(row["recording"], True, None, None, **outcome)
     return _result(row["recording"], True, store.save(_key(row, code), outcome, arrays))
@@ -136,21 +162,6 @@ def _computed(
     except Exception as error:  # a library's own failure belongs to its recording
         lasting = not isinstance(error, MemoryError | OSError)
         return None, {"status": "quarantined", "reason": one_line(unreadable(error))}, lasting
-
-
-def _check_unchanged(row: dict[str, Any], root: Path, name: str) -> None:
-    """Raise if the file is no longer the catalogued one: its result would bear a wrong key."""
-    path = root / row["path"]
-    try:
-        same = registry.get("modalities", name).identity(path, row["item"]) == row["content_hash"]
-    except (OSError, RecordingError):
-        same = False
-    if not same:
-        raise ConsilienceError(
-            "the file changed after it was catalogued",
-            row["path"],
-            "when it is complete, run 'dvc repro -f catalog', then 'dvc repro'",
-        )
 
 
 def _lost(row: dict[str, Any], reason: str) -> Result:

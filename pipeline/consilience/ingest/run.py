@@ -41,6 +41,7 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
             modality_params(project)[modality],
             project.store(modality),
             folder,
+            project.kept_rows(modality),
         )
     quarantined = [result for result in results if result.status != "ok"]
     _summarise(modality, results, quarantined, emit)

@@ -19,9 +19,10 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from consilience import params
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError, one_line
 from consilience.datasets.base import Dataset, Entry, Listing, bind_to_root
-from consilience.ingest.catalog import FILE_NAME, build_catalog, one_line
+from consilience.ingest.catalog import build_catalog
+from consilience.ingest.entries import FILE_NAME
 from consilience.schema.constants import CLOCKS
 from consilience.schema.tables import Annotations, Pulses, Table, Trials
 from consilience.testing.pickles import no_pickles, traps

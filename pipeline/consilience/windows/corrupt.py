@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from consilience.core import registry
 from consilience.core.errors import ConsilienceError, one_line, unreadable
 from consilience.core.files import atomic_folder, link_or_copy, write_json
 from consilience.core.isolation import isolated_map
 from consilience.core.store import Store, Stored
+from consilience.ingest.kept_rows import UnchangedFiles
 from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Labels, Recordings, read_table
@@ -63,7 +65,11 @@ def corrupt(project: Project, emit: Callable[[str], None] = print) -> None:
     everything = [task for of_modality in tasks.values() for task in of_modality]
     stored = {task.key: store.load(task.key) for task in everything}
     new = [task for task in everything if stored[task.key] is None]
-    work = partial(_compute, store=store, root=project.dataset_root, settings=settings)
+    root = project.dataset_root
+    unchanged = {
+        cutter.name: UnchangedFiles(project.kept_rows(cutter.name), root) for cutter in cutters
+    }
+    work = partial(_compute, store=store, root=root, settings=settings, unchanged=unchanged)
     for task, result in zip(new, isolated_map(work, new, "corrupt", LIMIT_S, _lost), strict=True):
         if isinstance(result, str):
             raise ConsilienceError(
@@ -102,7 +108,13 @@ def _tasks(project: Project, cutter: Cutter, settings: WindowParams, code: str) 
     return tasks
 
 
-def _compute(task: _Task, store: Store, root: Path, settings: WindowParams) -> Stored | str:
+def _compute(
+    task: _Task,
+    store: Store,
+    root: Path,
+    settings: WindowParams,
+    unchanged: dict[str, UnchangedFiles],
+) -> Stored | str:
     """Return the stored variants of a recording, or why it cannot be read."""
     try:
         inputs = corrupt_recording(
@@ -117,6 +129,9 @@ def _compute(task: _Task, store: Store, root: Path, settings: WindowParams) -> S
         )
     except Exception as error:  # the recording was read before: it changed, or memory is short
         return one_line(unreadable(error))
+    name = task.cutter.name
+    if not unchanged[name].has(task.row, registry.get("modalities", name)):
+        return "the file changed after it was catalogued"
     return store.save(task.key, {}, inputs)
 
 

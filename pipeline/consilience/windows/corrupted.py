@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from consilience.core import registry
-from consilience.core.errors import RecordingError
 from consilience.core.files import read_arrays
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN, SEVERITIES
@@ -62,11 +61,6 @@ def corrupt_recording(
     -------
     dict of str to ndarray of float32, shape (n_windows, ...)
         By variant; 0 where the modality is not available.
-
-    Raises
-    ------
-    RecordingError
-        If the recording changed since it was catalogued.
     """
     arrays = read_arrays(source.arrays, CLEAN, "times_s")
     clean, times_s = arrays[CLEAN], arrays["times_s"]
@@ -92,10 +86,7 @@ def _corrupted_frames(
     if not params.corruptions:
         return
     modality: Modality = registry.get("modalities", cutter.name)
-    path = root / row["path"]
-    if modality.identity(path, row["item"]) != row["content_hash"]:
-        raise RecordingError("the file changed after it was catalogued", row["path"])
-    signal = modality.read(path, row["item"], params)
+    signal = modality.read(root / row["path"], row["item"], params)
     if row["bad_channels"]:
         signal = signal.masked(row["bad_channels"].split(","))
     features = Features(clean, times_s, cutter.features, {})
