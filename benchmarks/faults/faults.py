@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -176,24 +177,34 @@ def _damaged() -> Iterator[Fault]:
     for what, stage, pattern in DAMAGED:
         for how, damage in DAMAGES.items():
             yield Fault(f"{how} {what}", f"{how} {pattern}", "", _on(pattern, damage, stage))
-    for how, damage in DAMAGES.items():
+    damages = {("deleted", 0.0): _delete}
+    damages |= {(how, share): DAMAGES[how] for how in ("cut", "flipped") for share in LOCK_SHARES}
+    for (how, share), damage in damages.items():
         yield Fault(
             f"{how} dvc.lock",
-            f"{how} dvc.lock",
-            before=_on("dvc.lock", damage, ""),
-            after=lambda sandbox: (sandbox.folder / "dvc.lock").unlink(missing_ok=True),
+            f"{how} dvc.lock at {share:.0%}",
+            before=_on("dvc.lock", partial(damage, share=share), ""),
+            after=_check_out_lock,
         )
 
 
-def _cut(path: Path) -> None:
+def _check_out_lock(sandbox: Sandbox) -> None:
+    subprocess.run(["git", "checkout", "-q", "dvc.lock"], cwd=sandbox.folder, check=True)
+
+
+def _cut(path: Path, share: float = 0.5) -> None:
     content = path.read_bytes()
-    _write(path, content[: len(content) // 2])
+    _write(path, content[: int(len(content) * share)])
 
 
-def _flip(path: Path) -> None:
+def _flip(path: Path, share: float = 0.5) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x20
+    content[int(len(content) * share)] ^= 0x20
     _write(path, bytes(content))
+
+
+def _delete(path: Path, share: float = 0.0) -> None:
+    path.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -202,7 +213,8 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {"cut": _cut, "flipped": _flip, "deleted": Path.unlink}
+DAMAGES: dict[str, Callable[..., None]] = {"cut": _cut, "flipped": _flip, "deleted": _delete}
+LOCK_SHARES = (0.1, 0.3, 0.5, 0.6, 0.77)  # DVC reads some damaged files, and refuses others
 
 
 def _on(pattern: str, damage: Callable[[Path], None], stage: str) -> Callable[[Sandbox], None]:
@@ -249,10 +261,6 @@ def _replace(path: Path) -> None:
     content = sorted(root.rglob("*.flac"))[0].read_bytes()
     path.unlink()
     path.write_bytes(content)
-
-
-def _delete(path: Path) -> None:
-    path.unlink()
 
 
 def _grow(path: Path) -> None:

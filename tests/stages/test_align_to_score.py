@@ -309,7 +309,7 @@ def test_one_recording_never_changes_anothers_windows(run: Callable[..., Path]) 
         arrays = dict(stored)
     arrays["clean"][len(arrays["clean"]) // 2] += 1e6
     write_arrays(path, arrays)
-    table = root / "data/signals/fast/recordings.parquet"
+    table = root / "data/signals/fast.frames/recordings.parquet"
     is_it = pl.when(pl.col("recording") == "a_1_fast").then(pl.lit(content_hash(path)))
     changed = read_table(table, Ingested).with_columns(content_hash=is_it.otherwise("content_hash"))
     write_table(table, changed, Ingested)

@@ -66,7 +66,7 @@ def _raise_unusable(
     raise ConsilienceError(
         f"none of {table.height} recordings could be ingested: {reasons[0]}",
         f"modality {modality}",
-        f"each reason is above and in data/signals/{modality}",
+        f"each reason is above and in data/signals/{modality}.frames",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +34,22 @@ def test_a_file_is_damaged(tmp_path: Path, how: str, left: bytes | None) -> None
     path.chmod(0o444)
     faults.DAMAGES[how](path)
     assert (path.read_bytes() if path.exists() else None) == left
+
+
+def test_a_lock_file_is_damaged_in_several_places_and_checked_out_again(sandbox: Sandbox) -> None:
+    path = sandbox.folder / "dvc.lock"
+    path.write_text("a" * 100)
+    author = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    for command in (("init", "-q"), ("add", "dvc.lock"), (*author, "commit", "-qm", "Lock")):
+        subprocess.run(["git", *command], cwd=sandbox.folder, check=True)
+    damaged = set()
+    for fault in faults.all_faults():
+        if fault.kind.endswith(" dvc.lock"):
+            fault.before(sandbox)
+            damaged.add(path.read_text() if path.exists() else None)
+            fault.after(sandbox)
+            assert path.read_text() == "a" * 100
+    assert len(damaged) == 2 * len(faults.LOCK_SHARES) + 1
 
 
 def test_a_process_of_the_project_is_found_and_stopped(sandbox: Sandbox) -> None:
