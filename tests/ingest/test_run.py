@@ -17,7 +17,7 @@ from consilience.ingest import features
 from consilience.ingest.catalog import write_catalog
 from consilience.ingest.run import ingest_modality
 from consilience.project import Project
-from consilience.schema.tables import Problems, read_table
+from consilience.schema.tables import Ingested, Problems, Recordings, read_table
 
 
 @pytest.fixture
@@ -67,13 +67,30 @@ def test_a_failure_is_on_the_screen_and_in_the_table(
     ]
 
 
-def test_without_a_usable_recording_the_error_states_a_reason(
+def test_without_a_usable_recording_one_line_states_the_reasons_and_the_list(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, "one", "two")
     lines: list[str] = []
-    with pytest.raises(ConsilienceError, match=r"none of 3 .* too quiet \(move the microphone\)"):
+    with pytest.raises(ConsilienceError) as caught:
         ingest_modality(project, "audio", lines.append)
+    line = str(caught.value)
+    assert line.startswith("modality audio: none of 3 recordings is usable: 2 × too quiet (move")
+    assert "; 1 × " in line
+    path = "data/signals/audio.frames/recordings.parquet"
+    assert f"all are in {path}; correct them, or remove the modality" in line
+    reasons = read_table(project.root / path, Ingested)["reason"]
+    assert reasons.str.contains("too quiet").sum() == 2
     assert sum("too quiet" in line for line in lines) == 2
-    assert any(line.startswith("  quarantined text_audio: ") for line in lines)
     assert problems_of(project)["where"].to_list() == ["one_audio", "two_audio"]
+
+
+def test_the_catalog_ends_with_that_line_before_other_modalities_are_ingested(
+    project: Project,
+) -> None:
+    for session in ("one", "two"):
+        (project.dataset_root / f"{session}.wav").write_text("not a sound")
+    with pytest.raises(ConsilienceError, match=r"modality audio: none of 3 recordings is usable"):
+        write_catalog(project, emit=lambda line: None)
+    path = project.recordings_table("audio")
+    assert read_table(path, Recordings)["status"].to_list() == ["quarantined"] * 3

@@ -20,6 +20,7 @@ from consilience.datasets.base import Dataset, Entry, list_isolated, source_moda
 from consilience.ingest import entries as entries_module
 from consilience.ingest.entries import check_entry, failed_entry
 from consilience.ingest.kept_rows import KeptRows
+from consilience.ingest.usable import check_usable
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -343,7 +344,8 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
     Raises
     ------
     ConsilienceError
-        As `build_catalog`, and at any problem if ``dataset.on_problem`` is ``fail``.
+        As `build_catalog`, if no recording of a modality is usable, and at any problem if
+        ``dataset.on_problem`` is ``fail``.
     """
     settings = project.section(DatasetParams)
     dataset = registry.get("datasets", settings.name)
@@ -380,3 +382,6 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
         write_table(folder / "problems.parquet", catalog.problems, Problems)
         write_json(folder / "dataset.json", {"name": catalog.dataset, "classes": catalog.classes})
         write_json(folder / "summary.json", catalog.summary())
+    for modality, table in catalog.recordings.items():
+        path = project.recordings_table(modality).relative_to(project.root)
+        check_usable(modality, table, path)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import polars as pl
-
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
 from consilience.ingest.ingest import Result, ingest
+from consilience.ingest.usable import check_usable
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
-from consilience.schema.tables import Recordings, read_table
+from consilience.schema.tables import Ingested, Recordings, read_table
 
 
 def ingest_modality(project: Project, modality: str, emit: Callable[[str], None] = print) -> None:
@@ -29,7 +28,7 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
     Raises
     ------
     ConsilienceError
-        If no recording could be ingested, or one could not and ``dataset.on_problem`` is
+        If no recording is usable, or one could not be ingested and ``dataset.on_problem`` is
         ``fail``.
     """
     table = read_table(project.recordings_table(modality), Recordings)
@@ -45,29 +44,14 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
         )
     quarantined = [result for result in results if result.status != "ok"]
     _summarise(modality, results, quarantined, emit)
-    if len(quarantined) == len(results):
-        _raise_unusable(modality, table, quarantined, emit)
+    ingested = project.signals(modality) / "recordings.parquet"
+    check_usable(modality, read_table(ingested, Ingested), ingested.relative_to(project.root))
     if quarantined and project.section(DatasetParams).on_problem == "fail":
         raise ConsilienceError(
             f"{len(quarantined)} recordings cannot be used",
             f"modality {modality}",
             "correct them, or set dataset.on_problem to quarantine",
         )
-
-
-def _raise_unusable(
-    modality: str, table: pl.DataFrame, quarantined: list[Result], emit: Callable[[str], None]
-) -> None:
-    """Raise with a reason, after the reasons for what the catalog has left out."""
-    left_out = table.filter(pl.col("status") != "ok").select("recording", "status", "reason").rows()
-    for recording, status, reason in left_out:
-        emit(f"  {status} {recording}: {reason}")
-    reasons = [result.reason for result in quarantined] + [reason for _, _, reason in left_out]
-    raise ConsilienceError(
-        f"none of {table.height} recordings could be ingested: {reasons[0]}",
-        f"modality {modality}",
-        f"each reason is above and in data/signals/{modality}.frames",
-    )
 
 
 def _summarise(
