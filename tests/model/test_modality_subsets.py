@@ -46,6 +46,26 @@ def test_all_non_empty_subsets_are_listed_and_the_full_set_comes_first(n: int) -
     assert (masks.sum(1).diff() <= 0).all()
 
 
+def test_many_modalities_list_the_subsets_that_lack_at_most_two_and_the_single_ones() -> None:
+    masks = modality_subsets(8)
+    assert masks.shape == (1 + 8 + 28 + 8, 8)
+    assert set(masks.sum(1).tolist()) == {8, 7, 6, 1}
+
+
+@pytest.mark.parametrize("present", [8, 5, 4, 3, 2, 1, 0])
+def test_of_many_modalities_every_hypothesis_counts_once(present: int) -> None:
+    masks = modality_subsets(8)
+    available = torch.zeros(1, 8)
+    available[:, :present] = 1
+    log_weights = subset_log_weights(torch.full((1, 8), 2.0), available, masks)[0]
+    possible = log_weights.exp() > 0
+    effective = [tuple(row) for row in (masks * available)[possible].tolist()]
+    assert len(set(effective)) == len(effective)
+    sizes = {int(sum(row)) for row in effective}
+    assert sizes == ({present, present - 1, present - 2, 1} & set(range(1, 9)) if present else {0})
+    assert_close(log_weights.logsumexp(-1), torch.zeros(()), atol=1e-5, rtol=0)
+
+
 @given(seeds, sizes)
 def test_weights_are_those_of_independent_sensors_and_of_available_subsets_only(
     seed: int, n: int

@@ -158,9 +158,30 @@ class SummedNetwork(nn.Module):
             Equal to `forward` with the subset as availability.
         """
         several = (masks.sum(-1, keepdim=True) > 1).to(masks.dtype)
-        encodings = (output.encodings[:, None] * masks[..., None]).flatten(2)
-        joint = self.joint(torch.cat([encodings, masks], -1))[..., : self.n_classes]
+        joint = self._joint_of(output.encodings, masks)[..., : self.n_classes]
         return masks @ output.unimodal + several * joint
+
+    def _joint_of(self, encodings: Tensor, masks: Tensor) -> Tensor:
+        """Compute the joint head's output for every subset, shape (B, S, n_outputs)."""
+        drop, first, *others = self.joint
+        assert isinstance(drop, nn.Dropout)
+        assert isinstance(first, nn.Linear)
+        n_modalities = encodings.shape[1]
+        if self.training and drop.p:  # dropout acts on the inputs of every subset separately
+            members = (encodings[:, None] * masks[..., None]).flatten(2)
+            subset: Tensor = self.joint(torch.cat([members, masks], -1))
+            return subset
+        # The first layer is linear: a subset's output is the sum of its members' outputs, so that
+        # each modality is multiplied once and not once per subset.
+        of_encodings, of_flags = first.weight.split(
+            [first.in_features - n_modalities, n_modalities], 1
+        )
+        weight = of_encodings.unflatten(1, (n_modalities, -1))
+        members = torch.einsum("bmw,omw->bmo", encodings, weight) + of_flags.T
+        hidden = masks @ members + first.bias
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden
 
 
 def split_affect(output: Tensor) -> tuple[Tensor, Tensor]:
