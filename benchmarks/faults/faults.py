@@ -84,7 +84,7 @@ STOPPED = (
     ),
     *(
         (stage, "stage", signal.SIGKILL)
-        for stage in ("synthesize@demo", "ingest@eeg", "ingest@audio")
+        for stage in ("synthesize@demo", "ingest@eeg", "ingest@audio", "corrupt")
     ),
     *(
         (stage, "stage", signal.SIGKILL)
@@ -95,7 +95,7 @@ STOPPED = (
     ("score@demo", "stage", signal.SIGINT),
     *(
         (stage, "worker", signal.SIGKILL)
-        for stage in ("catalog", "ingest@eeg", "ingest@audio", "align")
+        for stage in ("catalog", "ingest@eeg", "ingest@audio", "align", "corrupt")
     ),
     ("ingest@eeg", "worker", signal.SIGTERM),
     *((stage, "dvc", signal.SIGKILL) for stage in ("catalog", "ingest@eeg", "label", "window")),

@@ -28,12 +28,13 @@ METHOD = "concat"
 # Outputs of every stage, in the order of the pipeline.
 OUTPUTS = {
     "synthesize@demo": ("data/raw/demo", "data/truth/demo"),
-    "catalog": ("data/catalog",),
+    "catalog": ("data/catalog", "data/.store/catalog"),
     "ingest@eeg": ("data/signals/eeg.frames", "data/.store/eeg"),
     "ingest@audio": ("data/signals/audio.frames", "data/.store/audio"),
     "align": ("data/alignment",),
     "label": ("data/labels",),
-    "window": ("data/windows",),
+    "window": ("data/windows", "data/.store/windows"),
+    "corrupt": ("data/corrupted", "data/.store/corrupted"),
     f"train@{METHOD}": (f"data/models/{METHOD}",),
     "evaluate": ("data/evaluation",),
     "score@demo": ("data/score/demo",),

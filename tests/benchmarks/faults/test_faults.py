@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from benchmarks.faults import faults
 from benchmarks.faults.__main__ import Outcome, table
-from benchmarks.faults.project import Sandbox
+from benchmarks.faults.project import OUTPUTS, ROOT, Sandbox
 
 
 @pytest.fixture
@@ -23,6 +24,13 @@ def sandbox(tmp_path: Path) -> Sandbox:
 def test_there_are_at_least_sixty_and_each_has_its_own_name() -> None:
     every = [(fault.kind, fault.name) for fault in faults.all_faults()]
     assert len(every) == len(set(every)) >= 60
+
+
+def test_the_outputs_of_every_stage_are_known() -> None:
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert [name.partition("@")[0] for name in OUTPUTS if name != "ingest@audio"] == [
+        stage for stage in stages if stage != "code"
+    ]
 
 
 @pytest.mark.parametrize(
