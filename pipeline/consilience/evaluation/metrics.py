@@ -140,12 +140,7 @@ def auroc(counts: Array) -> Array:
 
     The probability that a positive scores higher than a negative; NaN without either.
     """
-    positive = counts[..., 1]
-    negative = counts[..., 0] - positive
-    # Levels run from the highest score down: all negatives behind a level score lower.
-    lower = negative.sum(-1, keepdims=True) - np.cumsum(negative, -1)
-    with np.errstate(invalid="ignore"):
-        return (positive * (lower + negative / 2)).sum(-1) / (positive.sum(-1) * negative.sum(-1))
+    return areas(counts)[0]
 
 
 def aurc(counts: Array) -> Array:
@@ -155,13 +150,25 @@ def aurc(counts: Array) -> Array:
     reduced uncertainty estimation for deep neural classifiers"). Positives are correct
     predictions; within a level errors are assumed to be spread evenly.
     """
-    n, wrong = counts[..., 0], counts[..., 0] - counts[..., 1]
-    n_before, wrong_before = np.cumsum(n, -1) - n, np.cumsum(wrong, -1) - wrong
+    return areas(counts)[1]
+
+
+def areas(counts: Array) -> tuple[Array, Array]:
+    """Return `auroc` and `aurc` of a `ranking` (..., G, 2), from the same cumulative sums."""
+    n, positive = np.ascontiguousarray(np.moveaxis(counts, -1, 0))
+    negative = n - positive
+    so_far, negative_so_far = np.cumsum(n, -1), np.cumsum(negative, -1)
+    n_negative = negative_so_far[..., -1:]
+    # Levels run from the highest score down: all negatives behind a level score lower.
+    lower = n_negative - negative_so_far + 0.5 * negative
     # The average window of a level has this share of the level, itself included, before it.
     share = (n + 1) / (2 * np.maximum(n, 1))
-    risk = (wrong_before + wrong * share) / (n_before + np.maximum(n, 1) * share)
+    wrong = negative_so_far - negative * (1 - share)
+    risk = wrong / (so_far - 0.5 * (n - 1))
     with np.errstate(invalid="ignore"):
-        return (n * risk).sum(-1) / n.sum(-1)
+        roc = np.einsum("...g,...g->...", positive, lower)
+        roc = roc / (positive.sum(-1) * n_negative[..., 0])
+        return roc, np.einsum("...g,...g->...", n, risk) / so_far[..., -1]
 
 
 def spearman(values: Array) -> Array:
@@ -200,6 +207,7 @@ def measures(sums: Sums) -> dict[str, Array]:
     confusion = sums["confusion"]
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     actual, guessed = confusion.sum(-1), confusion.sum(-2)
+    failure_auroc, risk_area = areas(sums["ranking"])
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = np.where(actual > 0, hits / actual, np.nan)
         f1 = np.where(actual > 0, 2 * hits / (actual + guessed), np.nan)
@@ -211,8 +219,8 @@ def measures(sums: Sums) -> dict[str, Array]:
             "brier": sums["loss"][..., 1] / n,
             "ece": _gaps(sums["bins"]) / n,
             "adaptive_ece": _gaps(sums["adaptive_bins"]) / n,
-            "aurc": aurc(sums["ranking"]),
-            "failure_auroc": auroc(sums["ranking"]),
+            "aurc": risk_area,
+            "failure_auroc": failure_auroc,
         }
         for number, name in enumerate(AFFECT):
             count, x, y, xx, yy, xy = np.moveaxis(sums["moments"][..., number, :], -1, 0)

@@ -32,6 +32,7 @@ from consilience.training.conditioned import Prepared
 from consilience.windows.conditions import MISMATCH, SUBSET, Condition, apply_condition
 from consilience.windows.store import Corpus
 
+BLOCK = 64  # resamples computed at a time
 ROUNDING = 1e-5  # of a probability in single precision
 STORED = ("evaluated.json", "sums.npz")
 WINDOW_MEANS = (
@@ -268,8 +269,9 @@ def _is_overconfident(
     if condition.kind != MISMATCH:
         return np.full_like(fused, np.nan)
     best = np.full_like(fused, -np.inf)
+    applied = {fold: apply_condition(condition, corpus, fold) for fold in {r.fold for r in runs}}
     for number, run in enumerate(runs):
-        sources = apply_condition(condition, corpus, run.fold).sources
+        sources = applied[run.fold].sources
         for name, confidence in confidences.items():
             # The mismatched sensor's confidence is that of the window it comes from.
             rows = sources.get(name, slice(None))
@@ -376,9 +378,16 @@ def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
         `resampling.subject_weights`; the unit matrix gives each subject alone.
     """
     columns = []
-    for c in range(len(evaluated.conditions)):  # one condition at a time, to bound memory
-        sums = pool({n: values[c] for n, values in evaluated.sums.items()}, weights, axis=1)
-        columns.append({name: values.mean(-1) for name, values in sums_to_metrics(sums).items()})
+    for c in range(len(evaluated.conditions)):
+        of_condition = {name: values[c] for name, values in evaluated.sums.items()}
+        # In blocks that fit a core's cache: every metric passes over them several times.
+        blocks = [
+            sums_to_metrics(pool(of_condition, weights[start : start + BLOCK], axis=1))
+            for start in range(0, len(weights), BLOCK)
+        ]
+        columns.append(
+            {name: np.concatenate([block[name] for block in blocks]).mean(-1) for name in blocks[0]}
+        )
     scores = {name: np.stack([column[name] for column in columns], 1) for name in columns[0]}
     detections = {
         name: auroc(np.tensordot(weights, counts, (1, 1))).mean(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -150,6 +151,7 @@ def _thinned(present: NDArray[np.bool_], rate: float) -> NDArray[np.bool_]:
     return left.reshape(present.shape)
 
 
+@lru_cache(maxsize=256)  # the same for every method, and for calibration and test
 def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
     """Return the window that replaces a modality's data under a mismatch, for every window.
 

@@ -9,6 +9,7 @@ per variant. Sessions lie in files of their own so that a new one leaves the oth
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -19,14 +20,14 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_array, read_arrays, read_json
-from consilience.schema.constants import AFFECT, CLEAN
+from consilience.schema.constants import AFFECT, CLEAN, ROLES
 from consilience.schema.tables import Labels, Splits, read_table
 
 SESSIONS = "sessions"
 IN_MEMORY = 2**30  # bytes; larger arrays are put together in a temporary file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corpus:
     """A folder of windows; their model inputs are read on demand.
 
@@ -136,9 +137,20 @@ class Corpus:
         *roles : str
             ``"train"``, ``"validation"`` or ``"test"``.
         """
-        of_fold = self.splits.filter(pl.col("fold") == fold, pl.col("role").is_in(roles))
-        chosen = self.index["subject"].is_in(of_fold["subject"].to_list())
-        return np.flatnonzero(chosen.to_numpy())
+        codes = [ROLES.index(role) for role in roles]
+        return np.flatnonzero(np.isin(self._roles[fold], codes))
+
+    @cached_property
+    def _roles(self) -> dict[int, NDArray[np.int8]]:
+        """Role of every window's subject in each fold, as its place in `ROLES`; -1 without one."""
+        subjects, codes = np.unique(self.index["subject"].to_numpy(), return_inverse=True)
+        places = {str(name): place for place, name in enumerate(subjects)}
+        roles: dict[int, NDArray[np.int8]] = {}
+        for fold, subject, role in self.splits.select("fold", "subject", "role").iter_rows():
+            of_subjects = roles.setdefault(fold, np.full(len(subjects), -1, np.int8))
+            if subject in places:
+                of_subjects[places[subject]] = ROLES.index(role)
+        return {fold: of_subjects[codes] for fold, of_subjects in roles.items()}
 
     def labels(self, run: object) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the class probabilities (N, K) and affect (N, 2), the same for every run."""
