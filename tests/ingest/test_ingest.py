@@ -144,7 +144,8 @@ def test_a_bad_recording_is_quarantined_once_and_for_all_runs(corpus):
 def test_without_a_usable_recording_the_reasons_are_written(corpus):
     corpus.rows = dict.fromkeys(corpus.rows, "words")
     corpus.ingest("output")
-    assert sorted(corpus.bytes("output")) == ["problems.parquet", "recordings.parquet"]
+    tables = ["findings.parquet", "problems.parquet", "recordings.parquet"]
+    assert sorted(corpus.bytes("output")) == tables
 
 
 def test_no_filter_sees_across_a_recordings_border(tmp_path):

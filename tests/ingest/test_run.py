@@ -17,7 +17,7 @@ from consilience.ingest import features
 from consilience.ingest.catalog import write_catalog
 from consilience.ingest.run import ingest_modality
 from consilience.project import Project
-from consilience.schema.tables import Ingested, Problems, Recordings, read_table
+from consilience.schema.tables import Findings, Ingested, Problems, Recordings, read_table
 
 
 @pytest.fixture
@@ -94,3 +94,18 @@ def test_the_catalog_ends_with_that_line_before_other_modalities_are_ingested(
         write_catalog(project, emit=lambda line: None)
     path = project.recordings_table("audio")
     assert read_table(path, Recordings)["status"].to_list() == ["quarantined"] * 3
+
+
+def test_findings_are_counted_on_the_screen_and_kept_with_the_features(project: Project) -> None:
+    sound = np.random.default_rng(9).standard_normal(8000).astype(np.float32) / 10
+    soundfile.write(project.dataset_root / "two.wav", sound, 8000)
+    write_catalog(project, emit=lambda line: None)
+    for reused in (0, 2):
+        lines: list[str] = []
+        ingest_modality(project, "audio", lines.append)
+        assert f"{reused} reused" in lines[0]
+        assert lines[-1].startswith("  1 findings, about 1 of 2 recordings, are in data/signals")
+        path = project.signals("audio") / "findings.parquet"
+        assert read_table(path, Findings).rows() == [
+            ("two_audio", "two.wav", "8000 Hz: nothing above 4000 Hz is in it")
+        ]

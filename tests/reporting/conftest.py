@@ -19,6 +19,7 @@ from consilience.schema.tables import (
     Anchors,
     Annotators,
     Confusions,
+    Findings,
     Ingested,
     Labels,
     Problems,
@@ -81,6 +82,13 @@ def _recordings(project: Project, modalities: list[str], n_sessions: int, clock:
             project.signals(modality) / "recordings.parquet",
             frame_of(ingested, Ingested),
             Ingested,
+        )
+        # Modalities that read the same file report the same.
+        finding: dict[str, object] = {"recording": modality, "path": "a.bin", "what": "2 <gaps>"}
+        write_table(
+            project.signals(modality) / "findings.parquet",
+            frame_of([finding], Findings),
+            Findings,
         )
     write_table(project.alignment / "alignment.parquet", frame_of(alignment, Alignment), Alignment)
     anchors: list[dict[str, object]] = [

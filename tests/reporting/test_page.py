@@ -87,6 +87,7 @@ def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:
 def test_text_of_the_input_is_escaped(html: str) -> None:
     assert "names &lt;no&gt; session" in html
     assert "names <no> session" not in html
+    assert "<td>a.bin</td><td>2 &lt;gaps&gt;</td>" in html
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,11 @@ def test_every_recording_has_a_status_and_an_excluded_one_a_reason(run_of_sensor
     )
 
 
+def test_a_finding_that_several_modalities_report_is_listed_once(run_of_sensors: Run) -> None:
+    results = load_results(run_of_sensors())
+    assert results.findings.rows() == [("a.bin", "2 <gaps>")]
+
+
 def test_problems_of_ingesting_follow_those_of_the_catalog(run_of_sensors: Run) -> None:
     results = load_results(run_of_sensors())
     quarantined = results.recordings.filter(pl.col("status") == "quarantined")[

@@ -16,9 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError, RecordingError, one_line, unreadable
+from consilience.core.errors import ConsilienceError, one_line, unreadable
 from consilience.core.isolation import isolated_map
 from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog, configured
+from consilience.ingest.findings import findings_of
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
@@ -196,12 +197,9 @@ def _inspect(row: tuple[str, str, str | None], modality: Modality, root: Path) -
     """Return the reader's findings about one recording; a failure becomes a finding."""
     _, path, item = row
     try:
-        findings: list[str] = modality.inspect(root / path, item)
-    except RecordingError as error:
-        return [error.reason]
-    except Exception as error:  # any failure of a reader belongs to its recording
+        return findings_of(modality, root / path, item)
+    except (MemoryError, OSError) as error:
         return [unreadable(error)]
-    return findings
 
 
 def _rates(table: pl.DataFrame) -> dict[str, int]:

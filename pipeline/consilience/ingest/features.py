@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.core.errors import RecordingError
+from consilience.ingest.findings import findings_of
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
@@ -42,7 +43,8 @@ def compute(
         ``times_s`` [T] and ``clean`` [T, F], float32, of the frames; ``pulses_s`` and
         ``anchors_s``.
     outcome : dict of str to Any
-        Status, names of the F features, number of frames, duration in s and quality measures.
+        Status, names of the F features, number of frames, duration in s, quality measures, and the
+        reader's findings.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def compute(
         If it cannot be read, or its features are not finite.
     """
     modality: Modality = registry.get("modalities", name)
-    signal = modality.read(root / row["path"], row["item"], settings)
+    path = root / row["path"]
+    signal = modality.read(path, row["item"], settings)
     if row["bad_channels"]:
         signal = signal.masked(row["bad_channels"].split(","))
     clean = modality.features(signal, settings)
@@ -67,6 +70,8 @@ def compute(
         "n_frames": len(clean.times_s),
         "duration_s": _duration_s(signal),
         "quality": clean.quality,
+        # Here, where the file has just been read, and not in the catalog.
+        "findings": findings_of(modality.configured(settings), path, row["item"]),
     }
     return arrays, outcome
 

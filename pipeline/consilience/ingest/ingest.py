@@ -24,7 +24,7 @@ from consilience.core.store import Store, Stored
 from consilience.ingest import features
 from consilience.ingest.kept_rows import UnchangedFiles
 from consilience.schema.params.plugins import ModalityParams
-from consilience.schema.tables import Ingested, Problems, Quality, frame_of, write_table
+from consilience.schema.tables import Findings, Ingested, Problems, Quality, frame_of, write_table
 
 LIMIT_S = 2 * 3600.0  # for one recording
 
@@ -43,6 +43,7 @@ class Result:
     n_frames: int = 0
     duration_s: float | None = None
     quality: dict[str, float | None] | None = None
+    findings: tuple[str, ...] = ()
 
 
 def ingest(
@@ -70,8 +71,8 @@ def ingest(
         Folder of results by key, kept between runs.
     output : Path
         Folder to fill: ``<recording>.npz``, ``recordings.parquet``, ``problems.parquet``,
-        ``quality.parquet``, ``features.json``. Without a usable result it gets the first two
-        tables only.
+        ``findings.parquet``, ``quality.parquet``, ``features.json``. Without a usable result it
+        gets the first three tables only.
     kept_rows : Path, optional
         File of the catalog's rows with the states of their files. Without it the content of every
         new recording is compared with the catalogued one.
@@ -178,6 +179,13 @@ def _write(table: pl.DataFrame, results: list[Result], output: Path, name: str) 
     write_table(output / "recordings.parquet", frame_of(rows, Ingested), Ingested)
     problems = [_problem(result, name) for result in results if result.status != "ok"]
     write_table(output / "problems.parquet", frame_of(problems, Problems), Problems)
+    paths: dict[str, str] = dict(table.select("recording", "path").iter_rows())
+    findings: list[dict[str, object]] = [
+        {"recording": result.recording, "path": paths[result.recording], "what": what}
+        for result in results
+        for what in result.findings
+    ]
+    write_table(output / "findings.parquet", frame_of(findings, Findings), Findings)
     good = [result for result in results if result.status == "ok"]
     if not good:
         return

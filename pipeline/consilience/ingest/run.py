@@ -66,3 +66,9 @@ def _summarise(
         emit(f"  processed {result.recording}")
     for result in quarantined:
         emit(f"  quarantined {result.recording}: {result.reason}")
+    counts = [len(result.findings) for result in results if result.findings]
+    if counts:
+        emit(
+            f"  {sum(counts)} findings, about {len(counts)} of {len(results)} recordings, are in "
+            f"data/signals/{modality}.frames/findings.parquet and in the report"
+        )

@@ -198,7 +198,7 @@ class Modality(Protocol):
         return self
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
-        """Return findings about a recording that can be used, for ``consilience check``.
+        """Return findings about a recording that can be used, for check, ingest and the report.
 
         Lost packets, bad contacts, flat channels: one sentence each, with amounts and units, no
         longer than a line. Raises RecordingError as `probe`.

@@ -18,6 +18,7 @@ from consilience.schema.tables import (
     Anchors,
     Annotators,
     Confusions,
+    Findings,
     Ingested,
     Labels,
     Problems,
@@ -63,6 +64,8 @@ class Results:
         Table `Splits`.
     problems : polars.DataFrame
         Table `Problems`: those of the catalog, then those of ingesting and alignment.
+    findings : polars.DataFrame
+        ``path`` and ``what`` of table `Findings`, once for modalities that read the same file.
     metrics : dict
         Metrics of every method, in the order of the parameters.
     default_method : str
@@ -87,6 +90,7 @@ class Results:
     label_summary: dict[str, Any]
     splits: pl.DataFrame
     problems: pl.DataFrame
+    findings: pl.DataFrame
     metrics: dict[str, dict[str, float]]
     default_method: str
     predictions: pl.DataFrame
@@ -126,6 +130,7 @@ def load_results(project: Project) -> Results:
         label_summary=_read_json(project.labels / "summary.json"),
         splits=read_table(project.windows / "splits.parquet", Splits),
         problems=pl.concat([catalogued, _later_problems(recordings)]),
+        findings=_findings(project, meta["modalities"]),
         metrics=metrics,
         default_method=_default_method(metrics),
         predictions=intact(windows, lambda: pl.read_parquet(windows)),
@@ -220,6 +225,14 @@ def _ingested(project: Project, modality: str) -> pl.DataFrame:
             maintain_order="left",
         )
     )
+
+
+def _findings(project: Project, modalities: list[str]) -> pl.DataFrame:
+    tables = [
+        read_table(project.signals(modality) / "findings.parquet", Findings)
+        for modality in modalities
+    ]
+    return pl.concat(tables).select("path", "what").unique(maintain_order=True)
 
 
 def _later_problems(recordings: pl.DataFrame) -> pl.DataFrame:

@@ -127,7 +127,7 @@ def windows(results: Results) -> Context:
 
 
 def recordings(results: Results) -> Context:
-    """Return the status and quality of the recordings, and the problems of the input."""
+    """Return status and quality of the recordings, and the problems and findings of the input."""
     modalities = results.meta["modalities"]
     colours = style.distinct_colours(modalities)
     return {
@@ -139,7 +139,8 @@ def recordings(results: Results) -> Context:
             for name in modalities
         },
         "quality": chart("quality", recording_charts.quality(results.recordings, colours)),
-        "problems": results.problems.to_dicts(),
+        "problems": results.problems.rows(),
+        "findings": results.findings.rows(),
         "most_open": MOST_OPEN,
     }
 

@@ -82,6 +82,14 @@ class Problems(Table):
     remedy: str
 
 
+class Findings(Table):
+    """Findings of the readers about usable recordings, such as losses or doubtful units."""
+
+    recording: str
+    path: str  # relative to the dataset's root
+    what: str  # channel or place, and amount
+
+
 class Ingested(Table):
     """Result of ingesting one modality: one row per catalogued recording."""
 
