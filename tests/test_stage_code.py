@@ -33,19 +33,21 @@ CASE = ("schema/params/alignment.py", "sample_tolerance_ms")
 
 # Runs in a process of its own, on a copy of the package. Reads lines of JSON, each some changes:
 # the new text by the path of a module. Prints the digest of every stage, or the store's key of
-# every modality, with each set alone.
+# every modality, with each set alone. The digests of unchanged code come from a store.
 DIGESTS = """
 import json, pathlib, sys
 from consilience import params, stage_code
+from consilience.core.fingerprint import CodeBase
 from consilience.ingest.ingest import code_key
-settings = params.load(pathlib.Path(sys.argv[1]))
+settings, store = params.load(pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[3])
 
 def stages():
-    files = stage_code.fingerprint_files(settings)
+    files = stage_code.fingerprint_files(settings, CodeBase(store))
     return {name: json.loads(text)["digest"] for name, text in files.items()}
 
 def keys():
-    return {name: code_key(name, chosen) for name, chosen in settings.modalities.items()}
+    chosen = settings.modalities
+    return {name: code_key(name, params, store) for name, params in chosen.items()}
 
 digests = {"stages": stages, "keys": keys}[sys.argv[2]]
 
@@ -173,7 +175,8 @@ class Study:
             json.dumps({str(self.path(module)): text for module, text in change.items()})
             for change in changes
         ]
-        before, *after = run(self.source, DIGESTS, str(self.project.params_file), of, lines=lines)
+        arguments = [str(self.project.params_file), of, str(self.project.store("code"))]
+        before, *after = run(self.source, DIGESTS, *arguments, lines=lines)
         return [{name for name in before if before[name] != one[name]} for one in after]
 
     def picks(self) -> list[str]:
@@ -207,7 +210,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def test_closures_equal_those_of_modulefinder(study):
     settings = params.load(study.project.params_file)
-    for name, text in stage_code.fingerprint_files(settings).items():
+    for name, text in stage_code.fingerprint_files(settings, CodeBase()).items():
         modules = {key for key in json.loads(text)["modules"] if "/" not in key}
         assert modules == study.closures[name], name
 
@@ -295,14 +298,14 @@ def test_no_stage_loads_plugins_of_every_kind(study):
 
 def test_a_library_version_changes_the_stages_that_import_it(study, monkeypatch):
     settings = params.load(study.project.params_file)
-    before = stage_code.fingerprint_files(settings)
+    before = stage_code.fingerprint_files(settings, CodeBase())
     users = {name for name, text in before.items() if "torch" in json.loads(text)["libraries"]}
-    original = stage_code.CodeBase.__init__.__globals__["metadata"].version
+    original = CodeBase.__init__.__globals__["metadata"].version
     monkeypatch.setattr(
         "consilience.core.fingerprint.metadata.version",
         lambda name: "0.1" if name == "torch" else original(name),
     )
-    after = stage_code.fingerprint_files(settings)
+    after = stage_code.fingerprint_files(settings, CodeBase())
     assert {name for name in before if before[name] != after[name]} == users
     assert "train-concat.json" in users
     assert "label.json" not in users

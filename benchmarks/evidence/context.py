@@ -123,7 +123,7 @@ def code_of(context: ExperimentContext, entry: Entry, module: str) -> str:
         "modalities": context.corpus.modalities,
         "methods": [entry.method],
     }
-    return fingerprint([module], plugins).digest
+    return fingerprint([module], plugins, context.store).digest
 
 
 def _windows_hash(corpus: Corpus) -> str:

@@ -73,7 +73,7 @@ class Study:
 
 def write_fingerprints(study: Study) -> None:
     """Write ``data/code/<stage>.json`` for every stage of the evidence project."""
-    code = CodeBase()
+    code = CodeBase(study.store)
     planned = plan.load(study.plan_file)
     names = set()
     for name, entry, plugins in stage_instances(study, planned):

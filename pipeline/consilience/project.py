@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from consilience.core.errors import ConsilienceError
-from consilience.schema.params.base import Section, read_section, read_yaml
-from consilience.schema.params.dataset import DatasetParams
 
-AnySection = TypeVar("AnySection", bound=Section)
+if TYPE_CHECKING:
+    from consilience.schema.params.base import Section
+
+AnySection = TypeVar("AnySection", bound="Section")
 
 
 class Project:
@@ -45,6 +46,8 @@ class Project:
         ConsilienceError
             If the file is missing, not YAML or not a mapping.
         """
+        from consilience.schema.params.base import read_yaml  # slow to import
+
         content = read_yaml(self.params_file)
         if not isinstance(content, dict):
             raise ConsilienceError(
@@ -68,6 +71,8 @@ class Project:
         ConsilienceError
             If the section is missing or invalid.
         """
+        from consilience.schema.params.base import read_section  # slow to import
+
         return read_section(self.content, kind, str(self.params_file))
 
     @property
@@ -80,6 +85,8 @@ class Project:
             If it contains the results, which DVC then would take for recordings, or lies among
             them, where DVC removes it.
         """
+        from consilience.schema.params.dataset import DatasetParams  # slow to import
+
         setting = self.section(DatasetParams).root
         root, data = (self.root / setting).resolve(), self.data.resolve()
         outside = not root.is_relative_to(data) or root.is_relative_to(data / "raw")

@@ -1,4 +1,8 @@
-"""Fingerprints of the code that each stage of a project depends on, one file per stage."""
+"""Fingerprints of the code that each stage of a project depends on, one file per stage.
+
+The stage runs at every ``dvc repro``. It therefore imports what is slow only where the parameters,
+the code, a library or the files of fingerprints have changed since its last run.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,21 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
 
-from consilience import params
-from consilience.core.files import write_bytes
-from consilience.core.fingerprint import PACKAGE, CodeBase
+from consilience.core import code_state
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import content_hash, write_bytes
 from consilience.core.special_files import check_folder
-from consilience.params import Params
+from consilience.core.store import Store
 from consilience.project import Project
 
-STAGES = f"{PACKAGE}.stages"
+if TYPE_CHECKING:
+    from consilience.core.fingerprint import CodeBase
+    from consilience.params import Params
+
+STAGES = "consilience.stages"
+STORE = "code"  # name of the folder of fingerprints by key, and of the last run in it
 # Stages whose other files bear names from params.yaml depend on this one, so that DVC runs none of
 # them, and removes no output of theirs, before the names are checked.
 CHECKED = "checked.json"
@@ -30,6 +40,38 @@ ITEM_KINDS = {
 ENCODING_STAGES = {"window", "corrupt", "train", "evaluate"}
 
 
+def is_current(project: Project) -> bool:
+    """Return whether a run would change nothing and find nothing to report."""
+    kept = Store(project.store(STORE)).load(STORE)
+    if kept is None:
+        return False
+    root, code = Path(kept.outcome["root"]), kept.outcome["code"]
+    packages = {name: code_state.package(name) for name in code["packages"]}
+    code = {"environment": code_state.environment(), "packages": packages}
+    try:
+        _check_recordings(root)
+        return kept.outcome == _run(project, root, code, content_hash(project.params_file))
+    except (ConsilienceError, OSError):  # the run will report it
+        return False
+
+
+def _run(project: Project, root: Path, code: dict[str, Any], params_hash: str) -> dict[str, Any]:
+    """Return a run's inputs, but for the recordings themselves, and its outputs."""
+    return {
+        "params": params_hash,
+        "code": code,
+        "root": str(root),
+        # Links decide whether recordings and results lie apart.
+        "folders": [str(folder.resolve()) for folder in (root, project.data)],
+        "files": [list(entry) for entry in code_state.tree(project.code)],
+    }
+
+
+def _check_recordings(root: Path) -> None:
+    if root.is_dir():
+        check_folder(root)  # before DVC reads it for the stages that depend on it
+
+
 def write_fingerprints(project: Project) -> None:
     """Check all parameters and write ``data/code/<stage>.json`` or ``<stage>-<item>.json``.
 
@@ -38,11 +80,15 @@ def write_fingerprints(project: Project) -> None:
     ConsilienceError
         If a parameter is missing, unknown or invalid.
     """
-    settings = params.load(project.params_file)
-    root = project.dataset_root
-    if root.is_dir():
-        check_folder(root)  # before DVC reads it for the stages that depend on it
-    texts = {CHECKED: '{"parameters": "checked"}\n', **fingerprint_files(settings)}
+    from consilience import params  # slow to import
+    from consilience.core.fingerprint import CodeBase
+
+    params_file = project.params_file
+    params_hash = content_hash(params_file) if params_file.is_file() else ""
+    settings = params.load(params_file)
+    root, code = project.dataset_root, CodeBase(project.store(STORE))
+    _check_recordings(root)
+    texts = {CHECKED: '{"parameters": "checked"}\n', **fingerprint_files(settings, code)}
     for name, text in texts.items():
         path = project.code / name
         # An unchanged file keeps its time, by which DVC sees that it need not be hashed again.
@@ -51,11 +97,12 @@ def write_fingerprints(project: Project) -> None:
     for path in project.code.glob("*.json"):
         if path.name not in texts:
             path.unlink()
+    run = _run(project, root, code.state(), params_hash)
+    Store(project.store(STORE)).save(STORE, run, None)
 
 
-def fingerprint_files(settings: Params) -> dict[str, str]:
+def fingerprint_files(settings: Params, code: CodeBase) -> dict[str, str]:
     """Return the content of every fingerprint file by its name."""
-    code = CodeBase()
     return {
         f"{name}.json": json.dumps(code.fingerprint([entry], plugins).document(), indent=1) + "\n"
         for name, entry, plugins in stage_instances(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -280,3 +281,68 @@ def test_a_method_depends_on_its_losses():
     modules = CodeBase().closure(["consilience.methods.kd"]).sources
     assert "consilience.model.losses" in modules
     assert "consilience.core.isolation" not in modules
+
+
+@pytest.fixture
+def kept(toy: Toy, tmp_path: Path) -> Path:
+    """Return a store with the fingerprint of a module that uses a library and a data file."""
+    install(tmp_path, "toylib", "1.0")
+    toy.write("b", "from toy import page\nimport toylib\npath = __file__\n")
+    (tmp_path / "toy/page.html").write_text("one")
+    fingerprint(["toy.a"], {}, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def test_a_kept_fingerprint_is_returned_without_reading_a_module(kept, monkeypatch):
+    computed = fingerprint(["toy.a"])
+    monkeypatch.setattr(CodeBase, "closure", lambda *_: pytest.fail("read"))
+    assert fingerprint(["toy.a"], {}, kept) == computed
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("toy/b.py", "from toy import page\nimport toylab\npath = __file__\n"),
+        ("toy/page.py", ""),  # hides an attribute
+        ("toy/page/__init__.py", ""),
+        ("toy/page.html", "two"),
+        ("toylib.dist-info/METADATA", "Metadata-Version: 2.1\nName: toylib\nVersion: 1.1\n"),
+        ("toylib.dist-info/METADATA", "Metadata-Version: 2.1\nName: toylob\nVersion: 1.0\n"),
+    ],
+)
+def test_a_change_replaces_the_kept_fingerprint(kept, tmp_path, file, text):
+    before, path = digest(), tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # whatever the clock's tick
+    assert before != digest()
+    assert fingerprint(["toy.a"], {}, kept) == fingerprint(["toy.a"])
+
+
+def test_a_kept_fingerprint_belongs_to_its_modules_and_plugins(toy, tmp_path):
+    toy.write("a", "from consilience.core import registry\nregistry.get('modalities', name)\n")
+    asked = [(["toy.a"], {"modalities": [name]}) for name in ("gsr", "ppg")] + [(["toy.d"], {})]
+    for entries, plugins in asked * 2:
+        assert fingerprint(entries, plugins, tmp_path) == fingerprint(entries, plugins)
+
+
+def test_a_damaged_kept_fingerprint_is_computed_again(kept):
+    for path in kept.iterdir():
+        path.write_text(path.read_text().replace('"1.0"', '"1.1"'))
+    assert fingerprint(["toy.a"], {}, kept) == fingerprint(["toy.a"])
+
+
+def test_a_plugin_of_another_package_is_part_of_what_is_kept(toy, tmp_path):
+    (tmp_path / "my_sensors.py").write_text("focus = 1\n")
+    info = tmp_path / "my_sensors.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-sensors\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[consilience.modalities]\ngaze = my_sensors:m\n")
+    toy.write("a", "from consilience.core import registry\nregistry.get('modalities', name)\n")
+    asked, store = (["toy.a"], {"modalities": ["gaze"]}), tmp_path / "store"
+    before = fingerprint(*asked, store)
+    assert before == fingerprint(*asked, store)
+    (tmp_path / "my_sensors.py").write_text("focus = 12\n")
+    assert before != fingerprint(*asked, store) == fingerprint(*asked)
+    (info / "entry_points.txt").write_text("[consilience.modalities]\nlook = my_sensors:m\n")
+    assert "my_sensors" not in fingerprint(*asked, store).modules

@@ -15,8 +15,10 @@ from ruamel.yaml import YAML
 import consilience
 from consilience import params, stage_code
 from consilience.core.dvc import ENVIRONMENT
+from consilience.core.fingerprint import CodeBase
 
 ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-X", "importtime", "-m", "consilience.stages.code")
 
 
 @pytest.fixture
@@ -37,11 +39,45 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_writes_one_file_per_stage(folder):
-    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    done = run(folder, *COMMAND)
     assert done.returncode == 0, done.stderr
     files = {path.name: path.read_text() for path in (folder / "data/code").iterdir()}
     assert files.pop(stage_code.CHECKED)
-    assert files == stage_code.fingerprint_files(params.load(folder / "params.yaml"))
+    settings = params.load(folder / "params.yaml")
+    assert files == stage_code.fingerprint_files(settings, CodeBase())
+    assert "numpy" in done.stderr
+    done = run(folder, *COMMAND)
+    assert done.returncode == 0
+    assert not {"numpy", "pydantic", "polars"} & set(re.findall(r"\w+$", done.stderr, re.M))
+
+
+@pytest.mark.parametrize("change", ["file", "more", "fewer", "params", "root", "store"])
+def test_a_change_since_the_last_run_is_noticed(folder, change):
+    run(folder, *COMMAND)
+    file, more = folder / "data/code/align.json", folder / "data/code/train-gone.json"
+    text, state = file.read_text(), file.stat()
+    params_file = folder / "params.yaml"
+    if change == "file":
+        file.write_text(text.replace("consilience", "cnosilience"))
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    elif change == "more":
+        more.touch()
+    elif change == "fewer":
+        file.unlink()
+    elif change == "params":
+        params_file.write_text(params_file.read_text().replace("eeg:", "eag:", 1))
+    elif change == "root":
+        (folder / "data/raw").mkdir()
+        (folder / "data/raw/demo").symlink_to("..")
+    else:
+        (folder / "data/.store/code/code.json").write_text("{")
+    done = run(folder, *COMMAND)
+    if change in ("params", "root"):
+        assert done.returncode == 1
+    else:
+        assert done.returncode == 0
+        assert file.read_text() == text
+        assert not more.exists()
 
 
 def test_an_invalid_parameter_of_any_section_ends_it_in_one_line(folder):
@@ -123,6 +159,7 @@ def test_a_single_stage_with_a_path_for_a_name_removes_nothing(tmp_path):
 
 
 def test_a_pipe_among_the_recordings_is_reported_before_dvc_reads_it(folder):
+    run(folder, *COMMAND)
     (folder / "data/raw/demo").mkdir(parents=True)
     os.mkfifo(folder / "data/raw/demo/pipe")
     done = run(folder, sys.executable, "-m", "consilience.stages.code")

@@ -16,7 +16,7 @@ from consilience.core.files import read_json
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stages, "end_with_parent", lambda *_: None)
+    monkeypatch.setattr("consilience.core.processes.end_with_parent", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["stage", "--modality", "eeg"])
     (tmp_path / "data/raw").mkdir(parents=True)
     return tmp_path

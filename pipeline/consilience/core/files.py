@@ -21,12 +21,12 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from consilience.core.errors import ConsilienceError, unreadable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Content = TypeVar("Content")
 Arguments = TypeVarTuple("Arguments")
@@ -174,6 +174,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def json_ready(value: Any) -> Any:
     """Return nested content as JSON has it: plain numbers, lists, null for non-finite numbers."""
+    import numpy as np  # slow to import
+
     if isinstance(value, dict):
         return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -187,6 +189,8 @@ def json_ready(value: Any) -> Any:
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays to an uncompressed ``.npz`` whose bytes depend on the arrays alone."""
+    import numpy as np  # slow to import
+
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
@@ -200,6 +204,7 @@ def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     DamagedFileError
         If it is missing, damaged, or holds pickled content.
     """
+    import numpy as np  # slow to import
 
     def load() -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
@@ -210,6 +215,8 @@ def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
 
 def read_array(path: Path, mmap_mode: Any = None) -> NDArray[Any]:
     """Read an ``.npy`` that a stage wrote; errors as `read_arrays`."""
+    import numpy as np  # slow to import
+
     return intact(path, lambda: np.load(path, mmap_mode=mmap_mode, allow_pickle=False))
 
 

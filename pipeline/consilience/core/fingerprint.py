@@ -5,6 +5,9 @@ modules and follows every ``import`` statement of first-party code, including th
 functions. Modules loaded by name through `consilience.core.registry` are added for the plug-ins in
 use. A module is hashed by its syntax tree without docstrings, so that comments, docstrings and
 formatting do not invalidate results.
+
+Reading all modules takes most of a second. A fingerprint can therefore be kept in a store, with the
+state of all code that it was computed from; it holds as long as that state.
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from consilience.core import registry
+from consilience.core import code_state, registry
 from consilience.core.files import text_hash
+from consilience.core.store import Store
 
 PACKAGE = __name__.partition(".")[0]
 REGISTRY = registry.__name__
@@ -74,7 +78,9 @@ class Fingerprint:
 
 
 def fingerprint(
-    entries: Iterable[str], plugins: Mapping[str, Iterable[str]] | None = None
+    entries: Iterable[str],
+    plugins: Mapping[str, Iterable[str]] | None = None,
+    store: Path | None = None,
 ) -> Fingerprint:
     """Compute the fingerprint of everything that some modules import; see `CodeBase`.
 
@@ -85,8 +91,10 @@ def fingerprint(
     plugins : mapping of str to iterable of str, optional
         Names of the plug-ins in use by kind: ``{"modalities": ["eeg"]}``. Code that loads plug-ins
         of a kind that is not listed depends on all of that kind.
+    store : Path, optional
+        Folder of results by key, in which the fingerprint is kept.
     """
-    return CodeBase().fingerprint(entries, plugins)
+    return CodeBase(store).fingerprint(entries, plugins)
 
 
 class Lookup(NamedTuple):
@@ -123,9 +131,24 @@ class CodeBase:
     """First-party modules, each read once, for any number of fingerprints.
 
     A change of a file after it was read is not noticed: create a new instance for each run.
+
+    Parameters
+    ----------
+    store : Path, optional
+        Folder of results by key, in which fingerprints are kept.
+
+    Attributes
+    ----------
+    environment : str
+        State of the interpreter and the libraries before any module was read.
+    packages : dict of str to str
+        State of every first-party package, before its first module was read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: Path | None = None) -> None:
+        self.environment = code_state.environment()
+        self.packages: dict[str, str] = {}
+        self._store = None if store is None else Store(store)
         self._sources: dict[str, Source | None] = {}
         self._folders: dict[str, list[Path]] = {}
         self._registered = functools.cache(registry.names)
@@ -151,6 +174,33 @@ class CodeBase:
         ModuleNotFoundError
             If an entry module does not exist.
         """
+        names, in_use = list(entries), _sorted(plugins)
+        if self._store is None:
+            return self._computed(names, in_use)
+        key = text_hash(repr(names), repr(in_use))
+        kept = self._store.load(key)
+        if kept is not None and self.is_current(kept.outcome["code"]):
+            return Fingerprint(**kept.outcome["fingerprint"])
+        computed = self._computed(names, in_use)
+        self._store.save(key, {"code": self.state(), "fingerprint": asdict(computed)}, None)
+        return computed
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of all code that was read so far."""
+        return {"environment": self.environment, "packages": self.packages}
+
+    def is_current(self, state: Mapping[str, Any]) -> bool:
+        """Return whether code that was read by another instance has not changed since."""
+        return state["environment"] == self.environment and all(
+            self._package(name) == other for name, other in state["packages"].items()
+        )
+
+    def _package(self, name: str) -> str:
+        if name not in self.packages:
+            self.packages[name] = code_state.package(name)
+        return self.packages[name]
+
+    def _computed(self, entries: list[str], plugins: Mapping[str, list[str]]) -> Fingerprint:
         closure = self.closure(entries, plugins)
         modules = {name: source.hash for name, source in closure.sources.items()}
         for package in closure.union("data_of"):
@@ -173,7 +223,7 @@ class CodeBase:
         for name in names:
             if self._source(name) is None:
                 raise ModuleNotFoundError(f"no module named {name!r}", name=name)
-        in_use = {kind: sorted(items) for kind, items in (plugins or {}).items()}
+        in_use = _sorted(plugins)
         closure = Closure({PACKAGE})
         todo = closure.add(names)
         while todo:
@@ -218,6 +268,7 @@ class CodeBase:
         return self._sources[name]
 
     def _read(self, name: str) -> Source | None:
+        self._package(name.partition(".")[0])
         parent, _, last = name.rpartition(".")
         # An attribute of a module is not a module; checking the parent first saves most look-ups.
         folders = self._package_folders(parent) if parent else _search_path(name)
@@ -242,7 +293,7 @@ class CodeBase:
 
     def _versions(self, packages: Iterable[str]) -> dict[str, str | None]:
         """Return the versions of the distributions that provide top-level packages."""
-        providers = _providers(tuple(sys.path))
+        providers = _providers(tuple(sys.path), self.environment)
         # A library that is not installed counts too: code may fall back to something else.
         distributions = {
             distribution
@@ -296,6 +347,10 @@ class Closure:
         return set().union(*(getattr(source, attribute) for source in self.sources.values()))
 
 
+def _sorted(plugins: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
+    return {kind: sorted(items) for kind, items in sorted((plugins or {}).items())}
+
+
 def _kinds(lookup: Lookup) -> tuple[str, ...]:
     """Return the kinds a call may refer to: all unless a literal states one."""
     return KINDS if lookup.kind is None else (lookup.kind,)
@@ -303,15 +358,7 @@ def _kinds(lookup: Lookup) -> tuple[str, ...]:
 
 def _search_path(package: str) -> list[Path]:
     """Return the folders that contain a top-level package or module."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except ValueError:  # loaded without a specification, as ``__main__`` is
-        spec = None
-    if spec is None:
-        return []
-    if spec.submodule_search_locations is not None:
-        return [Path(location).parent for location in spec.submodule_search_locations]
-    return [Path(spec.origin).parent] if spec.has_location and spec.origin else []
+    return [Path(place).parent for place in code_state.locations(package)]
 
 
 # Keyed by content, so that the stages of one run, and tests that change one file, parse once.
@@ -454,7 +501,7 @@ def _version(distribution: str) -> str | None:
 
 
 @functools.cache
-def _providers(path: tuple[str, ...]) -> dict[str, list[str]]:
+def _providers(path: tuple[str, ...], _environment: str) -> dict[str, list[str]]:
     """Return the distributions on a search path that provide each top-level package.
 
     As `importlib.metadata.packages_distributions`, which takes three times as long: it creates an

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consilience.core.files import content_hash, json_ready, text_hash, write_arrays, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Stored(NamedTuple):

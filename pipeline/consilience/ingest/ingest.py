@@ -88,7 +88,7 @@ def ingest(
         If recordings differ in their features, or one changed after it was catalogued.
     """
     usable = list(table.filter(pl.col("status") == "ok").iter_rows(named=True))
-    code, results = code_key(name, settings), Store(store)
+    code, results = code_key(name, settings, store), Store(store)
     # Results in the store are looked up here: a run with nothing new starts no worker process.
     kept = {row["recording"]: results.load(_key(row, code)) for row in usable}
     new = [row for row in usable if kept[row["recording"]] is None]
@@ -111,10 +111,10 @@ def ingest(
     return ordered
 
 
-def code_key(name: str, settings: ModalityParams) -> str:
+def code_key(name: str, settings: ModalityParams, store: Path | None = None) -> str:
     """Hash what a stored result depends on besides its recording: code, libraries, parameters."""
     # Encoders read windows, long after ingest: a new network must not repeat thousands of hours.
-    code = fingerprint([features.__name__], {"modalities": [name], "encoders": []})
+    code = fingerprint([features.__name__], {"modalities": [name], "encoders": []}, store)
     return text_hash(settings.model_dump_json(exclude={"corruptions"}), code.digest)
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 from consilience.core import interruption  # before all others
 from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import DamagedFileError, sweep
-from consilience.core.processes import end_with_parent, from_main_thread
 from consilience.project import Project
-from consilience.schema.params.base import check_name
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -22,6 +20,9 @@ def run(stage: Callable[..., None]) -> None:
     ``--modality eeg``. A user's mistake, and what the system refuses, end as one line on standard
     error and exit code 1. The stage ends with the process that started it.
     """
+    from consilience.core.processes import end_with_parent, from_main_thread  # slow to import
+    from consilience.schema.params.base import check_name
+
     end_with_parent(interruption.PARENT, from_main_thread())
     project = Project(Path.cwd())
     try:

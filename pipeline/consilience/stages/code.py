@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from consilience import stages
-from consilience.stage_code import write_fingerprints
+from pathlib import Path
 
-if __name__ == "__main__":
+from consilience import stages
+from consilience.project import Project
+from consilience.stage_code import is_current, write_fingerprints
+
+if __name__ == "__main__" and not is_current(Project(Path.cwd())):
     stages.run(write_fingerprints)

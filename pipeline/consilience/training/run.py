@@ -54,7 +54,7 @@ def train(project: Project, method: str) -> None:
         settings.model_dump_json(),
         training.model_dump_json(),
         *(content_hash(path) for path in files),
-        fingerprint([fit.__name__], plugins).digest,
+        fingerprint([fit.__name__], plugins, project.store("code")).digest,
     )
     checkpoints = project.checkpoints(method)
     fitted = fit.fit(method, settings, training, corpus, checkpoints / identity[:16])

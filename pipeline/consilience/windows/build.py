@@ -183,7 +183,7 @@ def code_hash(entry: str, project: Project) -> str:
     """Return the hash of the code that turns feature frames into model inputs."""
     names = list(modality_params(project))
     plugins = {"modalities": names, "encoders": encoder_names(names)}
-    return fingerprint([entry], plugins).digest
+    return fingerprint([entry], plugins, project.store("code")).digest
 
 
 def key_of(session: Session, cutters: list[Cutter], *further: str) -> str:
