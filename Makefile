@@ -9,7 +9,7 @@ LOCKED := install --require-hashes --no-deps --requirement
 # Bytecode is kept, whatever the environment asks: the stages and tests start hundreds of processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo evidence test lint pytest lock clean
+.PHONY: demo evidence bench test lint pytest lock clean
 
 demo: .venv/installed
 	$(BIN)/dvc repro
@@ -19,6 +19,10 @@ demo: .venv/installed
 evidence: .venv/installed
 	$(BIN)/dvc --cd benchmarks/evidence repro
 	rm -rf docs/evidence && cp -R benchmarks/evidence/data/pages docs/evidence
+
+# Speed and memory, measured on a quiet machine and written into docs/performance.md.
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.speed.page
 
 # The linters run beside the tests: both finish in the time of the longer.
 test: .venv/installed
