@@ -1,23 +1,19 @@
 from pathlib import Path
 
 import av
+import librosa
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.audio import (
-    AudioParams,
-    cut_pulses,
-    hold,
-    modality,
-    pitch_track,
-    pulses,
-)
+from consilience.modalities.audio import describe, feature_names, hold, modality
+from consilience.modalities.params.audio import CORRUPTIONS, AudioParams
+from consilience.modalities.voice import pulses
+from consilience.signals.audio_corruptions import ADDED
+from consilience.signals.mixes import Mixes
 from consilience.signals.types import Signal
 from tests.real_data import NO_REAL_DATA, REAL_DATA
 
@@ -50,6 +46,14 @@ def click(since_s: np.ndarray) -> np.ndarray:
     return (since_s >= 0) * np.cos(2 * np.pi * 5000 * after_s) * np.exp(-after_s / 5e-4)
 
 
+def without_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network detect no speech, so that all loud frames count as speech."""
+    monkeypatch.setattr(
+        "consilience.modalities.audio.speech_probability",
+        lambda mixes, rate_hz, times_s: np.zeros((1, times_s.size), np.float32),
+    )
+
+
 def test_names_and_frames_agree_with_the_rate() -> None:
     features = modality.features(signal_of(voice()), PARAMS)
     assert features.values.shape == (101, len(features.names))
@@ -58,64 +62,6 @@ def test_names_and_frames_agree_with_the_rate() -> None:
     assert len(set(features.names)) == len(features.names)
     assert np.allclose(np.diff(features.times_s), 1 / PARAMS.frame_rate_hz)
     assert 0 < features.quality["quality"] <= 1
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.floats(70, 450))
-def test_pitch_is_found_to_half_a_semitone(pitch_hz: float) -> None:
-    semitones, strength = pitch_track(voice(pitch_hz).astype(np.float32), PARAMS)
-    inside = slice(5, 20)
-    assert np.abs(semitones[inside] - 12 * np.log2(pitch_hz / 55)).max() < 0.5
-    assert strength[inside].min() > 0.8
-
-
-def test_noise_is_not_voiced() -> None:
-    noise = generator("unvoiced").standard_normal(RATE_HZ).astype(np.float32)
-    assert np.median(pitch_track(noise, PARAMS)[1]) < PARAMS.voicing_threshold
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.floats(0.1, 1.9), min_size=1, max_size=6))
-def test_clicks_in_speech_are_found_to_a_millisecond(times_s: list[float]) -> None:
-    spaced = np.array([t for i, t in enumerate(sorted(times_s)) if i == 0 or t > times_s[0] + i])
-    sound = voice()
-    for time_s in spaced:
-        sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
-    detected = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
-    for time_s in spaced:
-        assert np.abs(detected - time_s).min() < 1e-3
-    assert len(detected) <= len(spaced) + 2
-
-
-def test_speech_without_clicks_gives_none() -> None:
-    sound = voice() * np.hanning(int(2.0 * RATE_HZ))
-    assert pulses(sound.astype(np.float32), RATE_HZ, PARAMS).size <= 1
-
-
-def clap(since_s: np.ndarray) -> np.ndarray:
-    after_s = np.maximum(since_s, 0)
-    return (
-        (since_s >= 0) * generator("clap").standard_normal(since_s.size) * np.exp(-after_s / 0.02)
-    )
-
-
-def tone(since_s: np.ndarray) -> np.ndarray:
-    return ((since_s >= 0) & (since_s < 0.1)) * np.sin(2 * np.pi * 1000 * since_s)
-
-
-@pytest.mark.parametrize(("kind", "made"), [("clap", clap), ("tone", tone)])
-def test_claps_and_tones_are_found_where_they_begin(kind, made) -> None:
-    sound, times_s = voice(duration_s=20.0), np.linspace(0.63, 19.13, 14)
-    for time_s in times_s:
-        sound += 0.4 * made(np.arange(sound.size) / RATE_HZ - time_s)
-    params = AudioParams(pulse=kind)
-    detected = pulses(sound.astype(np.float32), RATE_HZ, params)
-    for time_s in times_s:
-        assert np.abs(detected - time_s).min() < 1.5e-3
-    assert len(detected) <= 16
-    assert pulses(voice(duration_s=20.0).astype(np.float32), RATE_HZ, params).size <= 2
-    left = cut_pulses(sound.astype(np.float32), detected, params)
-    assert np.abs(left).max() < 0.8 * np.abs(sound).max()
 
 
 def test_a_click_hardly_disturbs_the_features() -> None:
@@ -135,13 +81,6 @@ def test_a_click_hardly_disturbs_the_features() -> None:
     assert np.abs(first - second).mean() < 0.1 * np.abs(first - uncut).mean()
 
 
-def test_cutting_joins_both_sides_by_a_line() -> None:
-    ramp = np.linspace(0, 1, RATE_HZ, dtype=np.float32)
-    clicked = ramp.copy()
-    clicked[8000:8010] = 5
-    assert np.allclose(cut_pulses(clicked, np.array([0.5]), PARAMS), ramp, atol=1e-5)
-
-
 def test_silence_takes_the_mean_of_the_speech_around() -> None:
     values = np.array([[1.0], [1.0], [99.0], [3.0], [3.0]], np.float32)
     speech = np.array([True, True, False, True, True])
@@ -155,6 +94,66 @@ def test_far_from_speech_the_mean_of_the_recording_takes_over() -> None:
     values[:10] = 2.0
     held = hold(values, np.arange(500) < 10, 5.0)
     assert held[-1, 0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_corrupted_features_are_those_of_the_corrupted_sound(kind: str) -> None:
+    params = AudioParams(corruptions={kind: CORRUPTIONS[kind].severities})
+    sound = voice()
+    sound[20000:24000] = np.nan
+    signal = signal_of(0.01 + sound, np.array([0.3, 0.31]))
+    clean = modality.features(signal, params)
+    together = modality.corrupted_features(signal, clean, kind, params, "sub-01")
+    for severity, values in enumerate(together, 1):
+        # Added sound is drawn once for all severities.
+        names = (kind, "sub-01") if kind in ADDED else (kind, "sub-01", severity)
+        corrupted = modality.corrupt(signal, kind, severity, params, generator(*names))
+        alone = modality.features(corrupted, params).values
+        assert np.array_equal(np.isnan(values), np.isnan(alone))
+        assert np.array_equal(values[:, -1], alone[:, -1], equal_nan=True)
+        assert np.nanmax(np.abs(values - alone)) < 2e-3
+        assert np.nanmean(np.abs(values - clean.values)) > 0.01
+
+
+def test_sound_beyond_all_levels_is_missing() -> None:
+    params = AudioParams(corruptions={"noise": (20, 10, 0, -20, -60)})
+    signal = signal_of(200 * voice())
+    clean = modality.features(signal, params)
+    *mild, severe = modality.corrupted_features(signal, clean, "noise", params, "sub-01")
+    assert np.isfinite(mild).all()
+    assert np.isnan(severe).all()
+    assert severe.shape == clean.values.shape
+
+
+def test_equal_quantities_equal_those_of_librosa(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_speech(monkeypatch)
+    sound = voice().astype(np.float32)
+    sound -= sound.mean()
+    columns = dict(
+        zip(feature_names(PARAMS), next(describe(Mixes([sound]), PARAMS)).T, strict=True)
+    )
+    frames = {"n_fft": 512, "hop_length": 320}
+    power = np.abs(librosa.stft(sound, **frames, pad_mode="reflect")) ** 2
+    mel = librosa.feature.melspectrogram(S=power, sr=RATE_HZ, n_mels=PARAMS.mel_bands)
+    bank = librosa.filters.mel(sr=RATE_HZ, n_fft=512, n_mels=PARAMS.mel_bands)
+    # Relative to full scale and to the width of the band.
+    mel_db = 10 * np.log10(mel / bank.sum(axis=1, keepdims=True) / 256**2 + 1e-11)
+    expected = {
+        **{f"mel_{band:02d}_db": row for band, row in enumerate(mel_db)},
+        **{
+            f"mfcc_{number:02d}": row
+            for number, row in enumerate(librosa.feature.mfcc(S=mel_db, n_mfcc=PARAMS.cepstra))
+        },
+        "centroid_khz": librosa.feature.spectral_centroid(S=power, sr=RATE_HZ)[0] / 1000,
+        "spread_khz": librosa.feature.spectral_bandwidth(S=power, sr=RATE_HZ)[0] / 1000,
+        "rolloff_khz": librosa.feature.spectral_rolloff(S=power, sr=RATE_HZ)[0] / 1000,
+    }
+    # Frames of speech are averaged over three; elsewhere, the features are those of speech.
+    inside = slice(2, 24)
+    assert columns["speech"][inside].all()
+    for name, values in expected.items():
+        average = np.convolve(values, np.ones(3) / 3, "same")
+        assert np.abs(columns[name] - average)[inside].max() < 1e-4 * max(np.ptp(average), 1), name
 
 
 def test_clipping_lowers_the_quality() -> None:
@@ -172,7 +171,8 @@ def test_stereo_of_another_rate_is_mixed_and_resampled(tmp_path: Path) -> None:
     signal = modality.read(path, None, PARAMS)
     assert (header.rate_hz, header.n_channels, header.duration_s) == (44100, 2, 2.0)
     assert signal.values.shape == (2 * RATE_HZ,)
-    semitones, _ = pitch_track(signal.values, PARAMS)
+    (values,) = describe(Mixes([signal.values]), PARAMS)
+    semitones = values[:, feature_names(PARAMS).index("pitch_semitones")]
     assert semitones[10] == pytest.approx(12 * np.log2(150 / 55), abs=0.2)
 
 
@@ -247,8 +247,9 @@ def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) 
         sound += 0.4 * click(np.arange(sound.size) / RATE_HZ - time_s)
     whole = pulses(sound.astype(np.float32), RATE_HZ, PARAMS)
     features = modality.features(signal_of(sound, whole), PARAMS).values
-    monkeypatch.setattr("consilience.modalities.audio.PULSE_CHUNK_S", 1.0)
-    monkeypatch.setattr("consilience.modalities.audio.CHUNK", 32)
+    monkeypatch.setattr("consilience.modalities.voice.PULSE_CHUNK_S", 1.0)
+    monkeypatch.setattr("consilience.signals.sound_frames.CHUNK", 32)
+    monkeypatch.setattr("consilience.modalities.audio.ROWS", 32)
     assert np.array_equal(pulses(sound.astype(np.float32), RATE_HZ, PARAMS), whole)
     again = modality.features(signal_of(sound, whole), PARAMS).values
     assert np.abs(again - features).max() < 1e-3
@@ -482,10 +483,7 @@ def test_speech_stays_where_it_was_when_noise_fills_the_pauses(kind: str) -> Non
 
 
 def test_where_no_speech_is_heard_loud_frames_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "consilience.modalities.audio.speech_probability",
-        lambda sound, rate_hz, times_s: np.zeros(times_s.size, np.float32),
-    )
+    without_speech(monkeypatch)
     features = modality.features(signal_of(voice()), PARAMS)
     loud = features.values[:, features.names.index("loudness_db")]
     speech = features.values[:, -1] > 0.5

@@ -12,7 +12,7 @@ MODALITIES = registry.names("modalities")
 def test_shared_modules_are_not_modalities() -> None:
     assert {"audio", "upper_face_au"} < set(MODALITIES)
     assert not {name for name in MODALITIES if name.startswith("_")}
-    assert not {"base", "params", "settings", "single_channel"} & set(MODALITIES)
+    assert not {"base", "params", "settings", "single_channel", "voice"} & set(MODALITIES)
 
 
 @pytest.mark.parametrize("name", MODALITIES)

@@ -69,7 +69,7 @@ def test_the_added_sound_has_the_stated_level(signal: Signal, kind: str, severit
 
 
 def test_pink_noise_falls_by_three_decibels_per_octave() -> None:
-    power = np.abs(np.fft.rfft(pink_noise(2**17, generator("pink")))) ** 2
+    power = np.abs(np.fft.rfft(pink_noise(2**17, RATE_HZ, generator("pink")))) ** 2
     low, high = power[1000:2000].mean(), power[8000:16000].mean()
     assert 10 * np.log10(low / high) == pytest.approx(9, abs=0.5)
 
@@ -79,7 +79,9 @@ def test_babble_is_in_the_band_of_speech_and_varies_in_level(signal: Signal) -> 
     hz, density = scipy.signal.welch(babble, RATE_HZ, nperseg=1024)
     assert density[(hz > 100) & (hz < 4000)].sum() > 0.9 * density.sum()
     level = np.sqrt(babble[: 3 * RATE_HZ].reshape(-1, RATE_HZ // 50).var(axis=1))
-    steady = np.sqrt(pink_noise(3 * RATE_HZ, generator(1)).reshape(-1, RATE_HZ // 50).var(axis=1))
+    steady = np.sqrt(
+        pink_noise(3 * RATE_HZ, RATE_HZ, generator(1)).reshape(-1, RATE_HZ // 50).var(axis=1)
+    )
     assert level.std() / level.mean() > 1.5 * steady.std() / steady.mean()
 
 

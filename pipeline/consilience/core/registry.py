@@ -22,7 +22,7 @@ SINGULAR = {
     "encoders": "encoder",
 }
 # Modules that are not plug-ins, in the package of any kind.
-SHARED = frozenset({"base", "harmonised", "settings", "single_channel", "tables"})
+SHARED = frozenset({"base", "harmonised", "settings", "single_channel", "tables", "voice"})
 
 
 def names(kind: str) -> list[str]:

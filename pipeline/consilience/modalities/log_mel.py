@@ -8,33 +8,24 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
-from consilience.modalities.audio import (
-    CHUNK,
-    SILENCE_DB,
-    Audio,
-    framed,
-    lost_frames,
-    mel_bank,
-    quality,
-)
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.log_mel import LogMelParams
+from consilience.modalities.voice import Voice, lost_frames, quality
+from consilience.signals.sound_frames import chunks, framed, stretch
+from consilience.signals.spectrum import mel_db, power_of, spectra
 from consilience.signals.types import Features, Signal
 
 Array = NDArray[np.float32]
 
 
-class LogMel(Audio):
+class LogMel(Voice):
     """The voice modality, as a spectrogram."""
 
     name: ClassVar[str] = "log_mel"
     reads: ClassVar[str | None] = "audio"
     Params: ClassVar[type[VoiceParams]] = LogMelParams
-    activity_feature: ClassVar[str | None] = None
 
     def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Return the power in every mel band in dB of full scale; NaN where sound was lost.
@@ -42,12 +33,10 @@ class LogMel(Audio):
         Raises
         ------
         RecordingError
-            As `Audio.features`.
+            As `Voice.checked`.
         """
         sound = self.checked(signal, params)
-        frames = framed(sound, params.window_s, params)
-        parts = [log_mel(frames[i : i + CHUNK], params) for i in range(0, len(frames), CHUNK)]
-        values = np.concatenate(parts)
+        values = log_mel(sound, params)
         lost = lost_frames(np.isnan(signal.values), len(values), params)
         values[lost] = np.nan
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
@@ -58,15 +47,17 @@ class LogMel(Audio):
         return Features(values, times_s, names, measures)
 
 
-def log_mel(frames: Array, params: VoiceParams) -> Array:
+def log_mel(sound: Array, params: VoiceParams) -> Array:
     """Return the power in mel bands, in dB, shape (n_frames, mel_bands)."""
-    window = scipy.signal.windows.hann(frames.shape[1], sym=False).astype(np.float32)
-    spectrum = scipy.fft.rfft(frames * window, axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2) / np.float32(window.sum() ** 2)
-    power += np.float32(10 ** (SILENCE_DB / 10 - 2))
-    bank = mel_bank(params.rate_hz, frames.shape[1], params.mel_bands)
-    result: Array = (10 * np.log10(power @ bank.T)).astype(np.float32)
-    return result
+    size, hop = (
+        2 * round(params.window_s * params.rate_hz / 2),
+        round(params.hop_s * params.rate_hz),
+    )
+    parts = []
+    for numbers in chunks(sound.size, hop):
+        frames = framed(stretch(sound, numbers, size, hop), size, hop)
+        parts.append(mel_db(power_of(spectra(frames)), params.rate_hz, params.mel_bands))
+    return np.concatenate(parts)
 
 
 modality = LogMel()

@@ -12,21 +12,20 @@ from typing import ClassVar
 import numpy as np
 
 from consilience.core.errors import RecordingError
-from consilience.modalities.audio import Audio, quality
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.voice_embedding import VoiceEmbeddingParams
+from consilience.modalities.voice import Voice, quality
 from consilience.pretrained import speaker
 from consilience.signals.types import Features, Signal
 
 NAMES = tuple(f"unit_{number:03d}" for number in range(speaker.UNITS))
 
 
-class VoiceEmbedding(Audio):
+class VoiceEmbedding(Voice):
     """The voice modality, embedded."""
 
     name: ClassVar[str] = "voice_embedding"
     Params: ClassVar[type[VoiceParams]] = VoiceEmbeddingParams
-    activity_feature: ClassVar[str | None] = None
 
     def features(self, signal: Signal, params: VoiceParams) -> Features:
         """Run the network over the whole recording and average its states block by block.
@@ -36,7 +35,7 @@ class VoiceEmbedding(Audio):
         Raises
         ------
         RecordingError
-            As `Audio.features`; or if the sound is shorter than one block.
+            As `Voice.checked`; or if the sound is shorter than one block.
         """
         sound = self.checked(signal, params)
         size = round(params.hop_s * params.rate_hz)

@@ -55,11 +55,13 @@ class ChannelStatistics:
                 str(self.path),
                 "export it again",
             )
-        magnitude = np.abs(block)
-        # `fmax` ignores the NaN of damaged sound.
-        self.peaks = np.fmax(self.peaks, np.fmax.reduce(magnitude, axis=1, initial=0))
+        # `fmax` and `fmin` ignore the NaN of damaged sound.
+        highest, lowest = (f.reduce(block, axis=1, initial=0) for f in (np.fmax, np.fmin))
+        peaks = np.fmax(highest, -lowest)
+        self.peaks = np.fmax(self.peaks, peaks)
         self.n_samples += block.shape[1]
-        self.n_full += int((magnitude >= FULL_SCALE).any(axis=0).sum())
+        if (peaks >= FULL_SCALE).any():
+            self.n_full += int((np.abs(block) >= FULL_SCALE).any(axis=0).sum())
         if n_channels > 1:
             self.equal = self.equal and bool((block == block[0]).all())
             present = np.nan_to_num(block)

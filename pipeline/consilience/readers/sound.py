@@ -106,7 +106,7 @@ def decode(path: Path) -> tuple[Array, float, float]:
 
     def average(block: Array) -> Array:
         statistics.add(block)
-        mono: Array = block.mean(axis=0, dtype=np.float32)
+        mono: Array = block.mean(axis=0, dtype=np.float32) if len(block) > 1 else block[0]
         return mono
 
     sound, rate_hz, start_s = _decode(path, average)

@@ -19,6 +19,7 @@ from consilience.signals.burst_loss import bursts
 Array = NDArray[np.float32]
 
 TALKERS = 5
+REPEAT_S = 60.0  # after which added sound repeats: the draws of hours take long
 FORMANTS_HZ = ((250, 850), (800, 2400), (2200, 3200))  # their ranges over the vowels
 FORMANT_WIDTH_HZ = 110.0
 ROOM_M3, DISTANCE_M = 60.0, 2.0  # volume of the room, distance from mouth to microphone
@@ -27,13 +28,12 @@ PACKET_S, BURST_PACKETS = 0.02, 3.0
 
 def noise(sound: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
     """Add pink noise."""
-    return _mix(sound, pink_noise(sound.size, rng), snr_db)
+    return sound + gain(np.var(sound), snr_db) * pink_noise(sound.size, rate_hz, rng)
 
 
 def babble(sound: Array, snr_db: float, rate_hz: float, rng: np.random.Generator) -> Array:
     """Add several people who talk at the same time."""
-    voices = np.sum([_talker(sound.size, rate_hz, rng) for _ in range(TALKERS)], axis=0)
-    return _mix(sound, voices / voices.std(), snr_db)
+    return sound + gain(np.var(sound), snr_db) * talkers(sound.size, rate_hz, rng)
 
 
 def reverb(sound: Array, t60_s: float, rate_hz: float, rng: np.random.Generator) -> Array:
@@ -85,19 +85,33 @@ APPLY: Mapping[str, Callable[..., Array]] = {
 }
 
 
-def pink_noise(n_samples: int, rng: np.random.Generator) -> Array:
+def gain(power: np.float32, snr_db: float) -> float:
+    """Return the factor of added sound of unit variance for a signal-to-noise ratio."""
+    return float(np.sqrt(power / 10 ** (snr_db / 10)))
+
+
+def pink_noise(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Array:
     """Return noise of unit variance whose power falls by 3 dB per octave, shape (n_samples,)."""
-    spectrum = scipy.fft.rfft(rng.standard_normal(n_samples, np.float32))
+    n_drawn = scipy.fft.next_fast_len(min(n_samples, round(REPEAT_S * rate_hz)), real=True)
+    spectrum = scipy.fft.rfft(rng.standard_normal(n_drawn, np.float32))
     # Power proportional to 1/f is an amplitude proportional to 1/sqrt(f); 1 keeps the mean finite.
     spectrum /= np.sqrt(np.maximum(np.arange(spectrum.size, dtype=np.float32), 1))
-    noise: Array = scipy.fft.irfft(spectrum, n_samples)
-    return noise / noise.std()
+    noise: Array = scipy.fft.irfft(spectrum, n_drawn)
+    return np.resize(noise / noise.std(), n_samples)
 
 
-def _mix(sound: Array, added: Array, snr_db: float) -> Array:
-    """Add a sound of unit variance at a signal-to-noise ratio."""
-    gain = np.sqrt(np.var(sound) / 10 ** (snr_db / 10))
-    return sound + np.float32(gain) * added
+def talkers(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Return the sound of several people at unit variance, shape (n_samples,)."""
+    n_drawn = min(n_samples, round(REPEAT_S * rate_hz))
+    voices: Array = np.sum([_talker(n_drawn, rate_hz, rng) for _ in range(TALKERS)], axis=0)
+    return np.resize(voices / voices.std(), n_samples)
+
+
+# Sounds of unit variance that are added at a signal-to-noise ratio.
+ADDED: Mapping[str, Callable[[int, float, np.random.Generator], Array]] = {
+    "noise": pink_noise,
+    "babble": talkers,
+}
 
 
 def _talker(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Array:

@@ -1,0 +1,151 @@
+"""Pitch of a voice: the highest peak of the window-corrected autocorrelation (Boersma 1993)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import scipy.signal
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+LAGS_PER_PERIOD = 13  # of the highest pitch: the band of the autocorrelation has six harmonics
+OCTAVE_COST = 0.03  # of the autocorrelation, per octave: prefers the higher of two equal peaks
+QUIET = 1e-3  # of the power of loud frames: hum can be periodic too, a voice is not so quiet
+REFERENCE_HZ = 55.0
+
+
+class Peaks(NamedTuple):
+    """The best pitch of each frame in semitones above 55 Hz, its strength, and the power."""
+
+    semitones: Array
+    strength: Array
+    power: Array
+
+
+@dataclass(frozen=True)
+class PitchAnalysis:
+    """Autocorrelation of frames in a range of pitch.
+
+    Attributes
+    ----------
+    rate_hz : float
+    size : int
+        Samples of a frame.
+    min_hz, max_hz : float
+        Range of pitch, ``max_hz`` below a quarter of the rate.
+    """
+
+    rate_hz: float
+    size: int
+    min_hz: float
+    max_hz: float
+
+    @cached_property
+    def step(self) -> int:
+        """Samples from one lag to the next."""
+        return max(int(self.rate_hz / (LAGS_PER_PERIOD * self.max_hz)), 1)
+
+    @cached_property
+    def lags(self) -> NDArray[np.int64]:
+        """Lags of the range of pitch, in steps."""
+        lag_hz = self.rate_hz / self.step
+        longest = min(int(lag_hz / self.min_hz), self.size // self.step - 2)
+        return np.arange(int(lag_hz / self.max_hz), longest + 1)
+
+    @cached_property
+    def n_padded(self) -> int:
+        """Samples to which frames are padded, so that no lag in use is circular; whole steps."""
+        n_steps = -(-self.size // self.step) + int(self.lags[-1]) + 1
+        return self.step * scipy.fft.next_fast_len(n_steps, real=True)
+
+    @cached_property
+    def window(self) -> Array:
+        """The Hann window."""
+        return scipy.signal.windows.hann(self.size, sym=False).astype(np.float32)
+
+    @cached_property
+    def taper(self) -> Array:
+        """The window's own autocorrelation, which tapers that of the frames."""
+        spectrum = self._band(self.window[None])
+        return self.product(spectrum, spectrum)
+
+    def spectra(self, frames: Array) -> NDArray[np.complex64]:
+        """Return the spectra of frames, shape (n_frames, size), below half the rate of the lags."""
+        return self._band((frames - frames.mean(axis=1, keepdims=True)) * self.window)
+
+    def _band(self, frames: Array) -> NDArray[np.complex64]:
+        n_bins = self.n_padded // self.step // 2 + 1
+        result: NDArray[np.complex64] = scipy.fft.rfft(frames, self.n_padded, axis=1)[:, :n_bins]
+        return result
+
+    def product(self, left: NDArray[np.complex64], right: NDArray[np.complex64]) -> Array:
+        """Return the symmetric part of the correlation of frames (Wiener and Khinchin).
+
+        Returns
+        -------
+        ndarray of float32, shape (n_frames, n_lags)
+            From lag 0 to one beyond the longest.
+        """
+        power = left.real * right.real
+        power += left.imag * right.imag
+        lagged = scipy.fft.irfft(power, self.n_padded // self.step, axis=1)
+        result: Array = lagged[:, : self.lags[-1] + 2]
+        return result
+
+    def peaks(self, correlation: Array) -> Peaks:
+        """Return the highest peak of each frame's autocorrelation."""
+        power = correlation[:, 0]
+        relative = correlation / self.taper
+        relative /= np.maximum(relative[:, :1], 1e-12)
+        first, last = self.lags[0], self.lags[-1]
+        before, here, after = (relative[:, first + step : last + 1 + step] for step in (-1, 0, 1))
+        # A parabola through three points gives the peak between lags.
+        slope, bend = before - after, np.minimum(before - 2 * here + after, -1e-6)
+        heights = here - slope**2 / (8 * bend)
+        # At the shortest lags, the slope of the peak at lag 0 would exceed every true peak.
+        summit = (here >= before) & (here >= after)
+        # A periodic signal has equal peaks at multiples of its period: the cost selects the first.
+        place = np.argmax(np.where(summit, heights - self._cost, -1), axis=1)
+        rows = np.arange(len(place))
+        shift = np.clip(0.5 * slope[rows, place] / bend[rows, place], -0.5, 0.5)
+        pitch_hz = self.rate_hz / self.step / (self.lags[place] + shift)
+        strength = np.where(summit.any(axis=1), np.clip(heights[rows, place], 0, 1), 0)
+        return Peaks(
+            (12 * np.log2(pitch_hz / REFERENCE_HZ)).astype(np.float32),
+            strength.astype(np.float32),
+            power,
+        )
+
+    @cached_property
+    def _cost(self) -> Array:
+        octaves = np.log2(self.lags / self.lags[0])
+        return (OCTAVE_COST * octaves).astype(np.float32)
+
+
+def pitch_track(peaks: Peaks, threshold: float) -> Array:
+    """Return the pitch of frames, interpolated where they are unvoiced; 0 if nothing is voiced.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    threshold : float
+        Least strength of a voiced frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_frames,)
+        Semitones above 55 Hz.
+    """
+    loud = peaks.power > QUIET * np.percentile(peaks.power, 95)
+    rows = np.flatnonzero((peaks.strength > threshold) & loud)
+    if not rows.size:
+        return np.zeros(peaks.power.size, np.float32)
+    # The median over five frames removes octave errors of single frames.
+    smooth = scipy.ndimage.median_filter(peaks.semitones[rows], 5, mode="nearest")
+    return np.interp(np.arange(peaks.power.size), rows, smooth).astype(np.float32)
