@@ -1,7 +1,8 @@
 """Prefect flow: every stage of ``dvc.yaml`` as one task, independent stages in parallel.
 
 Run it with ``python -m flows.pipeline`` in the folder of the project; a Prefect server is optional.
-DVC decides which stages are stale, so Prefect caches nothing.
+DVC decides which stages are stale, so Prefect caches nothing. Only stale stages, and those that
+depend on them, become tasks. A project without stale stages starts no temporary server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -24,15 +26,20 @@ from typing import Any
 from prefect import flow, get_client, get_run_logger, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed, State
 
-from consilience import params
-from consilience.core.dvc import Graph, reproduce, stage_graph
+from consilience import params, stage_code
+from consilience.core.dvc import ALWAYS, Graph, reproduce, stage_changes, stage_graph
 from consilience.core.errors import ConsilienceError, one_line
 from consilience.core.processes import guard_children
 from consilience.core.workers import workers
+from consilience.project import Project
 
-NOT_RUN = "not run"
+Rows = dict[str, dict[str, Any]]  # of the table of stages
+
+NOT_RUN, CACHED = "not run", "cached"
+CODE = "code"  # the stage that always runs, before DVC can know which others are stale
 
 
 def _without_empty_traceback(record: logging.LogRecord) -> bool:
@@ -71,9 +78,9 @@ async def pipeline(folder: Path = Path(), stage_timeout_s: float | None = None) 
         graph = await stage_graph(folder)
     except ConsilienceError as error:
         return Failed(message=str(error))
-    rows = {stage: {"stage": stage, "state": NOT_RUN, "seconds": 0.0} for stage in graph}
+    rows: Rows = {stage: {"stage": stage, "state": NOT_RUN, "seconds": 0.0} for stage in graph}
     try:
-        failures = await _run_all(folder, graph, rows, stage_timeout_s)
+        failures = await _run_stale(folder, graph, rows, stage_timeout_s)
     finally:
         await acreate_table_artifact(
             list(rows.values()), key="stages", description="Stages of the last run"
@@ -84,10 +91,25 @@ async def pipeline(folder: Path = Path(), stage_timeout_s: float | None = None) 
     return Completed(message=", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
 
 
-async def _run_all(
-    folder: Path, graph: Graph, rows: dict[str, dict[str, Any]], stage_timeout_s: float | None
-) -> list[str]:
-    """Start every stage after its upstream stages; return one line per failure."""
+async def _run_stale(folder: Path, graph: Graph, rows: Rows, timeout_s: float | None) -> list[str]:
+    """Run stage ``code`` unless it is current, then what is stale; return one line per failure."""
+    if CODE in graph and not stage_code.is_current(Project(folder)):
+        # Before DVC reads the recordings, among which may be what it would wait for.
+        if failures := await _run(folder, {CODE: []}, rows, timeout_s):
+            return failures
+    elif CODE in graph:
+        rows[CODE]["state"] = CACHED
+    try:
+        subgraph = affected(graph, await _stale(folder))
+    except ConsilienceError as error:
+        return [str(error)]
+    for stage in graph.keys() - subgraph.keys() - {CODE}:
+        rows[stage]["state"] = CACHED
+    return await _run(folder, subgraph, rows, timeout_s)
+
+
+async def _run(folder: Path, graph: Graph, rows: Rows, timeout_s: float | None) -> list[str]:
+    """Start every stage of a graph after its upstream stages; return one line per failure."""
     running: dict[str, asyncio.Task[State[Any] | None]] = {}
     failures = []
 
@@ -96,14 +118,8 @@ async def _run_all(
         if not all(state is not None and state.is_completed() for state in upstream):
             return None
         began = monotonic()
-        call = run_stage(
-            folder,
-            stage,
-            _share(stage, graph),
-            stage_timeout_s,
-            wait_for=upstream,
-            return_state=True,
-        )
+        share = _share(stage, graph)
+        call = run_stage(folder, stage, share, timeout_s, wait_for=upstream, return_state=True)
         # Prefect's type hints do not cover coroutines that return a state.
         state: State[Any] = await call  # type: ignore[misc]
         rows[stage]["seconds"] = round(monotonic() - began, 1)
@@ -118,10 +134,35 @@ async def _run_all(
     return failures
 
 
+async def _stale(folder: Path) -> set[str]:
+    """Return the stages to run once stage ``code`` is current, without those that follow them."""
+    changes = await stage_changes(folder)
+    return {stage for stage, what in changes.items() if (stage, what) != (CODE, [ALWAYS])}
+
+
+def affected(graph: Graph, stale: Collection[str]) -> Graph:
+    """Return the part of a graph that consists of stale stages and of those that follow them."""
+    subgraph: Graph = {}
+    for stage, upstream in graph.items():
+        inside = [name for name in upstream if name in subgraph]
+        if stage in stale or inside:
+            subgraph[stage] = inside
+    return subgraph
+
+
 def _share(stage: str, graph: Graph) -> int:
     """Return a stage's share of the workers: stages with the same upstream run in parallel."""
     parallel = sum(set(upstream) == set(graph[stage]) for upstream in graph.values())
     return max(1, workers() // parallel)
+
+
+async def _nothing_to_do(folder: Path) -> bool:
+    """Return whether no stage is stale; False also for a project that has a problem to report."""
+    try:
+        current = stage_code.is_current(Project(folder))
+        return current and not await _stale(folder)
+    except ConsilienceError:
+        return False
 
 
 def main() -> None:
@@ -131,6 +172,9 @@ def main() -> None:
         # Of the temporary server, which reports the work that its own end interrupts.
         os.environ[f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL"] = "CRITICAL"
     try:
+        if not PREFECT_API_URL.value() and termination.run(_nothing_to_do(Path())):
+            print("every stage is up to date")
+            return
         termination.beyond_the_keyboard(partial(get_client, sync_client=True))
         state: State[Any] = termination.run(pipeline(return_state=True))  # type: ignore[arg-type]
     except (RuntimeError, ValueError) as error:  # no server: not configured, unreachable, or failed

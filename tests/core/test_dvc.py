@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from consilience.core.dvc import Outcome, parse_graph, reproduce, stage_graph
+from consilience.core.dvc import (
+    ALWAYS,
+    Outcome,
+    parse_graph,
+    reproduce,
+    stage_changes,
+    stage_graph,
+)
 from consilience.core.errors import ConsilienceError
 
 Project = Callable[[float], Path]
@@ -27,6 +34,26 @@ def test_graph_equals_that_of_dvc_dag(project: Project) -> None:
 def test_a_folder_without_project_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match="not inside of a DVC repository") as caught:
         asyncio.run(stage_graph(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_changes_are_those_of_stages_that_dvc_would_run(project: Project) -> None:
+    folder = project(0)
+    asyncio.run(reproduce(folder, "ingest@eeg", 1, None, lambda line: None))
+    path = folder / "dvc.yaml"
+    path.write_text(path.read_text() + "  code:\n    cmd: 'true'\n    always_changed: true\n")
+    asyncio.run(reproduce(folder, "code", 1, None, lambda line: None))
+    changes = asyncio.run(stage_changes(folder))
+    assert changes.keys() == {"code", "ingest@audio", "ingest@face_au", "align"}
+    assert changes["code"] == [ALWAYS]
+    assert changes["align"] != [ALWAYS]
+
+
+def test_what_dvc_cannot_read_is_one_line(project: Project) -> None:
+    folder = project(0)
+    (folder / "dvc.lock").write_text("schema: '2.0'\nstages: 3\n")
+    with pytest.raises(ConsilienceError, match=r"dvc\.lock") as caught:
+        asyncio.run(stage_changes(folder))
     assert "\n" not in str(caught.value)
 
 

@@ -16,13 +16,71 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL
 
+from consilience import params
+from consilience.core.dvc import ENVIRONMENT
 from consilience.core.termination import LINE
-from flows.pipeline import pipeline
+from flows.pipeline import affected, pipeline
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 Project = Callable[[float], Path]
 INGESTS = ["ingest@audio", "ingest@face_au", "ingest@eeg"]
+
+# Every stage passes the first line of its input on.
+STEP = """
+  {stage}:
+    cmd: head -1 {dep} > {stage}.out
+    deps: [{dep}]
+    outs: [{stage}.out]
+"""
+STEPS = [
+    ("first", "first.txt"),
+    ("second", "first.out"),
+    ("third", "second.out"),
+    ("aside", "aside.txt"),
+]
+CODED = """
+stages:
+  code:
+    cmd: python -m consilience.stages.code
+    always_changed: true
+    outs:
+      - data/code:
+          cache: false
+          persist: true
+  catalog:
+    cmd: head -1 data/code/catalog.json > catalog.out
+    deps: [data/code/catalog.json]
+    outs: [catalog.out]
+"""
+
+
+def initialise(folder: Path, dvc_yaml: str) -> Path:
+    (folder / "dvc.yaml").write_text(dvc_yaml)
+    init = [ENVIRONMENT / "dvc", "init", "--no-scm", "--quiet"]
+    subprocess.run(init, cwd=folder, check=True)
+    return folder
+
+
+def steps(folder: Path) -> Path:
+    """Create a project whose stages each depend on one file."""
+    for name in ("first", "aside"):
+        (folder / f"{name}.txt").write_text("old\nsecond line\n")
+    steps = "".join(STEP.format(stage=stage, dep=dep) for stage, dep in STEPS)
+    return initialise(folder, f"stages:\n{steps}")
+
+
+@pytest.fixture
+def coded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Create a project of stage ``code`` and a stage that depends on one of its files."""
+    monkeypatch.setenv("PATH", f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}")
+    folder = tmp_path / "coded"
+    folder.mkdir()
+    (folder / "params.yaml").write_text(params.document(params.defaults("demo")))
+    return initialise(folder, CODED)
 
 
 def run(folder: Path) -> tuple[State[Any], dict[str, tuple[str, float]]]:
@@ -77,6 +135,83 @@ def test_a_failed_stage_fails_the_flow_and_stops_only_what_needs_it(
     assert not (folder / "out" / "align").exists()
 
 
+def test_stages_that_are_not_stale_start_no_process(tmp_path: Path) -> None:
+    folder = steps(tmp_path)
+    assert run(folder)[0].message == "4 ran"
+    (folder / "aside.txt").write_text("new\n")
+    _, rows = run(folder)
+    assert {stage: how for stage, (how, _) in rows.items()} == {
+        **dict.fromkeys(("first", "second", "third"), "cached"),
+        "aside": "ran",
+    }
+    assert {rows[stage][1] for stage in ("first", "second", "third")} == {0}
+
+
+@pytest.mark.parametrize(
+    ("text", "second"), [("new\nsecond line\n", "ran"), ("old\nother line\n", "cached")]
+)
+def test_a_stage_runs_again_if_one_before_it_changed_its_outputs(
+    tmp_path: Path, text: str, second: str
+) -> None:
+    folder = steps(tmp_path)
+    run(folder)
+    (folder / "first.txt").write_text(text)
+    _, rows = run(folder)
+    assert {stage: how for stage, (how, _) in rows.items()} == {
+        **dict.fromkeys(("second", "third"), second),
+        "first": "ran",
+        "aside": "cached",
+    }
+    assert rows["aside"][1] == 0
+    assert rows["second"][1] > 0  # DVC decided
+
+
+def test_affected_stages_are_the_stale_ones_and_all_that_follow() -> None:
+    graph: dict[str, list[str]] = {"a": [], "b": ["a"], "c": [], "d": ["b", "c"], "e": ["c"]}
+    assert affected(graph, {"b"}) == {"b": [], "d": ["b"]}
+    assert affected(graph, {"c", "d"}) == {"c": [], "d": ["c"], "e": ["c"]}
+    assert affected(graph, ()) == {}
+
+
+def test_stage_code_runs_before_dvc_reads_the_recordings(coded: Path) -> None:
+    root = coded / "data/raw/demo"
+    root.mkdir(parents=True)
+    os.mkfifo(root / "pipe")
+    state, rows = run(coded)
+    assert state.is_failed()
+    assert "'pipe' is a pipe" in str(state.message)
+    assert {stage: how for stage, (how, _) in rows.items()} == {
+        "code": "failed",
+        "catalog": "not run",
+    }
+
+
+def test_without_a_stale_stage_and_a_configured_server_none_is_started(
+    coded: Path, tmp_path: Path
+) -> None:
+    def program() -> tuple[int, str]:
+        return interrupted(coded, lambda _: None, PREFECT_API_URL="", PREFECT_HOME=f"{home}")
+
+    home = tmp_path / "home"
+    subprocess.run([ENVIRONMENT / "dvc", "repro"], cwd=coded, check=True, capture_output=True)
+    assert program() == (0, "every stage is up to date\n")
+    assert not list(home.glob("*.db"))
+    (coded / "params.yaml").unlink()
+    status, printed = program()
+    assert status == 1
+    assert "up to date" not in printed
+
+
+def test_a_run_without_a_stale_stage_is_recorded_by_a_configured_server(coded: Path) -> None:
+    subprocess.run([ENVIRONMENT / "dvc", "repro"], cwd=coded, check=True, capture_output=True)
+    url = str(PREFECT_API_URL.value())
+    status, printed = interrupted(coded, lambda _: None, PREFECT_API_URL=url)
+    assert status == 0, printed
+    state = last_run().state
+    assert state is not None
+    assert state.message == "2 cached"
+
+
 def test_a_folder_without_project_fails_the_flow_with_the_reason(tmp_path: Path) -> None:
     call = pipeline(tmp_path, return_state=True)
     state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
@@ -90,9 +225,6 @@ def test_a_name_that_a_shell_could_read_fails_the_flow_before_dvc_runs(project: 
     state: State[Any] = asyncio.run(pipeline(folder, return_state=True))  # type: ignore[arg-type]
     assert state.is_failed()
     assert "invalid name 'x; touch owned'" in str(state.message)
-
-
-ROOT = Path(__file__).parents[2]
 
 
 def interrupted(folder: Path, send: Callable[[int], None], **environment: str) -> tuple[int, str]:

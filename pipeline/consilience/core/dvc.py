@@ -1,4 +1,4 @@
-"""Run DVC stages as child processes, for a flow: the graph of the stages, and one stage.
+"""Run DVC as child processes, for a flow: the graph of the stages, the stale ones, and one stage.
 
 Only the ``dvc`` program is used, because DVC locks by process: two stages in the same process would
 not exclude one another.
@@ -7,6 +7,7 @@ not exclude one another.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ from consilience.core.processes import killed_with_parent
 
 ENVIRONMENT = Path(sys.executable).parent
 GRACE_S = 5.0
+
+ALWAYS = "always changed"  # the status of a stage that always runs
 
 Graph = dict[str, list[str]]
 
@@ -68,12 +71,43 @@ async def stage_graph(folder: Path) -> Graph:
     ConsilienceError
         If DVC cannot read the project.
     """
-    async with _dvc(folder, "dag", "--dot", "dvc.yaml", stderr=asyncio.subprocess.PIPE) as process:
+    remedy = "start the flow in the project's folder"
+    return parse_graph(await _output(folder, remedy, "dag", "--dot", "dvc.yaml"))
+
+
+async def stage_changes(folder: Path) -> dict[str, list[Any]]:
+    """Return what has changed since each stage ran; a stage without changes is left out.
+
+    DVC reads all dependencies for it: a pipe among them would make it wait for ever.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's folder.
+
+    Returns
+    -------
+    dict of str to list
+        Changes as ``dvc status`` describes them: `ALWAYS` for a stage that always runs.
+
+    Raises
+    ------
+    ConsilienceError
+        If DVC cannot read the project.
+    """
+    changes: dict[str, list[Any]] = json.loads(
+        await _output(folder, "'dvc repro' shows more", "--wait-for-lock", "status", "--json")
+    )
+    return changes
+
+
+async def _output(folder: Path, remedy: str, *arguments: str) -> str:
+    async with _dvc(folder, *arguments, stderr=asyncio.subprocess.PIPE) as process:
         output, errors = await process.communicate()
     if process.returncode:
         what = errors.decode().strip().partition("\n")[0].removeprefix("ERROR: ")
-        raise ConsilienceError(what, "dvc dag", "start the flow in the project's folder")
-    return parse_graph(output.decode())
+        raise ConsilienceError(what, " ".join(("dvc", *arguments)), remedy)
+    return output.decode()
 
 
 def parse_graph(dot: str) -> Graph:
