@@ -6,7 +6,7 @@ measures, in one process with one numerical thread, the median over the repeats 
 - *decoding*: reading every sample with MNE-Python, soundfile or PyAV;
 - *script*: what a user would write with MNE-Python, librosa and OpenCV;
 - *clean*: `Modality.read` and `Modality.features` with the default parameters;
-- *noise*: the features of noise at five severities besides.
+- *noise*: `Modality.corrupted_features` of noise, at five severities.
 
 Ratios within one run hardly depend on the machine.
 """
@@ -124,12 +124,12 @@ def measure(modality: str, path: Path, repeats: int) -> Cost:
     params = registry.params("modalities", modality)()
 
     def clean() -> None:
-        signal = sensor.read(path, None, params)
-        sensor.features(signal, params)
+        sensor.features(sensor.read(path, None, params), params)
 
-    def with_noise() -> None:
-        signal = sensor.read(path, None, params)
-        features = sensor.features(signal, params)
+    signal = sensor.read(path, None, params)
+    features = sensor.features(signal, params)
+
+    def noise() -> None:
         for _ in sensor.corrupted_features(signal, features, "noise", params, "benchmark"):
             pass
 
@@ -137,13 +137,12 @@ def measure(modality: str, path: Path, repeats: int) -> Cost:
         lambda: DECODE[modality](path),
         lambda: SCRIPT[modality](path),
         clean,
-        with_noise,
+        noise,
     )
     for variant in variants:  # once without measuring: imports, caches, compiled code
         variant()
     seconds = np.array([[_processor_s(variant) for variant in variants] for _ in range(repeats)])
-    decoding, script, clean_s, noise = np.median(seconds, axis=0)
-    return Cost(modality, decoding, script, clean_s, noise - clean_s)
+    return Cost(modality, *np.median(seconds, axis=0))
 
 
 def _processor_s(function: Callable[[], None]) -> float:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 
+from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import CORRUPTIONS, EegParams
 from consilience.schema.constants import SEVERITIES
-from consilience.signals.types import Signal
+from consilience.signals.eeg_corruptions import ADDED
+from consilience.signals.types import Features, Signal
 
 PARAMS = EegParams(corruptions={kind: c.severities for kind, c in CORRUPTIONS.items()})
 RATE_HZ = 250
@@ -80,3 +83,78 @@ def test_muscle_activity_is_above_twenty_hertz_and_pauses(signal: Signal) -> Non
     assert power[hz < 10].sum() < 0.05 * power.sum()
     level = added[: len(added) // 25 * 25].reshape(-1, 25).std(axis=1)
     assert np.quantile(level, 0.3) < 0.02 * level.max()
+
+
+def features_one_by_one(
+    signal: Signal, kind: str, clean: Features, params: EegParams = PARAMS
+) -> list[np.ndarray]:
+    """Return the features of `corrupt` at every severity, NaN where they are refused."""
+    values = []
+    for severity in SEVERITIES:
+        rng = generator(kind, "recording")
+        noisy = modality.corrupt(signal, kind, severity, params, rng)
+        try:
+            values.append(modality.features(noisy, params).values)
+        except RecordingError:
+            values.append(np.full_like(clean.values, np.nan))
+    return values
+
+
+def with_gaps(signal: Signal) -> Signal:
+    """Return the signal without a second, and without contact at two electrodes for a while."""
+    values = signal.values.copy()
+    values[300:500, 5] = np.nan
+    values[:, 7] = np.nan
+    kept = np.abs(signal.times_s - 6.5) > 0.5
+    return Signal(values[kept], signal.times_s[kept], signal.channels)
+
+
+@pytest.mark.parametrize("change", [lambda signal: signal, with_gaps])
+@pytest.mark.parametrize("kind", ADDED)
+def test_features_of_all_severities_at_once_are_those_one_by_one(signal, kind, change) -> None:
+    recorded = change(signal)
+    clean = modality.features(recorded, PARAMS)
+    at_once = list(modality.corrupted_features(recorded, clean, kind, PARAMS, "recording"))
+    for values, expected in zip(at_once, features_one_by_one(recorded, kind, clean), strict=True):
+        assert values.dtype == np.float32
+        assert values == pytest.approx(expected, abs=2e-4, nan_ok=True)
+        assert np.isnan(values).any() == (change is with_gaps)
+
+
+def test_a_severity_that_leaves_nothing_is_missing(signal: Signal) -> None:
+    # Muscle activity differs between electrodes more than their EEG.
+    params = PARAMS.model_copy(update={"bad_z": 1.5, "max_bad_fraction": 0.15})
+    clean = modality.features(signal, params)
+    at_once = list(modality.corrupted_features(signal, clean, "muscle", params, "recording"))
+    one_by_one = features_one_by_one(signal, "muscle", clean, params)
+    lost = [bool(np.isnan(values).all()) for values in one_by_one]
+    assert lost == [bool(np.isnan(values).all()) for values in at_once]
+    assert lost[-1]
+    assert not lost[0]
+
+
+@pytest.mark.parametrize("kind", ADDED)
+@pytest.mark.parametrize("rate_hz", [128.0, 250.0, 1000.0])
+def test_any_stretch_of_what_is_added_can_be_drawn(kind: str, rate_hz: float) -> None:
+    n_samples = round(100 * rate_hz)
+    added, again = (ADDED[kind].source(n_samples, 3, rate_hz, generator(kind)) for _ in range(2))
+    whole = added(0, n_samples)
+    assert whole.shape == (3, n_samples)
+    assert whole.dtype == np.float32
+    for start, stop in ((0, 1), (4097, 9001), (n_samples - 7, n_samples)):
+        assert again(start, stop) == pytest.approx(whole[:, start:stop], abs=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["noise", "muscle"])
+def test_what_is_added_has_unit_power(kind: str) -> None:
+    added = ADDED[kind].source(200_000, 16, 250.0, generator("power"))(0, 200_000)
+    assert np.mean(added**2) == pytest.approx(1, rel=0.1)
+
+
+def test_noise_is_half_pink_and_half_above_20_hz() -> None:
+    added = ADDED["noise"].source(200_000, 8, 250.0, generator("pink"))(0, 200_000)
+    hz, density = scipy.signal.welch(added, 250.0, nperseg=2500)
+    power = density.mean(axis=0)
+    octaves = [power[(hz >= low) & (hz < 2 * low)].sum() for low in (0.5, 1, 2, 4)]
+    assert octaves == pytest.approx([np.mean(octaves)] * 4, rel=0.2)
+    assert power[hz > 20].sum() / power.sum() == pytest.approx(0.5 + 0.5 * 0.26, abs=0.05)

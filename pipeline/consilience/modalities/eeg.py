@@ -1,8 +1,9 @@
-"""EEG: recordings of many formats, cleaned by MNE-Python, as log band power per channel over time.
+"""EEG: recordings of many formats, cleaned, as log band power per channel over time.
 
-All cleaning is within one recording. Bad channels are detected and interpolated by spherical
-splines (Perrin et al. 1989), mains hum is removed by notch filters, and the signal is band-passed
-and referenced to the average. Band power is computed in a Hann window that slides over the signal.
+All cleaning is within one recording. A zero-phase band-pass, which also removes mains hum, lowers
+the sampling rate. Bad channels are detected and interpolated by spherical splines (Perrin et al.
+1989), and the average is the reference. Band power is computed in a Hann window that slides over
+the signal. Cleaning is linear, and is done stretch by stretch.
 
 Lost data stay missing: samples that a packet counter or the time stamps show to be lost leave a
 gap in time, an electrode without contact or marked as bad is NaN, and frames over either are NaN.
@@ -11,53 +12,59 @@ gap in time, an electrode without contact or marked as bad is NaN, and frames ov
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
-import mne
 import numpy as np
-import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
 from consilience.readers.sample_times import describe_gaps, packets_of, sample_times
 from consilience.readers.units import VOLTAGE
 from consilience.schema.params.plugins import ModalityParams
-from consilience.signals.eeg_corruptions import APPLY
+from consilience.signals.decimation import Source, decimator
+from consilience.signals.eeg_corruptions import ADDED, APPLIED, rms_above_1_hz
+from consilience.signals.eeg_quality import FLAT_V, Measures, measures, outliers, spans
+from consilience.signals.interpolation import cleaning_matrix
 from consilience.signals.montage import (
     duplicate_positions,
     openbci_positions,
     standard_names,
 )
 from consilience.signals.plausibility import EEG_BAND_HZ, EEG_RMS_UV, eeg_amplitude_uv
-from consilience.signals.regular_grid import interpolated, sampling_rate, to_regular_grid
-from consilience.signals.robust import MAD_TO_SD
+from consilience.signals.regular_grid import (
+    EvenSignal,
+    even_signal,
+    interpolated,
+    sampling_rate,
+)
+from consilience.signals.spectrogram import Mixture, Spectrogram, mixed, weighted_products
 from consilience.signals.types import Features, Header, Signal
 
 Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
 
 MICRO, MILLI = 1e-6, 1e-3
 REPORTED_SHARE = 0.01  # findings that concern less of the time are not reported
 MAINS_HZ = (50.0, 60.0)
 HUM_DB = 20.0  # from which hum lowers the quality
-FLAT_V = 1e-8  # peak to peak within a second: below the noise of any amplifier
-SPREAD_FLOOR = 0.1  # decades: channels of a good recording differ by as much
+MAX_FLAT = 0.1  # share of seconds from which a channel is flat
 
 
-class Cleaned(NamedTuple):
-    """A cleaned recording.
+@dataclass(frozen=True)
+class Cleaned:
+    """A cleaned recording, at the rate of the decimator.
 
     Attributes
     ----------
-    values : ndarray of float64, shape (n_channels, n_samples)
+    values : ndarray of float32, shape (n_channels, n_samples)
         In volts, channels in the order of the parameters.
     rate_hz : float
     missing : ndarray of bool, shape (n_samples,)
@@ -65,10 +72,33 @@ class Cleaned(NamedTuple):
     quality : dict of str to float
     """
 
-    values: Array
+    values: NDArray[np.float32]
     rate_hz: float
     missing: NDArray[np.bool_]
     quality: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording on a regular time grid, before its bad channels are known.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        As recorded.
+    rate_hz : float
+        As recorded.
+    even : EvenSignal
+    spectrogram : Spectrogram
+    absent : ndarray of bool, shape (n_frames,)
+        Frames over samples at which too many channels have no value.
+    """
+
+    channels: tuple[str, ...]
+    rate_hz: float
+    even: EvenSignal
+    spectrogram: Spectrogram
+    absent: NDArray[np.bool_]
 
 
 class Eeg(Modality):
@@ -136,7 +166,7 @@ class Eeg(Modality):
             values[lost, channel] = np.nan
         kept, times_s, pulses_s = sample_times(recording, params.sync_code)
         return Signal(
-            np.ascontiguousarray(values[kept]),
+            values if kept.all() else values[kept],
             times_s[kept],
             tuple(names.values()),
             pulses_s,
@@ -173,13 +203,7 @@ class Eeg(Modality):
         ]
         values = recording.values(list(names), MICRO)
         findings += _describe_amplitude(values, recording, names)
-        findings += _describe_hum(np.nan_to_num(values), recording.rate_hz)
-        flat = flat_fraction(np.nan_to_num(values), recording.rate_hz)
-        findings += [
-            f"{name} is flat {100 * share:.0f} % of the time"
-            for name, share in zip(names.values(), flat, strict=True)
-            if share >= REPORTED_SHARE
-        ]
+        findings += _describe_measures(np.nan_to_num(values).T, recording.rate_hz, names)
         return findings + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: EegParams) -> Features:
@@ -194,15 +218,19 @@ class Eeg(Modality):
             If the rate is too low for the bands, the recording shorter than a window, or too
             many channels are missing, flat, NaN or noisy.
         """
-        cleaned = self.cleaned(signal, params)
-        power, centres_s = band_power(cleaned.values * 1e6, cleaned.rate_hz, params)
-        # 1e-6 µV² lies far below any EEG: it only keeps the logarithm of a flat channel finite.
-        frames = np.log10(power + 1e-6).reshape(len(power), -1).astype(np.float32)
-        frames[_overlaps(cleaned.missing, cleaned.rate_hz, params)] = np.nan
+        prepared = prepare(signal, params)
+        matrix, quality = _assess(prepared, params)
+        spectrogram, weights = prepared.spectrogram, _band_weights(prepared.spectrogram.hz, params)
         names = tuple(
             f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
         )
-        return Features(frames, signal.times_s[0] + centres_s, names, cleaned.quality)
+        frames = np.full((len(spectrogram.starts), len(names)), np.nan, np.float32)
+        for group in spectrogram.groups:
+            clean = mixed(matrix, spectrogram.spectra(group))
+            frames[group] = _log_power(weighted_products(clean, clean, weights))
+        frames[prepared.absent] = np.nan
+        times_s = signal.times_s[0] + spectrogram.centres_s
+        return Features(frames, times_s, names, quality)
 
     def cleaned(self, signal: Signal, params: EegParams) -> Cleaned:
         """Resample a recording to an even grid and clean it.
@@ -212,11 +240,17 @@ class Eeg(Modality):
         RecordingError
             See `features`.
         """
-        rate_hz = _rate_hz(signal, params)
-        values, received = to_regular_grid(signal, rate_hz)
-        raw, bads, quality = _assess(values, received, signal.channels, rate_hz, params)
-        missing = np.isnan(values).mean(axis=1) > params.max_bad_fraction
-        return Cleaned(_clean(raw, bads, params), rate_hz, missing, quality)
+        prepared = prepare(signal, params)
+        matrix, quality = _assess(prepared, params)
+        even, slow = prepared.even, prepared.spectrogram.decimator
+        n_samples = even.n_samples // slow.factor
+        absent = even.missing_share[: n_samples * slow.factor] > params.max_bad_fraction
+        return Cleaned(
+            matrix @ slow.output(even.source, even.n_samples, 0, n_samples),
+            slow.rate_hz,
+            np.any(absent.reshape(n_samples, slow.factor), axis=1),
+            quality,
+        )
 
     def corrupt(
         self,
@@ -226,132 +260,165 @@ class Eeg(Modality):
         params: EegParams,
         rng: np.random.Generator,
     ) -> Signal:
-        """Corrupt the working channels as they leave the amplifier; missing samples stay so."""
+        """Corrupt the working channels as they leave the amplifier; missing samples stay so.
+
+        What is added depends on the generator alone; severities scale it.
+        """
         values = np.asarray(signal.values, np.float64)
-        rate_hz = 1 / float(np.median(np.diff(signal.times_s[:1000])))
         missing = ~np.isfinite(values)
         whole = interpolated(values)
         alive = ~missing.all(axis=0) & (np.ptp(whole, axis=0) > FLAT_V)
         if not alive.any():
             return signal
-        level = params.corruptions[kind][severity - 1]
-        corrupted = whole.copy()
-        corrupted[:, alive] = APPLY[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
-        corrupted[missing] = np.nan
-        return replace(signal, values=corrupted)
+        level, rate_hz = params.corruptions[kind][severity - 1], _nominal_hz(signal)
+        if kind in ADDED:
+            gain = ADDED[kind].gain(level) * rms_above_1_hz(values, rate_hz)
+            whole += gain * _added(signal, kind, alive, rng)(0, len(whole)).T
+        else:
+            whole[:, alive] = APPLIED[kind](whole[:, alive], level, rate_hz, params.mains_hz, rng)
+        whole[missing] = np.nan
+        return replace(signal, values=whole)
+
+    def corrupted_features(
+        self, signal: Signal, clean: Features, kind: str, params: EegParams, recording: str
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the feature frames of a corruption; see `Modality.corrupted_features`.
+
+        What is added to the EEG is drawn, filtered and transformed once for all severities: the
+        power of ``x + g n`` is ``|x|² + 2 g Re(x n*) + g² |n|²``.
+        """
+        if kind not in ADDED:
+            yield from super().corrupted_features(signal, clean, kind, params, recording)
+            return
+        prepared = prepare(signal, params)
+        alive = spans(prepared.even.source, prepared.even.n_samples) > FLAT_V
+        rng = generator(kind, recording)
+        added = _added_spectrogram(signal, prepared, kind, alive, rng)
+        rms = rms_above_1_hz(signal.values, _nominal_hz(signal))
+        gains = [ADDED[kind].gain(level) * rms for level in params.corruptions[kind]]
+        power = _power_of_both(prepared.spectrogram, added)
+        matrices = _matrices(prepared, [power.power(gain) for gain in gains], alive, params)
+        weights = _band_weights(added.hz, params)
+        frames = [np.full_like(clean.values, np.nan) for _ in gains]
+        for group in added.groups:
+            x, n = prepared.spectrogram.spectra(group), added.spectra(group)
+            for matrix, severities in matrices:
+                mixture = Mixture.of(mixed(matrix, x), mixed(matrix, n), weights)
+                for severity in severities:
+                    frames[severity][group] = _log_power(mixture.power(gains[severity]))
+        for values in frames:
+            values[prepared.absent] = np.nan
+            yield values
 
 
-def band_power(clean: Array, rate_hz: float, params: EegParams) -> tuple[Array, Array]:
-    """Compute the power in each band within a sliding Hann window.
+def prepare(signal: Signal, params: EegParams) -> Prepared:
+    """Place a recording on a regular grid, measure its channels and set up its spectrogram.
 
-    Parameters
-    ----------
-    clean : ndarray of float64, shape (n_channels, n_samples)
-
-    Returns
-    -------
-    power : ndarray of float64, shape (n_frames, n_channels, n_bands)
-        In the square of the signal's unit.
-    centres_s : ndarray of float64, shape (n_frames,)
-        Seconds from the first sample.
+    Raises
+    ------
+    RecordingError
+        If the rate is too low for the bands, or the recording too short or too incomplete.
     """
-    size, starts = _frames(clean.shape[1], rate_hz, params)
-    window = scipy.signal.windows.hann(size, sym=False)
-    frames = np.lib.stride_tricks.sliding_window_view(clean, size, axis=1)[:, starts] * window
-    spectrum = scipy.fft.rfft(frames, axis=2)
-    # One-sided: every frequency but 0 stands for its negative one too.
-    density = 2 * (spectrum.real**2 + spectrum.imag**2) / (size * np.sum(window**2))
-    hz = scipy.fft.rfftfreq(size, 1 / rate_hz)
-    inside = [(hz >= low) & (hz < high) for low, high in params.bands_hz.values()]
-    power = np.stack([density[:, :, band].sum(axis=2) for band in inside], axis=2)
-    centres_s: Array = np.asarray((starts + (size - 1) / 2) / rate_hz, np.float64)
-    return power.transpose(1, 0, 2), centres_s
+    rate_hz = _rate_hz(signal, params)
+    even = even_signal(signal, rate_hz)
+    slow = decimator(rate_hz, params.band_hz, params.mains_hz, params.least_rate_hz)
+    spectrogram = Spectrogram(
+        even.source, even.n_samples, slow, params.band_hz, params.window_s, params.hop_s
+    )
+    return Prepared(
+        signal.channels,
+        rate_hz,
+        even,
+        spectrogram,
+        spectrogram.overlaps(even.missing_share > params.max_bad_fraction),
+    )
 
 
-def bad_channels(values: Array, rate_hz: float, params: EegParams) -> dict[int, str]:
+def bad_channels(
+    prepared: Prepared, power: Array32, flat: Array, params: EegParams
+) -> dict[int, str]:
     """Detect channels without contact, flat, or outlying in amplitude or high-frequency noise.
 
     Channels that the file marks as bad have no values, and so count as without contact.
 
     Parameters
     ----------
-    values : ndarray of float64, shape (n_samples, n_channels)
-        In volts.
+    prepared : Prepared
+    power : ndarray of float32, shape (n_channels, n_frames, 2)
+        Power of the channel, and of its third derivative; see `channel_power`.
+    flat : ndarray of float64, shape (n_channels,)
+        Share of seconds in which the channel is flat.
+    params : EegParams
 
     Returns
     -------
     dict of int to str
         Reason by the channel's index.
     """
-    lost = _lost(~np.isfinite(values), params)
-    values = interpolated(values)
-    bads = {int(i): "without contact or marked as bad" for i in np.flatnonzero(lost)}
-    flat = flat_fraction(values, rate_hz) > 0.1
-    bads |= {int(i): "flat" for i in np.flatnonzero(flat) if int(i) not in bads}
-    good = np.array([i for i in range(values.shape[1]) if i not in bads], int)
+    lost = np.flatnonzero(prepared.even.lost_share > params.max_contact_loss)
+    bads = {int(i): "without contact or marked as bad" for i in lost}
+    bads |= {int(i): "flat" for i in np.flatnonzero(flat > MAX_FLAT) if int(i) not in bads}
+    good = np.array([i for i in range(len(flat)) if i not in bads], int)
     if len(good) < 4:  # too few to define what is usual
         return bads
-    high_hz = max(high for _, high in params.bands_hz.values())
-    bandpass = scipy.signal.butter(2, (1.0, high_hz), "bandpass", fs=rate_hz, output="sos")
-    slow = scipy.signal.sosfiltfilt(bandpass, values[:, good], axis=0)
-    # The second difference is a high-pass filter: it shows muscle and contact noise.
-    for measure, values in (("amplitude", slow), ("noise", np.diff(slow, n=2, axis=0))):
-        spread = np.log10(np.median(np.abs(values), axis=0) + 1e-12)
-        centre = np.median(spread)
-        scale = max(MAD_TO_SD * float(np.median(np.abs(spread - centre))), SPREAD_FLOOR)
-        out = np.abs(spread - centre) / scale > params.bad_z
-        bads |= {int(i): f"unusual {measure}" for i in good[out] if int(i) not in bads}
+    seen = ~prepared.absent if not prepared.absent.all() else slice(None)
+    amplitude, noise = 0.5 * np.log10(np.median(power[good][:, seen], axis=1) + 1e-24).T
+    for measure, spread in (("amplitude", amplitude), ("noise", noise)):
+        out = good[outliers(spread, params.bad_z)]
+        bads |= {int(i): f"unusual {measure}" for i in out if int(i) not in bads}
     return bads
 
 
-def flat_fraction(values: Array, rate_hz: float) -> Array:
-    """Return the share of seconds in which each channel is flat, shape (n_channels,)."""
-    size = min(round(rate_hz), len(values))
-    whole = values[: len(values) // size * size].reshape(-1, size, values.shape[1])
-    flat: Array = (np.ptp(whole, axis=1) < FLAT_V).mean(axis=0)
-    return flat
+def channel_power(spectrogram: Spectrogram) -> Array32:
+    """Return the power of every channel, and of its third derivative in arbitrary units.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_channels, n_frames, 2)
+        The third derivative shows muscle and contact noise.
+    """
+    weights = _noise_weights(spectrogram.hz)
+    spectra = (spectrogram.spectra(group) for group in spectrogram.groups)
+    return np.concatenate([weighted_products(x, x, weights) for x in spectra], axis=1)
 
 
-def _lost(missing: NDArray[np.bool_], params: EegParams) -> NDArray[np.bool_]:
-    """Return the channels that lack too many samples, shape (n_channels,)."""
-    # Samples that all channels lack were lost in transmission, not at an electrode.
-    received = ~missing.all(axis=1)
-    if not received.any():
-        return np.ones(missing.shape[1], bool)
-    lost: NDArray[np.bool_] = missing[received].mean(axis=0) > params.max_contact_loss
-    return lost
+def _power_of_both(first: Spectrogram, second: Spectrogram) -> Mixture:
+    """Return `channel_power` of any mixture of two signals."""
+    weights = _noise_weights(first.hz)
+    parts = [Mixture.of(first.spectra(g), second.spectra(g), weights) for g in first.groups]
+    return Mixture(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
 
 
-def _overlaps(missing: NDArray[np.bool_], rate_hz: float, params: EegParams) -> NDArray[np.bool_]:
-    """Return the frames of `band_power` that contain missing samples, shape (n_frames,)."""
-    size, starts = _frames(len(missing), rate_hz, params)
-    before = np.concatenate([[0], np.cumsum(missing)])
-    over: NDArray[np.bool_] = before[starts + size] > before[starts]
-    return over
+def _noise_weights(hz: Array) -> Array32:
+    weights = np.stack([np.ones_like(hz), (hz / hz[-1]) ** 6], axis=1)
+    return np.tile(weights, (2, 1)).astype(np.float32)
 
 
-def _frames(n_samples: int, rate_hz: float, params: EegParams) -> tuple[int, NDArray[np.intp]]:
-    """Return the length of a frame and the start of every frame, in samples."""
-    size = round(params.window_s * rate_hz)
-    n_frames = 1 + int((n_samples - size) / (params.hop_s * rate_hz))
-    return size, np.rint(np.arange(n_frames) * params.hop_s * rate_hz).astype(np.intp)
+def _assess(prepared: Prepared, params: EegParams) -> tuple[Array32, dict[str, float]]:
+    """Return the matrix that interpolates and re-references the channels, and the quality.
+
+    Raises
+    ------
+    RecordingError
+        If too many channels are unusable.
+    """
+    even = prepared.even
+    measured = measures(even.source, even.n_samples, prepared.rate_hz, params.mains_hz)
+    bads = bad_channels(prepared, channel_power(prepared.spectrogram), measured.flat, params)
+    bad_fraction = _bad_fraction(prepared.channels, bads, params)
+    matrix = cleaning_matrix(
+        prepared.channels, tuple(prepared.channels[i] for i in sorted(bads)), params.channels
+    )
+    return matrix, _quality(even, measured, bad_fraction, params)
 
 
-def _assess(
-    values: Array,
-    received: NDArray[np.bool_],
-    channels: tuple[str, ...],
-    rate_hz: float,
-    params: EegParams,
-) -> tuple[mne.io.RawArray, list[str], dict[str, float]]:
-    """Return the channels with their positions, the names of bad ones, and the quality."""
-    index = {name.casefold(): i for i, name in enumerate(channels)}
-    missing = [name for name in params.channels if name.casefold() not in index]
-    bads = bad_channels(values, rate_hz, params)
-    reasons = {channels[i]: reason for i, reason in bads.items()}
+def _bad_fraction(channels: tuple[str, ...], bads: dict[int, str], params: EegParams) -> float:
+    """Return the share of required channels that are bad. Raises RecordingError if too many are."""
+    index = {name.casefold() for name in channels}
+    lost = {name: "missing" for name in params.channels if name.casefold() not in index}
     required = {name.casefold() for name in params.channels}
-    lost = {name: "missing" for name in missing} | {
-        name: reason for name, reason in reasons.items() if name.casefold() in required
+    lost |= {
+        channels[i]: reason for i, reason in bads.items() if channels[i].casefold() in required
     }
     if len(lost) > params.max_bad_fraction * len(params.channels):
         listed = ", ".join(f"{name} {reason}" for name, reason in lost.items())
@@ -361,54 +428,94 @@ def _assess(
             f"the recording has {', '.join(channels)}; select channels in "
             "params.modalities.eeg.channels",
         )
-    info = mne.create_info([*channels, *missing], rate_hz, "eeg")
-    data = np.zeros((len(info.ch_names), len(values)))
-    whole = interpolated(values)
-    data[: values.shape[1]] = (whole - whole.mean(axis=0)).T
-    raw = mne.io.RawArray(data, info, verbose="error")
-    raw.set_montage(_montage(), match_case=False, verbose="error")
-    quality = _quality(values, received, rate_hz, len(lost) / len(params.channels), params)
-    return raw, [*reasons, *missing], quality
+    return len(lost) / len(params.channels)
 
 
-def _clean(raw: mne.io.RawArray, bads: list[str], params: EegParams) -> Array:
-    """Notch, band-pass, interpolate and re-reference; channels in the order of the parameters."""
-    rate_hz = raw.info["sfreq"]
-    high_hz = max(high for _, high in params.bands_hz.values())
-    low_hz = min(low for low, _ in params.bands_hz.values())
-    data = raw.get_data()
-    # Harmonics up to twice the highest band: beyond, the band-pass removes them.
-    for hum_hz in np.arange(params.mains_hz, min(rate_hz / 2, 2 * high_hz), params.mains_hz):
-        b, a = scipy.signal.iirnotch(hum_hz, 25, rate_hz)
-        data = scipy.signal.filtfilt(b, a, data)
-    band = scipy.signal.butter(4, (low_hz / 2, high_hz), "bandpass", fs=rate_hz, output="sos")
-    raw = mne.io.RawArray(scipy.signal.sosfiltfilt(band, data), raw.info, verbose="error")
-    raw.info["bads"] = bads
-    if bads:
-        # A fixed origin: fitting a sphere needs digitised head points, which few files have.
-        raw.interpolate_bads(reset_bads=True, origin=(0.0, 0.0, 0.0), verbose="error")
-    raw.set_eeg_reference("average", verbose="error")
-    order = {name.casefold(): i for i, name in enumerate(raw.ch_names)}
-    clean: Array = raw.get_data()[[order[name.casefold()] for name in params.channels]]
-    return clean
+def _matrices(
+    prepared: Prepared, powers: Sequence[Array32], alive: NDArray[np.bool_], params: EegParams
+) -> list[tuple[Array32, list[int]]]:
+    """Return the cleaning matrices of some mixtures, and the numbers of those that each serves.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    powers : sequence of ndarray of float32
+        `channel_power` of each mixture.
+    alive : ndarray of bool, shape (n_channels,)
+        Channels that are not flat, whatever they were.
+    params : EegParams
+    """
+    numbers: dict[tuple[str, ...], list[int]] = {}
+    for number, power in enumerate(powers):
+        bads = bad_channels(prepared, power, np.where(alive, 0.0, 1.0), params)
+        try:
+            _bad_fraction(prepared.channels, bads, params)
+        except RecordingError:
+            continue  # nothing usable is left
+        names = tuple(prepared.channels[i] for i in sorted(bads))
+        numbers.setdefault(names, []).append(number)
+    return [
+        (cleaning_matrix(prepared.channels, names, params.channels), members)
+        for names, members in numbers.items()
+    ]
+
+
+def _added(signal: Signal, kind: str, alive: NDArray[np.bool_], rng: np.random.Generator) -> Source:
+    """Return a source of what is added to the working channels, at unit level."""
+    n_samples = len(signal.values)
+    drawn = ADDED[kind].source(n_samples, int(alive.sum()), _nominal_hz(signal), rng)
+
+    def source(start: int, stop: int) -> Array32:
+        values = np.zeros((len(alive), stop - start), np.float32)
+        values[alive] = drawn(start, stop)
+        return values
+
+    return drawn if alive.all() else source
+
+
+def _added_spectrogram(
+    signal: Signal,
+    prepared: Prepared,
+    kind: str,
+    alive: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> Spectrogram:
+    """Return the spectrogram of what is added, missing where the recording is."""
+    source = _added(signal, kind, alive, rng)
+    if not prepared.even.complete:
+        values = source(0, len(signal.values)).T
+        values[~np.isfinite(signal.values)] = np.nan
+        source = even_signal(replace(signal, values=values), prepared.rate_hz).source
+    return prepared.spectrogram.of(source)
+
+
+def _band_weights(hz: Array, params: EegParams) -> Array32:
+    """Return the matrix that sums a spectrum's squares over bands, shape (2 * n_hz, n_bands)."""
+    inside = [(hz >= low) & (hz < high) for low, high in params.bands_hz.values()]
+    return np.tile(np.stack(inside, axis=1), (2, 1)).astype(np.float32)
+
+
+def _log_power(power: Array32) -> Array32:
+    """Return log10 of powers in V², (n_channels, n_frames, n_bands), as frames in µV²."""
+    # 1e-6 µV² lies far below any EEG: it only keeps the logarithm of a flat channel finite.
+    by_frame = np.log10(1e12 * power.astype(float) + 1e-6).transpose(1, 0, 2)
+    return by_frame.reshape(len(by_frame), -1).astype(np.float32)
 
 
 def _quality(
-    values: Array,
-    received: NDArray[np.bool_],
-    rate_hz: float,
-    bad_fraction: float,
-    params: EegParams,
+    even: EvenSignal, measured: Measures, bad_fraction: float, params: EegParams
 ) -> dict[str, float]:
     """Return measures of quality; hum 20 dB above its neighbourhood starts to lower the total."""
-    finite = ~_lost(np.isnan(values), params)
-    kept = interpolated(values[:, finite])
-    hum = _hum_ratio_db(kept, rate_hz, params.mains_hz)
-    flat = float(flat_fraction(kept, rate_hz).mean()) if finite.any() else 1.0
-    clipped = float(_clipped_fraction(kept).mean()) if finite.any() else 1.0
+    kept = even.lost_share <= params.max_contact_loss
+    hum = float(np.median(measured.hum_db[kept])) if kept.any() else 0.0
+    flat, clipped = (
+        float(share[kept].mean()) if kept.any() else 1.0
+        for share in (measured.flat, measured.clipped)
+    )
+    received = even.received
     return {
         "bad_channel_fraction": bad_fraction,
-        "contact_bad_fraction": float(np.isnan(values[received]).mean()),
+        "contact_bad_fraction": even.contact_bad_fraction,
         "packet_losses": float(np.count_nonzero(received[:-1] & ~received[1:])),
         "packet_loss_fraction": float(np.mean(~received)),
         "flat_fraction": flat,
@@ -420,33 +527,14 @@ def _quality(
     }
 
 
-def _clipped_fraction(values: Array) -> Array:
-    """Return the share of samples that stay at a channel's extremes, shape (n_channels,)."""
-    # Two equal extremes in a row: an amplifier at its limit, rather than a peak.
-    extreme = (values == values.max(axis=0)) | (values == values.min(axis=0))
-    stays = extreme[1:] & extreme[:-1] & (np.ptp(values, axis=0) > FLAT_V)
-    share: Array = stays.mean(axis=0)
-    return share
-
-
-def _hum_ratio_db(values: Array, rate_hz: float, mains_hz: float) -> float:
-    """Return the power at the mains frequency relative to its neighbourhood, in dB.
-
-    The median over channels; 0 if the rate is too low to contain the frequency.
-    """
-    if mains_hz + 5 > rate_hz / 2 or not values.shape[1]:
-        return 0.0
-    hz, density = scipy.signal.welch(values, rate_hz, nperseg=min(len(values), 512), axis=0)
-    away = np.abs(hz - mains_hz)
-    line = density[away <= 1.0].mean(axis=0)
-    beside = np.median(density[(away > 2) & (away < 6)], axis=0)
-    return float(np.median(10 * np.log10((line + 1e-20) / (beside + 1e-20))))
+def _nominal_hz(signal: Signal) -> float:
+    return 1 / float(np.median(np.diff(signal.times_s[:1000])))
 
 
 def _rate_hz(signal: Signal, params: EegParams) -> float:
     """Return the sampling rate. Raises RecordingError if it is too low for the bands."""
     rate_hz = sampling_rate(signal, "eeg", params.window_s + 1)
-    high_hz = max(high for _, high in params.bands_hz.values())
+    _, high_hz = params.band_hz
     if rate_hz < 2.2 * high_hz:
         raise RecordingError(
             f"{rate_hz:g} samples a second are too few for bands up to {high_hz:g} Hz",
@@ -454,12 +542,6 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
             "lower params.modalities.eeg.bands_hz",
         )
     return rate_hz
-
-
-@lru_cache(maxsize=1)
-def _montage() -> Any:
-    """Return the positions of the electrodes; `POSITIONS` lists their names."""
-    return mne.channels.make_standard_montage("colin27_1020")
 
 
 def _at_eeg_rate(
@@ -515,14 +597,27 @@ def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str,
     ]
 
 
-def _describe_hum(values: Array, rate_hz: float) -> list[str]:
-    """Describe hum at either mains frequency of the world that lowers the quality."""
-    hums_db = {hz: _hum_ratio_db(values, rate_hz, hz) for hz in MAINS_HZ}
+def _describe_measures(values: Array, rate_hz: float, names: Mapping[str, str]) -> list[str]:
+    """Describe hum that lowers the quality, at either mains frequency, and flat channels.
+
+    ``values`` are in volts, shape (n_channels, n_samples).
+    """
+    offset_free = np.asarray(values - values[:, :1], np.float32)
+
+    def source(start: int, stop: int) -> Array32:
+        return offset_free[:, start:stop]
+
+    measured = {hz: measures(source, values.shape[1], rate_hz, hz) for hz in MAINS_HZ}
+    hums_db = {hz: float(np.median(each.hum_db)) for hz, each in measured.items()}
     return [
         f"mains hum at {hz:g} Hz, {hum_db:.0f} dB above its neighbourhood: it is removed if "
         f"modalities.eeg.mains_hz is {hz:g}"
         for hz, hum_db in hums_db.items()
         if hum_db >= HUM_DB
+    ] + [
+        f"{name} is flat {100 * share:.0f} % of the time"
+        for name, share in zip(names.values(), measured[MAINS_HZ[0]].flat, strict=True)
+        if share >= REPORTED_SHARE
     ]
 
 

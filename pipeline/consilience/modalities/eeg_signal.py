@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from consilience.modalities.eeg import Eeg
 from consilience.modalities.params.eeg import EegParams
-from consilience.modalities.params.eeg_signal import EegSignalParams
+from consilience.modalities.params.eeg_signal import FRAMES_PER_SAMPLE, EegSignalParams
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Signal
 
-FRAMES_PER_SAMPLE = 2  # windows interpolate linearly, which would lose half of 45 Hz at 128 Hz
 SCALE_FLOOR_V = 1e-9
 
 

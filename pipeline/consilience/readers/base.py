@@ -126,7 +126,9 @@ class Recording:
             )
         factors = np.array([self._factor(name, default) for name in names])
         try:
-            values: Array = self._read([self.names.index(name) for name in names]) * factors
+            values = self._read([self.names.index(name) for name in names])
+            in_place = values if values.dtype == np.float64 else None
+            values = np.multiply(values, factors, out=in_place)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             what = " ".join(str(error).split())
             raise RecordingError(f"the samples are unreadable: {what}", str(self.path)) from None
@@ -202,5 +204,5 @@ class Recording:
         return unit.factor if unit else 1.0
 
     def _read(self, channels: list[int]) -> Array:
-        """Return the samples of some channels as the format's reader scales them."""
+        """Return a new array of the samples of some channels, as the format's reader scales."""
         raise NotImplementedError

@@ -162,12 +162,14 @@ class EdfRecording(Recording):
             )
         gain = (signal.physical[1] - signal.physical[0]) / (signal.digital[1] - signal.digital[0])
         start = signal.physical[0] - signal.digital[0] * gain
-        values: Array = self._digital(signal).astype(np.float64) * gain + start
+        values: Array = self._digital(signal).astype(np.float64)
+        values *= gain
+        values += start
         return values
 
     def _read(self, channels: list[int]) -> Array:
         names = [self.names[channel] for channel in channels]
-        values = np.empty((self.n_samples, len(names)))
+        values = np.empty((len(names), self.n_samples)).T  # channel by channel, as in the file
         for column, name in enumerate(names):
             if self.signals[name].n_samples != self.per_record:
                 raise ValueError(f"channel '{name}' has another sampling rate than '{names[0]}'")

@@ -42,8 +42,8 @@ class Limits(NamedTuple):
 
 EEG_RMS_UV: Final = Limits("the median RMS of the EEG", 0.1, 1000.0, "µV")
 EEG_BAND_HZ: Final = (1.0, 45.0)
-STRETCH_S = 4.0
-MAX_STRETCHES = 32  # of a long recording; evenly spaced
+STRETCH_S = 2.0
+MAX_STRETCHES = 16  # of a long recording; evenly spaced
 
 
 def band_rms(values: Array, rate_hz: float, band_hz: tuple[float, float] = EEG_BAND_HZ) -> Array:
@@ -60,18 +60,19 @@ def band_rms(values: Array, rate_hz: float, band_hz: tuple[float, float] = EEG_B
     Returns
     -------
     ndarray of float64, shape (n_channels,)
-        In the unit of the values, the median over stretches of 4 s; NaN for a channel without a
+        In the unit of the values, the median over stretches of 2 s; NaN for a channel without a
         complete stretch, or of a single value throughout.
     """
     size = min(round(STRETCH_S * rate_hz), len(values))
     starts = np.unique(np.linspace(0, len(values) - size, MAX_STRETCHES).astype(np.intp))
-    powers = np.array(
-        [_band_power(values[start : start + size], rate_hz, band_hz) for start in starts]
-    )
+    stretches = [values[start : start + size] for start in starts]
+    powers = np.array([_band_power(stretch, rate_hz, band_hz) for stretch in stretches])
+    every = np.concatenate(stretches)
+    powers[:, ~(np.fmin.reduce(every) < np.fmax.reduce(every))] = np.nan
     rms = np.full(values.shape[1], np.nan)
     for channel, power in enumerate(powers.T):
         complete = power[np.isfinite(power)]
-        if len(complete) and np.nanmin(values[:, channel]) < np.nanmax(values[:, channel]):
+        if len(complete):
             rms[channel] = np.sqrt(np.median(complete))
     return rms
 
@@ -99,8 +100,9 @@ def _band_power(stretch: Array, rate_hz: float, band_hz: tuple[float, float]) ->
     """Return the mean square of each channel within a band, shape (n_channels,)."""
     size = len(stretch)
     window = np.hanning(size)[:, None]
-    spectrum = np.abs(np.fft.rfft((stretch - stretch.mean(axis=0)) * window, axis=0)) ** 2
     hz = np.fft.rfftfreq(size, 1 / rate_hz)
     inside = (hz >= band_hz[0]) & (hz <= band_hz[1])
-    power: Array = 2 * spectrum[inside].sum(axis=0) / (size * np.sum(window**2))
+    spectrum = np.fft.rfft((stretch - stretch.mean(axis=0)) * window, axis=0)[inside]
+    squares = spectrum.real**2 + spectrum.imag**2
+    power: Array = 2 * squares.sum(axis=0) / (size * np.sum(window**2))
     return power

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,7 @@ from consilience.signals.types import Signal
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+LARGEST = 1e15
 MAX_LOST = 0.5  # share of a recording's samples
 
 
@@ -59,6 +63,79 @@ def gaps(times_s: Array) -> Mask:
     steps_s = np.diff(times_s)
     wide: Mask = steps_s > GAP * np.median(steps_s)
     return wide
+
+
+@dataclass(frozen=True)
+class EvenSignal:
+    """A signal on a regular time grid, its missing samples interpolated; see `even_signal`.
+
+    Attributes
+    ----------
+    source : callable
+        Returns a stretch, float32, shape (n_channels, n), relative to a constant per channel.
+    n_samples : int
+    received : ndarray of bool, shape (n_samples,)
+        Whether a sample was received.
+    missing_share : ndarray of float64, shape (n_samples,)
+        Share of the channels that are interpolated.
+    lost_share : ndarray of float64, shape (n_channels,)
+        Share of the samples that a channel lacks, of those that some channel has.
+    contact_bad_fraction : float
+        Share of the received values that are missing.
+    """
+
+    source: Callable[[int, int], NDArray[np.float32]]
+    n_samples: int
+    received: Mask
+    missing_share: Array
+    lost_share: Array
+    contact_bad_fraction: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.contact_bad_fraction == 0 and bool(self.received.all())
+
+
+def even_signal(signal: Signal, rate_hz: float) -> EvenSignal:
+    """Place a signal on a regular time grid and interpolate what is missing.
+
+    Missing are values that were not received, are not finite, or have no square in float32; see
+    `interpolated`.
+    """
+    values = signal.values
+    usable = np.abs(values) < LARGEST
+    if not gaps(signal.times_s).any() and usable.all():
+        n_samples, n_channels = values.shape
+        received, complete = (np.broadcast_to(of, n_samples) for of in (True, 0.0))
+        source = _offset_free(values)
+        return EvenSignal(source, n_samples, received, complete, np.zeros(n_channels), 0.0)
+    values, received = to_regular_grid(
+        replace(signal, values=np.where(usable, values, np.nan)), rate_hz
+    )
+    missing = np.isnan(values)
+    # Samples that all channels lack were lost in transmission, not at an electrode.
+    somewhere = missing[~missing.all(axis=1)]
+    return EvenSignal(
+        _offset_free(interpolated(values)),
+        len(values),
+        received,
+        missing.mean(axis=1),
+        somewhere.mean(axis=0) if len(somewhere) else np.ones(values.shape[1]),
+        float(missing[received].mean()),
+    )
+
+
+def _offset_free(values: Array) -> Callable[[int, int], NDArray[np.float32]]:
+    # float32 would round what is small beside an electrode's offset.
+    offset = np.array(values[:1].T, np.float64)
+
+    def source(start: int, stop: int) -> NDArray[np.float32]:
+        stretch = values[start:stop].T
+        single = np.empty(stretch.shape, np.float32)
+        return np.subtract(stretch, offset, out=single, casting="same_kind")
+
+    return source
 
 
 def to_regular_grid(signal: Signal, rate_hz: float) -> tuple[Array, Mask]:

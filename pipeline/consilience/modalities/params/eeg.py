@@ -85,6 +85,18 @@ class EegParams(ModalityParams):
         return self
 
     @property
+    def band_hz(self) -> tuple[float, float]:
+        """Lowest and highest frequency of the bands."""
+        return min(low for low, _ in self.bands_hz.values()), max(
+            high for _, high in self.bands_hz.values()
+        )
+
+    @property
+    def least_rate_hz(self) -> float:
+        """Sampling rate to which recordings are decimated, or somewhat above."""
+        return 2.5 * self.band_hz[1]
+
+    @property
     def frame_rate_hz(self) -> float:
         """Feature frames per second."""
         return 1 / self.hop_s

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from consilience.modalities.params.eeg import EegParams
 
+FRAMES_PER_SAMPLE = 2  # windows interpolate linearly, which would lose half of 45 Hz at 128 Hz
+
 
 class EegSignalParams(EegParams):
     """Parameters of the signal; of `eeg`'s, those of reading and cleaning."""
@@ -24,6 +26,11 @@ class EegSignalParams(EegParams):
         if self.rate_hz < 2.2 * max(high for _, high in self.bands_hz.values()):
             raise ValueError("rate_hz must be 2.2 times the highest of bands_hz or more")
         return self
+
+    @property
+    def least_rate_hz(self) -> float:
+        """Sampling rate to which recordings are decimated, or somewhat above."""
+        return max(super().least_rate_hz, FRAMES_PER_SAMPLE * self.rate_hz)
 
     @property
     def frame_rate_hz(self) -> float:
