@@ -77,11 +77,22 @@ from consilience import stages
     assert done.stderr == f"{interruption.INTERRUPTED}\n"
 
 
+def test_a_low_limit_of_memory_is_one_line():
+    code = "from consilience import stages"
+    command = ["bash", "-c", f"ulimit -v 700000; exec {sys.executable} -c '{code}'"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: a process may use 0.7 GiB of address space")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_interruption_is_one_line(capsys):
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "error: interrupted; 'dvc repro' continues\n"
     panic = type("PanicException", (BaseException,), {})
     sys.excepthook(panic, panic("no\nmemory"), None)
     assert capsys.readouterr().err.startswith("error: a library failed: no memory")
+    sys.excepthook(MemoryError, MemoryError(), None)
+    assert capsys.readouterr().err.startswith("error: a library failed: MemoryError (is there")
     sys.excepthook(ValueError, ValueError("x"), None)
     assert "ValueError: x" in capsys.readouterr().err
