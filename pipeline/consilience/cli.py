@@ -1,4 +1,7 @@
-"""The command line: ``consilience …``."""
+"""The command line: ``consilience …``.
+
+Only what ``--help`` and a shell's completion need is imported at once.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from consilience import params
-from consilience.core import registry
 from consilience.core.errors import ConsilienceError, system_error
-from consilience.core.files import write_json
-from consilience.evaluation.summary import short_table
 from consilience.project import Project
 
 app = typer.Typer(
@@ -62,6 +60,8 @@ def use(
 @app.command()
 def names() -> None:
     """List all datasets, modalities, methods and encoders."""
+    from consilience.core import registry  # slow to import
+
     for kind in ("datasets", "modalities", "methods", "encoders"):
         typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
 
@@ -71,6 +71,8 @@ def corruptions(
     modality: Annotated[str, typer.Argument(help="Name of a modality.")],
 ) -> None:
     """Print the kinds of corruption of a modality as lines for params.yaml."""
+    from consilience.core import registry  # slow to import
+
     kinds = registry.params("modalities", modality).CORRUPTION_KINDS
     typer.echo("corruptions:")
     for kind, corruption in kinds.items():
@@ -80,12 +82,17 @@ def corruptions(
 @app.command()
 def summary(context: typer.Context) -> None:
     """Show the evaluation's short table and the path of the report."""
+    from rich.console import Console  # slow to import
+
+    from consilience.evaluation.summary import short_table
+    from consilience.schema.params.plugins import DEFAULT_METHOD
+
     project: Project = context.obj
     metrics = project.evaluation / "metrics.json"
     if not metrics.is_file():
         raise ConsilienceError("not evaluated yet", str(metrics), "run 'dvc repro'")
     classes = json.loads((project.windows / "meta.json").read_text())["classes"]
-    Console().print(short_table(json.loads(metrics.read_text()), len(classes), params.METHODS[-1]))
+    Console().print(short_table(json.loads(metrics.read_text()), len(classes), DEFAULT_METHOD))
     typer.echo(f"report: {project.report}")
 
 
@@ -109,7 +116,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score a trained model on new recordings."""
-    from consilience.evaluation import external  # slow to import
+    from rich.console import Console  # slow to import
+
+    from consilience.core.files import write_json
+    from consilience.evaluation import external
 
     result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
     for line in external.warnings(result):
@@ -136,7 +146,10 @@ def check(
     ] = None,
 ) -> None:
     """Report the content and the problems of a dataset without running the pipeline."""
-    from consilience.ingest import check  # slow to import
+    from rich.console import Console  # slow to import
+
+    from consilience.core.files import write_json
+    from consilience.ingest import check
 
     modalities, policy = check.params_for_dataset(context.obj, dataset)
     settings = check.settings_for_dataset(context.obj, dataset)
@@ -163,7 +176,7 @@ def new(
     ] = None,
 ) -> None:
     """Write the file and the test of a new modality, dataset or method, to be filled in."""
-    from consilience import scaffold
+    from consilience import scaffold  # slow to import
 
     project: Project = context.obj
     for path in scaffold.begin(project, kind, name, base):

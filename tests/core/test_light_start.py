@@ -1,4 +1,4 @@
-"""Reading the parameters imports no signal-processing library."""
+"""Reading the parameters imports no signal-processing library, and ``--help`` none of data."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_loading_the_parameters_is_light(tmp_path: Path) -> None:
     )
 
 
-def loaded_by(code: str) -> set[str]:
-    """Return the heavy libraries that a new process has imported after running some code."""
-    report = f"import sys; print(*(name for name in {HEAVY} if name in sys.modules))"
+def loaded_by(code: str, libraries: tuple[str, ...] = HEAVY) -> set[str]:
+    """Return the libraries that a new process has imported after running some code."""
+    report = f"import sys; print(*(name for name in {libraries} if name in sys.modules))"
     command = [sys.executable, "-c", f"{code}\n{report}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
@@ -47,3 +47,11 @@ def test_the_parameters_of_every_modality_are_light() -> None:
 def test_a_light_class_is_the_class_of_the_modality(name: str) -> None:
     assert name in MODALITIES
     assert registry.params("modalities", name) is registry.get("modalities", name).Params
+
+
+def test_the_command_line_starts_without_libraries_of_data() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from consilience.cli import app\n"
+        "assert 'summary' in CliRunner().invoke(app, ['--help']).output"
+    )
+    assert not loaded_by(code, ("numpy", "pydantic", "polars", "joblib", "psutil", "ruamel.yaml"))
