@@ -29,7 +29,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed, State
 
-from consilience import params, stage_code
+from consilience import stage_code
 from consilience.core.dvc import ALWAYS, Graph, reproduce, stage_changes, stage_graph
 from consilience.core.errors import ConsilienceError, one_line
 from consilience.core.processes import guard_children
@@ -72,6 +72,8 @@ async def pipeline(folder: Path = Path(), stage_timeout_s: float | None = None) 
     stage_timeout_s : float, optional
         Time limit of a stage in s. A stage that exceeds it fails, and its processes are ended.
     """
+    from consilience import params  # slow to import
+
     try:
         if (folder / "params.yaml").is_file():
             params.load(folder / "params.yaml")  # before DVC makes commands of it

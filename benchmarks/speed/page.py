@@ -20,6 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs/performance.md"
 # Arguments of ``python -m benchmarks.speed`` by the name of the benchmark's mark.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "start": ("start", "5"),
+    "noop": ("noop", "5"),
     "ingest": ("ingest", "5"),
     "incremental": ("incremental", "1000"),
     "training": ("training",),
