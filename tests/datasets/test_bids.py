@@ -17,7 +17,7 @@ from consilience.core.seeds import generator
 from consilience.datasets.base import bind_to_root
 from consilience.datasets.bids import dataset
 from consilience.ingest.catalog import build_catalog
-from consilience.ingest.ingest import _ingest_one
+from consilience.ingest.ingest import ingest
 from consilience.modalities.eeg import modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.schema.tables import Annotations, Trials
@@ -272,10 +272,12 @@ def test_bad_channels_are_masked_in_the_features(root):
     for status in ("bad", "good"):
         put(root, f"{RUN}_channels.tsv", f"name\ttype\tstatus\nFp1\tEEG\t{status}\n")
         catalog = build_catalog(bind_to_root(dataset, root), root, ["eeg"])
-        (row,) = catalog.recordings["eeg"].rows(named=True)
-        results.append(_ingest_one(row, root, "eeg", settings, store, "code"))
+        (root.parent / status).mkdir()
+        results += ingest(
+            catalog.recordings["eeg"], root, "eeg", settings, store, root.parent / status
+        )
     assert [r.quality["bad_channel_fraction"] for r in results] == [0.25, 0.0]
-    assert len({r.key for r in results}) == 2
+    assert len({r.content_hash for r in results}) == 2
 
 
 cells = st.floats(width=16).map(str) | st.sampled_from(["n/a", "sync", "sad", '"', "\0", "", "é"])

@@ -37,7 +37,7 @@ from consilience.schema.tables import (
     read_table,
     write_table,
 )
-from consilience.windows import build
+from consilience.windows import build, sessions
 from consilience.windows import corrupt as corrupt_module
 from consilience.windows.build import window
 from consilience.windows.corrupt import corrupt
@@ -164,7 +164,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             return SimpleNamespace(classes=CLASSES)
         encoder = SimpleNamespace(prepare=lambda windows: windows)
         return SimpleNamespace(
-            activity_feature=None, sound=lambda *_: None, encoder=lambda *_, **__: encoder
+            activity_feature=None,
+            sound=lambda *_: None,
+            identity=lambda *_: "0",
+            encoder=lambda *_, **__: encoder,
         )
 
     def modality_params(project: Project) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
 
     monkeypatch.setattr(registry, "get", get)
     monkeypatch.setattr(alignment_session, "modality_params", modality_params)
-    monkeypatch.setattr(build, "modality_params", modality_params)
+    monkeypatch.setattr(sessions, "modality_params", modality_params)
     for module in (build, corrupt_module):
         monkeypatch.setattr(module, "code_hash", lambda *_: "code")
     monkeypatch.setattr(corrupt_module, "LIMIT_S", np.inf)  # in this process

@@ -21,10 +21,10 @@ from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Labels, Recordings, read_table
 from consilience.windows import corrupted
-from consilience.windows.build import code_hash, cutters_of, key_of, sessions_of
 from consilience.windows.corrupted import corrupt_recording, variants_of
 from consilience.windows.cutting import Cutter, Source
 from consilience.windows.layout import Window
+from consilience.windows.sessions import code_hash, cutters_of, key_of, sessions_of
 from consilience.windows.store import SESSIONS
 
 LIMIT_S = 6 * 3600.0  # for all corrupted variants of one recording

@@ -1,0 +1,105 @@
+"""Sessions of a project with their aligned recordings, and the keys of their model inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from consilience.alignment.clock import clocks_from_pieces
+from consilience.core.files import read_json, text_hash
+from consilience.core.fingerprint import fingerprint
+from consilience.modalities.settings import encoder_names, modality_params
+from consilience.project import Project
+from consilience.schema.params.windows import WindowParams
+from consilience.schema.tables import Alignment, Ingested, Pieces, read_table
+from consilience.windows.cutting import Cutter, Session, Source
+from consilience.windows.layout import Grid, Window, frames_per_window
+
+
+def cutters_of(project: Project) -> list[Cutter]:
+    """Return a `Cutter` for every modality of an ingested project."""
+    settings = project.section(WindowParams)
+    return [
+        Cutter(
+            name,
+            params,
+            tuple(read_json(project.signals(name) / "features.json")["names"]),
+            Grid(params.frame_rate_hz, frames_per_window(params.frame_rate_hz, settings)),
+        )
+        for name, params in modality_params(project).items()
+    ]
+
+
+def sessions_of(project: Project, index: pl.DataFrame, cutters: list[Cutter]) -> list[Session]:
+    """Return the sessions of some windows with their aligned recordings, in the index's order.
+
+    Parameters
+    ----------
+    project : Project
+        Aligned.
+    index : polars.DataFrame
+        `Labels`, sorted by session.
+    cutters : list of Cutter
+    """
+    alignment = read_table(project.alignment / "alignment.parquet", Alignment)
+    clocks = clocks_from_pieces(read_table(project.alignment / "pieces.parquet", Pieces))
+    sources: dict[str, dict[str, Source]] = {}
+    for cutter in cutters:
+        signals = project.signals(cutter.name)
+        aligned = alignment.filter(
+            (pl.col("modality") == cutter.name) & (pl.col("status") == "aligned")
+        ).select("recording", "session")
+        ingested = read_table(signals / "recordings.parquet", Ingested)
+        rows = aligned.join(
+            ingested.select("recording", "quality", "content_hash"), on="recording"
+        ).sort("recording")
+        for recording, session, quality, content_hash in rows.iter_rows():
+            sources.setdefault(session, {})[cutter.name] = Source(
+                signals / f"{recording}.npz",
+                content_hash,
+                clocks[recording],
+                np.nan if quality is None else quality,
+            )
+    columns = ("session", "trial", "start_s", "end_s")
+    return [
+        Session(
+            str(name),
+            [Window(*row) for row in rows.select(columns).iter_rows()],
+            sources.get(str(name), {}),
+        )
+        for (name,), rows in index.group_by("session", maintain_order=True)
+    ]
+
+
+def code_hash(entry: str, project: Project) -> str:
+    """Return the hash of the code that turns feature frames into model inputs."""
+    names = list(modality_params(project))
+    plugins = {"modalities": names, "encoders": encoder_names(names)}
+    return fingerprint([entry], plugins, project.store("code")).digest
+
+
+def key_of(session: Session, cutters: list[Cutter], *further: str) -> str:
+    """Return the hash of all that a session's model inputs depend on.
+
+    Parameters
+    ----------
+    session : Session
+    cutters : list of Cutter
+        Of the modalities that matter.
+    *further : str
+        Such as the hash of the code.
+    """
+    times_s = [(window.start_s, window.end_s) for window in session.windows]
+    described = [
+        (
+            cutter.name,
+            cutter.features,
+            cutter.grid,
+            cutter.params.ENCODER,
+            cutter.params.encoding,
+            (source.content_hash, source.clock) if source else None,
+        )
+        for cutter in cutters
+        for source in [session.sources.get(cutter.name)]
+    ]
+    return text_hash(repr(times_s), repr(described), *further)
