@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from consilience.core.errors import ConsilienceError
 
 VARIABLE = "CONSILIENCE_DEVICES"
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # set in the processes that torchrun starts
 
 Result = TypeVar("Result")
 
@@ -52,6 +53,9 @@ def launch(function: Callable[[Any], Result], n_runs: int) -> Result:
     a result at most the last bits, so it is not a parameter. With a single device no process is
     started. Lightning Fabric is imported only for CUDA or several processes.
 
+    Under torchrun, the processes are those that it started, on one or several machines; all but the
+    first end here.
+
     Parameters
     ----------
     function : callable
@@ -67,9 +71,12 @@ def launch(function: Callable[[Any], Result], n_runs: int) -> Result:
     Raises
     ------
     ConsilienceError
-        If the variable is not a number from 1 to the number of devices.
+        If the variable is not a number from 1 to the number of devices, or torchrun started more
+        processes than there are runs.
     """
     cuda = torch.cuda.is_available()
+    if TORCHRUN in os.environ:
+        return _launched_by_torchrun(function, n_runs, cuda)
     n_devices = min(_wanted(torch.cuda.device_count() if cuda else None), n_runs)
     if not cuda and n_devices == 1:
         return function(OneProcess())
@@ -78,14 +85,36 @@ def launch(function: Callable[[Any], Result], n_runs: int) -> Result:
     fabric = Fabric(
         accelerator="cuda" if cuda else "cpu",
         devices=n_devices,
-        strategy=_independent() if n_devices > 1 else "auto",
+        strategy=_independent("spawn") if n_devices > 1 else "auto",
         precision=_precision(cuda),
     )
     result: Result = fabric.launch(function)
     return result
 
 
-def _independent() -> Any:
+def _launched_by_torchrun(function: Callable[[Any], Result], n_runs: int, cuda: bool) -> Result:
+    """Call a function in this process, one of those that torchrun started; go on in the first."""
+    from lightning_fabric import Fabric
+
+    n_processes = int(os.environ["WORLD_SIZE"])
+    if n_processes > n_runs:
+        remedy = f"start at most {n_runs}, one for each fold and seed"
+        raise ConsilienceError(f"{n_processes} processes for {n_runs} runs", "torchrun", remedy)
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=int(os.environ["LOCAL_WORLD_SIZE"]),
+        num_nodes=int(os.environ["GROUP_WORLD_SIZE"]),
+        strategy=_independent("popen"),  # which starts no process under torchrun
+        precision=_precision(cuda),
+    )
+    result: Result = fabric.launch(function)
+    torch.distributed.destroy_process_group()
+    if not fabric.is_global_zero:
+        raise SystemExit(0)
+    return result
+
+
+def _independent(start_method: Literal["popen", "spawn"]) -> Any:
     """Return a strategy without gradient averaging: no two processes share a run."""
     from lightning_fabric.strategies import DDPStrategy
 
@@ -93,7 +122,7 @@ def _independent() -> Any:
         def setup_module(self, module: nn.Module) -> Any:
             return module
 
-    return Independent(start_method="spawn")
+    return Independent(start_method=start_method)
 
 
 def _wanted(n_cuda: int | None) -> int:
