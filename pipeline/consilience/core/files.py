@@ -48,7 +48,7 @@ class DamagedFileError(ConsilienceError):
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(path) as folder:
+    with temporary_folder(path) as folder:
         temporary = folder / path.name
         yield temporary
         temporary.chmod(0o644)
@@ -61,7 +61,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(path) as folder:
+    with temporary_folder(path) as folder:
         temporary = folder / path.name
         temporary.mkdir()
         yield temporary
@@ -92,7 +92,7 @@ def sweep(project: Path) -> None:
 
 
 @contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
+def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a locked temporary folder on the file system of a target."""
     folder, lock = _claim(_temporary_base(target))
     try:
@@ -127,12 +127,17 @@ def _claim(base: Path) -> tuple[Path, int]:
 def _temporary_base(target: Path) -> Path:
     """Return the folder of temporaries: the project's, or the target's own folder without one."""
     folder = target.absolute().parent
-    project = next((f for f in target.absolute().parents if (f / PROJECT_MARK).is_file()), None)
+    project = project_of(target)
     if project is None or not (project / "data").is_dir():
         return folder
     # Results may lie on a disk of their own, and a rename works on one disk only.
     same_disk = (project / "data").stat().st_dev == folder.stat().st_dev
     return project / TEMPORARY if same_disk else folder
+
+
+def project_of(path: Path) -> Path | None:
+    """Return the innermost project that contains a path, or None outside of projects."""
+    return next((f for f in path.absolute().parents if (f / PROJECT_MARK).is_file()), None)
 
 
 def _remove(path: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from consilience.core.memory import available_bytes
 from consilience.core.processes import end_with_parent, from_main_thread
-from consilience.core.workers import report, with_progress, workers
+from consilience.core.workers import on_cluster, report, with_progress, workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,7 +60,7 @@ def isolated_map(
     limit_s : float
         Seconds after which an item counts as hanging; ``CONSILIENCE_LIMIT_S`` takes precedence.
         It must be far longer than any valid item takes, or results would depend on the machine. If
-        it is infinite, every item is computed in this process.
+        it is infinite, every item is computed in this process, never on a cluster.
     on_loss : callable
         Returns the result of an item whose worker ended, from the item and the reason.
     limit_factor : float
@@ -72,18 +72,32 @@ def isolated_map(
         Results in the order of `items`.
     """
     limit_s = limit_factor * float(os.environ.get("CONSILIENCE_LIMIT_S", 0)) or limit_s
-    pairs = _each(function, items, title, limit_s, on_loss)
+    if on_cluster() and math.isfinite(limit_s):
+        from consilience.core.executor import cluster_map  # not used on one machine
+
+        return cluster_map(function, items, title, limit_s, on_loss)
+    pairs = guarded(function, items, title, limit_s, on_loss, workers())
     results = dict(with_progress(pairs, len(items), title))
     return [results[index] for index in range(len(items))]
 
 
-def _each(
+def guarded(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     title: str,
     limit_s: float,
     on_loss: Callable[[Item, str], Result],
+    n_at_once: int,
 ) -> Generator[tuple[int, Result], None, None]:
+    """Yield the index and the result of each item in worker processes on this machine.
+
+    Parameters
+    ----------
+    function, items, title, limit_s, on_loss
+        See `isolated_map`.
+    n_at_once : int
+        Number of items in work; a worker has its share of the memory by `workers`.
+    """
     todo = deque(range(len(items)))
     while todo and math.isinf(limit_s):
         index = todo.popleft()
@@ -91,7 +105,7 @@ def _each(
     with TemporaryDirectory(ignore_cleanup_errors=True) as notes:
         run = partial(_until_lost, function, items, limit_s=limit_s, notes=Path(notes))
         while todo:
-            lost = yield from run(todo, workers())
+            lost = yield from run(todo, n_at_once)
             if lost:
                 report(f"{title}: a worker process ended; {len(lost)} items are repeated singly")
             for index in lost:

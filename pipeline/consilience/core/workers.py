@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import joblib
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -25,6 +26,8 @@ Result = TypeVar("Result")
 _limit_lock = threading.Lock()
 _limits: list[Any] = []  # one entry per caller inside `one_numerical_thread`
 
+EXECUTOR = "CONSILIENCE_EXECUTOR"
+LOST = "a worker process was ended by the system, perhaps for lack of memory"
 LOG_EVERY_S = 10.0  # interval of progress lines where a progress bar cannot be drawn
 
 
@@ -34,6 +37,14 @@ def workers() -> int:
     It changes speed and never an output, and is therefore not a parameter.
     """
     return int(os.environ.get("CONSILIENCE_WORKERS", 0)) or len(os.sched_getaffinity(0))
+
+
+def on_cluster() -> bool:
+    """Return whether ``CONSILIENCE_EXECUTOR`` selects a cluster instead of this machine.
+
+    As the number of workers, it changes no output.
+    """
+    return os.environ.get(EXECUTOR, "") not in ("", "local")
 
 
 @contextmanager
@@ -83,6 +94,10 @@ def parallel_map(
     ConsilienceError
         If the system ended a worker process twice.
     """
+    if on_cluster():
+        from consilience.core.executor import cluster_map  # not used on one machine
+
+        return cluster_map(function, items, title, threading.TIMEOUT_MAX, partial(_lost, title))
     with one_numerical_thread():
         return with_progress(_twice(function, items, title), len(items), title)
 
@@ -99,11 +114,14 @@ def _twice(
                 yield result
             return
         except BrokenProcessPool:
-            lost = "a worker process was ended by the system, perhaps for lack of memory"
-            remedy = "set CONSILIENCE_WORKERS to a smaller number"
             if last_try:
-                raise ConsilienceError(f"{lost}, twice", title, remedy) from None
-            report(f"{title}: {lost}; {len(items) - done} of {len(items)} are repeated")
+                _lost(title)
+            report(f"{title}: {LOST}; {len(items) - done} of {len(items)} are repeated")
+
+
+def _lost(title: str, *_: object) -> NoReturn:
+    remedy = "set CONSILIENCE_WORKERS to a smaller number"
+    raise ConsilienceError(f"{LOST}, twice", title, remedy) from None
 
 
 def _computed(
