@@ -116,11 +116,7 @@ def _launched_by_torchrun(function: Callable[[Any], Result], n_runs: int, cuda: 
 
 def _independent(start_method: Literal["popen", "spawn"]) -> Any:
     """Return a strategy without gradient averaging: no two processes share a run."""
-    from lightning_fabric.strategies import DDPStrategy
-
-    class Independent(DDPStrategy):
-        def setup_module(self, module: nn.Module) -> Any:
-            return module
+    from consilience.training.independent import Independent
 
     return Independent(start_method=start_method)
 
