@@ -13,7 +13,6 @@ Ratios within one run hardly depend on the machine.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -21,18 +20,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-for _name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # before the libraries are imported
-    os.environ.setdefault(f"{_name}_NUM_THREADS", "1")
+import av
+import cv2
+import librosa
+import mne
+import numpy as np
+import soundfile
 
-import av  # noqa: E402
-import cv2  # noqa: E402
-import librosa  # noqa: E402
-import mne  # noqa: E402
-import numpy as np  # noqa: E402
-import soundfile  # noqa: E402
-
-from benchmarks.speed.session import write_session  # noqa: E402
-from consilience.core import registry  # noqa: E402
+from benchmarks.speed.session import write_session
+from consilience.core import registry
+from consilience.core.workers import one_numerical_thread
 
 MODALITIES = ("eeg", "audio", "video")
 
@@ -157,7 +154,7 @@ def main(repeats: int = 5, modalities: Sequence[str] = MODALITIES) -> None:
     columns = ("", "decoding", "script", "clean", "noise")
     ratios = ("script / clean", "clean / decoding", "noise / clean")
     print(f"| {' | '.join(columns + ratios)} |\n{'|---' * 8}|")
-    with tempfile.TemporaryDirectory() as folder:
+    with one_numerical_thread(), tempfile.TemporaryDirectory() as folder:
         paths = write_session(Path(folder))
         for modality in modalities:
             cost = measure(modality, paths[modality], repeats)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.new_project import create_project
+from benchmarks.speed.child import run
 from consilience import params
 from consilience.core.dvc import ENVIRONMENT
 
@@ -81,23 +82,12 @@ def measure(project: Path, repeats: int = 5) -> dict[str, list[Cost]]:
 def cost(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> Cost:
     """Run a command once; return its cost."""
     began = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        # wait4 reports the resources of this child alone.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    ended = run(command, folder, environment)
+    printed = ended.printed
     ran = printed.count("Running stage ") - printed.count("Running stage 'code'")
-    if status or ran:
+    if ended.status or ran:
         raise RuntimeError(f"{' '.join(command)}: not a run with nothing to do:\n{printed}")
-    return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime)
+    return Cost(time.monotonic() - began, ended.processor_s)
 
 
 def main(repeats: int = 5, project: Path | None = None) -> None:

@@ -7,7 +7,6 @@ per stage and once per worker process.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -15,8 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from benchmarks.speed.child import run
 from consilience import params
 
 STAGES = (
@@ -58,25 +56,15 @@ def measure(stage: str, repeats: int = 3) -> Start:
     """
     with tempfile.TemporaryDirectory() as folder:
         write_params(Path(folder))
-        costs = [_cost(stage, Path(folder)) for _ in range(repeats)]
+        starts = [run(_command(stage), Path(folder)) for _ in range(repeats)]
         heavy = heavy_imports(stage, Path(folder))
-    processor_s, memory_mb = np.min(costs, axis=0)
-    return Start(stage, float(processor_s), float(memory_mb), heavy)
+    processor_s = min(start.processor_s for start in starts)
+    return Start(stage, processor_s, min(start.memory_mb for start in starts), heavy)
 
 
 def _command(stage: str, *options: str) -> list[str]:
     name, *arguments = stage.split()
     return [sys.executable, *options, "-m", f"consilience.stages.{name}", *arguments]
-
-
-def _cost(stage: str, folder: Path) -> tuple[float, float]:
-    """Return processor time in seconds and the largest resident set in megabytes."""
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(_command(stage), cwd=folder, stdout=silent, stderr=silent) as process:
-        # wait4 reports the resources of this child alone.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def write_params(folder: Path) -> None:

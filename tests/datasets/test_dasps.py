@@ -17,6 +17,7 @@ from consilience.modalities.params.eeg import EegParams
 from consilience.readers.sample_times import true_times
 from consilience.schema.tables import Annotations, Trials
 from consilience.windows.splits import split
+from tests.packet_counters import counting
 
 dataset = registry.get("datasets", "dasps")
 CHANNELS = dataset.preset["modalities"]["eeg"]["channels"]
@@ -43,16 +44,6 @@ def write(path, counter, contact=(), seed=0):
     signals += [line(name, row) for name, row in zip(CHANNELS, brain, strict=True)]
     signals += [line(f"CQ_{name}", values) for name, values in contact.items()]
     edfio.Edf(signals, data_record_duration=1).write(path)
-
-
-def counting(n_samples, losses=(), repeats=()):
-    """Return a counter from 0 to 128 that skips samples, or repeats them, at some positions."""
-    numbers = np.arange(n_samples)
-    for at, missing in losses:
-        numbers[at:] += missing
-    for at in repeats:
-        numbers[at:] -= 1
-    return numbers % 129
 
 
 def test_lost_packets_and_bad_contacts_become_missing_frames(tmp_path):

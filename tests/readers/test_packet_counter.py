@@ -8,16 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consilience.readers.packet_counter import count
-
-
-def counting(n_samples, losses=(), repeats=()):
-    """Return a counter from 0 to 128 that skips samples, or repeats one, at some."""
-    numbers = np.arange(n_samples)
-    for at, missing in losses:
-        numbers[at:] += missing
-    for at in repeats:
-        numbers[at:] -= 1
-    return numbers % 129
+from tests.packet_counters import counting
 
 
 def test_losses_repeats_and_the_wrap_around_are_distinguished():

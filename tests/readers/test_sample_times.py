@@ -10,18 +10,9 @@ from consilience.core.seeds import generator
 from consilience.readers.base import Recording
 from consilience.readers.recording import open_recording
 from consilience.readers.sample_times import describe_gaps, packets_of, sample_times, true_times
+from tests.packet_counters import counting
 
 RATE_HZ = 128
-
-
-def counting(n_samples, losses=(), repeats=()):
-    """Return a counter from 0 to 128 that skips samples, or repeats one, at some."""
-    numbers = np.arange(n_samples)
-    for at, missing in losses:
-        numbers[at:] += missing
-    for at in repeats:
-        numbers[at:] -= 1
-    return numbers % 129
 
 
 def write(path, counter):
