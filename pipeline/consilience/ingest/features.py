@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.ingest.findings import findings_of
+from consilience.ingest.signal import read_signal
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
@@ -52,10 +53,7 @@ def compute(
         If it cannot be read, or its features are not finite.
     """
     modality: Modality = registry.get("modalities", name)
-    path = root / row["path"]
-    signal = modality.read(path, row["item"], settings)
-    if row["bad_channels"]:
-        signal = signal.masked(row["bad_channels"].split(","))
+    signal = read_signal(row, root, modality, settings)
     clean = modality.features(signal, settings)
     _check_finite(clean, row["path"])
     arrays: dict[str, NDArray[Any]] = {
@@ -71,7 +69,7 @@ def compute(
         "duration_s": _duration_s(signal),
         "quality": clean.quality,
         # Here, where the file has just been read, and not in the catalog.
-        "findings": findings_of(modality.configured(settings), path, row["item"]),
+        "findings": findings_of(modality.configured(settings), root / row["path"], row["item"]),
     }
     return arrays, outcome
 

@@ -136,14 +136,7 @@ def _ingest_one(
     unchanged: UnchangedFiles,
 ) -> Result:
     arrays, outcome, lasting = _computed(row, root, name, settings)
-    # Afterwards, so that the file was the catalogued one all the time: a result of another one
-    # would bear a wrong key.
-    if not unchanged.has(row, registry.get("modalities", name)):
-        raise ConsilienceError(
-            "the file changed after it was catalogued",
-            row["path"],
-            "when it is complete, run 'dvc repro -f catalog', then 'dvc repro'",
-        )
+    unchanged.check(row, registry.get("modalities", name))
     if not lasting:
         return Result(row["recording"], True, None, None, **outcome)
     return _result(row["recording"], True, store.save(_key(row, code), outcome, arrays))

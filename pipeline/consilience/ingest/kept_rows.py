@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from consilience.core.errors import RecordingError
+from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.files import json_ready, text_hash, write_bytes
 from consilience.datasets.base import Entry
 from consilience.ingest.entries import Checked
@@ -99,6 +99,19 @@ class UnchangedFiles:
         self._root = root
         rows = read_kept(path).values() if path else ()
         self._kept = {(kept["row"]["path"], kept["row"]["item"]): kept for kept in rows}
+
+    def check(self, row: Mapping[str, Any], modality: Modality) -> None:
+        """Raise a ConsilienceError unless the recording of a row is the catalogued one; see `has`.
+
+        To be called after reading, so that it was the catalogued one all the time: a result of
+        another one would bear a wrong key.
+        """
+        if not self.has(row, modality):
+            raise ConsilienceError(
+                "the file changed after it was catalogued",
+                row["path"],
+                "when it is complete, run 'dvc repro -f catalog', then 'dvc repro'",
+            )
 
     def has(self, row: Mapping[str, Any], modality: Modality) -> bool:
         """Return whether the recording of a row of `Recordings` is the catalogued one.

@@ -6,7 +6,7 @@ its stack. On CUDA the generators are counter-based (Philox), and nothing is dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,17 +27,18 @@ def generators(
 
 def normal(draw_from: Generators, shape: Sequence[int]) -> Tensor:
     """Draw standard normal numbers of a shape from every generator: (R, *shape), float32."""
-    values = torch.empty(len(draw_from), *shape, device=draw_from[0].device)
-    for of_run, draw in zip(values, draw_from, strict=True):
-        of_run.normal_(generator=draw)
-    return values
+    return _drawn(draw_from, shape, Tensor.normal_)
 
 
 def uniform(draw_from: Generators, shape: Sequence[int]) -> Tensor:
     """Draw numbers from 0 to 1 of a shape from every generator: (R, *shape), float32."""
+    return _drawn(draw_from, shape, Tensor.uniform_)
+
+
+def _drawn(draw_from: Generators, shape: Sequence[int], fill: Callable[..., Tensor]) -> Tensor:
     values = torch.empty(len(draw_from), *shape, device=draw_from[0].device)
     for of_run, draw in zip(values, draw_from, strict=True):
-        of_run.uniform_(generator=draw)
+        fill(of_run, generator=draw)
     return values
 
 

@@ -11,9 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, one_line, unreadable
-from consilience.core.files import atomic_folder, link_or_copy, write_json
+from consilience.core.files import atomic_folder, link_or_copy, read_array, write_json
 from consilience.core.isolation import isolated_map
 from consilience.core.store import Store, Stored
 from consilience.ingest.kept_rows import UnchangedFiles
@@ -22,7 +25,7 @@ from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Labels, Recordings, read_table
 from consilience.windows import corrupted
 from consilience.windows.corrupted import corrupt_recording, variants_of
-from consilience.windows.cutting import Cutter, Source
+from consilience.windows.cutting import Cutter, Session, Source
 from consilience.windows.layout import Window
 from consilience.windows.sessions import code_hash, cutters_of, key_of, sessions_of
 from consilience.windows.store import SESSIONS
@@ -37,6 +40,7 @@ class _Task(NamedTuple):
     session: str
     source: Source
     windows: list[Window]
+    available: NDArray[np.bool_]
     cutter: Cutter
     row: dict[str, Any]
     variants: list[str]
@@ -61,7 +65,24 @@ def corrupt(project: Project, emit: Callable[[str], None] = print) -> None:
     cutters = cutters_of(project)
     code = code_hash(corrupted.__name__, project)
     store = Store(project.store("corrupted"))
-    tasks = {cutter.name: _tasks(project, cutter, settings, code) for cutter in cutters}
+    index = read_table(project.windows / "index.parquet", Labels)
+    available = read_array(project.windows / "availability.npy")
+    sessions = sessions_of(project, index, cutters)
+    variants = {
+        cutter.name: variants_of(cutter, settings.length_s, settings.desync_s) for cutter in cutters
+    }
+    tasks = {
+        cutter.name: _tasks(
+            project,
+            cutter,
+            variants[cutter.name],
+            sessions,
+            available[:, column],
+            settings,
+            code,
+        )
+        for column, cutter in enumerate(cutters)
+    }
     everything = [task for of_modality in tasks.values() for task in of_modality]
     stored = {task.key: store.load(task.key) for task in everything}
     new = [task for task in everything if stored[task.key] is None]
@@ -77,20 +98,29 @@ def corrupt(project: Project, emit: Callable[[str], None] = print) -> None:
             )
         stored[task.key] = result
     with atomic_folder(project.corrupted) as folder:
-        for cutter in cutters:
-            of_modality = tasks[cutter.name]
-            variants = variants_of(cutter, settings.length_s, settings.desync_s)
-            _write(folder / cutter.name, of_modality, stored, variants)
+        for name, of_modality in tasks.items():
+            _write(folder / name, of_modality, stored, variants[name])
     emit(f"corrupt: {len(everything)} recordings, {len(new)} processed")
 
 
-def _tasks(project: Project, cutter: Cutter, settings: WindowParams, code: str) -> list[_Task]:
-    index = read_table(project.windows / "index.parquet", Labels)
+def _tasks(
+    project: Project,
+    cutter: Cutter,
+    variants: list[str],
+    sessions: list[Session],
+    available: NDArray[np.bool_],
+    settings: WindowParams,
+    code: str,
+) -> list[_Task]:
+    """Return a task for each session that has the modality; none without variants.
+
+    `available` (n_windows,) has the windows of all sessions in their order.
+    """
     table = read_table(project.recordings_table(cutter.name), Recordings)
     rows = {row["recording"]: row for row in table.iter_rows(named=True)}
-    variants = variants_of(cutter, settings.length_s, settings.desync_s)
+    ends = np.cumsum([len(session.windows) for session in sessions])
     tasks = []
-    for session in sessions_of(project, index, [cutter]):
+    for session, has in zip(sessions, np.split(available, ends[:-1]), strict=True):
         source = session.sources.get(cutter.name)
         if source is None or not variants:
             continue
@@ -101,10 +131,10 @@ def _tasks(project: Project, cutter: Cutter, settings: WindowParams, code: str) 
             row["content_hash"],
             row["recording"],
             row["bad_channels"] or "",
-            repr((settings.min_coverage, variants, settings.desync_s)),
+            repr((has.tolist(), variants, settings.desync_s)),
         )
         key = key_of(session, [cutter], *depends)
-        tasks.append(_Task(key, session.name, source, session.windows, cutter, row, variants))
+        tasks.append(_Task(key, session.name, source, session.windows, has, cutter, row, variants))
     return tasks
 
 
@@ -120,18 +150,17 @@ def _compute(
         inputs = corrupt_recording(
             task.source,
             task.windows,
+            task.available,
             task.cutter,
             task.row,
             root,
-            settings.min_coverage,
             task.variants,
             settings.desync_s,
         )
     except Exception as error:  # the recording was read before: it changed, or memory is short
         return one_line(unreadable(error))
     name = task.cutter.name
-    if not unchanged[name].has(task.row, registry.get("modalities", name)):
-        return "the file changed after it was catalogued"
+    unchanged[name].check(task.row, registry.get("modalities", name))
     return store.save(task.key, {}, inputs)
 
 

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from consilience.core import registry
 from consilience.core.files import read_arrays
+from consilience.ingest.signal import read_signal
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN, SEVERITIES
 from consilience.signals.types import Features
 from consilience.windows.cutting import Cutter, Inputs, Source
-from consilience.windows.layout import Window, coverage, cut
+from consilience.windows.layout import Window, cut
 
 
 def variants_of(cutter: Cutter, length_s: float | None, desync_s: tuple[float, ...]) -> list[str]:
@@ -31,10 +35,10 @@ def variants_of(cutter: Cutter, length_s: float | None, desync_s: tuple[float, .
 def corrupt_recording(
     source: Source,
     windows: list[Window],
+    available: NDArray[np.bool_],
     cutter: Cutter,
     row: dict[str, Any],
     root: Path,
-    min_coverage: float,
     variants: list[str],
     desync_s: tuple[float, ...],
 ) -> dict[str, Inputs]:
@@ -45,13 +49,13 @@ def corrupt_recording(
     source : Source
     windows : list of Window
         Of its session.
+    available : ndarray of bool, shape (n_windows,)
+        Whether the clean recording covers a window.
     cutter : Cutter
     row : dict of str to Any
         Its row of `Recordings`.
     root : Path
         Root of the dataset.
-    min_coverage : float
-        Least share of a window that an available modality covers, clean.
     variants : list of str
         As `variants_of` returns them.
     desync_s : tuple of float
@@ -64,8 +68,6 @@ def corrupt_recording(
     """
     arrays = read_arrays(source.arrays, CLEAN, "times_s")
     clean, times_s = arrays[CLEAN], arrays["times_s"]
-    covered = cut(clean, times_s, source.clock, windows, cutter.grid)
-    available = coverage(covered, windows, cutter.grid) >= min_coverage
     inputs = {}
     for variant, values in _corrupted_frames(cutter, row, root, clean, times_s):
         frames = cut(values, times_s, source.clock, windows, cutter.grid)
@@ -86,9 +88,7 @@ def _corrupted_frames(
     if not params.corruptions:
         return
     modality: Modality = registry.get("modalities", cutter.name)
-    signal = modality.read(root / row["path"], row["item"], params)
-    if row["bad_channels"]:
-        signal = signal.masked(row["bad_channels"].split(","))
+    signal = read_signal(row, root, modality, params)
     features = Features(clean, times_s, cutter.features, {})
     for kind in params.corruptions:
         corrupted = modality.corrupted_features(signal, features, kind, params, row["recording"])
