@@ -1,15 +1,14 @@
 """Cost of training: growth with the windows, many runs together, share of the network.
 
-``python -m benchmarks.speed.training [WINDOWS ...]`` measures, each in a process of its own with
-one numerical thread: an epoch of one run of coherence transfer for 1,000, 10,000 and 100,000
-windows; an epoch of 24 runs together; an epoch of concatenation; the network's share of a step.
+``python -m benchmarks.speed.training [WINDOWS ...]`` measures, each in a process of its own: an
+epoch of one run of coherence transfer for 1,000, 10,000 and 100,000 windows; an epoch of 24 runs
+together, on the available cores; an epoch of concatenation; the network's share of a step.
 ``python -m benchmarks.speed.training million`` visits a million memory-mapped windows once.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from consilience.core.workers import workers
 
 SIZES = (1_000, 10_000, 100_000)
 MILLION = 1_000_000
@@ -49,7 +50,7 @@ def measure(method: str, n_windows: int, n_runs: int = 1, folder: str = "") -> d
     from consilience.core import registry
     from consilience.schema.params.training import TrainingParams
     from consilience.training.augmentation import Run
-    from consilience.training.devices import OneProcess
+    from consilience.training.devices import OneProcess, use_cores
     from consilience.training.networks import architecture
     from consilience.training.trainer import RunData, Trainer
 
@@ -62,6 +63,7 @@ def measure(method: str, n_windows: int, n_runs: int = 1, folder: str = "") -> d
     kind = registry.get("methods", method)
     data = RunData(OneProcess(), runs, corpus, training, corpus.labels, kind.cross_fitted)
     trainer = Trainer(OneProcess(), stack, runs, data, training)
+    use_cores(n_runs)
     network_s = _timed(trainer)
     if not folder:
         trainer.train_epoch()
@@ -118,9 +120,8 @@ def _in_process(*arguments: object) -> dict[str, float]:
     words = ", ".join(map(repr, arguments))
     program = "import json, benchmarks.speed.training as module"
     code = f"{program}; print(json.dumps(module.measure({words})))"
-    environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     command = [sys.executable, "-c", code]
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    output = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(output.stdout.splitlines()[-1])
     return result
 
@@ -149,8 +150,9 @@ def main(*words: str) -> None:
     small = sizes[0]
     together = _in_process("coherence_transfer", small, RUNS_TOGETHER)
     plain = _in_process("concat", small)
+    ratio = together["wall_s"] / costs[0]["wall_s"]
     print(
-        f"{RUNS_TOGETHER} runs together: {together['processor_s'] / seconds[0]:.1f} x one run; "
+        f"{RUNS_TOGETHER} runs together: {ratio:.1f} x the time of one run on {workers()} cores; "
         f"network {100 * together['network']:.0f} % of the time; "
         f"coherence transfer {seconds[0] / plain['processor_s']:.2f} x concatenation"
     )

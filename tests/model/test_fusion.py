@@ -46,6 +46,18 @@ def test_subset_logits_equal_the_network_with_the_members_only() -> None:
         assert_close(together[:, number], model(given, masks[:, number]).logits)
 
 
+def test_windows_under_several_sets_of_modalities_are_encoded_once() -> None:
+    model, given = network().eval(), windows()
+    sets = torch.tensor([[1.0, 1, 1], [0, 1, 0], [1, 0, 1]]).repeat_interleave(WINDOWS, 0)
+    encoded: list[int] = []
+    model.encoders["eeg"].register_forward_hook(lambda _, given, __: encoded.append(len(given[0])))
+    together = model(given, sets)
+    assert encoded == [WINDOWS]
+    for number, of_set in enumerate(sets.split(WINDOWS)):
+        rows = slice(number * WINDOWS, (number + 1) * WINDOWS)
+        assert_close(together.logits[rows], model(given, of_set).logits)
+
+
 def test_unavailable_members_of_a_subset_change_nothing() -> None:
     model, given, available = network().eval(), windows(), torch.tensor([1.0, 0, 1])
     output = model(given, available.expand(WINDOWS, 3))

@@ -1,9 +1,17 @@
 import math
+from collections.abc import Callable
+from functools import partial
 
+import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
+from consilience.methods.elr import early_learning
+from consilience.methods.gce import generalised_cross_entropy
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, gaussian_nll
+
+N_WINDOWS, N_MODALITIES, N_CLASSES = 8, 3, 4
 
 
 def test_cross_entropy_takes_soft_labels_and_skips_missing_ones() -> None:
@@ -49,3 +57,40 @@ def test_evidence_for_the_label_is_rewarded_and_against_it_punished() -> None:
         return float(evidential_loss(torch.tensor([evidence]), target, weight, 1.0))
 
     assert loss(9, 0, 0) < loss(1, 0, 0) < loss(0, 0, 0) < loss(0, 1, 0) < loss(0, 9, 0)
+
+
+def _labels() -> Tensor:
+    target = torch.rand(N_WINDOWS, N_CLASSES, generator=torch.manual_seed(1)).softmax(-1)
+    target[2] = torch.nan
+    return target
+
+
+def _affect(output: Tensor, weight: Tensor) -> Tensor:
+    target = torch.randn(N_WINDOWS, N_CLASSES, generator=torch.manual_seed(2))
+    target[1, 0] = target[3] = torch.nan
+    return gaussian_nll(output, output.tanh(), target, weight)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross-entropy": lambda output, weight: cross_entropy(output, _labels(), weight),
+    "generalised": lambda output, weight: generalised_cross_entropy(0.7, output, _labels(), weight),
+    "early learning": lambda output, weight: early_learning(
+        output, _labels().nan_to_num(0.25), _labels(), weight
+    ),
+    "divergence": lambda output, weight: divergence(
+        output, _labels().nan_to_num(0.25), 2.0, weight
+    ),
+    "evidential": lambda output, weight: evidential_loss(output.exp(), _labels(), weight, 0.3),
+    "affect": _affect,
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_of_modalities_is_the_sum_of_the_loss_of_each(name: str) -> None:
+    loss, draw = LOSSES[name], partial(torch.randn, generator=torch.manual_seed(0))
+    outputs = draw(N_WINDOWS, N_MODALITIES, N_CLASSES)
+    weight = (draw(N_WINDOWS, N_MODALITIES) > 0).float()
+    weight[:, 1] = 0  # a modality that no window has
+    alone = [loss(outputs[:, m], weight[:, m]) for m in range(N_MODALITIES)]
+    assert alone[1] == 0
+    assert_close(loss(outputs, weight), torch.stack(alone).sum())

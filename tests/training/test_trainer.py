@@ -92,6 +92,22 @@ def test_label_estimates_are_computed_only_for_methods_that_use_them(
     torch.testing.assert_close(estimate.sum(-1), torch.ones(estimate.shape[:2]))
 
 
+def test_the_number_of_threads_changes_no_byte(corpus: Corpus, budget: TrainingParams) -> None:
+    states, before = [], torch.get_num_threads()
+    try:
+        for n_threads in (1, 2, 4):
+            torch.set_num_threads(n_threads)
+            trainer = make(corpus, budget, "coherence_transfer")
+            for _ in range(3):
+                trainer.train_epoch()
+                trainer.validate()
+            states.append({name: value.clone() for name, value in trainer.state().items()})
+    finally:
+        torch.set_num_threads(before)
+    for name, value in states[0].items():
+        assert all(torch.equal(value, other[name]) for other in states[1:]), name
+
+
 def test_training_ends_with_the_budget(corpus: Corpus, budget: TrainingParams) -> None:
     trainer = make(corpus, budget.model_copy(update={"epochs": 1}))
     assert not trainer.done()

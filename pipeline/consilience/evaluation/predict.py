@@ -21,6 +21,7 @@ from consilience.training.augmentation import Run
 from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
+from consilience.training.devices import use_cores
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
@@ -77,9 +78,7 @@ class Predictions:
 
 
 def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> LoadedModel:
-    """Load a trained model, and use as many CPU threads as its training did.
-
-    The number of threads can change the last bits of a result.
+    """Load a trained model, and let torch use the available cores for it.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> L
         raise ConsilienceError(
             f"the weights do not match the card: {what}", str(folder / "model.safetensors")
         ) from None
-    torch.set_num_threads(model.card["training"]["cpu_threads"])
+    use_cores(len(model.runs))
     return model
 
 

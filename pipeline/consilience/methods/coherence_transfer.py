@@ -30,7 +30,7 @@ from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import ClassLoss, summed_loss
 from consilience.methods.kd import TEACHER_UNIMODAL
 from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
-from consilience.model.fusion import SummedNetwork, SummedOutput
+from consilience.model.fusion import SummedNetwork, SummedOutput, repeated
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
 from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
 from consilience.model.types import Batch, Prediction, Windows
@@ -426,34 +426,28 @@ class CoherenceTransfer(Method):
     ) -> Tensor:
         evidence = self.space.evidence(latent, batch.available)
         ramp = EVIDENCE_KL * progress  # an early KL term suppresses evidence before there is any
-        loss = torch.zeros((), device=target.device)
-        for index in range(evidence.shape[1]):
-            weight = batch.available[:, index]
-            loss = loss + evidential_loss(evidence[:, index], target, weight, ramp)
-        return loss
+        return evidential_loss(evidence, target, batch.available, ramp)
 
     def _transfer(
         self, student_out: SummedOutput, teacher_out: SummedOutput, batch: Batch, progress: float
     ) -> Tensor:
         """Compute the distillation loss of the fused and the unimodal logits."""
         params = self.params
-        n_modalities = student_out.unimodal.shape[1]
-        masks = [batch.available.amax(-1), *batch.available.T]
-        terms = [(student_out.logits, 1.0)]
-        terms += [
-            (student_out.unimodal[:, index], UNIMODAL_TRANSFER) for index in range(n_modalities)
-        ]
+        target, temperature = teacher_out.logits, params.temperature
+        has_input = batch.available.amax(-1)
+        loss = divergence(student_out.logits, target, temperature, has_input)
+        loss = loss + UNIMODAL_TRANSFER * divergence(
+            student_out.unimodal, target, temperature, batch.available
+        )
         if params.head_transfer:
-            masks += batch.available.T
-            terms += [(logits, params.head_transfer) for logits in self._teacher_heads(student_out)]
-        loss = torch.zeros((), device=teacher_out.logits.device)
-        for (logits, share), mask in zip(terms, masks, strict=True):
-            loss = loss + share * divergence(logits, teacher_out.logits, params.temperature, mask)
+            logits = self._teacher_heads(student_out)
+            frozen = divergence(logits, target, temperature, batch.available)
+            loss = loss + params.head_transfer * frozen
         ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
         return params.transfer * ramp * loss
 
-    def _teacher_heads(self, student_out: SummedOutput) -> list[Tensor]:
-        """Compute the teacher's unimodal heads' logits (B, K) for the student's encodings.
+    def _teacher_heads(self, student_out: SummedOutput) -> Tensor:
+        """Compute the teacher's unimodal heads' logits (B, M, K) for the student's encodings.
 
         After arXiv 2507.13092. The heads are frozen: gradients reach the student's encoders only.
         """
@@ -462,18 +456,16 @@ class CoherenceTransfer(Method):
             frozen = {name: weight.detach() for name, weight in head.named_parameters()}
             output = functional_call(head, frozen, (student_out.encodings[:, index],))
             logits.append(output[:, : self.n_classes])
-        return logits
+        return torch.stack(logits, 1)
 
 
 def _log_input_energy(
     inputs: dict[str, Tensor], available: Tensor, modalities: list[str]
 ) -> Tensor:
     """Compute the log mean square (B, M) of each modality's standardised input."""
-    energy = [
-        torch.where(has > 0, inputs[name].flatten(1).square().mean(1), 0.0)
-        for has, name in zip(available.T, modalities, strict=True)
-    ]
-    return torch.log(torch.stack(energy, 1) + 0.01)  # finite for an input of zeros
+    energy = torch.stack([inputs[name].flatten(1).square().mean(1) for name in modalities], 1)
+    of_sets = repeated(energy, len(available))
+    return torch.log(torch.where(available > 0, of_sets, 0.0) + 0.01)  # finite for zeros
 
 
 def _mean_agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:

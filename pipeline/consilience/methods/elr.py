@@ -11,7 +11,7 @@ from torch import Tensor
 
 from consilience.methods.hybrid import Hybrid, summed_loss
 from consilience.methods.params.elr import Params as ElrParams
-from consilience.model.losses import cross_entropy, weighted_mean
+from consilience.model.losses import beside, cross_entropy, mean_over_windows
 from consilience.model.types import Batch
 
 
@@ -41,18 +41,20 @@ def early_learning(
 
     Parameters
     ----------
-    logits, average, target : Tensor, shape (B, K)
-        Logits of p; averaged predictions t; labels, NaN where unlabelled.
-    weight : Tensor, shape (B,), optional
+    logits : Tensor, shape (B, K) or (B, M, K)
+        Of p.
+    average, target : Tensor, shape (B, K)
+        Averaged predictions t; labels, NaN where unlabelled.
+    weight : Tensor, shape (B,) or (B, M), optional
 
     Returns
     -------
     Tensor, scalar
     """
     # The clamp keeps the logarithm and its gradient finite where p and t are equal and certain.
-    agreement = (logits.softmax(-1) * average).sum(-1).clamp(max=1 - 1e-4)
-    labelled = target.isfinite().all(-1).to(logits.dtype)
-    return weighted_mean((1 - agreement).log(), labelled if weight is None else labelled * weight)
+    agreement = (logits.softmax(-1) * beside(average, logits)).sum(-1).clamp(max=1 - 1e-4)
+    loss = (1 - agreement).log()
+    return mean_over_windows(loss, weight, target.isfinite().all(-1))
 
 
 method = Elr

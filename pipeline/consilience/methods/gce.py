@@ -14,7 +14,7 @@ from torch import Tensor
 
 from consilience.methods.hybrid import Hybrid, summed_loss
 from consilience.methods.params.gce import Params as GceParams
-from consilience.model.losses import weighted_mean
+from consilience.model.losses import beside, mean_over_windows
 from consilience.model.types import Batch
 
 
@@ -46,9 +46,10 @@ def generalised_cross_entropy(
     ----------
     q : float
         In (0, 1].
-    logits, target : Tensor, shape (B, K)
-        Target rows with NaN are skipped.
-    weight : Tensor, shape (B,), optional
+    logits : Tensor, shape (B, K) or (B, M, K)
+    target : Tensor, shape (B, K)
+        Rows with NaN are skipped.
+    weight : Tensor, shape (B,) or (B, M), optional
 
     Returns
     -------
@@ -57,9 +58,9 @@ def generalised_cross_entropy(
     labelled = target.isfinite().all(-1)
     # exp(q log p) and not p ** q, whose gradient is infinite at p = 0.
     power = torch.exp(q * logits.log_softmax(-1))
-    loss = (torch.where(labelled[:, None], target, 0.0) * (1 - power) / q).sum(-1)
-    has_label = labelled.to(loss.dtype)
-    return weighted_mean(loss, has_label if weight is None else has_label * weight)
+    truth = beside(torch.where(labelled[:, None], target, 0.0), logits)
+    loss = (truth * (1 - power) / q).sum(-1)
+    return mean_over_windows(loss, weight, labelled)
 
 
 method = Gce

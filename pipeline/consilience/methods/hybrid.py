@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from consilience.methods.base import Method, plain_prediction
@@ -20,7 +19,7 @@ from consilience.model.uncertainty import (
     window_coherence,
 )
 
-ClassLoss = Callable[..., Tensor]  # logits (B, K), target (B, K), weight (B,) or None
+ClassLoss = Callable[..., Tensor]  # logits (B, K) or (B, M, K), target (B, K), optional weight
 
 
 class Hybrid(Method):
@@ -104,8 +103,7 @@ def summed_loss(
     affect : Tensor, shape (B, A)
     unimodal : float
     class_loss : callable
-        The loss of logits (B, K) under a target (B, K) and a weight (B,), in place of the
-        cross-entropy.
+        In place of the cross-entropy; see `consilience.model.losses` for the shapes.
 
     Returns
     -------
@@ -143,13 +141,8 @@ def unimodal_loss(
     -------
     Tensor, scalar
     """
-    mean, log_variance = affect
-    loss = torch.zeros((), device=logits.device)
-    for index in range(available.shape[1]):
-        weight = available[:, index]  # a mean over the modality's own windows
-        loss = loss + class_loss(logits[:, index], target, weight)
-        loss = loss + gaussian_nll(mean[:, index], log_variance[:, index], affect_target, weight)
-    return loss
+    loss = class_loss(logits, target, available)
+    return loss + gaussian_nll(*affect, affect_target, available)
 
 
 method = Hybrid

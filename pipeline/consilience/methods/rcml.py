@@ -5,7 +5,6 @@ Xu et al. 2024, "Reliable conflictive multi-view learning" (AAAI; arXiv 2402.168
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from consilience.methods.params.rcml import Params as RcmlParams
@@ -33,8 +32,8 @@ class Rcml(Evidential):
         evidence = average(views, batch.available)
         has_input = batch.available.amax(-1)
         fused = evidential_loss(evidence, batch.target, has_input, self.ramp(progress))
-        view_losses = self.view_losses(views, output, batch, progress)
-        loss = torch.stack([fused, *view_losses]).mean()
+        alone = self.view_losses(views, output, batch, progress)
+        loss = (fused + alone) / (1 + views.shape[1])
         loss = loss + self.params.gamma * conflict_loss(views, batch.available)
         prediction = self.evidential_prediction(evidence, views, output)
         probability = prediction.logits.detach().softmax(-1)

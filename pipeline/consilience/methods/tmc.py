@@ -60,13 +60,9 @@ class Evidential(UnimodalExperts):
 
     def view_losses(
         self, views: Tensor, output: UnimodalOutput, batch: Batch, progress: float
-    ) -> list[Tensor]:
-        """Compute the evidential loss of each modality, over the windows that have it."""
-        ramp = self.ramp(progress)
-        return [
-            evidential_loss(views[:, index], batch.target, output.available[:, index], ramp)
-            for index in range(views.shape[1])
-        ]
+    ) -> Tensor:
+        """Compute the sum of the modalities' evidential losses, each over its own windows."""
+        return evidential_loss(views, batch.target, output.available, self.ramp(progress))
 
     def ramp(self, progress: float) -> float:
         """Return the weight ``lambda_t`` of the evidential loss's KL term.
@@ -81,10 +77,8 @@ class Evidential(UnimodalExperts):
 def affect_loss(output: UnimodalOutput, prediction: Prediction, batch: Batch) -> Tensor:
     """Compute the fused and each modality's negative log likelihood of the affect."""
     loss = gaussian_nll(prediction.affect_mean, prediction.affect_log_variance, batch.affect)
-    for index in range(output.available.shape[1]):
-        mean, log_variance = output.affect_mean[:, index], output.affect_log_variance[:, index]
-        loss = loss + gaussian_nll(mean, log_variance, batch.affect, output.available[:, index])
-    return loss
+    unimodal = output.affect_mean, output.affect_log_variance
+    return loss + gaussian_nll(*unimodal, batch.affect, output.available)
 
 
 class Tmc(Evidential):
@@ -122,7 +116,7 @@ class Tmc(Evidential):
         evidence = _combined(views, pseudo)
         has_input = batch.available.amax(-1)
         loss = evidential_loss(evidence, batch.target, has_input, self.ramp(progress))
-        loss = loss + sum(self.view_losses(views, output, batch, progress))
+        loss = loss + self.view_losses(views, output, batch, progress)
         if pseudo is not None:
             several = (batch.available.sum(-1) > 1).to(has_input.dtype)
             loss = loss + evidential_loss(pseudo, batch.target, several, self.ramp(progress))

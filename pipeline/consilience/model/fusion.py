@@ -24,19 +24,28 @@ def encode(
     encoders : ModuleDict
         By modality, in the corpus's order.
     inputs : mapping of str to Tensor, shape (B, ...)
-    available : Tensor, shape (B, M)
+    available : Tensor, shape (B, M) or (Q * B, M)
+        Of Q sets of modalities for the same windows, all windows under the first set first.
 
     Returns
     -------
-    list of Tensor, shape (B, W)
+    list of Tensor, shape (B, W) or (Q * B, W)
         Exactly 0 where a modality is not available.
     """
-    encodings = (encoder(inputs[name]) for name, encoder in encoders.items())
+    encodings = (
+        repeated(encoder(inputs[name]), len(available)) for name, encoder in encoders.items()
+    )
     # `where` and not a product: the input of a missing modality may be NaN.
     return [
         torch.where(available[:, index, None] > 0, encoding, 0.0)
         for index, encoding in enumerate(encodings)
     ]
+
+
+def repeated(values: Tensor, n_rows: int) -> Tensor:
+    """Return values (B, ...) of windows for each of Q sets of modalities, ``n_rows = Q * B``."""
+    n_sets = n_rows // len(values)
+    return values.repeat(n_sets, *[1] * (values.ndim - 1)) if n_sets > 1 else values
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class SummedNetwork(nn.Module):
         )
 
     def subset_logits(self, output: SummedOutput, masks: Tensor) -> Tensor:
-        """Compute the logits for modality subsets without encoding again.
+        """Compute the logits for modality subsets without encoding again; for predictions only.
 
         Parameters
         ----------
@@ -162,15 +171,10 @@ class SummedNetwork(nn.Module):
         return masks @ output.unimodal + several * joint
 
     def _joint_of(self, encodings: Tensor, masks: Tensor) -> Tensor:
-        """Compute the joint head's output for every subset, shape (B, S, n_outputs)."""
-        drop, first, *others = self.joint
-        assert isinstance(drop, nn.Dropout)
+        """Compute the joint head's output, without dropout, for every subset (B, S, n_outputs)."""
+        _, first, *others = self.joint
         assert isinstance(first, nn.Linear)
         n_modalities = encodings.shape[1]
-        if self.training and drop.p:  # dropout acts on the inputs of every subset separately
-            members = (encodings[:, None] * masks[..., None]).flatten(2)
-            subset: Tensor = self.joint(torch.cat([members, masks], -1))
-            return subset
         # The first layer is linear: a subset's output is the sum of its members' outputs, so that
         # each modality is multiplied once and not once per subset.
         of_encodings, of_flags = first.weight.split(

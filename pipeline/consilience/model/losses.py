@@ -2,6 +2,10 @@
 
 Every loss replaces NaN by a number before it computes, and gives it the weight 0 afterwards:
 ``0 * NaN`` is NaN, in the gradient too.
+
+Outputs have the shape (B, K), or (B, M, K) for one loss of each modality: the result is then the
+sum of the M losses. Computed at once, they need a third of the calls for three modalities. Targets
+have the shape (B, K) for both.
 """
 
 from __future__ import annotations
@@ -16,23 +20,52 @@ def weighted_mean(value: Tensor, weight: Tensor) -> Tensor:
     return (value * weight).sum() / weight.sum().clamp(min=1e-8)
 
 
+def mean_over_windows(
+    loss: Tensor, weight: Tensor | None = None, labelled: Tensor | None = None
+) -> Tensor:
+    """Compute the weighted mean over the windows; of (B, M), the sum of the M means.
+
+    Parameters
+    ----------
+    loss : Tensor, shape (B,) or (B, M)
+    weight : Tensor of the shape of `loss`, optional
+        Non-negative; a mean is 0 if all of its weights are 0.
+    labelled : Tensor of bool, shape (B,), optional
+        False for windows to skip.
+
+    Returns
+    -------
+    Tensor, scalar
+    """
+    counted = torch.ones_like(loss) if weight is None else weight
+    if labelled is not None:
+        counted = counted * beside(labelled.to(loss.dtype), loss)
+    return ((loss * counted).sum(0) / counted.sum(0).clamp(min=1e-8)).sum()
+
+
+def beside(target: Tensor, output: Tensor) -> Tensor:
+    """Return a target (B, K) in a shape that combines with outputs (B, K) or (B, M, K)."""
+    return target[:, None] if output.ndim > target.ndim else target
+
+
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Compute the mean cross-entropy with soft targets.
 
     Parameters
     ----------
-    logits, target : Tensor, shape (B, K)
-        Target rows with NaN are skipped.
-    weight : Tensor, shape (B,), optional
+    logits : Tensor, shape (B, K) or (B, M, K)
+    target : Tensor, shape (B, K)
+        Rows with NaN are skipped.
+    weight : Tensor, shape (B,) or (B, M), optional
 
     Returns
     -------
     Tensor, scalar
     """
     labelled = target.isfinite().all(-1)
-    loss = -(torch.where(labelled[:, None], target, 0.0) * F.log_softmax(logits, -1)).sum(-1)
-    has_label = labelled.to(loss.dtype)
-    return weighted_mean(loss, has_label if weight is None else has_label * weight)
+    truth = beside(torch.where(labelled[:, None], target, 0.0), logits)
+    loss = -(truth * F.log_softmax(logits, -1)).sum(-1)
+    return mean_over_windows(loss, weight, labelled)
 
 
 def divergence(logits: Tensor, teacher: Tensor, temperature: float, weight: Tensor) -> Tensor:
@@ -42,21 +75,22 @@ def divergence(logits: Tensor, teacher: Tensor, temperature: float, weight: Tens
 
     Parameters
     ----------
-    logits, teacher : Tensor, shape (B, K)
-        The teacher's logits are detached.
+    logits : Tensor, shape (B, K) or (B, M, K)
+    teacher : Tensor, shape (B, K)
+        Detached.
     temperature : float
-    weight : Tensor, shape (B,)
+    weight : Tensor, shape (B,) or (B, M)
 
     Returns
     -------
     Tensor, scalar
     """
-    target = F.log_softmax(teacher.detach() / temperature, -1)
+    target = beside(F.log_softmax(teacher.detach() / temperature, -1), logits)
     student = F.log_softmax(logits / temperature, -1)
     value = (target.exp() * (target - student)).sum(-1)
     # Gradients of tempered logits shrink with 1 / T^2; the factor keeps their size independent
     # of the temperature (section 2 of the paper).
-    return temperature**2 * weighted_mean(value, weight)
+    return temperature**2 * mean_over_windows(value, weight)
 
 
 def gaussian_nll(
@@ -66,19 +100,24 @@ def gaussian_nll(
 
     Parameters
     ----------
-    mean, log_variance, target : Tensor, shape (B, A)
-        Target values of NaN are skipped.
-    weight : Tensor, shape (B,), optional
+    mean, log_variance : Tensor, shape (B, A) or (B, M, A)
+    target : Tensor, shape (B, A)
+        NaN is skipped.
+    weight : Tensor, shape (B,) or (B, M), optional
 
     Returns
     -------
     Tensor, scalar
     """
     labelled = target.isfinite()
-    error = torch.where(labelled, target, 0.0) - mean
+    error = beside(torch.where(labelled, target, 0.0), mean) - mean
     loss = 0.5 * (log_variance + error.square() * torch.exp(-log_variance))
-    counted = labelled.to(loss.dtype)
-    return weighted_mean(loss, counted if weight is None else counted * weight[:, None])
+    counted = beside(labelled.to(loss.dtype), loss).expand_as(loss)
+    if weight is not None:
+        counted = counted * weight[..., None]
+    # The mean over windows and targets together.
+    n_counted = counted.sum((0, -1)).clamp(min=1e-8)
+    return ((loss * counted).sum((0, -1)) / n_counted).sum()
 
 
 def evidential_loss(evidence: Tensor, target: Tensor, weight: Tensor, ramp: float) -> Tensor:
@@ -90,8 +129,9 @@ def evidential_loss(evidence: Tensor, target: Tensor, weight: Tensor, ramp: floa
 
     Parameters
     ----------
-    evidence, target : Tensor, shape (B, K)
-    weight : Tensor, shape (B,)
+    evidence : Tensor, shape (B, K) or (B, M, K)
+    target : Tensor, shape (B, K)
+    weight : Tensor, shape (B,) or (B, M)
     ramp : float
         Weight of the regulariser.
 
@@ -100,7 +140,7 @@ def evidential_loss(evidence: Tensor, target: Tensor, weight: Tensor, ramp: floa
     Tensor, scalar
     """
     labelled = target.isfinite().all(-1)
-    y = torch.where(labelled[:, None], target, 0.0)
+    y = beside(torch.where(labelled[:, None], target, 0.0), evidence)
     alpha = evidence + 1
     fit = (y * (alpha.sum(-1, keepdim=True).digamma() - alpha.digamma())).sum(-1)
     # Only the evidence for wrong classes is pulled towards 0: that of the label is set to 1.
@@ -111,6 +151,6 @@ def evidential_loss(evidence: Tensor, target: Tensor, weight: Tensor, ramp: floa
         strength.lgamma()
         - classes.lgamma()
         - misleading.lgamma().sum(-1)
-        + ((misleading - 1) * (misleading.digamma() - strength.digamma()[:, None])).sum(-1)
+        + ((misleading - 1) * (misleading.digamma() - strength.digamma()[..., None])).sum(-1)
     )
-    return weighted_mean(fit + ramp * regulariser, weight * labelled)
+    return mean_over_windows(fit + ramp * regulariser, weight, labelled)

@@ -116,9 +116,9 @@ class _RunDropout(TorchFunctionMode):
             return values
         # The shape of one run: this is called inside vmap.
         masks = draws.kept(self._generators, values.shape, p)
+        factors = masks.to(values.dtype).mul_(1 / (1 - draws.dropped_share(p)))
         # Inside vmap the run's number is a batched tensor, so only tensor indexing selects by it.
-        mask = masks.index_select(0, self._run[None])[0]
-        return values * mask / (1 - draws.dropped_share(p))
+        return values * factors.index_select(0, self._run[None])[0]
 
 
 class _MethodCall(nn.Module):

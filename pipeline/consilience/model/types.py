@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-# Prepared windows (B, ...) per modality, and the availability (B, M) of the modalities.
+# Prepared windows (B, ...) per modality, and the availability (B, M) of the modalities. Of one
+# window under several sets of modalities, the inputs are given once, and encoded once: availability
+# has the shape (Q * B, M), all windows under the first set first.
 Windows = tuple[dict[str, Tensor], Tensor]
 
 

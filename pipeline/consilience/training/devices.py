@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.workers import workers
 
 VARIABLE = "CONSILIENCE_DEVICES"
 TORCHRUN = "TORCHELASTIC_RUN_ID"  # set in the processes that torchrun starts
@@ -43,6 +44,18 @@ class OneProcess:
     def broadcast(self, local: Any, src: int) -> Any:
         """Return the value of the only process."""
         return local
+
+
+def use_cores(n_runs: int) -> None:
+    """Let torch use the available cores for a stack, at most one for each run.
+
+    Threads then share out whole runs, and the sums of a run are added in the same order whatever
+    their number: it changes the speed, and no result. ``CONSILIENCE_WORKERS`` and
+    ``OMP_NUM_THREADS`` limit it.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    cores = min(workers(), int(limit)) if limit.isdecimal() else workers()
+    torch.set_num_threads(max(min(cores, n_runs), 1))
 
 
 def launch(function: Callable[[Any], Result], n_runs: int) -> Result:

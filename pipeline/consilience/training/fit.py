@@ -33,7 +33,7 @@ from consilience.training.calibration import calibrate, check_finite
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 from consilience.training.conditioned import load_windows
 from consilience.training.data import Scaler
-from consilience.training.devices import launch
+from consilience.training.devices import launch, use_cores
 from consilience.training.networks import Architecture, architecture
 from consilience.training.trainer import LabelSource, RunData, Trainer
 from consilience.windows.conditions import conditions
@@ -109,7 +109,7 @@ def fit(
         If the loss or a weight of a run is not finite.
     """
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
-    label_source = labels or corpus.labels
+    of_runs = {run: (labels or corpus.labels)(run) for run in runs}
     networks = architecture(method, params, training, corpus)
     share = partial(
         _train_share,
@@ -117,7 +117,7 @@ def fit(
         corpus=corpus,
         runs=runs,
         checkpoint=checkpoint / CHECKPOINT,
-        labels=label_source,
+        labels=of_runs.__getitem__,
     )
     # Several processes leave their state in the checkpoint.
     state = launch(share, len(runs)) or read_checkpoint(checkpoint / CHECKPOINT)
@@ -127,7 +127,7 @@ def fit(
     test_conditions = conditions(corpus)
     if prepared is None:
         prepared = load_windows(corpus, test_conditions)
-    target = torch.from_numpy(np.stack([label_source(run)[0] for run in runs]))
+    target = torch.from_numpy(np.stack([classes for classes, _ in of_runs.values()]))
     calibrate(stack, scaler, runs, corpus, prepared, test_conditions, target)
     return Fitted(
         stack,
@@ -161,11 +161,12 @@ def _train_share(
         The state of all runs; of several processes, it is in the checkpoint.
     """
     training, method = networks.training, registry.get("methods", networks.method)
-    torch.set_num_threads(training.cpu_threads)
+    torch.set_num_threads(1)  # sums over the windows of one run have a fixed order
     share = runs[fabric.global_rank :: fabric.world_size]
     data = RunData(fabric, share, corpus, training, labels, method.cross_fitted)
     loss = "semi_supervised_loss" if _some_unlabelled(corpus, runs, labels) else "loss"
     trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss)
+    use_cores(len(share))
     _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
         task = progress.add_task(f"train {networks.method}", total=training.epochs)

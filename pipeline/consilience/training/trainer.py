@@ -314,10 +314,10 @@ class Trainer:
     def _sums(self, index: Tensor, counted: Tensor, masks: Tensor) -> SelectionSums:
         """Return the sums (Q, R', ...) over windows (R', B), with each set of modalities (Q, M)."""
         n_runs, n_windows = index.shape
-        # All sets in one call: they lie side by side along the axis of the windows.
-        available = (self.data.present[index][:, None] * masks[:, None]).flatten(1, 2)
-        inputs = self.data.inputs(index.repeat(1, len(masks)), available)
-        prediction = self.module("predict", (inputs, available))
+        present = self.data.present[index]
+        available = (present[:, None] * masks[:, None]).flatten(1, 2)
+        # All sets in one call, which encodes each window once.
+        prediction = self.module("predict", (self.data.inputs(index, present), available))
 
         def by_set(values: Tensor) -> Tensor:
             return values.float().reshape(n_runs, len(masks), n_windows, -1).transpose(0, 1)

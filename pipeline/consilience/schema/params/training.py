@@ -31,4 +31,3 @@ class TrainingParams(Section):
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
     feature_dropout: float = Field(0.2, ge=0, lt=1)
-    cpu_threads: int = Field(1, ge=1, description="can change the last bits of a result")
