@@ -1,4 +1,5 @@
 import struct
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -14,14 +15,15 @@ from scipy.ndimage import uniform_filter1d
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
+from consilience.modalities.params.video import CORRUPTIONS
 from consilience.modalities.video import (
     FaceTrack,
     VideoParams,
     _quality,
-    align_crops,
-    describe,
     flashes,
+    measure,
     modality,
+    patches,
     track_face,
     uneven,
 )
@@ -89,6 +91,10 @@ def wall(n_frames: int, height: int = 96, width: int = 128) -> Frames:
     return noise.astype(np.uint8)
 
 
+def light(frames: Frames) -> NDArray[np.float32]:
+    return np.array([patches(frame) for frame in frames])
+
+
 def test_features_are_named_finite_and_on_the_frames(signal: Signal) -> None:
     features = modality.features(signal, PARAMS)
     assert features.values.shape == (len(signal.times_s), len(features.names))
@@ -116,13 +122,22 @@ def test_a_flash_of_a_patch_counts_and_a_lasting_change_does_not() -> None:
     frames, times_s = wall(100), np.arange(100) / RATE_HZ
     frames[40:42, 8:40, 8:40] += 60
     frames[70:] += 60
-    assert flashes(frames, times_s, PARAMS) == pytest.approx([39.5 / RATE_HZ])
+    assert flashes(light(frames), times_s, PARAMS) == pytest.approx([39.5 / RATE_HZ])
 
 
 def test_a_flash_whose_start_was_lost_is_left_out() -> None:
     frames, kept = wall(100), np.delete(np.arange(100), slice(38, 41))
     frames[40:42] += 60
-    assert flashes(frames[kept], kept / RATE_HZ, PARAMS).size == 0
+    assert flashes(light(frames[kept]), kept / RATE_HZ, PARAMS).size == 0
+
+
+@pytest.mark.parametrize("shape", [(180, 240), (135, 240), (7, 11)])
+def test_patches_divide_the_picture_evenly(shape: tuple[int, int]) -> None:
+    frame = generator("patches", shape).integers(0, 255, shape).astype(np.uint8)
+    # Every pixel as often as a patch is wide: then borders of patches are borders of pixels.
+    fine = frame.repeat(6, axis=0).repeat(8, axis=1).astype(float)
+    expected = fine.reshape(6, shape[0], 8, shape[1]).mean(axis=(1, 3))
+    assert patches(frame) == pytest.approx(expected.ravel(), rel=1e-5)
 
 
 def test_dropped_frames_stay_gaps_in_time(tmp_path: Path) -> None:
@@ -153,7 +168,7 @@ def test_any_steps_between_frames_give_fractions_as_quality(steps: list[int]) ->
     boxes = np.tile([32.0, 32.0, 60.0], (len(times_s), 1))
     track = FaceTrack(boxes, np.ones(len(times_s)), 1.0)
     frames = wall(len(times_s), 64, 64)
-    quality = _quality(frames, times_s, frame_period_s(times_s, 0.04), frames, track)
+    quality = _quality(frames, times_s, frame_period_s(times_s, 0.04), track)
     assert 0 <= quality["dropped_fraction"] < 1
     assert 0 <= quality["quality"] <= 1
 
@@ -164,7 +179,7 @@ def test_bursts_of_short_steps_are_not_lost_frames(steps: list[int]) -> None:
     period_s = frame_period_s(times_s, 1 / PARAMS.frame_rate_hz)
     boxes = np.tile([32.0, 32.0, 60.0], (60, 1))
     frames = generator("burst").integers(0, 255, (60, 64, 64)).astype(np.uint8)
-    quality = _quality(frames, times_s, period_s, frames, FaceTrack(boxes, np.ones(60), 1.0))
+    quality = _quality(frames, times_s, period_s, FaceTrack(boxes, np.ones(60), 1.0))
     assert (quality["dropped_fraction"], quality["quality"]) == (0, 1)
 
 
@@ -306,6 +321,37 @@ def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
         assert isinstance(values.base, np.memmap)
 
 
+def test_corrupted_pictures_are_not_stored(
+    signal: Signal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = modality.features(signal, PARAMS)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    noisy = list(modality.corrupted_features(signal, clean, "noise", PARAMS, "name"))
+    assert [values.shape for values in noisy] == [clean.values.shape] * 5
+
+
+@pytest.mark.parametrize("kind", ["noise", "occlusion"])
+def test_corrupted_features_are_those_of_the_corrupted_recording(signal: Signal, kind: str) -> None:
+    params = VideoParams(corruptions={kind: CORRUPTIONS[kind].severities})
+    start = replace(signal, values=signal.values[:40], times_s=signal.times_s[:40])
+    clean = modality.features(start, params)
+    values = list(modality.corrupted_features(start, clean, kind, params, "name"))
+    for severity in (1, 3):
+        corrupted = modality.corrupt(
+            start, kind, severity, params, generator(kind, "name", severity)
+        )
+        expected = modality.features(corrupted, params).values
+        assert np.array_equal(values[severity - 1], expected, equal_nan=True)
+
+
+def test_a_corruption_that_leaves_no_face_is_missing(signal: Signal) -> None:
+    params = VideoParams(corruptions={"darkness": (0.9, 0.8, 0.7, 0.6, 0.0)})
+    clean = modality.features(signal, params)
+    *_, last = modality.corrupted_features(signal, clean, "darkness", params, "name")
+    assert last.shape == clean.values.shape
+    assert np.isnan(last).all()
+
+
 def test_pictures_are_at_most_as_wide_as_the_working_width(tmp_path: Path) -> None:
     path = write_video(tmp_path / "wide.avi", wall(4, 240, 640), range(4))
     signal = modality.read(path, None, PARAMS)
@@ -314,13 +360,13 @@ def test_pictures_are_at_most_as_wide_as_the_working_width(tmp_path: Path) -> No
 
 
 def test_light_does_not_change_appearance(signal: Signal) -> None:
-    track = track_face(signal.values, signal.times_s, PARAMS)
-    crops, _ = align_crops(signal.values, track.boxes)
-    bright = describe(crops, signal.times_s)
-    dark = describe((0.6 * crops).astype(np.uint8), signal.times_s)
-    for name in bright:
-        change = np.abs(bright[name] - dark[name]).mean() / bright[name].std()
-        assert ("grey" in name) == (change > 0.5) or "side" in name, name
+    boxes = track_face(signal.values, signal.times_s, PARAMS).boxes
+    names = modality.features(signal, PARAMS).names
+    darker = (0.6 * signal.values).astype(np.uint8)
+    bright, dark = (measure(v, signal.times_s, boxes)[0] for v in (signal.values, darker))
+    for name, at, less in zip(names, bright.T, dark.T, strict=True):
+        change = np.abs(at - less).mean() / at.std()
+        assert ("grey" in name) == (change > 0.5) or "side" in name or "speed" in name, name
 
 
 def test_relative_features_count_from_the_recordings_median(signal: Signal) -> None:
@@ -334,8 +380,8 @@ def test_registration_takes_jitter_out_of_the_boxes(signal: Signal) -> None:
     jitter = generator("jitter").uniform(-2, 2, (len(boxes), 2))
     shaken = boxes.copy()
     shaken[:, :2] += jitter
-    _, steady = align_crops(signal.values, boxes)
-    _, aligned = align_crops(signal.values, shaken)
+    _, steady = measure(signal.values, signal.times_s, boxes)
+    _, aligned = measure(signal.values, signal.times_s, shaken)
     assert (aligned - steady)[:, :2].std() < jitter.std() / 3
 
 

@@ -12,9 +12,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,11 +23,11 @@ import av
 import cv2
 import numpy as np
 import scipy.ndimage
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_identity import CROP, crop_face, follow_face
@@ -47,10 +47,13 @@ from consilience.readers.container import (
     several_tracks,
 )
 from consilience.readers.display import aspect_findings, display_of, pixel_aspect
+from consilience.readers.luma import GreyPictures
+from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.baseline import subtract_median
-from consilience.signals.frame_buffer import spool
+from consilience.signals.frame_buffer import Frame, spool, stored_frames
 from consilience.signals.frame_period import frame_period_s
+from consilience.signals.registration import Registration
 from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.types import Features, Header, Signal
@@ -58,7 +61,9 @@ from consilience.signals.video_corruptions import APPLY
 
 Array = NDArray[np.float32]
 Times = NDArray[np.float64]
-Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
+Boxes = NDArray[np.float64]  # shape (n_frames, 3)
+Frames = Sequence[Frame]
+Crops = NDArray[np.uint8]  # shape (n_frames, 64, 64)
 
 REACH = 6  # pixels by which registration may move a crop
 STILL_GREY = 0.5  # mean change below which two pictures differ only by their compression
@@ -69,6 +74,9 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
     "eye": (slice(20, 34), slice(6, 32), (4, 3)),
     "mouth": (slice(42, 62), slice(14, 32), (5, 3)),
 }
+# Rows and columns of a crop with all regions, one more of each for the differences.
+WINDOW = (slice(10, 63), slice(6, 59))
+HEAD = ("head_x", "head_y", "head_size", "head_speed")
 GAP_FRAMES = 1.5  # a longer step, in usual steps, means that frames are missing
 LONGEST_PERIOD_S = 0.04  # of a camera that writes bursts of frames; longer steps are gaps
 UNEVEN = 0.05  # spread of the steps, relative to the usual step, that is reported
@@ -76,6 +84,7 @@ ROUNDING_S = 0.0025  # spread of steps that rounding to milliseconds causes
 TALLEST = 4  # ratio of height to width above which the picture is reduced by its height
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
 CHUNK = 64  # crops described at a time: as much as fits a core's cache
+MEAN_FRAMES = 512  # at most, in the mean face
 
 
 @dataclass(frozen=True)
@@ -141,13 +150,18 @@ class Video(Modality):
             If it has fewer than two frames, cannot be decoded, or is shorter than declared.
         """
         stamps: list[float] = []
+        light = bytearray()
         with open_container(path, "video") as container:
             start_s = origin_s(container)
             stream = default_track(container, "video")
             declared = declared_s(container, stream)
             of_longest_track = stream.duration is None
             try:
-                frames = spool(_in_order(_decode(container, params.width, path), stamps, path))
+                # The filter is a seventh of the decoding. Without it in pictures on which no other
+                # depends, one value in a hundred changes, by one.
+                stream.codec_context.options |= {"skip_loop_filter": "noref"}
+                decoded = _decode(container, params.width, path)
+                frames = spool(_lit(_in_order(decoded, stamps, path), light))
             except (av.FFmpegError, ValueError, IndexError) as error:
                 raise failed("the video breaks off", error, path) from None
         if len(stamps) < 2:
@@ -160,7 +174,8 @@ class Video(Modality):
         if not (of_longest_track and declared and content_s(path) > declared - START_S):
             _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
-        return Signal(frames, times_s, ("grey",), flashes(frames, times_s, params))
+        patches = np.frombuffer(light, np.float32).reshape(len(frames), -1)
+        return Signal(frames, times_s, ("grey",), flashes(patches, times_s, params))
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
         """Return the container's sound track at a rate, or None if it cannot be read."""
@@ -201,23 +216,11 @@ class Video(Modality):
         RecordingError
             If the picture never changes, or no face is detected.
         """
-        frames, times_s = signal.values, signal.times_s
-        if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
-            raise RecordingError(
-                "the picture never changes", "video", "check that the camera was connected"
-            )
-        track = track_face(frames, times_s, params)
-        crops, boxes = align_crops(frames, track.boxes)
-        columns: dict[str, NDArray[Any]] = {**describe(crops, times_s), **_head(boxes, times_s)}
-        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
-        missing = np.isnan(boxes[:, 0])
-        missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
-        values[missing] = np.nan
-        if params.relative:
-            values = subtract_median(values, ~missing)
+        frames, times_s = stored_frames(signal.values), signal.times_s
+        values, track = face_features(frames, times_s, params)
         period_s = frame_period_s(times_s, 1 / params.frame_rate_hz)
-        quality = _quality(frames, times_s, period_s, crops, track)
-        return Features(values, times_s, tuple(columns), quality)
+        quality = _quality(frames, times_s, period_s, track)
+        return Features(values, times_s, _names(), quality)
 
     def corrupt(
         self,
@@ -228,12 +231,50 @@ class Video(Modality):
         rng: np.random.Generator,
     ) -> Signal:
         """Corrupt the pictures; occlusions follow the position of the face in the clean ones."""
-
-        def face() -> NDArray[np.float64]:
-            return track_face(signal.values, signal.times_s, params).boxes
-
+        frames = stored_frames(signal.values)
         level = params.corruptions[kind][severity - 1]
-        return replace(signal, values=APPLY[kind](signal.values, level, face, rng))
+        corrupted = APPLY[kind](frames, level, _locate(frames, signal.times_s, params), rng)
+        return replace(signal, values=spool(corrupted))
+
+    def corrupted_features(
+        self, signal: Signal, clean: Features, kind: str, params: VideoParams, recording: str
+    ) -> Iterator[Array]:
+        """Yield the feature frames of a corruption; corrupted pictures are not stored."""
+        frames = stored_frames(signal.values)
+        face = _locate(frames, signal.times_s, params)
+        for severity, level in zip(SEVERITIES, params.corruptions[kind], strict=True):
+            corrupted = APPLY[kind](frames, level, face, generator(kind, recording, severity))
+            try:
+                yield face_features(corrupted, signal.times_s, params)[0]
+            except RecordingError:
+                yield np.full_like(clean.values, np.nan)
+
+
+def _locate(frames: Frames, times_s: Times, params: VideoParams) -> Callable[[], Boxes]:
+    """Return a function that tracks the face when it is first called."""
+    return cache(lambda: track_face(frames, times_s, params).boxes)
+
+
+def face_features(frames: Frames, times_s: Times, params: VideoParams) -> tuple[Array, FaceTrack]:
+    """Track the face and compute the features of every frame, with the boxes after registration.
+
+    Raises
+    ------
+    RecordingError
+        If the picture never changes, or no face is detected.
+    """
+    if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
+        raise RecordingError(
+            "the picture never changes", "video", "check that the camera was connected"
+        )
+    track = track_face(frames, times_s, params)
+    values, boxes = measure(frames, times_s, track.boxes)
+    missing = np.isnan(boxes[:, 0])
+    missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
+    values[missing] = np.nan
+    if params.relative:
+        values = subtract_median(values, ~missing)
+    return values, replace(track, boxes=boxes)
 
 
 def uneven(times_s: Times) -> list[str]:
@@ -261,7 +302,7 @@ def uneven(times_s: Times) -> list[str]:
     return findings
 
 
-def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
+def flashes(light: Array, times_s: Times, params: VideoParams) -> Times:
     """Detect flashes of light, of the whole picture or of a patch.
 
     A flash is a rise of a patch's brightness from one frame to the next, far above the patch's
@@ -269,16 +310,24 @@ def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
     bright frame, so its time is the middle of the two; a flash right after lost frames is dropped,
     because its time is too uncertain.
 
+    Parameters
+    ----------
+    light : ndarray of float32, shape (n_frames, n_patches)
+        Mean grey level of each patch.
+    times_s : ndarray of float64, shape (n_frames,)
+    params : VideoParams
+
     Returns
     -------
     ndarray of float64, shape (n_flashes,)
         Seconds on the clock of `times_s`.
     """
-    light = np.array([_patches(frame) for frame in frames])
-    rise = np.diff(light, axis=0)
-    # Half a grey level keeps the ratio finite for a patch that never changes.
-    usual = MAD_TO_SD * np.median(np.abs(rise), axis=0) + 0.5
-    sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
+    sudden = np.empty((len(light) - 1, light.shape[1]), bool)
+    for patch, its_sudden in zip(light.T, sudden.T, strict=True):
+        rise = np.diff(patch)
+        # Half a grey level keeps the ratio finite for a patch that never changes.
+        usual = MAD_TO_SD * np.median(np.abs(rise)) + 0.5
+        its_sudden[:] = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
     period_s = float(np.median(np.diff(times_s)))
     flashes_s: list[float] = []
     for before in np.flatnonzero(sudden.any(axis=1)):
@@ -294,13 +343,21 @@ def flashes(frames: Frames, times_s: Times, params: VideoParams) -> Times:
     return np.array(flashes_s)
 
 
-def _patches(frame: Frames) -> Array:
+def patches(frame: Frame) -> Array:
     """Return the mean grey level of each patch of a picture, shape (n_patches,)."""
-    small = cv2.resize(
-        frame, (4 * BLOCK_COLUMNS, 4 * BLOCK_ROWS), interpolation=cv2.INTER_AREA
-    ).astype(np.float32)
-    patches: Array = small.reshape(BLOCK_ROWS, 4, BLOCK_COLUMNS, 4).mean(axis=(1, 3)).ravel()
-    return patches
+    rows, columns = (
+        _shares(*n) for n in zip((BLOCK_ROWS, BLOCK_COLUMNS), frame.shape, strict=True)
+    )
+    return (rows @ frame.astype(np.float32) @ columns.T).ravel()
+
+
+@lru_cache
+def _shares(n_patches: int, n_pixels: int) -> Array:
+    """Return the weight of each pixel in the mean of each patch, along one side of a picture."""
+    borders = np.linspace(0, n_pixels, n_patches + 1)[:, None]
+    # The length of every patch's overlap with the pixels up to each one.
+    covered = np.clip(np.arange(n_pixels + 1), borders[:-1], borders[1:])
+    return np.asarray(np.diff(covered, axis=1) * n_patches / n_pixels, np.float32)
 
 
 def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack:
@@ -312,7 +369,8 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
         If no face is detected in any of the inspected frames.
     """
     keys = np.arange(0, len(frames), params.detection_every)
-    detections, participant = follow_face([frames[key] for key in keys], params.confidence_floor)
+    inspected = frames[:: params.detection_every]
+    detections, participant = follow_face(inspected, params.confidence_floor)
     *columns, confidence = np.array(detections, np.float64).T
     confident = confidence >= params.confidence_floor
     if participant is None or not confident.any():
@@ -342,14 +400,62 @@ def _frames_beside(keys: NDArray[np.intp], n_frames: int, reach: int) -> NDArray
     return np.flatnonzero(beside)
 
 
-def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDArray[np.float64]]:
-    """Cut the face out of every frame and register it to the recording's mean face.
+def measure(frames: Frames, times_s: Times, boxes: Boxes) -> tuple[Array, Boxes]:
+    """Register the face in every frame to the recording's mean face, and compute its features.
 
     Parameters
     ----------
-    frames : ndarray of uint8, shape (n_frames, height, width)
+    frames : sequence of ndarray of uint8, shape (height, width)
+    times_s : ndarray of float64, shape (n_frames,)
     boxes : ndarray of float64, shape (n_frames, 3)
         Centre x, centre y, side; NaN where no face is detected.
+
+    Returns
+    -------
+    values : ndarray of float32, shape (n_frames, n_features)
+        Motion is per second; light is in grey levels.
+    boxes : ndarray of float64, shape (n_frames, 3)
+        The boxes after registration.
+    """
+    names = _names()
+    values = np.empty((len(frames), len(names)), np.float32)
+    described = slice(0, len(names) - len(HEAD))
+    boxes = boxes.copy()
+    registration = Registration(mean_face(frames, boxes), REACH)
+    last: Crops | None = None
+    for start in range(0, len(frames), CHUNK):
+        block = slice(start, start + CHUNK)
+        crops, boxes[block] = align_crops(frames[block], boxes[block], registration)
+        values[block, described] = describe(crops, crops[:1] if last is None else last)
+        last = crops[-1:]
+    # The first frame has no predecessor: its motion is 0, over a median step.
+    seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
+    for region in REGIONS:
+        values[:, names.index(f"{region}_motion")] /= seconds
+    values[:, described.stop :] = _head(boxes, times_s)
+    return values, boxes
+
+
+def mean_face(frames: Frames, boxes: Boxes) -> NDArray[np.float64]:
+    """Return the mean of the crops of at most `MEAN_FRAMES` frames, shape (64, 64)."""
+    with_face = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    sample = with_face[:: -(-with_face.size // MEAN_FRAMES)].tolist()
+    total = np.zeros((CROP, CROP))
+    for index in sample:
+        total += crop_face(frames[index], boxes[index])
+    return total / len(sample)
+
+
+def align_crops(frames: Frames, boxes: Boxes, registration: Registration) -> tuple[Crops, Boxes]:
+    """Cut the face out of some frames and register it.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray of uint8, shape (height, width)
+    boxes : ndarray of float64, shape (n_frames, 3)
+        Centre x, centre y, side; NaN where no face is detected.
+    registration : Registration
+        To the recording's mean face.
 
     Returns
     -------
@@ -361,135 +467,126 @@ def align_crops(frames: Frames, boxes: NDArray[np.float64]) -> tuple[Frames, NDA
     crops = np.zeros((len(frames), CROP, CROP), np.uint8)
     boxes = boxes.copy()
     with_face = np.flatnonzero(~np.isnan(boxes[:, 0]))
-    for index in with_face:
-        crops[index] = crop_face(frames[index], boxes[index])
-    mean_face = (crops.sum(axis=0, dtype=np.float64) / with_face.size).astype(np.float32)
+    if not with_face.size:
+        return crops, boxes
+    pictures = [frames[index] for index in with_face.tolist()]
+    for index, picture in zip(with_face, pictures, strict=True):
+        crops[index] = crop_face(picture, boxes[index])
     # Boxes are interpolated between detections, and so off by a few pixels; the mean face is not.
-    for index in with_face:
-        boxes[index, :2] += _displacement(crops[index], mean_face) * boxes[index, 2] / CROP
-        crops[index] = crop_face(frames[index], boxes[index])
+    moved = registration.displacements(crops[with_face])
+    boxes[with_face, :2] += moved * boxes[with_face, 2:] / CROP
+    for index, picture in zip(with_face, pictures, strict=True):
+        crops[index] = crop_face(picture, boxes[index])
     return crops, boxes
 
 
-def _displacement(crop: Frames, mean_face: Array) -> NDArray[np.float64]:
-    """Return the offset of a crop from the mean face, right and down, in pixels of the crop.
-
-    It is the peak of the normalised cross-correlation, refined by parabolas; 0 where the peak
-    lies on the border, where the true peak may lie beyond it.
-    """
-    inner = mean_face[REACH:-REACH, REACH:-REACH]
-    similarity = cv2.matchTemplate(crop.astype(np.float32), inner, cv2.TM_CCOEFF_NORMED)
-    _, _, _, (x, y) = cv2.minMaxLoc(similarity)
-    if not (0 < x < 2 * REACH and 0 < y < 2 * REACH):
-        return np.zeros(2)
-    across, down = similarity[y, x - 1 : x + 2], similarity[y - 1 : y + 2, x]
-    return np.array([x - REACH + _vertex(across), y - REACH + _vertex(down)])
-
-
-def _vertex(values: NDArray[Any]) -> float:
-    """Return the vertex of the parabola through three values, relative to the middle one."""
-    before, at, after = (float(value) for value in values)
-    bend = before - 2 * at + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-
-def describe(crops: Frames, times_s: Times) -> dict[str, Array]:
+def describe(crops: Crops, before: Crops) -> Array:
     """Compute features of face crops: appearance, edges and motion of each region, and light.
 
     Parameters
     ----------
     crops : ndarray of uint8, shape (n_frames, 64, 64)
-    times_s : ndarray of float64, shape (n_frames,)
+    before : ndarray of uint8, shape (1, 64, 64)
+        The crop before the first one.
 
     Returns
     -------
-    dict of str to ndarray of float32, shape (n_frames,)
-        Motion is per second; light is in grey levels.
+    ndarray of float32, shape (n_frames, n_features)
+        Motion is per frame; light is in grey levels.
     """
-    names, basis, masks = _basis()
-    # The first frame has no predecessor: its motion is 0, over a median step.
-    seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
-    blocks = []
-    last = crops[:1]
-    for start in range(0, len(crops), CHUNK):
-        block = crops[start : start + CHUNK]
-        blocks.append(_describe_block(block, last, basis, masks))
-        last = block[-1:]
-    values = np.concatenate(blocks)
-    n_regions = len(REGIONS)
-    motion = slice(len(names) + 2 * n_regions, len(names) + 3 * n_regions)
-    values[:, motion] /= seconds[:, None]
-    all_names = [
-        *names,
-        *(
-            f"{region}_{measure}"
-            for measure in ("edges_x", "edges_y", "motion")
-            for region in REGIONS
-        ),
-        *("light_grey", "contrast_grey", "side_light_grey"),
-    ]
-    return dict(zip(all_names, values.T, strict=True))
-
-
-def _describe_block(crops: Frames, last: Frames, basis: Array, masks: Array) -> Array:
-    """Return the features of some crops, shape (n, n_features); `last` is the crop before them."""
-    grey = crops.astype(np.float32)
-    flat = grey.reshape(len(grey), -1)
-    mean, contrast = flat.mean(axis=1), flat.std(axis=1)
-    half = CROP // 2
-    side = grey[:, :, half:].mean(axis=(1, 2)) - grey[:, :, :half].mean(axis=(1, 2))
-    faces = _even_light(np.concatenate([last.astype(np.float32), grey]))
-    motion = np.abs(np.diff(faces, axis=0)).reshape(len(grey), -1) @ masks
+    basis, masks_x, masks_y, masks = _weights()
+    n_crops = len(crops)
+    grey = np.concatenate([before, crops]).astype(np.float32)
+    mean = grey.mean(axis=(1, 2))
+    grey -= mean[:, None, None]
+    flat = grey.reshape(n_crops + 1, -1)
+    variance = np.einsum("ij,ij->i", flat, flat) / CROP**2
+    columns = grey.mean(axis=1)
+    side = columns[:, CROP // 2 :].mean(axis=1) - columns[:, : CROP // 2].mean(axis=1)
+    faces = _even_light(grey, columns, variance)
+    motion = np.abs(np.diff(faces, axis=0)).reshape(n_crops, -1)
     faces = faces[1:]
-    edges_x = np.abs(np.diff(faces, axis=2, append=faces[:, :, -1:])).reshape(len(grey), -1)
-    edges_y = np.abs(np.diff(faces, axis=1, append=faces[:, -1:])).reshape(len(grey), -1)
+    edges_x = np.abs(np.diff(faces, axis=2)).reshape(n_crops, -1)
+    edges_y = np.abs(np.diff(faces, axis=1)).reshape(n_crops, -1)
     return np.concatenate(
         [
-            faces.reshape(len(grey), -1) @ basis,
-            edges_x @ masks,
-            edges_y @ masks,
-            motion,
-            np.stack([mean, contrast, side], axis=1),
+            faces.reshape(n_crops, -1) @ basis,
+            edges_x @ masks_x,
+            edges_y @ masks_y,
+            motion @ masks,
+            np.stack([mean, np.sqrt(variance), side], axis=1)[1:],
         ],
         axis=1,
     )
 
 
-def _even_light(grey: Array) -> Array:
-    """Subtract the best-fitting plane of light and scale each crop to unit variance."""
+def _even_light(grey: Array, columns: Array, variance: Array) -> Array:
+    """Subtract the best-fitting plane of light, scale crops to unit variance, cut out the regions.
+
+    Parameters
+    ----------
+    grey : ndarray of float32, shape (n_crops, 64, 64)
+        Centred.
+    columns : ndarray of float32, shape (n_crops, 64)
+        Means of the columns.
+    variance : ndarray of float32, shape (n_crops,)
+    """
     ramp = np.linspace(-1, 1, CROP, dtype=np.float32)
-    centred = grey - grey.mean(axis=(1, 2), keepdims=True)
     # Light from one side is a plane across the picture; ramps in x and y are orthogonal, so that
-    # each slope is a projection of its own.
+    # each slope is a projection of its own, and its variance is not in the remaining picture.
     power = np.float32(np.mean(ramp**2))
-    across = (centred.mean(axis=1) @ ramp) / CROP / power
-    down = (centred.mean(axis=2) @ ramp) / CROP / power
-    flat = centred - across[:, None, None] * ramp - down[:, None, None] * ramp[:, None]
-    return flat / np.maximum(flat.std(axis=(1, 2), keepdims=True), 1)
+    across = columns @ ramp / CROP / power
+    down = grey.mean(axis=2) @ ramp / CROP / power
+    remaining = variance - power * (across**2 + down**2)
+    scale = 1 / np.sqrt(np.maximum(remaining, 1))
+    within_rows, within_columns = WINDOW
+    plane = across[:, None, None] * ramp[within_columns]
+    plane = plane + (down[:, None] * ramp[within_rows])[:, :, None]
+    return np.asarray((grey[:, within_rows, within_columns] - plane) * scale[:, None, None])
 
 
 @lru_cache
-def _basis() -> tuple[list[str], Array, Array]:
-    """Return names and weights of the cosine coefficients, and the masks of the regions.
+def _names() -> tuple[str, ...]:
+    """Return the names of the features."""
+    measures = ("edges_x", "edges_y", "motion")
+    return (
+        *(
+            f"{region}_dct_{down}{across}"
+            for region, (*_, orders) in REGIONS.items()
+            for down, across in _orders(*orders)
+        ),
+        *(f"{region}_{measure}" for measure in measures for region in REGIONS),
+        *("light_grey", "contrast_grey", "side_light_grey"),
+        *HEAD,
+    )
 
-    Weights and masks have shape (4096, n): a product with flattened crops gives all features.
+
+def _orders(n_down: int, n_across: int) -> list[tuple[int, int]]:
+    """Return the orders of a region's cosines; its mean (0, 0) is light, not expression."""
+    return [(down, across) for down in range(n_down) for across in range(n_across)][1:]
+
+
+@lru_cache
+def _weights() -> tuple[Array, Array, Array, Array]:
+    """Return the weights of the cosine coefficients, and the masks of the regions.
+
+    They have shape (n_pixels, n): a product with flattened pictures gives all features. The first
+    and the last are of the pictures that `_even_light` returns, the others of their differences
+    from one column or row to the next.
     """
-    names, weights, masks = [], [], []
-    for region, (rows, columns, (n_down, n_across)) in REGIONS.items():
+    weights, masks = [], []
+    for rows, columns, orders in REGIONS.values():
         height, width = rows.stop - rows.start, columns.stop - columns.start
         mask = np.zeros((CROP, CROP))
         mask[rows, columns] = 1 / (2 * height * width)
-        masks.append(mask + mask[:, ::-1])
-        for down in range(n_down):
-            for across in range(n_across):
-                if down == across == 0:
-                    continue  # the mean of a region is light, not expression
-                weight = np.zeros((CROP, CROP))
-                weight[rows, columns] = np.outer(_cosine(down, height), _cosine(across, width))
-                # Mirrored: left and right half are averaged.
-                weights.append((weight + weight[:, ::-1]) / 2)
-                names.append(f"{region}_dct_{down}{across}")
-    return names, _columns(weights), _columns(masks)
+        masks.append((mask + mask[:, ::-1])[WINDOW])
+        for down, across in _orders(*orders):
+            weight = np.zeros((CROP, CROP))
+            weight[rows, columns] = np.outer(_cosine(down, height), _cosine(across, width))
+            # Mirrored: left and right half are averaged.
+            weights.append(((weight + weight[:, ::-1]) / 2)[WINDOW])
+    of_x, of_y = [mask[:, :-1] for mask in masks], [mask[:-1] for mask in masks]
+    return _columns(weights), _columns(of_x), _columns(of_y), _columns(masks)
 
 
 def _cosine(order: int, length: int) -> NDArray[np.float64]:
@@ -499,29 +596,27 @@ def _cosine(order: int, length: int) -> NDArray[np.float64]:
 
 
 def _columns(pictures: list[NDArray[np.float64]]) -> Array:
-    """Return pictures as the columns of a matrix, shape (4096, n_pictures)."""
+    """Return pictures as the columns of a matrix, shape (n_pixels, n_pictures)."""
     return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
 
 
-def _head(boxes: NDArray[np.float64], times_s: Times) -> dict[str, NDArray[np.float64]]:
-    """Return position, size and speed of the head, in units of its median size."""
+def _head(boxes: Boxes, times_s: Times) -> NDArray[np.float64]:
+    """Return the features `HEAD`: position, size and speed, in units of its median size."""
     x, y, side = (boxes - [*np.nanmedian(boxes[:, :2], axis=0), 0]).T / np.nanmedian(boxes[:, 2])
     seconds = np.diff(times_s)
     step = np.hypot(np.diff(x), np.diff(y)) / seconds
-    speed = np.concatenate([step[:1], step])
-    return {"head_x": x, "head_y": y, "head_size": side, "head_speed": speed}
+    return np.stack([x, y, side, np.concatenate([step[:1], step])], axis=1)
 
 
-def _quality(
-    frames: Frames, times_s: Times, period_s: float, crops: Frames, track: FaceTrack
-) -> dict[str, float]:
+def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) -> dict[str, float]:
     """Return measures of quality; a picture with less contrast than 20 grey levels loses some."""
     steps_s = np.diff(times_s)
     # A step of n periods means n - 1 lost frames; a burst of short steps makes up for none of them.
     lost = float(np.sum(np.maximum(np.rint(steps_s / period_s) - 1, 0)))
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
-    faces = crops[np.flatnonzero(~np.isnan(track.boxes[:, 0]))[::12]]  # a sample is enough
+    with_face = np.flatnonzero(~np.isnan(track.boxes[:, 0]))
+    faces = [crop_face(frames[i], track.boxes[i]) for i in with_face[::12]]  # a sample is enough
     contrast = float(np.mean([crop.std() for crop in faces]))
     sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in faces]))
     quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
@@ -537,17 +632,23 @@ def _quality(
     }
 
 
-def _decode(container: Any, width: int, path: Path) -> Iterator[tuple[float, Frames]]:
+def _decode(container: Any, width: int, path: Path) -> Iterator[tuple[float, Frame]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
-    reformatter = VideoReformatter()  # one for all frames is three times faster than one each
+    grey = GreyPictures()
     aspect = pixel_aspect(default_track(container, "video"))
     for time_s, frame in _timed(container, path):
         display, stored = display_of(frame), (aspect * frame.width, frame.height)
         sides = stored[::-1] if display.is_sideways else stored
         scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
         columns, rows = (max(round(scale * side), 1) for side in stored)
-        grey: Any = reformatter.reformat(frame, columns, rows, "gray", interpolation="AREA")
-        yield time_s, display.upright(grey.to_ndarray())
+        yield time_s, display.upright(grey.picture(frame, columns, rows))
+
+
+def _lit(pictures: Iterable[Frame], light: bytearray) -> Iterator[Frame]:
+    """Yield the pictures, and append the grey levels of their patches to `light`, as float32."""
+    for picture in pictures:
+        light += patches(picture).tobytes()
+        yield picture
 
 
 def _timed(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
@@ -572,8 +673,8 @@ def _timed(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
 
 
 def _in_order(
-    decoded: Iterable[tuple[float, Frames]], stamps: list[float], path: Path
-) -> Iterator[Frames]:
+    decoded: Iterable[tuple[float, Frame]], stamps: list[float], path: Path
+) -> Iterator[Frame]:
     """Yield the pictures whose time increases, and append their times to `stamps`."""
     shape = None
     for stamp, picture in decoded:

@@ -137,9 +137,9 @@ def _shortcut(graph: OnnxGraph, value: str, depthwise: Convolution, pointwise: C
     """Return the input of a block at the size of its output: pooled, and with channels of zeros."""
     if depthwise.stride > 1:
         value = graph.node("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
-    more = len(pointwise.weights) - len(depthwise.weights)
-    if more:
-        pads = np.array([0, 0, 0, 0, 0, more, 0, 0], np.int64)
+    n_added = len(pointwise.weights) - len(depthwise.weights)
+    if n_added:
+        pads = np.array([0, 0, 0, 0, 0, n_added, 0, 0], np.int64)
         value = graph.node("Pad", value, graph.constant(pads))
     return value
 
