@@ -280,3 +280,27 @@ def test_level_and_power_of_a_signal_are_used() -> None:
         np.arange(240),
     )
     assert (estimate.probability.argmax(1) == truth).mean() > 0.95
+
+
+@pytest.mark.parametrize("block", [7, 4096])
+def test_probes_from_sums_equal_ridge_regression_on_the_windows(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(label_reliability, "BLOCK", block)
+    one = simulate(4, noise=0.2, sensors=1, subjects=4)
+    values = one.prepared["sensor_0"].double() * 3 + 100
+    values[:, 2] = 5.0  # a constant feature
+    prepared = {"sensor_0": values.float()}
+    estimate = cross_fitted(
+        prepared, one.available, one.target, one.subject, np.arange(len(one.label))
+    )
+    own, x = one.subject == "p1", values.float().double().numpy()
+    mean, std = x[~own].mean(0), np.where(x[~own].std(0) > 1e-6, x[~own].std(0), np.inf)
+    train, test = (x[~own] - mean) / std, (x[own] - mean) / std
+    y = one.target[~own] - one.target[~own].mean(0)
+    weight = np.linalg.solve(train.T @ train / DIMS + np.eye(DIMS), train.T @ y)
+    expected = test @ weight / DIMS
+    estimated = scores(estimate.probability[own])
+    centred = expected - expected.mean(-1, keepdims=True)
+    sharpness = (estimated * centred).sum() / (centred * centred).sum()
+    np.testing.assert_allclose(estimated, sharpness * centred, rtol=1e-6, atol=1e-8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from consilience.windows.store import Corpus
 
 CLIP = 5.0  # standard deviations; limits the influence of a broken recording
+BLOCK = 4096  # windows in memory at a time
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,14 @@ def fit_scaler(
     std: dict[str, Tensor] = {}
     for position, (name, values) in enumerate(prepared.items()):
         # Only windows that have the modality: the zeros of the others would bias the mean.
-        of_runs = [values[rows[corpus.available[rows, position]]] for rows in members]
-        moments = [_moments(windows) for windows in of_runs]
-        mean[name] = torch.stack([m for m, _ in moments])[:, None]
-        std[name] = torch.stack([s for _, s in moments])[:, None]
+        of_runs = [rows[corpus.available[rows, position]] for rows in members]
+        # Runs of one fold have the same windows.
+        unique = {rows.tobytes(): rows for rows in of_runs}
+        moments = {key: _moments(values, rows) for key, rows in unique.items()}
+        mean[name] = torch.stack([moments[rows.tobytes()][0] for rows in of_runs])[:, None]
+        std[name] = torch.stack([moments[rows.tobytes()][1] for rows in of_runs])[:, None]
     scales = [
-        _moments(torch.from_numpy(of_run[rows]))
+        _moments(torch.from_numpy(of_run), rows)
         for of_run, rows in zip(affect, members, strict=True)
     ]
     return Scaler(
@@ -124,16 +127,31 @@ def fit_scaler(
     )
 
 
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(values: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of every feature, without NaN; 1 for a deviation of 0.
 
     Parameters
     ----------
-    values : Tensor, shape (n, n_numbers) or (n, n_numbers, n_times)
+    values : Tensor, shape (N, n_numbers) or (N, n_numbers, n_times)
+    rows : ndarray of int
+        Positions of the windows to count; read in blocks, twice.
+
+    Returns
+    -------
+    mean, std : Tensor of float32, shape (n_numbers,) or (n_numbers, 1)
     """
-    finite = values.isfinite()
     over = (0, *range(2, values.ndim))
-    n = finite.sum(over, keepdim=True)[0].clamp(min=1)
-    mean = torch.where(finite, values, 0.0).sum(over, keepdim=True)[0] / n
-    std = (torch.where(finite, values - mean, 0.0).square().sum(over, keepdim=True)[0] / n).sqrt()
-    return mean, torch.where(std > 1e-6, std, 1.0)
+
+    def total(term: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the sum of a term of the finite values, in double precision."""
+        sums = torch.zeros(1, dtype=torch.float64)
+        for start in range(0, len(rows), BLOCK):
+            block = values[rows[start : start + BLOCK]].double()
+            counted = torch.where(block.isfinite(), term(block), 0.0)
+            sums = sums + counted.sum(over, keepdim=True)[0]
+        return sums
+
+    n = total(torch.ones_like).clamp(min=1)
+    mean = total(lambda block: block) / n
+    std = (total(lambda block: (block - mean).square()) / n).sqrt()
+    return mean.float(), torch.where(std > 1e-6, std, 1.0).float()

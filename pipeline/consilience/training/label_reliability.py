@@ -16,7 +16,7 @@ indicate noisy labels, and modalities that agree with nothing indicate a hard ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ LEAST_SUBJECTS = 4  # with labels; with fewer, probes learn differences between 
 RIDGE = 1.0  # in units of the mean squared standardised input
 SHARPNESS = tuple(np.geomspace(1, 24, 17))  # grid of inverse temperatures
 MAX_INPUT = 10.0  # standard deviations; limits the influence of outliers
+BLOCK = 4096  # windows in memory at a time
 
 Array = NDArray[np.float64]
 
@@ -77,8 +78,7 @@ def cross_fitted(
     n_classes = target.shape[1]
     y, has = target[rows].astype(float), available[rows]
     labelled = np.isfinite(y).all(1)
-    inputs = [_flat(values[rows]).double().numpy() for values in prepared.values()]
-    scores = _probe_scores(inputs, has, y, labelled, _groups(subject[rows], labelled))
+    scores = _probe_scores(prepared, rows, has, y, labelled, _groups(subject[rows], labelled))
     enough_subjects = len(np.unique(subject[rows][labelled])) >= LEAST_SUBJECTS
     label = np.where(labelled, y.argmax(1), -1)
     reliability = _triangulated(scores, has, label) if enough_subjects else 1.0
@@ -87,8 +87,42 @@ def cross_fitted(
     return LabelEstimate(probability, reliability)
 
 
+class _Inputs:
+    """Flat model inputs of one modality at some positions, read in blocks of rows."""
+
+    def __init__(self, values: Tensor, rows: NDArray[np.int64]) -> None:
+        self._values, self._rows = values, rows
+        self.width = _flat(values[:1]).shape[1]
+
+    def at(self, places: NDArray[np.int64]) -> Array:
+        """Return the inputs (n, width) at places among the positions."""
+        read: Array = _flat(self._values[self._rows[places]]).double().numpy()
+        return read
+
+    def blocks(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
+        """Yield places and inputs, some thousand rows at a time."""
+        for start in range(0, len(places), BLOCK):
+            block = places[start : start + BLOCK]
+            yield block, self.at(block)
+
+
+class _Probe(NamedTuple):
+    """Ridge regression of the classes on standardised inputs."""
+
+    mean: Array
+    scale: Array  # infinite for constant features, which become 0
+    weight: Array  # shape (width, K)
+
+    def scores(self, values: Array) -> Array:
+        """Return the class scores (n, K) of inputs (n, width)."""
+        x = np.clip((values - self.mean) / self.scale, -MAX_INPUT, MAX_INPUT)
+        scores: Array = x @ self.weight / len(self.weight)
+        return scores
+
+
 def _probe_scores(
-    inputs: Sequence[Array],
+    prepared: Mapping[str, Tensor],
+    rows: NDArray[np.int64],
     available: NDArray[np.bool_],
     y: Array,
     labelled: NDArray[np.bool_],
@@ -96,13 +130,22 @@ def _probe_scores(
 ) -> Array:
     """Return the class scores (M, n, K) of probes trained on the other groups; 0 without one."""
     n_classes = y.shape[1]
-    scores = np.zeros((len(inputs), len(y), n_classes))
-    for number, values in enumerate(inputs):
-        has = available[:, number]
+    scores = np.zeros((len(prepared), len(y), n_classes))
+    for number, values in enumerate(prepared.values()):
+        inputs, has = _Inputs(values, rows), available[:, number]
+        sums: dict[int, _Sums] = {}
         for group in np.unique(groups):
-            train, test = has & labelled & (groups != group), has & (groups == group)
-            if train.sum() > n_classes and test.any():
-                scores[number, test] = _probe(values[train], y[train], values[test])
+            train = np.flatnonzero(has & labelled & (groups != group))
+            test = np.flatnonzero(has & (groups == group))
+            if len(train) <= n_classes or not len(test):
+                continue
+            if inputs.width < len(train):
+                sums = sums or _group_sums(inputs, has & labelled, y, groups)
+                probe = _primal_probe([of for other, of in sums.items() if other != group])
+            else:
+                probe = _dual_probe(inputs.at(train), y[train])
+            for places, block in inputs.blocks(test):
+                scores[number, places] = probe.scores(block)
     return scores
 
 
@@ -126,24 +169,63 @@ def _groups(subject: NDArray[np.generic], labelled: NDArray[np.bool_]) -> NDArra
     return group_of[codes]
 
 
-def _probe(train: Array, y: Array, test: Array) -> Array:
-    """Return the class scores of ridge regression for test windows.
+class _Sums(NamedTuple):
+    """Sums over the windows of a group, from which probes for any set of groups follow.
 
-    The primal form inverts a matrix of the features, the dual one of the windows: both give the
-    same scores, and the smaller matrix is inverted.
+    Inputs are taken relative to an origin near their mean, so that the moments about the mean do
+    not cancel.
+    """
+
+    origin: Array  # shape (width,)
+    n: Array  # number of windows
+    x: Array  # shape (width,)
+    y: Array  # shape (K,)
+    xx: Array  # shape (width, width)
+    xy: Array  # shape (width, K)
+
+
+def _group_sums(
+    inputs: _Inputs, usable: NDArray[np.bool_], y: Array, groups: NDArray[np.int64]
+) -> dict[int, _Sums]:
+    """Return the sums of every group; the labels of one never enter those of another."""
+    origin = inputs.at(np.flatnonzero(usable)[:BLOCK]).mean(0)
+    sums = {}
+    for group in np.unique(groups):
+        width, n_classes = inputs.width, y.shape[1]
+        shapes = ((), (width,), (n_classes,), (width, width), (width, n_classes))
+        total = [np.zeros(shape) for shape in shapes]
+        for places, block in inputs.blocks(np.flatnonzero(usable & (groups == group))):
+            x, of_block = block - origin, y[places]
+            terms = (len(x), x.sum(0), of_block.sum(0), x.T @ x, x.T @ of_block)
+            total = [before + term for before, term in zip(total, terms, strict=True)]
+        sums[int(group)] = _Sums(origin, *total)
+    return sums
+
+
+def _primal_probe(sums: Sequence[_Sums]) -> _Probe:
+    """Fit ridge regression from sums: the primal form, which inverts a matrix of the features."""
+    origin = sums[0].origin
+    n, x, y, xx, xy = (sum(values) for values in list(zip(*sums, strict=True))[1:])
+    mean = x / n
+    covariance = xx / n - np.outer(mean, mean)
+    std = np.sqrt(covariance.diagonal().clip(min=0))
+    scale = np.where(std > 1e-6, std, np.inf)
+    width = len(mean)
+    moments = n * covariance / np.outer(scale, scale) / width + RIDGE * np.eye(width)
+    products = (xy - np.outer(mean, y)) / scale[:, None]
+    return _Probe(origin + mean, scale, np.linalg.solve(moments, products))
+
+
+def _dual_probe(train: Array, y: Array) -> _Probe:
+    """Fit ridge regression in its dual form, which inverts a matrix of the windows.
+
+    For fewer windows than features it is the smaller one; the scores are those of the primal form.
     """
     mean, std = train.mean(0), train.std(0)
-    scale = np.where(std > 1e-6, std, np.inf)  # constant features become 0
-    x, x_test = (train - mean) / scale, np.clip((test - mean) / scale, -MAX_INPUT, MAX_INPUT)
-    n, width = x.shape
-    centred = y - y.mean(0)
-    if width < n:
-        moments = x.T @ x / width + RIDGE * np.eye(width)
-        weight = np.linalg.solve(moments, x.T @ centred)
-    else:
-        weight = x.T @ np.linalg.solve(x @ x.T / width + RIDGE * np.eye(n), centred)
-    scores: Array = x_test @ weight / width
-    return scores
+    scale = np.where(std > 1e-6, std, np.inf)
+    x = (train - mean) / scale
+    kernel = x @ x.T / x.shape[1] + RIDGE * np.eye(len(x))
+    return _Probe(mean, scale, x.T @ np.linalg.solve(kernel, y - y.mean(0)))
 
 
 def _triangulated(scores: Array, available: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
