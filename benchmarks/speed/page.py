@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "incremental": ("incremental", "1000"),
     "training": ("training",),
     "million": ("training", "million"),
+    "latency": ("latency",),
     "gpu": ("gpu",),
 }
 

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -15,9 +16,10 @@ class Doubler(nn.Module):
         return factor * self.drop(self.layer(values))
 
 
-def test_a_stack_computes_what_each_network_computes_alone() -> None:
-    networks = [Doubler() for _ in range(4)]
-    values = torch.randn(4, 6, 3)
+@pytest.mark.parametrize("n_runs", [4, 1])
+def test_a_stack_computes_what_each_network_computes_alone(n_runs: int) -> None:
+    networks = [Doubler() for _ in range(n_runs)]
+    values = torch.randn(n_runs, 6, 3)
     together = Stack(networks).eval()("scaled", values, 2.0)
     alone = [n.eval().scaled(v, 2.0) for n, v in zip(networks, values, strict=True)]
     assert_close(together, torch.stack(alone))
