@@ -58,6 +58,11 @@ def test_windows_under_several_sets_of_modalities_are_encoded_once() -> None:
         assert_close(together.logits[rows], model(given, of_set).logits)
 
 
+def test_no_windows_give_no_predictions() -> None:
+    none = {name: values[:0] for name, values in windows().items()}
+    assert network().eval()(none, torch.ones(0, 3)).logits.shape == (0, CLASSES)
+
+
 def test_unavailable_members_of_a_subset_change_nothing() -> None:
     model, given, available = network().eval(), windows(), torch.tensor([1.0, 0, 1])
     output = model(given, available.expand(WINDOWS, 3))

@@ -44,8 +44,9 @@ def encode(
 
 def repeated(values: Tensor, n_rows: int) -> Tensor:
     """Return values (B, ...) of windows for each of Q sets of modalities, ``n_rows = Q * B``."""
-    n_sets = n_rows // len(values)
-    return values.repeat(n_sets, *[1] * (values.ndim - 1)) if n_sets > 1 else values
+    if len(values) == n_rows:
+        return values
+    return values.repeat(n_rows // len(values), *[1] * (values.ndim - 1))
 
 
 @dataclass(frozen=True)
