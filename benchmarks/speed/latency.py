@@ -21,7 +21,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from benchmarks.speed.windows import CLASSES, FEATURES
+from benchmarks.speed.windows import CLASSES, FEATURES, SENSORS
 from consilience.core import registry
 from consilience.encoders.functionals import FUNCTIONALS, FunctionalsEncoder
 from consilience.schema.params.training import TrainingParams
@@ -32,7 +32,6 @@ from consilience.training.networks import Architecture
 
 METHOD = "coherence_transfer"
 FRAMES = 50  # feature frames of a window
-SENSORS = ("eeg", "audio", "video", "ecg", "gsr", "ppg", "face_au", "upper_face_au")
 RUN = Run(0, 0)
 
 

@@ -23,9 +23,11 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "noop": ("noop", "5"),
     "ingest": ("ingest", "5"),
     "incremental": ("incremental", "1000"),
+    "many": ("many",),
     "training": ("training",),
     "million": ("training", "million"),
     "latency": ("latency",),
+    "growth": ("growth",),
     "gpu": ("gpu",),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from consilience.schema.constants import CLEAN
 from consilience.windows.store import Corpus
 
 FEATURES = {"eeg": 855, "audio": 630, "video": 540}  # numbers of the demonstration's model inputs
+SENSORS = (*FEATURES, "ecg", "gsr", "ppg", "face_au", "upper_face_au")
 CLASSES = ("LVLA", "LVHA", "HVLA", "HVHA")
 PER_SUBJECT = 500  # windows
 BLOCK = 10_000  # windows drawn at a time
@@ -31,7 +33,11 @@ class SyntheticCorpus(Corpus):
 
 
 def synthetic_corpus(
-    n_windows: int, folds: int = 4, modalities: int = 3, folder: Path | None = None
+    n_windows: int,
+    folds: int = 4,
+    modalities: int = 3,
+    classes: Sequence[str] = CLASSES,
+    folder: Path | None = None,
 ) -> SyntheticCorpus:
     """Draw a corpus in which one number of each modality depends on the class.
 
@@ -41,33 +47,33 @@ def synthetic_corpus(
     folds : int
         Subjects of the first fold are tested, of the second validated, the others trained on.
     modalities : int
-        Beyond three they repeat the sizes of the demonstration's.
+        Up to eight, with the sizes of the demonstration's in turn.
+    classes : sequence of str
     folder : Path, optional
         Where the inputs are memory-mapped; by default, they are in memory.
     """
     rng = generator("benchmark", "windows", n_windows)
-    truth = rng.integers(len(CLASSES), size=n_windows)
+    truth = rng.integers(len(classes), size=n_windows)
     subject = np.minimum(np.arange(n_windows) * 4 * folds // n_windows, 4 * folds - 1)
     names = [f"s{number:03d}" for number in subject]
-    sizes = list(FEATURES.items())
-    inputs = {}
-    for number in range(modalities):
-        name, size = sizes[number % len(sizes)]
-        key = name if number < len(sizes) else f"{name}_{number}"
-        inputs[key] = _draw(rng, truth, size, folder and folder / f"{key}.npy")
+    sizes = list(FEATURES.values())
+    inputs = {
+        name: _draw(rng, truth, sizes[place % len(sizes)], folder and folder / f"{name}.npy")
+        for place, name in enumerate(SENSORS[:modalities])
+    }
     splits = [
         {"fold": fold, "subject": f"s{number:03d}", "role": role}
         for fold in range(folds)
         for number in range(4 * folds)
         for role in [_role((number - fold) % folds)]
     ]
-    target = np.eye(len(CLASSES), dtype=np.float32)[truth]
+    target = np.eye(len(classes), dtype=np.float32)[truth]
     nothing = Path("nowhere")
     return SyntheticCorpus(
         folder=nothing,
         corrupted=nothing,
         modalities=tuple(inputs),
-        classes=CLASSES,
+        classes=tuple(classes),
         dataset="benchmark",
         features={name: ["number"] * values.shape[1] for name, values in inputs.items()},
         variants=dict.fromkeys(inputs, ()),
