@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "start": ("start", "5"),
     "noop": ("noop", "5"),
     "ingest": ("ingest", "5"),
+    "memory": ("memory",),
     "incremental": ("incremental", "1000"),
     "many": ("many",),
     "training": ("training",),

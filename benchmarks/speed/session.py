@@ -16,7 +16,7 @@ from consilience.core.seeds import generator
 from consilience.readers.sound import decode, resample
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.synthesis.face import write_face
-from consilience.synthesis.plan import sessions
+from consilience.synthesis.plan import Session, sessions
 from consilience.synthesis.voice import write_voice
 
 FILES = {"eeg": "eeg.edf", "audio": "voice.wav", "video": "face.mp4"}
@@ -37,20 +37,22 @@ def write_session(folder: Path, duration_s: float = 160.0) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {modality: folder / name for modality, name in FILES.items()}
-    params = SynthesisParams(subjects=1, sessions=1, trials=10, trial_s=TRIAL_S)
-    session = sessions(params)[0]
-    _write_eeg(paths["eeg"], duration_s)
-    source = folder / "simulated"
-    write_voice(session, source.with_suffix(".flac"))
-    _write_sound(source.with_suffix(".flac"), paths["audio"], duration_s)
-    write_face(session, source.with_suffix(".mp4"))
-    _write_video(source.with_suffix(".mp4"), paths["video"], duration_s)
-    for simulated in folder.glob("simulated.*"):
-        simulated.unlink()
+    write_eeg(paths["eeg"], duration_s)
+    write_sound(paths["audio"], duration_s)
+    simulated = folder / "simulated.mp4"
+    write_face(_simulated(), simulated)
+    _write_video(simulated, paths["video"], duration_s)
+    simulated.unlink()
     return paths
 
 
-def _write_eeg(path: Path, duration_s: float) -> None:
+def _simulated() -> Session:
+    """Return the plan of the session whose voice and face are repeated."""
+    params = SynthesisParams(subjects=1, sessions=1, trials=10, trial_s=TRIAL_S)
+    return sessions(params)[0]
+
+
+def write_eeg(path: Path, duration_s: float) -> None:
     """Write pink noise of 20 µV with mains hum and a rhythm at 10 Hz, in records of one second."""
     rng = generator("benchmark", "eeg")
     n_samples = round(duration_s) * EEG_HZ
@@ -74,10 +76,13 @@ def _write_eeg(path: Path, duration_s: float) -> None:
     Edf(signals, data_record_duration=1).write(path)
 
 
-def _write_sound(source: Path, path: Path, duration_s: float) -> None:
+def write_sound(path: Path, duration_s: float) -> None:
     """Write the voice as 16-bit WAV at the benchmark's rate."""
-    sound, rate_hz, _ = decode(source)
-    sound = resample(sound, rate_hz, SOUND_HZ, source)
+    simulated = path.with_name("simulated.flac")
+    write_voice(_simulated(), simulated)
+    sound, rate_hz, _ = decode(simulated)
+    sound = resample(sound, rate_hz, SOUND_HZ, simulated)
+    simulated.unlink()
     soundfile.write(path, np.resize(sound, round(duration_s * SOUND_HZ)), SOUND_HZ, "PCM_16")
 
 

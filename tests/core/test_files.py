@@ -155,6 +155,19 @@ def test_a_damaged_file_is_named(tmp_path, name, damage):
     assert "\n" not in str(raised.value)
 
 
+def test_arrays_are_written_as_numpy_writes_them(tmp_path):
+    arrays = {
+        "large": np.arange(6.0 * 2**20).reshape(-1, 6),
+        "columns": np.arange(12.0, dtype=np.float32).reshape(3, 4).T,
+        "number": np.array(3),
+        "words": np.array(["a", "bc"]),
+        "empty": np.empty((0, 2)),
+    }
+    np.savez(tmp_path / "numpy.npz", **arrays)
+    write_arrays(tmp_path / "own.npz", arrays)
+    assert (tmp_path / "own.npz").read_bytes() == (tmp_path / "numpy.npz").read_bytes()
+
+
 def test_a_refusal_of_the_system_is_no_damage(tmp_path):
     def refuse() -> None:
         raise OSError(24, "Too many open files")

@@ -7,11 +7,14 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
+from consilience.core import scratch
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
+from consilience.modalities import audio
 from consilience.modalities.audio import describe, feature_names, hold, modality
 from consilience.modalities.params.audio import CORRUPTIONS, AudioParams
 from consilience.modalities.voice import pulses
+from consilience.signals import sound_levels
 from consilience.signals.audio_corruptions import ADDED
 from consilience.signals.mixes import Mixes
 from consilience.signals.types import Signal
@@ -75,7 +78,8 @@ def test_a_click_hardly_disturbs_the_features() -> None:
 def test_silence_takes_the_mean_of_the_speech_around() -> None:
     values = np.array([[1.0], [1.0], [99.0], [3.0], [3.0]], np.float32)
     speech = np.array([True, True, False, True, True])
-    held = hold(values, speech, 1.0)
+    held = values.copy()
+    hold(held, speech, 1.0)
     assert held[2, 0] == pytest.approx(2.0, abs=1e-3)
     assert np.array_equal(held[speech], values[speech])
 
@@ -83,8 +87,8 @@ def test_silence_takes_the_mean_of_the_speech_around() -> None:
 def test_far_from_speech_the_mean_of_the_recording_takes_over() -> None:
     values = np.full((500, 1), 7.0, np.float32)
     values[:10] = 2.0
-    held = hold(values, np.arange(500) < 10, 5.0)
-    assert held[-1, 0] == pytest.approx(2.0)
+    hold(values, np.arange(500) < 10, 5.0)
+    assert values[-1, 0] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -502,3 +506,27 @@ def test_a_resampled_copy_gives_nearly_the_same_features() -> None:
     spread = second.values.std(axis=0) + 1e-6
     off = np.abs(first.values[:n_frames] - second.values[:n_frames]).mean(axis=0) / spread
     assert np.median(off) < 0.1
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["complete", "with lost sound"])
+def test_temporary_files_and_blocks_change_no_feature(
+    lost: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "a.wav", 0.05 + voice(), 44100)
+
+    def computed() -> list[np.ndarray]:
+        signal = modality.read(tmp_path / "a.wav", None, PARAMS)
+        if lost:
+            signal.values[9000:9900] = np.nan
+        features = modality.features(signal, PARAMS)
+        corrupted = modality.corrupted_features(signal, features, "noise", PARAMS, "a")
+        return [signal.values, signal.times_s, features.values, *corrupted]
+
+    at_once = [values.copy() for values in computed()]
+    monkeypatch.setattr(scratch, "BLOCK_BYTES", 5000)
+    monkeypatch.setattr(scratch, "SMALL_BYTES", 1000)
+    monkeypatch.setattr(sound_levels, "BLOCK", 3000)
+    monkeypatch.setattr(audio, "FRAMES", 37)
+    monkeypatch.setattr(audio, "FRAMES_BYTES", 1000)
+    for one, other in zip(at_once, computed(), strict=True):
+        assert np.allclose(one, other, atol=1e-3, equal_nan=True)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import mne
@@ -8,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from consilience.core import scratch
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
-from consilience.modalities.eeg import bad_channels, channel_power, modality, prepare
+from consilience.modalities import eeg
+from consilience.modalities.eeg import bad_channels, channel_levels, modality, prepare
 from consilience.modalities.params.eeg import EegParams
+from consilience.readers import edf
 from consilience.readers.markers import rising_edges
 from consilience.signals.eeg_quality import measures
 from consilience.signals.types import Signal
@@ -48,9 +52,9 @@ def signal_of(values: np.ndarray, names: tuple[str, ...] = PARAMS.channels) -> S
 
 def bads_of(values: np.ndarray) -> dict[int, str]:
     prepared = prepare(signal_of(values), PARAMS)
-    even, power = prepared.even, channel_power(prepared.spectrogram)
+    even, levels = prepared.even, channel_levels(prepared)
     flat = measures(even.source, even.n_samples, RATE_HZ, PARAMS.mains_hz).flat
-    return bad_channels(prepared, power, flat, PARAMS)
+    return bad_channels(prepared, levels, flat, PARAMS)
 
 
 def write_edf(path: Path, values: np.ndarray, names: list[str], **others: np.ndarray) -> Path:
@@ -432,3 +436,28 @@ def test_dasps_gives_sane_features(subject: int) -> None:
     assert np.isnan(power).all(axis=(1, 2)).sum() == len(power) - len(seen) < 0.1 * len(power)
     assert -2 < np.median(seen) < 3
     assert np.median(seen[:, :, 0] - seen[:, :, 4]) > 0.3  # 1/f: more delta than gamma
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["complete", "with gaps"])
+def test_temporary_files_and_blocks_change_no_value(
+    lost: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write_edf(tmp_path / "a.edf", brain(40.0), list(PARAMS.channels))
+
+    def computed() -> list[np.ndarray]:
+        signal = modality.read(path, None, PARAMS)
+        if lost:
+            signal.values[900:1200, 3] = signal.values[5000:5100] = np.nan
+            rows = np.delete(np.arange(len(signal.values)), slice(7000, 7300))
+            signal = replace(signal, values=signal.values[rows], times_s=signal.times_s[rows])
+        features = modality.features(signal, PARAMS)
+        corrupted = modality.corrupted_features(signal, features, "noise", PARAMS, "a")
+        return [signal.values, signal.times_s, features.values, *corrupted]
+
+    at_once = [values.copy() for values in computed()]
+    monkeypatch.setattr(scratch, "BLOCK_BYTES", 50_000)
+    monkeypatch.setattr(edf, "BLOCK_BYTES", 50_000)
+    monkeypatch.setattr(scratch, "SMALL_BYTES", 1000)
+    monkeypatch.setattr(eeg, "FRAMES_BYTES", 1000)
+    for one, other in zip(at_once, computed(), strict=True):
+        assert np.allclose(one, other, atol=1e-5, equal_nan=True)

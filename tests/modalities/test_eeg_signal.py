@@ -77,3 +77,13 @@ def test_a_rate_that_the_bands_do_not_fit_and_an_unknown_network_are_refused() -
         EegSignalParams(rate_hz=64)
     with pytest.raises(ValidationError, match="EEGNet"):
         EegSignalParams(network="ResNet")
+
+
+def test_added_noise_is_that_of_the_corrupted_signal() -> None:
+    params = PARAMS.model_copy(update={"corruptions": {"noise": (20.0, 10.0, 5.0, 0.0, -5.0)}})
+    signal = recorded()
+    clean = modality.features(signal, params)
+    corrupted = list(modality.corrupted_features(signal, clean, "noise", params, "a"))
+    rng = generator("noise", "a", 5)
+    alone = modality.features(modality.corrupt(signal, "noise", 5, params, rng), params)
+    assert np.array_equal(corrupted[-1], alone.values, equal_nan=True)

@@ -60,7 +60,8 @@ def test_claps_and_tones_are_found_where_they_begin(kind, made) -> None:
         assert np.abs(detected - time_s).min() < 1.5e-3
     assert len(detected) <= 16
     assert pulses(voice(duration_s=20.0).astype(np.float32), RATE_HZ, params).size <= 2
-    left = cut_pulses(sound.astype(np.float32), detected, params)
+    left = sound.astype(np.float32)
+    cut_pulses(left, detected, params)
     assert np.abs(left).max() < 0.8 * np.abs(sound).max()
 
 
@@ -68,14 +69,16 @@ def test_cutting_joins_both_sides_by_a_line() -> None:
     ramp = np.linspace(0, 1, RATE_HZ, dtype=np.float32)
     clicked = ramp.copy()
     clicked[8000:8010] = 5
-    assert np.allclose(cut_pulses(clicked, np.array([0.5]), PARAMS), ramp, atol=1e-5)
+    cut_pulses(clicked, np.array([0.5]), PARAMS)
+    assert np.allclose(clicked, ramp, atol=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(-0.1, 1.1), max_size=20))
 def test_only_the_surroundings_of_pulses_are_cut(pulses_s: list[float]) -> None:
     sound = generator("cut").standard_normal(RATE_HZ).astype(np.float32)
-    left = cut_pulses(sound, np.array(pulses_s), PARAMS)
+    left = sound.copy()
+    cut_pulses(left, np.array(pulses_s), PARAMS)
     times_s = np.arange(sound.size) / RATE_HZ
     near = np.zeros(sound.size, bool)
     for pulse_s in pulses_s:
@@ -88,7 +91,9 @@ def test_cleaning_is_linear_in_the_sound() -> None:
     one, other = (generator("part", i).standard_normal(RATE_HZ).astype(np.float32) for i in (1, 2))
     lost = (np.arange(RATE_HZ) > 9000) & (np.arange(RATE_HZ) < 9500)
     pulses_s = np.array([0.1, 0.102, 0.7])
-    together = cleaned(1 + one + 3 * other, lost, pulses_s, PARAMS)
-    parts = cleaned(1 + one, lost, pulses_s, PARAMS) + 3 * cleaned(other, lost, pulses_s, PARAMS)
+    recorded = np.where(lost, np.float32(np.nan), one)
+    together = cleaned(1 + one + 3 * other, recorded, pulses_s, PARAMS)
+    parts = cleaned(1 + one, recorded, pulses_s, PARAMS)
+    parts += 3 * cleaned(other, recorded, pulses_s, PARAMS)
     assert np.abs(together - parts).max() < 1e-5
     assert (together[lost] == 0).all()

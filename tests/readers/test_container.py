@@ -245,7 +245,7 @@ def test_too_large_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.Monk
         (lambda value, path: check_sound_format(16000, value, path), 65535, "channels: 65535"),
         (check_duration, 1e9, "stated duration"),
         (check_duration, float("nan"), "stated duration"),
-        (check_size, MAX_SAMPLES + 1, "fit into memory"),
+        (check_size, MAX_SAMPLES + 1, "fit into temporary files"),
     ],
 )
 def test_an_invalid_size_is_refused(check, value: float, message: str) -> None:

@@ -62,7 +62,7 @@ def test_frames_over_some_samples_are_found() -> None:
     spectrogram = spectrogram_of(np.zeros((1, 2500)))
     samples = np.zeros(2500, bool)
     samples[1000:1010] = True
-    over = spectrogram.overlaps(samples)
+    over = spectrogram.overlaps(np.flatnonzero(samples))
     first = spectrogram.starts * 2
     assert over.tolist() == ((first < 1010) & (first + 250 > 1000)).tolist()
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import IO, TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from consilience.core.errors import ConsilienceError, unreadable
 
@@ -192,13 +192,31 @@ def json_ready(value: Any) -> Any:
     return value
 
 
+class _Releasing:
+    """A file to which an array is written, and whose pages leave memory with every block."""
+
+    def __init__(self, file: IO[bytes], array: NDArray[Any]) -> None:
+        self._file, self._array = file, array
+
+    def write(self, content: bytes) -> int:
+        from consilience.core.scratch import release  # imports numpy, which is slow
+
+        release(self._array)
+        return self._file.write(content)
+
+
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays to an uncompressed ``.npz`` whose bytes depend on the arrays alone."""
     import numpy as np  # slow to import
 
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for name, array in arrays.items():
+            # As numpy.savez, without the whole array in memory.
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(_Releasing(member, array), array)
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import blocks
 from consilience.ingest.findings import findings_of
 from consilience.ingest.signal import read_signal
 from consilience.modalities.base import Modality
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
+from consilience.signals.regular_grid import median_step_s
 from consilience.signals.types import Features, Signal
 
 
@@ -78,7 +80,8 @@ def _check_finite(features: Features, path: str) -> None:
     """Raise if samples out of range gave features that would fail the whole stage later on."""
     quality = features.quality.get("quality", 1.0)
     # NaN is a missing value and allowed; an infinite value comes from samples in a wrong unit.
-    if np.isinf(features.values).any() or not 0 <= quality <= 1:
+    infinite = any(np.isinf(features.values[rows]).any() for rows in blocks(features.values))
+    if infinite or not 0 <= quality <= 1:
         raise RecordingError(
             "non-finite features or quality: the samples are out of range",
             path,
@@ -88,8 +91,8 @@ def _check_finite(features: Features, path: str) -> None:
 
 def _duration_s(signal: Signal) -> float | None:
     """Return the signal's length in s; None for fewer than two samples."""
-    times = signal.times_s
-    if len(times) < 2:
+    times_s = signal.times_s
+    if len(times_s) < 2:
         return None
     # The last sample lasts one period too; the median period ignores gaps.
-    return float(times[-1] - times[0] + np.median(np.diff(times)))
+    return float(times_s[-1] - times_s[0]) + median_step_s(times_s)

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from consilience.core.scratch import FRAMES_BYTES, blocks, empty, joined, release
 from consilience.core.seeds import generator
 from consilience.modalities.params.audio import AudioParams
-from consilience.modalities.voice import MAX_LEVEL, Voice, cleaned, lost_frames, peak_of, quality
+from consilience.modalities.voice import MAX_LEVEL, Voice, cleaned, lost_frames, quality
 from consilience.pretrained.speech import speech_probability
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import ADDED, gain
@@ -29,6 +30,7 @@ from consilience.signals.baseline import subtract_median
 from consilience.signals.mixes import Mixes
 from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_track
 from consilience.signals.sound_frames import chunks, framed, stretch
+from consilience.signals.sound_levels import levels
 from consilience.signals.spectrum import SHAPE, decibels, mel_db, power_of, shape_of, spectra
 from consilience.signals.types import Features, Signal
 
@@ -37,7 +39,7 @@ Array = NDArray[np.float32]
 SILENCE = np.float32(1e-9)  # floor of the power of frames: about the noise of 16-bit sound
 LOUDNESS, SPEECH = -3, -1  # columns of the features
 TRUNCATE = 4.0  # standard deviations after which a Gaussian ends
-ROWS = 256  # frames smoothed at a time
+FRAMES, ROWS = 8192, 256  # frames described and smoothed at a time: bounds memory
 
 
 class Audio(Voice):
@@ -57,11 +59,11 @@ class Audio(Voice):
         """
         clean = self.checked(signal, params)
         (values,) = describe(Mixes([clean]), params)
-        lost = lost_frames(np.isnan(signal.values), len(values), params)
-        loudness, speech = values[~lost, LOUDNESS], values[~lost, SPEECH]
+        lost = lost_frames(signal.values, len(values), params)
+        loudness, speech = (_column(values, number)[~lost] for number in (LOUDNESS, SPEECH))
         measures = quality(clean, loudness, speech)
         measures["lost_fraction"] = float(lost.mean())
-        measures["offset_fraction"] = float(np.nanmean(signal.values))
+        measures["offset_fraction"] = levels(signal.values).mean
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
         return Features(_finished(values, lost, params), times_s, feature_names(params), measures)
 
@@ -73,18 +75,32 @@ class Audio(Voice):
             yield from super().corrupted_features(signal, clean, kind, params, recording)
             return
         sound = np.asarray(signal.values, np.float32)
-        lost = np.isnan(sound)
-        audible = np.where(lost, np.float32(0), sound) if lost.any() else sound
         added = ADDED[kind](sound.size, params.rate_hz, generator(kind, recording))
-        gains = [gain(np.var(audible), ratio_db) for ratio_db in params.corruptions[kind]]
+        power = np.float32(levels(sound).whole_variance)
+        gains = [gain(power, ratio_db) for ratio_db in params.corruptions[kind]]
         pulses_s = signal.pulses_s - float(signal.times_s[0])
-        mixes = Mixes([cleaned(sound, lost, pulses_s, params) for sound in (audible, added)], gains)
-        frames_lost = lost_frames(lost, len(clean.values), params)
-        for mix, values in zip(mixes.of([audible, added]), describe(mixes, params), strict=True):
-            if peak_of(mix[~lost]) > MAX_LEVEL:
+        mixes = Mixes([cleaned(each, sound, pulses_s, params) for each in (sound, added)], gains)
+        frames_lost = lost_frames(sound, len(clean.values), params)
+        peaks = _peaks(mixes, sound, added)
+        for peak, values in zip(peaks, describe(mixes, params), strict=True):
+            if peak > MAX_LEVEL:
                 yield np.full_like(clean.values, np.nan)
             else:
                 yield _finished(values, frames_lost, params)
+
+
+def _peaks(mixes: Mixes, sound: Array, added: Array) -> list[float]:
+    """Return the largest magnitude of each mix of two sounds, where the first is not NaN."""
+    peaks = np.zeros(len(mixes.gains))
+    for places in blocks(sound, added):
+        parts = [sound[places], added[places]]
+        peaks = np.fmax(peaks, [np.nanmax(np.abs(mix), initial=0) for mix in mixes.of(parts)])
+    return [float(peak) for peak in peaks]
+
+
+def _column(values: Array, number: int) -> Array:
+    """Return a column of feature frames."""
+    return joined(values[rows, number].copy() for rows in blocks(values))
 
 
 def feature_names(params: AudioParams) -> tuple[str, ...]:
@@ -98,8 +114,9 @@ def feature_names(params: AudioParams) -> tuple[str, ...]:
 
 def _finished(values: Array, lost: NDArray[np.bool_], params: AudioParams) -> Array:
     """Return feature frames relative to those of speech, if so set; NaN where sound was lost."""
-    speech = (values[:, SPEECH] > 0) & ~lost
+    speech = (_column(values, SPEECH) > 0) & ~lost
     values[lost] = np.nan
+    release(values)
     if params.relative:
         values[:, :SPEECH] = subtract_median(values[:, :SPEECH], speech)
     return values
@@ -118,60 +135,49 @@ def describe(mixes: Mixes, params: AudioParams) -> Iterator[Array]:
     ndarray of float32, shape (n_frames, n_features)
     """
     measured = _measured(mixes, params)
-    times_s = np.arange(measured[0].loudness_db.size, dtype=np.float64) * params.hop_s
+    times_s = np.arange(measured.shape[1], dtype=np.float64) * params.hop_s
     probability = speech_probability(mixes, params.rate_hz, times_s)
     for measures, detected in zip(measured, probability, strict=True):
-        yield _described(measures, speech_frames(measures.loudness_db, detected, params), params)
+        yield _described(measures, detected, params)
 
 
-class Measures(NamedTuple):
-    """Measures of single frames: mel bands, shape of spectrum and sound, level, and pitch."""
-
-    mel_db: Array
-    shape: Array
-    crossings: Array
-    loudness_db: Array
-    peaks: Peaks
+# Columns of the measures of single frames, after the mel bands: the shape of the spectrum, zero
+# crossings, level, and the best pitch with its strength and the power.
+SHAPES = slice(-10, -5)
+CROSSINGS, LOUDNESS_DB, SEMITONES, STRENGTH, POWER = range(-5, 0)
 
 
-def _measured(mixes: Mixes, params: AudioParams) -> list[Measures]:
-    """Measure the frames of each mix one by one."""
+def _measured(mixes: Mixes, params: AudioParams) -> Array:
+    """Measure the frames of each mix one by one, shape (n_mixes, n_frames, mel_bands + 10)."""
     size, pitch_size = (
         2 * round(length_s * params.rate_hz / 2)
         for length_s in (params.window_s, params.pitch_window_s)
     )
     hop = round(params.hop_s * params.rate_hz)
     analysis = PitchAnalysis(params.rate_hz, pitch_size, params.pitch_min_hz, params.pitch_max_hz)
-    measured: list[list[Measures]] = [[] for _ in mixes.gains]
+    n_frames = mixes.parts[0].size // hop + 1
+    shape = (len(mixes.gains), n_frames, params.mel_bands + 10)
+    result: Array = empty(shape, np.float32, FRAMES_BYTES)
     for numbers in chunks(mixes.parts[0].size, hop):
         samples = [stretch(sound, numbers, size, hop) for sound in mixes.parts]
         longer = [stretch(sound, numbers, pitch_size, hop) for sound in mixes.parts]
         narrow = [spectra(framed(sound, size, hop)) for sound in samples]
         wide = [analysis.spectra(framed(sound, pitch_size, hop)) for sound in longer]
         for measures, sound, spectrum, correlation in zip(
-            measured,
+            result[:, numbers.start : numbers.stop],
             mixes.of(samples),
             mixes.of(narrow),
             mixes.of_products(analysis.product, wide),
             strict=True,
         ):
             power = power_of(spectrum)
-            measures.append(
-                Measures(
-                    mel_db(power, params.rate_hz, params.mel_bands),
-                    shape_of(power, params.rate_hz),
-                    *_levels(sound, size, hop),
-                    analysis.peaks(correlation),
-                )
-            )
-    return [_joined(measures) for measures in measured]
-
-
-def _joined(parts: list[Measures]) -> Measures:
-    *columns, peaks = zip(*parts, strict=True)
-    mel, shape, crossings, loudness = (np.concatenate(column) for column in columns)
-    semitones, strength, power = (np.concatenate(column) for column in zip(*peaks, strict=True))
-    return Measures(mel, shape, crossings, loudness, Peaks(semitones, strength, power))
+            measures[:, : params.mel_bands] = mel_db(power, params.rate_hz, params.mel_bands)
+            measures[:, SHAPES] = shape_of(power, params.rate_hz)
+            single = (*_levels(sound, size, hop), *analysis.peaks(correlation))
+            for column, values in enumerate(single, CROSSINGS):
+                measures[:, column] = values
+        release(result, *mixes.parts)
+    return result
 
 
 def _levels(samples: Array, size: int, hop: int) -> tuple[Array, Array]:
@@ -185,22 +191,33 @@ def _levels(samples: Array, size: int, hop: int) -> tuple[Array, Array]:
     return rate.astype(np.float32), decibels(variance + SILENCE)
 
 
-def _described(measures: Measures, speech: NDArray[np.bool_], params: AudioParams) -> Array:
-    """Return the features of one sound, by the measures of its frames and which are speech."""
-    mel = measures.mel_db
-    single = [
-        measures.crossings,
-        np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1),
-        pitch_track(measures.peaks, params.voicing_threshold),
-        measures.loudness_db,
-        measures.peaks.strength,
-    ]
-    cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
-    smooth = _smooth(np.column_stack([mel, cepstra, measures.shape, *single]), params)
-    steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
+def _described(measures: Array, probability: Array, params: AudioParams) -> Array:
+    """Return the features of one sound, by measures of its frames and probability of speech."""
+    speech = speech_frames(_column(measures, LOUDNESS_DB), probability, params)
+    peaks = Peaks(*(_column(measures, number) for number in (SEMITONES, STRENGTH, POWER)))
+    pitch = pitch_track(peaks, params.voicing_threshold)
+    shape = (len(measures), len(feature_names(params)))
+    result: Array = empty(shape, np.float32, FRAMES_BYTES)
+    margin = params.smoothing_frames + 2  # of the filters over frames
+    for rows in blocks(measures, result, step=FRAMES):
+        first = max(rows.start - margin, 0)
+        wide = slice(first, rows.stop + margin)
+        described = _unheld(measures[wide], pitch[wide], speech[wide], params)
+        result[rows] = described[rows.start - first :][: rows.stop - rows.start]
     # Loudness and voicing keep their values in silence, where the other features are held.
-    held = hold(np.hstack([smooth[:, :-2], steps]), speech, params.hold_s / params.hop_s)
-    return np.column_stack([held, smooth[:, -2:], speech.astype(np.float32)])
+    hold(result[:, :LOUDNESS], speech, params.hold_s / params.hop_s)
+    return result
+
+
+def _unheld(measures: Array, pitch: Array, speech: NDArray[np.bool_], params: AudioParams) -> Array:
+    """Return the features of some frames, before those of the voice are held in silence."""
+    mel = measures[:, : params.mel_bands]
+    flux = np.abs(np.diff(mel, axis=0, prepend=mel[:1])).mean(axis=1)
+    cepstra = scipy.fft.dct(mel, axis=1, norm="ortho")[:, : params.cepstra]
+    single = (measures[:, CROSSINGS], flux, pitch, measures[:, LOUDNESS_DB], measures[:, STRENGTH])
+    smooth = _smooth(np.column_stack([mel, cepstra, measures[:, SHAPES], *single]), params)
+    steps = np.gradient(smooth[:, params.mel_bands :], axis=0)
+    return np.column_stack([smooth[:, :-2], steps, smooth[:, -2:], speech.astype(np.float32)])
 
 
 def speech_frames(loudness_db: Array, probability: Array, params: AudioParams) -> NDArray[np.bool_]:
@@ -211,7 +228,7 @@ def speech_frames(loudness_db: Array, probability: Array, params: AudioParams) -
     return np.asarray(detected if detected.any() else loud)
 
 
-def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
+def hold(values: Array, speech: NDArray[np.bool_], width: float) -> None:
     """Replace frames without speech by a Gaussian-weighted mean of the surrounding speech.
 
     Parameters
@@ -224,19 +241,25 @@ def hold(values: Array, speech: NDArray[np.bool_], width: float) -> Array:
     """
     # The mean of all speech enters with a faint weight, so that it decides far from any speech.
     faint = np.float32(1e-3)
-    mean = values[speech].mean(axis=0)
+    n_speech = np.count_nonzero(speech)
+    total = np.zeros(values.shape[1])
+    for rows in blocks(values, step=FRAMES):
+        present = values[rows][speech[rows]]
+        total += present.mean(axis=0) * (len(present) / n_speech) if len(present) else 0
+    mean = total.astype(np.float32)
     weights = _gaussian(width, ROWS)
     reach = (weights.shape[1] - ROWS) // 2
-    inside = np.zeros((len(values) + 2 * reach + ROWS, values.shape[1] + 1), np.float32)
-    inside[reach : reach + len(values)][speech] = np.column_stack(
-        [values[speech], np.ones(np.count_nonzero(speech), np.float32)]
-    )
-    result = values.copy()
-    for start in range(0, len(values), ROWS):
-        silent = np.flatnonzero(~speech[start : start + ROWS])
-        around = weights[silent] @ inside[start : start + weights.shape[1]]
-        result[start + silent] = (around[:, :-1] + faint * mean) / (around[:, -1:] + faint)
-    return result
+    for rows in blocks(values, step=ROWS):
+        first = max(rows.start - reach, 0)
+        near = slice(first, rows.stop + reach)
+        inside = np.zeros((weights.shape[1], values.shape[1] + 1), np.float32)
+        # Only frames of speech are read, and only the others are replaced.
+        voiced = np.flatnonzero(speech[near])
+        place = voiced + first + reach - rows.start
+        inside[place, :-1], inside[place, -1] = values[near][voiced], 1
+        silent = np.flatnonzero(~speech[rows])
+        around = weights[silent] @ inside
+        values[rows.start + silent] = (around[:, :-1] + faint * mean) / (around[:, -1:] + faint)
 
 
 @lru_cache

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import FRAMES_BYTES, blocks, empty, full, joined, release
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
@@ -161,13 +162,22 @@ class Eeg(Modality):
         what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
         if what is not None:
             raise RecordingError(what, str(path), _unit_remedy(recording, names))
-        values[:, [name in recording.bads for name in names]] = np.nan
-        for channel, lost in _without_contact(recording, names, params.min_contact).items():
-            values[lost, channel] = np.nan
+        bads = [name in recording.bads for name in names]
+        without_contact = _without_contact(recording, names, params.min_contact)
+        if any(bads) or without_contact:
+            for rows in blocks(values):
+                values[rows][:, bads] = np.nan
+                for channel, lost in without_contact.items():
+                    values[rows][lost[rows], channel] = np.nan
         kept, times_s, pulses_s = sample_times(recording, params.sync_code)
+        if not kept.all():
+            values, times_s = (
+                joined(array[rows][kept[rows]] for rows in blocks(array))
+                for array in (values, times_s)
+            )
         return Signal(
-            values if kept.all() else values[kept],
-            times_s[kept],
+            values,
+            times_s,
             tuple(names.values()),
             pulses_s,
             recording.anchors_s(),
@@ -203,7 +213,7 @@ class Eeg(Modality):
         ]
         values = recording.values(list(names), MICRO)
         findings += _describe_amplitude(values, recording, names)
-        findings += _describe_measures(np.nan_to_num(values).T, recording.rate_hz, names)
+        findings += _describe_measures(values, recording.rate_hz, names)
         return findings + describe_gaps(recording.times_s(), recording.rate_hz)
 
     def features(self, signal: Signal, params: EegParams) -> Features:
@@ -224,11 +234,12 @@ class Eeg(Modality):
         names = tuple(
             f"{ch}_{band}_log10_uv2" for ch in params.channels for band in params.bands_hz
         )
-        frames = np.full((len(spectrogram.starts), len(names)), np.nan, np.float32)
+        frames: Array32 = empty((len(spectrogram.starts), len(names)), np.float32, FRAMES_BYTES)
         for group in spectrogram.groups:
             clean = mixed(matrix, spectrogram.spectra(group))
             frames[group] = _log_power(weighted_products(clean, clean, weights))
-        frames[prepared.absent] = np.nan
+            frames[group][prepared.absent[group]] = np.nan
+            release(frames)
         times_s = signal.times_s[0] + spectrogram.centres_s
         return Features(frames, times_s, names, quality)
 
@@ -244,11 +255,11 @@ class Eeg(Modality):
         matrix, quality = _assess(prepared, params)
         even, slow = prepared.even, prepared.spectrogram.decimator
         n_samples = even.n_samples // slow.factor
-        absent = even.missing_share[: n_samples * slow.factor] > params.max_bad_fraction
+        absent = even.without_most(params.max_bad_fraction) // slow.factor
         return Cleaned(
             matrix @ slow.output(even.source, even.n_samples, 0, n_samples),
             slow.rate_hz,
-            np.any(absent.reshape(n_samples, slow.factor), axis=1),
+            np.isin(np.arange(n_samples), absent),
             quality,
         )
 
@@ -296,19 +307,21 @@ class Eeg(Modality):
         added = _added_spectrogram(signal, prepared, kind, alive, rng)
         rms = rms_above_1_hz(signal.values, _nominal_hz(signal))
         gains = [ADDED[kind].gain(level) * rms for level in params.corruptions[kind]]
-        power = _power_of_both(prepared.spectrogram, added)
-        matrices = _matrices(prepared, [power.power(gain) for gain in gains], alive, params)
+        levels = _levels_of_mixtures(prepared, added, gains)
+        matrices = _matrices(prepared, levels, alive, params)
         weights = _band_weights(added.hz, params)
-        frames = [np.full_like(clean.values, np.nan) for _ in gains]
+        frames: Array32 = full((len(gains), *clean.values.shape), np.nan, np.float32, FRAMES_BYTES)
         for group in added.groups:
             x, n = prepared.spectrogram.spectra(group), added.spectra(group)
             for matrix, severities in matrices:
                 mixture = Mixture.of(mixed(matrix, x), mixed(matrix, n), weights)
                 for severity in severities:
-                    frames[severity][group] = _log_power(mixture.power(gains[severity]))
+                    frames[severity, group] = _log_power(mixture.power(gains[severity]))
+                    frames[severity, group][prepared.absent[group]] = np.nan
+            release(frames)
         for values in frames:
-            values[prepared.absent] = np.nan
             yield values
+            release(frames)
 
 
 def prepare(signal: Signal, params: EegParams) -> Prepared:
@@ -330,12 +343,12 @@ def prepare(signal: Signal, params: EegParams) -> Prepared:
         rate_hz,
         even,
         spectrogram,
-        spectrogram.overlaps(even.missing_share > params.max_bad_fraction),
+        spectrogram.overlaps(even.without_most(params.max_bad_fraction)),
     )
 
 
 def bad_channels(
-    prepared: Prepared, power: Array32, flat: Array, params: EegParams
+    prepared: Prepared, levels: Array32, flat: Array, params: EegParams
 ) -> dict[int, str]:
     """Detect channels without contact, flat, or outlying in amplitude or high-frequency noise.
 
@@ -344,8 +357,8 @@ def bad_channels(
     Parameters
     ----------
     prepared : Prepared
-    power : ndarray of float32, shape (n_channels, n_frames, 2)
-        Power of the channel, and of its third derivative; see `channel_power`.
+    levels : ndarray of float32, shape (n_channels, 2)
+        Of the channel, and of its third derivative; see `channel_levels`.
     flat : ndarray of float64, shape (n_channels,)
         Share of seconds in which the channel is flat.
     params : EegParams
@@ -361,32 +374,60 @@ def bad_channels(
     good = np.array([i for i in range(len(flat)) if i not in bads], int)
     if len(good) < 4:  # too few to define what is usual
         return bads
-    seen = ~prepared.absent if not prepared.absent.all() else slice(None)
-    amplitude, noise = 0.5 * np.log10(np.median(power[good][:, seen], axis=1) + 1e-24).T
+    amplitude, noise = 0.5 * np.log10(levels[good] + 1e-24).T
     for measure, spread in (("amplitude", amplitude), ("noise", noise)):
         out = good[outliers(spread, params.bad_z)]
         bads |= {int(i): f"unusual {measure}" for i in out if int(i) not in bads}
     return bads
 
 
-def channel_power(spectrogram: Spectrogram) -> Array32:
-    """Return the power of every channel, and of its third derivative in arbitrary units.
+def channel_levels(prepared: Prepared) -> Array32:
+    """Return the median power of every channel, and of its third derivative in arbitrary units.
 
     Returns
     -------
-    ndarray of float32, shape (n_channels, n_frames, 2)
-        The third derivative shows muscle and contact noise.
+    ndarray of float32, shape (n_channels, 2)
+        Over the frames that are not absent. The third derivative shows muscle and contact noise.
     """
-    weights = _noise_weights(spectrogram.hz)
-    spectra = (spectrogram.spectra(group) for group in spectrogram.groups)
-    return np.concatenate([weighted_products(x, x, weights) for x in spectra], axis=1)
+    spectrogram, weights = prepared.spectrogram, _noise_weights(prepared.spectrogram.hz)
+    power = _power_frames(1, spectrogram)
+    for group in spectrogram.groups:
+        x = spectrogram.spectra(group)
+        power[0, :, group] = weighted_products(x, x, weights)
+        release(power)
+    return np.stack([_median(channel, prepared.absent) for channel in power[0]])
 
 
-def _power_of_both(first: Spectrogram, second: Spectrogram) -> Mixture:
-    """Return `channel_power` of any mixture of two signals."""
-    weights = _noise_weights(first.hz)
-    parts = [Mixture.of(first.spectra(g), second.spectra(g), weights) for g in first.groups]
-    return Mixture(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+def _levels_of_mixtures(
+    prepared: Prepared, added: Spectrogram, gains: Sequence[float]
+) -> list[Array32]:
+    """Return `channel_levels` of a recording to which a signal is added at some gains."""
+    spectrogram, weights = prepared.spectrogram, _noise_weights(added.hz)
+    power = _power_frames(3, spectrogram)
+    for group in spectrogram.groups:
+        x, n = spectrogram.spectra(group), added.spectra(group)
+        power[:, :, group] = Mixture.of(x, n, weights)
+        release(power)
+    levels = []
+    for channel in range(power.shape[1]):
+        mixture = Mixture(*power[:, channel])
+        levels.append([_median(mixture.power(gain), prepared.absent) for gain in gains])
+        release(power)
+    return list(np.array(levels, np.float32).transpose(1, 0, 2))
+
+
+def _power_frames(n_products: int, spectrogram: Spectrogram) -> Array32:
+    """Return an array for two weighted products of each channel and frame."""
+    n_channels = spectrogram.source(0, 1).shape[0]
+    shape = (n_products, n_channels, len(spectrogram.starts), 2)
+    frames: Array32 = empty(shape, np.float32, FRAMES_BYTES)
+    return frames
+
+
+def _median(power: Array32, absent: NDArray[np.bool_]) -> Array32:
+    """Return the median over the frames, shape (n_frames, 2), that are not absent."""
+    seen = power if absent.all() else power[~absent]
+    return np.asarray(np.median(seen, axis=0), np.float32)
 
 
 def _noise_weights(hz: Array) -> Array32:
@@ -404,7 +445,7 @@ def _assess(prepared: Prepared, params: EegParams) -> tuple[Array32, dict[str, f
     """
     even = prepared.even
     measured = measures(even.source, even.n_samples, prepared.rate_hz, params.mains_hz)
-    bads = bad_channels(prepared, channel_power(prepared.spectrogram), measured.flat, params)
+    bads = bad_channels(prepared, channel_levels(prepared), measured.flat, params)
     bad_fraction = _bad_fraction(prepared.channels, bads, params)
     matrix = cleaning_matrix(
         prepared.channels, tuple(prepared.channels[i] for i in sorted(bads)), params.channels
@@ -432,22 +473,22 @@ def _bad_fraction(channels: tuple[str, ...], bads: dict[int, str], params: EegPa
 
 
 def _matrices(
-    prepared: Prepared, powers: Sequence[Array32], alive: NDArray[np.bool_], params: EegParams
+    prepared: Prepared, levels: Sequence[Array32], alive: NDArray[np.bool_], params: EegParams
 ) -> list[tuple[Array32, list[int]]]:
     """Return the cleaning matrices of some mixtures, and the numbers of those that each serves.
 
     Parameters
     ----------
     prepared : Prepared
-    powers : sequence of ndarray of float32
-        `channel_power` of each mixture.
+    levels : sequence of ndarray of float32
+        `channel_levels` of each mixture.
     alive : ndarray of bool, shape (n_channels,)
         Channels that are not flat, whatever they were.
     params : EegParams
     """
     numbers: dict[tuple[str, ...], list[int]] = {}
-    for number, power in enumerate(powers):
-        bads = bad_channels(prepared, power, np.where(alive, 0.0, 1.0), params)
+    for number, of_mixture in enumerate(levels):
+        bads = bad_channels(prepared, of_mixture, np.where(alive, 0.0, 1.0), params)
         try:
             _bad_fraction(prepared.channels, bads, params)
         except RecordingError:
@@ -483,8 +524,10 @@ def _added_spectrogram(
     """Return the spectrogram of what is added, missing where the recording is."""
     source = _added(signal, kind, alive, rng)
     if not prepared.even.complete:
-        values = source(0, len(signal.values)).T
-        values[~np.isfinite(signal.values)] = np.nan
+        values = joined(
+            np.where(np.isfinite(signal.values[rows]), source(rows.start, rows.stop).T, np.nan)
+            for rows in blocks(signal.values)
+        )
         source = even_signal(replace(signal, values=values), prepared.rate_hz).source
     return prepared.spectrogram.of(source)
 
@@ -512,17 +555,19 @@ def _quality(
         float(share[kept].mean()) if kept.any() else 1.0
         for share in (measured.flat, measured.clipped)
     )
-    received = even.received
     return {
         "bad_channel_fraction": bad_fraction,
         "contact_bad_fraction": even.contact_bad_fraction,
-        "packet_losses": float(np.count_nonzero(received[:-1] & ~received[1:])),
-        "packet_loss_fraction": float(np.mean(~received)),
+        "packet_losses": float(even.n_losses),
+        "packet_loss_fraction": (even.n_samples - even.n_received) / even.n_samples,
         "flat_fraction": flat,
         "clipped_fraction": clipped,
         "line_noise_db": hum,
         "quality": float(
-            (1 - bad_fraction) * received.mean() * (1 - clipped) * np.clip(1.5 - hum / 40, 0.2, 1)
+            (1 - bad_fraction)
+            * (even.n_received / even.n_samples)
+            * (1 - clipped)
+            * np.clip(1.5 - hum / 40, 0.2, 1)
         ),
     }
 
@@ -600,14 +645,16 @@ def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str,
 def _describe_measures(values: Array, rate_hz: float, names: Mapping[str, str]) -> list[str]:
     """Describe hum that lowers the quality, at either mains frequency, and flat channels.
 
-    ``values`` are in volts, shape (n_channels, n_samples).
+    ``values`` are in volts, shape (n_samples, n_channels).
     """
-    offset_free = np.asarray(values - values[:, :1], np.float32)
+    offset = np.nan_to_num(values[0])
 
     def source(start: int, stop: int) -> Array32:
-        return offset_free[:, start:stop]
+        stretch = np.asarray(np.nan_to_num(values[start:stop]) - offset, np.float32)
+        release(values)
+        return np.ascontiguousarray(stretch.T)
 
-    measured = {hz: measures(source, values.shape[1], rate_hz, hz) for hz in MAINS_HZ}
+    measured = {hz: measures(source, len(values), rate_hz, hz) for hz in MAINS_HZ}
     hums_db = {hz: float(np.median(each.hum_db)) for hz, each in measured.items()}
     return [
         f"mains hum at {hz:g} Hz, {hum_db:.0f} dB above its neighbourhood: it is removed if "

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from consilience.modalities.base import Modality
 from consilience.modalities.eeg import Eeg
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.eeg_signal import FRAMES_PER_SAMPLE, EegSignalParams
@@ -28,6 +29,7 @@ class EegSignal(Eeg):
     name: ClassVar[str] = "eeg_signal"
     reads: ClassVar[str | None] = "eeg"
     Params: ClassVar[type[EegParams]] = EegSignalParams
+    corrupted_features = Modality.corrupted_features  # `Eeg` shares work over spectra, not samples
 
     def features(self, signal: Signal, params: EegParams) -> Features:
         """Clean the recording and return it in robust standard deviations of each channel.

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import blocks, joined, release
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.log_mel import LogMelParams
 from consilience.modalities.voice import Voice, lost_frames, quality
@@ -37,10 +38,12 @@ class LogMel(Voice):
         """
         sound = self.checked(signal, params)
         values = log_mel(sound, params)
-        lost = lost_frames(np.isnan(signal.values), len(values), params)
-        values[lost] = np.nan
+        lost = lost_frames(signal.values, len(values), params)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
-        loudness = 10 * np.log10((10 ** (values[~lost] / 10)).sum(axis=1))
+        power = joined((10 ** (values[rows] / 10)).sum(axis=1) for rows in blocks(values))
+        loudness = 10 * np.log10(power[~lost])
+        values[lost] = np.nan
+        release(values)
         loud = loudness > np.percentile(loudness, 95) - params.speech_range_db
         measures = quality(sound, loudness, loud) | {"lost_fraction": float(lost.mean())}
         names = tuple(f"mel_{band:02d}_db" for band in range(params.mel_bands))
@@ -53,11 +56,13 @@ def log_mel(sound: Array, params: VoiceParams) -> Array:
         2 * round(params.window_s * params.rate_hz / 2),
         round(params.hop_s * params.rate_hz),
     )
-    parts = []
-    for numbers in chunks(sound.size, hop):
+
+    def bands(numbers: range) -> Array:
         frames = framed(stretch(sound, numbers, size, hop), size, hop)
-        parts.append(mel_db(power_of(spectra(frames)), params.rate_hz, params.mel_bands))
-    return np.concatenate(parts)
+        release(sound)
+        return mel_db(power_of(spectra(frames)), params.rate_hz, params.mel_bands)
+
+    return joined(bands(numbers) for numbers in chunks(sound.size, hop))
 
 
 modality = LogMel()

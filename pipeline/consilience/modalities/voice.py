@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.core.scratch import blocks, empty, even_times_s, release
 from consilience.modalities.base import Modality
 from consilience.modalities.params.audio import VoiceParams
 from consilience.readers import sound as sound_files
 from consilience.readers.channel_mix import SILENT
 from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.signals.audio_corruptions import APPLY
+from consilience.signals.sound_levels import levels
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
 from consilience.signals.types import Header, Signal
@@ -31,7 +32,7 @@ Array = NDArray[np.float32]
 
 MAX_LEVEL = 1e4  # full scale 1: float samples may exceed it, a wrong unit exceeds this too
 SUFFICIENT_HZ = 16000.0  # a lower rate cuts off frequencies that the features use
-BLOCK = 2**18  # samples summed at a time: bounds memory
+FRAMES = 2**13  # frames searched for lost samples at a time
 PULSE_CHUNK_S = 60.0  # sound searched for pulses at a time: bounds memory
 NEAR_LOST_S = 0.02  # an impulse this near to lost sound is its edge, not a click
 
@@ -64,14 +65,10 @@ class Voice(Modality):
             ``values`` float32, shape (n_samples,), full scale 1; NaN where sound was lost.
         """
         sound, source_hz, start_s = decode(path)
-        lost = np.isnan(sound)
         # Pulses are detected at the file's own rate, where their onsets are sharpest.
-        audible = np.where(lost, np.float32(0), sound) if lost.any() else sound
-        pulses_s = start_s + _away_from(lost, pulses(audible, source_hz, params), source_hz)
+        pulses_s = start_s + _away_from_lost(sound, pulses(sound, source_hz, params), source_hz)
         mono = resample(sound, source_hz, params.rate_hz, path)
-        times_s = np.arange(mono.size, dtype=np.float64)
-        times_s /= params.rate_hz
-        times_s += start_s
+        times_s = even_times_s(mono.size, params.rate_hz, start_s)
         return Signal(mono, times_s, ("mono",), pulses_s)
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
@@ -101,8 +98,8 @@ class Voice(Modality):
             If the sound is silent, shorter than one window, not finite, or far above full scale.
         """
         sound = np.asarray(signal.values, np.float32)
-        lost = np.isnan(sound)
-        if lost.all() or np.isinf(sound).any():
+        measured = levels(sound)
+        if not measured.n_present or np.isinf(measured.peak):
             raise RecordingError(
                 "the sound has NaN or infinite samples", "audio", "export it again"
             )
@@ -110,17 +107,15 @@ class Voice(Modality):
             raise RecordingError(
                 f"{sound.size} samples are shorter than one window", "audio", "record for longer"
             )
-        present = sound[~lost] if lost.any() else sound
-        peak = peak_of(present)
-        if peak > MAX_LEVEL:
+        if measured.peak > MAX_LEVEL:
             raise RecordingError(
-                f"the sound reaches {peak:g} times full scale",
+                f"the sound reaches {measured.peak:g} times full scale",
                 "audio",
                 "export it within -1 and 1",
             )
-        if np.ptp(present) < SILENT:
+        if measured.high - measured.low < SILENT:
             raise RecordingError("the sound is silent throughout", "audio", "check the microphone")
-        return cleaned(sound, lost, signal.pulses_s - float(signal.times_s[0]), params)
+        return cleaned(sound, sound, signal.pulses_s - float(signal.times_s[0]), params)
 
     def corrupt(
         self,
@@ -139,39 +134,49 @@ class Voice(Modality):
         return replace(signal, values=np.where(lost, np.float32(np.nan), corrupted))
 
 
-def peak_of(sound: Array) -> float:
-    """Return the largest magnitude."""
-    return max(float(sound.max()), -float(sound.min()))
-
-
 def cleaned(
-    sound: Array, lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], params: VoiceParams
+    sound: Array, recorded: Array, pulses_s: NDArray[np.float64], params: VoiceParams
 ) -> Array:
     """Return a sound without offset and pulses, 0 where it was lost; linear in the sound.
 
-    `pulses_s` counts from the first sample.
+    Parameters
+    ----------
+    sound, recorded : ndarray of float32, shape (n_samples,)
+        NaN in `recorded` marks lost samples.
+    pulses_s : ndarray of float64, shape (n_pulses,)
+        Seconds from the first sample.
+    params : VoiceParams
     """
-    if not lost.any():
-        return cut_pulses(sound - sound.mean(), pulses_s, params)
-    centred = sound - sound[~lost].mean()
-    centred[lost] = 0
-    return cut_pulses(centred, pulses_s, params)
+    mean = np.float32(levels(sound, recorded).mean)
+    centred: Array = empty(sound.size, np.float32)
+    for places in blocks(sound, recorded, centred):
+        np.subtract(sound[places], mean, out=centred[places])
+        centred[places][np.isnan(recorded[places])] = 0
+    cut_pulses(centred, pulses_s, params)
+    return centred
 
 
-def lost_frames(lost: NDArray[np.bool_], n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
-    """Return the frames that contain lost samples, shape (n_frames,)."""
-    if not lost.any():
-        return np.zeros(n_frames, bool)
+def lost_frames(recorded: Array, n_frames: int, params: VoiceParams) -> NDArray[np.bool_]:
+    """Return the frames that contain lost samples, which are NaN, shape (n_frames,)."""
     hop = round(params.hop_s * params.rate_hz)
     # The longer of the two analysis windows decides which samples a frame depends on.
     reach = round(max(params.window_s, params.pitch_window_s) * params.rate_hz)
-    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
-    centres = np.minimum(np.arange(n_frames) * hop, lost.size - 1)
-    return near[centres] > 0
+    centres = np.minimum(np.arange(n_frames) * hop, recorded.size - 1)
+    starts, stops = np.maximum(centres - reach // 2, 0), centres - reach // 2 + reach
+    lost = np.zeros(n_frames, bool)
+    for frames in blocks(lost, step=FRAMES):
+        first = starts[frames][0]
+        missing = np.isnan(recorded[first : stops[frames][-1]])
+        if missing.any():
+            before = np.concatenate([[0], np.cumsum(missing)])
+            inside = np.minimum(stops[frames] - first, missing.size)
+            lost[frames] = before[inside] > before[starts[frames] - first]
+        release(recorded)
+    return lost
 
 
 def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.float64]:
-    """Detect synchronisation pulses of the kind ``params.pulse``.
+    """Detect synchronisation pulses of the kind ``params.pulse``; NaN marks lost sound.
 
     A click exceeds the surrounding high band by ``click_ratio``; a clap or a tone begins where a
     band becomes ``click_ratio`` times as loud. See `consilience.signals.sync_pulses`.
@@ -184,13 +189,14 @@ def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
     highest_hz = params.tone_hz if params.pulse == "tone" else params.click_band_hz
     if sound.size < 0.1 * rate_hz or highest_hz >= 0.45 * rate_hz:
         return np.empty(0)  # too short for the filter, or the pulse lies above the sound's band
-    power = _variance(sound)
+    power = levels(sound).whole_variance
     size, margin = round(PULSE_CHUNK_S * rate_hz), round(rate_hz)
     pulse_samples = []
     for start in range(0, sound.size, size):
         # Chunks overlap by a second on both sides, so that none of the filters sees an edge.
         first = max(start - margin, 0)
         chunk = sound[first : start + size + margin]
+        chunk = np.where(np.isnan(chunk), np.float32(0), chunk)
         if params.pulse == "click":
             peaks = clicks(
                 chunk, rate_hz, params.click_ratio, params.click_band_hz, params.click_s, power
@@ -201,38 +207,33 @@ def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
             peaks = tones(chunk, rate_hz, params.click_ratio, params.tone_hz, params.tone_s)
         peaks = first + peaks
         pulse_samples.append(peaks[(peaks >= start) & (peaks < start + size)])
+        release(sound)
     return np.concatenate(pulse_samples) / rate_hz
 
 
-def _variance(sound: Array) -> float:
-    """Return a sound's variance, block by block: NumPy's takes as much memory as the sound."""
-    blocks = (sound[start : start + BLOCK] for start in range(0, sound.size, BLOCK))
-    power = sum(float(np.dot(block, block)) for block in blocks) / sound.size
-    return power - float(sound.mean()) ** 2
-
-
-def _away_from(
-    lost: NDArray[np.bool_], pulses_s: NDArray[np.float64], rate_hz: float
+def _away_from_lost(
+    sound: Array, pulses_s: NDArray[np.float64], rate_hz: float
 ) -> NDArray[np.float64]:
     """Return the pulses that are not the edge of lost sound."""
-    if not lost.any():
-        return pulses_s
-    reach = 2 * round(NEAR_LOST_S * rate_hz) + 1
-    near = scipy.ndimage.maximum_filter1d(lost.astype(np.uint8), reach, mode="nearest")
-    return pulses_s[near[np.rint(pulses_s * rate_hz).astype(int)] == 0]
+    reach = round(NEAR_LOST_S * rate_hz)
+    samples = np.rint(pulses_s * rate_hz).astype(int)
+    alone = np.ones(len(samples), bool)
+    for number, at in enumerate(samples):
+        alone[number] = not np.isnan(sound[max(at - reach, 0) : at + reach + 1]).any()
+        release(sound)
+    return pulses_s[alone]
 
 
-def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> Array:
+def cut_pulses(sound: Array, pulses_s: NDArray[np.float64], params: VoiceParams) -> None:
     """Replace the pulses by a straight line between the samples before and after them."""
     before, after = round(0.001 * params.rate_hz), round(params.pulse_s * params.rate_hz)
-    result = sound.copy()
     for start, stop in _stretches(pulses_s * params.rate_hz, before, after, sound.size):
         if start == 0 and stop == sound.size:  # nothing to interpolate between
             continue
         left = sound[start - 1] if start else sound[stop]
         right = sound[stop] if stop < sound.size else left
-        result[start:stop] = np.linspace(left, right, stop - start + 2)[1:-1]
-    return result
+        sound[start:stop] = np.linspace(left, right, stop - start + 2)[1:-1]
+        release(sound)
 
 
 def _stretches(
@@ -269,5 +270,11 @@ def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]
 def _clipped_fraction(sound: Array) -> float:
     """Return the share of samples that stay at the extremes of the sound."""
     # Three in a row: an undistorted wave touches its maximum in one sample or two.
-    extreme = (sound >= 0.999 * sound.max()) | (sound <= 0.999 * sound.min())
-    return float(np.mean(extreme[2:] & extreme[1:-1] & extreme[:-2]))
+    measured, clipped = levels(sound), 0
+    for places in blocks(sound):
+        block = sound[places.start : places.stop + 2]
+        extreme = (block >= np.float32(0.999 * measured.high)) | (
+            block <= np.float32(0.999 * measured.low)
+        )
+        clipped += int(np.count_nonzero(extreme[2:] & extreme[1:-1] & extreme[:-2]))
+    return clipped / max(sound.size - 2, 1)

@@ -17,6 +17,7 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
+from consilience.core.scratch import release
 from consilience.pretrained.onnx_weights import read_tensors
 from consilience.pretrained.weights import package_folder
 from consilience.signals.mixes import Mixes
@@ -87,6 +88,7 @@ def speech_probability(mixes: Mixes, rate_hz: float, times_s: NDArray[np.float64
         spectra = [_spectra(sound, start, stop) for sound in mixes.parts]
         encoded = np.stack([_encoded(np.abs(mix), network) for mix in mixes.of(spectra)])
         probabilities.append(_recurrent(encoded.transpose(1, 2, 0), state, network))
+        release(*mixes.parts)
     index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
     result: Array = np.concatenate(probabilities)[index].T
     return result

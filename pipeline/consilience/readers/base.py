@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import even_times_s, joined
 from consilience.readers.units import is_blank, resolve_unit
 
 Array = NDArray[np.float64]
@@ -109,7 +110,8 @@ class Recording:
         Returns
         -------
         ndarray of float64, shape (n_samples, n_names)
-            In volts, siemens or ohms; other quantities in the unit of the file.
+            In volts, siemens or ohms; other quantities in the unit of the file. In a temporary
+            file if it is large.
 
         Raises
         ------
@@ -125,10 +127,9 @@ class Recording:
                 "the header is wrong: export the recording again",
             )
         factors = np.array([self._factor(name, default) for name in names])
+        channels = [self.names.index(name) for name in names]
         try:
-            values = self._read([self.names.index(name) for name in names])
-            in_place = values if values.dtype == np.float64 else None
-            values = np.multiply(values, factors, out=in_place)
+            values = joined(_scaled(block, factors) for block in self._blocks(channels))
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             what = " ".join(str(error).split())
             raise RecordingError(f"the samples are unreadable: {what}", str(self.path)) from None
@@ -175,7 +176,7 @@ class Recording:
 
     def times_s(self) -> Array:
         """Return the samples' times on the recording's clock in seconds, shape (n_samples,)."""
-        return np.arange(self.n_samples) / self.rate_hz
+        return even_times_s(self.n_samples, self.rate_hz)
 
     def anchors_s(self) -> Array:
         """Return pairs of recording time and session time in seconds, shape (n_anchors, 2)."""
@@ -203,6 +204,15 @@ class Recording:
         unit = resolve_unit(spelling)
         return unit.factor if unit else 1.0
 
+    def _blocks(self, channels: list[int]) -> Iterator[Array]:
+        """Yield the samples of some channels, as the format's reader scales, in new arrays."""
+        yield self._read(channels)
+
     def _read(self, channels: list[int]) -> Array:
-        """Return a new array of the samples of some channels, as the format's reader scales."""
+        """Return all samples of some channels, for formats that are not read in blocks."""
         raise NotImplementedError
+
+
+def _scaled(block: Array, factors: Array) -> Array:
+    in_place = block if block.dtype == np.float64 else None
+    return np.multiply(block, factors, out=in_place)

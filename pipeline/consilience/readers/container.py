@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file
+from consilience.core.scratch import blocks, joined
 from consilience.readers.contents import check_not_empty
 from consilience.readers.pace import fit_pace
 from consilience.readers.restarts import NO_RESTARTS, Packets, Restarts, find_restarts
@@ -68,7 +69,7 @@ MISSING = {
     "video": ("no video stream", "export it with its video"),
 }
 MAX_DURATION_S = 12 * 3600.0
-MAX_SAMPLES = 2**29  # 3 hours at 48 kHz, which fit into memory
+MAX_SAMPLES = 2**31  # 12 hours at 48 kHz, 9 GB of temporary files
 RATES_HZ = (4000.0, 768000.0)  # of sound
 MAX_CHANNELS = 64
 MAX_PIXELS = 2**26  # of a picture: twice those of 8K video
@@ -253,7 +254,7 @@ def check_size(n_samples: int, path: Path) -> None:
     """Raise RecordingError if a sound has more than `MAX_SAMPLES` samples."""
     if n_samples > MAX_SAMPLES:
         raise RecordingError(
-            f"more than {MAX_SAMPLES} samples, which do not fit into memory",
+            f"more than {MAX_SAMPLES} samples, which do not fit into temporary files",
             str(path),
             "split it, or export it at a lower rate",
         )
@@ -283,8 +284,10 @@ class DecodedSound(NamedTuple):
 
     Attributes
     ----------
-    blocks : list of ndarray of float32
-        Samples, full scale 1; NaN where the file is damaged.
+    samples : ndarray of float32, shape (n_samples,)
+        Full scale 1; NaN where the file is damaged. In a temporary file if it is large.
+    sizes : ndarray of int64, shape (n_blocks,)
+        Samples of each block of the track.
     lost : ndarray of int64, shape (n_blocks,)
         Samples lost before each block.
     rate_hz : float
@@ -293,7 +296,8 @@ class DecodedSound(NamedTuple):
         Time of the first sample on the container's clock.
     """
 
-    blocks: list[Array]
+    samples: Array
+    sizes: NDArray[np.int64]
     lost: NDArray[np.int64]
     rate_hz: float
     start_s: float
@@ -304,11 +308,19 @@ class DecodedSound(NamedTuple):
         Raises
         ------
         RecordingError
-            If they do not fit into memory.
+            If they are too many.
         """
-        n_samples = sum(block.size for block in self.blocks)
-        check_size(n_samples + int(self.lost.sum()), path)
-        return _joined(self.blocks, self.lost)
+        check_size(self.samples.size + int(self.lost.sum()), path)
+        return joined(self._pieces()) if self.lost.any() else self.samples
+
+    def _pieces(self) -> Iterator[Array]:
+        before = np.flatnonzero(self.lost)
+        starts = np.concatenate([[0], (np.cumsum(self.sizes) - self.sizes)[before]])
+        stops = np.append(starts[1:], self.samples.size)
+        for start, stop, n_lost in zip(starts, stops, [0, *self.lost[before]], strict=True):
+            yield np.full(n_lost, np.nan, np.float32)
+            for rows in blocks(self.samples[start:stop]):
+                yield self.samples[start:stop][rows]
 
 
 def decode_sound(path: Path, mix: Callable[[Array], Array]) -> DecodedSound:
@@ -325,25 +337,33 @@ def decode_sound(path: Path, mix: Callable[[Array], Array]) -> DecodedSound:
     RecordingError
         If decoding fails or nothing is decoded.
     """
-    blocks: list[Array] = []
     stamps_s: list[float | None] = []
-    n_samples = 0
-    with open_container(path, "audio") as container:
-        rate_hz = float(default_track(container, "audio").rate)
-        origin = origin_s(container)
+    counts: list[int] = []
+    damaged: list[bool] = []
+
+    def mono() -> Iterator[Array]:
+        n_samples = 0
         for stamp_s, block in sound_blocks(container, path):
             n_samples += block.shape[1]
             check_size(n_samples, path)
-            blocks.append(mix(block))
+            mixed = mix(block)
             stamps_s.append(stamp_s)
-    if not blocks:
-        raise RecordingError("the sound track has no samples", str(path), "export it again")
-    if np.isnan(np.concatenate([block[:1] for block in blocks])).mean() > DAMAGED_FRACTION:
+            counts.append(mixed.size)
+            damaged.extend(np.isnan(mixed[:1]))
+            yield mixed
+        if not counts:
+            raise RecordingError("the sound track has no samples", str(path), "export it again")
+
+    with open_container(path, "audio") as container:
+        rate_hz = float(default_track(container, "audio").rate)
+        origin = origin_s(container)
+        samples = joined(mono())
+    if np.mean(damaged) > DAMAGED_FRACTION:
         raise RecordingError("most of the sound track is damaged", str(path), "copy it again")
-    sizes = np.array([block.size for block in blocks])
+    sizes = np.array(counts)
     rate_hz = paced_hz(sizes, stamps_s, rate_hz)
     lost, first_s = losses(sizes, stamps_s, rate_hz)
-    return DecodedSound(blocks, lost, rate_hz, first_s - origin)
+    return DecodedSound(samples, sizes, lost, rate_hz, first_s - origin)
 
 
 def paced_hz(sizes: NDArray[np.int64], stamps_s: Iterable[float | None], rate_hz: float) -> float:
@@ -587,12 +607,3 @@ def losses(
             lost[index] = round((lasting_s[index] - level_s) * rate_hz)
             level_s = float(lasting_s[index])
     return lost, first_s
-
-
-def _joined(blocks: list[Array], lost: NDArray[np.int64]) -> Array:
-    pieces: list[Array] = []
-    for block, n_lost in zip(blocks, lost, strict=True):
-        if n_lost:
-            pieces.append(np.full(n_lost, np.nan, np.float32))
-        pieces.append(block)
-    return np.concatenate(pieces)

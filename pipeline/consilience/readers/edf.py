@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import BLOCK_BYTES
 from consilience.readers.base import Recording, unique_names
 from consilience.readers.edf_header import EdfSignal, read_edf_header
 from consilience.readers.markers import (
@@ -134,16 +136,23 @@ class EdfRecording(Recording):
         firsts = np.arange(len(self.starts_s)) * per_record
         return Timeline(rate_hz, firsts, self.starts_s - self.starts_s[0])
 
-    def _records(self) -> NDArray[np.uint8]:
-        """Return the bytes of the records, shape (n_records, record_samples, width)."""
+    def _records(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the bytes of records block by block, shape (n, record_samples, width)."""
         header = self.header
-        shape = (header.n_records, header.record_samples, header.width)
-        return np.memmap(self.path, np.uint8, "r", header.n_bytes, shape)
+        record_bytes = header.record_samples * header.width
+        step = max(BLOCK_BYTES // record_bytes, 1)
+        with self.path.open("rb") as file:
+            file.seek(header.n_bytes)
+            for first in range(0, header.n_records, step):
+                n_records = min(step, header.n_records - first)
+                content = file.read(n_records * record_bytes)
+                shape = (n_records, header.record_samples, header.width)
+                yield np.frombuffer(content, np.uint8).reshape(shape)
 
-    def _digital(self, signal: EdfSignal) -> NDArray[np.int32]:
-        """Return the stored numbers of a signal, shape (n_records * n_samples,)."""
+    def _digital(self, signal: EdfSignal, records: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Return the stored numbers of a signal in some records, shape (n * n_samples,)."""
         at = slice(signal.offset, signal.offset + signal.n_samples)
-        stored = np.ascontiguousarray(self._records()[:, at]).reshape(-1, self.header.width)
+        stored = np.ascontiguousarray(records[:, at]).reshape(-1, self.header.width)
         if self.header.width == 2:
             return stored.view("<i2")[:, 0].astype(np.int32)
         wide = np.zeros((len(stored), 4), np.uint8)
@@ -151,8 +160,8 @@ class EdfRecording(Recording):
         numbers: NDArray[np.int32] = wide.view("<i4")[:, 0] >> 8  # keeps the sign
         return numbers
 
-    def _physical(self, signal: EdfSignal) -> Array:
-        """Return a signal in the unit of the file, shape (n_samples,)."""
+    def _physical(self, signal: EdfSignal, records: NDArray[np.uint8]) -> Array:
+        """Return a signal in the unit of the file, shape (n * n_samples,)."""
         digital, physical = np.ptp(signal.digital), np.ptp(signal.physical)
         if not digital or not physical:
             raise RecordingError(
@@ -162,19 +171,21 @@ class EdfRecording(Recording):
             )
         gain = (signal.physical[1] - signal.physical[0]) / (signal.digital[1] - signal.digital[0])
         start = signal.physical[0] - signal.digital[0] * gain
-        values: Array = self._digital(signal).astype(np.float64)
+        values: Array = self._digital(signal, records).astype(np.float64)
         values *= gain
         values += start
         return values
 
-    def _read(self, channels: list[int]) -> Array:
+    def _blocks(self, channels: list[int]) -> Iterator[Array]:
         names = [self.names[channel] for channel in channels]
-        values = np.empty((len(names), self.n_samples)).T  # channel by channel, as in the file
-        for column, name in enumerate(names):
+        for name in names:
             if self.signals[name].n_samples != self.per_record:
                 raise ValueError(f"channel '{name}' has another sampling rate than '{names[0]}'")
-            values[:, column] = self._physical(self.signals[name])
-        return values
+        for records in self._records():
+            values = np.empty((len(records) * self.per_record, len(names)))
+            for column, name in enumerate(names):
+                values[:, column] = self._physical(self.signals[name], records)
+            yield values
 
     def _trigger_lines(self) -> Iterator[tuple[EdfSignal, Array]]:
         """Yield the trigger channels, with their codes, shape (n_samples,)."""
@@ -185,7 +196,9 @@ class EdfRecording(Recording):
     def _trigger_line(self, signal: EdfSignal) -> Array:
         # A status channel holds codes, whatever the range in the header.
         is_status = self.header.width == 3 or signal.physical[0] == signal.physical[1]
-        return self._digital(signal).astype(np.float64) if is_status else self._physical(signal)
+        read = self._digital if is_status else self._physical
+        lines = [read(signal, records).astype(np.float64) for records in self._records()]
+        return np.concatenate(lines)
 
     def _annotated_pulses_s(self, code: int | None) -> Array:
         wanted = sync_descriptions([note.text for note in self.notes], code)
@@ -204,7 +217,7 @@ class EdfRecording(Recording):
             )
         notes: list[Note] = []
         starts_s: list[float] = []
-        for record in self._records() if signals else ():
+        for record in chain.from_iterable(self._records()) if signals else ():
             for signal in signals:
                 at = slice(signal.offset, signal.offset + signal.n_samples)
                 lists = list(_timed_lists(record[at].tobytes()))

@@ -6,6 +6,7 @@ interruptions, which are gaps on the recording's clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import BLOCK_BYTES
 from consilience.readers import brainvision, matlab
 from consilience.readers.base import Recording
 from consilience.readers.brainvision_header import (
@@ -229,7 +231,10 @@ class MneFile(Recording):
             applied = float(self.raw.info["chs"][self.names.index(name)]["range"])
         return super()._factor(name, default) / applied
 
-    def _read(self, channels: list[int]) -> Array:
-        values: Array = self.raw.get_data(picks=channels, verbose="error").T
-        values = values if self.n_samples == len(self.recorded) else values[self.recorded]
-        return np.ascontiguousarray(values)
+    def _blocks(self, channels: list[int]) -> Iterator[Array]:
+        n_samples = len(self.recorded)
+        step = max(BLOCK_BYTES // (8 * len(channels)), 1)
+        for start in range(0, n_samples, step):
+            stop = min(start + step, n_samples)
+            values = self.raw.get_data(picks=channels, start=start, stop=stop, verbose="error").T
+            yield np.ascontiguousarray(values[self.recorded[start:stop]])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import blocks
 from consilience.readers.packet_counter import COUNTER, Packets, count
 from consilience.readers.recording import Recording, open_recording
 from consilience.readers.stamps import GAP
@@ -53,7 +54,7 @@ def sample_times(recording: Recording, code: int | None = None) -> SampleTimes:
     times_s, pulses_s = recording.times_s(), recording.pulses_s(code)
     packets = packets_of(recording)
     if packets is None:
-        return SampleTimes(np.ones(len(times_s), bool), times_s, pulses_s)
+        return SampleTimes(np.broadcast_to(True, len(times_s)), times_s, pulses_s)
     if not recording.stamped:
         # Without time stamps, the packet counter is what shows where samples were lost.
         times_s = packets.position / recording.rate_hz
@@ -94,8 +95,8 @@ def true_times(path: Path, nominal_s: Array) -> Array:
 
 def describe_gaps(times_s: Array, rate_hz: float) -> list[str]:
     """Return a description of the gaps in time stamps, shape (n_samples,); empty if none."""
-    steps_s = np.diff(times_s)
-    wide = steps_s[steps_s > GAP / rate_hz]
+    steps = (np.diff(times_s[rows.start : rows.stop + 1]) for rows in blocks(times_s))
+    wide = np.concatenate([steps_s[steps_s > GAP / rate_hz] for steps_s in steps])
     if not len(wide):
         return []
     return [f"{len(wide)} gaps in the time stamps, {wide.sum():.1f} s in all"]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file
+from consilience.core.scratch import blocks, joined, release
 from consilience.readers.channel_mix import ChannelStatistics
 from consilience.readers.container import (
     DEMUXERS,
@@ -116,7 +117,8 @@ def decode(path: Path) -> tuple[Array, float, float]:
         del sound
         sound, rate_hz, start_s = _decode(path, lambda block: weights @ block)
     if statistics.divisor != 1:
-        sound /= np.float32(statistics.divisor)
+        for places in blocks(sound):
+            sound[places] /= np.float32(statistics.divisor)
     return sound, rate_hz, start_s
 
 
@@ -224,14 +226,14 @@ def resample(sound: Array, rate_hz: float, target_hz: float, path: Path) -> Arra
     if rate_hz == target_hz:
         return sound
     check_size(int(sound.size * target_hz / rate_hz), path)
-    lost = np.isnan(sound)
-    # The filter would spread a NaN over its neighbours, so lost samples are 0 while it runs.
-    result = _resample_blocks(
-        np.where(lost, np.float32(0), sound) if lost.any() else sound, rate_hz, target_hz
-    )
-    if lost.any():
-        source = (np.arange(result.size) * (rate_hz / target_hz)).astype(int)
-        result[lost[source.clip(max=lost.size - 1)]] = np.nan
+    result = joined(_resampled_blocks(sound, rate_hz, target_hz))
+    for places in blocks(result):
+        numbers = np.arange(places.start, places.stop)
+        source = (numbers * (rate_hz / target_hz)).astype(int).clip(max=sound.size - 1)
+        near = sound[source[0] : source[-1] + 1]
+        if np.isnan(near).any():
+            result[places][np.isnan(near[source - source[0]])] = np.nan
+        release(sound)
     return result
 
 
@@ -383,19 +385,22 @@ def _decode_file(path: Path, mix: Mix) -> tuple[Array, float]:
     assert header.duration_s is not None
     n_declared = round(header.duration_s * header.rate_hz)
     check_size(n_declared, path)
-    sound, n_read = np.empty(n_declared, np.float32), 0
-    for block in _file_blocks(path):
-        if not np.isfinite(block).all():
+
+    def mono() -> Iterator[Array]:
+        n_read = 0
+        for block in _file_blocks(path):
+            if not np.isfinite(block).all():
+                raise RecordingError(
+                    "the sound has NaN or infinite samples", str(path), "export it again"
+                )
+            n_read += block.shape[1]
+            yield mix(block)
+        if n_read < n_declared or not n_read:
             raise RecordingError(
-                "the sound has NaN or infinite samples", str(path), "export it again"
+                "the sound is truncated", str(path), "copy it again from the recorder"
             )
-        n_read += block.shape[1]
-        if n_read > sound.size:  # the header states no length, or one that is too small
-            sound.resize(n_read, refcheck=False)
-        sound[n_read - block.shape[1] : n_read] = mix(block)
-    if n_read < n_declared:
-        raise RecordingError("the sound is truncated", str(path), "copy it again from the recorder")
-    return sound, header.rate_hz
+
+    return joined(mono()), header.rate_hz
 
 
 def _file_blocks(path: Path) -> Iterator[Array]:
@@ -410,9 +415,11 @@ def _file_blocks(path: Path) -> Iterator[Array]:
         ) from None
 
 
-def _resample_blocks(sound: Array, rate_hz: float, target_hz: float) -> Array:
+def _resampled_blocks(sound: Array, rate_hz: float, target_hz: float) -> Iterator[Array]:
     """Resample block by block, which gives the same samples as all at once."""
     stream = soxr.ResampleStream(rate_hz, target_hz, 1, dtype="float32", quality="HQ")
-    starts = range(0, sound.size, BLOCK)
-    blocks = [stream.resample_chunk(sound[i : i + BLOCK], i + BLOCK >= sound.size) for i in starts]
-    return np.concatenate(blocks)
+    for places in blocks(sound, step=BLOCK):
+        block = sound[places]
+        # The filter would spread a NaN over its neighbours, so lost samples are 0 while it runs.
+        present = np.where(np.isnan(block), np.float32(0), block)
+        yield stream.resample_chunk(present, places.stop == sound.size)

@@ -12,6 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import blocks, empty
+
 Array = NDArray[np.float64]
 Gaps = list[tuple[int, float]]  # the first sample after each, and its duration in seconds
 
@@ -66,7 +68,10 @@ class Timeline:
 
     def times_s(self, n_samples: int) -> Array:
         """Return the time of each sample in seconds, shape (n_samples,)."""
-        return self.at(np.arange(n_samples))
+        times_s: Array = empty(n_samples, np.float64)
+        for rows in blocks(times_s):
+            times_s[rows] = self.at(np.arange(rows.start, rows.stop))
+        return times_s
 
     def at(self, positions: Array | NDArray[np.intp]) -> Array:
         """Return the times of positions in the file.

@@ -14,6 +14,7 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from consilience.core.scratch import joined
 from consilience.signals.burst_loss import bursts
 
 Array = NDArray[np.float32]
@@ -97,14 +98,20 @@ def pink_noise(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Arra
     # Power proportional to 1/f is an amplitude proportional to 1/sqrt(f); 1 keeps the mean finite.
     spectrum /= np.sqrt(np.maximum(np.arange(spectrum.size, dtype=np.float32), 1))
     noise: Array = scipy.fft.irfft(spectrum, n_drawn)
-    return np.resize(noise / noise.std(), n_samples)
+    return _repeated(noise / noise.std(), n_samples)
 
 
 def talkers(n_samples: int, rate_hz: float, rng: np.random.Generator) -> Array:
     """Return the sound of several people at unit variance, shape (n_samples,)."""
     n_drawn = min(n_samples, round(REPEAT_S * rate_hz))
     voices: Array = np.sum([_talker(n_drawn, rate_hz, rng) for _ in range(TALKERS)], axis=0)
-    return np.resize(voices / voices.std(), n_samples)
+    return _repeated(voices / voices.std(), n_samples)
+
+
+def _repeated(sound: Array, n_samples: int) -> Array:
+    """Return a sound, cut or repeated to a length."""
+    starts = range(0, n_samples, sound.size)
+    return joined(sound[: n_samples - start] for start in starts)
 
 
 # Sounds of unit variance that are added at a signal-to-noise ratio.

@@ -49,16 +49,21 @@ def measures(source: Source, n_samples: int, rate_hz: float, mains_hz: float) ->
     second = min(round(rate_hz), n_samples)
     size = max(BLOCK // second, 1) * second
     starts = range(0, n_samples - second + 1, size)
-    # One sample more, because samples at an extreme are counted in pairs.
-    blocks = (source(at, min(at + size + 1, n_samples)) for at in starts)
-    parts = [_measure(block, second, rate_hz, mains_hz) for block in blocks]
+    near_hz = _near_mains_hz(second / rate_hz, mains_hz, rate_hz / 2)
+    parts, power = [], np.zeros(())
+    for at in starts:
+        # One sample more, because samples at an extreme are counted in pairs.
+        block = source(at, min(at + size + 1, n_samples))
+        parts.append(_measure(block, second))
+        for of_second in _power(block, second, rate_hz, tuple(near_hz)):
+            power = power + of_second
     low, high = (np.min([p.low for p in parts], axis=0), np.max([p.high for p in parts], axis=0))
     stays = sum(p.low_stays * (p.low == low) + p.high_stays * (p.high == high) for p in parts)
-    power = np.concatenate([p.power for p in parts], axis=1).mean(axis=1, dtype=float)
+    n_seconds = sum(p.n_seconds for p in parts)
     return Measures(
-        (np.concatenate([p.spans for p in parts], axis=1) < FLAT_V).mean(axis=1),
+        np.sum([p.n_flat for p in parts], axis=0) / n_seconds,
         np.where(high - low > FLAT_V, stays / max(n_samples - 1, 1), 0.0),
-        _hum_db(power, _near_mains_hz(second / rate_hz, mains_hz) - mains_hz),
+        _hum_db(power / n_seconds, near_hz - mains_hz),
     )
 
 
@@ -93,21 +98,27 @@ class _Part(NamedTuple):
     high: NDArray[np.float32]
     low_stays: NDArray[np.intp]
     high_stays: NDArray[np.intp]
-    spans: NDArray[np.float32]  # of each second
-    power: NDArray[np.float32]  # of each second at each frequency near the mains
+    n_seconds: int
+    n_flat: NDArray[np.intp]  # seconds without a change
 
 
-def _measure(block: NDArray[np.float32], second: int, rate_hz: float, mains_hz: float) -> _Part:
-    starts = np.arange(0, block.shape[1] - second + 1, second)
-    seconds = block[:, : len(starts) * second].reshape(len(block), len(starts), second)
+def _measure(block: NDArray[np.float32], second: int) -> _Part:
+    n_seconds = block.shape[1] // second
+    seconds = block[:, : n_seconds * second].reshape(len(block), n_seconds, second)
     low, high = block.min(axis=1), block.max(axis=1)
-    power = np.zeros((len(block), len(starts), 0), np.float32)
-    if mains_hz + BESIDE_HZ[1] < rate_hz / 2:
-        hz = tuple(_near_mains_hz(second / rate_hz, mains_hz))
-        spectra = short_time_spectra(block, starts, rate_hz, second, hz)
-        power = np.square(spectra).reshape(*spectra.shape[:2], 2, -1).sum(axis=2)
-    spans = seconds.max(axis=2) - seconds.min(axis=2)
-    return _Part(low, high, _stays(block, low), _stays(block, high), spans, power)
+    flat = seconds.max(axis=2) - seconds.min(axis=2) < FLAT_V
+    stays = (_stays(block, low), _stays(block, high))
+    return _Part(low, high, *stays, n_seconds, flat.sum(axis=1))
+
+
+def _power(
+    block: NDArray[np.float32], second: int, rate_hz: float, hz: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Return the power of each second at some frequencies, shape (n_seconds, n_channels, n_hz)."""
+    starts = np.arange(0, block.shape[1] - second + 1, second)
+    spectra = short_time_spectra(block, starts, rate_hz, second, hz)
+    power = np.square(spectra).reshape(*spectra.shape[:2], 2, len(hz)).sum(axis=2)
+    return np.asarray(power.transpose(1, 0, 2))
 
 
 def _stays(block: NDArray[np.float32], extreme: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -116,8 +127,10 @@ def _stays(block: NDArray[np.float32], extreme: NDArray[np.float32]) -> NDArray[
     return np.asarray((reached[:, 1:] & reached[:, :-1]).sum(axis=1), np.intp)
 
 
-def _near_mains_hz(window_s: float, mains_hz: float) -> Array:
-    """Return the resolved frequencies around the mains frequency."""
+def _near_mains_hz(window_s: float, mains_hz: float, top_hz: float) -> Array:
+    """Return the resolved frequencies around the mains frequency; none if some are too high."""
+    if mains_hz + BESIDE_HZ[1] >= top_hz:
+        return np.empty(0)
     return multiples_hz(window_s, mains_hz - BESIDE_HZ[1], mains_hz + BESIDE_HZ[1])
 
 

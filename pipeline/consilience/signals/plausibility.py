@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import release
+
 Array = NDArray[np.float64]
 
 
@@ -68,6 +70,7 @@ def band_rms(values: Array, rate_hz: float, band_hz: tuple[float, float] = EEG_B
     stretches = [values[start : start + size] for start in starts]
     powers = np.array([_band_power(stretch, rate_hz, band_hz) for stretch in stretches])
     every = np.concatenate(stretches)
+    release(values)
     powers[:, ~(np.fmin.reduce(every) < np.fmax.reduce(every))] = np.nan
     rms = np.full(values.shape[1], np.nan)
     for channel, power in enumerate(powers.T):

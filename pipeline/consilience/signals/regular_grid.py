@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import blocks, empty, full, release
 from consilience.readers.stamps import GAP
 from consilience.signals.types import Signal
 
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 LARGEST = 1e15
+MAX_STEPS = 2**20  # of a recording, from which the median step is computed
 MAX_LOST = 0.5  # share of a recording's samples
 
 
@@ -38,14 +40,13 @@ def sampling_rate(signal: Signal, what: str, min_duration_s: float) -> float:
     n_samples = len(signal.times_s)
     if n_samples < 2:
         raise RecordingError(f"only {n_samples} samples", what, "record for longer")
-    steps_s = np.diff(signal.times_s)
-    if not (steps_s > 0).all():
+    if not all((steps_s > 0).all() for steps_s in _steps_s(signal.times_s)):
         raise RecordingError("time stamps do not increase", what, "record each run separately")
     duration_s = float(signal.times_s[-1] - signal.times_s[0])
     rate_hz = (n_samples - 1) / duration_s
-    if gaps(signal.times_s).any():
+    if has_gaps(signal.times_s):
         # The median step is unaffected by gaps, but a difference of times has rounding errors.
-        rate_hz = round(1 / float(np.median(steps_s)), 6)
+        rate_hz = round(1 / median_step_s(signal.times_s), 6)
     expected = round(duration_s * rate_hz) + 1
     if n_samples < (1 - MAX_LOST) * expected:
         raise RecordingError(
@@ -58,11 +59,22 @@ def sampling_rate(signal: Signal, what: str, min_duration_s: float) -> float:
     return rate_hz
 
 
-def gaps(times_s: Array) -> Mask:
-    """Return between which neighbouring samples others are missing, shape (n_samples - 1,)."""
-    steps_s = np.diff(times_s)
-    wide: Mask = steps_s > GAP * np.median(steps_s)
-    return wide
+def has_gaps(times_s: Array) -> bool:
+    """Return whether samples are missing between two neighbours."""
+    longest_s = GAP * median_step_s(times_s)
+    return any((steps_s > longest_s).any() for steps_s in _steps_s(times_s))
+
+
+def median_step_s(times_s: Array) -> float:
+    """Return the median step between times, of at most `MAX_STEPS` all over the recording."""
+    every = max(-(-len(times_s) // MAX_STEPS), 1)
+    steps_s = [steps_s[::every].copy() for steps_s in _steps_s(times_s)]
+    return float(np.median(np.concatenate(steps_s)))
+
+
+def _steps_s(times_s: Array) -> Iterator[Array]:
+    for rows in blocks(times_s):
+        yield np.diff(times_s[rows.start : rows.stop + 1])
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,10 @@ class EvenSignal:
     source : callable
         Returns a stretch, float32, shape (n_channels, n), relative to a constant per channel.
     n_samples : int
-    received : ndarray of bool, shape (n_samples,)
-        Whether a sample was received.
+    n_received : int
+        Samples that were received.
+    n_losses : int
+        Stretches of samples that were not.
     missing_share : ndarray of float64, shape (n_samples,)
         Share of the channels that are interpolated.
     lost_share : ndarray of float64, shape (n_channels,)
@@ -86,7 +100,8 @@ class EvenSignal:
 
     source: Callable[[int, int], NDArray[np.float32]]
     n_samples: int
-    received: Mask
+    n_received: int
+    n_losses: int
     missing_share: Array
     lost_share: Array
     contact_bad_fraction: float
@@ -94,7 +109,15 @@ class EvenSignal:
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return self.contact_bad_fraction == 0 and bool(self.received.all())
+        return self.contact_bad_fraction == 0 and self.n_received == self.n_samples
+
+    def without_most(self, share: float) -> NDArray[np.intp]:
+        """Return the samples at which more than a share of the channels is interpolated."""
+        places = [
+            rows.start + np.flatnonzero(self.missing_share[rows] > share)
+            for rows in blocks(self.missing_share)
+        ]
+        return np.concatenate(places)
 
 
 def even_signal(signal: Signal, rate_hz: float) -> EvenSignal:
@@ -104,25 +127,32 @@ def even_signal(signal: Signal, rate_hz: float) -> EvenSignal:
     `interpolated`.
     """
     values = signal.values
-    usable = np.abs(values) < LARGEST
-    if not gaps(signal.times_s).any() and usable.all():
+    usable = all((np.abs(values[rows]) < LARGEST).all() for rows in blocks(values))
+    if usable and not has_gaps(signal.times_s):
         n_samples, n_channels = values.shape
-        received, complete = (np.broadcast_to(of, n_samples) for of in (True, 0.0))
+        complete = np.broadcast_to(0.0, n_samples)
         source = _offset_free(values)
-        return EvenSignal(source, n_samples, received, complete, np.zeros(n_channels), 0.0)
-    values, received = to_regular_grid(
-        replace(signal, values=np.where(usable, values, np.nan)), rate_hz
-    )
-    missing = np.isnan(values)
-    # Samples that all channels lack were lost in transmission, not at an electrode.
-    somewhere = missing[~missing.all(axis=1)]
+        return EvenSignal(source, n_samples, n_samples, 0, complete, np.zeros(n_channels), 0.0)
+    values, received = to_regular_grid(signal, rate_hz, LARGEST)
+    n_samples, n_channels = values.shape
+    share: Array = empty(n_samples, np.float64)
+    n_somewhere, n_lost, n_without_value = 0, np.zeros(n_channels), 0
+    for rows in blocks(values, share):
+        missing = np.isnan(values[rows])
+        share[rows] = missing.mean(axis=1)
+        # Samples that all channels lack were lost in transmission, not at an electrode.
+        somewhere = missing[~missing.all(axis=1)]
+        n_somewhere += len(somewhere)
+        n_lost += somewhere.sum(axis=0)
+        n_without_value += int(np.count_nonzero(missing[received[rows]]))
     return EvenSignal(
         _offset_free(interpolated(values)),
-        len(values),
-        received,
-        missing.mean(axis=1),
-        somewhere.mean(axis=0) if len(somewhere) else np.ones(values.shape[1]),
-        float(missing[received].mean()),
+        n_samples,
+        int(np.count_nonzero(received)),
+        int(np.count_nonzero(received[:-1] & ~received[1:])),
+        share,
+        n_lost / n_somewhere if n_somewhere else np.ones(n_channels),
+        n_without_value / (np.count_nonzero(received) * n_channels),
     )
 
 
@@ -133,12 +163,14 @@ def _offset_free(values: Array) -> Callable[[int, int], NDArray[np.float32]]:
     def source(start: int, stop: int) -> NDArray[np.float32]:
         stretch = values[start:stop].T
         single = np.empty(stretch.shape, np.float32)
-        return np.subtract(stretch, offset, out=single, casting="same_kind")
+        np.subtract(stretch, offset, out=single, casting="same_kind")
+        release(values)
+        return single
 
     return source
 
 
-def to_regular_grid(signal: Signal, rate_hz: float) -> tuple[Array, Mask]:
+def to_regular_grid(signal: Signal, rate_hz: float, largest: float = np.inf) -> tuple[Array, Mask]:
     """Place the samples on a regular time grid.
 
     Parameters
@@ -147,6 +179,8 @@ def to_regular_grid(signal: Signal, rate_hz: float) -> tuple[Array, Mask]:
         ``values`` of shape (n_samples, n_channels).
     rate_hz : float
         Rate of the grid.
+    largest : float
+        Values of this magnitude and beyond are missing.
 
     Returns
     -------
@@ -155,14 +189,24 @@ def to_regular_grid(signal: Signal, rate_hz: float) -> tuple[Array, Mask]:
     received : ndarray of bool, shape (n_grid,)
         Whether a sample was received.
     """
-    values = np.where(np.isfinite(signal.values), signal.values, np.nan).astype(np.float64)
-    # Without gaps samples keep their order: rounding of jittered stamps could merge two of them.
-    position = np.arange(len(values))
-    if gaps(signal.times_s).any():
-        position = np.rint((signal.times_s - signal.times_s[0]) * rate_hz).astype(np.intp)
-    grid = np.full((int(position[-1]) + 1, values.shape[1]), np.nan)
-    received = np.zeros(len(grid), bool)
-    grid[position], received[position] = values, True
+    values, times_s = signal.values, signal.times_s
+    stamped = has_gaps(times_s)
+
+    def position(rows: slice) -> NDArray[np.intp]:
+        # Without gaps samples keep their order: rounding of jittered stamps could merge two.
+        if not stamped:
+            return np.arange(rows.start, rows.stop)
+        return np.asarray(np.rint((times_s[rows] - times_s[0]) * rate_hz), np.intp)
+
+    last = len(values) - 1
+    n_grid = int(position(slice(last, last + 1))[0]) + 1
+    grid: Array = full((n_grid, values.shape[1]), np.nan, np.float64)
+    received = np.zeros(n_grid, bool)
+    for rows in blocks(values, times_s):
+        places = position(rows)
+        grid[places] = np.where(np.abs(values[rows]) < largest, values[rows], np.nan)
+        received[places] = True
+        release(grid)
     return grid, received
 
 
@@ -178,10 +222,36 @@ def interpolated(values: Array) -> Array:
     ndarray of float64, shape (n_samples, n_channels)
         Constant before the first and after the last finite value; 0 in a channel without any.
     """
-    missing = ~np.isfinite(values)
-    complete = np.where(missing, 0.0, values)
-    index = np.arange(len(values))
-    for channel in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
-        gap = missing[:, channel]
-        complete[gap, channel] = np.interp(index[gap], index[~gap], values[~gap, channel])
+    edges = _edges(values)
+    complete: Array = empty(values.shape, np.float64)
+    for rows in blocks(values, complete):
+        missing = ~np.isfinite(values[rows])
+        complete[rows] = np.where(missing, 0.0, values[rows])
+        for channel in np.flatnonzero(missing.any(axis=0)):
+            places, beside = edges[channel]
+            if len(places):
+                gap = np.flatnonzero(missing[:, channel])
+                complete[rows.start + gap, channel] = np.interp(rows.start + gap, places, beside)
     return complete
+
+
+def _edges(values: Array) -> list[tuple[NDArray[np.intp], Array]]:
+    """Return by channel where a finite value is beside one that is not, and that value."""
+    n_channels = values.shape[1]
+    places, channels, beside = [], [], []
+    for rows in blocks(values):
+        first = max(rows.start - 1, 0)  # the last row of the block before
+        stretch = values[first : rows.stop]
+        missing = ~np.isfinite(stretch)
+        at, channel = np.nonzero(missing[1:] != missing[:-1])
+        at += missing[at, channel]
+        places.append(first + at)
+        channels.append(channel)
+        beside.append(stretch[at, channel])
+    place, channel, value = (np.concatenate(each) for each in (places, channels, beside))
+    edges = []
+    for number in range(n_channels):
+        # A single value between two gaps is beside both.
+        unique, index = np.unique(place[channel == number], return_index=True)
+        edges.append((unique, value[channel == number][index]))
+    return edges

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from consilience.core.errors import RecordingError
+from consilience.core.scratch import even_times_s
 from consilience.readers.sound import SUFFIXES, decode, resample
 from consilience.signals.types import Signal
 
@@ -35,4 +34,4 @@ def read_sound_track(path: Path, item: str | None, rate_hz: float) -> Signal | N
         sound = resample(sound, source_hz, rate_hz, path)
     except RecordingError:
         return None
-    return Signal(sound, start_s + np.arange(sound.size) / rate_hz, ("mono",))
+    return Signal(sound, even_times_s(sound.size, rate_hz, start_s), ("mono",))

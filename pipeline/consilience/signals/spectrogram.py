@@ -13,7 +13,7 @@ from consilience.signals.short_time import frame_starts, multiples_hz, short_tim
 Array = NDArray[np.float32]
 
 GROUP_FRAMES = 512  # computed at once
-KEPT_BYTES = 2**25  # of the first groups, so that shorter recordings are transformed once
+KEPT_BYTES = 2**24  # of the first groups, so that shorter recordings are transformed once
 
 
 class Spectrogram:
@@ -83,14 +83,17 @@ class Spectrogram:
         """The centre of each frame in seconds from the first sample, shape (n_frames,)."""
         return np.asarray((self.starts + self.size / 2) / self.decimator.rate_hz, np.float64)
 
-    def overlaps(self, samples: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return the frames that contain some samples of the signal, shape (n_frames,)."""
-        before = np.concatenate([[0], np.cumsum(samples)])
+    def overlaps(self, places: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return the frames that contain some of the samples of the signal, shape (n_frames,).
+
+        Parameters
+        ----------
+        places : ndarray of intp, shape (n,)
+            The samples, increasing.
+        """
         factor = self.decimator.factor
-        over: NDArray[np.bool_] = (
-            before[(self.starts + self.size) * factor] > before[self.starts * factor]
-        )
-        return over
+        before = np.searchsorted(places, self.starts * factor)
+        return np.asarray(np.searchsorted(places, (self.starts + self.size) * factor) > before)
 
 
 class Mixture(NamedTuple):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import blocks, empty
+
 
 @dataclass(frozen=True)
 class Header:
@@ -63,8 +65,10 @@ class Signal:
 
     def masked(self, channels: Collection[str]) -> Signal:
         """Return the signal with NaN in some channels; names of other channels are ignored."""
-        values = np.array(self.values, np.float64)
-        values[:, [name in channels for name in self.channels]] = np.nan
+        values = empty(self.values.shape, np.float64)
+        listed = [name in channels for name in self.channels]
+        for rows in blocks(values, self.values):
+            values[rows] = np.where(listed, np.nan, self.values[rows])
         return replace(self, values=values)
 
 
