@@ -7,12 +7,13 @@ computed from others, such as corrupted ones, are not stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from mmap import MADV_DONTNEED, mmap
 from tempfile import TemporaryFile
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from consilience.core.scratch import release
 
 Frame = NDArray[np.uint8]  # shape (height, width)
 Frames = NDArray[np.uint8]  # shape (n_frames, height, width)
@@ -95,9 +96,6 @@ def stored_frames(frames: Frames) -> LazyFrames:
     Pages of a mapped file count as memory of the process from their first use until it ends, or
     until they are released, as here. They are read again if they are used again.
     """
-    mapping = _mapping(frames)
-    if mapping is None:
-        return LazyFrames(len(frames), frames.__getitem__)
     n_resident = max(RESIDENT_BYTES // max(frames[:1].nbytes, 1), 1)
     n_used = 0
 
@@ -105,15 +103,7 @@ def stored_frames(frames: Frames) -> LazyFrames:
         nonlocal n_used
         n_used += 1
         if n_used % n_resident == 0:
-            mapping.madvise(MADV_DONTNEED)
+            release(frames)
         return np.asarray(frames[index], np.uint8)
 
     return LazyFrames(len(frames), frame)
-
-
-def _mapping(frames: Frames) -> mmap | None:
-    """Return the mapped file that an array views."""
-    owner: Any = frames
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return owner if isinstance(owner, mmap) else None
