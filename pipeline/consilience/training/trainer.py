@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from consilience.core.scratch import release
 from consilience.model import draws
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
@@ -78,7 +79,8 @@ class RunData:
         self.validation_rows = [corpus.members(run.fold, "validation") for run in runs]
         # Over all folds and not this share's: the steps of a run must not depend on other runs.
         self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
-        prepared = {name: torch.from_numpy(corpus.windows(name)) for name in corpus.modalities}
+        self._arrays = [corpus.windows(name) for name in corpus.modalities]
+        prepared = dict(zip(corpus.modalities, map(torch.from_numpy, self._arrays), strict=True))
         labels_of_runs = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in labels_of_runs])
         affect = np.stack([values for _, values in labels_of_runs])
@@ -116,6 +118,7 @@ class RunData:
         """Return standardised windows (R', B, ...) at positions (R', B), 0 where not available."""
         scaler = self._device_scaler.of_runs(self.active)
         inputs: dict[str, Tensor] = scaler.inputs(self._prepared, index, available)
+        release(*self._arrays)  # large ones are in a file, whose pages in use would count as memory
         return inputs
 
     def scaled_affect(self, index: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from consilience.core import scratch
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_array, read_arrays, read_json
 from consilience.schema.constants import AFFECT, CLEAN, ROLES
@@ -92,7 +92,8 @@ class Corpus:
         if variant != CLEAN:
             folder, name = self.corrupted / modality, variant
         present = self.available[:, self.modalities.index(modality)]
-        values = _zeros((self.index.height, *self._input_shape(modality)))
+        shape = (self.index.height, *self._input_shape(modality))
+        values = scratch.full(shape, 0.0, np.float32, IN_MEMORY)
         for session, rows in self._sessions():
             if present[rows].any():
                 values[rows] = self._inputs(folder, session, name, values[rows].shape)
@@ -214,11 +215,3 @@ def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
 def _variants(folder: Path) -> tuple[str, ...]:
     path = folder / "meta.json"
     return tuple(read_json(path)["variants"]) if path.is_file() else ()
-
-
-def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return zeros, in a temporary file that is deleted with the array if they are many."""
-    if 4 * np.prod(shape, dtype=np.int64) <= IN_MEMORY:
-        return np.zeros(shape, np.float32)
-    with TemporaryFile() as file:
-        return np.asarray(np.memmap(file, np.float32, "w+", shape=shape))
