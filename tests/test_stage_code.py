@@ -246,7 +246,7 @@ def test_a_changed_tolerance_makes_align_stale(study):
     assert "ingest-eeg.json" not in stale
 
 
-def test_a_changed_encoder_repeats_windows_and_training_and_no_ingest(study):
+def test_a_changed_encoder_repeats_training_and_neither_windows_nor_ingest(study):
     encoders = [f"consilience.encoders.{name}" for name in ("base", "functionals")]
     others = ["consilience.schema.tables", "consilience.modalities.base"]
     changes = [{name: changed(study.path(name), "changed = True")} for name in encoders + others]
@@ -254,8 +254,7 @@ def test_a_changed_encoder_repeats_windows_and_training_and_no_ingest(study):
     assert of_encoders == [set(), set()]
     assert of_tables == set()
     assert of_modalities == set(params.load(study.project.params_file).modalities)
-    encoding = {"window.json", "corrupt.json", "evaluate.json"}
-    encoding |= {f"train-{name}.json" for name in METHODS}
+    encoding = {"evaluate.json"} | {f"train-{name}.json" for name in METHODS}
     assert study.stale(*changes[: len(encoders)]) == [encoding, encoding]
 
 
@@ -266,6 +265,12 @@ def test_encoders_belong_to_the_stages_that_run_them(study):
         assert ("consilience.encoders.functionals" in closure) == encoding, name
         assert any("consilience.encoders" in module for module in closure) == encoding, name
     assert set(stages.values()) >= stage_code.ENCODING_STAGES
+
+
+def test_functions_of_model_inputs_belong_to_the_stages_that_cut_windows(study):
+    users = study.users("consilience.inputs.functionals")
+    assert users == {"window.json", "corrupt.json"}
+    assert not study.users("consilience.inputs.spectrogram")  # no modality of the study uses it
 
 
 def test_comments_and_docstrings_make_nothing_stale(study):

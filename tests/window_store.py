@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from consilience.core import registry
@@ -22,8 +21,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 def prepared(modality: str, windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the model inputs of windows (N, T, F), 0 where nothing is finite."""
-    encoder = registry.get("modalities", modality).encoder(windows.shape[2], 1, 0.0)
-    inputs = encoder.prepare(torch.from_numpy(windows)).nan_to_num().numpy()
+    inputs = registry.get("inputs", registry.params("modalities", modality).INPUTS)(windows)
     inputs[~np.isfinite(windows).any((1, 2))] = 0
     return np.asarray(inputs, np.float32)
 

@@ -10,7 +10,7 @@ from benchmarks.evidence import plan
 from benchmarks.evidence.plan import Experiment, Plan
 from consilience.core.files import write_bytes
 from consilience.core.fingerprint import KINDS, CodeBase
-from consilience.modalities.settings import encoder_names
+from consilience.modalities.settings import inputs_names
 from consilience.project import Project
 
 STAGES = f"{__package__}.stages"
@@ -98,7 +98,8 @@ def stage_instances(
             "datasets": [content["dataset"]["name"]],
             "modalities": list(content["modalities"]),
             "methods": [],
-            "encoders": encoder_names(content["modalities"]),
+            "inputs": inputs_names(content["modalities"]),
+            "encoders": [],
         }
         for synthetic in content["dataset"]["synthetic"]:
             yield f"synthesize-{synthetic}", f"{STAGES}.synthesize", plugins

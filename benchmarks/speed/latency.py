@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks.speed.windows import CLASSES, FEATURES, SENSORS
 from consilience.core import registry
-from consilience.encoders.functionals import FUNCTIONALS, FunctionalsEncoder
+from consilience.inputs.functionals import FUNCTIONALS, inputs
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.bundle import load_model, save_model
@@ -62,18 +62,16 @@ def latencies_ms(n_modalities: int, n_windows: int) -> np.ndarray:
     stack, scaler = networks.untrained([RUN]).eval(), scaler_of(networks.example)
     available = torch.ones(1, 1, n_modalities)
     index = torch.zeros(1, 1, dtype=torch.int64)
-    encoders = {
-        name: FunctionalsEncoder(len(columns), 64, 0.0)
-        for name, columns in networks.features.items()
-    }
+    rng = np.random.default_rng(0)
 
     @torch.inference_mode()
-    def predict(frames: Mapping[str, Tensor]) -> Any:
-        prepared = {name: encoders[name].prepare(values) for name, values in frames.items()}
+    def predict(frames: Mapping[str, np.ndarray]) -> Any:
+        prepared = {name: torch.from_numpy(inputs(values)) for name, values in frames.items()}
         return stack("predict", (scaler.inputs(prepared, index, available), available))
 
-    def draw() -> dict[str, Tensor]:
-        return {name: torch.randn(1, FRAMES, len(c)) for name, c in networks.features.items()}
+    def draw() -> dict[str, np.ndarray]:
+        sizes = {name: (1, FRAMES, len(columns)) for name, columns in networks.features.items()}
+        return {name: rng.standard_normal(size, np.float32) for name, size in sizes.items()}
 
     for _ in range(20):
         predict(draw())

@@ -59,10 +59,10 @@ def use(
 
 @app.command()
 def names() -> None:
-    """List all datasets, modalities, methods and encoders."""
+    """List all datasets, modalities, methods, encoders and functions of model inputs."""
     from consilience.core import registry  # slow to import
 
-    for kind in ("datasets", "modalities", "methods", "encoders"):
+    for kind in ("datasets", "modalities", "methods", "encoders", "inputs"):
         typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
 
 

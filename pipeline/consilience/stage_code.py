@@ -37,7 +37,7 @@ ITEM_KINDS = {
     "score": "datasets",
 }
 # Stages that run encoders. The others import modalities too, but call no encoder.
-ENCODING_STAGES = {"window", "corrupt", "train", "evaluate"}
+ENCODING_STAGES = {"train", "evaluate"}
 
 
 def is_current(project: Project) -> bool:
@@ -114,11 +114,13 @@ def stage_instances(settings: Params) -> Iterator[tuple[str, str, Mapping[str, l
 
     A stage that runs once per item loads that item alone of its kind.
     """
-    encoders = sorted({modality.ENCODER for modality in settings.modalities.values()})
+    modalities = settings.modalities.values()
+    encoders = sorted({modality.ENCODER for modality in modalities})
     in_use = {
         "datasets": [settings.dataset.name],
         "modalities": list(settings.modalities),
         "methods": list(settings.methods),
+        "inputs": sorted({modality.INPUTS for modality in modalities}),
     }
     items = in_use | {"datasets": list(settings.dataset.synthetic)}
     for stage in stage_names():

@@ -6,17 +6,22 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from consilience import params
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
+from consilience.core.fingerprint import CodeBase
 from consilience.ingest import ingest
 from consilience.ingest.catalog import build_catalog
 from consilience.scaffold import TEMPLATES
 from consilience.testing import ModalityCase
 from consilience.testing.modality import check_features
+from consilience.windows import cutting
+from consilience.windows.cutting import Cutter
+from consilience.windows.layout import Grid
 
 ROOT = Path(__file__).parents[2]
 NEWCOMER = runpy.run_path(str(ROOT / "tests/test_scaffold.py"))
@@ -26,6 +31,13 @@ from consilience.encoders.functionals import FunctionalsEncoder
 
 class Attention(FunctionalsEncoder):
     pass
+"""
+
+EXTENT = """
+import numpy as np
+
+def inputs(windows):
+    return np.nan_to_num(windows.max(1) - windows.min(1))
 """
 
 
@@ -41,6 +53,7 @@ def package(tmp_path, monkeypatch) -> Path:
     (site / "my_sensors/gaze.py").write_text(text.replace("Title", "Gaze"))
     NEWCOMER["fill_in"](site / "my_sensors/gaze.py", code)
     (site / "my_sensors/networks.py").write_text(NETWORK)
+    (site / "my_sensors/extent.py").write_text(EXTENT)
     info = site / "my_sensors-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-sensors\nVersion: 1.0\n")
@@ -49,6 +62,8 @@ def package(tmp_path, monkeypatch) -> Path:
         "gaze = my_sensors.gaze:modality\n"
         "eeg = my_sensors.gaze:modality\n"
         "broken = my_sensors.nowhere:modality\n"
+        "[consilience.inputs]\n"
+        "extent = my_sensors.extent:inputs\n"
         "[consilience.encoders]\n"
         "attention = my_sensors.networks:Attention\n"
     )
@@ -110,6 +125,18 @@ def test_its_encoder_is_found_and_is_not_part_of_the_results_key(package, monkey
     with (package / "my_sensors/networks.py").open("a") as file:
         file.write("\nCHANGED = True\n")
     assert before == ingest.code_key("gaze", modality.Params())
+
+
+def test_its_model_inputs_are_cut_and_are_part_of_the_windows_key(package, monkeypatch):
+    params = registry.get("modalities", "gaze").Params
+    monkeypatch.setattr(params, "INPUTS", "extent")
+    cutter = Cutter("gaze", params(), ("x", "y"), Grid(10.0, 3))
+    frames = np.array([[[1, 2], [4, 2], [2, 9]]], np.float32)
+    assert cutter.inputs(frames, np.array([True])).tolist() == [[3, 7]]
+    in_use = {"modalities": ["gaze"], "inputs": ["extent"], "encoders": []}
+    before = CodeBase().fingerprint([cutting.__name__], in_use)
+    assert "my_sensors.extent" in before.modules
+    assert "consilience.inputs.functionals" not in before.modules
 
 
 def test_a_built_in_name_cannot_be_replaced(package):

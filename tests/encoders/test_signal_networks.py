@@ -87,16 +87,6 @@ def test_it_takes_mixed_precision() -> None:
     assert_close(mixed.float(), network(values), atol=0.1, rtol=0.1)
 
 
-def test_lost_samples_are_zero() -> None:
-    windows = torch.full((2, SAMPLES, CHANNELS), torch.nan)
-    windows[0, 10:] = 1.0
-    prepared = encoder().prepare(windows)
-    assert prepared.shape == (2, CHANNELS, SAMPLES)
-    assert (prepared[0, :, :10] == 0).all()
-    assert (prepared[0, :, 10:] == 1).all()
-    assert (prepared[1] == 0).all()
-
-
 def test_a_window_too_short_is_refused() -> None:
     with pytest.raises(ConsilienceError, match="too short for EEGNet"):
         SignalEncoder(CHANNELS, 6, 0.5, "EEGNet", RATE_HZ)(torch.zeros(1, CHANNELS, 20))

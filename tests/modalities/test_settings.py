@@ -8,7 +8,7 @@ import pytest
 from consilience.core.errors import ConsilienceError
 from consilience.modalities.params.audio import AudioParams
 from consilience.modalities.params.ecg import Params as EcgParams
-from consilience.modalities.settings import encoder_names, modality_params
+from consilience.modalities.settings import encoder_names, inputs_names, modality_params
 from consilience.project import Project
 
 
@@ -32,8 +32,10 @@ def test_each_modality_has_parameters_of_its_class_in_the_order_of_the_file(
     assert params["ecg"].frame_rate_hz == 1.0
 
 
-def test_encoders_in_use_are_named_once_and_sorted() -> None:
-    assert encoder_names(["text", "eeg", "audio"]) == ["functionals", "moments"]
+def test_encoders_and_inputs_in_use_are_named_once_and_sorted() -> None:
+    names = ["text", "log_mel", "eeg", "audio"]
+    assert encoder_names(names) == ["functionals", "spectrogram"]
+    assert inputs_names(names) == ["functionals", "moments", "spectrogram"]
 
 
 @pytest.mark.parametrize(

@@ -162,12 +162,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     def get(kind: str, name: str) -> Any:
         if kind == "datasets":
             return SimpleNamespace(classes=CLASSES)
-        encoder = SimpleNamespace(prepare=lambda windows: windows)
+        if kind == "inputs":
+            return lambda windows: windows
         return SimpleNamespace(
             activity_feature=None,
             sound=lambda *_: None,
             identity=lambda *_: "0",
-            encoder=lambda *_, **__: encoder,
         )
 
     def modality_params(project: Project) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
                 variants=(),
                 corruptions={},
                 model_dump_json=lambda: "",
-                ENCODER="none",
+                INPUTS="none",
                 encoding={},
                 frame_rate_hz=RATES_HZ.get(name),
                 sound_rate_hz=None,

@@ -17,6 +17,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from consilience.core import registry
 from consilience.core.seeds import generator
 from consilience.scaffold import KINDS, TEMPLATES
 from consilience.testing import (
@@ -130,8 +131,7 @@ FLATTEN = """import torch
             def __init__(self):
                 super().__init__()
                 self.out = torch.nn.LazyLinear(width)
-            prepare = staticmethod(lambda windows: {prepare})
-            def forward(self, prepared):
+            def forward(self, inputs):
                 return {forward}
         return Flat()
 """
@@ -170,10 +170,8 @@ MODALITY_FAULTS = {
     "samples dropped": (CORRUPT, "return Signal(signal.values[::2], signal.times_s[::2], CHANNELS)", "corruptions_keep_form"),
     "corruption without effect": (NOISE, "0 * samples", "corruptions_grow"),
     "corruption that shrinks": (NOISE, NOISE.replace("fraction", "0.1 / fraction"), "corruptions_grow"),
-    "NaN through the encoder": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="windows.mean(1)", forward="self.out(prepared)"), "encoder"),
-    "windows compared": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="(w := windows.nan_to_num().mean(1)) - w.mean(0)", forward="self.out(prepared)"), "encoder"),
     "wrong width": (CORRUPT, OVERRIDE + "return super().encoder(n_features, width + 1, dropout)", "encoder"),
-    "infinite gradient": (CORRUPT, OVERRIDE + FLATTEN.format(prepare="windows.nan_to_num().mean(1)", forward="(self.out(prepared) * 0).sqrt()"), "encoder"),
+    "infinite gradient": (CORRUPT, OVERRIDE + FLATTEN.format(forward="(self.out(inputs) * 0).sqrt()"), "encoder"),
     "pickle read": (READ, "import pickle\n    pickle.loads(path.read_bytes()) if path.read_bytes()[:1] == b'\\x80' else 0\n    table = pl.read_csv(path)", "no_pickle"),
     "objects allowed": (READ, "np.load(path, allow_pickle=True) if path.read_bytes()[:1] == b'\\x93' else 0\n    table = pl.read_csv(path)", "no_pickle"),
 }  # fmt: skip
@@ -188,6 +186,21 @@ def test_a_faulty_modality_is_caught(fault, gaze):
     what, _, remedy = str(caught.value).partition("; ")
     assert what
     assert remedy
+
+
+INPUT_FAULTS = {
+    "NaN in the inputs": lambda windows: windows.mean(axis=1),
+    "float64 inputs": lambda windows: np.nan_to_num(windows).mean(axis=1, dtype=np.float64),
+    "windows compared": lambda windows: np.nan_to_num(windows[:, 0] - windows[:1, 0]),
+    "no shape without windows": lambda windows: np.nan_to_num(windows[:, : len(windows), 0]),
+}
+
+
+@pytest.mark.parametrize("fault", INPUT_FAULTS)
+def test_a_faulty_function_of_model_inputs_is_caught(fault, gaze, monkeypatch):
+    monkeypatch.setattr(registry, "get", lambda kind, name: INPUT_FAULTS[fault])
+    with pytest.raises(ContractError, match=r"inputs 'functionals' (made|gives)"):
+        CHECKS["inputs"](gaze())
 
 
 ENTRY = "yield Entry(session, caller, modality, name), ["
@@ -250,7 +263,7 @@ def test_without_hypothesis_the_remedy_is_named(gaze, monkeypatch):
 
 def test_every_check_has_a_fault():
     caught = {check for _, _, check in MODALITY_FAULTS.values()}
-    assert caught == set(CHECKS)
+    assert caught | {"inputs"} == set(CHECKS)  # `INPUT_FAULTS`
     caught = {check for _, _, check in DATASET_FAULTS.values()}
     assert caught | {"links_out", "catalog"} == set(DATASET)
 

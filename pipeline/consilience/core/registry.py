@@ -1,4 +1,4 @@
-"""Looks up modalities, datasets, methods and encoders by name.
+"""Looks up modalities, datasets, methods, encoders and functions of model inputs by name.
 
 A plug-in is a file of the package ``consilience.<kind>`` or an entry point of another package.
 Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins.
@@ -20,6 +20,7 @@ SINGULAR = {
     "datasets": "dataset",
     "methods": "method",
     "encoders": "encoder",
+    "inputs": "inputs",
 }
 # Modules that are not plug-ins, in the package of any kind.
 SHARED = frozenset({"base", "harmonised", "settings", "single_channel", "tables", "voice"})
@@ -31,19 +32,19 @@ def names(kind: str) -> list[str]:
     Parameters
     ----------
     kind : str
-        ``"modalities"``, ``"datasets"``, ``"methods"`` or ``"encoders"``.
+        One of `SINGULAR`, such as ``"modalities"``.
     """
     external = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
     return sorted(_files(kind) | external)
 
 
 def get(kind: str, name: str) -> Any:
-    """Return the modality, dataset, method or encoder called `name`.
+    """Return the modality, dataset, method, encoder or function of model inputs called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
-    ``dataset``, ``method`` or ``encoder``; another package offers it under the entry-point group
-    ``consilience.<kind>``. A method or an encoder is a class. A file takes precedence over an entry
-    point of the same name.
+    ``dataset``, ``method``, ``encoder`` or ``inputs``; another package offers it under the
+    entry-point group ``consilience.<kind>``. A method or an encoder is a class. A file takes
+    precedence over an entry point of the same name.
 
     Raises
     ------

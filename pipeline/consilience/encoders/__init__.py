@@ -1,1 +1,1 @@
-"""Networks that map prepared windows to embeddings."""
+"""Networks that map the model inputs of windows to encodings."""

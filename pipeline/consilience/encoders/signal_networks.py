@@ -52,12 +52,8 @@ class SignalEncoder(Encoder):
         self.width, self.dropout, self.name, self.rate_hz = width, dropout, network, rate_hz
         self.network: nn.Module | None = None
 
-    def prepare(self, windows: Tensor) -> Tensor:
-        """Return channels over samples, shape (n_windows, n_channels, n_samples); NaN becomes 0."""
-        return windows.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).transpose(1, 2).contiguous()
-
-    def forward(self, prepared: Tensor) -> Tensor:
-        """Encode prepared windows, shape (batch, n_channels, n_samples), as (batch, width).
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode signals, shape (batch, n_channels, n_samples), as (batch, width).
 
         Raises
         ------
@@ -65,14 +61,14 @@ class SignalEncoder(Encoder):
             If the network is not installed, or windows are too short for it.
         """
         if self.network is None:
-            n_channels, n_samples = self.n_channels, prepared.shape[-1]
+            n_channels, n_samples = self.n_channels, inputs.shape[-1]
             if self.name == "EEGNet":
                 self.network = EegNet(n_channels, n_samples, self.width, self.dropout, self.rate_hz)
             else:
                 self.network = from_braindecode(
                     self.name, n_channels, n_samples, self.width, self.dropout
                 )
-        encoded: Tensor = self.network(prepared)
+        encoded: Tensor = self.network(inputs)
         return encoded
 
 

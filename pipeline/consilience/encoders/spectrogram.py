@@ -49,25 +49,12 @@ class SpectrogramEncoder(Encoder):
         self.drop = nn.Dropout(dropout)
         self.output = nn.Linear(2 * sum(sizes), width)
 
-    def prepare(self, windows: Tensor) -> Tensor:
-        """Return bands over frames, shape (n_windows, n_bands, n_frames).
-
-        Observed frames are moved together and repeated until the window is full, so that
-        statistics over time depend on them alone. 0 where nothing was observed.
-        """
-        valid = windows.isfinite().all(2)
-        # A stable sort moves observed frames to the front and keeps their order.
-        first = (~valid).to(torch.uint8).argsort(dim=1, stable=True)
-        turn = torch.arange(windows.shape[1]) % valid.sum(1, keepdim=True).clamp(min=1)
-        order = first.gather(1, turn)[..., None].expand_as(windows)
-        return windows.gather(1, order).nan_to_num(nan=0.0).transpose(1, 2).contiguous()
-
-    def forward(self, prepared: Tensor) -> Tensor:
-        """Encode prepared windows, shape (batch, n_bands, n_frames), as (batch, width)."""
-        statistics = _moments(prepared)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode spectrograms, shape (batch, n_bands, n_frames), as (batch, width)."""
+        maps, statistics = inputs, _moments(inputs)
         for layer in self.layers:
-            prepared = layer(prepared)
-            statistics += _moments(prepared)
+            maps = layer(maps)
+            statistics += _moments(maps)
         encoded: Tensor = self.output(self.drop(torch.cat(statistics, 1)))
         return encoded
 

@@ -26,6 +26,11 @@ def encoder_names(modalities: Iterable[str]) -> list[str]:
     return sorted({_params_class(name).ENCODER for name in modalities})
 
 
+def inputs_names(modalities: Iterable[str]) -> list[str]:
+    """Return the names of the registered functions of some modalities' model inputs, sorted."""
+    return sorted({_params_class(name).INPUTS for name in modalities})
+
+
 def _params_class(name: str) -> type[ModalityParams]:
     kind: type[ModalityParams] = registry.params("modalities", name)
     return kind

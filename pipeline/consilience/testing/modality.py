@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
@@ -496,27 +497,38 @@ def check_corruptions_grow(case: ModalityCase) -> None:
         )
 
 
+def check_inputs(case: ModalityCase) -> None:
+    """Check the model inputs of windows with frames missing, all of them missing, or no window."""
+    windows, name = _windows(case), f"the function of model inputs '{case.settings.INPUTS}'"
+    function = registry.get("inputs", case.settings.INPUTS)
+    inputs = function(windows)
+    require(
+        inputs.dtype == np.float32 and len(inputs) == len(windows) and np.isfinite(inputs).all(),
+        f"{name} made {inputs.dtype} {inputs.shape} of {windows.shape}, or not all finite",
+        "return one finite row of float32 per window, 0 where nothing was observed",
+    )
+    require(
+        all(_same(function(windows[n : n + 1])[0], row) for n, row in enumerate(inputs)),
+        f"{name} gives another result for a window in a batch",
+        "do not mix the windows of a batch, also not by a product of matrices",
+    )
+    none = function(windows[:0])
+    require(
+        none.shape == (0, *inputs.shape[1:]),
+        f"{name} made {none.shape} of no window, not {(0, *inputs.shape[1:])}",
+        "return arrays of the same shape whatever the number of windows",
+    )
+
+
 def check_encoder(case: ModalityCase) -> None:
-    """Check the encoder on windows with frames missing, and with all of them missing."""
+    """Check the encoder on model inputs of windows with frames missing, and with all missing."""
     import torch  # slow, and needed by this check only
 
-    windows = torch.from_numpy(_windows(case))
+    windows = _windows(case)
     width = 7
     torch.manual_seed(0)
     encoder = case.modality.encoder(windows.shape[2], width, 0.0, **case.settings.encoding)
-    prepared = encoder.prepare(windows)
-    require(
-        len(prepared) == len(windows) and torch.isfinite(prepared).all(),
-        f"prepare() made {tuple(prepared.shape)} of {tuple(windows.shape)}, or not all finite",
-        "return one finite row per window, 0 where nothing was observed",
-    )
-    alone = encoder.prepare(windows[2:3])
-    require(
-        torch.allclose(alone[0], prepared[2], atol=1e-5, rtol=1e-4),
-        "prepare() gives another result for a window in a batch",
-        "do not mix the windows of a batch",
-    )
-    encoded = encoder(prepared)
+    encoded = encoder(torch.from_numpy(registry.get("inputs", case.settings.INPUTS)(windows)))
     require(
         encoded.shape == (len(windows), width) and encoded.dtype == torch.float32,
         f"the encoder returned {encoded.dtype} {tuple(encoded.shape)}",
@@ -567,6 +579,7 @@ MODALITY_CHECKS: tuple[Callable[[ModalityCase], None], ...] = (
     check_odd_signals,
     check_corruptions_keep_form,
     check_corruptions_grow,
+    check_inputs,
     check_encoder,
     check_no_pickle,
 )

@@ -1,4 +1,4 @@
-"""Model inputs: windows prepared once by the encoders' fixed step, then standardised per run."""
+"""Model inputs: computed once per dataset, then standardised per run."""
 
 from __future__ import annotations
 

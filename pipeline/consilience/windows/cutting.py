@@ -1,4 +1,4 @@
-"""Model inputs of one session: its feature frames cut into windows, and prepared for the encoders.
+"""Model inputs of one session: its feature frames cut into windows, and what encoders read of them.
 
 The module is an entry point of the window store's keys: everything it imports can change a stored
 result. Code that writes tables or runs workers therefore belongs elsewhere.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from consilience.alignment.clock import Clock
 from consilience.core import registry
 from consilience.core.files import read_arrays
+from consilience.inputs.base import finite
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
 from consilience.windows.layout import Grid, Window, coverage, cut
@@ -45,7 +46,7 @@ class Cutter:
     grid: Grid
 
     def inputs(self, frames: Inputs, available: NDArray[np.bool_]) -> Inputs:
-        """Run the encoder's fixed step.
+        """Compute the encoder's input.
 
         Parameters
         ----------
@@ -57,18 +58,11 @@ class Cutter:
         ndarray of float32, shape (n_windows, ...)
             0 where not available or not finite.
         """
-        import torch  # only here: sessions in the store need no network library
-
-        torch.set_num_threads(1)  # the last bits must not depend on the number of threads
-        encoder = registry.get("modalities", self.name).encoder(
-            len(self.features), 1, 0.0, **self.params.encoding
-        )
-        # One more window, because an encoder need not be able to prepare none.
-        padded = np.concatenate([frames, np.zeros_like(frames, shape=(1, *frames.shape[1:]))])
-        prepared = encoder.prepare(torch.from_numpy(padded))[:-1]
-        prepared[torch.from_numpy(~available)] = 0.0
-        finite: Inputs = torch.nan_to_num(prepared, nan=0.0, posinf=0.0, neginf=0.0).numpy()
-        return finite
+        with np.errstate(over="ignore", invalid="ignore"):  # the result is 0
+            computed = registry.get("inputs", self.params.INPUTS)(frames)
+        inputs = finite(computed)
+        inputs[~available] = 0.0
+        return inputs
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import polars as pl
 from consilience.alignment.clock import clocks_from_pieces
 from consilience.core.files import read_json, text_hash
 from consilience.core.fingerprint import fingerprint
-from consilience.modalities.settings import encoder_names, modality_params
+from consilience.modalities.settings import inputs_names, modality_params
 from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Alignment, Ingested, Pieces, read_table
@@ -74,7 +74,7 @@ def sessions_of(project: Project, index: pl.DataFrame, cutters: list[Cutter]) ->
 def code_hash(entry: str, project: Project) -> str:
     """Return the hash of the code that turns feature frames into model inputs."""
     names = list(modality_params(project))
-    plugins = {"modalities": names, "encoders": encoder_names(names)}
+    plugins = {"modalities": names, "inputs": inputs_names(names), "encoders": []}
     return fingerprint([entry], plugins, project.store("code")).digest
 
 
@@ -95,8 +95,7 @@ def key_of(session: Session, cutters: list[Cutter], *further: str) -> str:
             cutter.name,
             cutter.features,
             cutter.grid,
-            cutter.params.ENCODER,
-            cutter.params.encoding,
+            cutter.params.INPUTS,
             (source.content_hash, source.clock) if source else None,
         )
         for cutter in cutters

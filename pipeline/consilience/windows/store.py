@@ -1,7 +1,7 @@
 """The window store: model inputs with their labels, splits and availability.
 
 A folder of windows holds tables and arrays of all windows, and one file per session in `SESSIONS`
-with the inputs of each modality: windows as the fixed step of the modality's encoder returns them.
+with the inputs of each modality: windows as the function of its model inputs returns them.
 Beside it lies a folder of corrupted windows, with a folder per modality; its files hold one array
 per variant. Sessions lie in files of their own so that a new one leaves the others as they are.
 """

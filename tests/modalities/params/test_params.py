@@ -97,8 +97,13 @@ def test_modalities_that_read_sound_have_its_rate() -> None:
 
 def test_encoders_are_named_without_an_import_of_the_sensor() -> None:
     named = {name: light(name).ENCODER for name in NAMES if light(name).ENCODER != "functionals"}
+    assert named == {"eeg_signal": "signal_networks", "log_mel": "spectrogram"}
+
+
+def test_model_inputs_are_named_without_an_import_of_the_sensor() -> None:
+    named = {name: light(name).INPUTS for name in NAMES if light(name).INPUTS != "functionals"}
     assert named == {
-        "eeg_signal": "signal_networks",
+        "eeg_signal": "samples",
         "face_au": "square_roots",
         "log_mel": "spectrogram",
         "lower_face_au": "square_roots",

@@ -15,6 +15,7 @@ class EegSignalParams(EegParams):
     """Parameters of the signal; of `eeg`'s, those of reading and cleaning."""
 
     ENCODER: ClassVar[str] = "signal_networks"
+    INPUTS: ClassVar[str] = "samples"
 
     rate_hz: float = Field(128.0, gt=0, description="samples a second in a window")
     network: Literal["EEGNet", "ShallowFBCSPNet", "Deep4Net", "EEGConformer"] = Field(

@@ -28,7 +28,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 class FaceAuParams(ModalityParams):
     """Parameters of the action units."""
 
-    ENCODER: ClassVar[str] = "square_roots"
+    INPUTS: ClassVar[str] = "square_roots"
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 

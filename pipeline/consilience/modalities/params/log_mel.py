@@ -13,6 +13,7 @@ class LogMelParams(VoiceParams):
     """Parameters of the spectrogram; of `audio`'s, those of its reader, frames and bands."""
 
     ENCODER: ClassVar[str] = "spectrogram"
+    INPUTS: ClassVar[str] = "spectrogram"
 
     mel_bands: int = Field(40, ge=1)
     channels: int = Field(32, ge=1, description="maps of a convolution; 128 or more for a GPU")

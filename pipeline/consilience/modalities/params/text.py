@@ -25,7 +25,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 class TextParams(ModalityParams):
     """Parameters of the transcripts."""
 
-    ENCODER: ClassVar[str] = "moments"
+    INPUTS: ClassVar[str] = "moments"
 
     hop_s: float = Field(0.2, ge=0.05, description="from one frame to the next")
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS

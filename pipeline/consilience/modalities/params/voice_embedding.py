@@ -14,7 +14,7 @@ NETWORK_RATE_HZ = 16000  # `consilience.pretrained.speaker.RATE_HZ`, whose modul
 class VoiceEmbeddingParams(VoiceParams):
     """Parameters of the embedding; of `audio`'s, those of its reader and of speech."""
 
-    ENCODER: ClassVar[str] = "moments"
+    INPUTS: ClassVar[str] = "moments"
 
     hop_s: float = 0.2
 

@@ -58,6 +58,9 @@ class ModalityParams(BaseModel):
         must define it, as a field or as a property.
     ENCODER : str
         Name of the registered encoder of its windows; see `consilience.encoders`.
+    INPUTS : str
+        Name of the registered function from windows to the encoder's input; see
+        `consilience.inputs`.
     CORRUPTION_KINDS : mapping of str to Corruption
         The kinds of corruption that the modality offers.
     corruptions : dict of str to tuple of 5 floats
@@ -67,6 +70,7 @@ class ModalityParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ENCODER: ClassVar[str] = "functionals"
+    INPUTS: ClassVar[str] = "functionals"
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = {}
     corruptions: dict[str, Severities] = {}
 

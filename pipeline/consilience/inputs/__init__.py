@@ -1,0 +1,1 @@
+"""Functions from a window's feature frames to the model input, without learned parameters."""
