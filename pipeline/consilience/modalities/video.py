@@ -83,7 +83,7 @@ UNEVEN = 0.05  # spread of the steps, relative to the usual step, that is report
 ROUNDING_S = 0.0025  # spread of steps that rounding to milliseconds causes
 TALLEST = 4  # ratio of height to width above which the picture is reduced by its height
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
-CHUNK = 64  # crops described at a time: as much as fits a core's cache
+CHUNK = 32  # crops described at a time: as much as fits a core's cache
 MEAN_FRAMES = 512  # at most, in the mean face
 
 
@@ -616,9 +616,11 @@ def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) 
     dropped = lost / (lost + len(frames))
     duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
     with_face = np.flatnonzero(~np.isnan(track.boxes[:, 0]))
-    faces = [crop_face(frames[i], track.boxes[i]) for i in with_face[::12]]  # a sample is enough
-    contrast = float(np.mean([crop.std() for crop in faces]))
-    sharpness = float(np.mean([cv2.Laplacian(crop, cv2.CV_32F).std() for crop in faces]))
+    measures = []
+    for index in with_face[::12].tolist():  # a sample is enough
+        crop = crop_face(frames[index], track.boxes[index])
+        measures.append((crop.std(), cv2.Laplacian(crop, cv2.CV_32F).std()))
+    contrast, sharpness = (float(mean) for mean in np.mean(measures, axis=0))
     quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
     return {
         "face_fraction": track.found_fraction,

@@ -29,4 +29,6 @@ def subtract_median(values: Array, reference: NDArray[np.bool_]) -> Array:
     """
     if not reference.any():
         return values
-    return np.asarray(values - np.median(values[reference], axis=0), np.float32)
+    # Feature by feature, because a median needs a copy of its values.
+    medians = [np.median(feature[reference]) for feature in values.T]
+    return np.asarray(values - np.array(medians, np.float32), np.float32)

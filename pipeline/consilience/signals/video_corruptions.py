@@ -32,11 +32,13 @@ def noise(frames: Frames, sigma_grey: float, face: Locate, rng: np.random.Genera
     # Random windows of one field of noise cost a tenth of new noise for every frame.
     field = rng.normal(0, sigma_grey, (2 * height, 2 * width)).astype(np.int16)
     jumps = rng.integers(0, (height, width), (len(frames), 2))
+    # In bytes, of which OpenCV adds several at a time; sums beyond 0 and 255 are clipped.
+    lighter, darker = (np.clip(change, 0, 255).astype(np.uint8) for change in (field, -field))
 
     def noisy(index: int) -> Any:
         row, column = jumps[index]
-        grain = field[row : row + height, column : column + width]
-        return cv2.add(frames[index], grain, dtype=cv2.CV_8U)
+        area = slice(row, row + height), slice(column, column + width)
+        return cv2.subtract(cv2.add(frames[index], lighter[area]), darker[area])
 
     return LazyFrames(len(frames), noisy)
 

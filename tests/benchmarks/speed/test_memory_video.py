@@ -1,0 +1,38 @@
+"""A video of any duration, and the memory of its features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.speed import memory_video
+from consilience.modalities.params.video import VideoParams
+from consilience.modalities.video import modality
+from consilience.schema.params.synthesis import SynthesisParams
+from consilience.synthesis.face import RATE_HZ
+
+
+@pytest.fixture
+def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def short(**plan: float) -> SynthesisParams:
+        return SynthesisParams(**{**plan, "trials": 1, "trial_s": 1.0})
+
+    monkeypatch.setattr(memory_video, "SynthesisParams", short)
+    memory_video.write_video(tmp_path / "face.mp4", 0.4)
+    return tmp_path / "face.mp4"
+
+
+def test_encoded_pictures_are_repeated_without_gaps(video: Path) -> None:
+    times_s = modality.read(video, None, VideoParams()).times_s
+    assert times_s[-1] >= 24 - 1 / RATE_HZ
+    assert np.diff(times_s) == pytest.approx(1 / RATE_HZ, abs=1e-3)
+    assert list(video.parent.iterdir()) == [video]
+
+
+def test_the_peak_never_falls(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    memory_video.measure(video)
+    peaks = [float(word) for word in capsys.readouterr().out.split()]
+    assert len(peaks) == 3
+    assert peaks == sorted(peaks)
