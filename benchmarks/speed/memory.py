@@ -22,6 +22,7 @@ from pathlib import Path
 
 import soundfile
 
+from benchmarks.speed.memory_video import write_video
 from benchmarks.speed.session import SOUND_HZ, write_eeg, write_sound
 from consilience.core import registry
 from consilience.core.store import Store
@@ -60,6 +61,7 @@ def write_long_sound(path: Path, minutes: int) -> None:
 RECORDINGS: dict[str, tuple[Callable[[Path, int], None], str]] = {
     "eeg": (write_long_eeg, ".edf"),
     "audio": (write_long_sound, ".wav"),
+    "video": (write_video, ".mp4"),
 }
 
 

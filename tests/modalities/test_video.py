@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
+from consilience.modalities import video
 from consilience.modalities.params.video import CORRUPTIONS
 from consilience.modalities.video import (
     FaceTrack,
@@ -28,6 +29,7 @@ from consilience.modalities.video import (
     uneven,
 )
 from consilience.schema.params.synthesis import SynthesisParams
+from consilience.signals import baseline
 from consilience.signals.frame_period import frame_period_s
 from consilience.signals.types import Signal
 from consilience.synthesis.face import write_face
@@ -319,6 +321,19 @@ def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
     noisy = modality.corrupt(signal, "noise", 1, PARAMS, generator("memory"))
     for values in (signal.values, noisy.values):
         assert isinstance(values.base, np.memmap)
+
+
+def test_features_of_long_videos_lie_in_a_file_and_are_equal(
+    signal: Signal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = VideoParams(relative=True)
+    expected = modality.features(signal, params)
+    for module in (video, baseline):
+        monkeypatch.setattr(module, "FRAMES_BYTES", 0)
+    features = modality.features(signal, params)
+    assert isinstance(features.values.base, np.memmap)
+    assert np.array_equal(features.values, expected.values, equal_nan=True)
+    assert features.quality == expected.quality
 
 
 def test_corrupted_pictures_are_not_stored(

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
+from consilience.core.scratch import FRAMES_BYTES, blocks, empty
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
@@ -76,6 +78,7 @@ REGIONS: dict[str, tuple[slice, slice, tuple[int, int]]] = {
 }
 # Rows and columns of a crop with all regions, one more of each for the differences.
 WINDOW = (slice(10, 63), slice(6, 59))
+LIGHT = ("light_grey", "contrast_grey", "side_light_grey")
 HEAD = ("head_x", "head_y", "head_size", "head_speed")
 GAP_FRAMES = 1.5  # a longer step, in usual steps, means that frames are missing
 LONGEST_PERIOD_S = 0.04  # of a camera that writes bursts of frames; longer steps are gaps
@@ -149,7 +152,7 @@ class Video(Modality):
         RecordingError
             If it has fewer than two frames, cannot be decoded, or is shorter than declared.
         """
-        stamps: list[float] = []
+        stamps = array("d")
         light = bytearray()
         with open_container(path, "video") as container:
             start_s = origin_s(container)
@@ -174,7 +177,7 @@ class Video(Modality):
         if not (of_longest_track and declared and content_s(path) > declared - START_S):
             _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
-        patches = np.frombuffer(light, np.float32).reshape(len(frames), -1)
+        patches = np.frombuffer(light, np.float16).reshape(len(frames), -1)
         return Signal(frames, times_s, ("grey",), flashes(patches, times_s, params))
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
@@ -189,7 +192,7 @@ class Video(Modality):
         RecordingError
             If it cannot be read.
         """
-        stamps = []
+        stamps = array("d")
         try:
             with open_container(path, "video") as container:
                 stream = default_track(container, "video")
@@ -269,11 +272,8 @@ def face_features(frames: Frames, times_s: Times, params: VideoParams) -> tuple[
         )
     track = track_face(frames, times_s, params)
     values, boxes = measure(frames, times_s, track.boxes)
-    missing = np.isnan(boxes[:, 0])
-    missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
-    values[missing] = np.nan
     if params.relative:
-        values = subtract_median(values, ~missing)
+        values = subtract_median(values, ~np.isnan(values[:, 0]))
     return values, replace(track, boxes=boxes)
 
 
@@ -302,7 +302,7 @@ def uneven(times_s: Times) -> list[str]:
     return findings
 
 
-def flashes(light: Array, times_s: Times, params: VideoParams) -> Times:
+def flashes(light: NDArray[np.floating], times_s: Times, params: VideoParams) -> Times:
     """Detect flashes of light, of the whole picture or of a patch.
 
     A flash is a rise of a patch's brightness from one frame to the next, far above the patch's
@@ -312,7 +312,7 @@ def flashes(light: Array, times_s: Times, params: VideoParams) -> Times:
 
     Parameters
     ----------
-    light : ndarray of float32, shape (n_frames, n_patches)
+    light : ndarray of float16 or float32, shape (n_frames, n_patches)
         Mean grey level of each patch.
     times_s : ndarray of float64, shape (n_frames,)
     params : VideoParams
@@ -324,7 +324,7 @@ def flashes(light: Array, times_s: Times, params: VideoParams) -> Times:
     """
     sudden = np.empty((len(light) - 1, light.shape[1]), bool)
     for patch, its_sudden in zip(light.T, sudden.T, strict=True):
-        rise = np.diff(patch)
+        rise = np.diff(patch.astype(np.float32))
         # Half a grey level keeps the ratio finite for a patch that never changes.
         usual = MAD_TO_SD * np.median(np.abs(rise)) + 0.5
         its_sudden[:] = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
@@ -413,26 +413,29 @@ def measure(frames: Frames, times_s: Times, boxes: Boxes) -> tuple[Array, Boxes]
     Returns
     -------
     values : ndarray of float32, shape (n_frames, n_features)
-        Motion is per second; light is in grey levels.
+        NaN where no face is detected. Motion is per second; light is in grey levels.
     boxes : ndarray of float64, shape (n_frames, 3)
         The boxes after registration.
     """
-    names = _names()
-    values = np.empty((len(frames), len(names)), np.float32)
-    described = slice(0, len(names) - len(HEAD))
+    n_described = len(_names()) - len(HEAD)
+    motion = slice(n_described - len(LIGHT) - len(REGIONS), n_described - len(LIGHT))
+    values = empty((len(frames), len(_names())), np.float32, FRAMES_BYTES)
     boxes = boxes.copy()
     registration = Registration(mean_face(frames, boxes), REACH)
-    last: Crops | None = None
-    for start in range(0, len(frames), CHUNK):
-        block = slice(start, start + CHUNK)
-        crops, boxes[block] = align_crops(frames[block], boxes[block], registration)
-        values[block, described] = describe(crops, crops[:1] if last is None else last)
-        last = crops[-1:]
     # The first frame has no predecessor: its motion is 0, over a median step.
-    seconds = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
-    for region in REGIONS:
-        values[:, names.index(f"{region}_motion")] /= seconds
-    values[:, described.stop :] = _head(boxes, times_s)
+    steps_s = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
+    last: Crops | None = None
+    for rows in blocks(values, step=CHUNK):
+        crops, boxes[rows] = align_crops(frames[rows], boxes[rows], registration)
+        values[rows, :n_described] = describe(crops, crops[:1] if last is None else last)
+        values[rows, motion] /= steps_s[rows, None]
+        last = crops[-1:]
+    head = _head(boxes, times_s)
+    missing = np.isnan(boxes[:, 0])
+    missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
+    for rows in blocks(values):
+        values[rows, n_described:] = head[rows]
+        values[rows][missing[rows]] = np.nan
     return values, boxes
 
 
@@ -556,7 +559,7 @@ def _names() -> tuple[str, ...]:
             for down, across in _orders(*orders)
         ),
         *(f"{region}_{measure}" for measure in measures for region in REGIONS),
-        *("light_grey", "contrast_grey", "side_light_grey"),
+        *LIGHT,
         *HEAD,
     )
 
@@ -600,12 +603,17 @@ def _columns(pictures: list[NDArray[np.float64]]) -> Array:
     return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
 
 
-def _head(boxes: Boxes, times_s: Times) -> NDArray[np.float64]:
+def _head(boxes: Boxes, times_s: Times) -> Array:
     """Return the features `HEAD`: position, size and speed, in units of its median size."""
-    x, y, side = (boxes - [*np.nanmedian(boxes[:, :2], axis=0), 0]).T / np.nanmedian(boxes[:, 2])
-    seconds = np.diff(times_s)
-    step = np.hypot(np.diff(x), np.diff(y)) / seconds
-    return np.stack([x, y, side, np.concatenate([step[:1], step])], axis=1)
+    head = np.empty((len(boxes), len(HEAD)), np.float32)
+    size = np.nanmedian(boxes[:, 2])
+    for axis in (0, 1):
+        head[:, axis] = (boxes[:, axis] - np.nanmedian(boxes[:, axis])) / size
+    head[:, 2] = boxes[:, 2] / size
+    step = np.hypot(np.diff(boxes[:, 0]), np.diff(boxes[:, 1])) / size
+    head[1:, 3] = step / np.diff(times_s)
+    head[0, 3] = head[1, 3]
+    return head
 
 
 def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) -> dict[str, float]:
@@ -647,9 +655,9 @@ def _decode(container: Any, width: int, path: Path) -> Iterator[tuple[float, Fra
 
 
 def _lit(pictures: Iterable[Frame], light: bytearray) -> Iterator[Frame]:
-    """Yield the pictures, and append the grey levels of their patches to `light`, as float32."""
+    """Yield the pictures, and append the grey levels of their patches to `light`, as float16."""
     for picture in pictures:
-        light += patches(picture).tobytes()
+        light += patches(picture).astype(np.float16).tobytes()
         yield picture
 
 
@@ -675,7 +683,7 @@ def _timed(container: Any, path: Path) -> Iterator[tuple[float, Any]]:
 
 
 def _in_order(
-    decoded: Iterable[tuple[float, Frame]], stamps: list[float], path: Path
+    decoded: Iterable[tuple[float, Frame]], stamps: array[float], path: Path
 ) -> Iterator[Frame]:
     """Yield the pictures whose time increases, and append their times to `stamps`."""
     shape = None
@@ -693,7 +701,7 @@ def _in_order(
         yield picture
 
 
-def _refuse_cut_off(path: Path, stamps: list[float], duration_s: float | None) -> None:
+def _refuse_cut_off(path: Path, stamps: array[float], duration_s: float | None) -> None:
     """Raise RecordingError if the frames end well before the declared duration."""
     covered_s = stamps[-1] - stamps[0] + float(np.median(np.diff(stamps)))
     if duration_s is not None and covered_s < duration_s - max(0.5, 0.02 * duration_s):

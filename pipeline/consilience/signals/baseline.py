@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import FRAMES_BYTES, blocks, empty
+
 Array = NDArray[np.float32]
 
 
@@ -29,6 +31,16 @@ def subtract_median(values: Array, reference: NDArray[np.bool_]) -> Array:
     """
     if not reference.any():
         return values
-    # Feature by feature, because a median needs a copy of its values.
-    medians = [np.median(feature[reference]) for feature in values.T]
-    return np.asarray(values - np.array(medians, np.float32), np.float32)
+    medians = [np.median(_column(values, index)[reference]) for index in range(values.shape[1])]
+    counted: Array = empty(values.shape, np.float32, FRAMES_BYTES)
+    for rows in blocks(values, counted):
+        counted[rows] = values[rows] - np.array(medians, np.float32)
+    return counted
+
+
+def _column(values: Array, index: int) -> Array:
+    """Return one feature in memory."""
+    column = np.empty(len(values), np.float32)
+    for rows in blocks(values):
+        column[rows] = values[rows, index]
+    return column
