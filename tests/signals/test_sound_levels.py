@@ -7,7 +7,7 @@ import pytest
 
 from consilience.core.seeds import generator
 from consilience.signals import sound_levels
-from consilience.signals.sound_levels import levels
+from consilience.signals.sound_levels import levels, offset, variance
 
 SOUND = (0.1 + generator("levels").standard_normal(1000)).astype(np.float32)
 
@@ -15,20 +15,26 @@ SOUND = (0.1 + generator("levels").standard_normal(1000)).astype(np.float32)
 @pytest.mark.parametrize("block", [7, 100, 2000])
 def test_blocks_change_no_level(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_levels, "BLOCK", block)
-    measured = levels(SOUND)
-    assert measured.n_present == 1000
-    assert (measured.low, measured.high) == (SOUND.min(), SOUND.max())
-    assert measured.peak == np.abs(SOUND).max()
-    assert measured.mean == pytest.approx(SOUND.mean(), rel=1e-5)
-    assert measured.variance == pytest.approx(SOUND.var(), rel=1e-5)
+    monkeypatch.setattr(sound_levels, "SMALL_BLOCK", block)
+    assert levels(SOUND) == (1000, SOUND.min(), SOUND.max())
+    assert levels(SOUND).peak == np.abs(SOUND).max()
+    assert offset(SOUND) == pytest.approx(SOUND.mean(), rel=1e-5)
+    assert variance(SOUND) == pytest.approx(SOUND.var(), rel=1e-5)
 
 
-def test_lost_samples_do_not_count() -> None:
+@pytest.mark.parametrize("block", [7, 2000])
+def test_lost_samples_do_not_count(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_levels, "BLOCK", block)
+    monkeypatch.setattr(sound_levels, "SMALL_BLOCK", block)
     recorded = SOUND.copy()
     recorded[200:700] = np.nan
-    expected = levels(SOUND[~np.isnan(recorded)])
-    for measured in (levels(recorded), levels(SOUND, recorded)):
-        assert measured == expected._replace(n_lost=500)
+    present = SOUND[~np.isnan(recorded)]
+    assert levels(recorded) == (500, present.min(), present.max())
+    assert offset(recorded) == offset(SOUND, recorded) == pytest.approx(present.mean(), rel=1e-5)
     silent = np.where(np.isnan(recorded), np.float32(0), recorded)
-    assert levels(recorded).whole_variance == pytest.approx(silent.var(), rel=1e-5)
-    assert levels(np.full(5, np.nan, np.float32)).n_present == 0
+    assert variance(recorded) == pytest.approx(silent.var(), rel=1e-5)
+    assert levels(np.full(5, np.nan, np.float32)) == (0, 0, 0)
+
+
+def test_an_offset_does_not_hide_the_variance() -> None:
+    assert variance(SOUND * 1e-3 + 1) == pytest.approx(1e-6 * SOUND.var(), rel=1e-3)

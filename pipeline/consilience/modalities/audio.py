@@ -30,7 +30,7 @@ from consilience.signals.baseline import subtract_median
 from consilience.signals.mixes import Mixes
 from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_track
 from consilience.signals.sound_frames import chunks, framed, stretch
-from consilience.signals.sound_levels import levels
+from consilience.signals.sound_levels import offset, variance
 from consilience.signals.spectrum import SHAPE, decibels, mel_db, power_of, shape_of, spectra
 from consilience.signals.types import Features, Signal
 
@@ -63,7 +63,7 @@ class Audio(Voice):
         loudness, speech = (_column(values, number)[~lost] for number in (LOUDNESS, SPEECH))
         measures = quality(clean, loudness, speech)
         measures["lost_fraction"] = float(lost.mean())
-        measures["offset_fraction"] = levels(signal.values).mean
+        measures["offset_fraction"] = offset(signal.values)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
         return Features(_finished(values, lost, params), times_s, feature_names(params), measures)
 
@@ -76,7 +76,7 @@ class Audio(Voice):
             return
         sound = np.asarray(signal.values, np.float32)
         added = ADDED[kind](sound.size, params.rate_hz, generator(kind, recording))
-        power = np.float32(levels(sound).whole_variance)
+        power = np.float32(variance(sound))
         gains = [gain(power, ratio_db) for ratio_db in params.corruptions[kind]]
         pulses_s = signal.pulses_s - float(signal.times_s[0])
         mixes = Mixes([cleaned(each, sound, pulses_s, params) for each in (sound, added)], gains)

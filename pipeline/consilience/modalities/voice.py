@@ -23,7 +23,7 @@ from consilience.readers import sound as sound_files
 from consilience.readers.channel_mix import SILENT
 from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.signals.audio_corruptions import APPLY
-from consilience.signals.sound_levels import levels
+from consilience.signals.sound_levels import levels, offset, variance
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
 from consilience.signals.types import Header, Signal
@@ -147,7 +147,7 @@ def cleaned(
         Seconds from the first sample.
     params : VoiceParams
     """
-    mean = np.float32(levels(sound, recorded).mean)
+    mean = np.float32(offset(sound, recorded))
     centred: Array = empty(sound.size, np.float32)
     for places in blocks(sound, recorded, centred):
         np.subtract(sound[places], mean, out=centred[places])
@@ -189,14 +189,15 @@ def pulses(sound: Array, rate_hz: float, params: VoiceParams) -> NDArray[np.floa
     highest_hz = params.tone_hz if params.pulse == "tone" else params.click_band_hz
     if sound.size < 0.1 * rate_hz or highest_hz >= 0.45 * rate_hz:
         return np.empty(0)  # too short for the filter, or the pulse lies above the sound's band
-    power = levels(sound).whole_variance
+    power = variance(sound)
     size, margin = round(PULSE_CHUNK_S * rate_hz), round(rate_hz)
     pulse_samples = []
     for start in range(0, sound.size, size):
         # Chunks overlap by a second on both sides, so that none of the filters sees an edge.
         first = max(start - margin, 0)
         chunk = sound[first : start + size + margin]
-        chunk = np.where(np.isnan(chunk), np.float32(0), chunk)
+        if np.isnan(chunk.sum()):
+            chunk = np.where(np.isnan(chunk), np.float32(0), chunk)
         if params.pulse == "click":
             peaks = clicks(
                 chunk, rate_hz, params.click_ratio, params.click_band_hz, params.click_s, power

@@ -28,6 +28,7 @@ RATE_HZ, BLOCK, CONTEXT = 16000, 512, 64  # of the network's training
 WINDOW, HOP = 256, 128  # samples of its spectra: four to a block
 STRIDES = (1, 2, 2, 1)  # of the convolutions over the spectra of a block
 UNITS = 128
+COLUMNS = 8
 BLOCKS_AT_ONCE = 512  # bounds memory; the state is passed from one call to the next
 
 
@@ -80,14 +81,18 @@ def speech_probability(mixes: Mixes, rate_hz: float, times_s: NDArray[np.float64
         parts = [soxr.resample(sound, rate_hz, RATE_HZ, "HQ") for sound in mixes.parts]
         mixes = mixes._replace(parts=parts)
     network = _network()
-    n_blocks = -(-mixes.parts[0].size // BLOCK)
-    state = np.zeros((2, UNITS, len(mixes.gains)), np.float32)
+    n_blocks, n_mixes = -(-mixes.parts[0].size // BLOCK), len(mixes.gains)
+    # Products of matrices are fastest with a multiple of 8 columns; those added are not used.
+    n_columns = 1 if n_mixes == 1 else -(-n_mixes // COLUMNS) * COLUMNS
+    state = np.zeros((2, UNITS, n_columns), np.float32)
     probabilities = []
     for start in range(0, n_blocks, BLOCKS_AT_ONCE):
         stop = min(start + BLOCKS_AT_ONCE, n_blocks)
         spectra = [_spectra(sound, start, stop) for sound in mixes.parts]
-        encoded = np.stack([_encoded(np.abs(mix), network) for mix in mixes.of(spectra)])
-        probabilities.append(_recurrent(encoded.transpose(1, 2, 0), state, network))
+        encoded = np.zeros((stop - start, 4 * UNITS, n_columns), np.float32)
+        for number, mix in enumerate(mixes.of(spectra)):
+            encoded[:, :, number] = _encoded(_magnitudes(mix), network)
+        probabilities.append(_recurrent(encoded, state, network)[:, :n_mixes])
         release(*mixes.parts)
     index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
     result: Array = np.concatenate(probabilities)[index].T
@@ -108,6 +113,12 @@ def _spectra(sound: Array, start: int, stop: int) -> NDArray[np.complex64]:
     window = scipy.signal.windows.hann(WINDOW, sym=False).astype(np.float32)
     result: NDArray[np.complex64] = scipy.fft.rfft(frames * window, axis=2)
     return result
+
+
+def _magnitudes(spectra: NDArray[np.complex64]) -> Array:
+    squares = np.square(spectra.real)
+    squares += np.square(spectra.imag)
+    return np.sqrt(squares, out=squares)
 
 
 def _encoded(magnitudes: Array, network: Network) -> Array:

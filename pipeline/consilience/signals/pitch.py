@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -18,6 +18,10 @@ LAGS_PER_PERIOD = 13  # of the highest pitch: the band of the autocorrelation ha
 OCTAVE_COST = 0.03  # of the autocorrelation, per octave: prefers the higher of two equal peaks
 QUIET = 1e-3  # of the power of loud frames: hum can be periodic too, a voice is not so quiet
 REFERENCE_HZ = 55.0
+FRACTIONS = np.arange(2, 10)  # of a period that may themselves be one
+LEAST_HEIGHT = 0.3  # of a peak whose fractions are examined
+TOLERANCE = 0.02  # of the height of a fraction, which is interpolated from a limited reach
+LEAST_BESIDE = 0.6  # of a peak half-way between two lags that the values there have
 
 
 class Peaks(NamedTuple):
@@ -70,10 +74,16 @@ class PitchAnalysis:
         return scipy.signal.windows.hann(self.size, sym=False).astype(np.float32)
 
     @cached_property
-    def taper(self) -> Array:
-        """The window's own autocorrelation, which tapers that of the frames."""
-        spectrum = self._band(self.window[None])
-        return self.product(spectrum, spectrum)
+    def _transform(self) -> Array:
+        """The transform from powers to corrected correlations, shape (n_bins, n_lags)."""
+        n_steps = self.n_padded // self.step
+        bins, lags = np.arange(n_steps // 2 + 1), np.arange(self.lags[-1] + 2)
+        cosines = 2 * np.cos(2 * np.pi / n_steps * np.outer(bins, lags))
+        # The first bin, and the last one of an even number, have no negative frequency.
+        cosines[bins * 2 % n_steps == 0] /= 2
+        # The window's own autocorrelation tapers that of the frames.
+        taper = np.square(np.abs(self._band(self.window[None]))) @ cosines
+        return np.asarray(cosines / taper, np.float32)
 
     def spectra(self, frames: Array) -> NDArray[np.complex64]:
         """Return the spectra of frames, shape (n_frames, size), below half the rate of the lags."""
@@ -90,19 +100,17 @@ class PitchAnalysis:
         Returns
         -------
         ndarray of float32, shape (n_frames, n_lags)
-            From lag 0 to one beyond the longest.
+            From lag 0 to one beyond the longest, divided by the correlation of the window.
         """
         power = left.real * right.real
         power += left.imag * right.imag
-        lagged = scipy.fft.irfft(power, self.n_padded // self.step, axis=1)
-        result: Array = lagged[:, : self.lags[-1] + 2]
-        return result
+        # An FFT is slower than a product with so few lags.
+        return np.asarray(power @ self._transform, np.float32)
 
     def peaks(self, correlation: Array) -> Peaks:
         """Return the highest peak of each frame's autocorrelation."""
         power = correlation[:, 0]
-        relative = correlation / self.taper
-        relative /= np.maximum(relative[:, :1], 1e-12)
+        relative = correlation / np.maximum(correlation[:, :1], np.float32(1e-12))
         first, last = self.lags[0], self.lags[-1]
         before, here, after = (relative[:, first + step : last + 1 + step] for step in (-1, 0, 1))
         # A parabola through three points gives the peak between lags.
@@ -114,18 +122,57 @@ class PitchAnalysis:
         place = np.argmax(np.where(summit, heights - self._cost, -1), axis=1)
         rows = np.arange(len(place))
         shift = np.clip(0.5 * slope[rows, place] / bend[rows, place], -0.5, 0.5)
-        pitch_hz = self.rate_hz / self.step / (self.lags[place] + shift)
-        strength = np.where(summit.any(axis=1), np.clip(heights[rows, place], 0, 1), 0)
-        return Peaks(
-            (12 * np.log2(pitch_hz / REFERENCE_HZ)).astype(np.float32),
-            strength.astype(np.float32),
-            power,
-        )
+        height = np.where(summit.any(axis=1), heights[rows, place], 0)
+        height = height.astype(np.float32)
+        period, height = self._shortest(relative, self.lags[place] + shift, height)
+        pitch_hz = self.rate_hz / self.step / period
+        semitones = (12 * np.log2(pitch_hz / REFERENCE_HZ)).astype(np.float32)
+        return Peaks(semitones, np.clip(height, 0, 1), power)
 
     @cached_property
     def _cost(self) -> Array:
-        octaves = np.log2(self.lags / self.lags[0])
-        return (OCTAVE_COST * octaves).astype(np.float32)
+        return self._cost_of(self.lags).astype(np.float32)
+
+    def _cost_of(self, lags: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(OCTAVE_COST * np.log2(lags / self.lags[0]), np.float64)
+
+    def _shortest(
+        self, relative: NDArray[Any], periods: NDArray[np.float64], heights: Array
+    ) -> tuple[NDArray[np.float64], Array]:
+        """Replace periods by a fraction of them that has a peak of its own, and the heights.
+
+        A parabola through the values beside a narrow peak is too low where it lies between two
+        lags, so that a multiple of the period that lies on one would be taken.
+        """
+        least = heights - self._cost_of(periods)
+        lags = periods[:, None] / FRACTIONS
+        short = (lags >= self.lags[0]) & (heights > LEAST_HEIGHT)[:, None]
+        rows, numbers = np.nonzero(short)
+        below = lags[rows, numbers].astype(np.intp)
+        beside = np.maximum(relative[rows, below], relative[rows, below + 1])
+        likely = beside > LEAST_BESIDE * least[rows]
+        rows, numbers = rows[likely], numbers[likely]
+        values = _interpolated(relative, rows, lags[rows, numbers], int(self.lags[0]))
+        scores = np.full(lags.shape, -1.0)
+        scores[rows, numbers] = values - self._cost_of(lags[rows, numbers])
+        best = np.argmax(scores, axis=1)
+        every = np.arange(len(lags))
+        score, fraction = scores[every, best], lags[every, best]
+        better = score > least - TOLERANCE
+        height = np.where(better, score + self._cost_of(fraction), heights)
+        return np.where(better, fraction, periods), height.astype(np.float32)
+
+
+def _interpolated(
+    values: NDArray[Any], rows: NDArray[np.intp], places: NDArray[np.float64], reach: int
+) -> Array:
+    """Return band-limited values between their samples, from those within a reach."""
+    taps = places.astype(np.intp)[:, None] + np.arange(1 - reach, reach + 1)
+    weights = np.sinc(places[:, None] - taps).astype(np.float32)
+    # A peak as narrow as the band allows has its height in spite of the limited reach.
+    scale = np.einsum("ij,ij->i", weights, weights)
+    result: Array = np.einsum("ij,ij->i", values[rows[:, None], taps], weights) / scale
+    return result
 
 
 def pitch_track(peaks: Peaks, threshold: float) -> Array:

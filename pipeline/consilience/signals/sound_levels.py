@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from consilience.core.scratch import blocks
 Array = NDArray[np.float32]
 
 BLOCK = 2**22  # samples summed at a time
+SMALL_BLOCK = 2**16  # samples copied at a time, which fit into a processor's cache
 
 
 class Levels(NamedTuple):
@@ -19,47 +21,68 @@ class Levels(NamedTuple):
 
     Attributes
     ----------
-    n_present, n_lost : int
-        Samples that are numbers, and that are NaN.
+    n_present : int
+        Samples that are not NaN.
     low, high : float
         Extremes; 0 without a sample.
-    mean, variance : float
     """
 
     n_present: int
-    n_lost: int
     low: float
     high: float
-    mean: float
-    variance: float
 
     @property
     def peak(self) -> float:
         """The largest magnitude."""
         return max(self.high, -self.low)
 
-    @property
-    def whole_variance(self) -> float:
-        """The variance of the whole sound, if lost samples are silence."""
-        present = self.n_present / max(self.n_present + self.n_lost, 1)
-        return present * (self.variance + (1 - present) * self.mean**2)
 
-
-def levels(sound: Array, recorded: Array | None = None) -> Levels:
-    """Measure a sound, shape (n_samples,); by default, its own NaN are those of the recording."""
-    recorded = sound if recorded is None else recorded
-    parts = []
-    for places in blocks(sound, recorded, step=BLOCK):
-        block, lost = sound[places], np.isnan(recorded[places])
-        present = block[~lost] if lost.any() else block
-        if present.size:
-            measured = (present.min(), present.max(), present.mean(), present.var())
-            parts.append((present.size, *map(float, measured)))
+def levels(sound: Array) -> Levels:
+    """Return the extremes of a sound, shape (n_samples,)."""
+    parts = [(block.size, block.min(), block.max()) for block in _present(sound, sound)]
     if not parts:
-        return Levels(0, sound.size, 0.0, 0.0, 0.0, 0.0)
-    sizes, lows, highs, averages, variances = np.array(parts).T
-    shares = sizes / sizes.sum()
-    mean = float(shares @ averages)
-    variance = float(shares @ (variances + (averages - mean) ** 2))
-    n_present = int(sizes.sum())
-    return Levels(n_present, sound.size - n_present, lows.min(), highs.max(), mean, variance)
+        return Levels(0, 0.0, 0.0)
+    sizes, lows, highs = zip(*parts, strict=True)
+    return Levels(sum(sizes), float(min(lows)), float(max(highs)))
+
+
+def offset(sound: Array, recorded: Array | None = None) -> float:
+    """Return the mean of a sound, except where a recording of the same length is NaN; 0 if it is.
+
+    Parameters
+    ----------
+    sound : ndarray of float32, shape (n_samples,)
+    recorded : ndarray of float32, shape (n_samples,), optional
+        The sound itself by default.
+    """
+    present = _present(sound, sound if recorded is None else recorded)
+    sizes, sums = 0, 0.0
+    for block in present:
+        sizes += block.size
+        sums += float(block.mean()) * block.size
+    return sums / max(sizes, 1)
+
+
+def variance(sound: Array) -> float:
+    """Return the variance of a sound in which NaN counts as silence."""
+    mean, total = 0.0, 0.0  # of all samples so far: their mean, and the sum of squares about it
+    for places in blocks(sound, step=SMALL_BLOCK):
+        block, here = sound[places], sound[places].mean()
+        if np.isnan(here):
+            block = np.where(np.isnan(block), np.float32(0), block)
+            here = block.mean()
+        centred = block - here
+        apart = float(here) - mean
+        total += float(centred @ centred) + apart**2 * places.start * block.size / places.stop
+        mean += apart * block.size / places.stop
+    return total / max(sound.size, 1)
+
+
+def _present(sound: Array, recorded: Array) -> Iterator[Array]:
+    """Yield blocks of the samples where a recording is not NaN, those that are not empty."""
+    for places in blocks(sound, recorded, step=BLOCK):
+        block, marks = sound[places], recorded[places]
+        # A sum is NaN if a number is, and faster than a mask.
+        present = block[~np.isnan(marks)] if np.isnan(marks.sum()) else block
+        if present.size:
+            yield present

@@ -92,11 +92,17 @@ def _first_to_reach(limit: Array, power: Array) -> NDArray[np.int64]:
     """Return the bin of each frame at which the power of all bins so far reaches a limit."""
     # First by groups of bins, then within one group: a sum over all bins in turn is slow.
     rows, bins = np.arange(len(power)), np.arange(power.shape[1])
-    groups = (bins[:, None] // GROUP == bins[: bins[-1] // GROUP + 1]).astype(np.float32)
-    reached = np.cumsum(power @ groups, axis=1)
+    reached = power @ _cumulative(power.shape[1], GROUP)
     group = np.count_nonzero(reached < limit[:, None], axis=1)
     left = limit - np.where(group > 0, reached[rows, group - 1], 0)
     inside = np.minimum(group[:, None] * GROUP + np.arange(GROUP), bins[-1])
-    within = np.cumsum(power[rows[:, None], inside], axis=1) < left[:, None]
+    within = power[rows[:, None], inside] @ _cumulative(GROUP, 1) < left[:, None]
     result: NDArray[np.int64] = group * GROUP + np.count_nonzero(within, axis=1)
     return result
+
+
+@lru_cache
+def _cumulative(n_bins: int, size: int) -> Array:
+    """Return the matrix of sums over the bins up to the end of each group of a size."""
+    bins, groups = np.arange(n_bins), np.arange(-(-n_bins // size))
+    return (bins[:, None] < (groups + 1) * size).astype(np.float32)
