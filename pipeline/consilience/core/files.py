@@ -192,31 +192,29 @@ def json_ready(value: Any) -> Any:
     return value
 
 
-class _Releasing:
-    """A file to which an array is written, and whose pages leave memory with every block."""
-
-    def __init__(self, file: IO[bytes], array: NDArray[Any]) -> None:
-        self._file, self._array = file, array
-
-    def write(self, content: bytes) -> int:
-        from consilience.core.scratch import release  # imports numpy, which is slow
-
-        release(self._array)
-        return self._file.write(content)
-
-
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays to an uncompressed ``.npz`` whose bytes depend on the arrays alone."""
-    import numpy as np  # slow to import
-
     with (
         atomic_path(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for name, array in arrays.items():
-            # As numpy.savez, without the whole array in memory.
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(_Releasing(member, array), array)
+                _write_array(member, array)
+
+
+def _write_array(file: IO[bytes], array: NDArray[Any]) -> None:
+    """Write an array as `numpy.save` does, in blocks whose pages leave memory."""
+    import numpy as np  # slow to import
+
+    from consilience.core.scratch import blocks  # imports numpy
+
+    if not array.ndim or not array.flags.c_contiguous:
+        np.lib.format.write_array(file, array)
+        return
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    for rows in blocks(array):
+        file.write(array[rows].data)
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
