@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
-from consilience.core.scratch import BLOCK_BYTES
+from consilience.core.scratch import BLOCK_BYTES, joined
 from consilience.readers.base import Recording, unique_names
 from consilience.readers.edf_header import EdfSignal, read_edf_header
 from consilience.readers.markers import (
@@ -197,8 +197,7 @@ class EdfRecording(Recording):
         # A status channel holds codes, whatever the range in the header.
         is_status = self.header.width == 3 or signal.physical[0] == signal.physical[1]
         read = self._digital if is_status else self._physical
-        lines = [read(signal, records).astype(np.float64) for records in self._records()]
-        return np.concatenate(lines)
+        return joined(read(signal, records).astype(np.float64) for records in self._records())
 
     def _annotated_pulses_s(self, code: int | None) -> Array:
         wanted = sync_descriptions([note.text for note in self.notes], code)

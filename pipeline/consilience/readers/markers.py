@@ -15,6 +15,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.scratch import blocks
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Kind = TypeVar("Kind", bound=Hashable)
@@ -45,11 +47,10 @@ def code_events(line: Array) -> list[tuple[int, int]] | None:
         Index of the first sample of each marker, and its code: the bits that differ from those
         at rest. None if the channel does not hold whole numbers, or is noisy.
     """
-    whole = np.rint(line)
-    if not np.isfinite(line).all() or np.abs(line - whole).max(initial=0.0) > WHOLE:
+    codes = _codes(line)
+    if codes is None:
         return None
-    codes = whole.astype(np.int64) & CODE_BITS
-    changes = np.flatnonzero(np.diff(codes)) + 1
+    changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     if len(changes) > NOISY * len(codes):
         return None
     codes ^= _resting_code(codes)
@@ -116,7 +117,18 @@ def rising_edges(line: Array) -> Indices:
     return np.flatnonzero(high[1:] & ~high[:-1]) + 1
 
 
-def _resting_code(codes: NDArray[np.int64]) -> int:
+def _codes(line: Array) -> NDArray[np.uint16] | None:
+    """Return the bits of the codes, block by block; None if a value is not a whole number."""
+    codes = np.empty(len(line), np.uint16)
+    for places in blocks(line):
+        whole = np.rint(line[places])
+        if not np.isfinite(whole).all() or (np.abs(line[places] - whole) > WHOLE).any():
+            return None
+        codes[places] = whole.astype(np.int64) & CODE_BITS
+    return codes
+
+
+def _resting_code(codes: NDArray[np.uint16]) -> int:
     """Return the code that holds most of the time; if none does, the bits of an idle upper byte."""
     values, counts = np.unique(codes, return_counts=True)
     if counts.max(initial=0) > len(codes) / 2:
@@ -126,7 +138,7 @@ def _resting_code(codes: NDArray[np.int64]) -> int:
     return int(upper[0]) if len(upper) == 1 else 0
 
 
-def _event(codes: NDArray[np.int64], run: Indices) -> tuple[int, int] | None:
+def _event(codes: NDArray[np.uint16], run: Indices) -> tuple[int, int] | None:
     """Return the marker of a run of changes at consecutive samples; None if a marker ends."""
     before, settled = int(codes[run[0] - 1]), int(codes[run[-1]])
     if not settled and not before:  # a marker of a few samples
