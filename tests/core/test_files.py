@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from consilience.core import files
 from consilience.core.files import (
     DamagedFileError,
     atomic_folder,
@@ -14,6 +15,7 @@ from consilience.core.files import (
     cached_per_file,
     content_hash,
     intact,
+    link_or_copy,
     read_array,
     read_arrays,
     read_json,
@@ -52,6 +54,24 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
             (temporary / name).touch()
     assert [file.name for file in path.iterdir()] == ["second"]
     assert path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_folder_is_flushed_but_for_links_to_results_that_were(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(files, "_flush", lambda path: flushed.append(path.name))
+    result = tmp_path / "result"
+    result.touch()
+    with atomic_folder(tmp_path / "out") as temporary:
+        link_or_copy(result, temporary / "link")
+        (temporary / "new").touch()
+        with monkeypatch.context() as no_links:
+            no_links.setattr("os.link", link_refused)
+            link_or_copy(result, temporary / "copy")
+    assert sorted(flushed) == ["copy", "new", "out", tmp_path.name]
+
+
+def link_refused(source: Path, target: Path) -> None:
+    raise OSError
 
 
 def test_a_failed_block_leaves_the_folder_as_it_was(tmp_path):

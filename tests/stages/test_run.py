@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -19,7 +20,8 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr("consilience.core.processes.end_with_parent", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["stage", "--modality", "eeg"])
     (tmp_path / "data/raw").mkdir(parents=True)
-    return tmp_path
+    yield tmp_path
+    gc.unfreeze()
 
 
 def raising(error: BaseException):
@@ -96,3 +98,9 @@ def test_an_interruption_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: a library failed: MemoryError (is there")
     sys.excepthook(ValueError, ValueError("x"), None)
     assert "ValueError: x" in capsys.readouterr().err
+
+
+def test_collections_of_garbage_do_not_visit_the_modules():
+    frozen = []
+    stages.run(lambda *_: frozen.append(gc.get_freeze_count()))
+    assert frozen[0] > 10_000

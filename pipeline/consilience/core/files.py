@@ -66,8 +66,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         for parent, _, names in os.walk(temporary):
-            for name in names:
-                _flush(Path(parent, name))
+            for file in (Path(parent, name) for name in names):
+                if file.stat().st_nlink == 1:  # a linked file has been flushed as a result
+                    _flush(file)
             _flush(Path(parent))
         # A rename cannot replace a folder that has content.
         if path.exists():
@@ -158,7 +159,10 @@ def _flush(path: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Create a hard link to a file, or a copy where the file system has no hard links."""
+    """Create a hard link to a stored result, or a copy where the file system has no hard links.
+
+    The source must have been written atomically: `atomic_folder` does not flush links again.
+    """
     try:
         os.link(source, target)
     except OSError:

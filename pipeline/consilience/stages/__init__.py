@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +26,7 @@ def run(stage: Callable[..., None]) -> None:
 
     end_with_parent(interruption.PARENT, from_main_thread())
     project = Project(Path.cwd())
+    gc.freeze()  # the modules stay until the end: no collection of garbage need visit them
     try:
         sweep(project.root)
         words = [word for word in sys.argv[1:] if not word.startswith("--")]
