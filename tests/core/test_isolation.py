@@ -63,5 +63,12 @@ def test_a_worker_has_its_share_of_the_memory_and_one_thread(monkeypatch):
     assert threads == "1"
 
 
+def test_libraries_that_a_worker_has_loaded_use_one_thread():
+    # NumPy is loaded before a worker is set up, when its variables have no effect any more.
+    asked = "max(of['num_threads'] for of in __import__('threadpoolctl').threadpool_info())"
+    (n_threads,) = isolated_map(eval, [asked], "test", 60, lambda item, reason: reason)
+    assert n_threads == 1
+
+
 def test_an_empty_sequence_gives_an_empty_list():
     assert isolated_map(eval, [], "test", 60, lambda item, reason: reason) == []

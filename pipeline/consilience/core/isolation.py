@@ -23,6 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from consilience.core.memory import available_bytes
 from consilience.core.processes import end_with_parent, from_main_thread
 from consilience.core.workers import on_cluster, report, with_progress, workers
@@ -181,9 +183,10 @@ def _discard(broken: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(memory_bytes: int, parent: int, by_system: bool) -> None:
-    """Limit a worker's threads and memory, before it imports a numerical library."""
+    """Limit a worker's numerical threads and memory."""
     end_with_parent(parent, by_system)
-    os.environ.update({f"{name}_NUM_THREADS": "1" for name in THREADS})
+    threadpool_limits(1)  # of libraries that are loaded already, such as NumPy's
+    os.environ.update({f"{name}_NUM_THREADS": "1" for name in THREADS})  # of all others
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
     limit = memory_bytes if hard_limit == resource.RLIM_INFINITY else min(memory_bytes, hard_limit)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard_limit))
