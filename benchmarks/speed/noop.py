@@ -37,7 +37,7 @@ SMALL = {
     "synthesis": {"subjects": 4, "sessions": 1, "trials": 4, "trial_s": 4.0},
     "splits": {"folds": 2, "validation_subjects": 1},
     "training": {"epochs": 1, "seeds": [0]},
-    "robustness": {"bootstrap": 10},
+    "robustness": {"bootstrap": 100},
 }
 
 

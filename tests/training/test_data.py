@@ -56,3 +56,14 @@ def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: P
     windows = signals[rows[corpus.available[rows, 0]]]
     assert_close(scaler.mean["audio"].flatten(), windows.mean((0, 2)))
     assert_close(scaler.std["audio"].flatten(), windows.std((0, 2), correction=0))
+
+
+def test_a_modality_that_no_training_window_has_is_left_as_it_is(windows_folder: Path) -> None:
+    corpus = load_corpus(windows_folder)
+    rows = corpus.members(0, "train")
+    corpus.available[rows, 0] = False
+    both = [rows, corpus.members(1, "train")]
+    scaler = data.fit_scaler(corpus, prepared(corpus), both, np.stack([corpus.affect] * 2))
+    assert (scaler.mean["audio"][0] == 0).all()
+    assert (scaler.std["audio"][0] == 1).all()
+    assert (scaler.std["audio"][1] != 1).all()

@@ -130,6 +130,8 @@ def fit_scaler(
 def _moments(values: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of every feature, without NaN; 1 for a deviation of 0.
 
+    Without a window the mean is 0.
+
     Parameters
     ----------
     values : Tensor, shape (N, n_numbers) or (N, n_numbers, n_times)
@@ -141,10 +143,11 @@ def _moments(values: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     mean, std : Tensor of float32, shape (n_numbers,) or (n_numbers, 1)
     """
     over = (0, *range(2, values.ndim))
+    shape = (values.shape[1], *[1] * (values.ndim - 2))
 
     def total(term: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the sum of a term of the finite values, in double precision."""
-        sums = torch.zeros(1, dtype=torch.float64)
+        sums = torch.zeros(shape, dtype=torch.float64)
         for start in range(0, len(rows), BLOCK):
             block = values[rows[start : start + BLOCK]].double()
             counted = torch.where(block.isfinite(), term(block), 0.0)
