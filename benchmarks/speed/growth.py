@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edfio import read_edf
-
 from benchmarks.speed import incremental
 from benchmarks.speed.session import CHANNELS, write_session
 from benchmarks.speed.training import exponent
@@ -89,11 +87,9 @@ def hours(folder: Path) -> list[Curve]:
     ]
 
 
-def _clean(modality: str, path: Path) -> Callable[[], object]:
-    sensor, params = (
-        registry.get("modalities", modality),
-        registry.params("modalities", modality)(),
-    )
+def _clean(modality: str, path: Path, **changes: object) -> Callable[[], object]:
+    sensor = registry.get("modalities", modality)
+    params = registry.params("modalities", modality)(**changes)
     return lambda: sensor.features(sensor.read(path, None, params), params)
 
 
@@ -107,18 +103,14 @@ def _corrupted(modality: str, path: Path) -> Callable[[], object]:
 
 def channels(folder: Path) -> Curve:
     """Measure features of EEG with fewer channels."""
-    source = folder / str(DURATIONS_S[0]) / "eeg.edf"
-    seconds = []
-    for n_channels in N_CHANNELS:
-        edf = read_edf(source)
-        edf.drop_signals(CHANNELS[n_channels:])
-        edf.write(path := folder / f"{n_channels}.edf")
-        seconds.append(_seconds(_clean("eeg", path)))
+    path = folder / str(DURATIONS_S[-1]) / "eeg.edf"
+    seconds = [_seconds(_clean("eeg", path, channels=list(CHANNELS[:n]))) for n in N_CHANNELS]
     return Curve("features of EEG, by channels", N_CHANNELS, seconds)
 
 
 def recordings(folder: Path) -> Curve:
     """Measure catalog to windows, for voices of 5 s."""
+    incremental.run(incremental.make_study(folder / "warm-up", 4, 5.0))  # imports
     seconds = []
     for number in RECORDINGS:
         project = incremental.make_study(folder / f"study-{number}", number, 5.0)
