@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from consilience.core import registry
 from consilience.evaluation.metrics import auroc, ranking
 from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
+from consilience.training.baseline import references
+from consilience.training.data import Rows
 from consilience.training.fit import Fitted
 from consilience.training.label_reliability import estimate_labels
 from consilience.windows.store import Corpus
@@ -30,8 +32,17 @@ def label_estimates(
     if not registry.get("methods", method).cross_fitted:
         return np.concatenate([fitted.consensus for fitted in fits])
     corpus, runs = context.corpus, [run for fitted in fits for run in fitted.runs]
+    clean = {name: variants[CLEAN] for name, variants in prepared.items()}
+    places = [(fitted, place) for fitted in fits for place in range(len(fitted.runs))]
+
+    def inputs_of(number: int) -> Mapping[str, Rows]:
+        fitted, place = places[number]
+        training = fitted.training
+        baselines = references(corpus, training.baseline, training.enrolment)
+        return fitted.scaler.centred(place, clean, baselines)
+
     estimates, _ = estimate_labels(
-        {name: variants[CLEAN] for name, variants in prepared.items()},
+        inputs_of,
         corpus.available,
         [context.labels(run)[0] for run in runs],
         corpus.index["subject"].to_numpy(),

@@ -67,7 +67,7 @@ def latencies_ms(n_modalities: int, n_windows: int) -> np.ndarray:
     @torch.inference_mode()
     def predict(frames: Mapping[str, np.ndarray]) -> Any:
         prepared = {name: torch.from_numpy(inputs(values)) for name, values in frames.items()}
-        return stack("predict", (scaler.inputs(prepared, index, available), available))
+        return stack("predict", (scaler.inputs(prepared, index, available, {}), available))
 
     def draw() -> dict[str, np.ndarray]:
         sizes = {name: (1, FRAMES, len(columns)) for name, columns in networks.features.items()}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ CORPUS = build_corpus()
 PREPARED = numbered(CORPUS)
 FULL = Condition("subset", CORPUS.modalities)
 
+CARD: dict[str, Any] = {"training": {}}
+
 
 def model(first: int, last: int) -> LoadedModel:
     runs = RUNS[first:last]
-    return LoadedModel(Oracle(3), plain_scaler(CORPUS, len(runs)), runs, {})  # type: ignore[arg-type]
+    return LoadedModel(Oracle(3), plain_scaler(CORPUS, len(runs)), runs, CARD)  # type: ignore[arg-type]
 
 
 def test_the_runs_of_several_models_are_concatenated() -> None:

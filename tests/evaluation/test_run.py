@@ -40,7 +40,7 @@ class Guess:
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evaluation]:
     def load(folder: Path, prepared: object) -> LoadedModel:
         stack: Any = Oracle(3) if folder.name == "good" else Guess()
-        return LoadedModel(stack, plain_scaler(CORPUS, len(RUNS)), RUNS, {})
+        return LoadedModel(stack, plain_scaler(CORPUS, len(RUNS)), RUNS, {"training": {}})
 
     monkeypatch.setattr(run, "load_windows", lambda corpus, conditions: numbered(corpus))
     monkeypatch.setattr(run, "load_bundle", load)

@@ -22,7 +22,7 @@ MODEL = LoadedModel(
     Oracle(3),  # type: ignore[arg-type]
     plain_scaler(CORPUS, len(RUNS)),
     RUNS,
-    {},
+    {"training": {}},
 )
 PREPARED = numbered(CORPUS)
 PREDICTOR = partial(predict, [MODEL], CORPUS, PREPARED)

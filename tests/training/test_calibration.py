@@ -88,7 +88,7 @@ def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) 
     asked = [c for c in conditions.conditions(corpus) if c.kind == (only or c.kind)]
     matched = [c for c in asked if c.kind != "mismatch"]
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
-    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, matched, target)
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, matched, target)
     result = stack.weights[PREFIX + "log_temperature"].detach().exp()
     assert_close(result, torch.tensor(confidence), rtol=0.06, atol=0)
 
@@ -103,7 +103,7 @@ def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:
         corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0)
     )
     stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
-    calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, asked, target)
+    calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, {}, asked, target)
     assert (stack.weights[PREFIX + "log_temperature"] > 0.05).all()
 
 
@@ -114,7 +114,7 @@ def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:
         Condition("missing", corpus.modalities, 1),
         Condition("everything", corpus.modalities, 5),
     ]
-    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels_of(corpus))
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, asked, labels_of(corpus))
     assert (stack.weights[PREFIX + "log_temperature"] == 0).all()
 
 
@@ -123,7 +123,9 @@ def test_weights_that_are_not_finite_are_refused(corpus: Corpus) -> None:
     prepared = variants_of(corpus, lambda *_: torch.ones(corpus.target.shape))
     asked = [c for c in conditions.conditions(corpus) if c.kind == "subset"]
     with pytest.raises(ConsilienceError, match="fold 1, seed 1: non-finite"):
-        calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, asked, labels_of(corpus))
+        calibrate(
+            stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, asked, labels_of(corpus)
+        )
 
 
 # Coherence transfer, untrained: the fit does not depend on its accuracy.
@@ -184,7 +186,7 @@ def calibrated(
     stack = coherence_transfer()
     under = asked or conditions.conditions(corpus)
     labels = labels_of(corpus) if target is None else target
-    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, under, labels)
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, under, labels)
     return {name: value.detach() for name, value in stack.weights.items()}
 
 
@@ -272,7 +274,7 @@ def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str)
     prepared = content(corpus, sensor)
     stack, scaler = coherence_transfer(), plain_scaler(prepared)
     calibrate(
-        stack, scaler, RUNS, corpus, prepared, conditions.conditions(corpus), labels_of(corpus)
+        stack, scaler, RUNS, corpus, prepared, {}, conditions.conditions(corpus), labels_of(corpus)
     )
     place = corpus.modalities.index(sensor)
 
@@ -281,7 +283,7 @@ def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str)
         names = corpus.modalities if kind == "subset" else (sensor,)
         condition = Condition(kind, names, severity)
         (batch,) = conditioned.conditioned_batches(
-            scaler, RUNS, corpus, prepared, condition, ("validation",)
+            scaler, RUNS, corpus, prepared, {}, condition, ("validation",)
         )
         both = (batch.available.sum(-1) > 1).float()[..., None]
         with torch.no_grad():

@@ -24,11 +24,11 @@ def test_no_subject_has_two_roles_in_a_fold(windows_folder: Path) -> None:
 def test_standardisation_uses_the_training_subjects_only(windows_folder: Path) -> None:
     corpus = load_corpus(windows_folder)
     values, rows = prepared(corpus), [corpus.members(0, "train")]
-    before = data.fit_scaler(corpus, values, rows, corpus.affect[None])
+    before = data.fit_scaler(corpus, values, rows, corpus.affect[None], {})
     others = np.setdiff1d(np.arange(len(corpus.index)), rows[0])
     for windows in values.values():
         windows[others] = 1e6
-    after = data.fit_scaler(corpus, values, rows, corpus.affect[None])
+    after = data.fit_scaler(corpus, values, rows, corpus.affect[None], {})
     for name, tensor in before.tensors().items():
         assert_close(tensor, after.tensors()[name], rtol=0, atol=0)
 
@@ -36,10 +36,10 @@ def test_standardisation_uses_the_training_subjects_only(windows_folder: Path) -
 def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) -> None:
     corpus = load_corpus(windows_folder)
     values, rows = prepared(corpus), corpus.members(0, "train")
-    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None])
+    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None], {})
     index = torch.from_numpy(rows)[None]
     available = torch.from_numpy(corpus.available).float()[index]
-    face = scaler.inputs(values, index, available)["face_au"][0]
+    face = scaler.inputs(values, index, available, {})["face_au"][0]
     has_face = available[0, :, 1] > 0
     assert (face[~has_face] == 0).all()
     assert not has_face.all()
@@ -51,7 +51,7 @@ def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: P
     corpus = load_corpus(windows_folder)
     signals = torch.randn(len(corpus.index), 4, 50) * torch.tensor([1.0, 5, 1, 1])[:, None] + 3
     rows = corpus.members(0, "train")
-    scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None])
+    scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None], {})
     assert scaler.mean["audio"].shape == scaler.std["audio"].shape == (1, 1, 4, 1)
     windows = signals[rows[corpus.available[rows, 0]]]
     assert_close(scaler.mean["audio"].flatten(), windows.mean((0, 2)))

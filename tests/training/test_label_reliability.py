@@ -253,7 +253,7 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
 
     def estimated(order: list[int]) -> tuple[Tensor, Tensor]:
         targets, rows = zip(*(cases[place] for place in order), strict=True)
-        return estimate_labels(one.prepared, one.available, targets, one.subject, rows)
+        return estimate_labels(lambda _: one.prepared, one.available, targets, one.subject, rows)
 
     probability, reliability = estimated([0, 1, 2, 3])
     assert probability.shape == (4, len(one.label), CLASSES)

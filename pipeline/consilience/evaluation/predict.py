@@ -17,7 +17,9 @@ from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
 from consilience.schema.constants import CLEAN
+from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
+from consilience.training.baseline import references
 from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
@@ -41,6 +43,10 @@ class TrainedModel(Protocol):
     def runs(self) -> Sequence[Run]:
         """Fold and seed of each run, in the order of the stack."""
 
+    @property
+    def training(self) -> TrainingParams:
+        """Parameters of the training, which determine the baseline."""
+
 
 class LoadedModel(NamedTuple):
     """A model read from its bundle.
@@ -58,6 +64,11 @@ class LoadedModel(NamedTuple):
     scaler: Scaler
     runs: list[Run]
     card: dict[str, Any]
+
+    @property
+    def training(self) -> TrainingParams:
+        """Parameters of the training."""
+        return TrainingParams(**self.card["training"])
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,10 @@ def _predict_model(
 ) -> dict[str, NDArray[np.float32]]:
     shape = (len(model.runs), len(corpus.index))
     arrays: dict[str, NDArray[np.float32]] = {}
-    for batch in conditioned_batches(model.scaler, model.runs, corpus, prepared, condition, roles):
+    baselines = references(corpus, model.training.baseline, model.training.enrolment)
+    for batch in conditioned_batches(
+        model.scaler, model.runs, corpus, prepared, baselines, condition, roles
+    ):
         with torch.no_grad():
             prediction = model.stack("predict", (batch.inputs, batch.available))
         _check_predicted(prediction.logits, batch.counted, model.runs)

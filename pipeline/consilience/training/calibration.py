@@ -16,6 +16,7 @@ from torch import Tensor
 from consilience.core.errors import ConsilienceError
 from consilience.model.stack import Stack
 from consilience.training.augmentation import Run
+from consilience.training.baseline import References
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
 from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING, SUBSET, Condition
@@ -33,6 +34,7 @@ def calibrate(
     runs: Sequence[Run],
     corpus: Corpus,
     prepared: Prepared,
+    baselines: Mapping[str, References],
     conditions: Sequence[Condition],
     target: Tensor,
 ) -> None:
@@ -47,6 +49,8 @@ def calibrate(
     corpus : Corpus
     prepared : mapping of str to (mapping of str to Tensor)
         Windows by modality and variant.
+    baselines : mapping of str to References
+        What `baseline.references` returned.
     conditions : sequence of Condition
         Random misses and the out-of-distribution test are not used.
     target : Tensor, shape (R, N, K)
@@ -64,7 +68,7 @@ def calibrate(
     for condition in used:
         first, step = turns[condition]
         for batch in conditioned_batches(
-            scaler, runs, corpus, prepared, condition, ("validation",)
+            scaler, runs, corpus, prepared, baselines, condition, ("validation",)
         ):
             inputs = {name: values[:, first::step] for name, values in batch.inputs.items()}
             rows, available = batch.rows[:, first::step], batch.available[:, first::step]

@@ -12,6 +12,7 @@ from torch import Tensor
 from consilience.core.seeds import generator
 from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
+from consilience.training.baseline import References
 from consilience.training.data import Scaler
 from consilience.windows.conditions import EVERYTHING, Condition, apply_condition, variants_of
 from consilience.windows.store import Corpus
@@ -81,6 +82,7 @@ def conditioned_batches(
     runs: Sequence[Run],
     corpus: Corpus,
     prepared: Prepared,
+    baselines: Mapping[str, References],
     condition: Condition,
     roles: Sequence[str],
     size: int = CHUNK,
@@ -91,6 +93,10 @@ def conditioned_batches(
     ----------
     prepared : mapping of str to (mapping of str to Tensor)
         What `load_windows` returned.
+    baselines : mapping of str to References
+        What `baseline.references` returned. Corrupted and mismatched windows are taken relative to
+        the clean references of the person who wears the sensor.
+    condition : Condition
     roles : sequence of str
         ``"validation"``, ``"test"`` or both; training subjects have no mismatches.
     size : int
@@ -122,7 +128,11 @@ def conditioned_batches(
         in_batch = torch.from_numpy(available[:, batch]).float()
         inputs = {
             name: scaler.inputs(
-                {name: values}, torch.from_numpy(sources[name][:, batch]), in_batch[..., [m]]
+                {name: values},
+                torch.from_numpy(sources[name][:, batch]),
+                in_batch[..., [m]],
+                baselines,
+                torch.from_numpy(rows[:, batch]),
             )[name]
             for m, (name, values) in enumerate(windows.items())
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from consilience.training.baseline import (
+    Centred,
+    Population,
+    References,
+    fit_population,
+    subtract_baseline,
+)
 from consilience.windows.store import Corpus
 
+Rows = Tensor | Centred  # windows of a modality, read at positions
 CLIP = 5.0  # standard deviations; limits the influence of a broken recording
 BLOCK = 4096  # windows in memory at a time
 
@@ -26,14 +34,24 @@ class Scaler:
     mean, std : dict of str to Tensor, shape (R, 1, ...)
         Of the prepared windows of each modality.
     affect_mean, affect_std : Tensor, shape (R, 1, 2)
+    populations : dict of str to Population
+        Prior of the persons' baselines, by modality; empty without a baseline.
     """
 
     mean: dict[str, Tensor]
     std: dict[str, Tensor]
     affect_mean: Tensor
     affect_std: Tensor
+    populations: dict[str, Population] = field(default_factory=dict)
 
-    def inputs(self, prepared: Mapping[str, Tensor], index: Tensor, available: Tensor) -> Any:
+    def inputs(
+        self,
+        prepared: Mapping[str, Tensor],
+        index: Tensor,
+        available: Tensor,
+        references: Mapping[str, References],
+        wearer: Tensor | None = None,
+    ) -> Any:
         """Return standardised windows (R, B, ...) per modality, 0 where not available.
 
         Parameters
@@ -41,10 +59,21 @@ class Scaler:
         prepared : mapping of str to Tensor, shape (N, ...)
         index : Tensor of int64, shape (R, B)
         available : Tensor, shape (R, B, M)
+        references : mapping of str to References
+            What `baseline.references` returned.
+        wearer : Tensor of int64, shape (R, B), optional
+            The windows whose baselines count; by default, `index`.
         """
         result = {}
         for position, (name, values) in enumerate(prepared.items()):
             scaled = values[index]  # a copy, computed with in place: memory is what this costs
+            if name in self.populations:
+                scaled = subtract_baseline(
+                    scaled,
+                    references[name],
+                    self.populations[name],
+                    index if wearer is None else wearer,
+                )
             scaled.sub_(self.mean[name]).mul_(self.std[name].reciprocal()).clamp_(-CLIP, CLIP)
             shape = index.shape + (1,) * (scaled.ndim - 2)
             result[name] = scaled.mul_((available[..., position] > 0).reshape(shape))
@@ -59,7 +88,20 @@ class Scaler:
             {name: values[runs] for name, values in self.std.items()},
             self.affect_mean[runs],
             self.affect_std[runs],
+            {name: population.of_runs(runs) for name, population in self.populations.items()},
         )
+
+    def centred(
+        self, run: int, prepared: Mapping[str, Tensor], references: Mapping[str, References]
+    ) -> dict[str, Rows]:
+        """Return the windows of each modality less the baselines of a run, not standardised."""
+        runs = torch.tensor([run])
+        return {
+            name: Centred(values, references[name], self.populations[name].of_runs(runs))
+            if name in self.populations
+            else values
+            for name, values in prepared.items()
+        }
 
     def affect(self, values: Tensor) -> Tensor:
         """Return valence and arousal (R, B, 2) in standardised units."""
@@ -69,6 +111,8 @@ class Scaler:
         """Return all fields as named tensors, for a file."""
         named = {f"mean/{name}": value for name, value in self.mean.items()}
         named |= {f"std/{name}": value for name, value in self.std.items()}
+        for name, population in self.populations.items():
+            named |= {f"{part}/{name}": value for part, value in population._asdict().items()}
         return {**named, "affect_mean": self.affect_mean, "affect_std": self.affect_std}
 
     @classmethod
@@ -79,6 +123,11 @@ class Scaler:
             {name: tensors[f"std/{name}"] for name in modalities},
             tensors["affect_mean"],
             tensors["affect_std"],
+            {
+                name: Population(*(tensors[f"{part}/{name}"] for part in Population._fields))
+                for name in modalities
+                if f"{Population._fields[0]}/{name}" in tensors
+            },
         )
 
 
@@ -87,8 +136,9 @@ def fit_scaler(
     prepared: Mapping[str, Tensor],
     members: Sequence[NDArray[np.int64]],
     affect: NDArray[np.float32],
+    references: Mapping[str, References],
 ) -> Scaler:
-    """Compute mean and standard deviation over each run's training windows.
+    """Compute mean and standard deviation over each run's training windows, less baselines.
 
     With a time axis, the last one, also over time.
 
@@ -100,6 +150,8 @@ def fit_scaler(
         Positions of each run's training windows.
     affect : ndarray, shape (R, N, 2)
         Valence and arousal of each run's labels.
+    references : mapping of str to References
+        What `baseline.references` returned.
 
     Returns
     -------
@@ -107,14 +159,27 @@ def fit_scaler(
     """
     mean: dict[str, Tensor] = {}
     std: dict[str, Tensor] = {}
+    populations: dict[str, Population] = {}
+    subject = corpus.index["subject"].to_numpy()
     for position, (name, values) in enumerate(prepared.items()):
         # Only windows that have the modality: the zeros of the others would bias the mean.
         of_runs = [rows[corpus.available[rows, position]] for rows in members]
         # Runs of one fold have the same windows.
-        unique = {rows.tobytes(): rows for rows in of_runs}
-        moments = {key: _moments(values, rows) for key, rows in unique.items()}
-        mean[name] = torch.stack([moments[rows.tobytes()][0] for rows in of_runs])[:, None]
-        std[name] = torch.stack([moments[rows.tobytes()][1] for rows in of_runs])[:, None]
+        fitted: dict[bytes, tuple[Tensor, Tensor, Population | None]] = {}
+        for rows in of_runs:
+            if rows.tobytes() not in fitted:
+                windows: Rows = values
+                population = None
+                if name in references:
+                    population = fit_population(values, rows, subject)
+                    windows = Centred(values, references[name], population)
+                fitted[rows.tobytes()] = (*_moments(windows, rows), population)
+        parts = [fitted[rows.tobytes()] for rows in of_runs]
+        mean[name] = torch.stack([part[0] for part in parts])[:, None]
+        std[name] = torch.stack([part[1] for part in parts])[:, None]
+        priors = [part[2] for part in parts if part[2] is not None]
+        if priors:
+            populations[name] = Population(*map(torch.cat, zip(*priors, strict=True)))
     scales = [
         _moments(torch.from_numpy(of_run), rows)
         for of_run, rows in zip(affect, members, strict=True)
@@ -124,17 +189,18 @@ def fit_scaler(
         std,
         torch.stack([m for m, _ in scales])[:, None],
         torch.stack([s for _, s in scales])[:, None],
+        populations,
     )
 
 
-def _moments(values: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+def _moments(values: Rows, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of every feature, without NaN; 1 for a deviation of 0.
 
     Without a window the mean is 0.
 
     Parameters
     ----------
-    values : Tensor, shape (N, n_numbers) or (N, n_numbers, n_times)
+    values : Tensor or Centred, shape (N, n_numbers) or (N, n_numbers, n_times)
     rows : ndarray of int
         Positions of the windows to count; read in blocks, twice.
 

@@ -29,6 +29,7 @@ from consilience.core.workers import report
 from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
+from consilience.training.baseline import references
 from consilience.training.calibration import calibrate, check_finite
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 from consilience.training.conditioned import load_windows
@@ -54,6 +55,7 @@ class Fitted:
         Each run with the weights of its best epoch.
     scaler : Scaler
     runs : list of Run
+    training : TrainingParams
     best_epochs : list of int
         The epoch of each run's weights.
     history : polars.DataFrame
@@ -65,6 +67,7 @@ class Fitted:
     stack: Stack
     scaler: Scaler
     runs: list[Run]
+    training: TrainingParams
     best_epochs: list[int]
     history: pl.DataFrame
     consensus: NDArray[np.float32]
@@ -128,11 +131,13 @@ def fit(
     if prepared is None:
         prepared = load_windows(corpus, test_conditions)
     target = torch.from_numpy(np.stack([classes for classes, _ in of_runs.values()]))
-    calibrate(stack, scaler, runs, corpus, prepared, test_conditions, target)
+    baselines = references(corpus, training.baseline, training.enrolment)
+    calibrate(stack, scaler, runs, corpus, prepared, baselines, test_conditions, target)
     return Fitted(
         stack,
         scaler,
         runs,
+        training,
         state["best_epoch"].tolist(),
         _history(runs, state["history"], state["last_epoch"]),
         state["consensus"].numpy(),

@@ -16,7 +16,7 @@ indicate noisy labels, and modalities that agree with nothing indicate a hard ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from consilience.training.data import Rows
 
 GROUPS = 4  # of training subjects; the probes for one are trained on the others
 LEAST_SUBJECTS = 4  # with labels; with fewer, probes learn differences between the subjects
@@ -52,7 +54,7 @@ class LabelEstimate(NamedTuple):
 
 
 def cross_fitted(
-    prepared: Mapping[str, Tensor],
+    prepared: Mapping[str, Rows],
     available: NDArray[np.bool_],
     target: NDArray[np.float32],
     subject: NDArray[np.generic],
@@ -62,7 +64,7 @@ def cross_fitted(
 
     Parameters
     ----------
-    prepared : mapping of str to Tensor, shape (N, ...)
+    prepared : mapping of str to Tensor or Centred, shape (N, ...)
         Encoder inputs by modality.
     available : ndarray of bool, shape (N, M)
     target : ndarray, shape (N, K)
@@ -90,9 +92,9 @@ def cross_fitted(
 class _Inputs:
     """Flat model inputs of one modality at some positions, read in blocks of rows."""
 
-    def __init__(self, values: Tensor, rows: NDArray[np.int64]) -> None:
+    def __init__(self, values: Rows, rows: NDArray[np.int64]) -> None:
         self._values, self._rows = values, rows
-        self.width = _flat(values[:1]).shape[1]
+        self.width = _flat(values[np.zeros(1, np.int64)]).shape[1]
 
     def at(self, places: NDArray[np.int64]) -> Array:
         """Return the inputs (n, width) at places among the positions."""
@@ -121,7 +123,7 @@ class _Probe(NamedTuple):
 
 
 def _probe_scores(
-    prepared: Mapping[str, Tensor],
+    prepared: Mapping[str, Rows],
     rows: NDArray[np.int64],
     available: NDArray[np.bool_],
     y: Array,
@@ -281,7 +283,7 @@ def _softmax(scores: Array) -> Array:
 
 
 def estimate_labels(
-    prepared: Mapping[str, Tensor],
+    prepared: Callable[[int], Mapping[str, Rows]],
     available: NDArray[np.bool_],
     targets: Sequence[NDArray[np.float32]],
     subject: NDArray[np.generic],
@@ -291,7 +293,8 @@ def estimate_labels(
 
     Parameters
     ----------
-    prepared : mapping of str to Tensor, shape (N, ...)
+    prepared : callable
+        Returns the encoder inputs of a run by modality, from its place.
     available : ndarray of bool, shape (N, M)
     targets : sequence of ndarray, shape (N, K)
         Labels of each run.
@@ -307,10 +310,10 @@ def estimate_labels(
     # Runs of one fold that differ in their seed alone share the estimate.
     computed: dict[tuple[bytes, bytes], LabelEstimate] = {}
     estimates = []
-    for target, of_run in zip(targets, rows, strict=True):
+    for place, (target, of_run) in enumerate(zip(targets, rows, strict=True)):
         key = target.tobytes(), of_run.tobytes()
         if key not in computed:
-            computed[key] = cross_fitted(prepared, available, target, subject, of_run)
+            computed[key] = cross_fitted(prepared(place), available, target, subject, of_run)
         estimates.append(computed[key])
     return (
         torch.from_numpy(np.stack([estimate.probability for estimate in estimates])).float(),

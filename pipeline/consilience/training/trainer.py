@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from consilience.model.stack import Stack
 from consilience.model.types import Batch
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Augmentation, Run
+from consilience.training.baseline import references
 from consilience.training.checkpoint import with_prefix
-from consilience.training.data import Scaler, fit_scaler
+from consilience.training.data import Rows, Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
 from consilience.training.selection import SelectionSums, selection_sums
 from consilience.windows.store import Corpus
@@ -84,8 +86,12 @@ class RunData:
         labels_of_runs = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in labels_of_runs])
         affect = np.stack([values for _, values in labels_of_runs])
-        self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect)
+        baselines = references(corpus, training.baseline, training.enrolment)
+        self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect, baselines)
         self._prepared = {name: to_device(values) for name, values in prepared.items()}
+        self._references = {
+            name: of_modality.mapped(to_device) for name, of_modality in baselines.items()
+        }
         self._device_scaler = Scaler.from_tensors(
             {name: to_device(value) for name, value in self.scaler.tensors().items()},
             tuple(prepared),
@@ -99,25 +105,28 @@ class RunData:
             for values, rows in zip(target, self.train_rows, strict=True)
         ]
         self._disagreement = to_device(torch.tensor(disagreements))
-        estimate, reliability = self._label_estimates(corpus, prepared, target, cross_fitted)
+        inputs_of = partial(self.scaler.centred, prepared=prepared, references=baselines)
+        estimate, reliability = self._label_estimates(corpus, inputs_of, target, cross_fitted)
         self._label_estimate, self._label_reliability = to_device(estimate), to_device(reliability)
 
     def _label_estimates(
         self,
         corpus: Corpus,
-        prepared: Mapping[str, Tensor],
+        inputs_of: Callable[[int], Mapping[str, Rows]],
         target: NDArray[np.float32],
         cross_fitted: bool,
     ) -> tuple[Tensor, Tensor]:
         if not cross_fitted:
             return torch.full(target.shape, torch.nan), torch.ones(len(target))
         subject = corpus.index["subject"].to_numpy()
-        return estimate_labels(prepared, corpus.available, list(target), subject, self.train_rows)
+        return estimate_labels(inputs_of, corpus.available, list(target), subject, self.train_rows)
 
     def inputs(self, index: Tensor, available: Tensor) -> dict[str, Tensor]:
         """Return standardised windows (R', B, ...) at positions (R', B), 0 where not available."""
         scaler = self._device_scaler.of_runs(self.active)
-        inputs: dict[str, Tensor] = scaler.inputs(self._prepared, index, available)
+        inputs: dict[str, Tensor] = scaler.inputs(
+            self._prepared, index, available, self._references
+        )
         release(*self._arrays)  # large ones are in a file, whose pages in use would count as memory
         return inputs
 

@@ -27,6 +27,12 @@ class TrainingParams(Section):
         "hidden", description="linear: no hidden layer after the encoders"
     )
     modality_dropout: float = Field(0.3, ge=0, lt=1)
+    baseline: Literal["none", "recording", "person", "running", "enrolment"] = Field(
+        "none",
+        description="subtracted from each person's inputs: the mean of the recording, of all "
+        "windows, of all windows so far, or of the enrolment trial",
+    )
+    enrolment: str = Field("", description="name of the trial if baseline is enrolment")
     noise: float = Field(
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
