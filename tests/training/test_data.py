@@ -63,7 +63,7 @@ def test_a_modality_that_no_training_window_has_is_left_as_it_is(windows_folder:
     rows = corpus.members(0, "train")
     corpus.available[rows, 0] = False
     both = [rows, corpus.members(1, "train")]
-    scaler = data.fit_scaler(corpus, prepared(corpus), both, np.stack([corpus.affect] * 2))
+    scaler = data.fit_scaler(corpus, prepared(corpus), both, np.stack([corpus.affect] * 2), {})
     assert (scaler.mean["audio"][0] == 0).all()
     assert (scaler.std["audio"][0] == 1).all()
     assert (scaler.std["audio"][1] != 1).all()

@@ -113,7 +113,7 @@ class Centred:
 
     def __init__(self, values: Tensor, references: References, population: Population) -> None:
         self._values, self._references, self._population = values, references, population
-        self.ndim = values.ndim
+        self.ndim, self.shape = values.ndim, values.shape
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
         index = torch.from_numpy(rows)

@@ -28,11 +28,9 @@ class TrainingParams(Section):
     )
     modality_dropout: float = Field(0.3, ge=0, lt=1)
     baseline: Literal["none", "recording", "person", "running", "enrolment"] = Field(
-        "none",
-        description="subtracted from each person's inputs: the mean of the recording, of all "
-        "windows, of all windows so far, or of the enrolment trial",
+        "none", description="subtracted from a person's inputs; running: mean of the windows so far"
     )
-    enrolment: str = Field("", description="name of the trial if baseline is enrolment")
+    enrolment: str = Field("", description="trial of the baseline if it is enrolment")
     noise: float = Field(
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
