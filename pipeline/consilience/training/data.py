@@ -112,7 +112,9 @@ class Scaler:
         named = {f"mean/{name}": value for name, value in self.mean.items()}
         named |= {f"std/{name}": value for name, value in self.std.items()}
         for name, population in self.populations.items():
-            named |= {f"{part}/{name}": value for part, value in population._asdict().items()}
+            named |= {
+                f"{field_name}/{name}": value for field_name, value in population._asdict().items()
+            }
         return {**named, "affect_mean": self.affect_mean, "affect_std": self.affect_std}
 
     @classmethod
@@ -124,7 +126,7 @@ class Scaler:
             tensors["affect_mean"],
             tensors["affect_std"],
             {
-                name: Population(*(tensors[f"{part}/{name}"] for part in Population._fields))
+                name: Population(*(tensors[f"{of}/{name}"] for of in Population._fields))
                 for name in modalities
                 if f"{Population._fields[0]}/{name}" in tensors
             },
@@ -174,10 +176,10 @@ def fit_scaler(
                     population = fit_population(values, rows, subject)
                     windows = Centred(values, references[name], population)
                 fitted[rows.tobytes()] = (*_moments(windows, rows), population)
-        parts = [fitted[rows.tobytes()] for rows in of_runs]
-        mean[name] = torch.stack([part[0] for part in parts])[:, None]
-        std[name] = torch.stack([part[1] for part in parts])[:, None]
-        priors = [part[2] for part in parts if part[2] is not None]
+        statistics = [fitted[rows.tobytes()] for rows in of_runs]
+        mean[name] = torch.stack([of_run[0] for of_run in statistics])[:, None]
+        std[name] = torch.stack([of_run[1] for of_run in statistics])[:, None]
+        priors = [of_run[2] for of_run in statistics if of_run[2] is not None]
         if priors:
             populations[name] = Population(*map(torch.cat, zip(*priors, strict=True)))
     scales = [
