@@ -98,7 +98,7 @@ def inputs(condition: Condition) -> tuple[np.ndarray, dict[str, np.ndarray], np.
     """Return fold 0's test windows: positions, (window, variant) by modality, availability."""
     parts = list(
         conditioned_batches(
-            plain_scaler(CORPUS, 1), RUNS[:1], CORPUS, numbered(CORPUS), condition, ("test",), 7
+            plain_scaler(CORPUS, 1), RUNS[:1], CORPUS, numbered(CORPUS), {}, condition, ("test",), 7
         )
     )
     rows = np.concatenate([part.rows[0][part.counted[0]] for part in parts])
@@ -138,7 +138,7 @@ def test_everything_corrupts_all_sensors_at_the_highest_severity_in_several_ways
 @pytest.mark.parametrize("condition", conditions(CORPUS)[:2] + conditions(CORPUS)[-8:])
 def test_every_run_predicts_its_own_test_windows_and_no_others(condition: Condition) -> None:
     scaler = plain_scaler(CORPUS, len(RUNS))
-    model = LoadedModel(Oracle(3), scaler, RUNS, {})  # type: ignore[arg-type]
+    model = LoadedModel(Oracle(3), scaler, RUNS, {"training": {}})  # type: ignore[arg-type]
     predictions = predict([model], CORPUS, numbered(CORPUS), condition)
     for number, run in enumerate(RUNS):
         finite = np.isfinite(predictions.logits[number]).all(1)
