@@ -9,6 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from consilience.core.dvc import ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+
+
+def project_environment() -> dict[str, str]:
+    """Return this environment with the commands and the package of this checkout in front."""
+    return {
+        **os.environ,
+        "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
+    }
+
 
 class Ended(NamedTuple):
     """A command that has ended.

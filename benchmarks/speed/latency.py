@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +106,7 @@ def bundle_cost(repeats: int = 20) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder), fitted, card)
         size_mb = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
-        load: Callable[[Any], Any] = lambda path: load_model(path, networks.example)  # noqa: E731
+        load = partial(load_model, example=networks.example)
         times_ms = [_elapsed_ms(load, Path(folder)) for _ in range(repeats)]
     return size_mb, float(np.median(times_ms))
 

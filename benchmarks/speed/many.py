@@ -7,7 +7,6 @@ memory of the largest process.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -16,13 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.new_project import create_project
-from benchmarks.speed.child import Ended, run
+from benchmarks.speed.child import project_environment, run
 from benchmarks.speed.incremental import CLASSES
 from consilience import params
 from consilience.core.dvc import ENVIRONMENT
 from consilience.core.seeds import generator
 
-ROOT = Path(__file__).parents[2]
 RATE_HZ, DURATION_S = 4, 20
 REPRO = (str(ENVIRONMENT / "dvc"), "repro", "window")
 
@@ -52,8 +50,7 @@ def create(folder: Path, n_recordings: int) -> None:
 
 def main(n_recordings: int = 10_000) -> None:
     """Print the costs as rows of a Markdown table."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}"}
-    environment["PATH"] = f"{ENVIRONMENT}{os.pathsep}{environment['PATH']}"
+    environment = project_environment()
     print(f"| {n_recordings:,} recordings | wall time | processor time | largest process |")
     print("|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,7 +59,7 @@ def main(n_recordings: int = 10_000) -> None:
         create(folder, n_recordings)
         for title in ("from nothing", "without changes"):
             began = time.monotonic()
-            ended: Ended = run(REPRO, folder, environment)
+            ended = run(REPRO, folder, environment)
             if ended.status:
                 raise RuntimeError(ended.printed[-2000:])
             print(

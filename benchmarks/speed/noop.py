@@ -6,7 +6,6 @@ The commands are measured in turns, so that other work on the machine slows all 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,11 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.new_project import create_project
-from benchmarks.speed.child import run
+from benchmarks.speed.child import project_environment, run
 from consilience import params
 from consilience.core.dvc import ENVIRONMENT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = str(ENVIRONMENT / "python")
 REPRO = (str(ENVIRONMENT / "dvc"), "repro")
 COMMANDS = {
@@ -65,11 +63,8 @@ def measure(project: Path, repeats: int = 5) -> dict[str, list[Cost]]:
     RuntimeError
         If a command fails, or a stage other than ``code`` is stale.
     """
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"},
-        "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
-    }
+    environment = project_environment()
+    environment.pop("PREFECT_API_URL", None)
     silent = subprocess.DEVNULL
     subprocess.run(REPRO, cwd=project, env=environment, check=True, stdout=silent)
     costs: dict[str, list[Cost]] = {name: [] for name in COMMANDS}

@@ -18,6 +18,7 @@ from consilience.signals import sound_levels
 from consilience.signals.audio_corruptions import ADDED
 from consilience.signals.mixes import Mixes
 from consilience.signals.types import Signal
+from tests.modalities.block_sizes import check_blocks_change_nothing
 from tests.real_data import NO_REAL_DATA, REAL_DATA
 from tests.voices import RATE_HZ, voice
 
@@ -522,11 +523,11 @@ def test_temporary_files_and_blocks_change_no_feature(
         corrupted = modality.corrupted_features(signal, features, "noise", PARAMS, "a")
         return [signal.values, signal.times_s, features.values, *corrupted]
 
-    at_once = [values.copy() for values in computed()]
-    monkeypatch.setattr(scratch, "BLOCK_BYTES", 5000)
-    monkeypatch.setattr(scratch, "SMALL_BYTES", 1000)
-    monkeypatch.setattr(sound_levels, "BLOCK", 3000)
-    monkeypatch.setattr(audio, "FRAMES", 37)
-    monkeypatch.setattr(audio, "FRAMES_BYTES", 1000)
-    for one, other in zip(at_once, computed(), strict=True):
-        assert np.allclose(one, other, atol=1e-3, equal_nan=True)
+    sizes = [
+        (scratch, "BLOCK_BYTES", 5000),
+        (scratch, "SMALL_BYTES", 1000),
+        (sound_levels, "BLOCK", 3000),
+        (audio, "FRAMES", 37),
+        (audio, "FRAMES_BYTES", 1000),
+    ]
+    check_blocks_change_nothing(computed, sizes, monkeypatch, atol=1e-3)

@@ -19,6 +19,7 @@ from consilience.readers import edf
 from consilience.readers.markers import rising_edges
 from consilience.signals.eeg_quality import measures
 from consilience.signals.types import Signal
+from tests.modalities.block_sizes import check_blocks_change_nothing
 from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 PARAMS = EegParams()
@@ -454,10 +455,10 @@ def test_temporary_files_and_blocks_change_no_value(
         corrupted = modality.corrupted_features(signal, features, "noise", PARAMS, "a")
         return [signal.values, signal.times_s, features.values, *corrupted]
 
-    at_once = [values.copy() for values in computed()]
-    monkeypatch.setattr(scratch, "BLOCK_BYTES", 50_000)
-    monkeypatch.setattr(edf, "BLOCK_BYTES", 50_000)
-    monkeypatch.setattr(scratch, "SMALL_BYTES", 1000)
-    monkeypatch.setattr(eeg, "FRAMES_BYTES", 1000)
-    for one, other in zip(at_once, computed(), strict=True):
-        assert np.allclose(one, other, atol=1e-5, equal_nan=True)
+    sizes = [
+        (scratch, "BLOCK_BYTES", 50_000),
+        (edf, "BLOCK_BYTES", 50_000),
+        (scratch, "SMALL_BYTES", 1000),
+        (eeg, "FRAMES_BYTES", 1000),
+    ]
+    check_blocks_change_nothing(computed, sizes, monkeypatch, atol=1e-5)
