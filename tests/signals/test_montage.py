@@ -45,7 +45,13 @@ def test_the_usual_labellings_lead_to_the_position(way: str, name: str) -> None:
     assert standard_name(way.format(name).lower()) == name
 
 
-@pytest.mark.parametrize("name", ["Fp1-F7", "C3-Cz", "F7-T3", "EEG", "ECG-Ref", "CQ_Fp1", "Fp", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Fp1-F7", "C3-Cz", "F7-T3", "EEG A2-A1", "M1-M2", "A1A2"),
+        *("EEG", "ECG-Ref", "CQ_Fp1", "Fp", ""),
+    ],
+)
 def test_bipolar_derivations_and_other_channels_have_no_position(name: str) -> None:
     assert standard_name(name) is None
 

@@ -35,6 +35,7 @@ _COMMON = r"V?REF[A-Z0-9]*|LE|CLE|AV[GE]?|AVERAGE|AR|CAR|ORG|LINKED[ _]?(EARS|MA
 _REFERENCE = re.compile(
     rf"\s*([ _:/\u2013-]\s*({_COMMON}|\(?{_EARS}\)?(/2)?)|{_EARS})$", re.IGNORECASE
 )
+_BETWEEN_EARS = re.compile(rf"[AM][12]\s*[ _:/\u2013-]?\s*{_EARS}", re.IGNORECASE)
 # Electrodes of BioSemi's caps, which are numbered from A1 to A32 and on to B1: A1 is not an ear.
 _NUMBERED = re.compile(r"(EEG[ -]?)?[AB]([3-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
 
@@ -46,8 +47,11 @@ def standard_name(name: str) -> str | None:
     """Return the standard name of the 10-20 position that a channel's name states, or None.
 
     Prefixes of the kind of signal, and suffixes of the unit or of a common reference are ignored.
+    One ear against the other, ``A2-A1``, is a derivation without a position.
     """
     bare = _UNIT.sub("", _PREFIX.sub("", name.strip())).strip()
+    if _BETWEEN_EARS.fullmatch(bare):
+        return None
     return _STANDARD.get(bare.casefold()) or _STANDARD.get(_REFERENCE.sub("", bare).casefold())
 
 
