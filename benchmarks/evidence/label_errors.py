@@ -37,8 +37,7 @@ def label_estimates(
 
     def inputs_of(number: int) -> Mapping[str, Rows]:
         fitted, place = places[number]
-        training = fitted.training
-        baselines = references(corpus, training.baseline, training.enrolment)
+        baselines = references(corpus, fitted.training)
         return fitted.scaler.centred(place, clean, baselines)
 
     estimates, _ = estimate_labels(

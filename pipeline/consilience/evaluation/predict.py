@@ -24,6 +24,7 @@ from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
 from consilience.training.devices import use_cores
+from consilience.training.enrolment import without_enrolment
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
@@ -156,7 +157,8 @@ def _predict_model(
 ) -> dict[str, NDArray[np.float32]]:
     shape = (len(model.runs), len(corpus.index))
     arrays: dict[str, NDArray[np.float32]] = {}
-    baselines = references(corpus, model.training.baseline, model.training.enrolment)
+    corpus = without_enrolment(corpus, model.training)
+    baselines = references(corpus, model.training)
     for batch in conditioned_batches(
         model.scaler, model.runs, corpus, prepared, baselines, condition, roles
     ):

@@ -24,8 +24,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
+from consilience.schema.params.training import TrainingParams
+from consilience.training.enrolment import enrolment_windows
 from consilience.windows.store import Corpus
 
 BLOCK = 4096  # windows in memory at a time
@@ -157,34 +158,28 @@ def fit_population(
     return Population(mean.mean(0).float()[None, None], prior.float()[None, None])
 
 
-@lru_cache(maxsize=4)  # the same for every method, and for training, calibration and test
-def references(corpus: Corpus, baseline: str, enrolment: str) -> Mapping[str, References]:
+def references(corpus: Corpus, training: TrainingParams) -> Mapping[str, References]:
     """Return the reference windows by modality; empty without a baseline.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    baseline, enrolment : str
-        As in `TrainingParams`.
 
     Raises
     ------
     ConsilienceError
-        If no window lies in the enrolment trial.
+        If no window lies in the enrolment.
     """
-    if baseline == "none":
+    if training.baseline == "none":
         return {}
+    return _all_references(corpus, training.baseline, training.enrolment, training.enrolment_s)
+
+
+@lru_cache(maxsize=4)  # the same for every method, and for training, calibration and test
+def _all_references(
+    corpus: Corpus, baseline: str, enrolment: str, enrolment_s: float | None
+) -> Mapping[str, References]:
     key = "session" if baseline == "recording" else "subject"
     _, codes = np.unique(corpus.index[key].to_numpy(), return_inverse=True)
     chosen = np.ones(len(codes), bool)
     if baseline == "enrolment":
-        chosen = (corpus.index["trial"] == enrolment).to_numpy()
-        if not chosen.any():
-            raise ConsilienceError(
-                f"no window lies in the trial '{enrolment}'",
-                "params.yaml: training.enrolment",
-                "name a trial that every person has, such as a rest",
-            )
+        chosen = enrolment_windows(corpus, enrolment, enrolment_s)
     return {
         name: _references(corpus, name, codes, chosen, baseline == "running")
         for name in corpus.modalities

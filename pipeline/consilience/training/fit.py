@@ -35,6 +35,7 @@ from consilience.training.checkpoint import read_checkpoint, with_prefix, write_
 from consilience.training.conditioned import load_windows
 from consilience.training.data import Scaler
 from consilience.training.devices import launch, use_cores
+from consilience.training.enrolment import without_enrolment
 from consilience.training.networks import Architecture, architecture
 from consilience.training.trainer import LabelSource, RunData, Trainer
 from consilience.windows.conditions import conditions
@@ -111,6 +112,7 @@ def fit(
     ConsilienceError
         If the loss or a weight of a run is not finite.
     """
+    corpus = without_enrolment(corpus, training)
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     of_runs = {run: (labels or corpus.labels)(run) for run in runs}
     networks = architecture(method, params, training, corpus)
@@ -131,7 +133,7 @@ def fit(
     if prepared is None:
         prepared = load_windows(corpus, test_conditions)
     target = torch.from_numpy(np.stack([classes for classes, _ in of_runs.values()]))
-    baselines = references(corpus, training.baseline, training.enrolment)
+    baselines = references(corpus, training)
     calibrate(stack, scaler, runs, corpus, prepared, baselines, test_conditions, target)
     return Fitted(
         stack,

@@ -86,7 +86,7 @@ class RunData:
         labels_of_runs = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in labels_of_runs])
         affect = np.stack([values for _, values in labels_of_runs])
-        baselines = references(corpus, training.baseline, training.enrolment)
+        baselines = references(corpus, training)
         self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect, baselines)
         self._prepared = {name: to_device(values) for name, values in prepared.items()}
         self._references = {

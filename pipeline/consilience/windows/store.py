@@ -54,6 +54,8 @@ class Corpus:
         Valence and arousal; NaN where unknown.
     encodings : dict of str to dict
         Keyword arguments of each modality's encoder besides sizes.
+    reserved : ndarray of bool, shape (N,), optional
+        Windows without a role, which are neither trained on nor scored.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class Corpus:
     target: NDArray[np.float32]
     affect: NDArray[np.float32]
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reserved: NDArray[np.bool_] | None = None
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
         """Read the model inputs of a modality.
@@ -132,6 +135,8 @@ class Corpus:
     def members(self, fold: int, *roles: str) -> NDArray[np.int64]:
         """Return the positions of the windows whose subject has one of the roles in a fold.
 
+        Without the reserved ones.
+
         Parameters
         ----------
         fold : int
@@ -139,7 +144,8 @@ class Corpus:
             ``"train"``, ``"validation"`` or ``"test"``.
         """
         codes = [ROLES.index(role) for role in roles]
-        return np.flatnonzero(np.isin(self._roles[fold], codes))
+        counted = np.isin(self._roles[fold], codes)
+        return np.flatnonzero(counted if self.reserved is None else counted & ~self.reserved)
 
     @cached_property
     def _roles(self) -> dict[int, NDArray[np.int8]]:

@@ -31,6 +31,9 @@ class TrainingParams(Section):
         "none", description="subtracted from a person's inputs; running: mean of the windows so far"
     )
     enrolment: str = Field("", description="trial of the baseline if it is enrolment")
+    enrolment_s: float | None = Field(
+        None, gt=0, description="only its first seconds; null: the whole trial"
+    )
     noise: float = Field(
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
