@@ -90,3 +90,13 @@ def test_a_beat_that_is_no_maximum_keeps_its_sample() -> None:
     ramp = np.arange(10.0)
     assert refined(ramp, np.array([0, 4, 9])).tolist() == [0, 4, 9]
     assert refined(np.ones(10), np.array([5])).tolist() == [5]
+
+
+def test_a_burst_of_movement_hides_no_beats_elsewhere() -> None:
+    times_s = np.arange(1.0, 59.0, 0.8)
+    signal = peaks(times_s)
+    burst = (np.arange(N_SAMPLES) / RATE_HZ > 28) & (np.arange(N_SAMPLES) / RATE_HZ < 32)
+    signal[burst] += 1e3 * generator("burst").random(int(burst.sum()))
+    beats = detect_beats(signal, RATE_HZ, 0.1, 0.6, 0.02) / RATE_HZ
+    far = np.abs(times_s - 30) > 8
+    assert np.abs(times_s[far, None] - beats).min(1).max() <= 1 / RATE_HZ

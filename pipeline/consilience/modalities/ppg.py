@@ -1,7 +1,7 @@
 """PPG (photoplethysmogram, blood volume pulse): pulse rate, its variability and the pulses' size.
 
 Systolic peaks are detected in 0.5 to 8 Hz by two moving averages (Elgendi et al. 2013). The
-polarity of the signal does not matter: the side with the sharper peaks is used.
+polarity of the signal does not matter: the side with the sharper peaks in most of the time is used.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PULSE_HZ = (0.5, 8.0)
 DARK = re.compile(r"ambient|dark|lux", re.IGNORECASE)
 CHOICE_S = 10.0  # frames in which the pulses of several channels are compared
 SAME_PER_MIN = 3.0
+BLOCK_S = 10.0  # in which the polarity is estimated
 PEAK_S, BEAT_S, OFFSET = 0.111, 0.667, 0.02
 
 
@@ -77,10 +78,20 @@ class Ppg(SingleChannel):
         """Compute pulse rate, RMSSD and size of the pulse; see `SingleChannel.measure`."""
         sos = scipy.signal.butter(3, PULSE_HZ, "bandpass", fs=rate_hz, output="sos")
         clean = scipy.signal.sosfiltfilt(sos, values)
-        # Systolic peaks are sharper than the troughs between them, hence a positive skewness.
-        clean = clean if scipy.stats.skew(clean) >= 0 else -clean
+        clean = clean if _skewness(clean, rate_hz) >= 0 else -clean
         beats = detect_beats(np.clip(clean, 0, None) ** 2, rate_hz, PEAK_S, BEAT_S, OFFSET)
         return beat_features(refined(clean, beats), clean[beats], rate_hz, frames)
+
+
+def _skewness(values: Array, rate_hz: float) -> float:
+    """Return the median skewness of blocks: positive, as systolic peaks are sharper than troughs.
+
+    Over the whole signal a few jolts of the arm would decide.
+    """
+    size = max(min(round(BLOCK_S * rate_hz), len(values)), 1)
+    blocks = values[: len(values) // size * size].reshape(-1, size)
+    with np.errstate(invalid="ignore"):  # of a flat block, which has none
+        return float(np.median(np.nan_to_num(scipy.stats.skew(blocks, axis=1))))
 
 
 def _agree(first: Array, second: Array) -> bool:

@@ -52,6 +52,8 @@ class SingleChannel(Modality):
         Names of the features that `measure` returns, each with its unit.
     min_rate_hz : float
         Least sampling rate from which the features can be computed.
+    axes : int
+        Channels that the sensor has in a recording, of which `combined` makes one.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -59,6 +61,7 @@ class SingleChannel(Modality):
     channel_pattern: ClassVar[re.Pattern[str]]
     feature_names: ClassVar[tuple[str, ...]]
     min_rate_hz: ClassVar[float]
+    axes: ClassVar[int] = 1
     settings: SingleChannelParams  # of `probe` and `inspect`
 
     def __init__(self) -> None:
@@ -104,6 +107,10 @@ class SingleChannel(Modality):
         """
         return values
 
+    def combined(self, values: Array) -> Array:
+        """Return one signal (n_samples, 1) of the channels, shape (n_samples, axes)."""
+        return values
+
     def choose(self, recording: Recording, candidates: list[str]) -> str:
         """Return the channel to read, of several; the first with a usual name.
 
@@ -128,8 +135,8 @@ class SingleChannel(Modality):
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read the header. Raises RecordingError if no channel has a usual name."""
-        recording, channel = self._open(path, item, self.settings)
-        self.physical(np.empty((0, 1)), recording.unit(channel), self.settings)
+        recording, channels = self._open(path, item, self.settings)
+        self.physical(np.empty((0, 1)), recording.unit(channels[0]), self.settings)
         return Header(
             rate_hz=recording.rate_hz,
             n_channels=1,
@@ -150,25 +157,26 @@ class SingleChannel(Modality):
             ``values`` float64 in volts, siemens or ohms, or else in the recorder's unit, shape
             (n_samples, 1); see `physical`.
         """
-        recording, channel = self._open(path, item, params)
-        values = recording.values([channel], 1.0)
-        values = self.physical(values, recording.unit(channel), params)
+        recording, channels = self._open(path, item, params)
+        values = self.combined(recording.values(channels, 1.0))
+        values = self.physical(values, recording.unit(channels[0]), params)
         kept, times_s, pulses_s = sample_times(recording, params.sync_code)
-        return Signal(values[kept], times_s[kept], (channel,), pulses_s, recording.anchors_s())
+        names = (" ".join(channels),)
+        return Signal(values[kept], times_s[kept], names, pulses_s, recording.anchors_s())
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings on a readable recording: lost packets, a flat line, gaps."""
-        recording, channel = self._open(path, item, self.settings)
+        recording, channels = self._open(path, item, self.settings)
         packets = packets_of(recording)
         findings = recording.findings() + (packets.findings() if packets else [])
         candidates = self._candidates(recording)
-        if len(candidates) > 1 and not self.settings.channel:
+        if len(candidates) > self.axes and not self.settings.channel:
             listed = ", ".join(candidates[:MAX_LISTED])
             findings.append(
-                f"several channels are named like {self.name}: {listed}; {channel} is read"
+                f"several channels are named like {self.name}: {listed}; {channels[0]} is read"
             )
-        measured = recording.values([channel], 1.0)
-        values = self.physical(measured, recording.unit(channel), self.settings)
+        measured = self.combined(recording.values(channels, 1.0))
+        values = self.physical(measured, recording.unit(channels[0]), self.settings)
         impossible = float(np.mean(np.isfinite(measured) & np.isnan(values)))
         if impossible >= REPORTED_SHARE:
             findings.append(
@@ -247,11 +255,14 @@ class SingleChannel(Modality):
 
     def _open(
         self, path: Path, item: str | None, params: SingleChannelParams
-    ) -> tuple[Recording, str]:
-        """Open a recording at the rate of its channel, and return the channel's name."""
+    ) -> tuple[Recording, list[str]]:
+        """Open a recording at the rate of its channels, and return the channels' names."""
         recording = open_recording(path, item)
-        channel = self._channel(recording, params.channel)
-        return recording.at_rate_of([channel]), channel
+        if self.axes > 1:
+            channels = self._axes(recording, params.channel)
+        else:
+            channels = [self._channel(recording, params.channel)]
+        return recording.at_rate_of(channels), channels
 
     def _candidates(self, recording: Recording) -> list[str]:
         """Return the channels with a usual name, or all of a stream or column that was selected."""
@@ -264,6 +275,28 @@ class SingleChannel(Modality):
             f"several channels may be {self.name}: {', '.join(described[:MAX_LISTED])}",
             str(recording.path),
             f"name one in params.modalities.{self.name}.channel",
+        )
+
+    def _axes(self, recording: Recording, chosen: str) -> list[str]:
+        """Return the names of the axes: those that `chosen` lists, or else all with a usual name.
+
+        Raises
+        ------
+        RecordingError
+            If they are more or fewer than the sensor has.
+        """
+        if chosen:
+            channels = [self._channel(recording, name.strip()) for name in chosen.split(",")]
+        else:
+            channels = self._candidates(recording)
+        if len(channels) == self.axes:
+            return channels
+        raise RecordingError(
+            f"{len(channels)} channels may be {self.name}, not {self.axes}"
+            + (f": {', '.join(channels[:MAX_LISTED])}" if channels else ""),
+            str(recording.path),
+            f"name {self.axes} in params.modalities.{self.name}.channel, with commas; there are "
+            f"{', '.join(recording.names[:MAX_LISTED])}",
         )
 
     def _channel(self, recording: Recording, chosen: str) -> str:

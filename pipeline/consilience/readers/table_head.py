@@ -46,8 +46,8 @@ _SAMPLE_INDEX = re.compile(
 _NAME_AND_UNIT = re.compile(r"^(.*\S)\s*[(\[]([^()\[\]]{1,20})[)\]]$")
 _NO_UNIT = re.compile(r"|cal|uncal|raw|no[ _]?units?|u\.?a\.?|n/?a", re.IGNORECASE)
 _OTHER_UNITS = re.compile(  # of time stamps, accelerometers, gyroscopes, thermometers
-    r"[mnuµμ]?s|m?secs?|(milli)?seconds?|hz|%|°?c|g|bpm|kpa|gauss|local_?flux|mmhg|yyyy.*|"
-    r"m/\(?s(ec)?\^?2?\)?|deg(rees)?(/s(ec)?)?|(degrees? )?celsius",
+    r"[mnuµμ]?s|m?secs?|(milli)?seconds?|hz|%|(°|deg)?[cf]|g|bpm|kpa|gauss|local_?flux|mmhg|yyyy.*|"
+    r"m/\(?s(ec)?\^?2?\)?|deg(rees)?(/s(ec)?)?|(degrees? )?(celsius|fahrenheit)",
     re.IGNORECASE,
 )
 # Names of its files, and units by its documentation: the files state none.

@@ -10,6 +10,7 @@ from consilience.signals.frame_grid import FrameGrid
 
 Array = NDArray[np.float64]
 
+LEVEL_S = 10.0  # over which the mean signal is taken: a burst of movement hides no beats elsewhere
 REFRACTORY_S = 0.3  # least time between two beats
 INTERVAL_S = (0.33, 2.0)  # possible intervals: 180 to 30 beats per minute
 PLAUSIBLE = 0.7  # least share of a frame's intervals that are possible, and that are regular
@@ -32,7 +33,8 @@ def detect_beats(
     peak_s, beat_s : float
         Typical durations of a peak and of a beat.
     offset : float
-        Share of the signal's mean by which the threshold is raised, against noise in pauses.
+        Share of the signal's mean within `LEVEL_S` by which the threshold is raised, against noise
+        between beats.
 
     Returns
     -------
@@ -40,7 +42,8 @@ def detect_beats(
         Sample of each beat.
     """
     peak, beat = max(round(peak_s * rate_hz), 1), max(round(beat_s * rate_hz), 1)
-    threshold = scipy.ndimage.uniform_filter1d(positive, beat) + offset * positive.mean()
+    level = scipy.ndimage.uniform_filter1d(positive, max(round(LEVEL_S * rate_hz), 1))
+    threshold = scipy.ndimage.uniform_filter1d(positive, beat) + offset * level
     above = scipy.ndimage.uniform_filter1d(positive, peak) > threshold
     edges = np.diff(np.concatenate([[0], above.astype(int), [0]]))
     firsts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

@@ -21,6 +21,7 @@ from consilience.signals import (
 
 NAMES = registry.names("modalities")
 APPLIED_BY = {
+    "acceleration": single_channel_corruptions,
     "audio": audio_corruptions,
     "ecg": single_channel_corruptions,
     "eeg": eeg_corruptions,
@@ -30,12 +31,14 @@ APPLIED_BY = {
     "log_mel": audio_corruptions,
     "lower_face_au": face_au,
     "ppg": single_channel_corruptions,
+    "temperature": single_channel_corruptions,
     "text": text,
     "upper_face_au": face_au,
     "video": video_corruptions,
     "voice_embedding": audio_corruptions,
 }
 FRAME_RATES_HZ = {
+    "acceleration": 2.0,
     "audio": 50.0,
     "ecg": 2.0,
     "eeg": 4.0,
@@ -45,6 +48,7 @@ FRAME_RATES_HZ = {
     "log_mel": 50.0,
     "lower_face_au": None,
     "ppg": 2.0,
+    "temperature": 2.0,
     "text": 5.0,
     "upper_face_au": None,
     "video": 25.0,
