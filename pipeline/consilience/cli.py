@@ -63,7 +63,7 @@ def names() -> None:
     from consilience.core import registry  # slow to import
 
     for kind in ("datasets", "modalities", "methods", "encoders", "inputs"):
-        typer.echo(f"{kind}: {', '.join(registry.names(kind))}")
+        typer.echo(f"{kind}: {', '.join(registry.listed(kind))}")
 
 
 @app.command()

@@ -123,14 +123,24 @@ def defaults(
     }
     if modalities:
         preset["modalities"] = {
-            name: _supported_fields(
-                name, preset["modalities"].get(source_modality(source, name), {})
-            )
+            name: _supported_fields(name, _preset_fields(source, name, preset["modalities"]))
             for name in modalities
         }
     for section, values in preset.items():
         content[section] = {**content[section], **values}
     return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
+
+
+def _preset_fields(
+    dataset: Dataset, modality: str, preset: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the fields of a preset for a modality, or for that whose recordings it reads.
+
+    Sensors of a family differ in what they read, so that none has another's fields.
+    """
+    if modality in preset or registry.family("modalities", modality):
+        return preset.get(modality, {})
+    return preset.get(source_modality(dataset, modality) or "", {})
 
 
 def _supported_fields(modality: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -208,6 +208,17 @@ def test_a_literal_name_adds_that_plugin_alone(toy):
     assert "consilience.modalities.ppg" not in modules
 
 
+def test_a_name_of_a_family_adds_the_module_of_the_family(toy):
+    call = "from consilience.core import registry\nregistry.{}('modalities', name)\n"
+    toy.write("a", call.format("get"))
+    module = "consilience.modalities.feature_table"
+    assert module in toy.modules(modalities=["ecg_features"], encoders=[], inputs=[])
+    toy.write("a", call.format("params"))
+    modules = toy.modules(modalities=["ecg_features"], encoders=[], inputs=[])
+    assert module not in modules
+    assert "consilience.modalities.params.feature_table" in modules
+
+
 def test_a_kind_whose_plugins_are_not_stated_counts_as_a_whole(toy):
     toy.write("a", "from consilience.core import registry\nregistry.get('methods', name)\n")
     every = {f"consilience.methods.{name}" for name in registry.names("methods")}

@@ -12,8 +12,9 @@ from consilience import params
 from consilience.core import registry
 
 HEAVY = ("torch", "mne", "librosa", "cv2", "av", "scipy.signal", "onnxruntime")
+FAMILIES = {"feature_table": "ecg_features"}  # a name of each family, by its module
 MODALITIES = sorted(
-    path.stem
+    FAMILIES.get(path.stem, path.stem)
     for path in Path(params.__file__).parent.glob("modalities/params/*.py")
     if path.stem not in ("__init__", "single_channel")
 )

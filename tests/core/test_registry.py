@@ -173,6 +173,30 @@ def test_light_parameters_do_not_import_the_plug_in(monkeypatch):
     assert registry.params("modalities", "video")().frame_rate_hz == 25
 
 
+def test_a_name_of_a_family_is_a_plug_in_of_that_name():
+    modality = registry.get("modalities", "ecg_features")
+    assert modality.name == "ecg_features"
+    assert registry.params("modalities", "ecg_features") is modality.Params
+    assert registry.exists("modalities", "ecg_features")
+    assert "ecg_features" not in registry.names("modalities")
+    assert registry.listed("modalities") == [*registry.names("modalities"), "*_features"]
+
+
+@pytest.mark.parametrize("name", ["_features", "Ecg_features", "1_features", "ecg_feature"])
+def test_a_name_outside_the_form_belongs_to_no_family(name):
+    assert registry.family("modalities", name) is None
+    assert not registry.exists("modalities", name)
+    with pytest.raises(ConsilienceError, match=r"known: .*eeg.*\*_features"):
+        registry.get("modalities", name)
+
+
+def test_a_package_can_define_a_name_of_a_family(package):
+    with (package / "my_sensors-1.0.dist-info/entry_points.txt").open("a") as file:
+        file.write("[consilience.modalities]\ngaze_features = my_sensors.gaze:modality\n")
+    assert registry.family("modalities", "gaze_features") is None
+    assert registry.get("modalities", "gaze_features").name == "gaze"
+
+
 def test_shared_modules_are_not_plug_ins():
     for kind in registry.SINGULAR:
         assert not registry.SHARED & set(registry.names(kind))

@@ -21,6 +21,13 @@ def starts(table: pl.DataFrame, params: WindowParams, **recorded: float) -> list
     return [window.start_s for window in lay_windows(table, recorded, params)]
 
 
+def test_a_frame_at_the_wanted_time_is_exact_beside_a_much_larger_one() -> None:
+    values = np.array([[1e18], [1.5], [-1e18]], np.float32)
+    windows = [Window("s", "t", float(n), n + 1.0) for n in range(3)]
+    cut_values = cut(values, np.arange(3) + 0.5, Clock.linear(), windows, Grid(1.0, 1))
+    assert np.array_equal(cut_values[:, 0], values)
+
+
 def test_windows_fill_a_trial_up_to_its_end() -> None:
     assert starts(trials(("s", "t", 1.0, 9.0)), PARAMS) == [1, 3, 5]
     assert starts(trials(("s", "t", 1.0, 8.9)), PARAMS) == [1, 3]

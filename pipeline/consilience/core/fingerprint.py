@@ -246,6 +246,7 @@ class CodeBase:
         for kind in _kinds(lookup):
             names = in_use[kind] if kind in in_use else self._registered(kind)
             for name in names if lookup.name is None else (lookup.name,):
+                name = registry.family(kind, name) or name
                 light = f"{PACKAGE}.{kind}.params.{name}"
                 if lookup.function == "params" and self._source(light) is not None:
                     yield light

@@ -1,7 +1,8 @@
 """Looks up modalities, datasets, methods, encoders and functions of model inputs by name.
 
 A plug-in is a file of the package ``consilience.<kind>`` or an entry point of another package.
-Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins.
+Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins. A
+family is one module that defines a plug-in for every name with an ending.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
@@ -23,7 +25,12 @@ SINGULAR = {
     "inputs": "inputs",
 }
 # Modules that are not plug-ins, in the package of any kind.
-SHARED = frozenset({"base", "harmonised", "settings", "single_channel", "tables", "voice"})
+SHARED = frozenset(
+    {"base", "feature_table", "harmonised", "settings", "single_channel", "tables", "voice"}
+)
+FAMILY_NAME = re.compile("[a-z][a-z0-9_]*")
+# Modules that define a plug-in for every name with an ending, as a function of the name.
+FAMILIES = {"modalities": {"_features": "feature_table"}}
 
 
 def names(kind: str) -> list[str]:
@@ -38,13 +45,34 @@ def names(kind: str) -> list[str]:
     return sorted(_files(kind) | external)
 
 
+def listed(kind: str) -> list[str]:
+    """Return the names of all plug-ins of a kind and the forms of names, such as ``*_features``."""
+    return [*names(kind), *(f"*{ending}" for ending in FAMILIES.get(kind, {}))]
+
+
+def family(kind: str, name: str) -> str | None:
+    """Return the module that defines a plug-in by the ending of its name; None for others.
+
+    A name in `names` belongs to no family.
+    """
+    for ending, module in FAMILIES.get(kind, {}).items():
+        if FAMILY_NAME.fullmatch(name.removesuffix(ending)) and name.endswith(ending):
+            return None if name in names(kind) else module
+    return None
+
+
+def exists(kind: str, name: str) -> bool:
+    """Return whether there is a plug-in of a name."""
+    return family(kind, name) is not None or name in names(kind)
+
+
 def get(kind: str, name: str) -> Any:
     """Return the modality, dataset, method, encoder or function of model inputs called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
     ``dataset``, ``method``, ``encoder`` or ``inputs``; another package offers it under the
     entry-point group ``consilience.<kind>``. A method or an encoder is a class. A file takes
-    precedence over an entry point of the same name.
+    precedence over an entry point of the same name, and both over a family; see `family`.
 
     Raises
     ------
@@ -56,11 +84,16 @@ def get(kind: str, name: str) -> Any:
         return getattr(importlib.import_module(f"consilience.{kind}.{name}"), SINGULAR[kind])
     for entry in entry_points(group=f"consilience.{kind}", name=name):
         return _loaded(entry)
-    available = names(kind)
-    close = difflib.get_close_matches(name, available, n=1)
+    if module := family(kind, name):
+        return getattr(importlib.import_module(f"consilience.{kind}.{module}"), SINGULAR[kind])(
+            name
+        )
+    close = difflib.get_close_matches(name, names(kind), n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise ConsilienceError(
-        f"unknown {SINGULAR[kind]} '{name}'", "params.yaml", f"{hint}known: {', '.join(available)}"
+        f"unknown {SINGULAR[kind]} '{name}'",
+        "params.yaml",
+        f"{hint}known: {', '.join(listed(kind))}",
     )
 
 
@@ -75,8 +108,9 @@ def params(kind: str, name: str) -> Any:
     ConsilienceError
         As `get`.
     """
-    if name in _files(kind) and _has_light_module(kind, name):
-        return importlib.import_module(f"consilience.{kind}.params.{name}").Params
+    module = family(kind, name) or (name if name in _files(kind) else None)
+    if module and _has_light_module(kind, module):
+        return importlib.import_module(f"consilience.{kind}.params.{module}").Params
     return get(kind, name).Params
 
 

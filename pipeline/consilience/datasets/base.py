@@ -113,10 +113,13 @@ def source_modality(dataset: Dataset, modality: str) -> str | None:
     """Return the modality under which a dataset lists another's recordings; None if it has none.
 
     A modality that reads the recordings of another one (`Modality.reads`) is listed under that one,
-    unless the dataset lists it explicitly.
+    unless the dataset lists it explicitly. One of a family is listed under any other of it.
     """
-    if modality in dataset.modalities or modality not in registry.names("modalities"):
+    if modality in dataset.modalities or not registry.exists("modalities", modality):
         return modality if modality in dataset.modalities else None
+    if family := registry.family("modalities", modality):
+        relatives = (n for n in dataset.modalities if registry.family("modalities", n) == family)
+        return next(relatives, None)
     other: str | None = registry.get("modalities", modality).reads
     return other if other in dataset.modalities else None
 

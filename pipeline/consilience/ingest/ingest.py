@@ -136,7 +136,7 @@ def _ingest_one(
     unchanged: UnchangedFiles,
 ) -> Result:
     arrays, outcome, lasting = _computed(row, root, name, settings)
-    unchanged.check(row, registry.get("modalities", name))
+    unchanged.check(row, registry.get("modalities", name).configured(settings))
     if not lasting:
         return Result(row["recording"], True, None, None, **outcome)
     return _result(row["recording"], True, store.save(_key(row, code), outcome, arrays))

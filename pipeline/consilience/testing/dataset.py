@@ -89,9 +89,9 @@ def check_description(case: DatasetCase) -> None:
     require(dataset.clock in CLOCKS, f"clock is '{dataset.clock}'", f"one of {', '.join(CLOCKS)}")
     for name in dataset.modalities:
         require(
-            name in registry.names("modalities"),
+            registry.exists("modalities", name),
             f"unknown modality '{name}'",
-            f"known: {', '.join(registry.names('modalities'))}",
+            f"known: {', '.join(registry.listed('modalities'))}",
         )
     unknown = set(dataset.preset) - set(params.Params.model_fields)
     require(

@@ -160,7 +160,8 @@ def _compute(
     except Exception as error:  # the recording was read before: it changed, or memory is short
         return one_line(unreadable(error))
     name = task.cutter.name
-    unchanged[name].check(task.row, registry.get("modalities", name))
+    modality = registry.get("modalities", name).configured(task.cutter.params)
+    unchanged[name].check(task.row, modality)
     return store.save(task.key, {}, inputs)
 
 

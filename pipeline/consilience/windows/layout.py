@@ -234,6 +234,8 @@ def _sample(
     share = np.where(inside, share, np.round(np.nan_to_num(share)))
     nearest = np.minimum(np.abs(since), np.abs(at_s - times_s[right]))
     sampled = values[left] + share[:, None].astype(np.float32) * (values[right] - values[left])
+    # Exactly, where the sum would round to the size of a much larger neighbour.
+    sampled[share == 1] = values[right[share == 1]]
     sampled[~(inside | (nearest <= period_s / 2 + ROUNDING_S))] = np.nan
     return sampled
 

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from consilience.core import registry
-from consilience.modalities import face_au, text
+from consilience.modalities import face_au, feature_table, text
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.eeg_signal import EegSignalParams
 from consilience.modalities.params.video import VideoParams
@@ -19,11 +19,13 @@ from consilience.signals import (
     video_corruptions,
 )
 
-NAMES = registry.names("modalities")
+MODULES = {"ecg_features": "feature_table"}  # of names that belong to a family
+NAMES = [*registry.names("modalities"), *MODULES]
 APPLIED_BY = {
     "acceleration": single_channel_corruptions,
     "audio": audio_corruptions,
     "ecg": single_channel_corruptions,
+    "ecg_features": feature_table,
     "eeg": eeg_corruptions,
     "eeg_signal": eeg_corruptions,
     "face_au": face_au,
@@ -41,6 +43,7 @@ FRAME_RATES_HZ = {
     "acceleration": 2.0,
     "audio": 50.0,
     "ecg": 2.0,
+    "ecg_features": 1.0,
     "eeg": 4.0,
     "eeg_signal": 128.0,
     "face_au": None,
@@ -58,7 +61,7 @@ FRAME_RATES_HZ = {
 
 def light(name: str) -> type[ModalityParams]:
     params: type[ModalityParams] = importlib.import_module(
-        f"consilience.modalities.params.{name}"
+        f"consilience.modalities.params.{MODULES.get(name, name)}"
     ).Params
     return params
 
