@@ -80,7 +80,9 @@ def windows_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def budget() -> TrainingParams:
-    return TrainingParams(seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2)
+    return TrainingParams(
+        seeds=[0, 1], epochs=8, batch_size=16, width=8, learning_rate=1e-2, refit=False
+    )
 
 
 @pytest.fixture

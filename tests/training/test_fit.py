@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 from torch.testing import assert_close
 
+from consilience.core import registry
 from consilience.core.files import read_arrays, write_arrays
 from consilience.evaluation import resampling, scorer, tables
 from consilience.evaluation.aggregate import summary
 from consilience.schema.params.training import TrainingParams
-from consilience.schema.tables import Scores, read_table, write_table
+from consilience.schema.tables import Scores, Splits, read_table, write_table
 from consilience.training import devices, fit
+from consilience.training.augmentation import Run
+from consilience.training.calibration import PREFIX
 from consilience.training.conditioned import load_windows
+from consilience.training.devices import OneProcess
 from consilience.training.fit import Fitted
-from consilience.training.trainer import Trainer
+from consilience.training.networks import architecture
+from consilience.training.trainer import RunData, Trainer
 from consilience.windows import conditions
 from consilience.windows.store import load_corpus
 
@@ -128,6 +134,75 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(
     )
     assert best["epoch"].to_list() == fitted.best_epochs
     assert fitted.history["epoch"].max() < 60
+
+
+def refitting(budget: TrainingParams) -> TrainingParams:
+    return budget.model_copy(update={"refit": True})
+
+
+def test_a_refit_trains_anew_on_all_subjects_and_keeps_epochs_and_calibration(
+    train: Train, budget: TrainingParams
+) -> None:
+    selected, refitted = train(), train(training=refitting(budget))
+    assert refitted.best_epochs == selected.best_epochs
+    assert refitted.history.equals(selected.history)
+    weights = selected.stack.state_dict()
+    for name, weight in refitted.stack.state_dict().items():
+        assert torch.equal(weight, weights[name]) == name.startswith(PREFIX), name
+    mean = selected.scaler.mean["audio"]
+    assert not torch.equal(refitted.scaler.mean["audio"], mean)
+
+
+def test_a_refit_is_the_training_of_one_subject_more(
+    train: Train, budget: TrainingParams, windows_folder: Path
+) -> None:
+    """With the roles exchanged beforehand, a training of as many epochs gives the same weights."""
+    refitted = train(training=refitting(budget.model_copy(update={"seeds": [0]})))
+    splits = read_table(windows_folder / "splits.parquet", Splits)
+    trained = splits.with_columns(pl.col("role").replace("validation", "train"))
+    corpus = replace(load_corpus(windows_folder), splits=trained)
+    run = Run(0, 0)
+    data = RunData(OneProcess(), [run], corpus, budget, corpus.labels, False)
+    stack = architecture("hybrid", registry.params("methods", "hybrid")(), budget, corpus)
+    trainer = Trainer(
+        OneProcess(), stack.untrained([run]), [run], data, budget, epochs=refitted.best_epochs[:1]
+    )
+    while not trainer.done():
+        trainer.train_epoch()
+        trainer.validate()
+    assert trainer.epoch == refitted.best_epochs[0]
+    for name, weight in refitted.stack.state_dict().items():
+        if not name.startswith(PREFIX):
+            assert_close(weight[0], trainer.best[name][0])
+
+
+@pytest.mark.parametrize("refitted_epoch", [0, 3])
+def test_an_interrupted_refit_gives_the_same_result(
+    train: Train, budget: TrainingParams, monkeypatch: pytest.MonkeyPatch, refitted_epoch: int
+) -> None:
+    training = refitting(budget)
+    whole = train(training=training)
+    train_epoch = Trainer.train_epoch
+
+    def interrupted(trainer: Trainer) -> None:
+        if trainer.epochs is not None and trainer.epoch == refitted_epoch:
+            raise KeyboardInterrupt
+        train_epoch(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "CHECKPOINT_S", 0.0)
+        patch.setattr(Trainer, "train_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(training=training)
+    visited: list[int] = []
+
+    def counted(trainer: Trainer) -> None:
+        train_epoch(trainer)
+        visited.append(trainer.epoch)
+
+    monkeypatch.setattr(Trainer, "train_epoch", counted)
+    assert_equal(train(training=training), whole)
+    assert visited[0] == refitted_epoch + 1  # the selection is not repeated
 
 
 def test_windows_of_test_subjects_do_not_change_the_training(

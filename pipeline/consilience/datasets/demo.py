@@ -37,7 +37,8 @@ class Demo:
     preset: ClassVar[dict[str, Any]] = {
         "modalities": {"eeg": {}, "audio": {"relative": True}, "video": {"relative": True}},
         # Validation loss of the hybrid 1.10 without a baseline, .99 with it.
-        "training": {"baseline": "running"},
+        # No second training, so that the demonstration is short.
+        "training": {"baseline": "running", "refit": False},
     }
 
     def list(self, root: Path) -> Listing:

@@ -87,6 +87,13 @@ def calibrate(
     check_finite("calibration", runs, stack.state_dict())
 
 
+def with_calibration(stack: Stack, calibrated: Stack) -> Stack:
+    """Return a stack with the calibration of another one of the same method."""
+    fitted = {k: v for k, v in calibrated.state_dict().items() if k.startswith(PREFIX)}
+    stack.load_state_dict({**stack.state_dict(), **fitted})
+    return stack
+
+
 def check_finite(what: str, runs: Sequence[Run], tensors: Mapping[str, Tensor]) -> None:
     """Raise a `ConsilienceError` if a value of a run is not finite.
 

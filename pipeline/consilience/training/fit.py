@@ -1,5 +1,9 @@
 """Training of a method: all folds and seeds as one stack, then the calibration.
 
+With `TrainingParams.refit` the networks are then trained anew on the training and the validation
+subjects together, for the epochs that were best, and keep the calibration: validation subjects are
+a fifth of those of a fold outside its test.
+
 Lightning Fabric places the stack on one device, or in shares on several, with mixed precision on
 CUDA. An interrupted training continues from its last checkpoint to the same result, also on
 another number of devices.
@@ -30,7 +34,7 @@ from consilience.model.stack import Stack
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import references
-from consilience.training.calibration import calibrate, check_finite
+from consilience.training.calibration import calibrate, check_finite, with_calibration
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 from consilience.training.conditioned import load_windows
 from consilience.training.data import Scaler
@@ -41,7 +45,7 @@ from consilience.training.trainer import LabelSource, RunData, Trainer
 from consilience.windows.conditions import conditions
 from consilience.windows.store import Corpus
 
-CHECKPOINT = "state.safetensors"
+SELECTED, REFITTED = "selected.safetensors", "refitted.safetensors"  # checkpoints
 CHECKPOINT_S = 30.0  # between checkpoints; changes no result
 HISTORY = ("fold", "seed", "epoch", "train_loss", "validation_loss", "validation_balanced_accuracy")
 
@@ -116,34 +120,68 @@ def fit(
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     of_runs = {run: (labels or corpus.labels)(run) for run in runs}
     networks = architecture(method, params, training, corpus)
-    share = partial(
-        _train_share,
-        networks=networks,
-        corpus=corpus,
-        runs=runs,
-        checkpoint=checkpoint / CHECKPOINT,
-        labels=of_runs.__getitem__,
-    )
-    # Several processes leave their state in the checkpoint.
-    state = launch(share, len(runs)) or read_checkpoint(checkpoint / CHECKPOINT)
-    _check_trained(method, runs, state)
-    stack = networks.trained(with_prefix(state, "best/"), len(runs))
-    scaler = Scaler.from_tensors(with_prefix(state, "scaler/"), corpus.modalities)
+    train = partial(_train, networks, corpus, runs, of_runs)
+    selected = train(checkpoint / SELECTED)
+    stack, scaler = _trained_networks(networks, selected, runs, corpus)
     test_conditions = conditions(corpus)
     if prepared is None:
         prepared = load_windows(corpus, test_conditions)
     target = torch.from_numpy(np.stack([classes for classes, _ in of_runs.values()]))
     baselines = references(corpus, training)
     calibrate(stack, scaler, runs, corpus, prepared, baselines, test_conditions, target)
+    best_epochs, state = selected["best_epoch"].tolist(), selected
+    if training.refit:
+        state = train(checkpoint / REFITTED, best_epochs)
+        refitted, scaler = _trained_networks(networks, state, runs, corpus)
+        stack = with_calibration(refitted, stack)
     return Fitted(
         stack,
         scaler,
         runs,
         training,
-        state["best_epoch"].tolist(),
-        _history(runs, state["history"], state["last_epoch"]),
+        best_epochs,
+        _history(runs, selected["history"], selected["last_epoch"]),
         state["consensus"].numpy(),
     )
+
+
+def _train(
+    networks: Architecture,
+    corpus: Corpus,
+    runs: list[Run],
+    labels: Mapping[Run, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    checkpoint: Path,
+    epochs: Sequence[int] | None = None,
+) -> Mapping[str, Tensor]:
+    """Train all runs and return their state.
+
+    Parameters
+    ----------
+    epochs : sequence of int, optional
+        Of each run, on training and validation subjects; by default, the validation subjects
+        select the epoch.
+    """
+    share = partial(
+        _train_share,
+        networks=networks,
+        corpus=corpus,
+        runs=runs,
+        checkpoint=checkpoint,
+        labels=labels.__getitem__,
+        epochs=epochs,
+    )
+    # Several processes leave their state in the checkpoint.
+    state = launch(share, len(runs)) or read_checkpoint(checkpoint)
+    _check_trained(networks.method, runs, state)
+    return state
+
+
+def _trained_networks(
+    networks: Architecture, state: Mapping[str, Tensor], runs: Sequence[Run], corpus: Corpus
+) -> tuple[Stack, Scaler]:
+    """Return the networks of a state, not calibrated, and their standardisation."""
+    stack = networks.trained(with_prefix(state, "best/"), len(runs))
+    return stack, Scaler.from_tensors(with_prefix(state, "scaler/"), corpus.modalities)
 
 
 def _check_trained(method: str, runs: Sequence[Run], state: Mapping[str, Tensor]) -> None:
@@ -159,8 +197,9 @@ def _train_share(
     runs: list[Run],
     checkpoint: Path,
     labels: LabelSource,
+    epochs: Sequence[int] | None,
 ) -> dict[str, Tensor] | None:
-    """Train this process's share of the runs.
+    """Train this process's share of the runs; see `_train`.
 
     Returns
     -------
@@ -170,9 +209,11 @@ def _train_share(
     training, method = networks.training, registry.get("methods", networks.method)
     torch.set_num_threads(1)  # sums over the windows of one run have a fixed order
     share = runs[fabric.global_rank :: fabric.world_size]
-    data = RunData(fabric, share, corpus, training, labels, method.cross_fitted)
+    roles = ("train",) if epochs is None else ("train", "validation")
+    data = RunData(fabric, share, corpus, training, labels, method.cross_fitted, roles)
     loss = "semi_supervised_loss" if _some_unlabelled(corpus, runs, labels) else "loss"
-    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss)
+    of_share = epochs and epochs[fabric.global_rank :: fabric.world_size]
+    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss, of_share)
     use_cores(len(share))
     _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
@@ -187,9 +228,10 @@ def _train_share(
             if fabric.broadcast(time.monotonic() - written_s >= CHECKPOINT_S, src=0):
                 write_checkpoint(checkpoint, fabric, trainer.state())
                 written_s = time.monotonic()
+    # An interruption from here on must not repeat this training.
+    write_checkpoint(checkpoint, fabric, trainer.state())
     if fabric.world_size == 1:
         return {name: value.detach().cpu() for name, value in trainer.state().items()}
-    write_checkpoint(checkpoint, fabric, trainer.state())
     return None
 
 

@@ -8,7 +8,7 @@ alone, so the result does not depend on which runs share a process.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,6 +50,8 @@ class RunData:
         As in `consilience.training.fit.fit`.
     cross_fitted : bool
         Whether to compute label estimates; see `Method.cross_fitted`.
+    roles : sequence of str
+        Of the subjects to train on.
 
     Attributes
     ----------
@@ -75,12 +77,13 @@ class RunData:
         training: TrainingParams,
         labels: LabelSource,
         cross_fitted: bool,
+        roles: Sequence[str] = ("train",),
     ) -> None:
         to_device = fabric.to_device
-        self.train_rows = [corpus.members(run.fold, "train") for run in runs]
+        self.train_rows = [corpus.members(run.fold, *roles) for run in runs]
         self.validation_rows = [corpus.members(run.fold, "validation") for run in runs]
         # Over all folds and not this share's: the steps of a run must not depend on other runs.
-        self.longest = max(len(corpus.members(fold, "train")) for fold in corpus.folds)
+        self.longest = max(len(corpus.members(fold, *roles)) for fold in corpus.folds)
         self._arrays = [corpus.windows(name) for name in corpus.modalities]
         prepared = dict(zip(corpus.modalities, map(torch.from_numpy, self._arrays), strict=True))
         labels_of_runs = [labels(run) for run in runs]
@@ -178,6 +181,8 @@ class Trainer:
     training : TrainingParams
     loss : str
         Name of the method's loss: ``"loss"`` or ``"semi_supervised_loss"``.
+    epochs : sequence of int, optional
+        After which each run ends, without validation; by default, the validation decides.
 
     Attributes
     ----------
@@ -195,9 +200,11 @@ class Trainer:
         data: RunData,
         training: TrainingParams,
         loss: str = "loss",
+        epochs: Sequence[int] | None = None,
     ) -> None:
         self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
         self.data, self.loss = data, loss
+        self.epochs = None if epochs is None else np.array(epochs)
         n_classes = data.target.shape[-1]
         self.consensus = fabric.to_device(torch.full(data.target.shape, 1 / n_classes))
         self.module, self.optimizer = fabric.setup(
@@ -285,19 +292,33 @@ class Trainer:
         self.history.append(history)
         if not len(self._active):
             return
-        self.module.eval()
-        sums = self._validation_sums()
-        loss = sums.loss().mean(0).double().cpu().numpy()
-        accuracy = sums.balanced_accuracy()[0].double().cpu().numpy()
         active = self._active
-        history[active] = np.stack([self._train_loss, loss, accuracy], axis=1)
         self.last_epoch[active] = self.epoch
-        better = np.flatnonzero(loss < self.best_loss[active])
+        loss, accuracy = self._validation_scores()
+        history[active] = np.stack([self._train_loss, loss, accuracy], axis=1)
+        better = np.arange(len(active))
+        if self.epochs is None:
+            better = np.flatnonzero(loss < self.best_loss[active])
         runs = active[better]
         self.best_loss[runs], self.best_epoch[runs] = loss[better], self.epoch
         for name, value in self.stack.state_dict().items():
             self.best[name][runs] = value[better]
-        self._keep(np.flatnonzero(self.epoch - self.best_epoch[active] <= self.training.patience))
+        self._keep(np.flatnonzero(self._unfinished()[active]))
+
+    def _unfinished(self) -> NDArray[np.bool_]:
+        """Return which runs train on after this epoch, (R,)."""
+        if self.epochs is not None:
+            return self.epoch < self.epochs
+        return self.epoch - self.best_epoch <= self.training.patience
+
+    def _validation_scores(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return selection loss and balanced accuracy (R',); 0 and NaN without a validation."""
+        if self.epochs is not None:
+            return np.zeros(len(self._active)), np.full(len(self._active), np.nan)
+        self.module.eval()
+        sums = self._validation_sums()
+        loss = sums.loss().mean(0).double().cpu().numpy()
+        return loss, sums.balanced_accuracy()[0].double().cpu().numpy()
 
     def _validation_sums(self) -> SelectionSums:
         """Return sums (Q, R', ...) over the validation windows of every active run.
@@ -400,7 +421,7 @@ class Trainer:
         self.last_epoch = tensors["last_epoch"].numpy()
         self.history = list(tensors["history"].numpy().swapaxes(0, 1))
         self.epoch = len(self.history)
-        self._keep(np.flatnonzero(self.epoch - self.best_epoch <= self.training.patience))
+        self._keep(np.flatnonzero(self._unfinished()))
 
 
 def flat_rows(values: Tensor, runs: Tensor, index: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ class TrainingParams(Section):
     seeds: list[int] = Field([0, 1, 2], min_length=1)
     epochs: int = Field(20, ge=1)
     patience: int = Field(8, ge=1, description="epochs without improvement before training stops")
+    refit: bool = Field(
+        True, description="train anew on training and validation subjects, for as many epochs"
+    )
     epoch_steps: int = Field(2, ge=1, description="least number of steps per epoch")
     batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
