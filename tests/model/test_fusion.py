@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from consilience.model.fusion import Heads, SummedNetwork
+from consilience.model.fusion import Heads, SummedNetwork, log_input_energy
 from consilience.model.modality_subsets import modality_subsets
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
@@ -72,3 +72,13 @@ def test_unavailable_members_of_a_subset_change_nothing() -> None:
     only_missing = (masks[0].sum(-1) == 0).nonzero()[:, 0]
     assert len(only_missing) == 1
     assert (together[:, only_missing] == 0).all()
+
+
+def test_input_energy_is_the_log_mean_square_of_available_inputs() -> None:
+    given = windows()
+    sets = torch.tensor([[1.0, 1, 1], [0, 1, 0]]).repeat_interleave(WINDOWS, 0)
+    energy = log_input_energy({**given, "eeg": given["eeg"] * torch.nan}, sets, SENSORS)
+    expected = torch.log(given["audio"].square().mean(-1) + 0.01)
+    assert_close(energy[:, 1], expected.repeat(2))
+    assert_close(energy[WINDOWS:, [0, 2]].exp(), torch.full((WINDOWS, 2), 0.01))
+    assert energy[:WINDOWS, 0].isnan().all()

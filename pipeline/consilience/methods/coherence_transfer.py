@@ -25,14 +25,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Method, plain_prediction
+from consilience.methods.base import plain_prediction
+from consilience.methods.gated_hybrid import SubsetGate
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import ClassLoss, summed_loss
 from consilience.methods.kd import TEACHER_UNIMODAL
 from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
-from consilience.model.fusion import SummedNetwork, SummedOutput, repeated
+from consilience.model.fusion import SummedNetwork, SummedOutput, log_input_energy
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
-from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
 from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
     jensen_shannon,
@@ -43,10 +43,7 @@ from consilience.model.uncertainty import (
 
 N_FEATURES = 7  # reliability features of each modality; see `CoherenceTransfer._features`
 CERTAIN = 30.0  # log odds that make a modality valid up to rounding
-PRIOR_LOG_ODDS = 3.0  # before calibration: a modality is valid with a probability of .95
-SHRINKAGE = 1e-3  # L2 penalty on the calibration's weights
 LEAST_LIKELY = 0.01  # floor of a modality's likelihood under the others; keeps its log finite
-MAX_LOG_POWER = 2.0  # limit of the log of the power that a prediction is raised to
 UNIMODAL_TRANSFER = 0.5  # share of each unimodal head in the distillation
 EVIDENCE_KL = 0.1  # weight of the prototypes' KL term at the end of the training
 
@@ -166,10 +163,11 @@ class StudentOutput(NamedTuple):
     available: Tensor
 
 
-class CoherenceTransfer(Method):
+class CoherenceTransfer(SubsetGate):
     """The student, its teacher, the shared space and the agreement head."""
 
     Params = CoherenceTransferParams
+    N_FEATURES = N_FEATURES
     cross_fitted = True
     TRAINING_ONLY = ("teacher",)
 
@@ -183,14 +181,6 @@ class CoherenceTransfer(Method):
         self.agreement_head = AgreementHead(n_modalities, self.width, self.dropout)
         if params.transfer:
             self.teacher = copy.deepcopy(self.network)
-        masks = modality_subsets(n_modalities)
-        self._masks = (masks,)  # in a tuple: neither a parameter nor a buffer to stack per run
-        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
-        self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
-        for name in ("fusion_weight", "sensor_ok"):
-            self.calibration[name] = nn.Parameter(torch.zeros(n_modalities, N_FEATURES))
-            prior = torch.full((n_modalities,), PRIOR_LOG_ODDS)
-            self.calibration[f"{name}_prior"] = nn.Parameter(prior)
 
     def forward(self, windows: Windows) -> StudentOutput:
         """Compute the logits of all modality subsets and the reliability features."""
@@ -227,7 +217,7 @@ class CoherenceTransfer(Method):
         if self.params.agreement_head:
             others = (latent, probability)
             log_odds = self.agreement_head(latent, probability, others, available) * several
-        energy = _log_input_energy(inputs, available, list(self.encoders))
+        energy = log_input_energy(inputs, available, list(self.encoders))
         with_others, among_others = _mean_agreement(pairwise_coherence(probability), available)
         features = torch.stack(
             [
@@ -259,12 +249,7 @@ class CoherenceTransfer(Method):
         return torch.log(self.n_classes * (probability * predicted).sum(-1) + LEAST_LIKELY)
 
     def calibrated(self, output: StudentOutput) -> Prediction:
-        """Compute the mixture over the modality subsets, and each modality's reliability.
-
-        Two linear functions of the same features are fitted: the *fusion weight*, by the
-        cross-entropy of the prediction, and *sensor ok*, on sensors that are known to be corrupted
-        or swapped. They differ: an intact sensor can carry little information about the class.
-        """
+        """Compute the mixture over the modality subsets, and each modality's reliability."""
         fusion_weight = self._log_odds(output, "fusion_weight")
         logits = self._mixture(output, fusion_weight)
         if self.params.evidence:
@@ -273,7 +258,7 @@ class CoherenceTransfer(Method):
             unknown = vacuity(counted.sum(1))
         else:
             unknown = normalised_entropy(logits.softmax(-1))
-        sensor_ok = self._log_odds(output, "sensor_ok").sigmoid() * output.available
+        sensor_ok = self._sensor_ok(output)
         return plain_prediction(
             logits,
             (output.affect_mean, output.affect_log_variance),
@@ -285,39 +270,10 @@ class CoherenceTransfer(Method):
         )
 
     def _mixture(self, output: StudentOutput, fusion_weight: Tensor) -> Tensor:
-        """Compute the subsets' mixture, raised to a power that depends on its entropy.
-
-        A mixture of subsets that agree is underconfident, because their evidence adds up and the
-        mixture only averages it.
-        """
-        masks = self._masks[0].to(output.available.device)
+        """Compute the subsets' mixture; with ``modality_subsets: false``, the full set's output."""
         if not self.params.modality_subsets:
             fusion_weight = torch.full_like(fusion_weight, CERTAIN)  # all weight on the full set
-        temperature = self.calibration["log_temperature"].exp()[:, None]
-        log_weights = subset_log_weights(fusion_weight, output.available, masks)
-        logits = mixture(log_weights, output.logits / temperature)
-        offset, slope = self.calibration["sharpness"]
-        log_power = offset + slope * normalised_entropy(logits.softmax(-1))
-        return logits * log_power.clamp(-MAX_LOG_POWER, MAX_LOG_POWER).exp()[:, None]
-
-    def _log_odds(self, output: StudentOutput, name: str) -> Tensor:
-        weighted = (output.reliability_features * self.calibration[name]).sum(-1)
-        return self.calibration[f"{name}_prior"] + weighted
-
-    def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
-        """Compute the cross-entropy of the mixture plus that of detecting faulty sensors."""
-        output, target, faulty = examples
-        labelled = faulty.isfinite() & (output.available > 0)
-        intact = torch.where(labelled, 1 - faulty, 0.0)
-        detection = F.binary_cross_entropy_with_logits(
-            self._log_odds(output, "sensor_ok"), intact, reduction="none"
-        )
-        weights = (self.calibration[name] for name in ("fusion_weight", "sensor_ok", "sharpness"))
-        # A few validation subjects would not determine all weights without a penalty.
-        shrinkage = sum(weight.square().sum() for weight in weights)
-        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
-        loss = -(target * logits.log_softmax(-1)).sum(-1)
-        return loss + torch.where(labelled, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
+        return super()._mixture(output, fusion_weight)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute the student's loss; with the distillation if ``distill: always``."""
@@ -457,15 +413,6 @@ class CoherenceTransfer(Method):
             output = functional_call(head, frozen, (student_out.encodings[:, index],))
             logits.append(output[:, : self.n_classes])
         return torch.stack(logits, 1)
-
-
-def _log_input_energy(
-    inputs: dict[str, Tensor], available: Tensor, modalities: list[str]
-) -> Tensor:
-    """Compute the log mean square (B, M) of each modality's standardised input."""
-    energy = torch.stack([inputs[name].flatten(1).square().mean(1) for name in modalities], 1)
-    of_sets = repeated(energy, len(available))
-    return torch.log(torch.where(available > 0, of_sets, 0.0) + 0.01)  # finite for zeros
 
 
 def _mean_agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +47,29 @@ def repeated(values: Tensor, n_rows: int) -> Tensor:
     if len(values) == n_rows:
         return values
     return values.repeat(n_rows // len(values), *[1] * (values.ndim - 1))
+
+
+def log_input_energy(
+    inputs: Mapping[str, Tensor], available: Tensor, modalities: Sequence[str]
+) -> Tensor:
+    """Compute the log mean square of each modality's standardised input.
+
+    Parameters
+    ----------
+    inputs : mapping of str to Tensor, shape (B, ...)
+    available : Tensor, shape (B, M) or (Q * B, M)
+        As in `encode`.
+    modalities : sequence of str
+        In the corpus's order.
+
+    Returns
+    -------
+    Tensor, shape (B, M) or (Q * B, M)
+        That of an input of zeros where not available.
+    """
+    energy = torch.stack([inputs[name].flatten(1).square().mean(1) for name in modalities], 1)
+    of_sets = repeated(energy, len(available))
+    return torch.log(torch.where(available > 0, of_sets, 0.0) + 0.01)  # finite for zeros
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""Hybrid with an energy gate: a mixture over modality subsets, weighted by input energy alone.
+
+The network is the hybrid's. What differs is the prediction: each modality's log input energy and
+its square decide the weights of the mixture over all modality subsets
+(`consilience.model.modality_subsets`), fitted after the training like those of coherence transfer.
+The difference between the two methods is what coherence adds to such a gate.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from consilience.methods.base import Method, plain_prediction
+from consilience.methods.hybrid import Hybrid, agreement
+from consilience.methods.params.gated_hybrid import Params as GatedHybridParams
+from consilience.model.fusion import log_input_energy
+from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
+from consilience.model.types import Prediction, Windows
+from consilience.model.uncertainty import normalised_entropy
+
+PRIOR_LOG_ODDS = 3.0  # before calibration: a modality is valid with a probability of .95
+SHRINKAGE = 1e-3  # L2 penalty on the calibration's weights
+MAX_LOG_POWER = 2.0  # limit of the log of the power that a prediction is raised to
+
+
+class SubsetGate(Method):
+    """Weights of the mixture over modality subsets, calibrated on features of each modality.
+
+    `forward` returns a tuple with at least ``logits`` (B, S, K) of every modality subset,
+    ``reliability_features`` (B, M, `N_FEATURES`) and ``available`` (B, M). Two linear functions of
+    the same features are fitted: the *fusion weight*, by the cross-entropy of the prediction, and
+    *sensor ok*, on sensors that are corrupted or swapped. They differ: an intact sensor can carry
+    little information about the class.
+    """
+
+    N_FEATURES: ClassVar[int]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        n_modalities = len(self.encoders)
+        masks = modality_subsets(n_modalities)
+        self._masks = (masks,)  # in a tuple: neither a parameter nor a buffer to stack per run
+        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
+        self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
+        for name in ("fusion_weight", "sensor_ok"):
+            self.calibration[name] = nn.Parameter(torch.zeros(n_modalities, self.N_FEATURES))
+            prior = torch.full((n_modalities,), PRIOR_LOG_ODDS)
+            self.calibration[f"{name}_prior"] = nn.Parameter(prior)
+
+    def _mixture(self, output: Any, fusion_weight: Tensor) -> Tensor:
+        """Compute the subsets' mixture, raised to a power that depends on its entropy.
+
+        A mixture of subsets that agree is underconfident, because their evidence adds up and the
+        mixture only averages it.
+        """
+        masks = self._masks[0].to(output.available.device)
+        temperature = self.calibration["log_temperature"].exp()[:, None]
+        log_weights = subset_log_weights(fusion_weight, output.available, masks)
+        logits = mixture(log_weights, output.logits / temperature)
+        offset, slope = self.calibration["sharpness"]
+        log_power = offset + slope * normalised_entropy(logits.softmax(-1))
+        return logits * log_power.clamp(-MAX_LOG_POWER, MAX_LOG_POWER).exp()[:, None]
+
+    def _log_odds(self, output: Any, name: str) -> Tensor:
+        weighted = (output.reliability_features * self.calibration[name]).sum(-1)
+        return self.calibration[f"{name}_prior"] + weighted
+
+    def _sensor_ok(self, output: Any) -> Tensor:
+        """Compute the probability (B, M) that each modality is intact; 0 where not available."""
+        return self._log_odds(output, "sensor_ok").sigmoid() * output.available
+
+    def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
+        """Compute the cross-entropy of the mixture plus that of detecting faulty sensors."""
+        output, target, faulty = examples
+        labelled = faulty.isfinite() & (output.available > 0)
+        intact = torch.where(labelled, 1 - faulty, 0.0)
+        detection = F.binary_cross_entropy_with_logits(
+            self._log_odds(output, "sensor_ok"), intact, reduction="none"
+        )
+        weights = (self.calibration[name] for name in ("fusion_weight", "sensor_ok", "sharpness"))
+        # A few validation subjects would not determine all weights without a penalty.
+        shrinkage = sum(weight.square().sum() for weight in weights)
+        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
+        loss = -(target * logits.log_softmax(-1)).sum(-1)
+        return loss + torch.where(labelled, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
+
+
+class GatedOutput(NamedTuple):
+    """Output of the hybrid before calibration.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (B, S, K)
+        Of every modality subset.
+    reliability_features : Tensor, shape (B, M, 2)
+    unimodal : Tensor, shape (B, M, K)
+        Logits of each modality alone.
+    affect_mean, affect_log_variance : Tensor, shape (B, A)
+    available : Tensor, shape (B, M)
+    """
+
+    logits: Tensor
+    reliability_features: Tensor
+    unimodal: Tensor
+    affect_mean: Tensor
+    affect_log_variance: Tensor
+    available: Tensor
+
+
+class GatedHybrid(SubsetGate, Hybrid):
+    """The hybrid's network and loss, and the gate."""
+
+    Params = GatedHybridParams
+    N_FEATURES = 2  # log energy of the input and its square
+
+    # The base class promises a `Prediction`; this is the input of `calibrated`.
+    def forward(self, windows: Windows) -> GatedOutput:  # type: ignore[override]
+        """Compute the logits of all modality subsets and the energies."""
+        inputs, available = windows
+        output = self.network(inputs, available)
+        masks = self._masks[0].to(available.device)
+        energy = log_input_energy(inputs, available, list(self.encoders))
+        # The square: both silence and noise are unreliable.
+        features = torch.stack([energy, energy.square()], -1) * available[..., None]
+        return GatedOutput(
+            self.network.subset_logits(output, masks * available[:, None]),
+            features,
+            output.unimodal,
+            output.affect[0],
+            output.affect[1],
+            available,
+        )
+
+    def calibrated(self, output: GatedOutput) -> Prediction:
+        """Compute the mixture over the modality subsets, and each modality's reliability."""
+        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
+        estimates = agreement(output.unimodal.softmax(-1), output.available)
+        return plain_prediction(
+            logits,
+            (output.affect_mean, output.affect_log_variance),
+            output.available,
+            vacuity=normalised_entropy(logits.softmax(-1)),
+            reliability=self._sensor_ok(output),
+            coherence=estimates["coherence"],
+        )
+
+
+method = GatedHybrid
