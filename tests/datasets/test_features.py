@@ -223,7 +223,9 @@ def test_wesad_up_to_windows_in_the_order_of_time(real_data, tmp_path):
     corpus = load_corpus(project.windows)
     assert (len(corpus.index), corpus.index["session"].n_unique()) == (2431, 12)
     rows = pl.read_csv(root / "windows.csv")
-    joined = corpus.index.select("session", "start_s", window="trial").join(rows, on="window")
+    joined = corpus.index.select("session", window="trial").join(
+        rows, on="window", how="left", maintain_order="left"
+    )
     steps = joined.select(pl.col("order").diff().over("session")).to_series()
     assert (steps.drop_nulls() > 0).all()
     classes = [corpus.classes[n] for n in corpus.target.argmax(axis=1)]
