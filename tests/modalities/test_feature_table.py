@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from pydantic import ValidationError
 
@@ -46,15 +47,18 @@ def case_of(tmp_path_factory):
     folder = tmp_path_factory.mktemp("features")
 
     @lru_cache
-    def make() -> ModalityCase:
-        return ModalityCase(FeatureTable("wear_features"), examples(folder))
+    def make(suffix: str) -> ModalityCase:
+        files = [(path.with_suffix(suffix), item) for path, item in examples(folder)]
+        pl.read_csv(folder / "wear.csv").write_parquet(folder / "wear.parquet")
+        return ModalityCase(FeatureTable("wear_features"), files)
 
     return make
 
 
 @pytest.mark.parametrize("check", MODALITY_CHECKS, ids=name_of)
-def test_it_keeps_the_contract_of_modalities(check, case_of):
-    check(case_of())
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_it_keeps_the_contract_of_modalities(check, suffix, case_of):
+    check(case_of(suffix))
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")
 DECIMAL_COMMA = r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$"
 SAFE_SUBJECT = r"^[^./\\\p{C}][^/\\\p{C}]*$"  # part of file names
 SAFE_SESSION = r"^[^/\\\p{C}]+$"
+# A damaged file of Parquet can also stop the library's own checks.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 MAX_VALUE = 1e18  # so that squares are finite in single precision
 MOST_LISTED = 5  # rows or columns named in a problem
 PLACE = "place"  # column of a row's number within its session, from 0
@@ -392,7 +394,7 @@ def _read(path: Path, problems: list[Problem]) -> pl.DataFrame:
                 "split the dataset",
             )
         table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise ConsilienceError(unreadable(error), path.name, "export it again") from None
     return table.with_row_index(LINE, 1).with_columns(pl.col(LINE).cast(pl.Int64))
 
@@ -407,7 +409,7 @@ def _check_inside(path: Path) -> None:
 def _parquet_schema(path: Path) -> dict[str, pl.DataType]:
     try:
         return dict(pl.read_parquet_schema(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except UNREADABLE as error:
         raise ConsilienceError(unreadable(error), path.name, "export it again") from None
 
 
