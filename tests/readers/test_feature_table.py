@@ -74,6 +74,12 @@ def test_sessions_of_a_subject_are_named_in_the_tables_order(tmp_path):
     assert rows["place"].to_list() == [0, 1, 0, 0]
 
 
+def test_sessions_of_one_row_each_are_one_recording_of_the_subject(tmp_path):
+    text = "clip,subject,session,label\na,p1,late,x\nb,p2,late,y\nc,p1,early,y\n"
+    rows = read_rows(write(tmp_path, rows=text) / "rows.csv").rows
+    assert rows.select("key", "session").rows() == [("a", "p1"), ("c", "p1"), ("b", "p2")]
+
+
 @pytest.mark.parametrize(("column", "trial"), [("trial", "rest"), ("task", "rest"), ("x", "a")])
 def test_a_trial_is_named_by_its_column_or_the_key(tmp_path, column, trial):
     rows = read_rows(

@@ -186,7 +186,8 @@ class FeatureTable(Modality):
         """Return a frame per row; quality is the share of values that are present."""
         if not len(signal.times_s):
             raise RecordingError("the session has no row", "table of features", "add its rows")
-        values = np.asarray(signal.values, np.float32)
+        with np.errstate(over="ignore"):  # infinite, and then missing
+            values = np.asarray(signal.values, np.float32)
         observed = np.isfinite(values)
         if not observed.any():
             raise RecordingError("no value is a number", "table of features", "correct the table")

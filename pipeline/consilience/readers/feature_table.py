@@ -187,7 +187,10 @@ def read_rows(path: Path) -> RowTable:
         *(_first_of(columns, (name,)).alias(name) for name in LABELS),
     )
     table = _usable_rows(table, columns, path.name, problems)
-    return RowTable(path, key, columns, _placed(table, "session" in columns), tuple(problems))
+    # Sessions of one row each would hide in which order the rows of a subject were recorded.
+    several = table.select(pl.struct("subject", "session").n_unique()).item() < table.height
+    placed = _placed(table, "session" in columns and several)
+    return RowTable(path, key, columns, placed, tuple(problems))
 
 
 @cached_per_file(32)
