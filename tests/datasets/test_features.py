@@ -105,7 +105,7 @@ def test_labels_that_differ_in_case_are_one_class(root):
         ("ecg.csv", b"\xff\xfe\x00,;\n" * 9, "ecg.csv: not a UTF-8 text table"),
         ("ecg.parquet", b"PAR1", "ecg.parquet: cannot be read"),
         ("ECG.csv", ECG.encode(), "a second table of 'ecg_features'"),
-        ("hr.csv", b"clip,hr\na,x\n", "hr.csv: no column of numbers"),
+        ("hr.csv", b"clip,hr\na,x\n", "hr.csv: no column of different numbers"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_a_problem_and_the_others_remain(

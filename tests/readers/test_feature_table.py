@@ -114,9 +114,9 @@ def test_a_table_without_key_or_subject_is_refused(tmp_path, text):
 
 
 def test_numbers_are_in_the_order_of_the_rows_and_missing_ones_nan(tmp_path):
-    values, lines = sensor(tmp_path, "clip,hr,rr\nc,3,\na,1,10\n")
-    np.testing.assert_array_equal(values, [[1, 10], [np.nan, np.nan], [3, np.nan]])
-    assert lines == ["ecg.csv: column 'rr' is constant: used, but without information"]
+    values, lines = sensor(tmp_path, "clip,hr,rr\nc,3,\na,1,10\nb,,9\n")
+    np.testing.assert_array_equal(values, [[1, 10], [np.nan, 9], [3, np.nan]])
+    assert not lines
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,11 @@ def test_missing_cells_are_not_problems(tmp_path, missing):
             [1, np.nan, 3],
         ),
         (
+            "clip,rate,hr,n\na,60,1,7\nb,60,2,7\nc,,3,7\n",
+            "ecg.csv: columns 'rate', 'n' are constant: left out",
+            [1, 2, 3],
+        ),
+        (
             "clip,hr,rr\na,1,\nb,2,\nc,3,\n",
             "ecg.csv: column 'rr' is empty: left out",
             [1, 2, 3],
@@ -202,7 +207,7 @@ def test_hostile_content_is_one_line_and_the_rest_is_used(tmp_path, text, messag
 
 def test_columns_of_the_table_of_rows_are_not_features(tmp_path):
     rows = "clip,subject,label,valence\na,p1,0,0.5\nb,p1,1,-0.5\nc,p2,1,0\n"
-    values, _ = sensor(tmp_path, "clip,subject,label,valence,hr\na,p1,0,.5,7\n", rows)
+    values, _ = sensor(tmp_path, "clip,subject,label,valence,hr\na,p1,0,.5,7\nb,p1,1,-.5,8\n", rows)
     assert values.shape == (3, 1)
     assert values[0] == 7
 

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
+from consilience.schema.params.training import TrainingParams
 from consilience.training import data
+from consilience.training.baseline import references
 from consilience.windows.store import Corpus, load_corpus
 
 
@@ -45,6 +47,24 @@ def test_inputs_are_standardised_and_zero_where_missing(windows_folder: Path) ->
     assert not has_face.all()
     assert_close(face[has_face].mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     assert_close(face[has_face].std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
+def test_rounding_errors_of_a_constant_are_not_enlarged(windows_folder: Path) -> None:
+    corpus = load_corpus(windows_folder)
+    values, rows = prepared(corpus), corpus.members(0, "train")
+    values["face_au"] = torch.full_like(values["face_au"], 60.1)
+    values["face_au"][:, 1] = torch.randn(len(corpus.index)) + 60.1
+    training = TrainingParams(baseline="running")
+    of_audio = references(corpus, training)["audio"]
+    n = torch.arange(len(corpus.index)).float()
+    baselines = {
+        "face_au": of_audio._replace(n=n, total=values["face_au"] * n[:, None] * (1 + 1e-7))
+    }
+    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None], baselines)
+    index = torch.from_numpy(rows)[None]
+    inputs = scaler.inputs(values, index, torch.ones(1, len(rows), 2), baselines)["face_au"][0]
+    assert inputs[:, [0, 2]].abs().max() < 1e-3
+    assert inputs[:, 1].std() > 0.5
 
 
 def test_with_a_time_axis_a_channel_is_standardised_as_a_whole(windows_folder: Path) -> None:

@@ -80,7 +80,7 @@ class SensorTable:
     Attributes
     ----------
     columns : tuple of str
-        Columns with at least one number.
+        Columns with at least two different numbers.
     values : ndarray of float64, shape (n_rows, n_columns)
         In the order of `RowTable.rows`; NaN where the table has no number.
     problems : tuple of (where, what, remedy)
@@ -219,7 +219,9 @@ def read_sensor(path: Path, rows: RowTable) -> SensorTable:
     numbers = _numbers(table, names, path, problems, notes)
     if not numbers.columns:
         raise ConsilienceError(
-            "no column of numbers beside those of the table of rows", path.name, "add features"
+            "no column of different numbers beside those of the table of rows",
+            path.name,
+            "add features",
         )
     keyed = numbers.with_columns(table[rows.key].alias(rows.key))
     aligned = rows.rows.select(pl.col("key").alias(rows.key)).join(
@@ -313,7 +315,7 @@ def _numbers(
     problems: list[Problem],
     notes: list[tuple[str, str]],
 ) -> pl.DataFrame:
-    """Return the columns that have a number, missing cells null."""
+    """Return the columns that have different numbers, missing cells null."""
     columns, empty, text, constant = [], [], [], []
     commas = path.suffix.lower() != ".parquet" and _delimiter_of(path) == ";"
     for name in names:
@@ -330,12 +332,11 @@ def _numbers(
             continue
         if numbers.drop_nulls().n_unique() == 1:
             constant.append(name)
+            continue
         columns.append(numbers.alias(name))
-    for kind, group in (("empty", empty), ("not of numbers", text)):
+    for kind, group in (("empty", empty), ("not of numbers", text), ("constant", constant)):
         if group:
             notes.append((path.name, f"{_listed(group)} {kind}: left out"))
-    if constant:
-        notes.append((path.name, f"{_listed(constant)} constant: used, but without information"))
     return pl.DataFrame(columns)
 
 

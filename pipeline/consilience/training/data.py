@@ -22,6 +22,7 @@ from consilience.windows.store import Corpus
 
 Rows = Tensor | Centred  # windows of a modality, read at positions
 CLIP = 5.0  # standard deviations; limits the influence of a broken recording
+ROUNDING = 1e-5  # relative error of a sum of windows in single precision, with a margin
 BLOCK = 4096  # windows in memory at a time
 
 
@@ -175,7 +176,10 @@ def fit_scaler(
                 if name in references:
                     population = fit_population(values, rows, subject)
                     windows = Centred(values, references[name], population)
-                fitted[rows.tobytes()] = (*_moments(windows, rows), population)
+                centre, spread = _moments(windows, rows)
+                if population is not None:
+                    spread = _above_rounding(spread, _moments(values, rows)[0])
+                fitted[rows.tobytes()] = (centre, spread, population)
         statistics = [fitted[rows.tobytes()] for rows in of_runs]
         mean[name] = torch.stack([of_run[0] for of_run in statistics])[:, None]
         std[name] = torch.stack([of_run[1] for of_run in statistics])[:, None]
@@ -193,6 +197,15 @@ def fit_scaler(
         torch.stack([s for _, s in scales])[:, None],
         populations,
     )
+
+
+def _above_rounding(std: Tensor, level: Tensor) -> Tensor:
+    """Return deviations of centred features; 1 for one that rounding alone can explain.
+
+    A feature that is constant at a high level differs from its baseline by rounding errors. They
+    depend on the number of reference windows, and would reveal a window's place in a recording.
+    """
+    return torch.where(std > ROUNDING * level.abs(), std, 1.0)
 
 
 def _moments(values: Rows, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
