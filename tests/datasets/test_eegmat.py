@@ -134,3 +134,5 @@ def test_the_real_recordings(real_data: Path) -> None:
         rate = ecg.features(ecg.read(path, None, SingleChannelParams()), SingleChannelParams())
         medians.append(np.nanmedian(rate.values[:, 0]))
     assert medians[1] > medians[0] + 5
+    (detached,) = ecg.inspect(real_data / "eegmat" / "Subject02_1.edf", None)
+    assert "may not be ecg: plausible beat fraction 0.00" in detached
