@@ -14,7 +14,7 @@ from consilience.core import registry
 from consilience.evaluation.metrics import auroc, ranking
 from consilience.schema.constants import CLEAN
 from consilience.training.augmentation import Run
-from consilience.training.baseline import references
+from consilience.training.baseline import complete_references
 from consilience.training.data import Rows
 from consilience.training.fit import Fitted
 from consilience.training.label_reliability import estimate_labels
@@ -37,7 +37,7 @@ def label_estimates(
 
     def inputs_of(number: int) -> Mapping[str, Rows]:
         fitted, place = places[number]
-        baselines = references(corpus, fitted.training)
+        baselines = complete_references(corpus, fitted.training)
         return fitted.scaler.centred(place, clean, baselines)
 
     estimates, _ = estimate_labels(

@@ -35,6 +35,21 @@ def make(corpus: Corpus, budget: TrainingParams, method: str = "hybrid") -> Trai
     return Trainer(OneProcess(), stack, RUNS, data, budget)
 
 
+def test_labels_are_estimated_relative_to_the_complete_baseline_of_a_person(
+    corpus: Corpus, budget: TrainingParams
+) -> None:
+    estimates = []
+    for baseline in ("person", "running", "recording", "none"):
+        training = budget.model_copy(update={"baseline": baseline})
+        data = RunData(OneProcess(), RUNS, corpus, training, corpus.labels, True)
+        estimates.append((data._label_estimate, data._label_reliability))
+    (person, reliability), *others, without = estimates
+    for estimate, of_others in others:
+        torch.testing.assert_close(estimate, person, rtol=0, atol=0)
+        torch.testing.assert_close(of_others, reliability, rtol=0, atol=0)
+    assert not torch.equal(without[0], person)
+
+
 def test_the_state_restores_a_trainer(corpus: Corpus, budget: TrainingParams) -> None:
     first, second = make(corpus, budget), make(corpus, budget)
     first.train_epoch()

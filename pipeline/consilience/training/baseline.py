@@ -171,7 +171,18 @@ def references(corpus: Corpus, training: TrainingParams) -> Mapping[str, Referen
     return _all_references(corpus, training.baseline, training.enrolment, training.enrolment_s)
 
 
-@lru_cache(maxsize=4)  # the same for every method, and for training, calibration and test
+def complete_references(corpus: Corpus, training: TrainingParams) -> Mapping[str, References]:
+    """Return the references for label estimates: all windows of a person, under any baseline.
+
+    The errors of a baseline of few or one-sided windows are those of the person's moment, and make
+    sensors agree with each other against right labels, which then look unreliable. The recordings
+    of training persons are complete, whatever will be at hand in use.
+    """
+    complete = "none" if training.baseline == "none" else "person"
+    return references(corpus, training.model_copy(update={"baseline": complete}))
+
+
+@lru_cache(maxsize=8)  # the same for every method, and for training, calibration and test
 def _all_references(
     corpus: Corpus, baseline: str, enrolment: str, enrolment_s: float | None
 ) -> Mapping[str, References]:

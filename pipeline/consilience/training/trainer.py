@@ -23,7 +23,7 @@ from consilience.model.stack import Stack
 from consilience.model.types import Batch
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Augmentation, Run
-from consilience.training.baseline import references
+from consilience.training.baseline import complete_references, references
 from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Rows, Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
@@ -108,7 +108,8 @@ class RunData:
             for values, rows in zip(target, self.train_rows, strict=True)
         ]
         self._disagreement = to_device(torch.tensor(disagreements))
-        inputs_of = partial(self.scaler.centred, prepared=prepared, references=baselines)
+        complete = complete_references(corpus, training) if cross_fitted else {}
+        inputs_of = partial(self.scaler.centred, prepared=prepared, references=complete)
         estimate, reliability = self._label_estimates(corpus, inputs_of, target, cross_fitted)
         self._label_estimate, self._label_reliability = to_device(estimate), to_device(reliability)
 
