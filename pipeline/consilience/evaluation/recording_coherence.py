@@ -1,0 +1,207 @@
+"""Coherence accumulated over a recording: which sensor contradicts the others, and by which shift.
+
+One window rarely shows whether a sensor is mismatched. Log likelihood ratios of windows add up, so
+that a swapped or shifted recording stands out. All quantities follow from the class probabilities
+``p_j(k)`` that each sensor j alone predicts, and the class frequencies ``pi_k``. If sensors are
+independent given the class, sensors S of a window agree in the class with the likelihood ratio
+
+    Z(S) = sum_k pi_k prod_{j in S} p_j(k) / pi_k
+
+to sensors of unrelated windows. All logarithms are natural.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+Array = NDArray[np.float64]
+
+# Share of windows in which a sensor's prediction is taken to be worthless: bounds the weight of a
+# single overconfident window at log(1 / LAPSE) per sensor.
+LAPSE = 0.02
+RAREST = 1e-6  # frequency of a class that no training window has
+ROUNDING_S = 1e-6  # of the windows' starts
+
+
+class SensorEvidence(NamedTuple):
+    """Evidence of single sensors for the classes of N windows.
+
+    Attributes
+    ----------
+    log_ratios : ndarray, shape (N, M, K)
+        ``log(p_m(k) / pi_k)``; 0 where a sensor is not available.
+    log_prior : ndarray, shape (N, K)
+        ``log pi_k``.
+    available : ndarray of bool, shape (N, M)
+    """
+
+    log_ratios: Array
+    log_prior: Array
+    available: NDArray[np.bool_]
+
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Whether a sensor is available, and another one beside it (N, M)."""
+        return self.available & (self.available.sum(1, keepdims=True) > 1)
+
+    def of_rows(self, rows: NDArray[np.int64]) -> SensorEvidence:
+        """Return the evidence of some windows, by their positions."""
+        return SensorEvidence(self.log_ratios[rows], self.log_prior[rows], self.available[rows])
+
+
+class Shift(NamedTuple):
+    """Shift in time of a sensor that resolves a contradiction.
+
+    Attributes
+    ----------
+    delay_s : float
+        Positive if the sensor is late: its windows show what the others showed `delay_s` earlier.
+    gain : float
+        LLR with the shift less LLR without it, nats.
+    """
+
+    delay_s: float
+    gain: float
+
+
+def sensor_evidence(
+    probability: Array, available: NDArray[np.bool_], prior: Array
+) -> SensorEvidence:
+    """Compute the evidence of each sensor for each class.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (N, M, K)
+        Class probabilities by each sensor alone; any value where a sensor is not available.
+    available : ndarray of bool, shape (N, M)
+    prior : ndarray, shape (N, K)
+        Class frequencies in training.
+    """
+    prior = np.maximum(prior, RAREST)
+    prior = (prior / prior.sum(-1, keepdims=True))[:, None]
+    mixed = (1 - LAPSE) * np.where(available[..., None], probability, prior) + LAPSE * prior
+    log_ratios = np.where(available[..., None], np.log(mixed / prior), 0.0)
+    return SensorEvidence(log_ratios, np.log(prior[:, 0]), available)
+
+
+def log_likelihood_ratios(evidence: SensorEvidence) -> Array:
+    """Compute ``log Z(all) - log Z(all but m)`` of every window and sensor m.
+
+    Positive if a sensor agrees with the others, negative if it contradicts them.
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+        0 where a sensor cannot be compared.
+    """
+    joint = evidence.log_prior + evidence.log_ratios.sum(1)
+    others = joint[:, None] - evidence.log_ratios
+    ratios = logsumexp(joint, -1)[:, None] - logsumexp(others, -1)
+    return np.where(evidence.comparable, ratios, 0.0)
+
+
+def mismatch_probability(llr: Array, prior: float) -> Array:
+    """Compute the probability of each sensor to be the mismatched one of a recording.
+
+    A softmax over "no mismatch" and "sensor m is mismatched", with at most one such sensor. Of two
+    sensors both have the same probability: a mismatch is detected, but cannot be located.
+
+    Parameters
+    ----------
+    llr : ndarray, shape (M,)
+        Sums over the windows of the recording, of sensors that can be compared.
+    prior : float
+        Probability of a mismatch before the recording is seen, spread evenly over the sensors.
+
+    Returns
+    -------
+    ndarray, shape (M,)
+    """
+    if not len(llr):
+        return np.zeros(0)
+    log_odds = np.concatenate([[np.log1p(-prior)], np.log(prior / len(llr)) - llr])
+    return np.asarray(np.exp(log_odds - logsumexp(log_odds))[1:])
+
+
+def best_shift(
+    evidence: SensorEvidence, sensor: int, start_s: Array, max_shift_s: float, prior: float
+) -> Shift | None:
+    """Estimate by which shift in time a sensor agrees with the others of the same recording.
+
+    Window i of the others is compared with the window of the sensor that starts nearest to
+    ``start_s[i] + delay_s``, at most half a step away, for all multiples of the step up to
+    `max_shift_s`. The LLR of a shift is compared with that of no shift over the same windows.
+
+    Parameters
+    ----------
+    evidence : SensorEvidence
+        Of one recording's windows.
+    sensor : int
+    start_s : ndarray, shape (N,)
+        Starts of the windows, sorted.
+    max_shift_s : float
+    prior : float
+        Probability that the sensor is shifted, spread evenly over all shifts.
+
+    Returns
+    -------
+    Shift or None
+        None unless the sensor agrees at the best shift (LLR above 0), and this shift is more
+        probable than none: its gain exceeds ``log(shifts (1 - prior) / prior)``. Windows of one
+        trial have the same class, so that a small shift gains at the trials' borders only.
+    """
+    step_s = _step_s(start_s)
+    if step_s is None or step_s > max_shift_s:
+        return None
+    n_steps = int(max_shift_s / step_s + 1e-9)
+    delays_s = step_s * np.array([k for k in range(-n_steps, n_steps + 1) if k])
+    shifted, unshifted, paired = _shifted_llr(evidence, sensor, start_s, delays_s, step_s / 2)
+    tried = paired.any(1)  # a shift beyond the recording's length has no pair
+    if not tried.any():
+        return None
+    gains = np.where(tried & (shifted > 0), shifted - unshifted, -np.inf)
+    best = int(gains.argmax())
+    if gains[best] <= np.log(tried.sum() * (1 - prior) / prior):
+        return None
+    return Shift(float(delays_s[best]), float(gains[best]))
+
+
+def _step_s(start_s: Array) -> float | None:
+    """Return the usual distance of successive windows within a trial; None with one window."""
+    steps_s = np.diff(np.unique(start_s))
+    # Pauses between trials are longer than the step: the lower quartile is within a trial.
+    return float(np.quantile(steps_s, 0.25, method="lower")) if len(steps_s) else None
+
+
+def _shifted_llr(
+    evidence: SensorEvidence, sensor: int, start_s: Array, delays_s: Array, tolerance_s: float
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return the LLR of a sensor with and without each of D shifts, and the pairs of windows.
+
+    Returns
+    -------
+    shifted, unshifted : ndarray, shape (D,)
+        Both over the paired windows.
+    paired : ndarray of bool, shape (D, N)
+    """
+    target_s = start_s + delays_s[:, None]
+    nearest = _nearest(start_s, target_s)
+    paired = np.abs(start_s[nearest] - target_s) <= tolerance_s + ROUNDING_S
+    paired &= evidence.comparable[:, sensor] & evidence.available[nearest, sensor]
+    of_sensor = evidence.log_ratios[:, sensor]
+    others = evidence.log_prior + evidence.log_ratios.sum(1) - of_sensor
+    alone = logsumexp(others, -1)
+    shifted = logsumexp(others + of_sensor[nearest], -1) - alone
+    unshifted = logsumexp(others + of_sensor, -1) - alone
+    return (shifted * paired).sum(1), (unshifted * paired).sum(1), paired
+
+
+def _nearest(sorted_s: Array, target_s: Array) -> NDArray[np.int64]:
+    """Return the position of the nearest of some sorted times to each target time."""
+    after = np.searchsorted(sorted_s, target_s).clip(1, len(sorted_s) - 1)
+    is_before = target_s - sorted_s[after - 1] <= sorted_s[after] - target_s
+    return after - is_before

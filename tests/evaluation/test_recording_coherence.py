@@ -1,0 +1,171 @@
+"""Coherence of a recording: values computed by hand, and simulated recordings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from consilience.evaluation import recording_coherence
+from consilience.evaluation.recording_coherence import (
+    LAPSE,
+    SensorEvidence,
+    best_shift,
+    log_likelihood_ratios,
+    mismatch_probability,
+    sensor_evidence,
+)
+
+Array = NDArray[np.float64]
+
+
+@pytest.fixture
+def without_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the probabilities as they are, for values computed by hand."""
+    monkeypatch.setattr(recording_coherence, "LAPSE", 0.0)
+
+
+def evidence_of(probability: object, prior: object, available: object = None) -> SensorEvidence:
+    """Return the evidence of N windows under one prior."""
+    values = np.array(probability, dtype=float)
+    present = np.ones(values.shape[:2], bool) if available is None else np.array(available)
+    return sensor_evidence(values, present, np.tile(np.array(prior), (len(values), 1)))
+
+
+@pytest.mark.usefixtures("without_lapses")
+def test_ratios_of_three_sensors_equal_a_hand_computation() -> None:
+    # pi = (.5, .5): Z(abc) = 2^2 (.8 .6 .3 + .2 .4 .7) = .8
+    # Z(bc) = 2 (.6 .3 + .4 .7) = .92, Z(ac) = 2 (.8 .3 + .2 .7) = .76, Z(ab) = 2 (.48 + .08) = 1.12
+    evidence = evidence_of([[(0.8, 0.2), (0.6, 0.4), (0.3, 0.7)]], (0.5, 0.5))
+    expected = np.log([0.8 / 0.92, 0.8 / 0.76, 0.8 / 1.12])
+    np.testing.assert_allclose(log_likelihood_ratios(evidence), [expected])
+
+
+@pytest.mark.usefixtures("without_lapses")
+def test_the_prior_counts_once_however_many_sensors() -> None:
+    # pi = (.9, .1): Z(ab) = .9 (.9 / .9) (.5 / .9) + .1 (.1 / .1) (.5 / .1) = .5 + .5
+    evidence = evidence_of([[(0.9, 0.1), (0.5, 0.5)]], (0.9, 0.1))
+    np.testing.assert_allclose(log_likelihood_ratios(evidence), 0, atol=1e-12)
+
+
+@pytest.mark.usefixtures("without_lapses")
+def test_a_window_without_a_sensor_compares_the_others_only() -> None:
+    probability = [[(0.8, 0.2), (0.6, 0.4), (np.nan, np.nan)], [(0.8, 0.2), (0.1, 0.9), (0.5, 0.5)]]
+    available = [[True, True, False], [True, False, False]]
+    ratios = log_likelihood_ratios(evidence_of(probability, (0.5, 0.5), available))
+    np.testing.assert_allclose(ratios[0], [np.log(1.12), np.log(1.12), 0])
+    assert (ratios[1] == 0).all()  # a single sensor contradicts none
+
+
+def test_uniform_predictions_neither_agree_nor_contradict() -> None:
+    evidence = evidence_of(np.full((5, 3, 4), 0.25), np.full(4, 0.25))
+    np.testing.assert_allclose(log_likelihood_ratios(evidence), 0, atol=1e-12)
+    assert best_shift(evidence, 0, np.arange(5.0), 3.0, 0.5) is None
+
+
+def test_certain_predictions_of_different_classes_stay_finite() -> None:
+    evidence = evidence_of([[(1, 0, 0), (0, 1, 0)]], np.full(3, 1 / 3))
+    likely, rare = 1 - 2 * LAPSE / 3, LAPSE / 3
+    expected = np.log(3 * (2 * likely * rare + rare * rare))
+    np.testing.assert_allclose(log_likelihood_ratios(evidence), [[expected, expected]])
+    never_trained = evidence_of([[(1, 0, 0), (0, 0, 1)]], (0.5, 0.5, 0.0))
+    assert np.isfinite(log_likelihood_ratios(never_trained)).all()
+
+
+def test_probabilities_are_a_softmax_over_no_mismatch_and_each_sensor() -> None:
+    probability = mismatch_probability(np.array([-3.0, 1.0, 2.0]), 0.3)
+    weights = np.array([0.7, 0.1 * np.exp(3), 0.1 * np.exp(-1), 0.1 * np.exp(-2)])
+    np.testing.assert_allclose(probability, weights[1:] / weights.sum())
+    assert mismatch_probability(np.zeros(0), 0.3).shape == (0,)
+    # A long recording: the exponential alone would overflow.
+    np.testing.assert_allclose(mismatch_probability(np.array([-9e3, 5.0]), 0.05), [1, 0])
+
+
+def test_of_two_sensors_none_is_more_probable_than_all_else() -> None:
+    for llr in (-50.0, 0.0, 50.0):
+        probability = mismatch_probability(np.array([llr, llr]), 0.5)
+        assert probability[0] == probability[1] <= 0.5
+    assert mismatch_probability(np.array([-50.0, -50.0]), 0.5).sum() == pytest.approx(1)
+
+
+def recording(
+    delay: int, n_windows: int = 40, per_trial: int = 4, n_sensors: int = 3, seed: int = 0
+) -> Array:
+    """Return predictions of sensors, the first of which is late by some windows."""
+    rng = np.random.default_rng(seed)
+    states = np.repeat(rng.integers(3, size=n_windows), per_trial)
+    shown = np.roll(states, delay)[:n_windows], states[:n_windows]
+    predictions = [
+        0.5 * np.eye(3)[shown[min(1, m)]] + 0.5 * rng.dirichlet(np.ones(3), n_windows)
+        for m in range(n_sensors)
+    ]
+    return np.stack(predictions, 1)
+
+
+@pytest.mark.parametrize("delay", [-3, -2, 2, 3])
+def test_a_shifted_sensor_is_named_with_amount_and_sign(delay: int) -> None:
+    evidence = evidence_of(recording(delay), np.full(3, 1 / 3))
+    start_s = 2.0 * np.arange(40)
+    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    assert shift is not None
+    assert shift.delay_s == 2.0 * delay
+    assert shift.gain > np.log(8)
+    assert best_shift(evidence, 0, start_s, 1.9, 0.5) is None  # less than one window
+    assert best_shift(evidence, 1, start_s, 8.0, 0.5) is None
+
+
+def test_of_two_sensors_each_is_shifted_relative_to_the_other() -> None:
+    evidence = evidence_of(recording(2, n_sensors=2), np.full(3, 1 / 3))
+    start_s = 2.0 * np.arange(40)
+    first, second = (best_shift(evidence, m, start_s, 8.0, 0.5) for m in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert (first.delay_s, second.delay_s) == (4.0, -4.0)
+
+
+def test_hardly_any_sensor_in_time_is_shifted() -> None:
+    named = [
+        best_shift(evidence_of(recording(0, seed=seed), np.full(3, 1 / 3)), 0, start_s, 8.0, 0.5)
+        for seed in range(50)
+        for start_s in [2.0 * np.arange(40)]
+    ]
+    assert sum(shift is not None for shift in named) <= 2
+
+
+def test_an_unrelated_sensor_is_mismatched_and_the_others_are_not() -> None:
+    evidence = evidence_of(recording(20, n_windows=40, per_trial=1), np.full(3, 1 / 3))
+    llr = log_likelihood_ratios(evidence).sum(0)
+    probability = mismatch_probability(llr, 0.05)
+    assert probability[0] > 0.99
+    assert llr[0] < 0 < llr[1]
+
+
+def test_a_higher_prior_of_no_shift_demands_a_larger_gain() -> None:
+    evidence = evidence_of(recording(2), np.full(3, 1 / 3))
+    start_s = 2.0 * np.arange(40)
+    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    assert shift is not None
+    # Of 8 shifts: the gain must exceed log(8 (1 - prior) / prior).
+    limit = 8 / (np.exp(shift.gain) + 8)
+    assert best_shift(evidence, 0, start_s, 8.0, limit * 1.01) == shift
+    assert best_shift(evidence, 0, start_s, 8.0, limit * 0.99) is None
+
+
+def test_shifts_follow_times_across_pauses_and_skip_missing_windows() -> None:
+    start_s = 2.0 * np.arange(40) + 100.0 * (np.arange(40) >= 20)
+    available = np.ones((40, 3), bool)
+    available[5:9, 0] = False
+    # The delay is 2 windows in each half; windows beside the pause have no counterpart.
+    halves = np.concatenate([recording(2, 20, seed=1), recording(2, 20, seed=2)])
+    halves[~available] = np.nan
+    evidence = evidence_of(halves, np.full(3, 1 / 3), available)
+    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    assert shift is not None
+    assert shift.delay_s == 4.0
+
+
+@pytest.mark.parametrize("n_windows", [1, 2])
+def test_a_recording_of_one_or_two_windows_has_no_clear_shift(n_windows: int) -> None:
+    evidence = evidence_of(recording(0, n_windows), np.full(3, 1 / 3))
+    assert best_shift(evidence, 0, 2.0 * np.arange(n_windows), 8.0, 0.5) is None
+    assert np.isfinite(log_likelihood_ratios(evidence)).all()
