@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from consilience import cli, params
 from consilience.cli import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
+from consilience.schema.tables import RecordingCoherence, frame_of, write_table
 
 
 def run(*arguments: str) -> str:
@@ -133,3 +135,33 @@ def test_anonymous_channels_of_openbci_are_read_once_use_has_assumed_their_posit
     assert signal.channels == settings.channels
     assert 1e6 * signal.values.std(axis=0) == pytest.approx(np.full(8, 20), rel=0.05)
     assert np.isfinite(registry.get("modalities", "eeg").features(signal, settings).values).all()
+
+
+def test_a_check_needs_a_dataset_or_an_evaluation(tmp_path: Path) -> None:
+    check = ("--project", str(tmp_path), "check")
+    with pytest.raises(ConsilienceError, match="ROOT is missing"):
+        run(*check)
+    with pytest.raises(ConsilienceError, match="--dataset is missing"):
+        run(*check, str(tmp_path))
+    with pytest.raises(ConsilienceError, match="not evaluated yet"):
+        run(*check, "--coherence")
+    with pytest.raises(ConsilienceError, match="omit ROOT and --dataset"):
+        run(*check, str(tmp_path), "--coherence")
+
+
+def test_contradictions_are_printed_written_and_a_failure_on_request(tmp_path: Path) -> None:
+    table = frame_of(
+        [
+            {"session": "one", "subject": "ada", "sensor": name, "windows": 9, "llr": llr}
+            | {"probability": probability, "named": probability > 0.5}
+            for name, llr, probability in (("eeg", -8.0, 0.98), ("audio", 1.0, 0.0))
+        ],
+        RecordingCoherence,
+    )
+    write_table(tmp_path / "data/evaluation/recordings.parquet", table, RecordingCoherence)
+    check = ("--project", str(tmp_path), "check", "--coherence")
+    output = run(*check, "--json", str(tmp_path / "all.json"))
+    assert "1 of 1 recordings" in output
+    content = json.loads((tmp_path / "all.json").read_text())
+    assert content["contradictions"][0]["sensors"] == ["eeg"]
+    assert CliRunner().invoke(app, [*check, "--on-problem", "fail"]).exit_code == 1

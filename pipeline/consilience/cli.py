@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -133,10 +133,17 @@ def evaluate(
 @app.command()
 def check(
     context: typer.Context,
-    root: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    root: Annotated[Path | None, typer.Argument(help="Folder of the recordings.")] = None,
     dataset: Annotated[
-        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
-    ],
+        str | None, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ] = None,
+    coherence: Annotated[
+        bool,
+        typer.Option(
+            "--coherence",
+            help="After an evaluation, instead: recordings whose sensors contradict each other.",
+        ),
+    ] = False,
     on_problem: Annotated[
         Literal["quarantine", "fail"] | None,
         typer.Option(help="fail: exit with 1 at any problem, not only if nothing is usable."),
@@ -146,21 +153,57 @@ def check(
     ] = None,
 ) -> None:
     """Report the content and the problems of a dataset without running the pipeline."""
+    if coherence:
+        if root is not None or dataset is not None:
+            raise ConsilienceError(
+                "--coherence reads the evaluation of the project",
+                "consilience check",
+                "omit ROOT and --dataset",
+            )
+        content, failed = _check_coherence(context.obj, on_problem)
+    elif root is None or dataset is None:
+        raise ConsilienceError(
+            f"{'ROOT' if root is None else '--dataset'} is missing",
+            "consilience check",
+            "use check ROOT --dataset NAME, or check --coherence",
+        )
+    else:
+        content, failed = _check_dataset(context.obj, root, dataset, on_problem)
+    if json_file:
+        from consilience.core.files import write_json
+
+        write_json(json_file, content)
+        typer.echo(f"complete result: {json_file}")
+    if failed:
+        raise SystemExit(1)
+
+
+def _check_dataset(
+    project: Project, root: Path, dataset: str, on_problem: str | None
+) -> tuple[dict[str, Any], bool]:
+    """Print the report on a dataset; return its content and whether a run would stop."""
     from rich.console import Console  # slow to import
 
-    from consilience.core.files import write_json
     from consilience.ingest import check
 
-    modalities, policy = check.params_for_dataset(context.obj, dataset)
-    settings = check.settings_for_dataset(context.obj, dataset)
-    source = check.source_of_params(context.obj, dataset)
+    modalities, policy = check.params_for_dataset(project, dataset)
+    settings = check.settings_for_dataset(project, dataset)
+    source = check.source_of_params(project, dataset)
     report = check.check(dataset, root, modalities, settings, source)
     check.show(report, Console())
-    if json_file:
-        write_json(json_file, report.as_json())
-        typer.echo(f"complete result: {json_file}")
-    if report.failed(on_problem or policy):
-        raise SystemExit(1)
+    return report.as_json(), report.failed(on_problem or policy)
+
+
+def _check_coherence(project: Project, on_problem: str | None) -> tuple[dict[str, Any], bool]:
+    """Print the contradictions between sensors; return them and whether they are a failure."""
+    from rich.console import Console  # slow to import
+
+    from consilience.evaluation import contradictions
+
+    table = contradictions.load(project)
+    contradictions.show(table, Console())
+    content = contradictions.as_json(table)
+    return content, on_problem == "fail" and bool(content["contradictions"])
 
 
 @app.command()

@@ -19,7 +19,7 @@ from consilience.evaluation.run import Evaluation, evaluate_models
 from consilience.model.types import Prediction
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import Scores, read_table
+from consilience.schema.tables import RecordingCoherence, Scores, read_table
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
 CORPUS = build_corpus()
@@ -36,10 +36,21 @@ class Guess:
         return prediction._replace(logits=logits)
 
 
+class Timid:
+    """Predicts the true class with little confidence."""
+
+    def __call__(self, function: str, arguments: tuple) -> Prediction:
+        prediction = Oracle(3)(function, arguments)
+        return prediction._replace(logits=prediction.logits / 4)
+
+
+STACKS = {"good": Oracle(3), "bad": Guess(), "timid": Timid()}
+
+
 @pytest.fixture
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evaluation]:
     def load(folder: Path, prepared: object) -> LoadedModel:
-        stack: Any = Oracle(3) if folder.name == "good" else Guess()
+        stack: Any = STACKS[folder.name]
         return LoadedModel(stack, plain_scaler(CORPUS, len(RUNS)), RUNS, {"training": {}})
 
     monkeypatch.setattr(run, "load_windows", lambda corpus, conditions: numbered(corpus))
@@ -88,6 +99,16 @@ def test_errors_are_relative_to_the_reference_method(evaluated: Callable[..., Ev
     assert "corruption_error" not in evaluated(hybrid="good").metrics["hybrid"]
 
 
+def test_recordings_are_checked_by_the_default_method(
+    evaluated: Callable[..., Evaluation],
+) -> None:
+    certain = evaluated(**{"concat": "timid", DEFAULT_METHOD: "good"}).recordings
+    assert certain.equals(evaluated(**{DEFAULT_METHOD: "good"}).recordings)
+    timid = evaluated(**{"concat": "good", DEFAULT_METHOD: "timid"}).recordings
+    assert (certain["llr"] > 2 * timid["llr"]).all()
+    assert (timid["llr"] > 0).all()
+
+
 def test_the_default_method_has_its_lead_over_every_other(
     evaluated: Callable[..., Evaluation],
 ) -> None:
@@ -110,5 +131,8 @@ def test_what_is_written_can_be_read_again(
     assert read_table(tmp_path / "evaluation/scores.parquet", Scores).equals(evaluation.scores)
     windows = pl.read_parquet(tmp_path / "evaluation/windows.parquet")
     assert windows.equals(evaluation.windows)
+    recordings = read_table(tmp_path / "evaluation/recordings.parquet", RecordingCoherence)
+    assert recordings.equals(evaluation.recordings)
+    assert set(recordings["sensor"]) == set(CORPUS.modalities)
     for name, table in evaluation.plots.items():
         assert pl.read_csv(tmp_path / f"evaluation/plots/{name}.csv").height == table.height

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.scorer import Evaluated, resample, score
 from consilience.evaluation.tables import (
     accuracy_table,
     kind_table,
     noise_table,
+    recording_table,
     reliability_table,
     score_table,
+    training_frequencies,
     window_table,
 )
+from consilience.schema.params.robustness import RobustnessParams
+from consilience.windows.conditions import SUBSET, Condition
+from tests.evaluation.conftest import SENSORS
 from tests.evaluation.test_scorer import ASKED, CORPUS, MODEL, PREPARED
 
 
@@ -75,3 +83,70 @@ def test_curves_start_at_the_clean_condition(oracle: Evaluated) -> None:
     assert set(table.filter(severity=0)["balanced_accuracy"]) == {1.0}
     kinds = kind_table({"oracle": resample(oracle, 100)})
     assert kinds.height == table.filter(severity=0).height
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, PooledPredictions]:
+    conditions = {name: Condition(SUBSET, (name,)) for name in SENSORS}
+    keep = [ASKED[0], *conditions.values()]
+    predictions = score([MODEL], CORPUS, PREPARED, keep, 10, keep=keep).predictions
+    return {name: predictions[condition] for name, condition in conditions.items()}
+
+
+PARAMS = RobustnessParams()
+
+
+def test_every_sensor_of_a_session_agrees_with_the_others(
+    alone: dict[str, PooledPredictions],
+) -> None:
+    table = recording_table(alone, CORPUS, PARAMS)
+    assert table.height == 6 * 3
+    of_session = table.filter(session="s0")
+    # Of 12 windows, two lack the EEG and two the video; each keeps two sensors.
+    assert of_session["windows"].to_list() == [10, 12, 10]
+    assert (table["llr"] > 0).all()
+    assert not table["named"].any()
+    assert (table["probability"] < PARAMS.mismatch_prior / 3).all()
+
+
+def test_a_sensor_swapped_throughout_a_session_is_named(
+    alone: dict[str, PooledPredictions],
+) -> None:
+    probability = alone["audio"].probability.copy()
+    probability[:, :12] = np.roll(probability[:, :12], 1, axis=-1)  # another class throughout
+    swapped = {**alone, "audio": alone["audio"]._replace(probability=probability)}
+    table = recording_table(swapped, CORPUS, PARAMS)
+    named = table.filter("named").select("session", "sensor").rows()
+    assert named == [("s0", "audio")]
+    two = replace(CORPUS, modalities=("eeg", "audio"), available=CORPUS.available[:, :2])
+    undecided = recording_table(swapped, two, PARAMS).filter(session="s0")
+    assert not undecided["named"].any()
+    assert undecided["probability"].sum() > 0.9
+
+
+def test_a_session_without_a_second_sensor_has_no_row(alone: dict[str, PooledPredictions]) -> None:
+    available = CORPUS.available.copy()
+    available[:12, 1:] = False
+    table = recording_table(alone, replace(CORPUS, available=available), PARAMS)
+    assert "s0" not in table["session"].to_list()
+    assert table["session"].n_unique() == 5
+
+
+def test_windows_that_no_fold_tests_have_no_row(alone: dict[str, PooledPredictions]) -> None:
+    untested = {}
+    for name, predictions in alone.items():
+        probability = predictions.probability.copy()
+        probability[:, :12] = np.nan
+        untested[name] = predictions._replace(probability=probability)
+    assert "s0" not in recording_table(untested, CORPUS, PARAMS)["session"].to_list()
+
+
+def test_class_frequencies_are_those_of_the_training_subjects() -> None:
+    frequencies = training_frequencies(CORPUS)
+    np.testing.assert_allclose(frequencies, 1 / 3)
+    target = CORPUS.target.copy()
+    trained = CORPUS.members(0, "train")
+    target[trained] = (0.0, 0.25, 0.75)
+    target[trained[0]] = np.nan
+    changed = training_frequencies(replace(CORPUS, target=target))
+    np.testing.assert_allclose(changed[CORPUS.members(0, "test")], [(0.0, 0.25, 0.75)] * 24)

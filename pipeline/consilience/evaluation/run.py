@@ -13,17 +13,29 @@ from rich.console import Console
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
+from consilience.evaluation.contradictions import RECORDINGS
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
-from consilience.evaluation.tables import plot_tables, score_table, window_table
+from consilience.evaluation.tables import (
+    plot_tables,
+    recording_table,
+    score_table,
+    window_table,
+)
 from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import Scores, csv_text, write_parquet, write_table
+from consilience.schema.tables import (
+    RecordingCoherence,
+    Scores,
+    csv_text,
+    write_parquet,
+    write_table,
+)
 from consilience.training.conditioned import load_windows
-from consilience.windows.conditions import conditions
+from consilience.windows.conditions import SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 
 REFERENCE_METHOD = "concat"  # its errors are the unit of the corruption error
@@ -43,6 +55,8 @@ class Evaluation(NamedTuple):
         `Scores`.
     windows : polars.DataFrame
         `tables.window_table` of the default method.
+    recordings : polars.DataFrame
+        `RecordingCoherence` of the default method.
     plots : dict of str to polars.DataFrame
         `tables.plot_tables`.
     """
@@ -51,10 +65,11 @@ class Evaluation(NamedTuple):
     metrics: dict[str, dict[str, float]]
     scores: pl.DataFrame
     windows: pl.DataFrame
+    recordings: pl.DataFrame
     plots: dict[str, pl.DataFrame]
 
     def write(self, folder: Path) -> None:
-        """Write the metrics, ``scores.parquet``, ``windows.parquet`` and ``plots/*.csv``.
+        """Write the metrics, the tables and ``plots/*.csv``.
 
         ``metrics.json`` has every metric; ``metrics/<method>.json`` the few that DVC shows.
         """
@@ -64,6 +79,7 @@ class Evaluation(NamedTuple):
                 write_json(aside / "metrics" / f"{method}.json", headline(values))
             write_table(aside / "scores.parquet", self.scores, Scores)
             write_parquet(aside / "windows.parquet", self.windows)
+            write_table(aside / RECORDINGS, self.recordings, RecordingCoherence)
             for name, table in self.plots.items():
                 content = csv_text(table, float_precision=6)
                 write_bytes(aside / "plots" / f"{name}.csv", content.encode())
@@ -105,23 +121,29 @@ def evaluate_models(
     """
     tested = conditions(corpus)
     prepared = load_windows(corpus, tested)
+    default = DEFAULT_METHOD if DEFAULT_METHOD in bundles else next(iter(bundles))
+    alone = {name: Condition(SUBSET, (name,)) for name in corpus.modalities}
     evaluated: dict[str, Evaluated] = {}
     resampled: dict[str, Resampled] = {}
     scores: list[pl.DataFrame] = []
     for method, bundle in bundles.items():
         model = load_bundle(bundle, prepared)
+        # Memory: window by window, only what the default method's tables show.
+        keep = {tested[0], *alone.values()} if method == default else ()
         evaluated[method] = score(
-            [model], corpus, prepared, tested, params.calibration_bins, keep=tested[:1]
+            [model], corpus, prepared, tested, params.calibration_bins, keep=keep
         )
         scores.append(score_table(method, evaluated[method], corpus))
         resampled[method] = resample(evaluated[method], params.bootstrap)
-    default = DEFAULT_METHOD if DEFAULT_METHOD in bundles else next(iter(bundles))
-    windows = window_table(evaluated[default].predictions[tested[0]], corpus)
+    predictions = evaluated[default].predictions
+    windows = window_table(predictions[tested[0]], corpus)
+    by_sensor = {name: predictions[condition] for name, condition in alone.items()}
     return Evaluation(
         default,
         _metrics(_summaries(resampled), default),
         pl.concat(scores),
         windows,
+        recording_table(by_sensor, corpus, params),
         plot_tables(evaluated, resampled, windows),
     )
 

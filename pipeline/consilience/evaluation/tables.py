@@ -7,16 +7,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from consilience.evaluation.aggregate import by_kind
 from consilience.evaluation.detection import PooledPredictions
+from consilience.evaluation.metrics import Array
+from consilience.evaluation.recording_coherence import (
+    best_shift,
+    log_likelihood_ratios,
+    mismatch_probability,
+    sensor_evidence,
+)
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
 from consilience.schema.constants import AFFECT
-from consilience.schema.tables import Scores
+from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.tables import RecordingCoherence, Scores, frame_of
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
 
+MOST_PROBABLE = 0.5  # probability above which a sensor is mismatched rather than not
 BAD_SENSOR = 0.5  # reliability below which a sensor is more probably bad than good
 AMBIGUOUS = 0.5  # confidence below which no class has even odds
 
@@ -116,6 +126,71 @@ def _verdicts(predictions: PooledPredictions, corpus: Corpus) -> list[str | None
         else:
             verdicts.append("ambiguous state" if certainty < AMBIGUOUS else "clear")
     return verdicts
+
+
+def recording_table(
+    alone: Mapping[str, PooledPredictions], corpus: Corpus, params: RobustnessParams
+) -> pl.DataFrame:
+    """Return the `RecordingCoherence` of a method: agreement of the sensors of each test session.
+
+    Parameters
+    ----------
+    alone : mapping of str to PooledPredictions
+        Predictions by each modality alone, averaged over seeds here.
+    corpus : Corpus
+    params : RobustnessParams
+    """
+    probability = np.stack([alone[name].probability.mean(0) for name in corpus.modalities], 1)
+    available = corpus.available & np.isfinite(probability).all(-1)
+    evidence = sensor_evidence(probability, available, training_frequencies(corpus))
+    llr = log_likelihood_ratios(evidence)
+    rows: list[dict[str, object]] = []
+    for (session, subject), positions in _sessions(corpus):
+        windows = evidence.comparable[positions].sum(0)
+        compared = np.flatnonzero(windows)
+        totals = llr[positions][:, compared].sum(0)
+        probabilities = mismatch_probability(totals, params.mismatch_prior)
+        of_session = evidence.of_rows(positions)
+        start_s = corpus.index["start_s"].to_numpy()[positions]
+        for m, total, mismatched in zip(compared, totals, probabilities, strict=True):
+            shift = best_shift(of_session, int(m), start_s, params.max_shift_s, params.shift_prior)
+            rows.append(
+                {
+                    "session": session,
+                    "subject": subject,
+                    "sensor": corpus.modalities[m],
+                    "windows": int(windows[m]),
+                    "llr": float(total),
+                    "probability": float(mismatched),
+                    "named": bool(mismatched > MOST_PROBABLE),
+                    "shift_s": shift and shift.delay_s,
+                    "shift_gain": shift and shift.gain,
+                }
+            )
+    return frame_of(rows, RecordingCoherence)
+
+
+def training_frequencies(corpus: Corpus) -> Array:
+    """Return the class frequencies (N, K) of the training subjects of the fold that tests a window.
+
+    Uniform for windows that no fold tests, and without labels.
+    """
+    frequencies = np.full(corpus.target.shape, 1 / len(corpus.classes))
+    for fold in corpus.folds:
+        target = corpus.target[corpus.members(fold, "train")]
+        target = target[np.isfinite(target).all(1)]
+        if len(target):
+            frequencies[corpus.members(fold, "test")] = target.mean(0, dtype=np.float64)
+    return frequencies
+
+
+def _sessions(corpus: Corpus) -> list[tuple[tuple[str, str], NDArray[np.int64]]]:
+    """Return each session and its subject with the positions of its windows in order of time."""
+    ordered = corpus.index.with_row_index("row").sort("session", "start_s", maintain_order=True)
+    return [
+        ((str(session), str(subject)), group["row"].to_numpy().astype(np.int64))
+        for (session, subject), group in ordered.group_by("session", "subject", maintain_order=True)
+    ]
 
 
 def reliability_table(evaluated: Evaluated) -> pl.DataFrame:

@@ -233,6 +233,20 @@ class Scores(Table):
     value: float = pa.Field(nullable=True)
 
 
+class RecordingCoherence(Table):
+    """Agreement of each sensor of a session with the others, by unseen people's predictions."""
+
+    session: str
+    subject: str
+    sensor: str
+    windows: int = pa.Field(ge=1)  # in which another sensor is available too
+    llr: float  # log likelihood ratio of agreement with the others, nats, summed over the windows
+    probability: float = pa.Field(ge=0, le=1)  # that this sensor is the mismatched one
+    named: bool  # more probable than all else together
+    shift_s: float = pa.Field(nullable=True)  # that resolves a contradiction; above 0: sensor late
+    shift_gain: float = pa.Field(nullable=True)  # of the LLR by this shift, nats
+
+
 def write_table(path: Path, frame: pl.DataFrame, schema: type[Table]) -> None:
     """Check a table against its schema and write it as Parquet, atomically.
 
