@@ -23,6 +23,7 @@ from consilience.schema.tables import (
     Ingested,
     Labels,
     Problems,
+    RecordingCoherence,
     Recordings,
     Splits,
     frame_of,
@@ -137,6 +138,23 @@ def _windows(project: Project, sessions: list[str], classes: list[str], n_window
         for gap in [(number - fold) % 3]
     ]
     write_table(project.windows / "splits.parquet", frame_of(roles, Splits), Splits)
+
+
+def _agreement(project: Project, sessions: list[str], modalities: list[str]) -> None:
+    """Write the agreement of the sensors: the first one of the second session is mismatched."""
+    rows: list[dict[str, object]] = []
+    for number, session in enumerate(sessions):
+        swapped = number == 1
+        rows += [
+            {"session": session, "subject": session.split("_")[0], "sensor": name, "windows": 20}
+            | {"llr": -9.0 if is_bad else 5.0, "probability": 0.97 if is_bad else 0.001}
+            | {"named": is_bad, "shift_s": 4.0 if is_bad else None}
+            | {"shift_gain": 12.0 if is_bad else None}
+            for place, name in enumerate(modalities)
+            for is_bad in [swapped and place == 0]
+        ]
+    table = frame_of(rows, RecordingCoherence)
+    write_table(project.evaluation / "recordings.parquet", table, RecordingCoherence)
 
 
 def _annotators(project: Project, classes: list[str]) -> None:
@@ -266,6 +284,7 @@ def write_run(project: Project, n_modalities: int, lead: float) -> Project:
     clock = "pulses" if is_demo else "shared clock"
     sessions = _recordings(project, modalities, 2 if is_demo else 30, clock)
     _windows(project, sessions, classes, 20 if is_demo else 1)
+    _agreement(project, sessions, modalities)
     meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
     write_json(project.windows / "meta.json", meta)
     _evaluation(project, modalities, lead)

@@ -66,6 +66,7 @@ def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
         ),
         *(f"chart-{name}" for name in ("timeline", "quality", "residuals", "anchors", "clocks")),
         *(f"chart-{name}" for name in ("classes", "agreement", "folds")),
+        "chart-agreement-of-recordings",
         *(f"chart-{name}" for name in ("annotators", "lags", "lag-gains", "annotator-confusion")),
     } == {name for name in elements.ids if name.startswith("chart-")}
     assert all(elements.labels)
@@ -75,6 +76,7 @@ def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
     assert "audio: severity of packet loss" in html
     assert "audio mismatched" in html
     assert "mismatched-sensor AUROC" in html
+    assert "<td>EEG</td><td>97.2\u00a0%</td><td>EEG 4 s late</td>" in html
 
 
 def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:

@@ -51,6 +51,25 @@ def test_windows_of_a_method_without_uncertainty_have_no_coherence_chart(results
     assert sections.windows(replace(results, predictions=plain))["coherence"] is None
 
 
+def test_contradictions_are_listed_in_words(results: Results) -> None:
+    section = sections.coherence(results)
+    assert section is not None
+    (row,) = section["contradictions"]
+    session, windows, sensors, probability, shift = row
+    assert session == results.recording_coherence.filter("named")["session"][0]
+    assert (windows, sensors, shift) == (20, "EEG", "EEG 4 s late")
+    assert probability.startswith("97.2")
+
+
+def test_coherence_of_a_single_sensor_is_none(results: Results) -> None:
+    assert (
+        sections.coherence(
+            replace(results, recording_coherence=results.recording_coherence.clear())
+        )
+        is None
+    )
+
+
 def test_clocks_are_none_without_an_estimate(results: Results) -> None:
     assert set(sections.clocks(results)["truth"]) == {"demo"}  # type: ignore[index]
     shared = results.alignment.with_columns(residual_ms=pl.lit(None, pl.Float64))

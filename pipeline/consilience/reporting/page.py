@@ -28,6 +28,7 @@ def render(results: Results) -> str:
             robustness=sections.robustness(results),
             confidence=sections.confidence(results),
             windows=sections.windows(results),
+            coherence=sections.coherence(results),
             recordings=sections.recordings(results),
             clocks=sections.clocks(results),
             labels=sections.labels(results),

@@ -11,6 +11,7 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import intact, read_json
+from consilience.evaluation import contradictions
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import (
@@ -72,6 +73,8 @@ class Results:
         The method whose windows are shown one by one.
     predictions : polars.DataFrame
         Predictions of the default method for every test window.
+    recording_coherence : polars.DataFrame
+        Table `RecordingCoherence` of the default method.
     subsets, noise, mismatch, reliability : polars.DataFrame
         The evaluation's plots.
     histories : dict of str to polars.DataFrame
@@ -94,6 +97,7 @@ class Results:
     metrics: dict[str, dict[str, float]]
     default_method: str
     predictions: pl.DataFrame
+    recording_coherence: pl.DataFrame
     subsets: pl.DataFrame
     noise: pl.DataFrame
     mismatch: pl.DataFrame
@@ -134,6 +138,7 @@ def load_results(project: Project) -> Results:
         metrics=metrics,
         default_method=_default_method(metrics),
         predictions=intact(windows, lambda: pl.read_parquet(windows)),
+        recording_coherence=contradictions.load(project),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
         mismatch=pl.read_csv(plots / "mismatches.csv"),

@@ -8,9 +8,11 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from consilience.evaluation import contradictions
 from consilience.reporting import tables
 from consilience.reporting.charts import annotators as annotator_charts
 from consilience.reporting.charts import clocks as clock_charts
+from consilience.reporting.charts import coherence as coherence_charts
 from consilience.reporting.charts import confidence as confidence_charts
 from consilience.reporting.charts import labels as label_charts
 from consilience.reporting.charts import recordings as recording_charts
@@ -19,7 +21,7 @@ from consilience.reporting.charts import style
 from consilience.reporting.charts import training as training_charts
 from consilience.reporting.charts import windows as window_charts
 from consilience.reporting.results import Results
-from consilience.reporting.words import enumerated, readable
+from consilience.reporting.words import enumerated, percent, readable
 
 MOST_OPEN = 12  # a longer list of problems is folded
 
@@ -123,6 +125,31 @@ def windows(results: Results) -> Context:
         "coherence": chart("coherence", window_charts.coherence(results.predictions))
         if has_uncertainty
         else None,
+    }
+
+
+def coherence(results: Results) -> Context | None:
+    """Return the recordings whose sensors contradict each other; None with a single sensor."""
+    table = results.recording_coherence
+    if table.is_empty():
+        return None
+    colours = style.distinct_colours(results.meta["modalities"])
+    listed = contradictions.contradictions(table)
+    return {
+        "colours": colours,
+        "total": table["session"].n_unique(),
+        "contradictions": [
+            (
+                item.session,
+                item.windows,
+                item.suspects(readable),
+                percent(item.probability),
+                item.shifts(readable),
+            )
+            for item in listed
+        ],
+        "most_open": MOST_OPEN,
+        "chart": chart("agreement-of-recordings", coherence_charts.agreement(table, colours)),
     }
 
 
