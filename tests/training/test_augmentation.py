@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from consilience.training.augmentation import Augmentation, Run
+from consilience.training.augmentation import Augmentation, Run, balanced
 
 
 def make(runs: list[Run], epoch: int = 1) -> Augmentation:
@@ -54,3 +54,14 @@ def test_with_a_time_axis_a_channel_is_dropped_at_all_times() -> None:
     windows = quiet.corrupt(torch.ones(1, 40, 6, 9), torch.ones(1, 40))
     assert (windows == windows[..., :1]).all()
     assert 0.2 < (windows[..., 0] == 0).float().mean() < 0.4
+
+
+def test_balanced_windows_of_all_classes_are_as_frequent_and_none_is_lost() -> None:
+    target = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 2, 1, 0]]
+    target[7] = np.nan
+    rows = np.array([0, 1, 2, 4, 5, 6, 7])  # 3 × class 0, 2 × class 1, 1 × class 2, 1 unlabelled
+    drawn = balanced(rows, target)
+    assert set(drawn) == set(rows)
+    assert np.bincount(target[drawn[drawn != 7]].argmax(1)).tolist() == [3, 3, 3]
+    assert (drawn == 7).sum() == 1
+    assert balanced(np.array([7]), target).tolist() == [7]

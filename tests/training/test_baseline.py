@@ -166,3 +166,14 @@ def test_methods_learn_from_inputs_relative_to_the_person(
     fitted = train(method, budget.model_copy(update={"baseline": "running"}))
     assert set(fitted.scaler.populations) == {"audio", "face_au"}
     assert fitted.history["validation_balanced_accuracy"].max() > 0.5
+
+
+def test_the_prior_does_not_depend_on_the_unit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    subject = np.repeat(np.arange(8), 10)
+    persons = torch.randn(8, 3, generator=generator).repeat_interleave(10, 0)
+    values = persons + torch.randn(80, 3, generator=generator)
+    expected = fit_population(values, np.arange(80), subject).prior_windows
+    for unit in (1e-15, 1e9):
+        again = fit_population(values * unit, np.arange(80), subject).prior_windows
+        assert_close(again, expected, rtol=1e-3, atol=0)

@@ -87,3 +87,45 @@ def test_a_modality_that_no_training_window_has_is_left_as_it_is(windows_folder:
     assert (scaler.mean["audio"][0] == 0).all()
     assert (scaler.std["audio"][0] == 1).all()
     assert (scaler.std["audio"][1] != 1).all()
+
+
+def test_a_robust_scale_ignores_outliers_and_flags_keep_their_deviation(
+    windows_folder: Path,
+) -> None:
+    corpus = load_corpus(windows_folder)
+    rows = corpus.members(0, "train")
+    values = prepared(corpus)
+    values["face_au"] = torch.randn(values["face_au"].shape) * 2 + 7
+    usable = rows[corpus.available[rows, 1]]
+    values["face_au"][usable[0], 0] = 1e9
+    values["face_au"][:, 2] = 0
+    values["face_au"][usable[:1], 2] = 1
+    training = TrainingParams(scale="robust", clip=2.5)
+    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None], {}, training)
+    centre, spread = scaler.mean["face_au"].flatten(), scaler.std["face_au"].flatten()
+    assert_close(centre[:2], torch.tensor([7.0, 7.0]), atol=1.0, rtol=0)
+    assert_close(spread[:2], torch.tensor([2.0, 2.0]), atol=1.0, rtol=0)
+    assert_close(spread[2], values["face_au"][usable, 2].std(correction=0))
+    index = torch.from_numpy(usable)[None]
+    inputs = scaler.inputs(values, index, torch.ones(1, len(usable), 2), {})["face_au"]
+    assert inputs.abs().max() == 2.5
+
+
+def test_a_robust_scale_of_a_time_axis_is_that_of_the_channel(windows_folder: Path) -> None:
+    corpus = load_corpus(windows_folder)
+    signals = torch.randn(len(corpus.index), 4, 50) * torch.tensor([1.0, 5, 1, 1])[:, None] + 3
+    rows = corpus.members(0, "train")
+    training = TrainingParams(scale="robust")
+    scaler = data.fit_scaler(corpus, {"audio": signals}, [rows], corpus.affect[None], {}, training)
+    assert scaler.std["audio"].shape == (1, 1, 4, 1)
+    assert_close(scaler.std["audio"].flatten(), torch.tensor([1.0, 5, 1, 1]), rtol=0.1, atol=0)
+    restored = data.Scaler.from_tensors(scaler.tensors(), ["audio"])
+    assert restored.clip == scaler.clip == 5
+
+
+def test_a_feature_in_a_large_unit_is_standardised_too(windows_folder: Path) -> None:
+    corpus = load_corpus(windows_folder)
+    values, rows = prepared(corpus), corpus.members(0, "train")
+    values["face_au"] = torch.randn(values["face_au"].shape) * 1e-12  # V²
+    scaler = data.fit_scaler(corpus, values, [rows], corpus.affect[None], {})
+    assert (scaler.std["face_au"] < 1e-11).all()

@@ -146,3 +146,17 @@ def test_disagreement_counts_windows_with_several_annotators_only(corpus: Corpus
     counts = [3, 1, 1, 1, *[1] * (len(corpus.index) - 4)]
     several = replace(corpus, index=corpus.index.with_columns(n_annotators=pl.Series(counts)))
     assert disagreement(several, target, rows) == pytest.approx(0.2)
+
+
+def test_only_with_balanced_classes_are_windows_repeated(corpus: Corpus) -> None:
+    target = corpus.target.copy()
+    target[::2] = target[0]
+    for balance in (False, True):
+        training = TrainingParams(balance_classes=balance)
+        labels = (target, corpus.affect)
+        data = RunData(OneProcess(), RUNS, corpus, training, lambda run, of=labels: of, False)
+        for drawn, rows in zip(data.drawn_rows, data.train_rows, strict=True):
+            assert set(drawn) == set(rows)
+            assert (len(drawn) > len(rows)) == balance
+            if balance:
+                assert len(set(np.bincount(target[drawn].argmax(-1)))) == 1

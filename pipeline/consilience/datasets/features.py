@@ -47,6 +47,13 @@ from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
 
 ANNOTATOR = "table"
 COMPUTED = ("noise", "dropout", "stuck")  # kinds of corruption in the preset
+PRESET = {
+    "baseline": "running",
+    "scale": "robust",
+    "clip": 2.0,
+    "balance_classes": True,
+    "epochs": 60,
+}
 MAX_FOLDS = 6
 SUBJECTS_PER_VALIDATION = 8
 
@@ -184,7 +191,7 @@ def _preset(listing: Listing, paths: dict[str, str]) -> dict[str, Any]:
         # A row is a second of nominal time: one window with one frame.
         "windows": {"length_s": None, "max_length_s": 1.0},
         "splits": splits,
-        "training": {"head": "linear", "baseline": "running"},
+        "training": PRESET,
         **preset_of(listing),
     }
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.core.seeds import generator
@@ -21,6 +22,23 @@ class Run(NamedTuple):
 
     fold: int
     seed: int
+
+
+def balanced(rows: NDArray[np.int64], target: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Repeat positions until all classes are as frequent as the most frequent one.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Positions of training windows.
+    target : ndarray, shape (N, K)
+        Class probabilities; a NaN row without a label, whose window is not repeated.
+    """
+    labelled = np.isfinite(target[rows]).all(axis=1)
+    likeliest = target[rows[labelled]].argmax(axis=1)
+    of_classes = [rows[labelled][likeliest == k] for k in np.unique(likeliest)]
+    most = max(map(len, of_classes), default=0)
+    return np.concatenate([rows[~labelled], *(np.resize(members, most) for members in of_classes)])
 
 
 class Augmentation:

@@ -154,7 +154,7 @@ def fit_population(
     within = squares / (n.sum() - len(n))
     # The variance of the persons' means contains that of the windows they are computed from.
     between = mean.var(0) - within * (1 / count).mean(0)
-    prior = (within / between.clamp(min=1e-12)).clamp(LEAST_PRIOR, MOST_PRIOR)
+    prior = (within / between.clamp(min=1e-300)).clamp(LEAST_PRIOR, MOST_PRIOR)
     return Population(mean.mean(0).float()[None, None], prior.float()[None, None])
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from consilience.schema.params.training import TrainingParams
 from consilience.training.baseline import (
     Centred,
     Population,
@@ -21,7 +22,8 @@ from consilience.training.baseline import (
 from consilience.windows.store import Corpus
 
 Rows = Tensor | Centred  # windows of a modality, read at positions
-CLIP = 5.0  # standard deviations; limits the influence of a broken recording
+MAD_TO_SD = 1.4826  # of normal values
+LEAST_STD = 1e-6  # relative to the mean; below it, a feature is constant
 ROUNDING = 1e-5  # relative error of a sum of windows in single precision, with a margin
 BLOCK = 4096  # windows in memory at a time
 
@@ -35,6 +37,8 @@ class Scaler:
     mean, std : dict of str to Tensor, shape (R, 1, ...)
         Of the prepared windows of each modality.
     affect_mean, affect_std : Tensor, shape (R, 1, 2)
+    clip : Tensor, shape ()
+        Largest standardised value, which limits the influence of a broken recording.
     populations : dict of str to Population
         Prior of the persons' baselines, by modality; empty without a baseline.
     """
@@ -43,6 +47,7 @@ class Scaler:
     std: dict[str, Tensor]
     affect_mean: Tensor
     affect_std: Tensor
+    clip: Tensor = field(default_factory=lambda: torch.tensor(5.0))
     populations: dict[str, Population] = field(default_factory=dict)
 
     def inputs(
@@ -75,7 +80,8 @@ class Scaler:
                     self.populations[name],
                     index if wearer is None else wearer,
                 )
-            scaled.sub_(self.mean[name]).mul_(self.std[name].reciprocal()).clamp_(-CLIP, CLIP)
+            scaled.sub_(self.mean[name]).mul_(self.std[name].reciprocal())
+            scaled.clamp_(-self.clip, self.clip)
             shape = index.shape + (1,) * (scaled.ndim - 2)
             result[name] = scaled.mul_((available[..., position] > 0).reshape(shape))
         return result
@@ -89,6 +95,7 @@ class Scaler:
             {name: values[runs] for name, values in self.std.items()},
             self.affect_mean[runs],
             self.affect_std[runs],
+            self.clip,
             {name: population.of_runs(runs) for name, population in self.populations.items()},
         )
 
@@ -116,7 +123,8 @@ class Scaler:
             named |= {
                 f"{field_name}/{name}": value for field_name, value in population._asdict().items()
             }
-        return {**named, "affect_mean": self.affect_mean, "affect_std": self.affect_std}
+        affect = {"affect_mean": self.affect_mean, "affect_std": self.affect_std}
+        return {**named, **affect, "clip": self.clip}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], modalities: Sequence[str]) -> Scaler:
@@ -126,6 +134,7 @@ class Scaler:
             {name: tensors[f"std/{name}"] for name in modalities},
             tensors["affect_mean"],
             tensors["affect_std"],
+            tensors["clip"],
             {
                 name: Population(*(tensors[f"{of}/{name}"] for of in Population._fields))
                 for name in modalities
@@ -140,10 +149,12 @@ def fit_scaler(
     members: Sequence[NDArray[np.int64]],
     affect: NDArray[np.float32],
     references: Mapping[str, References],
+    training: TrainingParams | None = None,
 ) -> Scaler:
-    """Compute mean and standard deviation over each run's training windows, less baselines.
+    """Compute centre and scale over each run's training windows, less baselines.
 
-    With a time axis, the last one, also over time.
+    They are mean and standard deviation, or median and median absolute deviation. With a time axis,
+    the last one, also over time.
 
     Parameters
     ----------
@@ -155,11 +166,15 @@ def fit_scaler(
         Valence and arousal of each run's labels.
     references : mapping of str to References
         What `baseline.references` returned.
+    training : TrainingParams, optional
+        Which scale, and the largest input; by default, those of the parameters.
 
     Returns
     -------
     Scaler
     """
+    training = training or TrainingParams()
+    scale = _robust_moments if training.scale == "robust" else _moments
     mean: dict[str, Tensor] = {}
     std: dict[str, Tensor] = {}
     populations: dict[str, Population] = {}
@@ -176,7 +191,7 @@ def fit_scaler(
                 if name in references:
                     population = fit_population(values, rows, subject)
                     windows = Centred(values, references[name], population)
-                centre, spread = _moments(windows, rows)
+                centre, spread = scale(windows, rows)
                 if population is not None:
                     spread = _above_rounding(spread, _moments(values, rows)[0])
                 fitted[rows.tobytes()] = (centre, spread, population)
@@ -195,8 +210,34 @@ def fit_scaler(
         std,
         torch.stack([m for m, _ in scales])[:, None],
         torch.stack([s for _, s in scales])[:, None],
+        torch.tensor(training.clip),
         populations,
     )
+
+
+def _robust_moments(values: Rows, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Return median and median absolute deviation, in the units of a standard deviation.
+
+    Of at most `BLOCK` windows, evenly chosen. The deviation of a feature that mostly has one value
+    is its standard deviation.
+
+    Parameters
+    ----------
+    values, rows
+        As in `_moments`.
+
+    Returns
+    -------
+    mean, std : Tensor of float32, shape (n_numbers,) or (n_numbers, 1)
+    """
+    _, std = _moments(values, rows)
+    if not len(rows):
+        return torch.zeros_like(std), std
+    block = values[rows[:: -(-len(rows) // BLOCK)]].double()
+    flat = block.transpose(0, 1).flatten(1)
+    median = flat.nanmedian(1, keepdim=True).values
+    spread = MAD_TO_SD * (flat - median).abs().nanmedian(1).values.reshape(std.shape).float()
+    return median.reshape(std.shape).float(), torch.where(spread > 0, spread, std)
 
 
 def _above_rounding(std: Tensor, level: Tensor) -> Tensor:
@@ -238,4 +279,5 @@ def _moments(values: Rows, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     n = total(torch.ones_like).clamp(min=1)
     mean = total(lambda block: block) / n
     std = (total(lambda block: (block - mean).square()) / n).sqrt()
-    return mean.float(), torch.where(std > 1e-6, std, 1.0).float()
+    # Relative to the mean, because a feature may be in any unit.
+    return mean.float(), torch.where(std > LEAST_STD * mean.abs(), std, 1.0).float()

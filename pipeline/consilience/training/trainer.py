@@ -22,7 +22,7 @@ from consilience.model import draws
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
 from consilience.schema.params.training import TrainingParams
-from consilience.training.augmentation import Augmentation, Run
+from consilience.training.augmentation import Augmentation, Run, balanced
 from consilience.training.baseline import complete_references, references
 from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Rows, Scaler, fit_scaler
@@ -55,7 +55,7 @@ class RunData:
 
     Attributes
     ----------
-    train_rows, validation_rows : list of ndarray
+    train_rows, drawn_rows, validation_rows : list of ndarray
         Positions of each run's windows.
     longest : int
         Training windows of the fold with most of them.
@@ -88,9 +88,14 @@ class RunData:
         prepared = dict(zip(corpus.modalities, map(torch.from_numpy, self._arrays), strict=True))
         labels_of_runs = [labels(run) for run in runs]
         target = np.stack([classes for classes, _ in labels_of_runs])
+        self.drawn_rows = self.train_rows
+        if training.balance_classes:
+            self.drawn_rows = [
+                balanced(rows, values) for rows, values in zip(self.train_rows, target, strict=True)
+            ]
         affect = np.stack([values for _, values in labels_of_runs])
         baselines = references(corpus, training)
-        self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect, baselines)
+        self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect, baselines, training)
         self._prepared = {name: to_device(values) for name, values in prepared.items()}
         self._references = {
             name: of_modality.mapped(to_device) for name, of_modality in baselines.items()
@@ -251,7 +256,7 @@ class Trainer:
             device,
         )
         steps = max(math.ceil(self.data.longest / training.batch_size), training.epoch_steps)
-        rows = [self.data.train_rows[run] for run in self._active]
+        rows = [self.data.drawn_rows[run] for run in self._active]
         order = self.fabric.to_device(augmentation.order(rows, steps * training.batch_size))
         self.module.train()
         losses = []

@@ -37,6 +37,13 @@ class TrainingParams(Section):
     enrolment_s: float | None = Field(
         None, gt=0, description="only its first seconds; null: the whole trial"
     )
+    scale: Literal["deviation", "robust"] = Field(
+        "deviation", description="of inputs: standard deviation, or median absolute deviation"
+    )
+    clip: float = Field(5.0, gt=0, description="largest input, in units of the scale")
+    balance_classes: bool = Field(
+        False, description="repeat windows of rare classes until all classes are as frequent"
+    )
     noise: float = Field(
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
