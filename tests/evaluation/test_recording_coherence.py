@@ -10,6 +10,7 @@ from consilience.evaluation import recording_coherence
 from consilience.evaluation.recording_coherence import (
     LAPSE,
     SensorEvidence,
+    Timing,
     best_shift,
     log_likelihood_ratios,
     mismatch_probability,
@@ -60,7 +61,7 @@ def test_a_window_without_a_sensor_compares_the_others_only() -> None:
 def test_uniform_predictions_neither_agree_nor_contradict() -> None:
     evidence = evidence_of(np.full((5, 3, 4), 0.25), np.full(4, 0.25))
     np.testing.assert_allclose(log_likelihood_ratios(evidence), 0, atol=1e-12)
-    assert best_shift(evidence, 0, np.arange(5.0), 3.0, 0.5) is None
+    assert best_shift(evidence, 0, regular(5), 8.0, 0.5) is None
 
 
 def test_certain_predictions_of_different_classes_stay_finite() -> None:
@@ -102,22 +103,39 @@ def recording(
     return np.stack(predictions, 1)
 
 
+def regular(n_windows: int, per_trial: int = 4) -> Timing:
+    """Return the times of windows every 2 s."""
+    return Timing(2.0 * np.arange(n_windows), (np.arange(n_windows) // per_trial).astype(str))
+
+
+def test_the_step_is_that_within_trials() -> None:
+    start_s, trial = np.array([0.0, 2.0, 9.0, 11.0, 11.0, 30.0]), np.array([*"aabbbc"])
+    assert Timing(start_s, trial).step_s == 2.0
+    assert Timing(start_s, np.array([*"abcdef"])).step_s is None
+
+
+def test_trials_of_one_window_each_are_not_shifted() -> None:
+    evidence = evidence_of(recording(2), np.full(3, 1 / 3))
+    assert best_shift(evidence, 0, regular(40), 8.0, 0.5) is not None
+    assert best_shift(evidence, 0, regular(40, per_trial=1), 8.0, 0.5) is None
+
+
 @pytest.mark.parametrize("delay", [-3, -2, 2, 3])
 def test_a_shifted_sensor_is_named_with_amount_and_sign(delay: int) -> None:
     evidence = evidence_of(recording(delay), np.full(3, 1 / 3))
-    start_s = 2.0 * np.arange(40)
-    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    timing = regular(40)
+    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
     assert shift is not None
     assert shift.delay_s == 2.0 * delay
     assert shift.gain > np.log(8)
-    assert best_shift(evidence, 0, start_s, 1.9, 0.5) is None  # less than one window
-    assert best_shift(evidence, 1, start_s, 8.0, 0.5) is None
+    assert best_shift(evidence, 0, timing, 1.9, 0.5) is None  # less than one window
+    assert best_shift(evidence, 1, timing, 8.0, 0.5) is None
 
 
 def test_of_two_sensors_each_is_shifted_relative_to_the_other() -> None:
     evidence = evidence_of(recording(2, n_sensors=2), np.full(3, 1 / 3))
-    start_s = 2.0 * np.arange(40)
-    first, second = (best_shift(evidence, m, start_s, 8.0, 0.5) for m in (0, 1))
+    timing = regular(40)
+    first, second = (best_shift(evidence, m, timing, 8.0, 0.5) for m in (0, 1))
     assert first is not None
     assert second is not None
     assert (first.delay_s, second.delay_s) == (4.0, -4.0)
@@ -125,9 +143,10 @@ def test_of_two_sensors_each_is_shifted_relative_to_the_other() -> None:
 
 def test_hardly_any_sensor_in_time_is_shifted() -> None:
     named = [
-        best_shift(evidence_of(recording(0, seed=seed), np.full(3, 1 / 3)), 0, start_s, 8.0, 0.5)
+        best_shift(
+            evidence_of(recording(0, seed=seed), np.full(3, 1 / 3)), 0, regular(40), 8.0, 0.5
+        )
         for seed in range(50)
-        for start_s in [2.0 * np.arange(40)]
     ]
     assert sum(shift is not None for shift in named) <= 2
 
@@ -142,24 +161,25 @@ def test_an_unrelated_sensor_is_mismatched_and_the_others_are_not() -> None:
 
 def test_a_higher_prior_of_no_shift_demands_a_larger_gain() -> None:
     evidence = evidence_of(recording(2), np.full(3, 1 / 3))
-    start_s = 2.0 * np.arange(40)
-    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    timing = regular(40)
+    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
     assert shift is not None
     # Of 8 shifts: the gain must exceed log(8 (1 - prior) / prior).
     limit = 8 / (np.exp(shift.gain) + 8)
-    assert best_shift(evidence, 0, start_s, 8.0, limit * 1.01) == shift
-    assert best_shift(evidence, 0, start_s, 8.0, limit * 0.99) is None
+    assert best_shift(evidence, 0, timing, 8.0, limit * 1.01) == shift
+    assert best_shift(evidence, 0, timing, 8.0, limit * 0.99) is None
 
 
 def test_shifts_follow_times_across_pauses_and_skip_missing_windows() -> None:
-    start_s = 2.0 * np.arange(40) + 100.0 * (np.arange(40) >= 20)
+    regular_s, trial = regular(40)
+    timing = Timing(regular_s + 100.0 * (np.arange(40) >= 20), trial)
     available = np.ones((40, 3), bool)
     available[5:9, 0] = False
     # The delay is 2 windows in each half; windows beside the pause have no counterpart.
     halves = np.concatenate([recording(2, 20, seed=1), recording(2, 20, seed=2)])
     halves[~available] = np.nan
     evidence = evidence_of(halves, np.full(3, 1 / 3), available)
-    shift = best_shift(evidence, 0, start_s, 8.0, 0.5)
+    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
     assert shift is not None
     assert shift.delay_s == 4.0
 
@@ -167,5 +187,5 @@ def test_shifts_follow_times_across_pauses_and_skip_missing_windows() -> None:
 @pytest.mark.parametrize("n_windows", [1, 2])
 def test_a_recording_of_one_or_two_windows_has_no_clear_shift(n_windows: int) -> None:
     evidence = evidence_of(recording(0, n_windows), np.full(3, 1 / 3))
-    assert best_shift(evidence, 0, 2.0 * np.arange(n_windows), 8.0, 0.5) is None
+    assert best_shift(evidence, 0, regular(n_windows), 8.0, 0.5) is None
     assert np.isfinite(log_likelihood_ratios(evidence)).all()

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.scorer import Evaluated, resample, score
 from consilience.evaluation.tables import (
     accuracy_table,
@@ -86,18 +86,18 @@ def test_curves_start_at_the_clean_condition(oracle: Evaluated) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, PooledPredictions]:
+def alone() -> dict[str, NDArray[np.float64]]:
     conditions = {name: Condition(SUBSET, (name,)) for name in SENSORS}
     keep = [ASKED[0], *conditions.values()]
     predictions = score([MODEL], CORPUS, PREPARED, keep, 10, keep=keep).predictions
-    return {name: predictions[condition] for name, condition in conditions.items()}
+    return {name: predictions[alone].probability.mean(0) for name, alone in conditions.items()}
 
 
 PARAMS = RobustnessParams()
 
 
 def test_every_sensor_of_a_session_agrees_with_the_others(
-    alone: dict[str, PooledPredictions],
+    alone: dict[str, NDArray[np.float64]],
 ) -> None:
     table = recording_table(alone, CORPUS, PARAMS)
     assert table.height == 6 * 3
@@ -110,11 +110,11 @@ def test_every_sensor_of_a_session_agrees_with_the_others(
 
 
 def test_a_sensor_swapped_throughout_a_session_is_named(
-    alone: dict[str, PooledPredictions],
+    alone: dict[str, NDArray[np.float64]],
 ) -> None:
-    probability = alone["audio"].probability.copy()
-    probability[:, :12] = np.roll(probability[:, :12], 1, axis=-1)  # another class throughout
-    swapped = {**alone, "audio": alone["audio"]._replace(probability=probability)}
+    probability = alone["audio"].copy()
+    probability[:12] = np.roll(probability[:12], 1, axis=-1)  # another class throughout
+    swapped = {**alone, "audio": probability}
     table = recording_table(swapped, CORPUS, PARAMS)
     named = table.filter("named").select("session", "sensor").rows()
     assert named == [("s0", "audio")]
@@ -124,7 +124,9 @@ def test_a_sensor_swapped_throughout_a_session_is_named(
     assert undecided["probability"].sum() > 0.9
 
 
-def test_a_session_without_a_second_sensor_has_no_row(alone: dict[str, PooledPredictions]) -> None:
+def test_a_session_without_a_second_sensor_has_no_row(
+    alone: dict[str, NDArray[np.float64]],
+) -> None:
     available = CORPUS.available.copy()
     available[:12, 1:] = False
     table = recording_table(alone, replace(CORPUS, available=available), PARAMS)
@@ -132,12 +134,9 @@ def test_a_session_without_a_second_sensor_has_no_row(alone: dict[str, PooledPre
     assert table["session"].n_unique() == 5
 
 
-def test_windows_that_no_fold_tests_have_no_row(alone: dict[str, PooledPredictions]) -> None:
-    untested = {}
-    for name, predictions in alone.items():
-        probability = predictions.probability.copy()
-        probability[:, :12] = np.nan
-        untested[name] = predictions._replace(probability=probability)
+def test_windows_that_no_fold_tests_have_no_row(alone: dict[str, NDArray[np.float64]]) -> None:
+    first = np.arange(len(CORPUS.index))[:, None] < 12
+    untested = {name: np.where(first, np.nan, values) for name, values in alone.items()}
     assert "s0" not in recording_table(untested, CORPUS, PARAMS)["session"].to_list()
 
 

@@ -53,6 +53,27 @@ class SensorEvidence(NamedTuple):
         return SensorEvidence(self.log_ratios[rows], self.log_prior[rows], self.available[rows])
 
 
+class Timing(NamedTuple):
+    """Times of one recording's windows.
+
+    Attributes
+    ----------
+    start_s : ndarray, shape (N,)
+        Sorted.
+    trial : ndarray of str, shape (N,)
+    """
+
+    start_s: Array
+    trial: NDArray[np.str_]
+
+    @property
+    def step_s(self) -> float | None:
+        """Usual distance of successive windows of a trial; None if each trial is one window."""
+        steps_s = np.diff(self.start_s)[self.trial[1:] == self.trial[:-1]]
+        steps_s = steps_s[steps_s > 0]
+        return float(np.quantile(steps_s, 0.5, method="lower")) if len(steps_s) else None
+
+
 class Shift(NamedTuple):
     """Shift in time of a sensor that resolves a contradiction.
 
@@ -128,21 +149,21 @@ def mismatch_probability(llr: Array, prior: float) -> Array:
 
 
 def best_shift(
-    evidence: SensorEvidence, sensor: int, start_s: Array, max_shift_s: float, prior: float
+    evidence: SensorEvidence, sensor: int, timing: Timing, max_shift_s: float, prior: float
 ) -> Shift | None:
     """Estimate by which shift in time a sensor agrees with the others of the same recording.
 
     Window i of the others is compared with the window of the sensor that starts nearest to
     ``start_s[i] + delay_s``, at most half a step away, for all multiples of the step up to
     `max_shift_s`. The LLR of a shift is compared with that of no shift over the same windows.
+    Where each trial is one window, their order is that of the protocol, and no shift is tried.
 
     Parameters
     ----------
     evidence : SensorEvidence
         Of one recording's windows.
     sensor : int
-    start_s : ndarray, shape (N,)
-        Starts of the windows, sorted.
+    timing : Timing
     max_shift_s : float
     prior : float
         Probability that the sensor is shifted, spread evenly over all shifts.
@@ -154,7 +175,7 @@ def best_shift(
         probable than none: its gain exceeds ``log(shifts (1 - prior) / prior)``. Windows of one
         trial have the same class, so that a small shift gains at the trials' borders only.
     """
-    step_s = _step_s(start_s)
+    start_s, step_s = timing.start_s, timing.step_s
     if step_s is None or step_s > max_shift_s:
         return None
     n_steps = int(max_shift_s / step_s + 1e-9)
@@ -168,13 +189,6 @@ def best_shift(
     if gains[best] <= np.log(tried.sum() * (1 - prior) / prior):
         return None
     return Shift(float(delays_s[best]), float(gains[best]))
-
-
-def _step_s(start_s: Array) -> float | None:
-    """Return the usual distance of successive windows within a trial; None with one window."""
-    steps_s = np.diff(np.unique(start_s))
-    # Pauses between trials are longer than the step: the lower quartile is within a trial.
-    return float(np.quantile(steps_s, 0.25, method="lower")) if len(steps_s) else None
 
 
 def _shifted_llr(

@@ -137,7 +137,9 @@ def evaluate_models(
         resampled[method] = resample(evaluated[method], params.bootstrap)
     predictions = evaluated[default].predictions
     windows = window_table(predictions[tested[0]], corpus)
-    by_sensor = {name: predictions[condition] for name, condition in alone.items()}
+    by_sensor = {
+        name: predictions[condition].probability.mean(0) for name, condition in alone.items()
+    }
     return Evaluation(
         default,
         _metrics(_summaries(resampled), default),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from consilience.evaluation.aggregate import by_kind
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.recording_coherence import (
+    SensorEvidence,
+    Timing,
     best_shift,
     log_likelihood_ratios,
     mismatch_probability,
@@ -129,45 +131,53 @@ def _verdicts(predictions: PooledPredictions, corpus: Corpus) -> list[str | None
 
 
 def recording_table(
-    alone: Mapping[str, PooledPredictions], corpus: Corpus, params: RobustnessParams
+    alone: Mapping[str, Array], corpus: Corpus, params: RobustnessParams
 ) -> pl.DataFrame:
     """Return the `RecordingCoherence` of a method: agreement of the sensors of each test session.
 
     Parameters
     ----------
-    alone : mapping of str to PooledPredictions
-        Predictions by each modality alone, averaged over seeds here.
+    alone : mapping of str to ndarray, shape (N, K)
+        Class probabilities by each modality alone; NaN where a window is not tested.
     corpus : Corpus
     params : RobustnessParams
     """
-    probability = np.stack([alone[name].probability.mean(0) for name in corpus.modalities], 1)
+    probability = np.stack([alone[name] for name in corpus.modalities], 1)
     available = corpus.available & np.isfinite(probability).all(-1)
     evidence = sensor_evidence(probability, available, training_frequencies(corpus))
-    llr = log_likelihood_ratios(evidence)
-    rows: list[dict[str, object]] = []
-    for (session, subject), positions in _sessions(corpus):
-        windows = evidence.comparable[positions].sum(0)
-        compared = np.flatnonzero(windows)
-        totals = llr[positions][:, compared].sum(0)
-        probabilities = mismatch_probability(totals, params.mismatch_prior)
-        of_session = evidence.of_rows(positions)
-        start_s = corpus.index["start_s"].to_numpy()[positions]
-        for m, total, mismatched in zip(compared, totals, probabilities, strict=True):
-            shift = best_shift(of_session, int(m), start_s, params.max_shift_s, params.shift_prior)
-            rows.append(
-                {
-                    "session": session,
-                    "subject": subject,
-                    "sensor": corpus.modalities[m],
-                    "windows": int(windows[m]),
-                    "llr": float(total),
-                    "probability": float(mismatched),
-                    "named": bool(mismatched > MOST_PROBABLE),
-                    "shift_s": shift and shift.delay_s,
-                    "shift_gain": shift and shift.gain,
-                }
-            )
+    start_s, trial = (corpus.index[name].to_numpy() for name in ("start_s", "trial"))
+    rows = [
+        {"session": session, "subject": subject, **row}
+        for (session, subject), positions in _sessions(corpus)
+        for row in _sensor_rows(
+            evidence.of_rows(positions),
+            Timing(start_s[positions], trial[positions]),
+            corpus.modalities,
+            params,
+        )
+    ]
     return frame_of(rows, RecordingCoherence)
+
+
+def _sensor_rows(
+    evidence: SensorEvidence, timing: Timing, sensors: Sequence[str], params: RobustnessParams
+) -> Iterator[dict[str, object]]:
+    """Yield the columns of `RecordingCoherence` for each sensor of a session."""
+    windows = evidence.comparable.sum(0)
+    compared = np.flatnonzero(windows).tolist()
+    llr = log_likelihood_ratios(evidence)[:, compared].sum(0)
+    probability = mismatch_probability(llr, params.mismatch_prior)
+    for place, m in enumerate(compared):
+        shift = best_shift(evidence, m, timing, params.max_shift_s, params.shift_prior)
+        yield {
+            "sensor": sensors[m],
+            "windows": int(windows[m]),
+            "llr": float(llr[place]),
+            "probability": float(probability[place]),
+            "named": bool(probability[place] > MOST_PROBABLE),
+            "shift_s": shift and shift.delay_s,
+            "shift_gain": shift and shift.gain,
+        }
 
 
 def training_frequencies(corpus: Corpus) -> Array:
