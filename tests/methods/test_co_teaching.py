@@ -5,17 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.methods.base import Method
-from consilience.methods.co_teaching import easiest, redrawn, window_losses
+from consilience.methods.co_teaching import easiest, window_losses
 from consilience.methods.hybrid import summed_loss
 from consilience.model.types import Batch
 from tests.methods.noisy_labels import missing_third
 
 Build = Callable[..., Method]
-Windows = Callable[..., dict[str, Tensor]]
 
 
 def test_the_easiest_share_is_of_the_labelled_windows() -> None:
@@ -53,26 +51,3 @@ def test_window_losses_average_to_the_task_loss(build: Build, batch: Batch) -> N
     expected = summed_loss(outputs, whole.available, whole.target, whole.affect, 1.0)
     assert_close(each.nanmean(), expected)
     assert each.isnan().tolist() == [i == 3 for i in range(12)]
-
-
-def test_the_second_network_starts_elsewhere_with_the_same_spread(build: Build) -> None:
-    first = build("hybrid").network
-    second = redrawn(first)  # type: ignore[arg-type]
-    for (name, first_weight), second_weight in zip(
-        first.named_parameters(),  # type: ignore[union-attr]
-        second.parameters(),
-        strict=True,
-    ):
-        assert not torch.equal(first_weight, second_weight), name
-    weights = torch.cat([weight.flatten() for weight in first.parameters()])  # type: ignore[union-attr]
-    again = torch.cat([weight.flatten() for weight in second.parameters()])
-    assert_close(again.std(), weights.std(), rtol=0.1, atol=0)
-
-
-def test_the_networks_probabilities_are_averaged(
-    build: Build, windows: Windows, masks: Tensor
-) -> None:
-    network = build("co_teaching")
-    outputs = [branch(windows(), masks).logits.softmax(-1) for branch in network.networks]  # type: ignore[operator, union-attr]
-    actual = network.forward((windows(), masks)).logits.softmax(-1)
-    assert_close(actual, (outputs[0] + outputs[1]) / 2)
