@@ -116,6 +116,7 @@ class Oracle:
             vacuity=torch.sigmoid(corrupted),
             reliability=others / partners,
             coherence=share.amax(-1),
+            available=available,
         )
 
 

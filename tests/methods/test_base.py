@@ -1,6 +1,7 @@
 """Contract of every registered method."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,14 +11,19 @@ from torch.testing import assert_close
 
 from consilience.core import registry
 from consilience.methods.base import Method
+from consilience.model.modality_subsets import modality_subsets
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
+from consilience.schema.params.plugins import MethodParams
 
 NAMES = registry.names("methods")
 SYMMETRIC = sorted({"late_fusion", "unimodal", "product_of_experts", "qmf", "tmc", "rcml"})
-HYBRIDS = sorted({"hybrid", "hybrid_trust", "kd", "kd_trust", "dkd", "gce", "elr", "self_training"})
+HYBRIDS = sorted(
+    {"hybrid", "hybrid_trust", "kd", "kd_trust", "dkd", "dymo", "gce", "elr", "self_training"}
+)
 SUPERVISED = sorted(
-    {"concat", "hybrid", "hybrid_trust", "gce", "elr", "co_teaching"}
+    {"concat", "hybrid", "hybrid_trust", "gce", "elr", "co_teaching", "ensemble", "gated_hybrid"}
+    | {"dymo", "pdf", "trust_discount"}
     | set(SYMMETRIC) - {"rcml"}  # it has a loss of conflict, which needs no label
 )
 Build = Callable[..., Method]
@@ -190,6 +196,39 @@ def test_a_window_without_a_label_does_not_influence_the_loss(
     assert_close(loss, again)
 
 
+def test_every_set_of_sensors_has_a_temperature(
+    build: Build, windows: Windows, masks: Tensor
+) -> None:
+    network, several = build("hybrid"), masks[:8]
+    inputs = {name: values[:8] for name, values in windows().items()}
+    of_sets = {tuple(mask): float(n) for n, mask in enumerate(modality_subsets(3).tolist())}
+    with torch.no_grad():
+        numbers = torch.tensor(list(of_sets.values()))
+        network.calibration["log_temperature"].copy_(numbers)
+    logits = network.forward((inputs, several)).logits
+    actual = network.predict((inputs, several)).logits
+    for mask, before, after in zip(several.tolist(), logits, actual, strict=True):
+        assert_close(after, before / math.exp(of_sets.get(tuple(mask), 0.0)))
+
+
+@pytest.mark.parametrize("n_modalities", [1, 2, 7, 8])
+def test_any_number_of_sensors_is_calibrated(n_modalities: int) -> None:
+    """Of many sensors not every set is listed: one that is not has the mean temperature."""
+    encoders = {str(n): nn.Identity() for n in range(n_modalities)}
+    network = Method(encoders, 4, 8, 0.0, MethodParams())
+    temperature = network.calibration["log_temperature"]
+    assert len(temperature) == {1: 1, 2: 3}.get(n_modalities, len(modality_subsets(n_modalities)))
+    with torch.no_grad():
+        temperature.copy_(torch.randn_like(temperature))
+    several = (torch.rand(64, n_modalities) > 0.5).float()
+    listed = {tuple(mask): n for n, mask in enumerate(modality_subsets(n_modalities).tolist())}
+    expected = [
+        temperature[listed[tuple(mask)]] if tuple(mask) in listed else temperature.mean()
+        for mask in several.tolist()
+    ]
+    assert_close(network._log_temperature(several), torch.stack(expected))
+
+
 def test_runs_are_stacked(build: Build, batch: Batch) -> None:
     for name in NAMES:
         runs = [build(name, seed) for seed in range(2)]
@@ -246,9 +285,14 @@ def rearranged(network: Method, order: list[int]) -> Method:
         joint = getattr(module, "joint", None)
         if joint is not None:
             _rearrange(joint[1], order)
-    temperature = other.calibration["log_temperature"]
-    if temperature.ndim:
-        other.calibration["log_temperature"] = nn.Parameter(temperature.detach()[order])
+    masks = modality_subsets(3)
+    subset = {tuple(mask): number for number, mask in enumerate(masks[:, order].tolist())}
+    orders = {
+        "log_temperature": [subset[tuple(mask)] for mask in masks.tolist()],
+        "log_expert_temperature": order,
+    }
+    for name, weight in other.calibration.items():
+        other.calibration[name] = nn.Parameter(weight.detach()[orders[name]])
     return other
 
 

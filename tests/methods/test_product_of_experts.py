@@ -22,15 +22,18 @@ def alone(network: Method, windows: Windows, masks: Tensor) -> np.ndarray:
 
 def test_the_product_counts_the_prior_once(build: Build, windows: Windows, masks: Tensor) -> None:
     network = build("product_of_experts")
-    temperature = network.calibration["log_temperature"].detach().exp().numpy()
+    temperature = network.calibration["log_expert_temperature"].detach().exp().numpy()
+    of_sets = network._log_temperature(masks).detach().exp().numpy()  # type: ignore[operator]
     prior = log_softmax(network.log_prior.detach().numpy())  # type: ignore[operator, union-attr]
     logits = alone(network, windows, masks)
     actual = network.predict((windows(), masks)).logits.softmax(-1).detach().numpy()
-    for row, mask, probability in zip(logits, masks.numpy() > 0, actual, strict=True):
+    for row, mask, of_set, probability in zip(
+        logits, masks.numpy() > 0, of_sets, actual, strict=True
+    ):
         if mask.any():
             experts = log_softmax(row / temperature[:, None], -1)[mask]
             product = experts.sum(0) - (mask.sum() - 1) * prior
-            np.testing.assert_allclose(probability, softmax(product), rtol=1e-4)
+            np.testing.assert_allclose(probability, softmax(product / of_set), rtol=1e-4)
 
 
 def test_the_prior_becomes_the_frequency_of_the_classes(build: Build, batch: Batch) -> None:

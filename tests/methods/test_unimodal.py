@@ -21,13 +21,16 @@ def alone(network: Method, windows: Windows, masks: Tensor) -> np.ndarray:
 
 def test_the_most_certain_modality_is_used(build: Build, windows: Windows, masks: Tensor) -> None:
     network = build("unimodal")
-    cooled = network.calibration["log_temperature"].detach().exp()[:, None]
+    cooled = network.calibration["log_expert_temperature"].detach().exp()[:, None]
+    of_sets = network._log_temperature(masks).exp()  # type: ignore[operator]
     logits = torch.from_numpy(alone(network, windows, masks)) / cooled
     actual = network.predict((windows(), masks))
-    for row, mask, output, doubt in zip(logits, masks, actual.logits, actual.vacuity, strict=True):
+    for row, mask, of_set, output, doubt in zip(
+        logits, masks, of_sets, actual.logits, actual.vacuity, strict=True
+    ):
         if mask.any():
             best = min(
                 row[mask > 0], key=lambda logits: float(normalised_entropy(logits.softmax(-1)))
             )
-            assert_close(output, best)
-            assert_close(doubt, normalised_entropy(best.softmax(-1)))
+            assert_close(output, best / of_set)
+            assert_close(doubt, normalised_entropy((best / of_set).softmax(-1)))

@@ -67,9 +67,9 @@ class Overconfident(Method):
     """Predict the mean of the inputs, times `confidence`."""
 
     def __init__(self, confidence: float, n_modalities: int, n_classes: int) -> None:
-        super().__init__({}, n_classes, 1, 0.0, MethodParams())
+        encoders = {str(n): nn.Identity() for n in range(n_modalities)}
+        super().__init__(encoders, n_classes, 1, 0.0, MethodParams())
         self.confidence = nn.Parameter(torch.tensor(confidence))
-        self.n_modalities = n_modalities
 
     def forward(self, windows: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         inputs, available = windows
@@ -89,8 +89,22 @@ def test_the_temperature_of_each_run_is_found(corpus: Corpus, only: str | None) 
     matched = [c for c in asked if c.kind != "mismatch"]
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, matched, target)
+    temperature = stack.weights[PREFIX + "log_temperature"].detach()
+    # A set of sensors without a window gets the temperature of the others.
+    expected = torch.tensor(confidence)[:, None].expand(-1, 3)
+    assert_close(temperature.exp(), expected, rtol=0.06, atol=0)
+
+
+def test_every_set_of_sensors_gets_its_temperature(corpus: Corpus) -> None:
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=corpus.target.shape)).float()
+    stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
+    first, _ = corpus.modalities
+    prepared = variants_of(corpus, lambda name, _: logits * (3.0 if name == first else 1.0))
+    asked = [c for c in conditions.conditions(corpus) if c.kind == "subset"]
+    target = logits.softmax(-1).expand(len(RUNS), -1, -1)
+    calibrate(stack, plain_scaler(prepared), RUNS, corpus, prepared, {}, asked, target)
     result = stack.weights[PREFIX + "log_temperature"].detach().exp()
-    assert_close(result, torch.tensor(confidence), rtol=0.06, atol=0)
+    assert_close(result, torch.tensor([2.0, 3.0, 1.0]).expand(len(RUNS), -1), rtol=0.06, atol=0)
 
 
 def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:
@@ -100,11 +114,11 @@ def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:
     target = logits.softmax(-1).expand(len(RUNS), -1, -1)
     asked = [c for c in conditions.conditions(corpus) if c.kind in ("subset", "noise")]
     corrupted = variants_of(
-        corpus, lambda _, variant: logits if variant == "clean" else logits.flip(0)
+        corpus, lambda _, variant: logits if variant == "clean" else -2 * logits
     )
     stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
     calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, {}, asked, target)
-    assert (stack.weights[PREFIX + "log_temperature"] > 0.05).all()
+    assert (stack.weights[PREFIX + "log_temperature"][:, 0] > 0.05).all()
 
 
 def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:

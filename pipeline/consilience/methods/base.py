@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from consilience.model.fusion import Heads
 from consilience.model.losses import cross_entropy, gaussian_nll
+from consilience.model.modality_subsets import modality_subsets
 from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import normalised_entropy
 from consilience.schema.params.plugins import MethodParams
 
 AFFECT = ("valence", "arousal")
+SHRINKAGE = 1e-3  # L2 penalty of the calibration
 
 
 class Method(nn.Module):
@@ -63,7 +65,11 @@ class Method(nn.Module):
         self.n_classes, self.width, self.dropout, self.params = n_classes, width, dropout, params
         self.new_head = Heads(width, dropout, hidden)
         self.encoders = nn.ModuleDict(encoders)
-        self.calibration = nn.ParameterDict({"log_temperature": nn.Parameter(torch.zeros(()))})
+        masks = modality_subsets(len(self.encoders))
+        self._masks = (masks,)  # in a tuple: neither a parameter nor a buffer to stack per run
+        self.calibration = nn.ParameterDict(
+            {"log_temperature": nn.Parameter(torch.zeros(len(masks)))}
+        )
 
     def forward(self, windows: Windows) -> Any:
         """Compute the uncalibrated output.
@@ -83,10 +89,12 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def calibrated(self, output: Any) -> Prediction:
-        """Compute the calibrated prediction: by default, all logits divided by one temperature.
+        """Compute the calibrated prediction: by default, logits divided by a temperature.
 
-        Guo et al. 2017, "On calibration of modern neural networks" (arXiv 1706.04599). A vacuity
-        of NaN is replaced by the normalised entropy of the prediction, ``H(p) / ln K``.
+        After Guo et al. 2017, "On calibration of modern neural networks" (arXiv 1706.04599), with a
+        temperature for every set of available modalities: a method is overconfident to a different
+        degree with each of them. A vacuity of NaN is replaced by the normalised entropy of the
+        prediction, ``H(p) / ln K``.
 
         Parameters
         ----------
@@ -94,10 +102,19 @@ class Method(nn.Module):
             As `forward` returns it.
         """
         # The logarithm keeps the temperature positive without a constraint on the optimiser.
-        logits = output.logits * torch.exp(-self.calibration["log_temperature"])
+        logits = output.logits * torch.exp(-self._log_temperature(output.available))[:, None]
         entropy = normalised_entropy(logits.softmax(-1))
         vacuity = torch.where(output.vacuity.isfinite(), output.vacuity, entropy)
         return output._replace(logits=logits, vacuity=vacuity)
+
+    def _log_temperature(self, available: Tensor) -> Tensor:
+        """Compute the log temperature (B,) for the available modalities (B, M).
+
+        The mean of all temperatures for a set that `modality_subsets` does not list.
+        """
+        temperature, masks = self.calibration["log_temperature"], self._masks[0]
+        equal = (available[:, None] == masks.to(available.device)).all(-1).to(available.dtype)
+        return equal @ temperature + (1 - equal.sum(-1)) * temperature.mean()
 
     def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
         """Compute the loss that the calibration minimises: by default, the cross-entropy.
@@ -113,7 +130,12 @@ class Method(nn.Module):
         Tensor, shape (B,)
         """
         output, target, _ = examples
-        return -(target * self.calibrated(output).logits.log_softmax(-1)).sum(-1)
+        temperature = self.calibration["log_temperature"]
+        # Moves the temperature of a set that no window of the calibration has to those of the
+        # others; too small to influence any that has windows.
+        shrinkage = (temperature - temperature.mean()).square().sum()
+        loss = -(target * self.calibrated(output).logits.log_softmax(-1)).sum(-1)
+        return loss + SHRINKAGE * shrinkage
 
     def predict(self, windows: Windows) -> Prediction:
         """Compute calibrated predictions; see `forward` for the parameter."""
@@ -169,6 +191,7 @@ def plain_prediction(
         "vacuity": unknown[:, 0],
         "reliability": unknown,
         "coherence": unknown[:, 0],
+        "available": available,
         **estimates,
     }
     return Prediction(torch.where(has_input, logits, 0.0), *affect, **fields)

@@ -14,16 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import Method, plain_prediction
+from consilience.methods.base import SHRINKAGE, Method, plain_prediction
 from consilience.methods.hybrid import Hybrid, agreement
 from consilience.methods.params.gated_hybrid import Params as GatedHybridParams
 from consilience.model.fusion import log_input_energy
-from consilience.model.modality_subsets import mixture, modality_subsets, subset_log_weights
+from consilience.model.modality_subsets import mixture, subset_log_weights
 from consilience.model.types import Prediction, Windows
 from consilience.model.uncertainty import normalised_entropy
 
 PRIOR_LOG_ODDS = 3.0  # before calibration: a modality is valid with a probability of .95
-SHRINKAGE = 1e-3  # L2 penalty on the calibration's weights
 MAX_LOG_POWER = 2.0  # limit of the log of the power that a prediction is raised to
 
 
@@ -42,9 +41,6 @@ class SubsetGate(Method):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         n_modalities = len(self.encoders)
-        masks = modality_subsets(n_modalities)
-        self._masks = (masks,)  # in a tuple: neither a parameter nor a buffer to stack per run
-        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(masks)))
         self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
         for name in ("fusion_weight", "sensor_ok"):
             self.calibration[name] = nn.Parameter(torch.zeros(n_modalities, self.N_FEATURES))

@@ -18,7 +18,7 @@ from consilience.methods.late_fusion import UnimodalExperts
 from consilience.methods.params.product_of_experts import Params as ProductOfExpertsParams
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch, Prediction, Windows
-from consilience.model.uncertainty import fuse_gaussians, normalised_entropy
+from consilience.model.uncertainty import fuse_gaussians
 
 
 class ExpertsOutput(NamedTuple):
@@ -48,7 +48,7 @@ class ProductOfExperts(UnimodalExperts):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.log_prior = nn.Parameter(torch.zeros(self.n_classes))
-        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
+        self.calibration["log_expert_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
     def forward(self, windows: Windows) -> ExpertsOutput:
         """Compute the output of each modality's model, and the prior."""
@@ -58,7 +58,7 @@ class ProductOfExperts(UnimodalExperts):
 
     def calibrated(self, output: ExpertsOutput) -> Prediction:
         """Compute the product of the calibrated experts."""
-        inverse_temperature = torch.exp(-self.calibration["log_temperature"])[:, None]
+        inverse_temperature = torch.exp(-self.calibration["log_expert_temperature"])[:, None]
         logits = (output.logits * inverse_temperature).log_softmax(-1)
         available = output.available
         count = available.sum(-1, keepdim=True)
@@ -70,7 +70,9 @@ class ProductOfExperts(UnimodalExperts):
             available,
             **agreement(logits.softmax(-1), available),
         )
-        return prediction._replace(vacuity=normalised_entropy(prediction.logits.softmax(-1)))
+        # The temperature of the set of modalities: experts whose errors are alike are overconfident
+        # together, however well each is calibrated.
+        return super().calibrated(prediction)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute the unimodal losses and that of the prior, which learns the class frequencies.

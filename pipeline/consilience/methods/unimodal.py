@@ -27,7 +27,7 @@ class Unimodal(UnimodalExperts):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.calibration["log_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
+        self.calibration["log_expert_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
     def forward(self, windows: Windows) -> UnimodalOutput:
         """Compute the output of each modality's model."""
@@ -35,7 +35,7 @@ class Unimodal(UnimodalExperts):
 
     def calibrated(self, output: UnimodalOutput) -> Prediction:
         """Return the calibrated prediction of the most certain modality."""
-        inverse_temperature = torch.exp(-self.calibration["log_temperature"])[:, None]
+        inverse_temperature = torch.exp(-self.calibration["log_expert_temperature"])[:, None]
         logits = output.logits * inverse_temperature
         # Detached: the choice has no useful gradient for the temperatures.
         entropy = normalised_entropy(logits.softmax(-1)).detach()
@@ -52,7 +52,8 @@ class Unimodal(UnimodalExperts):
             output.available,
             **agreement(logits.softmax(-1), output.available),
         )
-        return prediction._replace(vacuity=normalised_entropy(prediction.logits.softmax(-1)))
+        # The most certain of several is overconfident, however well each is calibrated.
+        return super().calibrated(prediction)
 
 
 method = Unimodal

@@ -72,6 +72,8 @@ class Prediction(NamedTuple):
         Reliability of each modality, 0 to 1; NaN if the method does not estimate it.
     coherence : Tensor, shape (B,)
         Agreement of the available modalities, 0 to 1; NaN if the method does not estimate it.
+    available : Tensor of float, shape (B, M)
+        1 for the modalities that the prediction is made from.
     """
 
     logits: Tensor
@@ -80,3 +82,4 @@ class Prediction(NamedTuple):
     vacuity: Tensor
     reliability: Tensor
     coherence: Tensor
+    available: Tensor
