@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.testing import assert_close
 
-from consilience.model.evidence import average, conflict, dempster, expected_probability
+from consilience.model.evidence import (
+    average,
+    conflict,
+    dempster,
+    discounted,
+    expected_probability,
+)
 from consilience.model.uncertainty import vacuity
 
 Array = NDArray[np.float64]
@@ -90,3 +96,15 @@ def test_conflict_is_distance_times_conjunctive_certainty(seed: int) -> None:
 
 def test_the_expected_probability_is_even_without_evidence() -> None:
     assert_close(expected_probability(torch.zeros(2, 4)), torch.full((2, 4), 0.25))
+
+
+def test_a_discount_scales_the_masses_and_the_rest_is_vacuity() -> None:
+    views = torch.tensor([[[4.0, 1.0, 0.0], [0.0, 2.0, 9.0]]])
+    trust = torch.tensor([[0.3, 1.0]])
+    after = discounted(views, trust)
+    strength, strength_after = views.sum(-1) + 3, after.sum(-1) + 3
+    masses, masses_after = views / strength[..., None], after / strength_after[..., None]
+    torch.testing.assert_close(masses_after, trust[..., None] * masses)
+    torch.testing.assert_close(3 / strength_after, 1 - trust * (1 - 3 / strength))
+    torch.testing.assert_close(after[:, 1], views[:, 1])
+    assert (discounted(views, torch.zeros(1, 2)) == 0).all()

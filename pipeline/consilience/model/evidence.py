@@ -40,6 +40,28 @@ def dempster(evidence: Tensor) -> Tensor:
     return classes * torch.expm1(torch.log1p(evidence / classes).sum(1))
 
 
+def discounted(evidence: Tensor, trust: Tensor) -> Tensor:
+    """Discount each view by its trust: ``b' = t b``, ``u' = 1 - t (1 - u)``.
+
+    Jøsang 2016, "Subjective logic", probability-sensitive trust discounting.
+
+    Parameters
+    ----------
+    evidence : Tensor, shape (B, V, K)
+    trust : Tensor, shape (B, V)
+        0 to 1; 1 leaves a view as it is.
+
+    Returns
+    -------
+    Tensor, shape (B, V, K)
+        ``K b' / u'``
+    """
+    unknown = vacuity(evidence)[..., None]
+    kept = trust[..., None]
+    # b / u = e / K: only the vacuity changes in proportion to the masses.
+    return kept * evidence * unknown / (1 - kept * (1 - unknown))
+
+
 def average(evidence: Tensor, available: Tensor) -> Tensor:
     """Combine the available views by conflictive opinion aggregation: their mean evidence.
 

@@ -63,15 +63,32 @@ def subset_log_weights(log_odds: Tensor, available: Tensor, masks: Tensor) -> Te
     # logsigmoid(x) = log r and logsigmoid(-x) = log(1 - r), exact for extreme odds too.
     included = (logsigmoid(log_odds) * available) @ masks.T
     excluded = (logsigmoid(-log_odds) * available) @ (1 - masks).T
+    possible = possible_subsets(available, masks)
+    return torch.log_softmax(torch.where(possible, included + excluded, -torch.inf), -1)
+
+
+def possible_subsets(available: Tensor, masks: Tensor) -> Tensor:
+    """Return which subsets stand for a set of available modalities.
+
+    Parameters
+    ----------
+    available : Tensor, shape (B, M)
+    masks : Tensor, shape (S, M)
+        As `modality_subsets` returns them.
+
+    Returns
+    -------
+    Tensor of bool, shape (B, S)
+        Only the first subset where no modality is available.
+    """
     if masks.shape[-1] <= MAX_ALL:
         # A subset is possible only if it has no unavailable member.
         possible = ((1 - available) @ masks.T) == 0
     else:
         possible = _possible_of_many(available, masks)
-    # Without any modality no subset is possible; one must remain, or the softmax is NaN.
+    # Without any modality no subset is possible; one must remain, or a softmax is NaN.
     full_set = masks.sum(-1) == masks.shape[-1]
-    possible = possible | (full_set & (available.sum(-1, keepdim=True) == 0))
-    return torch.log_softmax(torch.where(possible, included + excluded, -torch.inf), -1)
+    return possible | (full_set & (available.sum(-1, keepdim=True) == 0))
 
 
 def _possible_of_many(available: Tensor, masks: Tensor) -> Tensor:
