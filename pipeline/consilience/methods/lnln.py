@@ -96,7 +96,7 @@ class Lnln(Method):
         # Detached: the proxy must follow the encoding, not the encoding the proxy.
         distance = (values.proxies - values.encodings.detach()).square().mean(-1)
         several = (batch.available.sum(-1, keepdim=True) > 1).to(distance.dtype)
-        # A corrupted encoding is no example of what the others should predict.
+        # Proxies should predict clean encodings, not corrupted ones.
         weight = batch.available * several * truth
         loss = loss + self.params.proxy * mean_over_windows(distance, weight)
         return loss, prediction.logits.detach().softmax(-1)
