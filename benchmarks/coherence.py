@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -180,6 +180,11 @@ class Trained(NamedTuple):
     prepared: Prepared
     model: Fitted
 
+    @property
+    def prior(self) -> Array:
+        """Class frequencies (N, K) in training."""
+        return training_frequencies(self.corpus, self.model.training)
+
     def alone(self, sensor: str, prepared: Prepared | None = None) -> Array:
         """Return the test people's class probabilities (N, K) by one sensor, mean over seeds."""
         condition = Condition(SUBSET, (sensor,))
@@ -208,7 +213,7 @@ def swap_table(trained: Trained) -> list[str]:
     corpus = trained.corpus
     probability = np.stack([trained.alone(name) for name in corpus.modalities], 1)
     available = corpus.available & np.isfinite(probability).all(-1)
-    evidence = sensor_evidence(probability, available, training_frequencies(corpus))
+    evidence = sensor_evidence(probability, available, trained.prior)
     subjects = corpus.index["subject"].to_numpy()
     largest = int(np.unique(subjects, return_counts=True)[1].max())
     lines = [
@@ -233,7 +238,10 @@ def shift_table(trained: Trained) -> list[str]:
             late = alone[name]
             if delay_s:
                 late = trained.alone(name, _shifted_windows(trained, name, delay_s))
-            outcomes += _shift_outcomes(trained.corpus, {**alone, name: late}, name, delay_s)
+            table = recording_table(
+                {**alone, name: late}, trained.prior, trained.corpus, RobustnessParams()
+            )
+            outcomes += _shift_outcomes(table, name, delay_s)
         clear, right = np.array(outcomes).mean(0)
         lines.append(f"| {delay_s:+g} | {len(outcomes)} | {clear:.2f} | {right:.2f} |")
     return lines
@@ -258,11 +266,8 @@ def _shifted_windows(trained: Trained, sensor: str, delay_s: float) -> Prepared:
     return {**trained.prepared, sensor: {CLEAN: torch.from_numpy(values)}}
 
 
-def _shift_outcomes(
-    corpus: Corpus, alone: Mapping[str, Array], sensor: str, delay_s: float
-) -> list[tuple[bool, bool]]:
+def _shift_outcomes(table: pl.DataFrame, sensor: str, delay_s: float) -> list[tuple[bool, bool]]:
     """Return for each session of a sensor whether a shift is clear, and whether it is right."""
-    table = recording_table(alone, corpus, RobustnessParams())
     listed = {item.session: item.shifts_s for item in contradictions(table)}
     sessions = table.filter(pl.col("sensor") == sensor) if delay_s else table
     shifts = [listed.get(name, {}) for name in sessions["session"].unique(maintain_order=True)]

@@ -18,6 +18,7 @@ from consilience.evaluation.tables import (
     window_table,
 )
 from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.params.training import TrainingParams
 from consilience.windows.conditions import SUBSET, Condition
 from tests.evaluation.conftest import SENSORS
 from tests.evaluation.test_scorer import ASKED, CORPUS, MODEL, PREPARED
@@ -94,12 +95,13 @@ def alone() -> dict[str, NDArray[np.float64]]:
 
 
 PARAMS = RobustnessParams()
+PRIOR = np.full(CORPUS.target.shape, 1 / 3)
 
 
 def test_every_sensor_of_a_session_agrees_with_the_others(
     alone: dict[str, NDArray[np.float64]],
 ) -> None:
-    table = recording_table(alone, CORPUS, PARAMS)
+    table = recording_table(alone, PRIOR, CORPUS, PARAMS)
     assert table.height == 6 * 3
     of_session = table.filter(session="s0")
     # Of 12 windows, two lack the EEG and two the video; each keeps two sensors.
@@ -115,11 +117,11 @@ def test_a_sensor_swapped_throughout_a_session_is_named(
     probability = alone["audio"].copy()
     probability[:12] = np.roll(probability[:12], 1, axis=-1)  # another class throughout
     swapped = {**alone, "audio": probability}
-    table = recording_table(swapped, CORPUS, PARAMS)
+    table = recording_table(swapped, PRIOR, CORPUS, PARAMS)
     named = table.filter("named").select("session", "sensor").rows()
     assert named == [("s0", "audio")]
     two = replace(CORPUS, modalities=("eeg", "audio"), available=CORPUS.available[:, :2])
-    undecided = recording_table(swapped, two, PARAMS).filter(session="s0")
+    undecided = recording_table(swapped, PRIOR, two, PARAMS).filter(session="s0")
     assert not undecided["named"].any()
     assert undecided["probability"].sum() > 0.9
 
@@ -129,7 +131,7 @@ def test_a_session_without_a_second_sensor_has_no_row(
 ) -> None:
     available = CORPUS.available.copy()
     available[:12, 1:] = False
-    table = recording_table(alone, replace(CORPUS, available=available), PARAMS)
+    table = recording_table(alone, PRIOR, replace(CORPUS, available=available), PARAMS)
     assert "s0" not in table["session"].to_list()
     assert table["session"].n_unique() == 5
 
@@ -137,15 +139,26 @@ def test_a_session_without_a_second_sensor_has_no_row(
 def test_windows_that_no_fold_tests_have_no_row(alone: dict[str, NDArray[np.float64]]) -> None:
     first = np.arange(len(CORPUS.index))[:, None] < 12
     untested = {name: np.where(first, np.nan, values) for name, values in alone.items()}
-    assert "s0" not in recording_table(untested, CORPUS, PARAMS)["session"].to_list()
+    assert "s0" not in recording_table(untested, PRIOR, CORPUS, PARAMS)["session"].to_list()
 
 
-def test_class_frequencies_are_those_of_the_training_subjects() -> None:
-    frequencies = training_frequencies(CORPUS)
-    np.testing.assert_allclose(frequencies, 1 / 3)
+def test_class_frequencies_are_those_of_the_training() -> None:
     target = CORPUS.target.copy()
-    trained = CORPUS.members(0, "train")
+    trained, validated = (CORPUS.members(0, role) for role in ("train", "validation"))
     target[trained] = (0.0, 0.25, 0.75)
     target[trained[0]] = np.nan
-    changed = training_frequencies(replace(CORPUS, target=target))
-    np.testing.assert_allclose(changed[CORPUS.members(0, "test")], [(0.0, 0.25, 0.75)] * 24)
+    target[validated] = (1.0, 0.0, 0.0)
+    corpus, tested = replace(CORPUS, target=target), CORPUS.members(0, "test")
+
+    def frequencies(**params: bool) -> NDArray[np.float64]:
+        rows: NDArray[np.float64] = training_frequencies(corpus, TrainingParams(**params))[tested]  # type: ignore[arg-type]
+        assert (rows == rows[0]).all()
+        return rows[0]
+
+    np.testing.assert_allclose(frequencies(refit=False), (0.0, 0.25, 0.75))
+    n_trained, n_validated = len(trained) - 1, len(validated)
+    both = (n_trained * np.array([0.0, 0.25, 0.75]) + n_validated * np.eye(3)[0]) / (
+        n_trained + n_validated
+    )
+    np.testing.assert_allclose(frequencies(refit=True), both)
+    np.testing.assert_allclose(frequencies(balance_classes=True), 1 / 3)

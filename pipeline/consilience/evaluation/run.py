@@ -22,6 +22,7 @@ from consilience.evaluation.tables import (
     plot_tables,
     recording_table,
     score_table,
+    training_frequencies,
     window_table,
 )
 from consilience.project import Project
@@ -129,7 +130,9 @@ def evaluate_models(
     for method, bundle in bundles.items():
         model = load_bundle(bundle, prepared)
         # Memory: window by window, only what the default method's tables show.
-        keep = {tested[0], *alone.values()} if method == default else ()
+        keep = {tested[0], *alone.values()} if method == default else set()
+        if method == default:
+            prior = training_frequencies(corpus, model.training)
         evaluated[method] = score(
             [model], corpus, prepared, tested, params.calibration_bins, keep=keep
         )
@@ -145,7 +148,7 @@ def evaluate_models(
         _metrics(_summaries(resampled), default),
         pl.concat(scores),
         windows,
-        recording_table(by_sensor, corpus, params),
+        recording_table(by_sensor, prior, corpus, params),
         plot_tables(evaluated, resampled, windows),
     )
 

@@ -24,6 +24,7 @@ from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
 from consilience.schema.constants import AFFECT
 from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import RecordingCoherence, Scores, frame_of
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
@@ -131,7 +132,7 @@ def _verdicts(predictions: PooledPredictions, corpus: Corpus) -> list[str | None
 
 
 def recording_table(
-    alone: Mapping[str, Array], corpus: Corpus, params: RobustnessParams
+    alone: Mapping[str, Array], prior: Array, corpus: Corpus, params: RobustnessParams
 ) -> pl.DataFrame:
     """Return the `RecordingCoherence` of a method: agreement of the sensors of each test session.
 
@@ -139,12 +140,14 @@ def recording_table(
     ----------
     alone : mapping of str to ndarray, shape (N, K)
         Class probabilities by each modality alone; NaN where a window is not tested.
+    prior : ndarray, shape (N, K)
+        Of `training_frequencies`.
     corpus : Corpus
     params : RobustnessParams
     """
     probability = np.stack([alone[name] for name in corpus.modalities], 1)
     available = corpus.available & np.isfinite(probability).all(-1)
-    evidence = sensor_evidence(probability, available, training_frequencies(corpus))
+    evidence = sensor_evidence(probability, available, prior)
     start_s, trial = (corpus.index[name].to_numpy() for name in ("start_s", "trial"))
     rows = [
         {"session": session, "subject": subject, **row}
@@ -180,14 +183,17 @@ def _sensor_rows(
         }
 
 
-def training_frequencies(corpus: Corpus) -> Array:
-    """Return the class frequencies (N, K) of the training subjects of the fold that tests a window.
+def training_frequencies(corpus: Corpus, training: TrainingParams) -> Array:
+    """Return the class frequencies (N, K) in the training of the fold that tests a window.
 
-    Uniform for windows that no fold tests, and without labels.
+    Uniform for windows that no fold tests, without labels, and if the training balances classes.
     """
     frequencies = np.full(corpus.target.shape, 1 / len(corpus.classes))
+    if training.balance_classes:
+        return frequencies
+    roles = ("train", "validation") if training.refit else ("train",)
     for fold in corpus.folds:
-        target = corpus.target[corpus.members(fold, "train")]
+        target = corpus.target[corpus.members(fold, *roles)]
         target = target[np.isfinite(target).all(1)]
         if len(target):
             frequencies[corpus.members(fold, "test")] = target.mean(0, dtype=np.float64)
