@@ -289,6 +289,8 @@ def test_unreliable_labels_use_the_generalised_cross_entropy(
         )
     else:
         expected = summed_loss(student_out, one.available, one.target, one.affect, 1.0)
+    target = posterior(one, 0.5) if reliability < 1 else one.target
+    expected = expected + network.network.prior_loss(target)
     assert loss_of(network, one) == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -377,10 +379,18 @@ def test_full_agreement_contributes_nothing(make: Make, windows: Windows) -> Non
         assert_close(agreement, torch.zeros_like(agreement), atol=1e-6, rtol=0)
 
 
+def with_prior(network: CoherenceTransfer) -> CoherenceTransfer:
+    """Return the network with uneven class frequencies."""
+    with torch.no_grad():
+        network.network.log_prior.copy_(torch.tensor([0.5, 0.0, -1.0, 0.2]))
+    return network
+
+
 def test_the_likelihood_is_under_the_joint_prediction_of_the_others(
     make: Make, windows: Windows
 ) -> None:
-    network = make()
+    network = with_prior(make())
+    frequency = probabilities_of(network.network.log_prior)
     student_out = network.network(windows(), torch.ones(12, SENSORS))
     likelihood = network.forward((windows(), torch.ones(12, SENSORS))).reliability_features[..., 6]
     for m in range(SENSORS):
@@ -388,7 +398,7 @@ def test_the_likelihood_is_under_the_joint_prediction_of_the_others(
         others[:, m] = 0
         q = probabilities_of(network.network(windows(), others).logits)
         p = probabilities_of(student_out.unimodal[:, m])
-        expected = np.log(CLASSES * (p * q).sum(-1) + 0.01)
+        expected = np.log((p * q / frequency).sum(-1) + 0.01)
         np.testing.assert_allclose(likelihood[:, m].detach(), expected, rtol=1e-4, atol=1e-4)
     alone = torch.tensor([1.0, 0, 0]).expand(12, 3)
     assert (network.forward((windows(), alone)).reliability_features[..., 6] == 0).all()
@@ -437,46 +447,48 @@ def test_the_input_energy_grows_with_the_input(make: Make, windows: Windows) -> 
 # The prediction
 
 
-def with_fusion_weight(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
-    """Return the network with fusion weights that depend on the prior alone."""
+def with_gate(network: CoherenceTransfer, prior: list[float]) -> CoherenceTransfer:
+    """Return the network with a gate that depends on the prior alone."""
     with torch.no_grad():
-        network.calibration["fusion_weight"].zero_()
-        network.calibration["fusion_weight_prior"].copy_(torch.tensor(prior))
+        network.calibration["gate"].zero_()
+        network.calibration["gate_prior"].copy_(torch.tensor(prior))
     return network
 
 
-def test_without_modality_subsets_the_full_set_is_used_at_its_temperature(
+def test_without_modality_subsets_the_calibrated_experts_are_multiplied(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    network, has_input = make(modality_subsets=False), masks.any(1)
+    network, has_input = with_prior(make(modality_subsets=False)), masks.any(1)
     prediction = network.predict((windows(), masks))
-    whole = network.network(windows(), masks).logits
+    unimodal = network.network(windows(), masks).unimodal
+    calibration = network.calibration
+    experts = (unimodal / calibration["log_expert_temperature"].exp()[:, None]).log_softmax(-1)
+    pooled = torch.zeros(len(masks), CLASSES)
+    for window, has in enumerate(masks > 0):
+        pooled[window] = experts[window][has].sum(0)
+        pooled[window] -= (int(has.sum()) - 1) * network.network.log_prior.log_softmax(-1)
     full_set = (masks[:, None] == modality_subsets(SENSORS)).all(-1).float()
-    temperature = (full_set @ network.calibration["log_temperature"]).exp()
-    expected = (whole / temperature[:, None]).log_softmax(-1)
-    always, undecided = network.calibration["sharpness"]
+    temperature = (full_set @ calibration["log_temperature"]).exp()
+    expected = (pooled / temperature[:, None]).log_softmax(-1)
+    always, undecided = calibration["sharpness"]
     entropy = torch.special.entr(expected.exp()).sum(-1) / np.log(CLASSES)
     power = (always + undecided * entropy).clamp(-2, 2).exp()[:, None]
     assert_close(prediction.logits[has_input], (power * expected)[has_input], atol=1e-4, rtol=1e-4)
-    again = with_fusion_weight(make(modality_subsets=False), [-5.0, 0, 5]).predict(
-        (windows(), masks)
-    )
-    assert_close(again.logits, prediction.logits)
-    free = with_fusion_weight(make(), [-5.0, 0, 5]).predict((windows(), masks))
+    again = with_gate(with_prior(make(modality_subsets=False)), [-5.0, 0, 5])
+    assert_close(again.predict((windows(), masks)).logits, prediction.logits)
+    free = with_gate(with_prior(make()), [-5.0, 0, 5]).predict((windows(), masks))
     assert not torch.allclose(free.logits, prediction.logits, atol=0.01)
 
 
-def test_with_large_fusion_weights_the_full_set_is_used(
-    make: Make, windows: Windows, masks: Tensor
-) -> None:
-    correcting = with_fusion_weight(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
+def test_with_large_odds_the_full_set_is_used(make: Make, windows: Windows, masks: Tensor) -> None:
+    correcting = with_gate(make(), [CERTAIN] * SENSORS).predict((windows(), masks))
     assert_close(correcting.logits, make(modality_subsets=False).predict((windows(), masks)).logits)
 
 
-def test_a_sensor_of_small_fusion_weight_is_treated_as_missing(
+def test_a_sensor_of_small_odds_is_treated_as_missing(
     make: Make, windows: Windows, masks: Tensor
 ) -> None:
-    network = with_fusion_weight(make(), [2.0, -CERTAIN, 0.5])
+    network = with_gate(make(), [2.0, -CERTAIN, 0.5])
     without = masks * torch.tensor([1.0, 0, 1])
     others = without.any(1)
     assert_close(
@@ -498,26 +510,15 @@ def test_missing_sensors_have_reliability_0_and_the_least_sets_the_coherence(
         assert prediction.coherence[window] == least
 
 
-def test_sensor_ok_and_fusion_weight_are_independent(
-    make: Make, windows: Windows, masks: Tensor
-) -> None:
-    before = make().predict((windows(), masks))
-    network = make()
-    with torch.no_grad():
-        network.calibration["sensor_ok_prior"].sub_(2)
-    after = network.predict((windows(), masks))
-    assert torch.equal(after.logits, before.logits)
-    assert (after.reliability <= before.reliability).all()
-    assert (after.reliability[masks > 0] < before.reliability[masks > 0]).all()
-    weighted = with_fusion_weight(make(), [1.0, 2, 3]).predict((windows(), masks))
-    assert torch.equal(weighted.reliability, before.reliability)
-    assert not torch.allclose(weighted.logits, before.logits)
+def test_the_gate_is_the_reliability(make: Make, windows: Windows, masks: Tensor) -> None:
+    prediction = with_gate(make(), [1.0, 2, 3]).predict((windows(), masks))
+    assert_close(prediction.reliability, masks * torch.tensor([1.0, 2, 3]).sigmoid())
 
 
-def test_vacuity_is_1_without_evidence_and_weights_it_by_the_fusion_weight(
+def test_vacuity_is_1_without_evidence_and_weights_it_by_the_gate(
     make: Make, windows: Windows
 ) -> None:
-    network = with_fusion_weight(make(), [3.0, 3, 3])
+    network = with_gate(make(), [3.0, 3, 3])
     output: StudentOutput = network.forward((windows(), torch.ones(12, SENSORS)))
     nothing = network.calibrated(output._replace(evidence=torch.zeros_like(output.evidence)))
     assert_close(nothing.vacuity, torch.ones(12))
@@ -525,7 +526,7 @@ def test_vacuity_is_1_without_evidence_and_weights_it_by_the_fusion_weight(
     evidence = output.evidence.sum((1, 2)) / (1 + np.exp(-3.0))
     assert_close(vacuity, CLASSES / (CLASSES + evidence))
     assert_close(
-        with_fusion_weight(network, [-CERTAIN] * SENSORS).calibrated(output).vacuity, torch.ones(12)
+        with_gate(network, [-CERTAIN] * SENSORS).calibrated(output).vacuity, torch.ones(12)
     )
 
 
@@ -549,28 +550,23 @@ def gradient(network: CoherenceTransfer, name: str) -> Tensor:
     return actual.clone()
 
 
-def test_sensor_ok_is_fitted_on_sensors_of_known_state(make: Make, windows: Windows) -> None:
-    network, everything = make(), torch.ones(SENSORS)
-    with torch.no_grad():
-        network.calibration["sensor_ok"].zero_()
-    calibrated(network, windows, torch.tensor([0.0, 1, torch.nan]), everything)
-    prior = gradient(network, "sensor_ok_prior")
-    assert prior[0] < 0 < prior[1]  # a step against it raises the first and lowers the second
-    assert prior[2] == 0
-    assert (gradient(network, "sensor_ok")[2] == 0).all()
-    calibrated(network, windows, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 1]))
-    assert gradient(network, "sensor_ok_prior")[1] == 0
-
-
-def test_fusion_weights_are_fitted_on_the_prediction_and_not_on_the_faults(
-    make: Make, windows: Windows
-) -> None:
-    network, actual = make(), []
-    for faulty in ([0.0, 0, 0], [0.0, 1, 1], [torch.nan] * 3):
+def test_the_gate_is_fitted_on_sensors_of_known_state(make: Make, windows: Windows) -> None:
+    actual = []
+    for faulty in ([0.0, 1, torch.nan], [torch.nan] * 3):
+        network = with_gate(make(), [0.0] * SENSORS)
         calibrated(network, windows, torch.tensor(faulty), torch.ones(SENSORS))
-        actual.append(
-            (gradient(network, "fusion_weight"), gradient(network, "fusion_weight_prior"))
-        )
-    assert largest(actual[0]) > 0
-    for one in actual[1:]:
-        assert_close(one, actual[0])
+        actual.append(gradient(network, "gate_prior"))
+    of_faults = actual[0] - actual[1]
+    assert of_faults[0] < 0 < of_faults[1]  # a step against it raises the first, lowers the second
+    assert of_faults[2] == pytest.approx(0, abs=1e-6)
+    network = with_gate(make(), [0.0] * SENSORS)
+    calibrated(network, windows, torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 1]))
+    assert gradient(network, "gate_prior")[1] == 0
+
+
+def test_the_gate_is_fitted_on_the_prediction_too(make: Make, windows: Windows) -> None:
+    network = make()
+    calibrated(network, windows, torch.full((SENSORS,), torch.nan), torch.ones(SENSORS))
+    penalty = 2e-3 * network.calibration["gate"].detach()
+    assert largest([gradient(network, "gate") - penalty]) > 1e-5
+    assert largest([gradient(network, "gate_prior")]) > 1e-5

@@ -22,7 +22,7 @@ def test_with_all_weight_on_the_full_set_it_is_the_hybrid(
     with torch.no_grad():
         for weight in gated.calibration.values():
             weight.zero_()
-        gated.calibration["fusion_weight_prior"].fill_(CERTAIN)
+        gated.calibration["gate_prior"].fill_(CERTAIN)
     actual = gated.predict((windows(), masks)).logits.softmax(-1)
     expected = hybrid.forward((windows(), masks)).logits.softmax(-1)
     assert_close(actual, expected)
@@ -67,7 +67,7 @@ def test_calibration_lowers_the_weight_of_a_sensor_of_unusual_energy(
         optimizer.zero_grad()
         loss.backward(inputs=parameters, retain_graph=True)  # type: ignore[union-attr]
         optimizer.step()
-    odds = [network._log_odds(output, "fusion_weight").detach() for output in outputs]  # type: ignore[operator]
+    odds = [network._log_odds(output).detach() for output in outputs]  # type: ignore[operator]
     assert (odds[1][:, sensor] < odds[0][:, sensor] - 2).all()
     reliability = [network.calibrated(output).reliability for output in outputs]
     assert (reliability[1][:, sensor] < 0.3).all()

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from consilience.model.fusion import Heads, SummedNetwork, log_input_energy
+from consilience.model.fusion import ExpertNetwork, Heads, SummedNetwork, log_input_energy
 from consilience.model.modality_subsets import modality_subsets
 
 CLASSES, WIDTH, WINDOWS = 4, 8, 6
@@ -82,3 +82,41 @@ def test_input_energy_is_the_log_mean_square_of_available_inputs() -> None:
     assert_close(energy[:, 1], expected.repeat(2))
     assert_close(energy[WINDOWS:, [0, 2]].exp(), torch.full((WINDOWS, 2), 0.01))
     assert energy[:WINDOWS, 0].isnan().all()
+
+
+def experts() -> ExpertNetwork:
+    torch.manual_seed(1)
+    encoders = {name: nn.Linear(5, 4) for name in ("eeg", "audio", "video")}
+    return ExpertNetwork(encoders, 4, 4, Heads(4, 0.0, hidden=False)).eval()
+
+
+def test_experts_are_multiplied_and_the_prior_counts_once() -> None:
+    network = experts()
+    with torch.no_grad():
+        network.log_prior.copy_(torch.tensor([0.3, -0.7, 0.0, 1.0]))
+    given = {name: torch.randn(6, 5) for name in ("eeg", "audio", "video")}
+    available = torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0]])
+    output = network(given, available)
+    prior = network.log_prior.softmax(-1)
+    for window, has in enumerate(available > 0):
+        product = prior.clone()
+        for posterior in output.unimodal[window][has].softmax(-1):
+            product = product * posterior / prior
+        expected = product / product.sum()
+        assert_close(output.logits[window].softmax(-1), expected)
+    alone = network(given, torch.tensor([0.0, 1, 0]).expand(6, 3))
+    assert_close(alone.logits.softmax(-1), alone.unimodal[:, 1].softmax(-1))
+
+
+def test_the_prior_learns_the_class_frequencies_and_the_experts_do_not_change_it() -> None:
+    network = experts()
+    given = {name: torch.randn(6, 5) for name in ("eeg", "audio", "video")}
+    network(given, torch.ones(6, 3)).logits.square().sum().backward()
+    assert network.log_prior.grad is None
+    target = torch.eye(4)[torch.tensor([0, 0, 0, 1, 2, 3])]
+    optimizer = torch.optim.Adam([network.log_prior], 0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        network.prior_loss(target).backward()
+        optimizer.step()
+    assert_close(network.prior().exp(), torch.tensor([3, 1, 1, 1]) / 6, atol=1e-3, rtol=0)

@@ -217,10 +217,9 @@ def test_calibration_changes_its_parameters_and_no_weight(corpus: Corpus) -> Non
         for name in (
             "log_temperature",
             "sharpness",
-            "fusion_weight",
-            "fusion_weight_prior",
-            "sensor_ok",
-            "sensor_ok_prior",
+            "log_expert_temperature",
+            "gate",
+            "gate_prior",
         )
     }
     for name, value in after.items():
@@ -284,7 +283,7 @@ def test_windows_without_a_label_do_not_count(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("sensor", ["audio", "face_au"])
-def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str) -> None:
+def test_a_corrupted_sensor_gets_less_weight(corpus: Corpus, sensor: str) -> None:
     prepared = content(corpus, sensor)
     stack, scaler = coherence_transfer(), plain_scaler(prepared)
     calibrate(
@@ -293,7 +292,7 @@ def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str)
     place = corpus.modalities.index(sensor)
 
     def mean(kind: str, severity: int) -> tuple[Tensor, Tensor]:
-        """Return each run's mean log odds of the fusion weights and reliability (R, M)."""
+        """Return each run's mean log odds and reliability (R, M)."""
         names = corpus.modalities if kind == "subset" else (sensor,)
         condition = Condition(kind, names, severity)
         (batch,) = conditioned.conditioned_batches(
@@ -302,7 +301,7 @@ def test_a_corrupted_sensor_gets_less_fusion_weight(corpus: Corpus, sensor: str)
         both = (batch.available.sum(-1) > 1).float()[..., None]
         with torch.no_grad():
             output = stack("forward", (batch.inputs, batch.available))
-            odds = stack("_log_odds", output, "fusion_weight")
+            odds = stack("_log_odds", output)
             ok = stack("calibrated", output).reliability
         return (odds * both).sum(1) / both.sum(1), (ok * both).sum(1) / both.sum(1)
 

@@ -3,9 +3,9 @@
 After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 2507.13092; no code
 is published and the formulas here are this project's own.
 
-- **Student and teacher** are hybrids of unimodal logits and a joint head, with separate encoders.
-  The teacher gets all recorded modalities, clean. The student gets masked, corrupted windows and
-  is trained on the labels and, where labels are scarce, on the teacher's predictions.
+- **Student and teacher** are log-linear pools of one expert for each modality, with separate
+  encoders. The teacher gets all recorded modalities, clean. The student gets masked, corrupted
+  windows and is trained on the labels and, where labels are scarce, on the teacher's predictions.
 - **Label correction**: labels that the modalities contradict too often are replaced by a
   posterior (`_target`).
 - **Shared space**: one latent space for all modalities. Class prototypes in it give evidence and
@@ -31,7 +31,12 @@ from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import ClassLoss, summed_loss
 from consilience.methods.kd import TEACHER_UNIMODAL
 from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
-from consilience.model.fusion import SummedNetwork, SummedOutput, log_input_energy
+from consilience.model.fusion import (
+    ExpertNetwork,
+    SummedOutput,
+    log_input_energy,
+    log_linear_pool,
+)
 from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
 from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
@@ -147,15 +152,18 @@ class StudentOutput(NamedTuple):
 
     Attributes
     ----------
-    logits : Tensor, shape (B, S, K)
-        Of every modality subset.
+    unimodal : Tensor, shape (B, M, K)
+        Logits of each modality's expert.
+    log_prior : Tensor, shape (B, K)
+        Logarithm of the class frequencies in training, the same for every window.
     reliability_features : Tensor, shape (B, M, N_FEATURES)
     evidence : Tensor, shape (B, M, K)
     affect_mean, affect_log_variance : Tensor, shape (B, A)
     available : Tensor, shape (B, M)
     """
 
-    logits: Tensor
+    unimodal: Tensor
+    log_prior: Tensor
     reliability_features: Tensor
     evidence: Tensor
     affect_mean: Tensor
@@ -174,22 +182,23 @@ class CoherenceTransfer(SubsetGate):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         params, n_modalities = self.params, len(self.encoders)
-        self.network = SummedNetwork(
+        self.network = ExpertNetwork(
             dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
+        self.calibration["log_expert_temperature"] = nn.Parameter(torch.zeros(n_modalities))
         self.space = SharedSpace(n_modalities, self.n_classes, self.width)
         self.agreement_head = AgreementHead(n_modalities, self.width, self.dropout)
         if params.transfer:
             self.teacher = copy.deepcopy(self.network)
 
     def forward(self, windows: Windows) -> StudentOutput:
-        """Compute the logits of all modality subsets and the reliability features."""
+        """Compute the experts' logits and the reliability features."""
         inputs, available = windows
         output = self.network(inputs, available)
-        masks = self._masks[0].to(available.device)
         latent = self.space(output.encodings)
         return StudentOutput(
-            self.network.subset_logits(output, masks * available[:, None]),
+            output.unimodal,
+            self.network.prior().expand_as(output.logits),
             self._features(inputs, available, output, latent),
             self.space.evidence(latent, available),
             output.affect[0],
@@ -228,37 +237,42 @@ class CoherenceTransfer(SubsetGate):
                 # Less 1, so that full agreement adds nothing to the prior.
                 (with_others - 1) * several,
                 (among_others - 1) * several,
-                self._log_likelihood(output, probability, available) * several,
+                self._log_likelihood(output, available) * several,
             ],
             -1,
         )
         return features * available[..., None]
 
-    def _log_likelihood(
-        self, output: SummedOutput, probability: Tensor, available: Tensor
-    ) -> Tensor:
-        """Compute ``log K sum_k p_m(k) q_m(k)`` (B, M): each modality's likelihood under the rest.
+    def _log_likelihood(self, output: SummedOutput, available: Tensor) -> Tensor:
+        """Compute ``log sum_k p_m(k) q_m(k) / p(k)`` (B, M): the likelihood under the others.
 
-        With ``q_m`` the joint prediction of all other modalities and uniform class frequencies,
-        it is the log likelihood ratio of "the modality shows the class of the others" and "it
-        shows a class drawn at random".
+        With ``q_m`` the product of all other experts, it is the log likelihood ratio of "the
+        modality shows the class of the others" and "it shows a class drawn at random".
         """
         n = available.shape[-1]
         others = available[:, None, :] * (1 - torch.eye(n, device=available.device))
-        predicted = self.network.subset_logits(output, others).softmax(-1)
-        return torch.log(self.n_classes * (probability * predicted).sum(-1) + LEAST_LIKELY)
+        log_prior = self.network.prior()
+        predicted = log_linear_pool(output.unimodal, log_prior, others).softmax(-1)
+        ratio = output.unimodal.softmax(-1) * predicted / log_prior.exp()
+        return torch.log(ratio.sum(-1) + LEAST_LIKELY)
+
+    def _subset_logits(self, output: StudentOutput) -> Tensor:
+        """Compute the pool (B, S, K) of calibrated experts for every modality subset."""
+        masks = self._masks[0].to(output.available.device) * output.available[:, None]
+        experts = output.unimodal / self.calibration["log_expert_temperature"].exp()[:, None]
+        pooled = log_linear_pool(experts, output.log_prior[:, None], masks)
+        return pooled / self.calibration["log_temperature"].exp()[:, None]
 
     def calibrated(self, output: StudentOutput) -> Prediction:
         """Compute the mixture over the modality subsets, and each modality's reliability."""
-        fusion_weight = self._log_odds(output, "fusion_weight")
-        logits = self._mixture(output, fusion_weight)
+        log_odds = self._log_odds(output)
+        sensor_ok = log_odds.sigmoid() * output.available
+        logits = self._mixture(output, log_odds)
         if self.params.evidence:
-            # Evidence of a modality counts as far as the modality counts in the fusion.
-            counted = output.evidence * fusion_weight.sigmoid()[..., None]
-            unknown = vacuity(counted.sum(1))
+            # Evidence of a modality counts as far as the modality is intact.
+            unknown = vacuity((output.evidence * sensor_ok[..., None]).sum(1))
         else:
             unknown = normalised_entropy(logits.softmax(-1))
-        sensor_ok = self._sensor_ok(output)
         return plain_prediction(
             logits,
             (output.affect_mean, output.affect_log_variance),
@@ -269,11 +283,11 @@ class CoherenceTransfer(SubsetGate):
             coherence=torch.where(output.available > 0, sensor_ok, 1.0).amin(-1),
         )
 
-    def _mixture(self, output: StudentOutput, fusion_weight: Tensor) -> Tensor:
+    def _mixture(self, output: StudentOutput, log_odds: Tensor) -> Tensor:
         """Compute the subsets' mixture; with ``modality_subsets: false``, the full set's output."""
         if not self.params.modality_subsets:
-            fusion_weight = torch.full_like(fusion_weight, CERTAIN)  # all weight on the full set
-        return super()._mixture(output, fusion_weight)
+            log_odds = torch.full_like(log_odds, CERTAIN)  # all weight on the full set
+        return super()._mixture(output, log_odds)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute the student's loss; with the distillation if ``distill: always``."""
@@ -297,6 +311,7 @@ class CoherenceTransfer(SubsetGate):
         loss = loss + summed_loss(
             teacher_out, batch.present, target, batch.affect, TEACHER_UNIMODAL, class_loss
         )
+        loss = loss + self.teacher.prior_loss(target)
         loss = loss + self._transfer(student_out, teacher_out, batch, progress)
         return loss, teacher_out.logits.detach().softmax(-1)
 
@@ -307,6 +322,7 @@ class CoherenceTransfer(SubsetGate):
         loss = summed_loss(
             output, batch.available, target, batch.affect, params.unimodal, class_loss
         )
+        loss = loss + self.network.prior_loss(target)
         # Detached: the shared space describes the encodings and must not change the prediction.
         latent = self.space(output.encodings.detach())
         if params.evidence:

@@ -29,11 +29,10 @@ MAX_LOG_POWER = 2.0  # limit of the log of the power that a prediction is raised
 class SubsetGate(Method):
     """Weights of the mixture over modality subsets, calibrated on features of each modality.
 
-    `forward` returns a tuple with at least ``logits`` (B, S, K) of every modality subset,
-    ``reliability_features`` (B, M, `N_FEATURES`) and ``available`` (B, M). Two linear functions of
-    the same features are fitted: the *fusion weight*, by the cross-entropy of the prediction, and
-    *sensor ok*, on sensors that are corrupted or swapped. They differ: an intact sensor can carry
-    little information about the class.
+    `forward` returns a tuple with at least ``reliability_features`` (B, M, `N_FEATURES`),
+    ``available`` (B, M), and the input of `_subset_logits`. A linear function of the features, the
+    log odds that a modality is intact, is fitted on modalities that are corrupted or swapped and by
+    the cross-entropy of the prediction.
     """
 
     N_FEATURES: ClassVar[int]
@@ -42,46 +41,45 @@ class SubsetGate(Method):
         super().__init__(*arguments)
         n_modalities = len(self.encoders)
         self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
-        for name in ("fusion_weight", "sensor_ok"):
-            self.calibration[name] = nn.Parameter(torch.zeros(n_modalities, self.N_FEATURES))
-            prior = torch.full((n_modalities,), PRIOR_LOG_ODDS)
-            self.calibration[f"{name}_prior"] = nn.Parameter(prior)
+        self.calibration["gate"] = nn.Parameter(torch.zeros(n_modalities, self.N_FEATURES))
+        self.calibration["gate_prior"] = nn.Parameter(torch.full((n_modalities,), PRIOR_LOG_ODDS))
 
-    def _mixture(self, output: Any, fusion_weight: Tensor) -> Tensor:
+    def _subset_logits(self, output: Any) -> Tensor:
+        """Compute the calibrated logits (B, S, K) of every modality subset.
+
+        By default those of `output`, divided by a temperature for each subset.
+        """
+        logits: Tensor = output.logits / self.calibration["log_temperature"].exp()[:, None]
+        return logits
+
+    def _mixture(self, output: Any, log_odds: Tensor) -> Tensor:
         """Compute the subsets' mixture, raised to a power that depends on its entropy.
 
         A mixture of subsets that agree is underconfident, because their evidence adds up and the
         mixture only averages it.
         """
         masks = self._masks[0].to(output.available.device)
-        temperature = self.calibration["log_temperature"].exp()[:, None]
-        log_weights = subset_log_weights(fusion_weight, output.available, masks)
-        logits = mixture(log_weights, output.logits / temperature)
+        log_weights = subset_log_weights(log_odds, output.available, masks)
+        logits = mixture(log_weights, self._subset_logits(output))
         offset, slope = self.calibration["sharpness"]
         log_power = offset + slope * normalised_entropy(logits.softmax(-1))
         return logits * log_power.clamp(-MAX_LOG_POWER, MAX_LOG_POWER).exp()[:, None]
 
-    def _log_odds(self, output: Any, name: str) -> Tensor:
-        weighted = (output.reliability_features * self.calibration[name]).sum(-1)
-        return self.calibration[f"{name}_prior"] + weighted
-
-    def _sensor_ok(self, output: Any) -> Tensor:
-        """Compute the probability (B, M) that each modality is intact; 0 where not available."""
-        return self._log_odds(output, "sensor_ok").sigmoid() * output.available
+    def _log_odds(self, output: Any) -> Tensor:
+        """Compute the log odds (B, M) that each modality is intact."""
+        weighted = (output.reliability_features * self.calibration["gate"]).sum(-1)
+        return self.calibration["gate_prior"] + weighted
 
     def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
         """Compute the cross-entropy of the mixture plus that of detecting faulty sensors."""
         output, target, faulty = examples
+        log_odds = self._log_odds(output)
         labelled = faulty.isfinite() & (output.available > 0)
         intact = torch.where(labelled, 1 - faulty, 0.0)
-        detection = F.binary_cross_entropy_with_logits(
-            self._log_odds(output, "sensor_ok"), intact, reduction="none"
-        )
-        weights = (self.calibration[name] for name in ("fusion_weight", "sensor_ok", "sharpness"))
+        detection = F.binary_cross_entropy_with_logits(log_odds, intact, reduction="none")
         # A few validation subjects would not determine all weights without a penalty.
-        shrinkage = sum(weight.square().sum() for weight in weights)
-        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
-        loss = -(target * logits.log_softmax(-1)).sum(-1)
+        shrinkage = sum(self.calibration[name].square().sum() for name in ("gate", "sharpness"))
+        loss = -(target * self._mixture(output, log_odds).log_softmax(-1)).sum(-1)
         return loss + torch.where(labelled, detection, 0.0).sum(-1) + SHRINKAGE * shrinkage
 
 
@@ -133,14 +131,15 @@ class GatedHybrid(SubsetGate, Hybrid):
 
     def calibrated(self, output: GatedOutput) -> Prediction:
         """Compute the mixture over the modality subsets, and each modality's reliability."""
-        logits = self._mixture(output, self._log_odds(output, "fusion_weight"))
+        log_odds = self._log_odds(output)
+        logits = self._mixture(output, log_odds)
         estimates = agreement(output.unimodal.softmax(-1), output.available)
         return plain_prediction(
             logits,
             (output.affect_mean, output.affect_log_variance),
             output.available,
             vacuity=normalised_entropy(logits.softmax(-1)),
-            reliability=self._sensor_ok(output),
+            reliability=log_odds.sigmoid() * output.available,
             coherence=estimates["coherence"],
         )
 

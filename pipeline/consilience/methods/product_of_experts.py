@@ -16,6 +16,7 @@ from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
 from consilience.methods.late_fusion import UnimodalExperts
 from consilience.methods.params.product_of_experts import Params as ProductOfExpertsParams
+from consilience.model.fusion import log_linear_pool
 from consilience.model.losses import cross_entropy
 from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import fuse_gaussians
@@ -61,11 +62,9 @@ class ProductOfExperts(UnimodalExperts):
         inverse_temperature = torch.exp(-self.calibration["log_expert_temperature"])[:, None]
         logits = (output.logits * inverse_temperature).log_softmax(-1)
         available = output.available
-        count = available.sum(-1, keepdim=True)
-        # Every expert's posterior contains the prior; n of them contain it n - 1 times too often.
-        product = (available[..., None] * logits).sum(1) - (count - 1) * output.prior
+        product = log_linear_pool(logits, output.prior[:, None], available[:, None])
         prediction = plain_prediction(
-            product,
+            product[:, 0],
             fuse_gaussians(output.affect_mean, output.affect_log_variance, available),
             available,
             **agreement(logits.softmax(-1), available),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from consilience.model.losses import cross_entropy
 from consilience.model.uncertainty import fuse_gaussians
 
 N_AFFECT = 2  # valence, arousal
@@ -103,12 +104,12 @@ class Heads:
 
 
 class SummedOutput(NamedTuple):
-    """Output of a `SummedNetwork`.
+    """Output of a `SummedNetwork` or an `ExpertNetwork`.
 
     Attributes
     ----------
     logits : Tensor, shape (B, K)
-        Sum over the available modalities and, if there are several, the joint head.
+        Sum over the available modalities and, if there are several, the joint head; or the pool.
     unimodal : Tensor, shape (B, M, K)
         Logits of each modality alone; 0 where not available.
     affect : tuple of Tensor, shape (B, A)
@@ -122,6 +123,81 @@ class SummedOutput(NamedTuple):
     affect: tuple[Tensor, Tensor]
     unimodal_affect: tuple[Tensor, Tensor]
     encodings: Tensor
+
+
+class ExpertNetwork(nn.Module):
+    """One encoder and head for each modality, multiplied as if independent given the class.
+
+    ``p(y | x) ~ prod_m p_m(y | x_m) / p(y)^(n - 1)`` over the n available modalities.
+
+    Parameters
+    ----------
+    encoders : mapping of str to Module
+        One a modality, in the corpus's order.
+    n_classes : int
+    width : int
+        Numbers in an encoding.
+    new_head : Heads
+    """
+
+    def __init__(
+        self, encoders: Mapping[str, nn.Module], n_classes: int, width: int, new_head: Heads
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.n_classes = n_classes
+        outputs = n_classes + 2 * N_AFFECT
+        self.heads = nn.ModuleList([new_head(width, outputs) for _ in encoders])
+        self.log_prior = nn.Parameter(torch.zeros(n_classes))
+
+    def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> SummedOutput:
+        """Compute the output for windows; ``logits`` are the product's log probabilities.
+
+        Parameters
+        ----------
+        inputs : mapping of str to Tensor, shape (B, ...)
+        available : Tensor, shape (B, M)
+        """
+        encodings = encode(self.encoders, inputs, available)
+        outputs = torch.stack(
+            [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)], 1
+        )
+        unimodal = torch.where(available[..., None] > 0, outputs[..., : self.n_classes], 0.0)
+        unimodal_affect = split_affect(outputs[..., self.n_classes :])
+        # Detached: the prior learns the class frequencies, whatever the experts predict.
+        pooled = log_linear_pool(unimodal, self.prior().detach(), available[:, None])[:, 0]
+        affect = fuse_gaussians(*unimodal_affect, available)
+        return SummedOutput(pooled, unimodal, affect, unimodal_affect, torch.stack(encodings, 1))
+
+    def prior(self) -> Tensor:
+        """Return the logarithm of the class frequencies, (K,), as the training learned them."""
+        return self.log_prior.log_softmax(-1)
+
+    def prior_loss(self, target: Tensor) -> Tensor:
+        """Compute the cross-entropy of the prior for targets (B, K)."""
+        return cross_entropy(self.log_prior.expand_as(target), target)
+
+
+def log_linear_pool(unimodal: Tensor, log_prior: Tensor, masks: Tensor) -> Tensor:
+    """Multiply the experts of each modality subset.
+
+    Every posterior contains the prior; n of them contain it n - 1 times too often.
+
+    Parameters
+    ----------
+    unimodal : Tensor, shape (B, M, K)
+        Logits of the experts.
+    log_prior : Tensor, shape (K,) or (B, 1, K)
+    masks : Tensor, shape (B, S, M)
+        1 for the members of each subset.
+
+    Returns
+    -------
+    Tensor, shape (B, S, K)
+        Not normalised. The prior of a subset without a member.
+    """
+    count = masks.sum(-1, keepdim=True)
+    return masks @ unimodal.log_softmax(-1) - (count - 1) * log_prior
 
 
 class SummedNetwork(nn.Module):
