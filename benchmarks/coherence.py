@@ -35,8 +35,13 @@ from consilience.evaluation.recording_coherence import (
     log_likelihood_ratios,
     mismatch_probability,
     sensor_evidence,
+    sharpened,
 )
-from consilience.evaluation.tables import recording_table, training_frequencies
+from consilience.evaluation.tables import (
+    recording_table,
+    sharpness_of_sensors,
+    training_frequencies,
+)
 from consilience.project import Project
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import DEFAULT_METHOD
@@ -141,11 +146,12 @@ def agreement(probability: Array, available: NDArray[np.bool_]) -> Array:
 def detection(
     probability: Array, evidence: SensorEvidence, swaps: Swaps, prior: float
 ) -> dict[str, float]:
-    """Return how well swaps are detected and located.
+    """Return how well swaps are detected and located, by calibrated evidence and by agreement.
 
     ``auroc`` and ``named`` (share of swaps whose sensor has the lowest LLR), ``agreement_auroc``
     and ``agreement_named``, and ``listed`` and ``false_alarms``: shares of recordings with and
-    without a swap whose probability of a mismatch exceeds .5.
+    without a swap whose probability of a mismatch exceeds .5. Agreement is that of `probability`
+    as predicted, which separates better than that of calibrated probabilities.
     """
     sound = recording_llr(evidence, evidence.log_ratios[swaps.rows], swaps.rows)
     faulty = recording_llr(evidence, swapped(evidence.log_ratios, swaps), swaps.rows)
@@ -211,9 +217,12 @@ def train(project: Project, sensors: Sequence[str]) -> Trained:
 def swap_table(trained: Trained) -> list[str]:
     """Return the detection of swaps by number of windows, as lines of Markdown."""
     corpus = trained.corpus
-    probability = np.stack([trained.alone(name) for name in corpus.modalities], 1)
+    alone = {name: trained.alone(name) for name in corpus.modalities}
+    sharpness = sharpness_of_sensors(alone, trained.prior, corpus)
+    probability = np.stack(list(alone.values()), 1)
     available = corpus.available & np.isfinite(probability).all(-1)
-    evidence = sensor_evidence(probability, available, trained.prior)
+    calibrated = [sharpened(alone[name], sharpness[name]) for name in corpus.modalities]
+    evidence = sensor_evidence(np.stack(calibrated, 1), available, trained.prior)
     subjects = corpus.index["subject"].to_numpy()
     largest = int(np.unique(subjects, return_counts=True)[1].max())
     lines = [
@@ -230,14 +239,17 @@ def swap_table(trained: Trained) -> list[str]:
 
 def shift_table(trained: Trained) -> list[str]:
     """Return how often a wrong clock of one sensor is seen, as lines of Markdown."""
-    alone = {name: trained.alone(name) for name in trained.corpus.modalities}
+    raw = {name: trained.alone(name) for name in trained.corpus.modalities}
+    sharpness = sharpness_of_sensors(raw, trained.prior, trained.corpus)
+    alone = {name: sharpened(values, sharpness[name]) for name, values in raw.items()}
     lines = ["| late by, s | sessions | shift clear | sensor and sign right |", "|---|---|---|---|"]
     for delay_s in DELAYS_S:
         outcomes = []
         for name in trained.corpus.modalities if delay_s else trained.corpus.modalities[:1]:
             late = alone[name]
             if delay_s:
-                late = trained.alone(name, _shifted_windows(trained, name, delay_s))
+                windows = _shifted_windows(trained, name, delay_s)
+                late = sharpened(trained.alone(name, windows), sharpness[name])
             table = recording_table(
                 {**alone, name: late}, trained.prior, trained.corpus, RobustnessParams()
             )

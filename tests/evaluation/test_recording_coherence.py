@@ -12,9 +12,11 @@ from consilience.evaluation.recording_coherence import (
     SensorEvidence,
     Timing,
     best_shift,
+    cross_fitted_sharpness,
     log_likelihood_ratios,
     mismatch_probability,
     sensor_evidence,
+    sharpened,
 )
 
 Array = NDArray[np.float64]
@@ -189,3 +191,57 @@ def test_a_recording_of_one_or_two_windows_has_no_clear_shift(n_windows: int) ->
     evidence = evidence_of(recording(0, n_windows), np.full(3, 1 / 3))
     assert best_shift(evidence, 0, regular(n_windows), 8.0, 0.5) is None
     assert np.isfinite(log_likelihood_ratios(evidence)).all()
+
+
+def calibration_case(
+    sharpness: float, n_windows: int = 4000, prior: tuple[float, ...] = (0.5, 0.3, 0.2)
+) -> tuple[Array, Array]:
+    """Return predictions to the power of `sharpness` of calibrated ones, and one-hot labels."""
+    rng = np.random.default_rng(3)
+    truth = rng.choice(3, n_windows, p=prior)
+    scores = np.log(prior) + 1.5**2 * np.eye(3)[truth] + 1.5 * rng.normal(size=(n_windows, 3))
+    posterior = np.exp(scores - scores.max(1, keepdims=True))
+    posterior /= posterior.sum(1, keepdims=True)
+    return sharpened(posterior, np.full(n_windows, sharpness)), np.eye(3)[truth]
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
+def test_the_temperature_of_calibrated_predictions_is_recovered(sharpness: float) -> None:
+    # Normal scores of variance 1.5^2 and a mean difference of 1.5^2 are the log posterior.
+    probability, target = calibration_case(sharpness)
+    prior = np.tile((0.5, 0.3, 0.2), (len(target), 1))
+    fold = np.arange(len(target)) % 4
+    fitted = cross_fitted_sharpness(probability, target, prior, fold)
+    np.testing.assert_allclose(fitted, 1 / sharpness, rtol=0.1)
+
+
+def test_labels_of_other_frequencies_than_in_training_are_weighted() -> None:
+    probability, target = calibration_case(1.0, prior=(1 / 3, 1 / 3, 1 / 3))
+    # One window in five of two classes is kept: posteriors of balanced classes stay calibrated.
+    rare = target[:, 0] == 1
+    kept = rare | (np.arange(len(target)) % 5 == 0)
+    prior = np.full((kept.sum(), 3), 1 / 3)
+    fold = np.arange(kept.sum()) % 2
+    fitted = cross_fitted_sharpness(probability[kept], target[kept], prior, fold)
+    np.testing.assert_allclose(fitted, 1, rtol=0.1)
+
+
+def test_a_fold_is_calibrated_by_the_labels_of_the_others_only() -> None:
+    probability, target = calibration_case(1.0, 1200)
+    prior = np.tile((0.5, 0.3, 0.2), (1200, 1))
+    fold = np.repeat([0, 1, -1], 400)
+    probability[fold < 0] = np.nan
+    before = cross_fitted_sharpness(probability, target, prior, fold)
+    changed = target.copy()
+    changed[fold == 0] = np.roll(changed[fold == 0], 1, axis=1)
+    after = cross_fitted_sharpness(probability, changed, prior, fold)
+    assert (before[fold == 0] == after[fold == 0]).all()
+    assert (before[fold == 1] > after[fold == 1]).all()
+    target[fold == 1] = np.nan
+    assert (cross_fitted_sharpness(probability, target, prior, fold)[fold == 0] == 1).all()
+
+
+def test_sharpened_probabilities_keep_certainties_finite() -> None:
+    powers = sharpened(np.array([(0.5, 0.5), (0.8, 0.2), (1.0, 0.0)]), np.array([2.0, 2.0, 0.5]))
+    np.testing.assert_allclose(powers[:2], [(0.5, 0.5), (0.64 / 0.68, 0.04 / 0.68)])
+    np.testing.assert_allclose(powers[2], (1, 1e-6), atol=1e-5)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
@@ -24,6 +25,8 @@ Array = NDArray[np.float64]
 # single overconfident window at log(1 / LAPSE) per sensor.
 LAPSE = 0.02
 RAREST = 1e-6  # frequency of a class that no training window has
+SMALLEST = 1e-12  # probability before its logarithm
+LOG_SHARPNESS = (-2.0, 1.5)  # range of the fit: temperatures from 0.2 to 7
 ROUNDING_S = 1e-6  # of the windows' starts
 
 
@@ -87,6 +90,60 @@ class Shift(NamedTuple):
 
     delay_s: float
     gain: float
+
+
+def cross_fitted_sharpness(
+    probability: Array, target: Array, prior: Array, fold: NDArray[np.int64]
+) -> Array:
+    """Estimate the inverse temperature of a sensor's predictions, without the window's own fold.
+
+    Minimises the cross-entropy over the tested windows of all other folds, which are of other
+    people (Guo et al. 2017, "On calibration of modern neural networks"). Overconfident sensors
+    would contradict each other too often, and by too much.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (N, K)
+        NaN where a window is not tested.
+    target : ndarray, shape (N, K)
+        Soft labels; NaN without a label.
+    prior : ndarray, shape (N, K)
+        Class frequencies in training; labels of other frequencies are weighted accordingly.
+    fold : ndarray of int, shape (N,)
+        The fold that tests a window.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        The exponent of the probabilities; 1 where no other fold has a label.
+    """
+    labelled = np.isfinite(probability).all(1) & np.isfinite(target).all(1)
+    logits = np.log(np.maximum(probability, SMALLEST))
+    sharpness = np.ones(len(fold))
+    for number in np.unique(fold):
+        others = labelled & (fold != number)
+        if others.any():
+            tested = fold == number
+            sharpness[tested] = _sharpness(logits[others], target[others], prior[others])
+    return sharpness
+
+
+def _sharpness(logits: Array, target: Array, prior: Array) -> float:
+    frequency = target.mean(0)
+    weighted = target * prior / np.where(frequency > 0, frequency, 1)
+
+    def cross_entropy(log_sharpness: float) -> float:
+        scaled = logits * np.exp(log_sharpness)
+        log_probability = scaled - logsumexp(scaled, -1, keepdims=True)
+        return float(-(weighted * log_probability).sum() / weighted.sum())
+
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=LOG_SHARPNESS, method="bounded").x))
+
+
+def sharpened(probability: Array, sharpness: Array) -> Array:
+    """Return probabilities (N, K) to the power of the windows' sharpness (N,), normalised."""
+    scaled = np.log(np.maximum(probability, SMALLEST)) * sharpness[:, None]
+    return np.asarray(np.exp(scaled - logsumexp(scaled, -1, keepdims=True)))
 
 
 def sensor_evidence(

@@ -16,12 +16,14 @@ from consilience.evaluation.aggregate import corruption_error, summary, with_int
 from consilience.evaluation.contradictions import RECORDINGS
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle
+from consilience.evaluation.recording_coherence import sharpened
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
 from consilience.evaluation.tables import (
     plot_tables,
     recording_table,
     score_table,
+    sharpness_of_sensors,
     training_frequencies,
     window_table,
 )
@@ -143,6 +145,8 @@ def evaluate_models(
     by_sensor = {
         name: predictions[condition].probability.mean(0) for name, condition in alone.items()
     }
+    sharpness = sharpness_of_sensors(by_sensor, prior, corpus)
+    by_sensor = {name: sharpened(values, sharpness[name]) for name, values in by_sensor.items()}
     return Evaluation(
         default,
         _metrics(_summaries(resampled), default),

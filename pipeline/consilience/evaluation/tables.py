@@ -16,6 +16,7 @@ from consilience.evaluation.recording_coherence import (
     SensorEvidence,
     Timing,
     best_shift,
+    cross_fitted_sharpness,
     log_likelihood_ratios,
     mismatch_probability,
     sensor_evidence,
@@ -139,7 +140,7 @@ def recording_table(
     Parameters
     ----------
     alone : mapping of str to ndarray, shape (N, K)
-        Class probabilities by each modality alone; NaN where a window is not tested.
+        Calibrated class probabilities by each modality alone; NaN where a window is not tested.
     prior : ndarray, shape (N, K)
         Of `training_frequencies`.
     corpus : Corpus
@@ -181,6 +182,20 @@ def _sensor_rows(
             "shift_s": shift and shift.delay_s,
             "shift_gain": shift and shift.gain,
         }
+
+
+def sharpness_of_sensors(
+    alone: Mapping[str, Array], prior: Array, corpus: Corpus
+) -> dict[str, Array]:
+    """Return `cross_fitted_sharpness` (N,) of each modality; see `recording_table`."""
+    fold = np.full(len(corpus.index), -1)
+    for number in corpus.folds:
+        fold[corpus.members(number, "test")] = number
+    target = corpus.target.astype(np.float64)
+    return {
+        name: cross_fitted_sharpness(probability, target, prior, fold)
+        for name, probability in alone.items()
+    }
 
 
 def training_frequencies(corpus: Corpus, training: TrainingParams) -> Array:
