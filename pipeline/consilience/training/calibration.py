@@ -87,10 +87,12 @@ def calibrate(
     check_finite("calibration", runs, stack.state_dict())
 
 
+@torch.no_grad()
 def with_calibration(stack: Stack, calibrated: Stack) -> Stack:
     """Return a stack with the calibration of another one of the same method."""
-    fitted = {k: v for k, v in calibrated.state_dict().items() if k.startswith(PREFIX)}
-    stack.load_state_dict({**stack.state_dict(), **fitted})
+    for name, value in stack.weights.items():
+        if name.startswith(PREFIX):
+            value.copy_(calibrated.weights[name])
     return stack
 
 
