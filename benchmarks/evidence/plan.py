@@ -22,6 +22,7 @@ class TrainingChanges(Section):
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
+    corrupted: float | None = Field(None, ge=0, le=1)
 
     def applied_to(self, training: TrainingParams) -> TrainingParams:
         """Return the training with these changes."""

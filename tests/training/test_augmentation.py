@@ -65,3 +65,16 @@ def test_balanced_windows_of_all_classes_are_as_frequent_and_none_is_lost() -> N
     assert np.bincount(target[drawn[drawn != 7]].argmax(1)).tolist() == [3, 3, 3]
     assert (drawn == 7).sum() == 1
     assert balanced(np.array([7]), target).tolist() == [7]
+
+
+def test_variants_are_drawn_evenly_for_a_share_of_the_windows() -> None:
+    augmentation = Augmentation([Run(0, 0), Run(1, 0)], 1, 0.0, 0.0, 0.0)
+    drawn = augmentation.variant((4000,), 0.4, 3)
+    assert drawn.shape == (2, 4000)
+    counts = torch.bincount((drawn[0] + 1), minlength=4) / 4000
+    torch.testing.assert_close(
+        counts, torch.tensor([0.6, 0.4 / 3, 0.4 / 3, 0.4 / 3]), atol=0.03, rtol=0
+    )
+    assert not torch.equal(drawn[0], drawn[1])
+    alone = Augmentation([Run(1, 0)], 1, 0.0, 0.0, 0.0).variant((4000,), 0.4, 3)
+    assert torch.equal(alone[0], drawn[1])

@@ -136,6 +136,21 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(
     assert fitted.history["epoch"].max() < 60
 
 
+def test_kinds_that_are_held_out_do_not_change_the_calibration(
+    train: Train, budget: TrainingParams, windows_folder: Path
+) -> None:
+    training = budget.model_copy(update={"held_out": ["noise"]})
+    seen, unseen = train(), train(training=training)
+    name = next(name for name in seen.stack.weights if name.startswith(PREFIX))
+    assert not torch.equal(seen.stack.weights[name], unseen.stack.weights[name])
+    for folder in (windows_folder.with_name("corrupted") / "audio" / "sessions").iterdir():
+        arrays = read_arrays(folder)
+        write_arrays(folder, {key: np.full_like(values, 9.0) for key, values in arrays.items()})
+    again = train(training=training)
+    for name, weight in unseen.stack.weights.items():
+        assert torch.equal(weight, again.stack.weights[name]), name
+
+
 def refitting(budget: TrainingParams) -> TrainingParams:
     return budget.model_copy(update={"refit": True})
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from consilience.core import registry
+from consilience.core.errors import ConsilienceError
 from consilience.schema.params.training import TrainingParams
-from consilience.training.augmentation import Run
+from consilience.training.augmentation import Augmentation, Run
 from consilience.training.devices import OneProcess
 from consilience.training.networks import architecture
 from consilience.training.trainer import (
@@ -17,6 +18,7 @@ from consilience.training.trainer import (
     Trainer,
     disagreement,
     take_rows,
+    training_variants,
 )
 from consilience.windows.store import Corpus, load_corpus
 
@@ -160,3 +162,56 @@ def test_only_with_balanced_classes_are_windows_repeated(corpus: Corpus) -> None
             assert (len(drawn) > len(rows)) == balance
             if balance:
                 assert len(set(np.bincount(target[drawn].argmax(-1)))) == 1
+
+
+def only_corrupted(budget: TrainingParams, **changes: object) -> TrainingParams:
+    """Return a training on corrupted windows alone, without other augmentations."""
+    plain = {"corrupted": 1.0, "noise": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0}
+    return budget.model_copy(update={**plain, **changes})
+
+
+def audio(corpus: Corpus, training: TrainingParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the first run's inputs of windows that have the modality, and their positions."""
+    data = make(corpus, training).data
+    index = torch.from_numpy(np.stack([rows[:18] for rows in data.train_rows]))
+    consensus = torch.full(data.target.shape, 1 / 3)
+    batch = data.batch(index, Augmentation(RUNS, 1, 0.0, 0.0, 0.0), consensus)
+    has = batch.present[0, :, corpus.modalities.index("audio")] > 0
+    return batch.inputs["audio"][0][has], index[0][has]
+
+
+def test_a_share_of_the_windows_is_corrupted(corpus: Corpus, budget: TrainingParams) -> None:
+    clean, half, whole = (
+        audio(corpus, only_corrupted(budget, corrupted=share))[0] for share in (0.0, 0.5, 1.0)
+    )
+    assert 0.2 < (half != clean).any(-1).float().mean() < 0.8
+    assert (whole != clean).any(-1).all()
+
+
+def test_corrupted_windows_are_standardised_as_clean_ones(
+    corpus: Corpus, budget: TrainingParams
+) -> None:
+    corpus = replace(corpus, variants={"audio": ("noise_2",), "face_au": ()})
+    training = only_corrupted(budget)
+    scaler = make(corpus, training).data.scaler
+    inputs, rows = audio(corpus, training)
+    values = torch.from_numpy(corpus.windows("audio", "noise_2")[rows.numpy()])
+    expected = (values - scaler.mean["audio"][0]) / scaler.std["audio"][0]
+    torch.testing.assert_close(inputs, expected.clamp(-5, 5))
+
+
+def test_kinds_that_are_held_out_are_not_shown(corpus: Corpus, budget: TrainingParams) -> None:
+    corpus = replace(
+        corpus, variants={"audio": ("noise_1", "clip_1", "clip_2", "desync_1"), "face_au": ()}
+    )
+    assert training_variants(corpus, budget) == {}
+    everything = training_variants(corpus, only_corrupted(budget))
+    assert everything == {"audio": ["noise_1", "clip_1", "clip_2"], "face_au": []}
+    assert training_variants(corpus, only_corrupted(budget, held_out=["clip"]))["audio"] == [
+        "noise_1"
+    ]
+
+
+def test_an_unknown_kind_cannot_be_held_out(corpus: Corpus, budget: TrainingParams) -> None:
+    with pytest.raises(ConsilienceError, match="no corruption of kind 'nose' to hold out"):
+        make(corpus, budget.model_copy(update={"held_out": ["nose"]}))

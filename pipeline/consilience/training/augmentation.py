@@ -115,6 +115,28 @@ class Augmentation:
         last = torch.nn.functional.one_hot((drawn * present).argmax(-1), present.shape[-1])
         return torch.where(kept.sum(-1, keepdim=True) > 0, kept, last * present)
 
+    def variant(self, shape: Sequence[int], share: float, n_variants: int) -> Tensor:
+        """Draw a corrupted variant for a share of the windows.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            Of one run's windows, (B,).
+        share : float
+            Probability of a variant, above 0.
+        n_variants : int
+            Equally likely.
+
+        Returns
+        -------
+        Tensor of int64, shape (R, B)
+            0 to ``n_variants - 1``; -1 for windows that stay clean.
+        """
+        drawn = draws.uniform(self._generators, shape)
+        # The draws below the share are uniform below it: they decide on the variant too.
+        number = (drawn / share * n_variants).long().clamp(max=n_variants - 1)
+        return torch.where(drawn < share, number, -1)
+
     def corrupt(self, windows: Tensor, available: Tensor) -> Tensor:
         """Add noise to standardised windows, drop features, and set hidden modalities to 0.
 

@@ -128,7 +128,8 @@ def fit(
         prepared = load_windows(corpus, test_conditions)
     target = torch.from_numpy(np.stack([classes for classes, _ in of_runs.values()]))
     baselines = references(corpus, training)
-    calibrate(stack, scaler, runs, corpus, prepared, baselines, test_conditions, target)
+    used = [condition for condition in test_conditions if condition.kind not in training.held_out]
+    calibrate(stack, scaler, runs, corpus, prepared, baselines, used, target)
     best_epochs, state = selected["best_epoch"].tolist(), selected
     if training.refit:
         state = train(checkpoint / REFITTED, best_epochs)

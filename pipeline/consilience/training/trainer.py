@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from consilience.core.errors import ConsilienceError
 from consilience.core.scratch import release
 from consilience.model import draws
 from consilience.model.stack import Stack
@@ -28,6 +29,7 @@ from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Rows, Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
 from consilience.training.selection import SelectionSums, selection_sums
+from consilience.windows.conditions import DESYNC, kinds
 from consilience.windows.store import Corpus
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit of a window
@@ -97,6 +99,12 @@ class RunData:
         baselines = references(corpus, training)
         self.scaler = fit_scaler(corpus, prepared, self.train_rows, affect, baselines, training)
         self._prepared = {name: to_device(values) for name, values in prepared.items()}
+        self._corrupted_share = training.corrupted
+        self._variants = {
+            name: to_device(torch.from_numpy(np.stack([corpus.windows(name, v) for v in names])))
+            for name, names in training_variants(corpus, training).items()
+            if names
+        }
         self._references = {
             name: of_modality.mapped(to_device) for name, of_modality in baselines.items()
         }
@@ -156,9 +164,10 @@ class RunData:
         present = self.present[index]
         clean = self.inputs(index, present)
         available = augmentation.available(present)
+        recorded = self._with_variants(clean, index, present, augmentation)
         inputs = {
             name: augmentation.corrupt(values, available[..., position])
-            for position, (name, values) in enumerate(clean.items())
+            for position, (name, values) in enumerate(recorded.items())
         }
         return Batch(
             inputs=inputs,
@@ -172,6 +181,29 @@ class RunData:
             label_reliability=self._label_reliability[self.active],
             disagreement=self._disagreement[self.active],
         )
+
+    def _with_variants(
+        self,
+        clean: Mapping[str, Tensor],
+        index: Tensor,
+        present: Tensor,
+        augmentation: Augmentation,
+    ) -> dict[str, Tensor]:
+        """Replace a share of each modality's windows (R', B, ...) by corrupted ones.
+
+        They are taken relative to the clean references, as after a fault in use.
+        """
+        recorded = dict(clean)
+        scaler = self._device_scaler.of_runs(self.active)
+        for name, variants in self._variants.items():
+            variant = augmentation.variant(index.shape[1:], self._corrupted_share, len(variants))
+            flat = {name: variants.flatten(0, 1)}
+            place = variant.clamp(min=0) * variants.shape[1] + index
+            has = present[..., [list(clean).index(name)]]
+            corrupted = scaler.inputs(flat, place, has, self._references, index)[name]
+            chosen = (variant >= 0).reshape(index.shape + (1,) * (corrupted.ndim - 2))
+            recorded[name] = torch.where(chosen, corrupted, clean[name])
+        return recorded
 
 
 class Trainer:
@@ -428,6 +460,36 @@ class Trainer:
         self.history = list(tensors["history"].numpy().swapaxes(0, 1))
         self.epoch = len(self.history)
         self._keep(np.flatnonzero(self._unfinished()))
+
+
+def training_variants(corpus: Corpus, training: TrainingParams) -> dict[str, list[str]]:
+    """Return the names of the corrupted variants that a training uses, by modality.
+
+    Raises
+    ------
+    ConsilienceError
+        If a kind that is held out does not exist.
+    """
+    of_modality = {name: kinds(corpus, name) for name in corpus.modalities}
+    available = sorted({kind for of in of_modality.values() for kind in of} - {DESYNC})
+    for kind in training.held_out:
+        if kind not in available:
+            raise ConsilienceError(
+                f"no corruption of kind '{kind}' to hold out",
+                "params.yaml: training.held_out",
+                f"there are {', '.join(available) or 'none'}: see modalities",
+            )
+    if not training.corrupted:
+        return {}
+    return {
+        name: [
+            f"{kind}_{severity}"
+            for kind, severities in of.items()
+            if kind != DESYNC and kind not in training.held_out
+            for severity in severities
+        ]
+        for name, of in of_modality.items()
+    }
 
 
 def flat_rows(values: Tensor, runs: Tensor, index: Tensor) -> Tensor:

@@ -48,3 +48,9 @@ class TrainingParams(Section):
         1.0, ge=0, description="largest augmentation noise, in standard deviations"
     )
     feature_dropout: float = Field(0.2, ge=0, lt=1)
+    corrupted: float = Field(
+        0.0, ge=0, le=1, description="share of each sensor's training windows that is corrupted"
+    )
+    held_out: list[str] = Field(
+        [], description="kinds of corruption kept for the test, unseen by training and calibration"
+    )
