@@ -117,6 +117,7 @@ class Oracle:
             reliability=others / partners,
             coherence=share.amax(-1),
             available=available,
+            input_energy=torch.zeros_like(available),
         )
 
 

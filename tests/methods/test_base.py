@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
-from consilience.methods.base import Method
+from consilience.methods.base import MAX_LOG_TEMPERATURE, Method
 from consilience.model.modality_subsets import modality_subsets
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
@@ -133,7 +133,7 @@ def test_outputs_of_several_conditions_can_be_concatenated(
     """The output is a flat tuple of tensors whose first axis is the windows."""
     inputs, half = windows(), slice(6, None)
     parts = [
-        network.forward(({name: v[rows] for name, v in inputs.items()}, masks[rows]))
+        network.uncalibrated(({name: v[rows] for name, v in inputs.items()}, masks[rows]))
         for rows in (slice(None, 6), half)
     ]
     whole = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
@@ -143,7 +143,7 @@ def test_outputs_of_several_conditions_can_be_concatenated(
 def test_every_calibration_parameter_changes_the_prediction(
     network: Method, windows: Windows
 ) -> None:
-    output = network.forward((windows(), torch.ones(12, 3)))
+    output = network.uncalibrated((windows(), torch.ones(12, 3)))
     prediction = network.calibrated(output)
     total = prediction.logits.logsumexp(-1).sum() + prediction.reliability.nan_to_num().sum()
     total.backward()
@@ -201,14 +201,40 @@ def test_every_set_of_sensors_has_a_temperature(
 ) -> None:
     network, several = build("hybrid"), masks[:8]
     inputs = {name: values[:8] for name, values in windows().items()}
-    of_sets = {tuple(mask): float(n) for n, mask in enumerate(modality_subsets(3).tolist())}
+    of_sets = {tuple(mask): 0.3 * n for n, mask in enumerate(modality_subsets(3).tolist())}
     with torch.no_grad():
         numbers = torch.tensor(list(of_sets.values()))
         network.calibration["log_temperature"].copy_(numbers)
     logits = network.forward((inputs, several)).logits
-    actual = network.predict((inputs, several)).logits
+    actual = network.calibrated(network.forward((inputs, several))).logits  # at usual energy
     for mask, before, after in zip(several.tolist(), logits, actual, strict=True):
         assert_close(after, before / math.exp(of_sets.get(tuple(mask), 0.0)))
+
+
+def test_unusual_energy_of_available_inputs_changes_the_temperature(
+    build: Build, windows: Windows
+) -> None:
+    network, inputs = build("hybrid"), windows()
+    with torch.no_grad():
+        network.calibration["log_temperature"].zero_()
+        network.calibration["energy_weight"].zero_()
+        network.calibration["energy_weight"][1] = torch.tensor([0.3, 0.05])
+    louder = {**inputs, "audio": 4 * inputs["audio"]}
+    everyone, others = torch.ones(12, 3), torch.tensor([1.0, 0, 1]).expand(12, 3)
+    energy = torch.log(louder["audio"].square().mean(1) + 0.01)
+    temperature = torch.exp(0.3 * energy + 0.05 * energy.square())[:, None]
+    expected = network.forward((louder, everyone)).logits / temperature
+    assert_close(network.predict((louder, everyone)).logits, expected)
+    assert_close(network.predict((louder, others)).logits, network.forward((louder, others)).logits)
+    limit = math.exp(MAX_LOG_TEMPERATURE)
+    loudest = {**inputs, "audio": 1e6 * inputs["audio"]}
+    expected = network.forward((loudest, everyone)).logits / limit
+    assert_close(network.predict((loudest, everyone)).logits, expected)
+
+
+def test_a_single_sensor_has_one_temperature() -> None:
+    network = Method({"eeg": nn.Identity()}, 4, 8, 0.0, MethodParams())
+    assert {name: len(w) for name, w in network.calibration.items()} == {"log_temperature": 1}
 
 
 @pytest.mark.parametrize("n_modalities", [1, 2, 7, 8])
@@ -290,6 +316,7 @@ def rearranged(network: Method, order: list[int]) -> Method:
     orders = {
         "log_temperature": [subset[tuple(mask)] for mask in masks.tolist()],
         "log_expert_temperature": order,
+        "energy_weight": order,
     }
     for name, weight in other.calibration.items():
         other.calibration[name] = nn.Parameter(weight.detach()[orders[name]])

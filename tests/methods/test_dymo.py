@@ -25,7 +25,8 @@ def subset_of(*members: int) -> int:
 def output_of(logits: Tensor, available: Tensor) -> SubsetsOutput:
     n_windows = len(logits)
     affect = torch.zeros(n_windows, 2)
-    return SubsetsOutput(logits, torch.zeros(n_windows, 3, 4), affect, affect, available)
+    usual = torch.zeros_like(available)
+    return SubsetsOutput(logits, torch.zeros(n_windows, 3, 4), affect, affect, available, usual)
 
 
 @pytest.mark.parametrize("members", [(0,), (2,), (0, 1), (0, 1, 2)])
@@ -61,6 +62,8 @@ def test_of_equal_subsets_the_largest_is_chosen(build: Build) -> None:
 
 def test_every_possible_subset_is_calibrated(build: Build, windows: Windows) -> None:
     network, available = build("dymo"), torch.tensor([1.0, 0, 1]).expand(12, 3)
+    with torch.no_grad():
+        network.calibration["log_temperature"].zero_()  # no gradient of the penalty
     output = network.forward((windows(), available))
     target = torch.eye(4)[torch.arange(12) % 4]
     network.calibration_loss((output, target, torch.zeros(12, 3))).sum().backward()
@@ -75,7 +78,8 @@ def test_the_chosen_prediction_is_the_networks_for_that_subset(
 ) -> None:
     network, inputs = build("dymo"), windows()
     with torch.no_grad():
-        network.calibration["log_temperature"].zero_()
+        for weight in network.calibration.values():
+            weight.zero_()
     actual = network.predict((inputs, torch.ones(12, 3)))
     alone = torch.stack(
         [network.network(inputs, mask.expand(12, 3)).logits for mask in MASKS],
@@ -84,3 +88,20 @@ def test_the_chosen_prediction_is_the_networks_for_that_subset(
     best = normalised_entropy(alone.softmax(-1)).argmin(-1)
     assert len(best.unique()) > 1
     assert_close(actual.logits, alone[torch.arange(12), best])
+
+
+@pytest.mark.parametrize("sensor", [0, 2])
+def test_a_sensor_of_unusual_energy_is_not_chosen(
+    build: Build, windows: Windows, sensor: int
+) -> None:
+    network, name = build("dymo"), ("eeg", "audio", "video")[sensor]
+    with torch.no_grad():
+        for weight in network.calibration.values():
+            weight.zero_()
+        network.calibration["energy_weight"][sensor] = torch.tensor([20.0, 0.0])
+    inputs, available = windows(), torch.ones(12, 3)
+    louder = {**inputs, name: 5 * inputs[name]}
+    others = available.clone()
+    others[:, sensor] = 0
+    actual = network.predict((louder, available)).logits
+    assert_close(actual, network.predict((inputs, others)).logits)

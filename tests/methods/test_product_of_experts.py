@@ -26,7 +26,9 @@ def test_the_product_counts_the_prior_once(build: Build, windows: Windows, masks
     of_sets = network._log_temperature(masks).detach().exp().numpy()  # type: ignore[operator]
     prior = log_softmax(network.log_prior.detach().numpy())  # type: ignore[operator, union-attr]
     logits = alone(network, windows, masks)
-    actual = network.predict((windows(), masks)).logits.softmax(-1).detach().numpy()
+    actual = (
+        network.calibrated(network.forward((windows(), masks))).logits.softmax(-1).detach().numpy()
+    )
     for row, mask, of_set, probability in zip(
         logits, masks.numpy() > 0, of_sets, actual, strict=True
     ):

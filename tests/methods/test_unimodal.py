@@ -24,7 +24,7 @@ def test_the_most_certain_modality_is_used(build: Build, windows: Windows, masks
     cooled = network.calibration["log_expert_temperature"].detach().exp()[:, None]
     of_sets = network._log_temperature(masks).exp()  # type: ignore[operator]
     logits = torch.from_numpy(alone(network, windows, masks)) / cooled
-    actual = network.predict((windows(), masks))
+    actual = network.calibrated(network.forward((windows(), masks)))
     for row, mask, of_set, output, doubt in zip(
         logits, masks, of_sets, actual.logits, actual.vacuity, strict=True
     ):

@@ -64,12 +64,16 @@ def labels_of(corpus: Corpus) -> Tensor:
 
 
 class Overconfident(Method):
-    """Predict the mean of the inputs, times `confidence`."""
+    """Predict the mean of the inputs, times `confidence`; with temperatures of sets alone."""
+
+    by_energy = False
 
     def __init__(self, confidence: float, n_modalities: int, n_classes: int) -> None:
-        encoders = {str(n): nn.Identity() for n in range(n_modalities)}
+        encoders = {name: nn.Identity() for name in ("audio", "face_au")[:n_modalities]}
         super().__init__(encoders, n_classes, 1, 0.0, MethodParams())
         self.confidence = nn.Parameter(torch.tensor(confidence))
+        if not self.by_energy:
+            del self.calibration["energy_weight"]
 
     def forward(self, windows: tuple[dict[str, Tensor], Tensor]) -> Prediction:
         inputs, available = windows
@@ -119,6 +123,31 @@ def test_corrupted_inputs_lower_the_confidence(corpus: Corpus) -> None:
     stack = Stack([Overconfident(1.0, 2, 3) for _ in RUNS])
     calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, {}, asked, target)
     assert (stack.weights[PREFIX + "log_temperature"][:, 0] > 0.05).all()
+
+
+class OverconfidentByEnergy(Overconfident):
+    by_energy = True
+
+
+def test_the_temperature_rises_where_corruption_changes_the_energy(corpus: Corpus) -> None:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=corpus.target.shape)).float()
+    target = logits.softmax(-1).expand(len(RUNS), -1, -1)
+    asked = [c for c in conditions.conditions(corpus) if c.kind in ("subset", "noise")]
+    corrupted = variants_of(
+        corpus, lambda _, variant: logits if variant == "clean" else -20 * logits
+    )
+    stack = Stack([OverconfidentByEnergy(1.0, 2, 3) for _ in RUNS])
+    calibrate(stack, plain_scaler(corrupted), RUNS, corpus, corrupted, {}, asked, target)
+    usual, loud = torch.zeros(len(RUNS), 1, 2), torch.zeros(len(RUNS), 1, 2)
+    loud[..., 0] = math.log(400)
+    with torch.no_grad():
+        difference = stack("_energy_log_temperature", loud) - stack(
+            "_energy_log_temperature", usual
+        )
+    assert (difference > 1).all()
+    of_all = stack.weights[PREFIX + "log_temperature"][:, 0]
+    assert (of_all.abs() < 0.5).all()
 
 
 def test_without_a_condition_nothing_is_fitted(corpus: Corpus) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from consilience.model.fusion import Heads
+from consilience.model.fusion import Heads, log_input_energy
 from consilience.model.losses import cross_entropy, gaussian_nll
 from consilience.model.modality_subsets import modality_subsets
 from consilience.model.types import Batch, Prediction, Windows
@@ -21,6 +21,7 @@ from consilience.schema.params.plugins import MethodParams
 
 AFFECT = ("valence", "arousal")
 SHRINKAGE = 1e-3  # L2 penalty of the calibration
+MAX_LOG_TEMPERATURE = 3.0  # limit, in both directions: energies of failing sensors have no bound
 
 
 class Method(nn.Module):
@@ -29,10 +30,10 @@ class Method(nn.Module):
     A subclass defines `Params` and `forward`, and where needed `loss`, `calibrated` and further
     parameters in `calibration`. It must ignore the input of modalities that are not available.
 
-    A prediction takes two steps. `forward` is the trained network; `calibrated` turns its output
-    into a `Prediction` and is the only place where `calibration` is used. After the training the
-    parameters in `calibration`, and no others, are fitted on corrupted windows of the validation
-    subjects.
+    A prediction takes two steps. `forward` is the trained network; `calibrated` turns its output,
+    and the energy of its input, into a `Prediction` and is the only place where `calibration` is
+    used. After the training the parameters in `calibration`, and no others, are fitted on corrupted
+    windows of the validation subjects.
 
     Parameters
     ----------
@@ -70,6 +71,9 @@ class Method(nn.Module):
         self.calibration = nn.ParameterDict(
             {"log_temperature": nn.Parameter(torch.zeros(len(masks)))}
         )
+        if len(self.encoders) > 1:  # of a single one, the temperature alone
+            weight = torch.zeros(len(self.encoders), 2)
+            self.calibration["energy_weight"] = nn.Parameter(weight)
 
     def forward(self, windows: Windows) -> Any:
         """Compute the uncalibrated output.
@@ -88,21 +92,38 @@ class Method(nn.Module):
         """
         raise NotImplementedError
 
+    def uncalibrated(self, windows: Windows) -> Any:
+        """Compute the input of `calibrated`: the output of `forward`, with the input's energy.
+
+        The energy is set in outputs with the field ``input_energy``, such as a `Prediction`.
+        """
+        inputs, available = windows
+        output = self.forward(windows)
+        if "input_energy" not in output._fields:
+            return output
+        energy = log_input_energy(inputs, available, list(self.encoders))
+        return output._replace(input_energy=torch.where(available > 0, energy, 0.0))
+
     def calibrated(self, output: Any) -> Prediction:
         """Compute the calibrated prediction: by default, logits divided by a temperature.
 
         After Guo et al. 2017, "On calibration of modern neural networks" (arXiv 1706.04599), with a
-        temperature for every set of available modalities: a method is overconfident to a different
-        degree with each of them. A vacuity of NaN is replaced by the normalised entropy of the
-        prediction, ``H(p) / ln K``.
+        temperature for every set of available modalities, which rises with the energy of unusual
+        inputs: a method is overconfident to a different degree with each set, and most where a
+        modality fails. The predicted class does not change. A vacuity of NaN is replaced by the
+        normalised entropy of the prediction, ``H(p) / ln K``.
 
         Parameters
         ----------
         output : tuple of Tensor
-            As `forward` returns it.
+            As `uncalibrated` returns it.
         """
+        of_set, of_energy = (
+            self._log_temperature(output.available),
+            self._energy_log_temperature(output.input_energy),
+        )
         # The logarithm keeps the temperature positive without a constraint on the optimiser.
-        logits = output.logits * torch.exp(-self._log_temperature(output.available))[:, None]
+        logits = output.logits * inverse_temperature(of_set + of_energy)[:, None]
         entropy = normalised_entropy(logits.softmax(-1))
         vacuity = torch.where(output.vacuity.isfinite(), output.vacuity, entropy)
         return output._replace(logits=logits, vacuity=vacuity)
@@ -116,13 +137,36 @@ class Method(nn.Module):
         equal = (available[:, None] == masks.to(available.device)).all(-1).to(available.dtype)
         return equal @ temperature + (1 - equal.sum(-1)) * temperature.mean()
 
+    def _energy_log_temperature(self, energy: Tensor) -> Tensor:
+        """Compute the term of the log temperature (...) for the energy (..., M) of the input.
+
+        Linear in the log energy and its square, because silence and noise are both unusual; 0 for
+        the energy of the training data.
+        """
+        if "energy_weight" not in self.calibration:
+            return torch.zeros_like(energy[..., 0])
+        features = torch.stack([energy, energy.square()], -1)
+        return (features * self.calibration["energy_weight"]).sum((-1, -2))
+
+    def _shrinkage(self) -> Tensor:
+        """Compute the calibration's penalty.
+
+        It moves the temperature of a set that no window of the calibration has to those of the
+        others, and is too small to influence any that has windows.
+        """
+        temperature = self.calibration["log_temperature"]
+        shrinkage = (temperature - temperature.mean()).square().sum()
+        if "energy_weight" in self.calibration:
+            shrinkage = shrinkage + self.calibration["energy_weight"].square().sum()
+        return SHRINKAGE * shrinkage
+
     def calibration_loss(self, examples: tuple[Any, Tensor, Tensor]) -> Tensor:
         """Compute the loss that the calibration minimises: by default, the cross-entropy.
 
         Parameters
         ----------
         examples : tuple
-            Output of `forward`; targets (B, K); faults (B, M): 1 where a modality is badly
+            Output of `uncalibrated`; targets (B, K); faults (B, M): 1 where a modality is badly
             corrupted or swapped with another subject's, 0 where it is as recorded, NaN in between.
 
         Returns
@@ -130,16 +174,12 @@ class Method(nn.Module):
         Tensor, shape (B,)
         """
         output, target, _ = examples
-        temperature = self.calibration["log_temperature"]
-        # Moves the temperature of a set that no window of the calibration has to those of the
-        # others; too small to influence any that has windows.
-        shrinkage = (temperature - temperature.mean()).square().sum()
         loss = -(target * self.calibrated(output).logits.log_softmax(-1)).sum(-1)
-        return loss + SHRINKAGE * shrinkage
+        return loss + self._shrinkage()
 
     def predict(self, windows: Windows) -> Prediction:
         """Compute calibrated predictions; see `forward` for the parameter."""
-        return self.calibrated(self.forward(windows))
+        return self.calibrated(self.uncalibrated(windows))
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute the training loss of a batch and predictions for its windows.
@@ -162,6 +202,11 @@ class Method(nn.Module):
     def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """Compute `loss` in a training in which some windows are unlabelled."""
         return self.loss(batch, progress)
+
+
+def inverse_temperature(log_temperature: Tensor) -> Tensor:
+    """Compute ``exp(-log_temperature)`` within the limits of `MAX_LOG_TEMPERATURE`."""
+    return torch.exp(-log_temperature.clamp(-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE))
 
 
 def task_loss(prediction: Prediction, batch: Batch) -> Tensor:
@@ -192,6 +237,7 @@ def plain_prediction(
         "reliability": unknown,
         "coherence": unknown[:, 0],
         "available": available,
+        "input_energy": torch.zeros_like(available),
         **estimates,
     }
     return Prediction(torch.where(has_input, logits, 0.0), *affect, **fields)

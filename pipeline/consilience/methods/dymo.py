@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from consilience.methods.base import plain_prediction
+from consilience.methods.base import inverse_temperature, plain_prediction
 from consilience.methods.hybrid import Hybrid, agreement
 from consilience.methods.params.dymo import Params as DymoParams
 from consilience.model.modality_subsets import possible_subsets
@@ -37,7 +37,7 @@ class SubsetsOutput(NamedTuple):
         Logits of each modality alone.
     affect_mean, affect_log_variance : Tensor, shape (B, A)
         Of all available modalities.
-    available : Tensor, shape (B, M)
+    available, input_energy : Tensor, shape (B, M)
     """
 
     logits: Tensor
@@ -45,6 +45,7 @@ class SubsetsOutput(NamedTuple):
     affect_mean: Tensor
     affect_log_variance: Tensor
     available: Tensor
+    input_energy: Tensor
 
 
 class Dymo(Hybrid):
@@ -59,10 +60,21 @@ class Dymo(Hybrid):
         output = self.network(inputs, available)
         masks = self._masks[0].to(available.device)
         logits = self.network.subset_logits(output, masks * available[:, None])
-        return SubsetsOutput(logits, output.unimodal, output.affect[0], output.affect[1], available)
+        return SubsetsOutput(
+            logits,
+            output.unimodal,
+            output.affect[0],
+            output.affect[1],
+            available,
+            torch.zeros_like(available),
+        )
 
     def _calibrated_logits(self, output: SubsetsOutput) -> Tensor:
-        return output.logits * torch.exp(-self.calibration["log_temperature"])[:, None]
+        """Divide the logits of each subset by its temperature, which rises with unusual energy."""
+        masks = self._masks[0].to(output.available.device)
+        of_energy = self._energy_log_temperature(output.input_energy[:, None] * masks)
+        of_subset = self.calibration["log_temperature"]
+        return output.logits * inverse_temperature(of_subset + of_energy)[..., None]
 
     def calibrated(self, output: SubsetsOutput) -> Prediction:
         """Return the prediction of the subset with the most information."""
@@ -94,7 +106,7 @@ class Dymo(Hybrid):
         log_probability = self._calibrated_logits(output).log_softmax(-1)
         loss = -(target[:, None] * log_probability).sum(-1)
         possible = self._possible(output.available).to(loss.dtype)
-        return (loss * possible).sum(-1) / possible.sum(-1)
+        return (loss * possible).sum(-1) / possible.sum(-1) + self._shrinkage()
 
 
 method = Dymo

@@ -40,6 +40,8 @@ class SubsetGate(Method):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         n_modalities = len(self.encoders)
+        if "energy_weight" in self.calibration:
+            del self.calibration["energy_weight"]  # the gate has the energy among its features
         self.calibration["sharpness"] = nn.Parameter(torch.zeros(2))
         self.calibration["gate"] = nn.Parameter(torch.zeros(n_modalities, self.N_FEATURES))
         self.calibration["gate_prior"] = nn.Parameter(torch.full((n_modalities,), PRIOR_LOG_ODDS))

@@ -32,6 +32,8 @@ class ExpertsOutput(NamedTuple):
     available : Tensor, shape (B, M)
     prior : Tensor, shape (B, K)
         Logarithm of the class frequencies in training, the same for every window.
+    input_energy : Tensor, shape (B, M)
+        As in `Prediction`.
     """
 
     logits: Tensor
@@ -39,6 +41,7 @@ class ExpertsOutput(NamedTuple):
     affect_log_variance: Tensor
     available: Tensor
     prior: Tensor
+    input_energy: Tensor
 
 
 class ProductOfExperts(UnimodalExperts):
@@ -55,7 +58,7 @@ class ProductOfExperts(UnimodalExperts):
         """Compute the output of each modality's model, and the prior."""
         output = self.unimodal_output(*windows)
         prior = self.log_prior.log_softmax(-1).expand_as(output.logits[:, 0])
-        return ExpertsOutput(*output, prior)
+        return ExpertsOutput(*output, prior, torch.zeros_like(output.available))
 
     def calibrated(self, output: ExpertsOutput) -> Prediction:
         """Compute the product of the calibrated experts."""
@@ -68,6 +71,7 @@ class ProductOfExperts(UnimodalExperts):
             fuse_gaussians(output.affect_mean, output.affect_log_variance, available),
             available,
             **agreement(logits.softmax(-1), available),
+            input_energy=output.input_energy,
         )
         # The temperature of the set of modalities: experts whose errors are alike are overconfident
         # together, however well each is calibrated.

@@ -7,17 +7,34 @@ modality of least entropy is used.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.hybrid import agreement
-from consilience.methods.late_fusion import UnimodalExperts, UnimodalOutput
+from consilience.methods.late_fusion import UnimodalExperts
 from consilience.methods.params.unimodal import Params as UnimodalParams
 from consilience.model.types import Prediction, Windows
 from consilience.model.uncertainty import normalised_entropy
+
+
+class DedicatedOutput(NamedTuple):
+    """Output of each modality's model, as in `UnimodalOutput`, and the energy of its input.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (B, M, K)
+    affect_mean, affect_log_variance : Tensor, shape (B, M, A)
+    available, input_energy : Tensor, shape (B, M)
+    """
+
+    logits: Tensor
+    affect_mean: Tensor
+    affect_log_variance: Tensor
+    available: Tensor
+    input_energy: Tensor
 
 
 class Unimodal(UnimodalExperts):
@@ -29,11 +46,12 @@ class Unimodal(UnimodalExperts):
         super().__init__(*arguments)
         self.calibration["log_expert_temperature"] = nn.Parameter(torch.zeros(len(self.encoders)))
 
-    def forward(self, windows: Windows) -> UnimodalOutput:
+    def forward(self, windows: Windows) -> DedicatedOutput:
         """Compute the output of each modality's model."""
-        return self.unimodal_output(*windows)
+        output = self.unimodal_output(*windows)
+        return DedicatedOutput(*output, torch.zeros_like(output.available))
 
-    def calibrated(self, output: UnimodalOutput) -> Prediction:
+    def calibrated(self, output: DedicatedOutput) -> Prediction:
         """Return the calibrated prediction of the most certain modality."""
         inverse_temperature = torch.exp(-self.calibration["log_expert_temperature"])[:, None]
         logits = output.logits * inverse_temperature
@@ -51,6 +69,7 @@ class Unimodal(UnimodalExperts):
             ),
             output.available,
             **agreement(logits.softmax(-1), output.available),
+            input_energy=output.input_energy,
         )
         # The most certain of several is overconfident, however well each is calibrated.
         return super().calibrated(prediction)

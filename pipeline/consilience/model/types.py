@@ -74,6 +74,9 @@ class Prediction(NamedTuple):
         Agreement of the available modalities, 0 to 1; NaN if the method does not estimate it.
     available : Tensor of float, shape (B, M)
         1 for the modalities that the prediction is made from.
+    input_energy : Tensor, shape (B, M)
+        Log mean square of each modality's standardised input, computed by `Method.uncalibrated`; 0
+        before, and where not available.
     """
 
     logits: Tensor
@@ -83,3 +86,4 @@ class Prediction(NamedTuple):
     reliability: Tensor
     coherence: Tensor
     available: Tensor
+    input_energy: Tensor

@@ -74,7 +74,7 @@ def calibrate(
             rows, available = batch.rows[:, first::step], batch.available[:, first::step]
             # The network is fixed: its outputs are computed once, for all steps of the fit.
             with torch.no_grad():
-                outputs.append(stack("forward", (inputs, available)))
+                outputs.append(stack("uncalibrated", (inputs, available)))
             labels = target.gather(1, rows[..., None].expand(-1, -1, target.shape[-1]))
             counted = batch.counted[:, first::step] & labels.isfinite().all(-1)
             targets.append(torch.nan_to_num(labels))
