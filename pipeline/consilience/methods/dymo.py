@@ -5,10 +5,11 @@ multimodal classification" (DyMo, ICLR; arXiv 2601.22853): the information that 
 carries about the class is estimated at prediction, by a proxy of the task loss, and modalities are
 used only where they raise it.
 
-Simplified: the network is the hybrid; the information of a subset is ``ln K - H(p_S)``, the mean
-loss expected under its own calibrated prediction, without the paper's distances from class
-prototypes; all subsets are compared instead of adding modalities one by one; the candidates are the
-recorded modalities, because none is reconstructed.
+Simplified: the network is the hybrid; the information of a subset is ``ln K - H(p_S)``, with the
+entropy as the loss expected under the subset's own prediction. Its calibration, a temperature of
+each subset that rises with unusual energy of a member's input, is in place of the paper's distances
+from class prototypes. All subsets are compared instead of adding modalities one by one, and the
+candidates are the recorded modalities, because none is reconstructed.
 """
 
 from __future__ import annotations
