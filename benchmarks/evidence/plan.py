@@ -190,7 +190,7 @@ class Plan(Section):
             raise ConsilienceError("no method", where, "add 'method: …'")
         method, training = fields.pop("method"), fields.pop("training", {})
         params_class = registry.params("methods", method)
-        if training and params_class.model_fields:
+        if "training" in changes and params_class.model_fields:
             raise ConsilienceError(
                 f"{method} has parameters of its own", where, "try those, not the training's"
             )

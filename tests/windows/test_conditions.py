@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +66,20 @@ def test_donors_are_of_the_same_role_and_of_another_person_and_class() -> None:
             assert (TRUTH[own] != TRUTH[lent]).all()
         assert (result[CORPUS.members(fold, "train")] == -1).all()
         np.testing.assert_array_equal(result, donors(CORPUS, fold, name))
+
+
+def test_folds_that_test_the_same_subjects_take_the_same_donors() -> None:
+    """As with new recordings, whose subjects every fold of a bundle tests."""
+    tested = CORPUS.splits.with_columns(role=pl.lit("test"))
+    everyone = replace(CORPUS, splits=tested)
+    first, *others = (donors(everyone, fold, "audio") for fold in everyone.folds)
+    assert others
+    assert (first >= 0).any()
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    # Windows do not all take the same few donors.
+    taken = first[first >= 0]
+    assert len(np.unique(taken)) > len(taken) / 3
 
 
 def test_a_fold_with_one_test_subject_takes_donors_from_validation_never_the_reverse() -> None:

@@ -218,7 +218,8 @@ def _check_features(corpus: Corpus, card: Card) -> None:
 def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) -> Project:
     """Return a project of its own for the recordings, with the parameters of the card.
 
-    Without the grid no signal is corrupted.
+    Bundles of all methods share it, so that recordings are read once. Without the grid no signal is
+    corrupted.
     """
     # Of the card only these: another section could name other recordings.
     recipe = {name: card["recipe"][name] for name in ("alignment", "annotation", "windows")}
@@ -227,7 +228,6 @@ def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) 
         modalities = {name: {**fields, "corruptions": {}} for name, fields in modalities.items()}
     content = params.defaults(dataset, str(root), list(modalities))
     content |= {**recipe, "modalities": modalities}
-    content |= {"methods": {card["method"]: card["params"]}, "training": card["training"]}
     text = params.document(content)
     other = project.external(f"{dataset}-{text_hash(text)[:12]}")
     sweep(other.root)

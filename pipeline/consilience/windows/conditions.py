@@ -169,16 +169,17 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
     leading = np.where(labelled, np.nan_to_num(corpus.target).argmax(1), -1)
     _, subject = np.unique(corpus.index["subject"].to_numpy(), return_inverse=True)
     result = np.full(len(has), -1)
+    # One order for all folds: runs of several folds that test a window see the same donor.
+    order = generator("conflict", modality).permutation(len(has))
+    place = np.argsort(order)
     for role, lenders in DONORS.items():
         todo = corpus.members(fold, role)
         todo = todo[has[todo] & labelled[todo] & (corpus.available[todo].sum(1) > 1)]
         for lender in lenders:
             pool = corpus.members(fold, lender)
-            rng = generator("conflict", modality, fold, role, lender)
-            pool = rng.permutation(pool[has[pool] & labelled[pool]])
-            start = rng.integers(max(1, len(pool)), size=len(todo))
-            # Every window walks along the same permutation from its own random start until a
-            # donor fits; a few steps suffice for all.
+            pool = order[np.sort(place[pool[has[pool] & labelled[pool]]])]
+            start = np.searchsorted(place[pool], place[todo])
+            # Every window takes the next one in the order that fits; a few steps suffice for all.
             for step in range(len(pool)):
                 donor = pool[(start + step) % len(pool)]
                 fits = (subject[donor] != subject[todo]) & (leading[donor] != leading[todo])
