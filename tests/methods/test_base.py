@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
+from consilience.encoders.functionals import FunctionalsEncoder
 from consilience.methods.base import MAX_LOG_TEMPERATURE, Method
 from consilience.model.modality_subsets import modality_subsets
 from consilience.model.stack import Stack
@@ -253,6 +254,36 @@ def test_any_number_of_sensors_is_calibrated(n_modalities: int) -> None:
         for mask in several.tolist()
     ]
     assert_close(network._log_temperature(several), torch.stack(expected))
+
+
+@pytest.mark.parametrize("n_modalities", [1, 8])
+@pytest.mark.parametrize("name", NAMES)
+def test_one_sensor_and_many_are_trained_and_predicted(
+    batch: Batch, name: str, n_modalities: int
+) -> None:
+    torch.manual_seed(0)
+    names = [f"sensor_{n}" for n in range(n_modalities)]
+    encoders = {sensor: FunctionalsEncoder(5, 8, 0.0) for sensor in names}
+    inputs = {sensor: torch.randn(12, 5) for sensor in names}
+    for sensor, encoder in encoders.items():
+        encoder(inputs[sensor][:1])
+    kind = registry.get("methods", name)
+    network = kind(encoders, 4, 8, 0.0, kind.Params())
+    available = (torch.rand(12, n_modalities) > 0.4).float()
+    several = batch._replace(
+        inputs=inputs,
+        clean=inputs,
+        available=available,
+        present=torch.ones_like(available),
+    )
+    loss, _ = network.semi_supervised_loss(several, 0.7)
+    loss.backward()
+    gradients = [w.grad for w in network.parameters() if w.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    prediction = network.eval().predict((inputs, available))
+    assert prediction.logits.shape == (12, 4)
+    assert prediction.logits.isfinite().all()
+    assert prediction.reliability.shape == (12, n_modalities)
 
 
 def test_runs_are_stacked(build: Build, batch: Batch) -> None:
