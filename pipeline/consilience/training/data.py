@@ -134,7 +134,8 @@ class Scaler:
             {name: tensors[f"std/{name}"] for name in modalities},
             tensors["affect_mean"],
             tensors["affect_std"],
-            tensors["clip"],
+            # The same number for all runs; several processes gather one of each run.
+            tensors["clip"].flatten()[0],
             {
                 name: Population(*(tensors[f"{of}/{name}"] for of in Population._fields))
                 for name in modalities
