@@ -23,6 +23,7 @@ from consilience.training.baseline import (
 )
 from consilience.training.conditioned import conditioned_batches, load_windows
 from consilience.training.data import Scaler, fit_scaler
+from consilience.training.enrolment import without_enrolment
 from consilience.training.fit import Fitted
 from consilience.windows.conditions import MISMATCH, Condition, donors
 from consilience.windows.store import Corpus, load_corpus
@@ -109,6 +110,48 @@ def test_the_prior_is_the_ratio_of_the_variances_within_and_between_persons(
     )
     ratio = float(prior.prior_windows) / (within**2 / between**2)
     assert 0.5 < ratio < 2
+
+
+def test_the_prior_of_an_enrolment_is_that_of_its_windows(corpus: Corpus) -> None:
+    """A rest that hardly varies and differs by person is taken as it is, whatever follows."""
+    place = np.arange(corpus.index.height) % 12
+    index = corpus.index.with_columns(trial=np.where(place < 3, "rest", "film"))
+    corpus = replace(corpus, index=index)
+    rng = np.random.default_rng(1)
+    person = corpus.index["subject"].str.strip_prefix("p").cast(int).to_numpy()
+    values = 3.0 * rng.normal(size=6)[person] + np.where(place < 3, 0.1, 5.0) * rng.normal(
+        size=len(person)
+    )
+    values = {SENSOR: torch.from_numpy(values[:, None]).float()}
+    enrolling = TrainingParams(baseline="enrolment", enrolment="rest")
+    corpus.available[:] = True
+    rows = [without_enrolment(corpus, enrolling).members(0, "train")]
+    priors = {}
+    for training in (enrolling, TrainingParams(baseline="person")):
+        baselines = references(corpus, training)
+        scaler = fit_scaler(corpus, values, rows, corpus.affect[None], baselines)
+        priors[training.baseline] = scaler.populations[SENSOR]
+    assert float(priors["enrolment"].prior_windows) < 0.02
+    assert float(priors["person"].prior_windows) > 0.5
+    of_rest = [
+        values[SENSOR][(person == p) & (place < 3)].mean() for p in np.unique(person[rows[0]])
+    ]
+    assert_close(priors["enrolment"].centre.squeeze(), torch.stack(of_rest).mean())
+
+
+def test_one_enrolment_window_per_person_leaves_the_prior_to_all_windows(corpus: Corpus) -> None:
+    index = corpus.index.with_columns(
+        trial=np.where(np.arange(corpus.index.height) % 12 == 0, "rest", "film")
+    )
+    corpus = replace(corpus, index=index)
+    training = TrainingParams(baseline="enrolment", enrolment="rest")
+    values = {name: torch.from_numpy(corpus.windows(name)) for name in corpus.modalities}
+    rows = [without_enrolment(corpus, training).members(0, "train")]
+    scaler = fit_scaler(corpus, values, rows, corpus.affect[None], references(corpus, training))
+    subject = corpus.index["subject"].to_numpy()
+    has = rows[0][corpus.available[rows[0], 0]]
+    expected = fit_population(values[SENSOR], has, subject)
+    assert_close(scaler.populations[SENSOR].prior_windows, expected.prior_windows)
 
 
 def test_shrinkage_is_nearer_to_the_persons_means_than_their_averages_or_the_population() -> None:

@@ -47,17 +47,20 @@ class References(NamedTuple):
         Group of each window.
     causal : bool
         Whether a window itself is one more reference, as it is presented.
+    windows : Tensor of bool, shape (N,)
+        Which windows are references of any group.
     """
 
     total: Tensor
     n: Tensor
     group: Tensor
     causal: bool
+    windows: Tensor
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> References:
         """Return references whose tensors a function has moved to a device."""
-        total, n, group = map(function, (self.total, self.n, self.group))
-        return References(total, n, group, self.causal)
+        total, n, group, windows = map(function, (self.total, self.n, self.group, self.windows))
+        return References(total, n, group, self.causal, windows)
 
 
 class Population(NamedTuple):
@@ -211,7 +214,7 @@ def _references(
         group, n_groups = torch.from_numpy(codes), int(codes.max()) + 1
         total = _sums(values, rows, group[rows], n_groups).float()
         n = torch.from_numpy(np.bincount(codes[rows], minlength=n_groups)).float()
-        return References(total, n, group, False)
+        return References(total, n, group, False, torch.from_numpy(counted))
     total = torch.zeros_like(_over_time(values))
     n = torch.zeros(len(codes))
     order = running_order(corpus)
@@ -221,7 +224,7 @@ def _references(
         inputs = _over_time(values[rows]).double() * has.reshape(-1, *[1] * (total.ndim - 1))
         total[rows] = (inputs.cumsum(0) - inputs).float()  # of earlier windows
         n[rows] = has.cumsum(0).float() - has.float()
-    return References(total, n, torch.arange(len(codes)), True)
+    return References(total, n, torch.arange(len(codes)), True, torch.from_numpy(counted))
 
 
 def running_order(corpus: Corpus) -> NDArray[np.int64]:

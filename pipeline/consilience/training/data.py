@@ -190,7 +190,7 @@ def fit_scaler(
                 windows: Rows = values
                 population = None
                 if name in references:
-                    population = fit_population(values, rows, subject)
+                    population = _population(values, rows, subject, references[name])
                     windows = Centred(values, references[name], population)
                 centre, spread = scale(windows, rows)
                 if population is not None:
@@ -248,6 +248,20 @@ def _above_rounding(std: Tensor, level: Tensor) -> Tensor:
     depend on the number of reference windows, and would reveal a window's place in a recording.
     """
     return torch.where(std > ROUNDING * level.abs(), std, 1.0)
+
+
+def _population(
+    values: Tensor, rows: NDArray[np.int64], subject: NDArray[np.generic], references: References
+) -> Population:
+    """Return the prior of a run's baselines, from the reference windows of its training persons.
+
+    A rest varies less than all windows of a person, and has another mean: its own variance is that
+    of the estimate. With one reference window per person it is unknown; all windows are used.
+    """
+    chosen = references.windows.numpy() & np.isin(subject, np.unique(subject[rows]))
+    n_persons = len(np.unique(subject[chosen]))
+    enough = chosen.sum() >= 2 * n_persons
+    return fit_population(values, np.flatnonzero(chosen) if enough else rows, subject)
 
 
 def _moments(values: Rows, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
