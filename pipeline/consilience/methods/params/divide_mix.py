@@ -8,7 +8,7 @@ from consilience.methods.params import hybrid
 
 
 class Params(hybrid.Params):
-    """Threshold, sharpening and weights."""
+    """Threshold, sharpening and weight are those of the paper's experiments."""
 
     warm_up: float = Field(
         0.2, ge=0, le=1, description="share of the training on the labels as they are"
@@ -16,5 +16,5 @@ class Params(hybrid.Params):
     threshold: float = Field(0.5, ge=0, le=1, description="least probability of a clean label")
     temperature: float = Field(0.5, gt=0, description="of the refined labels; below 1: sharper")
     unlabelled: float = Field(
-        5.0, ge=0, description="weight of the loss of windows without a clean label"
+        25.0, ge=0, description="weight of the loss of windows without a clean label"
     )
