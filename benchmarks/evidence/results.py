@@ -58,7 +58,7 @@ class Outcome:
         """Return a figure with its 95 % interval; NaN without a figure of that name."""
         if figure not in self.figures.sample:
             return float("nan"), float("nan"), float("nan")
-        return interval(self.figures.sample[figure])
+        return interval(self.figures.sample[figure], len(self.figures.subjects[figure]))
 
     @cached_property
     def label_error_auroc(self) -> NDArray[np.float64] | None:

@@ -32,7 +32,7 @@ def resampled(values: dict[Condition, dict[str, float]]) -> Resampled:
         metric: np.array([[metrics.get(metric, np.nan) for metrics in values.values()]])
         for metric in METRICS
     }
-    return Resampled(list(values), ["eeg", "audio"], scores, {"mismatch": np.array([0.7])})
+    return Resampled(list(values), ["eeg", "audio"], scores, {"mismatch": np.array([0.7])}, 8)
 
 
 def curve(clean: float = 0.8) -> dict[Condition, dict[str, float]]:
@@ -166,4 +166,4 @@ def test_a_comparison_covers_shared_figures_and_keeps_the_sign() -> None:
 
 def test_intervals_are_added_where_requested() -> None:
     values = {"all": np.array([0.5, 0.4, 0.6]), "ece": np.array([0.1, 0.1, 0.1])}
-    assert list(with_intervals(values, ["all"])) == ["all", "all_low", "all_high", "ece"]
+    assert list(with_intervals(values, ["all"], 8)) == ["all", "all_low", "all_high", "ece"]

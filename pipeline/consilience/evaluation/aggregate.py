@@ -258,11 +258,13 @@ def compare(first: Figures, second: Figures) -> dict[str, Paired]:
     }
 
 
-def with_intervals(figures: Mapping[str, Array], bounded: Collection[str]) -> dict[str, float]:
+def with_intervals(
+    figures: Mapping[str, Array], bounded: Collection[str], n_subjects: int
+) -> dict[str, float]:
     """Return each figure's estimate, and ``_low`` and ``_high`` of those named in `bounded`."""
     result: dict[str, float] = {}
     for name, values in figures.items():
-        estimate, low, high = interval(values)
+        estimate, low, high = interval(values, n_subjects)
         result[name] = estimate
         if name in bounded:
             result[f"{name}_low"], result[f"{name}_high"] = low, high

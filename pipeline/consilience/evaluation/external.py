@@ -148,7 +148,10 @@ def evaluate_bundle(
         corpus,
         sorted(set(evaluated.subjects) & seen_subjects(card, dataset)),
         len(model.runs),
-        {name: interval(values) for name, values in summary(resampled).items()},
+        {
+            name: interval(values, resampled.n_subjects)
+            for name, values in summary(resampled).items()
+        },
         _conditions(resampled),
         _kinds(resampled),
     )

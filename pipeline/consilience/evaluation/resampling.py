@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from consilience.core.seeds import generator
 
@@ -29,11 +30,20 @@ def subject_weights(n_subjects: int, n_resamples: int) -> NDArray[np.float64]:
     return np.concatenate([np.ones((1, n_subjects)), drawn])
 
 
-def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the estimate and its 95 % interval from values (1 + n_resamples,).
+def interval(values: NDArray[np.float64], n_subjects: int) -> tuple[float, float, float]:
+    """Return the estimate and its 95 % interval.
 
-    The percentiles of the resamples, shifted so that their mean is the estimate. An interval ends
-    at 1 or -1 where resamples reach it, because it is then the bound of the figure.
+    The percentiles of the resamples, shifted so that their mean is the estimate, and widened for
+    few subjects: by ``sqrt(n / (n - 1))``, because resamples vary less than samples, and by the
+    ratio of Student's to the normal quantile (Hesterberg 2015, "What teachers should know about
+    the bootstrap"). An interval ends at 1 or -1 where resamples reach it, because it is then the
+    bound of the figure.
+
+    Parameters
+    ----------
+    values : ndarray, shape (1 + n_resamples,)
+        The figure under the weights of `subject_weights`.
+    n_subjects : int
 
     Returns
     -------
@@ -44,12 +54,21 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
         return float("nan"), float("nan"), float("nan")
     # Resamples repeat subjects, so they hold fewer different windows per bin: every binned figure,
     # such as calibration error, is biased upwards in all of them. The shift removes that bias.
-    low, high = np.nanquantile(values[1:], [0.025, 0.975]) + values[0] - np.nanmean(values[1:])
+    ends = np.nanquantile(values[1:], [0.025, 0.975]) - np.nanmean(values[1:])
+    low, high = values[0] + ends * _widening(n_subjects)
     if np.isclose(np.nanmax(values), 1):
         high = min(high, 1.0)
     if np.isclose(np.nanmin(values), -1):
         low = max(low, -1.0)
     return float(values[0]), float(low), float(high)
+
+
+def _widening(n_subjects: int) -> float:
+    """Return the factor of a bootstrap interval's ends; 1 for a single subject, which has none."""
+    if n_subjects < 2:
+        return 1.0
+    degrees = n_subjects - 1
+    return float(np.sqrt(n_subjects / degrees) * stdtrit(degrees, 0.975) / ndtri(0.975))
 
 
 class Paired(NamedTuple):
@@ -90,7 +109,9 @@ def paired(
     differences = first_subjects - second_subjects
     differences = differences[np.isfinite(differences)]
     # Both methods share the resamples, so that their common variation over subjects cancels.
-    return Paired(*interval(first - second), signed_rank(differences), len(differences))
+    n_subjects = len(differences)
+    bounds = interval(first - second, n_subjects)
+    return Paired(*bounds, signed_rank(differences), n_subjects)
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:

@@ -149,7 +149,7 @@ def evaluate_models(
     by_sensor = {name: sharpened(values, sharpness[name]) for name, values in by_sensor.items()}
     return Evaluation(
         default,
-        _metrics(_summaries(resampled), default),
+        _metrics(_summaries(resampled), default, resampled[default].n_subjects),
         pl.concat(scores),
         windows,
         recording_table(by_sensor, prior, corpus, params),
@@ -189,11 +189,12 @@ def _summaries(resampled: Mapping[str, Resampled]) -> dict[str, dict[str, Array]
 
 
 def _metrics(
-    summaries: Mapping[str, Mapping[str, Array]], default: str
+    summaries: Mapping[str, Mapping[str, Array]], default: str, n_subjects: int
 ) -> dict[str, dict[str, float]]:
     """Return every figure with its interval, and the default method's lead over each other."""
     metrics = {
-        method: with_intervals(figures, list(figures)) for method, figures in summaries.items()
+        method: with_intervals(figures, list(figures), n_subjects)
+        for method, figures in summaries.items()
     }
     for method, values in summaries.items():
         if method != default:
@@ -203,5 +204,5 @@ def _metrics(
                 for name in LEADS
                 if name in values
             }
-            metrics[default] |= with_intervals(leads, list(leads))
+            metrics[default] |= with_intervals(leads, list(leads), n_subjects)
     return metrics

@@ -355,12 +355,14 @@ class Resampled:
         Mean over seeds, for W weights.
     detections : dict of str to ndarray, shape (W,)
         Area under the ROC curve of each detection task.
+    n_subjects : int
     """
 
     conditions: list[Condition]
     modalities: list[str]
     scores: dict[str, Array]
     detections: dict[str, Array]
+    n_subjects: int
 
 
 def resample(evaluated: Evaluated, n_resamples: int) -> Resampled:
@@ -393,4 +395,5 @@ def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
         name: auroc(np.tensordot(weights, counts, (1, 1))).mean(-1)
         for name, counts in evaluated.detections.items()
     }
-    return Resampled(evaluated.conditions, evaluated.modalities, scores, detections)
+    n_subjects = len(evaluated.subjects)
+    return Resampled(evaluated.conditions, evaluated.modalities, scores, detections, n_subjects)

@@ -246,7 +246,8 @@ def accuracy_table(resampled: Mapping[str, Resampled]) -> pl.DataFrame:
     rows = []
     for method, scores in resampled.items():
         for number, condition in enumerate(scores.conditions):
-            estimate, low, high = interval(scores.scores["balanced_accuracy"][:, number])
+            accuracy = scores.scores["balanced_accuracy"][:, number]
+            estimate, low, high = interval(accuracy, scores.n_subjects)
             rows.append(
                 {
                     "method": method,

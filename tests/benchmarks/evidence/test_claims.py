@@ -188,15 +188,17 @@ def test_encoders_not_run_are_not_measured() -> None:
 # 2: clean labels
 
 
-def clean_findings(lead: float, confidence: float = CLEAR) -> list[bool | None]:
+def clean_findings(
+    lead: float, confidence: float = CLEAR, accuracy: float = 0.0
+) -> list[bool | None]:
     better = {"grid_nll": 0.5, "grid_ece": 0.5, "grid_aurc": 0.5}
     worse = {name: value + confidence for name, value in better.items()}
     result = results(
         **{
             TWO: {
-                METHOD: entry(METHOD, {"grid": 0.7 + lead, **better}),
-                "hybrid": entry("hybrid", {"grid": 0.7, **worse}),
-                "kd": entry("kd", {"grid": 0.5, **worse}),
+                METHOD: entry(METHOD, {"grid": 0.7 + lead, "all": 0.8 + accuracy, **better}),
+                "hybrid": entry("hybrid", {"grid": 0.7, "all": 0.6, **worse}),
+                "kd": entry("kd", {"grid": 0.5, "all": 0.8, **worse}),
             }
         }
     )
@@ -204,17 +206,18 @@ def clean_findings(lead: float, confidence: float = CLEAR) -> list[bool | None]:
 
 
 def test_clean_labels_allow_a_margin_against_the_best_peer_alone() -> None:
-    # The interval reaches 0.0095 below the difference (0.95 of HALF_WIDTH).
-    assert clean_findings(0.0046) == [True, True, True, True]
-    assert clean_findings(0.0044) == [False, True, True, True]
-    assert clean_findings(0.0)[0] is False
-    assert clean_findings(-0.1)[0] is False
-    assert clean_findings(0.1)[0] is True
+    # The interval reaches 0.0111 below the difference: 0.95 of HALF_WIDTH, for 12 subjects.
+    assert clean_findings(0.0063, accuracy=0.0013) == [True, True, True, True, True]
+    assert clean_findings(0.0060, accuracy=0.0013) == [True, False, True, True, True]
+    assert clean_findings(0.0063, accuracy=0.0010) == [False, True, True, True, True]
+    for behind in (0.0, -0.1):
+        assert clean_findings(behind, accuracy=behind)[:2] == [False, False]
+    assert clean_findings(0.1, accuracy=0.1)[:2] == [True, True]
 
 
 def test_clean_labels_need_every_confidence_metric_lower() -> None:
-    assert clean_findings(0.1, -CLEAR) == [True, False, False, False]
-    assert clean_findings(0.1, 0.0) == [True, False, False, False]
+    assert clean_findings(0.1, -CLEAR, 0.1) == [True, True, False, False, False]
+    assert clean_findings(0.1, 0.0, 0.1) == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize("figure", ["grid_nll", "grid_ece", "grid_aurc"])
@@ -393,9 +396,22 @@ def test_a_part_is_useful_if_leaving_it_out_costs_something_somewhere(
         return held(claims.parts(results(**{TWO: tie, THREE: outcomes})))
 
     assert useful(CLEAR) == [True]
+    assert useful_and_harmful(CLEAR, figure, sign) == [False]
     assert useful(-CLEAR) == [False]
     assert useful(SLIGHT) == [False]
     assert useful(0.0) == [False]
+
+
+def useful_and_harmful(gain: float, figure: str, sign: int) -> list[bool | None]:
+    """Return the verdict on a part that gains in one experiment as much as it costs in another."""
+    experiments = {
+        experiment: {
+            METHOD: entry(METHOD, {figure: 0.6}),
+            "no_evidence": entry("no_evidence", {figure: 0.6 - direction * sign * gain}),
+        }
+        for experiment, direction in ((TWO, 1), (THREE, -1))
+    }
+    return held(claims.parts(results(**experiments)))
 
 
 def test_the_directions_of_useful_figures_are_fixed() -> None:
@@ -415,10 +431,10 @@ def test_parts_are_listed_with_their_first_gains() -> None:
         "novel": entry("novel", dict.fromkeys(figures, 0.1)),
     }
     evidence, transfer = claims.parts(results(**{TWO: outcomes}))
-    assert evidence.what == "evidence adds something"
+    assert evidence.what == "evidence adds something and harms nothing"
     assert evidence.measured.count(TWO) == 4
     assert evidence.measured.endswith("and 1 more")
-    assert (transfer.what, transfer.held) == ("transfer adds something", False)
+    assert (transfer.what, transfer.held) == ("transfer adds something and harms nothing", False)
     assert transfer.measured == "nothing significant in any experiment"
 
 
