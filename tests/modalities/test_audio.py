@@ -487,16 +487,6 @@ def test_where_no_speech_is_heard_loud_frames_count(monkeypatch: pytest.MonkeyPa
     assert loud[speech].min() > loud[~speech].max()
 
 
-def test_relative_features_count_from_the_median_of_the_speech() -> None:
-    signal = signal_of(voice())
-    plain = modality.features(signal, PARAMS).values
-    relative = modality.features(signal, PARAMS.model_copy(update={"relative": True})).values
-    speech = plain[:, -1] > 0.5
-    assert np.array_equal(plain[:, -1], relative[:, -1])
-    off = plain[:, :-1] - np.median(plain[speech, :-1], axis=0)
-    assert np.allclose(off, relative[:, :-1], atol=1e-4)
-
-
 @pytest.mark.real_data
 @pytest.mark.skipif(not DATA.is_dir(), reason=NO_REAL_DATA)
 def test_a_resampled_copy_gives_nearly_the_same_features() -> None:

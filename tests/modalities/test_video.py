@@ -29,7 +29,6 @@ from consilience.modalities.video import (
     uneven,
 )
 from consilience.schema.params.synthesis import SynthesisParams
-from consilience.signals import baseline
 from consilience.signals.frame_period import frame_period_s
 from consilience.signals.types import Signal
 from consilience.synthesis.face import write_face
@@ -326,10 +325,9 @@ def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
 def test_features_of_long_videos_lie_in_a_file_and_are_equal(
     signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = VideoParams(relative=True)
+    params = VideoParams()
     expected = modality.features(signal, params)
-    for module in (video, baseline):
-        monkeypatch.setattr(module, "FRAMES_BYTES", 0)
+    monkeypatch.setattr(video, "FRAMES_BYTES", 0)
     features = modality.features(signal, params)
     assert isinstance(features.values.base, np.memmap)
     assert np.array_equal(features.values, expected.values, equal_nan=True)
@@ -382,12 +380,6 @@ def test_light_does_not_change_appearance(signal: Signal) -> None:
     for name, at, less in zip(names, bright.T, dark.T, strict=True):
         change = np.abs(at - less).mean() / at.std()
         assert ("grey" in name) == (change > 0.5) or "side" in name or "speed" in name, name
-
-
-def test_relative_features_count_from_the_recordings_median(signal: Signal) -> None:
-    plain = modality.features(signal, PARAMS).values
-    relative = modality.features(signal, PARAMS.model_copy(update={"relative": True})).values
-    assert np.allclose(plain - np.nanmedian(plain, axis=0), relative, atol=1e-5, equal_nan=True)
 
 
 def test_registration_takes_jitter_out_of_the_boxes(signal: Signal) -> None:

@@ -26,7 +26,6 @@ from consilience.modalities.voice import MAX_LEVEL, Voice, cleaned, lost_frames,
 from consilience.pretrained.speech import speech_probability
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import ADDED, gain
-from consilience.signals.baseline import subtract_median
 from consilience.signals.mixes import Mixes
 from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_track
 from consilience.signals.sound_frames import chunks, framed, stretch
@@ -65,7 +64,7 @@ class Audio(Voice):
         measures["lost_fraction"] = float(lost.mean())
         measures["offset_fraction"] = offset(signal.values)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
-        return Features(_finished(values, lost, params), times_s, feature_names(params), measures)
+        return Features(_without_lost(values, lost), times_s, feature_names(params), measures)
 
     def corrupted_features(
         self, signal: Signal, clean: Features, kind: str, params: AudioParams, recording: str
@@ -86,7 +85,7 @@ class Audio(Voice):
             if peak > MAX_LEVEL:
                 yield np.full_like(clean.values, np.nan)
             else:
-                yield _finished(values, frames_lost, params)
+                yield _without_lost(values, frames_lost)
 
 
 def _peaks(mixes: Mixes, sound: Array, added: Array) -> list[float]:
@@ -112,13 +111,10 @@ def feature_names(params: AudioParams) -> tuple[str, ...]:
     return (*mel, *voice, *(f"{name}_step" for name in [*voice, *level]), *level, "speech")
 
 
-def _finished(values: Array, lost: NDArray[np.bool_], params: AudioParams) -> Array:
-    """Return feature frames relative to those of speech, if so set; NaN where sound was lost."""
-    speech = (_column(values, SPEECH) > 0) & ~lost
+def _without_lost(values: Array, lost: NDArray[np.bool_]) -> Array:
+    """Set feature frames to NaN where sound was lost, in place, and return them."""
     values[lost] = np.nan
     release(values)
-    if params.relative:
-        values[:, :SPEECH] = subtract_median(values[:, :SPEECH], speech)
     return values
 
 

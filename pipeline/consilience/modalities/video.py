@@ -52,7 +52,6 @@ from consilience.readers.display import aspect_findings, display_of, pixel_aspec
 from consilience.readers.luma import GreyPictures
 from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
-from consilience.signals.baseline import subtract_median
 from consilience.signals.frame_buffer import Frame, spool, stored_frames
 from consilience.signals.frame_period import frame_period_s
 from consilience.signals.registration import Registration
@@ -272,8 +271,6 @@ def face_features(frames: Frames, times_s: Times, params: VideoParams) -> tuple[
         )
     track = track_face(frames, times_s, params)
     values, boxes = measure(frames, times_s, track.boxes)
-    if params.relative:
-        values = subtract_median(values, ~np.isnan(values[:, 0]))
     return values, replace(track, boxes=boxes)
 
 

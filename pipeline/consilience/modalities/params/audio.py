@@ -85,9 +85,6 @@ class AudioParams(VoiceParams):
     speech_probability: float = Field(
         0.15, gt=0, lt=1, description="least probability at which a loud frame is speech"
     )
-    relative: bool = Field(
-        False, description="count from the median of the speech, if it holds several episodes"
-    )
 
 
 Params = AudioParams

@@ -44,9 +44,6 @@ class VideoParams(ModalityParams):
     flash_grey: float = Field(15.0, gt=0, description="least rise of a flash, of 255")
     flash_ratio: float = Field(10.0, gt=1, description="least rise over a patch's usual change")
     flash_max_s: float = Field(0.5, gt=0, description="a flash is over by then")
-    relative: bool = Field(
-        False, description="count from the recording's median, if it holds several episodes"
-    )
     CORRUPTION_KINDS: ClassVar[Mapping[str, Corruption]] = CORRUPTIONS
     corruptions: dict[str, Severities] = default_corruptions(CORRUPTIONS)
 
