@@ -164,11 +164,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             return SimpleNamespace(classes=CLASSES)
         if kind == "inputs":
             return lambda windows: windows
-        return SimpleNamespace(
+        sensor = SimpleNamespace(
             activity_feature=None,
             sound=lambda *_: None,
             identity=lambda *_: "0",
         )
+        sensor.configured = lambda _: sensor
+        return sensor
 
     def modality_params(project: Project) -> dict[str, Any]:
         return {

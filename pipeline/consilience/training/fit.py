@@ -120,8 +120,7 @@ def fit(
     runs = [Run(fold, seed) for fold in folds or corpus.folds for seed in training.seeds]
     of_runs = {run: (labels or corpus.labels)(run) for run in runs}
     networks = architecture(method, params, training, corpus)
-    train = partial(_train, networks, corpus, runs, of_runs)
-    selected = train(checkpoint / SELECTED)
+    selected, *refitted = _train(networks, corpus, runs, of_runs, checkpoint)
     stack, scaler = _trained_networks(networks, selected, runs, corpus)
     test_conditions = conditions(corpus)
     if prepared is None:
@@ -130,19 +129,17 @@ def fit(
     baselines = references(corpus, training)
     used = [condition for condition in test_conditions if condition.kind not in training.held_out]
     calibrate(stack, scaler, runs, corpus, prepared, baselines, used, target)
-    best_epochs, state = selected["best_epoch"].tolist(), selected
-    if training.refit:
-        state = train(checkpoint / REFITTED, best_epochs)
-        refitted, scaler = _trained_networks(networks, state, runs, corpus)
-        stack = with_calibration(refitted, stack)
+    for state in refitted:
+        final, scaler = _trained_networks(networks, state, runs, corpus)
+        stack = with_calibration(final, stack)
     return Fitted(
         stack,
         scaler,
         runs,
         training,
-        best_epochs,
+        selected["best_epoch"].tolist(),
         _history(runs, selected["history"], selected["last_epoch"]),
-        state["consensus"].numpy(),
+        (refitted or [selected])[-1]["consensus"].numpy(),
     )
 
 
@@ -152,16 +149,8 @@ def _train(
     runs: list[Run],
     labels: Mapping[Run, tuple[NDArray[np.float32], NDArray[np.float32]]],
     checkpoint: Path,
-    epochs: Sequence[int] | None = None,
-) -> Mapping[str, Tensor]:
-    """Train all runs and return their state.
-
-    Parameters
-    ----------
-    epochs : sequence of int, optional
-        Of each run, on training and validation subjects; by default, the validation subjects
-        select the epoch.
-    """
+) -> list[Mapping[str, Tensor]]:
+    """Train all runs; return the state after the selection and, with `refit`, after the refit."""
     share = partial(
         _train_share,
         networks=networks,
@@ -169,12 +158,13 @@ def _train(
         runs=runs,
         checkpoint=checkpoint,
         labels=labels.__getitem__,
-        epochs=epochs,
     )
-    # Several processes leave their state in the checkpoint.
-    state = launch(share, len(runs)) or read_checkpoint(checkpoint)
-    _check_trained(networks.method, runs, state)
-    return state
+    names = (SELECTED, REFITTED) if networks.training.refit else (SELECTED,)
+    # Several processes leave their states in the checkpoints.
+    states = launch(share, len(runs)) or [read_checkpoint(checkpoint / name) for name in names]
+    for state in states:
+        _check_trained(networks.method, runs, state)
+    return states
 
 
 def _trained_networks(
@@ -191,21 +181,49 @@ def _check_trained(method: str, runs: Sequence[Run], state: Mapping[str, Tensor]
     check_finite(f"training of {method}", runs, {**losses, **with_prefix(state, "best/")})
 
 
-def _train_share(
-    fabric: Any,
-    networks: Architecture,
-    corpus: Corpus,
-    runs: list[Run],
-    checkpoint: Path,
-    labels: LabelSource,
-    epochs: Sequence[int] | None,
-) -> dict[str, Tensor] | None:
-    """Train this process's share of the runs; see `_train`.
+def _train_share(fabric: Any, checkpoint: Path, **of_all: Any) -> list[Mapping[str, Tensor]] | None:
+    """Train this process's share of the runs, and refit it if `TrainingParams.refit`.
+
+    Both here, because under torchrun the other processes end with this function.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    checkpoint : Path
+        Folder.
+    **of_all : object
+        Further parameters of `_train_once`.
 
     Returns
     -------
-    dict of str to Tensor, shape (R, ...), or None
-        The state of all runs; of several processes, it is in the checkpoint.
+    list of dict of str to Tensor, shape (R, ...), or None
+        The states of all runs; of several processes, they are in the checkpoints.
+    """
+    states: list[Mapping[str, Tensor]] = [
+        _train_once(fabric, checkpoint / SELECTED, None, **of_all)
+    ]
+    if of_all["networks"].training.refit:
+        best_epochs = states[0]["best_epoch"].tolist()
+        states.append(_train_once(fabric, checkpoint / REFITTED, best_epochs, **of_all))
+    return states if fabric.world_size == 1 else None
+
+
+def _train_once(
+    fabric: Any,
+    checkpoint: Path,
+    epochs: Sequence[int] | None,
+    networks: Architecture,
+    corpus: Corpus,
+    runs: list[Run],
+    labels: LabelSource,
+) -> dict[str, Tensor]:
+    """Train this process's share of the runs once; return its state.
+
+    Parameters
+    ----------
+    epochs : sequence of int, optional
+        Of each run of the share, on training and validation subjects; by default, the validation
+        subjects select the epoch.
     """
     training, method = networks.training, registry.get("methods", networks.method)
     torch.set_num_threads(1)  # sums over the windows of one run have a fixed order
@@ -213,8 +231,7 @@ def _train_share(
     roles = ("train",) if epochs is None else ("train", "validation")
     data = RunData(fabric, share, corpus, training, labels, method.cross_fitted, roles)
     loss = "semi_supervised_loss" if _some_unlabelled(corpus, runs, labels) else "loss"
-    of_share = epochs and epochs[fabric.global_rank :: fabric.world_size]
-    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss, of_share)
+    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss, epochs)
     use_cores(len(share))
     _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
@@ -231,9 +248,7 @@ def _train_share(
                 written_s = time.monotonic()
     # An interruption from here on must not repeat this training.
     write_checkpoint(checkpoint, fabric, trainer.state())
-    if fabric.world_size == 1:
-        return {name: value.detach().cpu() for name, value in trainer.state().items()}
-    return None
+    return {name: value.detach().cpu() for name, value in trainer.state().items()}
 
 
 def _some_unlabelled(corpus: Corpus, runs: Sequence[Run], labels: LabelSource) -> bool:
