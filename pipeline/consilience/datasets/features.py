@@ -27,7 +27,12 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import Entry, Listing
-from consilience.datasets.folder import classes_of, declared_classes, preset_of
+from consilience.datasets.folder import (
+    SelfDescribed,
+    classes_of,
+    declared_classes,
+    preset_of,
+)
 from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import check_annotations, validated
 from consilience.modalities.feature_table import sensor_of
@@ -60,21 +65,10 @@ MAX_FOLDS = 6
 SUBJECTS_PER_VALIDATION = 8
 
 
-class Features:
+class Features(SelfDescribed):
     """Adapter of a folder of feature tables, which state the sensors and classes."""
 
     name: ClassVar[str] = "features"
-    clock: ClassVar[str] = "shared"
-
-    def __init__(
-        self,
-        modalities: tuple[str, ...] = (),
-        classes: tuple[str, ...] = (),
-        preset: dict[str, Any] | None = None,
-        listed: tuple[Path, Listing] | None = None,
-    ) -> None:
-        self.modalities, self.classes, self.preset = modalities, classes, preset or {}
-        self._listed = listed  # so that large tables are read once
 
     def at(self, root: Path) -> Features:
         """Return the adapter with the sensors and classes of a folder.

@@ -64,10 +64,9 @@ TRIAL = re.compile(r"[0-9]{1,9}")
 LEFT_OUT = "correct the row; it is left out"
 
 
-class Folder:
-    """Adapter of a folder with a manifest, which states the modalities and classes."""
+class SelfDescribed:
+    """Adapter whose modalities, classes and preset are those that a folder states."""
 
-    name: ClassVar[str] = "folder"
     clock: ClassVar[str] = "shared"
 
     def __init__(
@@ -79,6 +78,12 @@ class Folder:
     ) -> None:
         self.modalities, self.classes, self.preset = modalities, classes, preset or {}
         self._listed = listed  # so that large tables are read once
+
+
+class Folder(SelfDescribed):
+    """Adapter of a folder with a manifest, which states the modalities and classes."""
+
+    name: ClassVar[str] = "folder"
 
     def at(self, root: Path) -> Folder:
         """Return the adapter with the modalities and classes of a folder.
