@@ -125,10 +125,8 @@ class SummedOutput(NamedTuple):
     encodings: Tensor
 
 
-class ExpertNetwork(nn.Module):
-    """One encoder and head for each modality, multiplied as if independent given the class.
-
-    ``p(y | x) ~ prod_m p_m(y | x_m) / p(y)^(n - 1)`` over the n available modalities.
+class UnimodalNetwork(nn.Module):
+    """One encoder and head for each modality.
 
     Parameters
     ----------
@@ -146,8 +144,30 @@ class ExpertNetwork(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.n_classes = n_classes
-        outputs = n_classes + 2 * N_AFFECT
-        self.heads = nn.ModuleList([new_head(width, outputs) for _ in encoders])
+        self.n_outputs = n_classes + 2 * N_AFFECT
+        self.heads = nn.ModuleList([new_head(width, self.n_outputs) for _ in encoders])
+
+    def outputs(
+        self, inputs: Mapping[str, Tensor], available: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Compute the encodings (B, W) of each modality, and the heads' outputs (B, M, n)."""
+        encodings = encode(self.encoders, inputs, available)
+        outputs = [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)]
+        return encodings, torch.stack(outputs, 1)
+
+
+class ExpertNetwork(UnimodalNetwork):
+    """One encoder and head for each modality, multiplied as if independent given the class.
+
+    ``p(y | x) ~ prod_m p_m(y | x_m) / p(y)^(n - 1)`` over the n available modalities.
+
+    See `UnimodalNetwork` for the parameters.
+    """
+
+    def __init__(
+        self, encoders: Mapping[str, nn.Module], n_classes: int, width: int, new_head: Heads
+    ) -> None:
+        super().__init__(encoders, n_classes, width, new_head)
         self.log_prior = nn.Parameter(torch.zeros(n_classes))
 
     def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> SummedOutput:
@@ -158,10 +178,7 @@ class ExpertNetwork(nn.Module):
         inputs : mapping of str to Tensor, shape (B, ...)
         available : Tensor, shape (B, M)
         """
-        encodings = encode(self.encoders, inputs, available)
-        outputs = torch.stack(
-            [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)], 1
-        )
+        encodings, outputs = self.outputs(inputs, available)
         unimodal = torch.where(available[..., None] > 0, outputs[..., : self.n_classes], 0.0)
         unimodal_affect = split_affect(outputs[..., self.n_classes :])
         # Detached: the prior learns the class frequencies, whatever the experts predict.
@@ -200,32 +217,21 @@ def log_linear_pool(unimodal: Tensor, log_prior: Tensor, masks: Tensor) -> Tenso
     return masks @ unimodal.log_softmax(-1) - (count - 1) * log_prior
 
 
-class SummedNetwork(nn.Module):
+class SummedNetwork(UnimodalNetwork):
     """Sum of unimodal and joint logits: ``sum_m a_m head_m(h_m) + joint(a_1 h_1, ..., a)``.
 
     The joint head counts only where at least two modalities are available. With a single one the
     output is exactly that of its unimodal head.
 
-    Parameters
-    ----------
-    encoders : mapping of str to Module
-        One a modality, in the corpus's order.
-    n_classes : int
-    width : int
-        Numbers in an encoding.
-    new_head : Heads
+    See `UnimodalNetwork` for the parameters.
     """
 
     def __init__(
         self, encoders: Mapping[str, nn.Module], n_classes: int, width: int, new_head: Heads
     ) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
-        self.n_classes = n_classes
-        outputs = n_classes + 2 * N_AFFECT
-        self.heads = nn.ModuleList([new_head(width, outputs) for _ in encoders])
+        super().__init__(encoders, n_classes, width, new_head)
         # The joint head also sees the availability flags: 0 alone could be a value.
-        self.joint = new_head((width + 1) * len(encoders), outputs)
+        self.joint = new_head((width + 1) * len(encoders), self.n_outputs)
 
     def forward(self, inputs: Mapping[str, Tensor], available: Tensor) -> SummedOutput:
         """Compute the output for windows.
@@ -235,9 +241,8 @@ class SummedNetwork(nn.Module):
         inputs : mapping of str to Tensor, shape (B, ...)
         available : Tensor, shape (B, M)
         """
-        encodings = encode(self.encoders, inputs, available)
-        outputs = [head(encoding) for head, encoding in zip(self.heads, encodings, strict=True)]
-        unimodal = torch.where(available[..., None] > 0, torch.stack(outputs, 1), 0.0)
+        encodings, outputs = self.outputs(inputs, available)
+        unimodal = torch.where(available[..., None] > 0, outputs, 0.0)
         joint = self.joint(torch.cat([*encodings, available], -1))
         several = (available.sum(-1, keepdim=True) > 1).to(joint.dtype)
         classes = self.n_classes

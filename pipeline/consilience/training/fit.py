@@ -247,8 +247,9 @@ def _train_once(
                 write_checkpoint(checkpoint, fabric, trainer.state())
                 written_s = time.monotonic()
     # An interruption from here on must not repeat this training.
-    write_checkpoint(checkpoint, fabric, trainer.state())
-    return {name: value.detach().cpu() for name, value in trainer.state().items()}
+    state = trainer.state()
+    write_checkpoint(checkpoint, fabric, state)
+    return {name: value.detach().cpu() for name, value in state.items()}
 
 
 def _some_unlabelled(corpus: Corpus, runs: Sequence[Run], labels: LabelSource) -> bool:
