@@ -27,12 +27,12 @@ from consilience.modalities.base import Modality
 from consilience.modalities.params.feature_table import FeatureTableParams
 from consilience.readers.feature_table import SUFFIXES, RowTable, read_rows, read_sensor
 from consilience.schema.params.plugins import ModalityParams
+from consilience.signals.robust import MAD_TO_SD
 from consilience.signals.types import Features, Header, Signal
 
 Array = NDArray[np.float64]
 
 ENDING = "_features"
-MAD_TO_SD = 1.4826  # of normal values
 SPIKES = (3.0, 10.0)  # size of spurious values, in spreads
 OFFSETS = (0.5, 1.5)  # by which columns differ in their offset
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.schema.params.training import TrainingParams
+from consilience.signals.robust import MAD_TO_SD
 from consilience.training.baseline import (
     Centred,
     Population,
@@ -22,7 +23,6 @@ from consilience.training.baseline import (
 from consilience.windows.store import Corpus
 
 Rows = Tensor | Centred  # windows of a modality, read at positions
-MAD_TO_SD = 1.4826  # of normal values
 LEAST_STD = 1e-6  # relative to the mean; below it, a feature is constant
 ROUNDING = 1e-5  # relative error of a sum of windows in single precision, with a margin
 BLOCK = 4096  # windows in memory at a time
