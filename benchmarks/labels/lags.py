@@ -168,8 +168,7 @@ def _mean_of(trace: Floats, borders_s: Floats) -> Floats:
 
 
 def _affect(labelling: Labelling) -> Floats:
-    values = [(label.valence, label.arousal) for label in labelling.labels]
-    return np.array(values, dtype=np.float64)
+    return labelling.labels.select("valence", "arousal").to_numpy()
 
 
 def _rmse(values: Floats, actual: Floats) -> float:
@@ -197,7 +196,7 @@ def classes(number: int) -> Run:
     labels = _label(rows, AnnotationParams()).labels
     truth = np.eye(k)[actual]
     consensus, shares = (
-        float(((np.array([getattr(label, name) for label in labels]) - truth) ** 2).sum(1).mean())
+        float(((np.array(labels[name].to_list()) - truth) ** 2).sum(1).mean())
         for name in ("class_probability", "vote_share")
     )
     return Run(consensus, {"shares of the votes": shares})
@@ -231,7 +230,7 @@ def _rated(number: int, choice: AnnotationParams, *rivals: str) -> Run:
         for item, level in enumerate(rated):
             rows.append({**_whole_trial(item, rater, "valence"), "value": float(level)})
     labels = _label(rows, choice).labels
-    consensus = np.array([label.valence for label in labels], dtype=np.float64)
+    consensus = labels["valence"].to_numpy()
     plain = {
         f"{name} of the ratings": _rmse(getattr(np, name)(levels, axis=0), actual)
         for name in rivals

@@ -15,9 +15,9 @@ from consilience.schema.tables import Alignment, Anchors, Pieces, read_table
 
 
 def recording(folder: Path, name: str, duration_s: float | None = 20.0) -> Recording:
-    np.savez(folder / f"{name}.npz", times_s=np.arange(0.5, 20))
+    path = folder / name
     return Recording(
-        name, "s", "eeg", folder, folder / name, None, "anchors", None, 1.0, duration_s
+        name, "s", "eeg", folder, path, None, "anchors", None, 1.0, 0.5, 19.5, duration_s
     )
 
 

@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.annotation.label_consensus import WindowLabel, label_windows
+from consilience.annotation.label_consensus import label_windows
 from consilience.core.errors import ConsilienceError
 from consilience.schema.constants import AFFECT_CLASSES
 from consilience.schema.params.annotation import AnnotationParams
@@ -22,9 +24,16 @@ def statement(annotator: str, target: str, start: float, end: float, what: str |
     return {**row, "start_s": start, "end_s": end, kind: what}
 
 
-def consensus(rows: list[dict], **params: object) -> WindowLabel:
+def consensus(rows: list[dict], **params: object) -> SimpleNamespace:
+    """Return the label of one window."""
     settings = AnnotationParams(**{"reaction_lag_s": 0.0, **params})
-    return label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, settings).labels[0]
+    table = label_windows(frame_of(rows, Annotations), [WINDOW], TRIALS, CLASSES, settings).labels
+    return SimpleNamespace(**table.row(0, named=True))
+
+
+def stated(label: SimpleNamespace) -> dict[str, object]:
+    """Return all of a label that is not null."""
+    return {name: value for name, value in vars(label).items() if value is not None}
 
 
 def test_votes_become_a_distribution() -> None:
@@ -84,7 +93,7 @@ def test_self_reports_are_separate_from_observers() -> None:
     self_label = consensus([*rows, statement("a", "emotion", 0, 4, "calm")], source="self")
     assert self_label.class_probability == [0, 0, 1]
     assert self_label.valence == 1
-    assert consensus(rows[:1]) == WindowLabel(self_emotion="sad")
+    assert stated(consensus(rows[:1])) == {"n_annotators": 0, "self_emotion": "sad"}
 
 
 def test_sessions_are_separate_and_windows_keep_their_order() -> None:
@@ -95,16 +104,12 @@ def test_sessions_are_separate_and_windows_keep_their_order() -> None:
     windows = [Window("s", "t", 0.0, 4.0), Window("r", "t", 0.0, 4.0), Window("s", "t", 4.0, 8.0)]
     fixed = AnnotationParams(reaction_lag_s=0.0)
     labelling = label_windows(frame_of(rows, Annotations), windows, TRIALS, CLASSES, fixed)
-    assert [label.class_probability for label in labelling.labels] == [
-        [0, 0, 1],
-        [1, 0, 0],
-        [0, 0, 1],
-    ]
+    assert labelling.labels["class_probability"].to_list() == [[0, 0, 1], [1, 0, 0], [0, 0, 1]]
 
 
 def test_a_window_without_statements_has_no_label() -> None:
     label = consensus([statement("a", "emotion", 10, 12, "calm")])
-    assert label == WindowLabel()
+    assert stated(label) == {"n_annotators": 0}
     assert consensus([]) == label
 
 
@@ -200,8 +205,10 @@ def test_reliabilities_differ_and_windows_of_one_rating_count_once() -> None:
     assert labelling.confusions.height == 3 * 9
     assert set(labelling.annotators["n_windows"]) == {120}
     once = label_windows(annotations, windows[::3], borders, CLASSES, AnnotationParams())
-    for label, again in zip(labelling.labels[::3], once.labels, strict=True):
-        np.testing.assert_allclose(label.class_probability, again.class_probability)
+    for label, again in zip(
+        labelling.labels["class_probability"][::3], once.labels["class_probability"], strict=True
+    ):
+        np.testing.assert_allclose(label, again)
     assert labelling.agreement["emotion"] == once.agreement["emotion"]
 
 
@@ -245,6 +252,7 @@ def test_ratings_alone_give_the_class_of_a_quadrant(valence, arousal, expected) 
     classes = AFFECT_CLASSES["valence", "arousal"]
     table = frame_of(rows, Annotations)
     labelling = label_windows(table, [WINDOW], TRIALS, classes, AnnotationParams())
-    assert labelling.labels[0].class_probability == expected
-    assert labelling.labels[0].valence == valence
-    assert labelling.labels[0].self_emotion is None
+    label = labelling.labels.row(0, named=True)
+    assert label["class_probability"] == expected
+    assert label["valence"] == valence
+    assert label["self_emotion"] is None

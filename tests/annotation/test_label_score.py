@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.annotation.label_consensus import WindowLabel
 from consilience.annotation.label_score import (
     TrueState,
     accuracy,
@@ -14,10 +13,6 @@ from consilience.annotation.label_score import (
     value_concordance,
 )
 from consilience.windows.layout import Window
-
-
-def label(probability: list[float] | None, valence: float | None = None) -> WindowLabel:
-    return WindowLabel(probability, valence, None, None, 1)
 
 
 def test_true_state_is_the_longest_emotion_and_the_mean() -> None:
@@ -68,5 +63,6 @@ def test_concordance_is_symmetric_and_bounded(pairs: list[tuple[float, float]]) 
 
 def test_missing_values_are_ignored() -> None:
     states: list[TrueState | None] = [TrueState("sad", float(i), 0.0) for i in range(4)]
-    labels = [label(None, 0.0), label(None, 1.0), label(None, None), label(None, 3.0)]
+    columns = {"valence": [0.0, 1.0, None, 3.0], "arousal": [None] * 4}
+    labels = pl.DataFrame(columns, dict.fromkeys(columns, pl.Float64))
     assert value_concordance(labels, states) == {"valence": 1.0, "arousal": None}

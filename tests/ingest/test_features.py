@@ -40,5 +40,7 @@ def test_arrays_and_outcome_of_a_recording(tmp_path, audio, row):
     assert arrays[CLEAN].dtype == np.float32
     assert outcome["status"] == "ok"
     assert outcome["n_frames"] == shape[0]
+    ends_s = (outcome["first_frame_s"], outcome["last_frame_s"])
+    assert ends_s == (arrays["times_s"][0], arrays["times_s"][-1])
     assert outcome["duration_s"] == pytest.approx(2.0)
     assert 0 <= outcome["quality"]["quality"] <= 1

@@ -134,6 +134,8 @@ def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
                 "status": "ok" if ok else "quarantined",
                 "reason": None if ok else "flat",
                 "n_frames": len(times) if ok else 0,
+                "first_frame_s": float(times[0]) if ok else None,
+                "last_frame_s": float(times[-1]) if ok else None,
                 "duration_s": catalog_row(session, modality)["duration_s"],
                 "quality": 0.9 if ok else None,
                 "content_hash": content_hash(folder / f"{recording}.npz") if ok else None,

@@ -44,8 +44,7 @@ def _row(rec: Recording, fit: ClockFit) -> dict[str, object]:
     line = fit.clock.longest if fit.clock else None
     start_s = end_s = None
     if fit.clock and rec.duration_s is not None:
-        (times_s,) = rec.arrays("times_s")
-        start_s, end_s = fit.clock.session_span_s(*rec.span_s(times_s))
+        start_s, end_s = fit.clock.session_span_s(*rec.span_s)
     return {
         "recording": rec.recording,
         "session": rec.session,

@@ -47,7 +47,8 @@ class Recording:
         ``"shared"`` if its own time is the session's.
     start_time : str or None
         ISO 8601.
-    rate_hz, duration_s : float or None
+    rate_hz, first_frame_s, last_frame_s, duration_s : float or None
+        Frame times are on the recording's own clock.
     """
 
     recording: str
@@ -59,6 +60,8 @@ class Recording:
     clock: str
     start_time: str | None
     rate_hz: float | None
+    first_frame_s: float | None
+    last_frame_s: float | None
     duration_s: float | None
 
     def arrays(self, *names: str) -> list[Times]:
@@ -66,15 +69,18 @@ class Recording:
         path = self.folder / f"{self.recording}.npz"
         return list(read_arrays(path, *names).values())
 
-    def span_s(self, times_s: Times) -> tuple[float, float]:
-        """Return start and end on the recording's own clock, in seconds.
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Start and end on the recording's own clock, in seconds.
 
         Frame times are frame centres, so half of what the duration exceeds them by is added
         at each end.
         """
-        covered_s = float(times_s[-1] - times_s[0])
+        assert self.first_frame_s is not None
+        assert self.last_frame_s is not None
+        covered_s = self.last_frame_s - self.first_frame_s
         margin_s = max(0.0, (self.duration_s or covered_s) - covered_s) / 2
-        return float(times_s[0]) - margin_s, float(times_s[-1]) + margin_s
+        return self.first_frame_s - margin_s, self.last_frame_s + margin_s
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def _recordings(project: Project, modality: str) -> list[Recording]:
     root, folder = project.dataset_root, project.signals(modality)
     usable = (
         ingested.filter(pl.col("status") == "ok")
-        .select("recording", "duration_s")
+        .select("recording", "first_frame_s", "last_frame_s", "duration_s")
         .join(catalog.drop("duration_s"), on="recording")
         .sort("session", "recording")
     )
@@ -221,8 +227,7 @@ def _fits_against(
         yield fit_content(times_s, trace, session_s, other_trace, params)
     sound, other_sound = sounds.read(rec), sounds.read(other)
     if sound is not None and other_sound is not None:
-        span_s = rec.span_s(times_s)
-        yield fit_sound(sound, other_sound, reference, params, span_s, rec.rate_hz)
+        yield fit_sound(sound, other_sound, reference, params, rec.span_s, rec.rate_hz)
 
 
 def _trace(rec: Recording, frames: Times) -> Times | None:
@@ -240,9 +245,8 @@ def _fit_alone(rec: Recording, schedule_s: Times, params: AlignmentParams) -> Cl
     if rec.clock == "shared":
         return SHARED
     times_s, pulses_s, anchors_s = rec.arrays("times_s", "pulses_s", "anchors_s")
-    span_s = rec.span_s(times_s)
-    by_offsets = fit_offsets(anchors_s, params, span_s, rec.rate_hz)
-    by_pulses = fit_pulses(pulses_s, schedule_s, params, span_s, rec.rate_hz, _gaps_s(times_s))
+    by_offsets = fit_offsets(anchors_s, params, rec.span_s, rec.rate_hz)
+    by_pulses = fit_pulses(pulses_s, schedule_s, params, rec.span_s, rec.rate_hz, _gaps_s(times_s))
     if by_offsets.status == by_pulses.status == "aligned":
         return _checked(by_offsets, by_pulses, params.sample_tolerance_ms(rec.rate_hz))
     return best([by_offsets, by_pulses]) if len(anchors_s) else by_pulses

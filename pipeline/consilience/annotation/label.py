@@ -23,7 +23,6 @@ from consilience.schema.tables import (
     Labels,
     Recordings,
     Trials,
-    frame_of,
     read_table,
     write_table,
 )
@@ -78,19 +77,11 @@ def build_labels(
     labelling = label_windows(
         annotations, windows, trials, classes, project.section(AnnotationParams)
     )
-    rows: list[dict[str, object]] = [
-        {
-            "window": window.name,
-            "session": window.session,
-            "subject": subjects[window.session],
-            "trial": window.trial,
-            "start_s": window.start_s,
-            "end_s": window.end_s,
-            **vars(label),
-        }
-        for window, label in zip(windows, labelling.labels, strict=True)
-    ]
-    return frame_of(rows, Labels), labelling
+    rows = [(w.name, w.session, subjects[w.session], w.trial, w.start_s, w.end_s) for w in windows]
+    texts = dict.fromkeys(("window", "session", "subject", "trial"), pl.String)
+    times = dict.fromkeys(("start_s", "end_s"), pl.Float64)
+    layout = pl.DataFrame(rows, {**texts, **times}, orient="row")
+    return pl.concat([layout, labelling.labels], how="horizontal"), labelling
 
 
 def _sessions(project: Project) -> tuple[dict[str, str], dict[str, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -35,64 +35,34 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class WindowLabel:
-    """Consensus label of one window.
-
-    Attributes
-    ----------
-    class_probability : list of float or None
-        Probability that a class is the true one, by class; None without votes. Each annotator's
-        votes are weighted by the annotator's estimated confusions. Of `AFFECT_CLASSES`, without
-        votes: 1 for that of the consensus of valence and arousal, shared at the scale's middle.
-    valence, arousal : float or None
-        Mean over the annotators weighted by their reliability, biases removed, on the dataset's
-        scale.
-    agreement : float or None
-        Probability that two annotators drawn at random name the same class (Fleiss 1971, the
-        agreement of one subject): ``(|sum_a v_a|² - sum_a |v_a|²) / (n (n - 1))`` with ``v_a``
-        the shares of the classes in the vote of annotator ``a`` of ``n``. None for fewer than
-        two annotators.
-    n_annotators : int
-        Annotators with a rating of the window for any target.
-    class_entropy : float or None
-        Entropy of `class_probability` in bits.
-    valence_sd, arousal_sd : float or None
-        Standard deviation between the annotators, biases removed; None for fewer than two.
-    vote_share : list of float or None
-        Share of the observers' votes, by class.
-    contradicted : bool or None
-        Whether another class has more of the observers' votes than the label's most probable
-        one, or all observers rated valence or arousal higher, or all lower, than the label. None
-        without observers.
-    self_emotion : str or None
-        Class that the subject names.
-    self_valence, self_arousal : float or None
-        Mean of the subject's own ratings.
-    """
-
-    class_probability: list[float] | None = None
-    valence: float | None = None
-    arousal: float | None = None
-    agreement: float | None = None
-    n_annotators: int = 0
-    class_entropy: float | None = None
-    valence_sd: float | None = None
-    arousal_sd: float | None = None
-    vote_share: list[float] | None = None
-    contradicted: bool | None = None
-    self_emotion: str | None = None
-    self_valence: float | None = None
-    self_arousal: float | None = None
-
-
-@dataclass(frozen=True)
 class Labelling:
     """Labels of windows, with the estimated properties of the annotators.
 
     Attributes
     ----------
-    labels : list of WindowLabel
-        One per window.
+    labels : polars.DataFrame
+        One row per window, with the last columns of `Labels`:
+
+        - class_probability: probability that a class is the true one, by class; null without
+          votes. Each annotator's votes are weighted by the annotator's estimated confusions. Of
+          `AFFECT_CLASSES`, without votes: 1 for that of the consensus of valence and arousal,
+          shared at the scale's middle.
+        - valence, arousal: mean over the annotators weighted by their reliability, biases removed,
+          on the dataset's scale.
+        - agreement: probability that two annotators drawn at random name the same class (Fleiss
+          1971, the agreement of one subject): ``(|sum_a v_a|² - sum_a |v_a|²) / (n (n - 1))`` with
+          ``v_a`` the shares of the classes in the vote of annotator ``a`` of ``n``. Null for fewer
+          than two annotators.
+        - n_annotators: annotators with a rating of the window for any target.
+        - class_entropy: entropy of class_probability in bits.
+        - valence_sd, arousal_sd: standard deviation between the annotators, biases removed; null
+          for fewer than two.
+        - vote_share: share of the observers' votes, by class.
+        - contradicted: whether another class has more of the observers' votes than the label's
+          most probable one, or all observers rated valence or arousal higher, or all lower, than
+          the label. Null without observers.
+        - self_emotion: class that the subject names.
+        - self_valence, self_arousal: mean of the subject's own ratings.
     annotators : polars.DataFrame
         Table `Annotators`.
     confusions : polars.DataFrame
@@ -102,7 +72,7 @@ class Labelling:
         ``icc_mean``.
     """
 
-    labels: list[WindowLabel]
+    labels: pl.DataFrame
     annotators: pl.DataFrame
     confusions: pl.DataFrame
     agreement: dict[str, dict[str, float | None]]
@@ -165,23 +135,21 @@ def label_windows(
     consensus = {name: _rating_consensus(source.ratings[name], n, params) for name in TARGETS[1:]}
     if not len(votes.window):
         probability = _of_affect(consensus, tuple(classes), probability)
-    columns: dict[str, Sequence[Any]] = {
-        "class_probability": _lists(probability),
-        "valence": _or_none(consensus["valence"].mean),
-        "arousal": _or_none(consensus["arousal"].mean),
-        "agreement": _or_none(_same_class(votes, n)),
-        "n_annotators": _n_annotators(source, n),
-        "class_entropy": _or_none(_entropy_bits(probability)),
-        "valence_sd": _or_none(consensus["valence"].sd),
-        "arousal_sd": _or_none(consensus["arousal"].sd),
-        "vote_share": _lists(_shares(sources["observers"].ratings["emotion"], n)),
-        "contradicted": _contradicted(probability, consensus, sources["observers"], n),
-        **_self_reports(sources["self"], classes, n),
-    }
-    labels = [
-        WindowLabel(**dict(zip(columns, row, strict=True)))
-        for row in zip(*columns.values(), strict=True)
-    ]
+    labels = pl.DataFrame(
+        {
+            "class_probability": _lists(probability),
+            "valence": _numbers(consensus["valence"].mean),
+            "arousal": _numbers(consensus["arousal"].mean),
+            "agreement": _numbers(_same_class(votes, n)),
+            "n_annotators": _n_annotators(source, n),
+            "class_entropy": _numbers(_entropy_bits(probability)),
+            "valence_sd": _numbers(consensus["valence"].sd),
+            "arousal_sd": _numbers(consensus["arousal"].sd),
+            "vote_share": _lists(_shares(sources["observers"].ratings["emotion"], n)),
+            "contradicted": _contradicted(probability, consensus, sources["observers"], n),
+            **_self_reports(sources["self"], classes, n),
+        }
+    )
     return Labelling(
         labels,
         _annotators(source, fit, consensus),
@@ -229,14 +197,13 @@ def _source(
     return _Source(names, lags, ratings)
 
 
-def _n_annotators(source: _Source, n: int) -> list[int]:
+def _n_annotators(source: _Source, n: int) -> NDArray[np.int64]:
     """Return the number of annotators of each window, whatever the target."""
     pairs = [
         np.stack([ratings.window, ratings.annotator], axis=1) for ratings in source.ratings.values()
     ]
     distinct = np.unique(np.concatenate(pairs), axis=0)
-    counts: list[int] = np.bincount(distinct[:, 0], minlength=n).tolist()
-    return counts
+    return np.bincount(distinct[:, 0], minlength=n)
 
 
 def _items(votes: Ratings, windows: Sequence[Window]) -> Indices:
@@ -327,15 +294,15 @@ def _rating_consensus(ratings: Ratings, n: int, params: AnnotationParams) -> Rat
 
 def _contradicted(
     probability: Floats, consensus: dict[str, RatingConsensus], observers: _Source, n: int
-) -> list[bool | None]:
-    """Return whether the observers contradict each label; None without observers."""
+) -> pl.Series:
+    """Return whether the observers contradict each label; null without observers."""
     shares = _shares(observers.ratings["emotion"], n)
     # Rows are finite or NaN as a whole, so that the NaN of a sum shows a row without votes.
     voted = np.isfinite(shares.sum(axis=1) + probability.sum(axis=1)) & bool(shares.shape[1])
     rows = np.flatnonzero(voted)
     label = probability[rows].argmax(axis=1) if len(rows) else rows
     contradicted: NDArray[np.bool_] = np.zeros(n, bool)
-    observed = voted
+    observed: NDArray[np.bool_] = voted
     contradicted[rows] = shares[rows, label] < shares[rows].max(axis=1, initial=0) - EQUAL
     for name, result in consensus.items():
         ratings = observers.ratings[name]
@@ -346,17 +313,20 @@ def _contradicted(
         outside = (result.mean < low - EQUAL) | (result.mean > high + EQUAL)
         contradicted = contradicted | rated & outside
         observed = observed | rated
-    return [
-        bool(flag) if valid else None for flag, valid in zip(contradicted, observed, strict=True)
-    ]
+    return _where(observed, pl.Series(values=contradicted))
 
 
-def _self_reports(source: _Source, classes: Sequence[str], n: int) -> dict[str, Sequence[Any]]:
+def _self_reports(source: _Source, classes: Sequence[str], n: int) -> dict[str, pl.Series]:
     """Return the columns of the subject's own ratings."""
     shares = _shares(source.ratings["emotion"], n)
-    emotion = [classes[int(np.argmax(row))] if np.isfinite(row).any() else None for row in shares]
+    emotion = np.full(n, None, object)
+    for row in np.flatnonzero(np.isfinite(shares).any(axis=1)):
+        emotion[row] = classes[int(np.argmax(shares[row]))]
     values = {f"self_{name}": _shares(source.ratings[name], n)[:, 0] for name in TARGETS[1:]}
-    return {"self_emotion": emotion, **{name: _or_none(mean) for name, mean in values.items()}}
+    return {
+        "self_emotion": pl.Series(values=emotion.tolist(), dtype=pl.String),
+        **{name: _numbers(mean) for name, mean in values.items()},
+    }
 
 
 def _annotators(
@@ -371,7 +341,7 @@ def _annotators(
             row = {"annotator": name, "target": target, "n_windows": int(counts[number])}
             if target != "emotion":
                 row |= {
-                    key: _or_none(getattr(consensus[target], key)[[number]])[0]
+                    key: _numbers(getattr(consensus[target], key)[[number]])[0]
                     for key in ("reliability", "bias", "weight")
                 }
             elif fit is not None:
@@ -434,9 +404,20 @@ def _complete(ratings: Ratings) -> Floats:
     return values
 
 
-def _or_none(values: Floats) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
+def _numbers(values: Floats) -> pl.Series:
+    """Return a column with null for what is not finite."""
+    return _where(np.isfinite(values), pl.Series(values=values))
 
 
-def _lists(rows: Floats) -> list[list[float] | None]:
-    return [row.tolist() if len(row) and np.isfinite(row).all() else None for row in rows]
+def _lists(rows: Floats) -> pl.Series:
+    """Return a column of lists, one per row; null for rows with a value that is not finite."""
+    kind = pl.List(pl.Float64)
+    if not rows.shape[1]:
+        return pl.Series(values=[None] * len(rows), dtype=kind)
+    complete = np.isfinite(rows.sum(axis=1))
+    return _where(complete, pl.Series(values=rows).cast(kind))
+
+
+def _where(valid: NDArray[np.bool_], column: pl.Series) -> pl.Series:
+    """Return a column with null where it is not valid."""
+    return pl.select(pl.when(pl.Series(valid)).then(column)).to_series()

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consilience.annotation.label_consensus import WindowLabel
 from consilience.windows.layout import Window
 
 Floats = NDArray[np.float64]
@@ -118,15 +117,22 @@ def brier_score(
 
 
 def value_concordance(
-    labels: Sequence[WindowLabel], states: Sequence[TrueState | None]
+    labels: pl.DataFrame, states: Sequence[TrueState | None]
 ) -> dict[str, float | None]:
-    """Return the concordance of valence and of arousal with the true state."""
+    """Return the concordance of valence and of arousal with the true state.
+
+    Parameters
+    ----------
+    labels : polars.DataFrame
+        With columns valence and arousal, one row per window.
+    states : sequence of (TrueState or None)
+    """
     result: dict[str, float | None] = {}
     for name in ("valence", "arousal"):
         pairs = [
-            (getattr(label, name), getattr(state, name))
-            for label, state in zip(labels, states, strict=True)
-            if getattr(label, name) is not None and state is not None
+            (value, getattr(state, name))
+            for value, state in zip(labels[name], states, strict=True)
+            if value is not None and state is not None
         ]
         x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         result[name] = concordance(x, y)

@@ -138,8 +138,8 @@ def _score_labels(
     labels, unshifted = (
         label_windows(annotations, windows, trials, classes, how).labels for how in (choice, late)
     )
-    probabilities = [label.class_probability for label in labels]
-    votes = [label.vote_share for label in labels]
+    probabilities = labels["class_probability"].to_list()
+    votes = labels["vote_share"].to_list()
     return {
         "windows": len(windows),
         "accuracy": accuracy(probabilities, states, classes),

@@ -46,8 +46,8 @@ def compute(
         ``times_s`` [T] and ``clean`` [T, F], float32, of the frames; ``pulses_s`` and
         ``anchors_s``.
     outcome : dict of str to Any
-        Status, names of the F features, number of frames, duration in s, quality measures, and the
-        reader's findings.
+        Status, names of the F features, number of frames, times of the first and last frame and
+        duration in s, quality measures, and the reader's findings.
 
     Raises
     ------
@@ -68,6 +68,8 @@ def compute(
         "status": "ok",
         "names": clean.names,
         "n_frames": len(clean.times_s),
+        "first_frame_s": float(clean.times_s[0]) if len(clean.times_s) else None,
+        "last_frame_s": float(clean.times_s[-1]) if len(clean.times_s) else None,
         "duration_s": _duration_s(signal),
         "quality": clean.quality,
         # Here, where the file has just been read, and not in the catalog.

@@ -41,6 +41,8 @@ class Result:
     reason: str | None = None
     names: tuple[str, ...] = ()
     n_frames: int = 0
+    first_frame_s: float | None = None
+    last_frame_s: float | None = None
     duration_s: float | None = None
     quality: dict[str, float | None] | None = None
     findings: tuple[str, ...] = ()
@@ -219,6 +221,8 @@ def _ingested_row(row: dict[str, Any], result: Result | None) -> dict[str, objec
         "status": status,
         "reason": reason,
         "n_frames": result.n_frames if result else 0,
+        "first_frame_s": result.first_frame_s if result else None,
+        "last_frame_s": result.last_frame_s if result else None,
         "duration_s": result.duration_s if result else None,
         "quality": (result.quality or {}).get("quality") if result else None,
         "content_hash": result.content_hash if result else None,

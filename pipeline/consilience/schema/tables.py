@@ -99,6 +99,8 @@ class Ingested(Table):
     status: str = pa.Field(isin=STATUSES)
     reason: str = pa.Field(nullable=True)
     n_frames: int = pa.Field(ge=0)
+    first_frame_s: float = pa.Field(nullable=True)  # on the recording's own clock
+    last_frame_s: float = pa.Field(nullable=True)
     duration_s: float = pa.Field(nullable=True, ge=0)
     quality: float = pa.Field(nullable=True, ge=0, le=1)
     content_hash: str = pa.Field(nullable=True)  # of the file of feature frames

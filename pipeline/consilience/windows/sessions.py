@@ -60,15 +60,10 @@ def sessions_of(project: Project, index: pl.DataFrame, cutters: list[Cutter]) ->
                 clocks[recording],
                 np.nan if quality is None else quality,
             )
-    columns = ("session", "trial", "start_s", "end_s")
-    return [
-        Session(
-            str(name),
-            [Window(*row) for row in rows.select(columns).iter_rows()],
-            sources.get(str(name), {}),
-        )
-        for (name,), rows in index.group_by("session", maintain_order=True)
-    ]
+    windows: dict[str, list[Window]] = {}
+    for row in index.select("session", "trial", "start_s", "end_s").iter_rows():
+        windows.setdefault(row[0], []).append(Window(*row))
+    return [Session(name, of, sources.get(name, {})) for name, of in windows.items()]
 
 
 def code_hash(entry: str, project: Project) -> str:
