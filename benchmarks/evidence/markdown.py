@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from benchmarks.evidence.results import Comparison
+from consilience.evaluation.resampling import Paired
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -22,14 +22,16 @@ def bounded(values: Sequence[float], digits: int = 3) -> str:
     return f"{number(values[0], digits)} [{number(values[1], digits)}, {number(values[2], digits)}]"
 
 
-def difference(comparison: Comparison) -> str:
-    """Return a difference with its interval, the other entry's name and the corrected p."""
-    pair = comparison.paired
+def signed(value: float, digits: int = 3) -> str:
+    """Return a difference with its sign."""
+    return ("+" if value >= 0 else "−") + number(abs(value), digits)
+
+
+def difference(pair: Paired, other: str, p: float | None = None) -> str:
+    """Return a difference with its interval, the other entry's name and, if given, the p value."""
     sign = "+" if pair.difference >= 0 else ""
-    return (
-        f"{sign}{bounded(pair[:3])} against {comparison.other.replace('_', ' ')}, "
-        + probability(comparison.p_corrected)
-    )
+    text = f"{sign}{bounded(pair[:3])} against {other.replace('_', ' ')}"
+    return text if p is None else f"{text}, {probability(p)}"
 
 
 def probability(p: float) -> str:

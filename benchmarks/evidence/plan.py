@@ -15,14 +15,19 @@ from consilience.core.errors import ConsilienceError
 from consilience.schema.params.base import Section
 from consilience.schema.params.training import TrainingParams
 
+Baseline = Literal["none", "recording", "person", "running", "enrolment"]
+
 
 class TrainingChanges(Section):
-    """Training parameters that a trial of a method without parameters may change."""
+    """Training parameters that an entry or a trial may change; the others are the corpus's own."""
 
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
     corrupted: float | None = Field(None, ge=0, le=1)
+    baseline: Baseline | None = None
+    enrolment: str | None = None
+    enrolment_s: float | None = Field(None, gt=0)
 
     def applied_to(self, training: TrainingParams) -> TrainingParams:
         """Return the training with these changes."""
@@ -55,6 +60,9 @@ class Source(Section):
     """A corpus: a folder of the same name beside the plan, with ``params.yaml``."""
 
     root: str = Field(description="its recordings, as in its params.yaml")
+    archive: str | None = Field(
+        None, description="tar file that is unpacked into the root first; null: not needed"
+    )
 
 
 class Experiment(Section):

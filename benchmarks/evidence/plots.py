@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +10,22 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.claims import DEMO, THREE, TWO
+from benchmarks.evidence.claims import CORPORA, THREE, TWO
 from benchmarks.evidence.results import METHOD, Outcome, Results
-from benchmarks.evidence.scenarios import Scenario
 from consilience.evaluation.aggregate import ConditionIndex
 
 # Distinguishable with colour vision deficiencies (Okabe & Ito 2008).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-PLOTTED = (METHOD, "hybrid", "kd", "concat", "rcml")
-NAMES = {
-    "symmetric": "share of wrong labels, symmetric",
-    "pair": "share of wrong labels, to the next class",
-    "labelled": "labelled subjects",
-}
+PLOTTED = (METHOD, "hybrid", "gated_hybrid", "hybrid_corrupted", "late_fusion")
 
 
 def draw(results: Results, folder: Path) -> list[str]:
     """Draw every figure for which there are results; return the files' names."""
     mpl.rcParams.update({"svg.hashsalt": "consilience", "font.size": 8, "svg.fonttype": "none"})
-    figures = {f"severity_{name}": severity(results.of(name)) for name in (TWO, THREE, DEMO)}
-    figures |= {f"curve_{name}": figure for name, figure in _curves(results)}
-    figures |= {f"reliability_{name}": reliability(results.of(name)) for name in (TWO, DEMO)}
-    figures |= {f"risk_{name}": risk(results.of(name)) for name in (TWO, DEMO)}
+    figures = {f"severity_{name}": severity(results.of(name)) for name in CORPORA}
+    figures["curve_symmetric"] = curve(results)
+    figures |= {f"reliability_{name}": reliability(results.of(name)) for name in (TWO, THREE)}
+    figures |= {f"risk_{name}": risk(results.of(name)) for name in (TWO, THREE)}
     drawn = {name: figure for name, figure in figures.items() if figure is not None}
     for name, figure in drawn.items():
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
@@ -69,50 +63,39 @@ def severity(outcomes: Mapping[str, Outcome]) -> Figure | None:
 Point = tuple[str, float, float]  # entry, x, balanced accuracy with all sensors
 
 
-def curve_points(results: Results) -> dict[str, list[Point]]:
-    """Return the points of the accuracy curves, by what x is.
+def noise_curve(results: Results) -> list[Point]:
+    """Return accuracy with all sensors over the rate of symmetric label noise.
 
-    Accuracy with all sensors over the rate of wrong labels (``symmetric``, ``pair``) and the
-    number of labelled subjects (``labelled``); the clean experiment gives the first point.
+    Of RAVDESS with two sensors; the clean experiment gives the first point.
     """
-    curves: dict[str, list[Point]] = {}
+    points = []
     for name, outcomes in results.outcomes.items():
         experiment = results.experiment(name)
-        if experiment.corpus != "ravdess" or len(experiment.sensors) != 2:
-            continue
-        for curve, x in _curves_through(experiment.scenario):
-            points = curves.setdefault(curve, [])
-            points += [(key, x, o.estimate("all")[0]) for key, o in outcomes.items()]
-    return curves
+        scenario = experiment.scenario
+        if experiment.sensors != results.experiment(TWO).sensors or scenario.random_split:
+            continue  # another corpus, or the control that leaks
+        if scenario.noise in ("none", "symmetric"):
+            points += [(key, scenario.rate, o.estimate("all")[0]) for key, o in outcomes.items()]
+    return points
 
 
-def _curves_through(scenario: Scenario) -> list[tuple[str, float]]:
-    """Return the curves a scenario is a point of, with its x."""
-    if scenario.random_split:
-        return []
-    if scenario.labelled_subjects:
-        return [("labelled", scenario.labelled_subjects)]
-    if scenario.noise in ("symmetric", "pair"):
-        return [(scenario.noise, scenario.rate)]
-    return [("symmetric", 0.0), ("pair", 0.0)] if scenario.noise == "none" else []
-
-
-def _curves(results: Results) -> Iterator[tuple[str, Figure]]:
-    for curve, points in curve_points(results).items():
-        abscissae = {name: {x for key, x, _ in points if key == name} for name, *_ in points}
-        names = [name for name, of_entry in abscissae.items() if len(of_entry) > 2]
-        if not names:
-            continue
-        figure = Figure(figsize=(3.6, 2.8))
-        panel = figure.subplots()
-        ordered = [METHOD] * (METHOD in names) + [name for name in names if name != METHOD]
-        for name, style in zip(ordered, _styles(), strict=False):
-            of_entry = sorted((x, accuracy) for key, x, accuracy in points if key == name)
-            panel.plot(*zip(*of_entry, strict=True), label=name, marker="o", ms=3, **style)
-        panel.set_xlabel(NAMES[curve])
-        panel.set_ylabel("balanced accuracy, all sensors")
-        panel.legend(frameon=False)
-        yield curve, figure
+def curve(results: Results) -> Figure | None:
+    """Draw `noise_curve` of every entry with at least three points; None without any."""
+    points = noise_curve(results)
+    rates = {name: {x for key, x, _ in points if key == name} for name, *_ in points}
+    names = [name for name, of_entry in rates.items() if len(of_entry) > 2]
+    if not names:
+        return None
+    figure = Figure(figsize=(3.6, 2.8))
+    panel = figure.subplots()
+    ordered = [METHOD] * (METHOD in names) + [name for name in names if name != METHOD]
+    for name, style in zip(ordered, _styles(), strict=False):
+        of_entry = sorted((x, accuracy) for key, x, accuracy in points if key == name)
+        panel.plot(*zip(*of_entry, strict=True), label=name, marker="o", ms=3, **style)
+    panel.set_xlabel("share of wrong labels, symmetric")
+    panel.set_ylabel("balanced accuracy, all sensors")
+    panel.legend(frameon=False)
+    return figure
 
 
 def reliability(outcomes: Mapping[str, Outcome]) -> Figure | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,15 @@ class Outcome:
             return float("nan"), float("nan"), float("nan")
         return interval(self.figures.sample[figure], len(self.figures.subjects[figure]))
 
+    @property
+    def corruption_trained(self) -> bool:
+        """Whether its training windows were corrupted in part."""
+        return any(settings["training"].get("corrupted") for settings in self.card["settings"])
+
+    def n_subjects(self, figure: str) -> int:
+        """Return how many subjects have a figure of their own."""
+        return int(np.isfinite(self.figures.subjects.get(figure, np.empty(0))).sum())
+
     @cached_property
     def label_error_auroc(self) -> NDArray[np.float64] | None:
         """AUROC (R,) of each run's detection of wrong training labels; None without wrong ones."""
@@ -77,6 +86,11 @@ class Results:
     def experiment(self, name: str) -> Experiment:
         """Return the plan of an experiment."""
         return self.plan.experiments[name]
+
+    @property
+    def planned(self) -> list[str]:
+        """Names of all experiments, in the plan's order."""
+        return list(self.plan.experiments)
 
     def of(self, experiment: str) -> dict[str, Outcome]:
         """Return an experiment's outcomes; empty if it has not been run."""
@@ -152,20 +166,39 @@ def compare(
     All of these comparisons are one family of Holm's correction.
     """
     pairs = {
-        (figure, name): paired(
-            first.figures.sample[figure],
-            other.figures.sample[figure],
-            first.figures.subjects[figure],
-            other.figures.subjects[figure],
-        )
+        (figure, name): difference_of(first, other, figure)
         for figure in figures
         for name, other in others.items()
-        if figure in first.figures.sample and figure in other.figures.sample
+        if has(figure, first, other)
     }
     corrected = holm({"\x1f".join(key): pair.p_value for key, pair in pairs.items()})
     return [Comparison(*key, pair, corrected["\x1f".join(key)]) for key, pair in pairs.items()]
 
 
-def nearest(comparisons: Iterable[Comparison], sign: int) -> Comparison:
-    """Return the comparison with the smallest lead."""
-    return min(comparisons, key=lambda c: sign * c.paired.difference)
+def has(figure: str, *outcomes: Outcome) -> bool:
+    """Return whether all of some entries have a figure."""
+    return all(figure in outcome.figures.sample for outcome in outcomes)
+
+
+def difference_of(first: Outcome, other: Outcome, figure: str) -> Paired:
+    """Return the difference of two entries in a figure that both have."""
+    return paired(
+        first.figures.sample[figure],
+        other.figures.sample[figure],
+        first.figures.subjects[figure],
+        other.figures.subjects[figure],
+    )
+
+
+def best(outcomes: Mapping[str, Outcome], figure: str, sign: int) -> Outcome | None:
+    """Return the entry with the best estimate of a figure; None if none has it.
+
+    Parameters
+    ----------
+    outcomes : mapping of str to Outcome
+    figure : str
+    sign : int
+        1 if higher values are better, -1 if lower ones are.
+    """
+    having = [outcome for outcome in outcomes.values() if has(figure, outcome)]
+    return max(having, key=lambda o: sign * o.figures.sample[figure][0], default=None)

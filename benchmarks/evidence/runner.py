@@ -21,6 +21,7 @@ from benchmarks.evidence.context import (
     code_of,
     experiment_context,
 )
+from benchmarks.evidence.extra_figures import severe_figures, with_alone
 from benchmarks.evidence.label_errors import label_errors, label_estimates
 from benchmarks.evidence.plan import Entry, Plan
 from consilience.core.errors import ConsilienceError
@@ -191,9 +192,13 @@ def _test(
         keep=[context.conditions[0], *filter(is_bad_sensor, context.conditions)],
     )
     evaluated.save(folder)
-    figures = figures_of(evaluated, robustness.bootstrap)
-    arrays = {f"sample/{name}": values for name, values in figures.sample.items()}
-    arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
+    arrays: dict[str, NDArray[np.float64]] = {}
+    for figures in (
+        with_alone(figures_of(evaluated, robustness.bootstrap)),
+        severe_figures(evaluated, context.params.training.held_out, robustness.bootstrap),
+    ):
+        arrays |= {f"sample/{name}": values for name, values in figures.sample.items()}
+        arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
     ambiguity = bad_sensor_or_ambiguous(evaluated, context.corpus, robustness.bootstrap)
     arrays |= {f"sample/{name}": values for name, values in ambiguity.items()}
     write_arrays(folder / "figures.npz", {k: v.astype(np.float32) for k, v in arrays.items()})

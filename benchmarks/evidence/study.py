@@ -92,7 +92,7 @@ def stage_instances(
     study: Study, planned: Plan
 ) -> Iterator[tuple[str, str, Mapping[str, list[str]]]]:
     """Yield the name, the entry module and the plug-ins of every run of a stage."""
-    for name in planned.corpora:
+    for name, source in planned.corpora.items():
         content = study.corpus(name).content
         plugins = {
             "datasets": [content["dataset"]["name"]],
@@ -103,6 +103,8 @@ def stage_instances(
         }
         for synthetic in content["dataset"]["synthetic"]:
             yield f"synthesize-{synthetic}", f"{STAGES}.synthesize", plugins
+        if source.archive is not None:
+            yield f"unpack-{name}", f"{STAGES}.unpack", {kind: [] for kind in KINDS}
         yield f"windows-{name}", f"{STAGES}.windows", plugins
     for name in planned.tuned:
         yield f"tune-{name}", f"{STAGES}.tune", _plugins(planned, planned.experiments[name])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,7 +60,9 @@ def tune(plan: Plan, name: str, base: Path, store: Path) -> dict[str, Any]:
         If trials fail. The store keeps the others' scores, and a second run skips them.
     """
     experiment = plan.experiments[name]
-    context = experiment_context(experiment.model_copy(update={"seeds": [SEED]}), base, store)
+    context = without_refit(
+        experiment_context(experiment.model_copy(update={"seeds": [SEED]}), base, store)
+    )
     trials = [
         _Trial(entry, changes, plan.entry(entry, changes))
         for entry in plan.origins(name)
@@ -76,6 +79,13 @@ def tune(plan: Plan, name: str, base: Path, store: Path) -> dict[str, Any]:
     for of_entry in tuned.values():
         of_entry["chosen"] = _best([trial["loss"] for trial in of_entry["trials"]])
     return tuned
+
+
+def without_refit(context: ExperimentContext) -> ExperimentContext:
+    """Return the context of trainings that never use a validation subject, who scores them."""
+    training = context.params.training.model_copy(update={"refit": False})
+    params = context.params.model_copy(update={"training": training})
+    return replace(context, params=params, identity=text_hash(context.identity, "without refit"))
 
 
 def load(path: Path) -> Chosen:

@@ -1,7 +1,14 @@
 from __future__ import annotations
 
-from benchmarks.evidence.markdown import anchor, bounded, difference, number, probability, table
-from benchmarks.evidence.results import Comparison
+from benchmarks.evidence.markdown import (
+    anchor,
+    bounded,
+    difference,
+    number,
+    probability,
+    signed,
+    table,
+)
 from consilience.evaluation.resampling import Paired
 
 
@@ -15,8 +22,10 @@ def test_numbers_lose_their_leading_zero():
 
 def test_differences_have_a_sign_an_interval_and_a_p():
     pair = Paired(0.02, 0.01, 0.03, 0.001, 12)
-    text = difference(Comparison("grid", "late_fusion", pair, 0.02))
-    assert text == "+.020 [.010, .030] against late fusion, p .020"
+    text = "+.020 [.010, .030] against late fusion"
+    assert difference(pair, "late_fusion", 0.02) == f"{text}, p .020"
+    assert difference(pair, "late_fusion") == text
+    assert (signed(0.05, 2), signed(-0.003), signed(0.0, 2)) == ("+.05", "−.003", "+.00")
     assert probability(0.0009) == "p < .001"
 
 

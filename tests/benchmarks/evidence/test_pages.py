@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,7 @@ def test_pages_state_every_verdict_and_link_every_table_and_figure(
     outcomes = results.load(plan.load(done / "experiments.yaml"), done / "results")
     reached = pages.write(tmp_path / "pages", outcomes, {}, {})
     verdicts = {claim.number: claim.verdict for claim in reached}
-    assert len(verdicts) == 9
-    assert verdicts[4] == verdicts[9] == "not measured"
+    assert verdicts[8] == verdicts[13] == "not measured"
     page = (tmp_path / "pages/README.md").read_text()
     drawn = [path.name for path in (tmp_path / "pages/figures").iterdir()]
     assert "severity_ravdess_clean.svg" in drawn
@@ -45,15 +46,38 @@ def test_the_same_results_give_the_same_bytes(done: Path, tmp_path: Path) -> Non
         assert again.read_bytes() == path.read_bytes()
 
 
-def test_the_overview_counts_held_claims_and_findings() -> None:
-    held, missed = Finding("a", "1", True), Finding("b", "2", False)
-    reached = [Claim(1, "First", [held, held]), Claim(2, "Second", [held, missed])]
-    none: results.Results = results.Results(None, {})  # type: ignore[arg-type]
-    page = pages.readme(none, reached, {}, [])
-    assert "**1 of 2 claims are held.**" in page
-    assert "| 1 | [First](#1--first) | **held** | 2 of 2 |" in page
-    assert "| 2 | [Second](#2--second) | **held in part** | 1 of 2 |" in page
-    assert "| b | 2 | **missed** |" in page
+def readme(reached: list[Claim], *missing: str) -> str:
+    plan: Any = SimpleNamespace(experiments=dict.fromkeys(missing))
+    return pages.readme(results.Results(plan, {}), reached, {}, [])
+
+
+def test_the_first_table_lists_every_missed_line_under_its_claim() -> None:
+    held, missed = Finding("a", "1", True, 18), Finding("b", "2", False)
+    reached = [
+        Claim(1, "First", [held, held]),
+        Claim(2, "Second", [held, missed]),
+        Claim(3, "Third", [held, missed, missed], least=1),
+    ]
+    page = readme(reached)
+    assert "**2 of 3 claims are held.**" in page
+    first_table = page[: page.index("## 1 · First")].split("\n\n")[-2].splitlines()[2:]
+    assert first_table == [
+        "| 1 | [First](#1--first) | **held** | 2 of 2 |",
+        "| 2 | [Second](#2--second) | **held in part** | 1 of 2 |",
+        "|  | b: 2 | missed |  |",
+        "| 3 | [Third](#3--third) | **held** | 1 of 3, 1 required |",
+        "|  | b: 2 | missed |  |",
+        "|  | b: 2 | missed |  |",
+    ]
+    assert "| a | 1 | 18 | held |" in page
+    assert "| b | 2 |  | **missed** |" in page
+
+
+def test_experiments_that_were_not_run_are_listed() -> None:
+    assert "**Not run yet:** ravdess_clean, wesad_clean." in readme(
+        [], "ravdess_clean", "wesad_clean"
+    )
+    assert "Not run" not in readme([])
 
 
 def test_trials_list_scores_and_how_many_folds_chose_them() -> None:

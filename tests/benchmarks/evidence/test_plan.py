@@ -5,8 +5,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from benchmarks.evidence import plan
-from benchmarks.evidence.claims import DEMO, FEW, NOISY, THREE, TWO
-from benchmarks.evidence.pages import CONTROLS
+from benchmarks.evidence.claims import AIMS, ALL_REAL, CORPORA, FEW, NOISY, PARTS
+from benchmarks.evidence.pages import ANNEX, CONTROLS
 from benchmarks.evidence.results import METHOD
 from consilience import params
 from consilience.core import registry
@@ -114,7 +114,10 @@ def test_the_entry_of_the_claims_has_its_method(planned):
 
 @pytest.mark.parametrize("corpus", CONTENT["corpora"])
 def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, corpus):
-    settings = params.load(EVIDENCE / corpus / "params.yaml")
+    path = EVIDENCE / corpus / "params.yaml"
+    settings = params.load(path)
+    content = YAML(typ="safe").load(path.read_text())
+    assert path.read_text() == params.document(content)
     assert settings.dataset.root == planned.corpora[corpus].root
     for name, own in settings.modalities.items():
         assert list(own.corruptions) == list(
@@ -122,13 +125,66 @@ def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, c
         )
 
 
+@pytest.mark.parametrize("corpus", CONTENT["corpora"])
+def test_every_corpus_has_the_protocol(planned, corpus):
+    settings = params.load(EVIDENCE / corpus / "params.yaml")
+    assert settings.training.baseline == "running"
+    assert settings.training.seeds == [0, 1, 2]
+    assert settings.training.refit
+    assert settings.training.corrupted == 0
+    kinds = {kind for own in settings.modalities.values() for kind in own.corruptions}
+    assert set(settings.training.held_out) < kinds
+    assert settings.training.held_out
+    if corpus != "demo":
+        assert settings.splits.folds == 6
+
+
 @pytest.mark.parametrize("name", CONTENT["experiments"])
-def test_every_experiment_has_its_sensors(planned, name):
+def test_every_experiment_has_its_sensors_and_held_out_kinds_of_them(planned, name):
     experiment = planned.experiments[name]
     settings = params.load(EVIDENCE / experiment.corpus / "params.yaml")
     assert set(experiment.sensors) <= set(settings.modalities)
+    kinds = {kind for n in experiment.sensors for kind in settings.modalities[n].corruptions}
+    assert kinds & set(settings.training.held_out)
 
 
-def test_every_experiment_of_the_claims_is_planned(planned):
-    wanted = {TWO, THREE, DEMO, *NOISY, *FEW.values(), *CONTROLS}
-    assert wanted <= set(planned.experiments)
+def test_every_comparison_of_the_claims_is_planned(planned):
+    def entries(experiment):
+        return set(planned.expanded(planned.experiments[experiment].entries))
+
+    for name in ALL_REAL:
+        wanted = {METHOD, "coherence_corrupted", "no_modality_subsets", "no_baseline"}
+        assert wanted | {"hybrid", "hybrid_corrupted", "gated_hybrid"} <= entries(name)
+    for name in NOISY:
+        assert {METHOD, "co_teaching"} <= entries(name)
+    for name in FEW:
+        wanted = {METHOD, "no_transfer", "self_training", "kd", "hybrid", "shuffled_teacher"}
+        assert wanted <= entries(name)
+    for aim in AIMS:
+        assert aim.entry in entries(aim.experiment)
+    for name, (experiment, *_) in PARTS.items():
+        assert name in entries(experiment)
+    assert {ANNEX, *CONTROLS} <= set(planned.experiments)
+
+
+def test_the_real_corpora_are_tried_with_the_same_peers(planned):
+    peers = [
+        {
+            name
+            for name in planned.expanded(planned.experiments[experiment].entries)
+            if planned.entry(name).method != METHOD
+        }
+        for experiment in CORPORA
+    ]
+    assert all(set(planned.groups["peers"]) <= of_corpus for of_corpus in peers)
+
+
+def test_an_entry_can_have_a_baseline_of_its_own(planned):
+    training = params.TrainingParams(baseline="running")
+    enrolled = planned.entry("enrolment_baseline").training.applied_to(training)
+    assert (enrolled.baseline, enrolled.enrolment, enrolled.enrolment_s) == (
+        "enrolment",
+        "rest",
+        20.0,
+    )
+    assert planned.entry(METHOD).training.applied_to(training) == training

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from benchmarks.evidence.results import Comparison, Outcome, compare, nearest
+from benchmarks.evidence.results import Comparison, Outcome, best, compare, difference_of
 from consilience.evaluation.aggregate import Figures
 from consilience.evaluation.resampling import Paired
 
@@ -27,8 +28,27 @@ def test_ahead_needs_interval_and_corrected_test():
     assert by_name["a"].ahead(1)
     assert not by_name["a"].ahead(-1)
     assert not by_name["b"].ahead(1)
-    assert nearest(result, 1).other == "b"
-    assert nearest(result, -1).other == "a"
+
+
+def test_the_best_entry_has_the_best_estimate_in_the_figures_direction():
+    outcomes = {"a": outcome("a", 0.7), "b": outcome("b", 0.8)}
+    assert best(outcomes, "grid", 1).name == "b"
+    assert best(outcomes, "grid", -1).name == "a"
+    assert best(outcomes, "other", 1) is None
+    assert best({}, "grid", 1) is None
+
+
+def test_a_difference_is_the_first_less_the_other():
+    pair = difference_of(outcome("a", 0.8), outcome("b", 0.7), "grid")
+    assert pair.difference == pytest.approx(0.1, abs=0.02)
+    assert pair.n_subjects == 12
+
+
+def test_an_entry_states_whether_its_windows_were_corrupted():
+    for training, expected in (({}, False), ({"corrupted": 0.5}, True), ({"dropout": 0.5}, False)):
+        made = Outcome("a", None)
+        made.__dict__["card"] = {"settings": [{"training": {}}, {"training": training}]}
+        assert made.corruption_trained is expected
 
 
 def test_a_clear_interval_alone_is_not_enough():

@@ -18,6 +18,7 @@ from benchmarks.evidence.study import Study, stage_instances, write_fingerprints
 
 ROOT = Path(__file__).parents[3]
 EVIDENCE = ROOT / "benchmarks/evidence"
+CORPORA = YAML(typ="safe").load((EVIDENCE / "experiments.yaml").read_text())["corpora"]
 STAGES = YAML(typ="safe").load((EVIDENCE / "dvc.yaml").read_text())["stages"]
 
 
@@ -46,7 +47,7 @@ def test_every_fingerprint_a_stage_depends_on_is_computed() -> None:
     planned = plan.load(study.plan_file)
     computed = {name for name, _, _ in stage_instances(study, planned)}
     wanted = {
-        *("synthesize-demo", "cost", "pages"),
+        *("synthesize-demo", "unpack-stress_predict", "cost", "pages"),
         *(f"windows-{name}" for name in planned.corpora),
         *(f"tune-{name}" for name in planned.tuned),
         *(f"experiment-{name}" for name in planned.experiments),
@@ -57,15 +58,15 @@ def test_every_fingerprint_a_stage_depends_on_is_computed() -> None:
 def test_an_experiment_depends_on_its_methods_and_sensors_alone() -> None:
     study = Study(EVIDENCE)
     instances = stage_instances(study, plan.load(study.plan_file))
-    assert {name: plugins for name, _, plugins in instances}["experiment-ravdess_labelled_1"] == {
+    assert {name: plugins for name, _, plugins in instances}["experiment-ravdess3_labelled_2"] == {
         "datasets": [],
-        "modalities": ["voice_embedding", "face_au"],
-        "methods": ["coherence_transfer", "hybrid", "kd", "self_training"],
+        "modalities": ["voice_embedding", "upper_face_au", "lower_face_au"],
+        "methods": ["coherence_transfer", "hybrid", "kd", "self_training", "shuffled_teacher"],
     }
 
 
 def test_fingerprints_name_the_code_of_each_stage_and_leave_no_old_files(tmp_path: Path) -> None:
-    for name in ("experiments.yaml", "demo", "ravdess"):
+    for name in ("experiments.yaml", *CORPORA):
         source = EVIDENCE / name
         copy: Any = shutil.copytree if source.is_dir() else shutil.copyfile
         copy(source, tmp_path / name)
@@ -74,7 +75,7 @@ def test_fingerprints_name_the_code_of_each_stage_and_leave_no_old_files(tmp_pat
     (study.code / "experiment-gone.json").write_text("{}")
     write_fingerprints(study)
     assert not (study.code / "experiment-gone.json").exists()
-    text = (study.code / "experiment-ravdess_labelled_1.json").read_text()
+    text = (study.code / "experiment-ravdess3_labelled_2.json").read_text()
     for module in (
         "benchmarks.evidence.runner",
         "consilience.methods.kd",
@@ -117,9 +118,10 @@ def test_the_root_project_does_not_contain_the_evidence(tmp_path: Path) -> None:
     assert "evaluate" in root
     assert not [name for name in root if "experiment" in name or "evidence" in name]
     study = dvc(tmp_path / "benchmarks/evidence", "stage", "list", "--name-only").split()
-    assert {"code", "windows@demo", "tune@demo_clean", "experiment@ravdess_votes", "pages"} <= {
+    assert {"code", "windows@demo", "tune@ravdess_clean", "experiment@ravdess_votes", "pages"} <= {
         *study
     }
     graph = dvc(tmp_path / "benchmarks/evidence", "dag", "--dot")
     assert '"experiment@ravdess_votes" -> "pages"' in graph
     assert '"synthesize" -> "windows@demo"' in graph
+    assert '"unpack" -> "windows@stress_predict"' in graph

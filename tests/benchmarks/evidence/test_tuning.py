@@ -144,3 +144,22 @@ def test_choices_survive_the_file(tmp_path):
     write_json(tmp_path / "tuned.json", tuned)
     assert tuning.load(tmp_path / "tuned.json") == {"gce": {0: {"q": 0.3}}}
     assert "| gce | 2.000 (0) | q 0.3: 1.000 (1) |" in pages.tuning_page({"noisy": tuned})
+
+
+def test_no_trial_trains_on_the_validation_subjects_that_score_it(
+    laboratory, tmp_path, monkeypatch
+):
+    refits = []
+
+    def record(context, entry, checkpoint):
+        refits.append(context.params.training.refit)
+        return {"0": 1.0, "1": 1.0}
+
+    one_by_one(monkeypatch)
+    monkeypatch.setattr(tuning, "_losses", record)
+    made = planned(laboratory)
+    assert experiment_context(
+        made.experiments[EXPERIMENT], laboratory, tmp_path
+    ).params.training.refit
+    tuning.tune(made, EXPERIMENT, laboratory, tmp_path)
+    assert refits == [False, False]

@@ -11,6 +11,8 @@ class Params(EvidentialParams):
     """The authors anneal over 50 of 200 epochs."""
 
     annealing: float = Field(
-        0.25, ge=0, le=1, description="share of the training in which the KL term grows"
+        0.25,
+        ge=0,
+        description="share of the training in which the KL term grows; above 1 it stays partial",
     )
     gamma: float = Field(1.0, ge=0, description="weight of the conflict")

@@ -11,7 +11,9 @@ class EvidentialParams(MethodParams):
     """Parameters common to the evidential methods."""
 
     annealing: float = Field(
-        0.1, ge=0, le=1, description="share of the training in which the KL term grows"
+        0.1,
+        ge=0,
+        description="share of the training in which the KL term grows; above 1 it stays partial",
     )
 
 
