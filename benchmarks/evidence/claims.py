@@ -415,8 +415,8 @@ def parts(page: Page) -> Iterator[Finding]:
     A gain must be significant after the correction; a harm counts without it.
     """
     for name, (experiment, figure, sign) in PARTS.items():
-        part = name.removeprefix("no_").replace("_", " ")
-        what = f"{part}: gains in {experiment}, {figure}, and harms nothing"
+        title = name.removeprefix("no_").replace("_", " ")
+        what = f"{title}: gains in {experiment}, {figure}, and harms nothing"
         method, without = page.entry(experiment), page.entry(experiment, name)
         if method is None or without is None:
             yield _not_run(what, experiment)

@@ -28,8 +28,8 @@ def unpack(archive: Path, folder: Path) -> None:
         raise ConsilienceError("missing archive", str(archive), "see docs/datasets.md")
     with atomic_folder(folder) as aside:
         try:
-            with tarfile.open(archive) as opened:
-                opened.extractall(aside, filter="data")
+            with tarfile.open(archive) as members:
+                members.extractall(aside, filter="data")
         except tarfile.TarError as error:
             raise ConsilienceError(
                 f"not unpacked: {error}", str(archive), "fetch it again"
