@@ -12,7 +12,7 @@ from benchmarks.evidence import plots
 from benchmarks.evidence.claims import TWO, Claim, claims
 from benchmarks.evidence.markdown import anchor, bounded, number, table
 from benchmarks.evidence.plan import Experiment
-from benchmarks.evidence.results import METHOD, Comparison, Outcome, Results, compare
+from benchmarks.evidence.results import METHOD, Comparison, Outcome, Results, compare, worst_quarter
 from benchmarks.evidence.scenarios import Scenario
 from consilience.core.files import atomic_folder, write_json
 
@@ -225,6 +225,12 @@ def experiment_page(results: Results, name: str) -> str:
         "## Detection",
         _figures(outcomes, DETECTION),
     ]
+    if worst := worst_quarter(outcomes):
+        rows = [[entry.replace("_", " "), number(value)] for entry, value in worst.items()]
+        parts += [
+            "## The quarter of people that is hardest for concatenation",
+            table(["method", "all"], rows),
+        ]
     if any(figure in o.figures.sample for o in outcomes.values() for figure in AFFECT):
         parts += ["## Valence and arousal, all sensors", _figures(outcomes, AFFECT)]
     if method and len(outcomes) > 1:

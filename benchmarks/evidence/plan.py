@@ -25,6 +25,7 @@ class TrainingChanges(Section):
     weight_decay: float | None = Field(None, ge=0)
     dropout: float | None = Field(None, ge=0, lt=1)
     corrupted: float | None = Field(None, ge=0, le=1)
+    modality_dropout: float | None = Field(None, ge=0, lt=1)
     baseline: Baseline | None = None
     enrolment: str | None = None
     enrolment_s: float | None = Field(None, gt=0)

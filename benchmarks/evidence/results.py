@@ -23,6 +23,7 @@ from consilience.schema.params.plugins import DEFAULT_METHOD
 
 METHOD = DEFAULT_METHOD  # the claims are about it; its entry has the same name
 NO_PEERS = (METHOD, "shuffled_teacher")  # with its ablations and its control
+REFERENCE = "concat"  # selects the hardest quarter of people
 SIGNIFICANT = 0.05
 
 
@@ -125,6 +126,20 @@ def load(plan: Plan, folder: Path) -> Results:
     if not any(outcomes.values()):
         raise ConsilienceError("no results", str(folder), "run 'make evidence'")
     return Results(plan, outcomes)
+
+
+def worst_quarter(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
+    """Return each entry's mean accuracy over the quarter of people that are hardest.
+
+    Hardest for `REFERENCE`, so that all entries are compared on the same people. A person's
+    accuracy is balanced, with all sensors, clean. Empty without the reference.
+    """
+    if REFERENCE not in outcomes:
+        return {}
+    by_person = outcomes[REFERENCE].figures.subjects["all"]
+    n_hardest = max(1, int(np.isfinite(by_person).sum()) // 4)
+    hardest = np.argsort(by_person, kind="stable")[:n_hardest]  # NaN sorts last
+    return {n: float(o.figures.subjects["all"][hardest].mean()) for n, o in outcomes.items()}
 
 
 class Comparison(NamedTuple):

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.evidence.results import Comparison, Outcome, best, compare, difference_of
+from benchmarks.evidence.results import (
+    Comparison,
+    Outcome,
+    best,
+    compare,
+    difference_of,
+    worst_quarter,
+)
 from consilience.evaluation.aggregate import Figures
 from consilience.evaluation.resampling import Paired
 
@@ -68,3 +75,16 @@ def test_all_comparisons_made_together_are_corrected_together():
     one = compare(first, {"a": outcome("a", 0.7)}, ["grid"])
     four = compare(first, {name: outcome(name, 0.7) for name in "abcd"}, ["grid"])
     assert [c.p_corrected for c in four] == [4 * one[0].p_corrected] * 4
+
+
+def test_the_worst_quarter_is_that_of_the_reference_for_all_entries():
+    def entry(accuracies):
+        made = Outcome("a", None)
+        made.__dict__["figures"] = Figures({}, {"all": np.array(accuracies)})
+        return made
+
+    reference = entry([0.9, 0.2, 0.8, np.nan, 0.3, 0.7, 0.6, 0.5, 0.4])  # eight people
+    other = entry([0.1, 0.8, 0.1, 0.0, 0.6, 0.1, 0.1, 0.1, 0.1])
+    worst = worst_quarter({"concat": reference, "other": other})
+    assert worst == pytest.approx({"concat": 0.25, "other": 0.7})
+    assert worst_quarter({"other": other}) == {}
