@@ -55,6 +55,26 @@ def test_the_pages_of_a_block_leave_memory_with_it() -> None:
     assert resident_bytes() - before < array.nbytes / 16
 
 
+def test_the_pages_of_a_view_leave_memory_without_the_others() -> None:
+    array = scratch.full(8 * LARGE, 1.0, np.float64)
+    before = resident_bytes()
+    assert array.sum() == array.size
+    for first, last in ((4 * LARGE, 7 * LARGE), (0, LARGE)):
+        in_use = resident_bytes()
+        scratch.release(array[first:last:2])
+        n_bytes = 8 * (last - first)
+        assert 0.9 * n_bytes < in_use - resident_bytes() < 1.1 * n_bytes
+    assert array.sum() == array.size
+    scratch.release(array[:0])
+    assert resident_bytes() - before > 0.9 * array.nbytes
+
+
+def test_a_column_is_one_of_the_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.arange(30.0).reshape(10, 3)
+    monkeypatch.setattr(scratch, "BLOCK_BYTES", 100)
+    assert np.array_equal(scratch.column(array, 1), array[:, 1])
+
+
 def test_blocks_cover_the_rows_once() -> None:
     array = np.zeros((10, 3))
     rows = [(part.start, part.stop) for part in scratch.blocks(array, step=4)]

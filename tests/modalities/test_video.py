@@ -1,3 +1,4 @@
+import gc
 import struct
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from consilience.core import scratch
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities import video
@@ -119,7 +121,11 @@ def test_every_flash_is_found_within_half_a_frame(session: Session, signal: Sign
     assert np.abs(signal.pulses_s - expected).max() <= 0.5 / RATE_HZ + 1e-3
 
 
-def test_a_flash_of_a_patch_counts_and_a_lasting_change_does_not() -> None:
+@pytest.mark.parametrize("n_rows", [4096, 40, 39, 1])
+def test_a_flash_of_a_patch_counts_and_a_lasting_change_does_not(
+    n_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "LIGHT_ROWS", n_rows)
     frames, times_s = wall(100), np.arange(100) / RATE_HZ
     frames[40:42, 8:40, 8:40] += 60
     frames[70:] += 60
@@ -322,16 +328,33 @@ def test_pictures_lie_in_a_file_not_in_memory(signal: Signal) -> None:
         assert isinstance(values.base, np.memmap)
 
 
+@pytest.mark.parametrize("block_bytes", [scratch.BLOCK_BYTES, 1000, 1])
 def test_features_of_long_videos_lie_in_a_file_and_are_equal(
-    signal: Signal, monkeypatch: pytest.MonkeyPatch
+    block_bytes: int, signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = VideoParams()
+    lost = signal.values.copy()
+    lost[50:80] = 128  # without a face, across blocks
+    signal = replace(signal, values=lost)
     expected = modality.features(signal, params)
     monkeypatch.setattr(video, "FRAMES_BYTES", 0)
+    monkeypatch.setattr(scratch, "BLOCK_BYTES", block_bytes)
     features = modality.features(signal, params)
     assert isinstance(features.values.base, np.memmap)
     assert np.array_equal(features.values, expected.values, equal_nan=True)
     assert features.quality == expected.quality
+    assert np.isnan(features.values).any()
+
+
+def test_decoded_pictures_leave_memory_without_the_garbage_collector(face: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        n_frames = len(modality.read(face, None, PARAMS).values)
+        n_left = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert n_left < 5 < n_frames
 
 
 def test_corrupted_pictures_are_not_stored(

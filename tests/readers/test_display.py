@@ -14,6 +14,7 @@ from consilience.readers.display import (
     Display,
     aspect_findings,
     display_of,
+    display_reader,
     pixel_aspect,
 )
 
@@ -28,6 +29,9 @@ ORIENTATIONS = {
     (0, 1, 1, 0): ["mirrored left to right and rotated 90°, turned upright"],
     (0, -1, -1, 0): ["mirrored left to right and rotated 270°, turned upright"],
 }
+
+UPRIGHT = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+QUARTER = (0, -1, 0, 1, 0, 0, 0, 0, 1)
 
 
 def frame_with(matrix: list[int] | None) -> SimpleNamespace:
@@ -87,3 +91,13 @@ def test_the_shape_of_pixels(stated: Fraction | None, ratio: float, remark: list
     stream = SimpleNamespace(sample_aspect_ratio=stated)
     assert pixel_aspect(stream) == ratio
     assert aspect_findings(stream) == remark
+
+
+def test_the_matrix_is_read_where_the_rotation_changes() -> None:
+    upright, turned = (frame_with([65536 * n for n in m]) for m in (UPRIGHT, QUARTER))
+    frames = [upright, SimpleNamespace(), turned, SimpleNamespace(), SimpleNamespace(), upright]
+    for frame, rotation_deg in zip(frames, [0, 0, 90, 90, 90, 0], strict=True):
+        frame.rotation = rotation_deg
+    display_at = display_reader()
+    displays = [display_at(frame) for frame in frames]
+    assert [display.is_sideways for display in displays] == [False, False, True, True, True, False]

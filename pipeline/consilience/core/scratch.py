@@ -16,11 +16,13 @@ from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import DTypeLike, NDArray
 
 SMALL_BYTES = 2**25  # samples up to this size stay in memory, which is faster
 FRAMES_BYTES = 2**23  # as `SMALL_BYTES`, of feature frames, which are read and written once
 BLOCK_BYTES = 2**22
+AROUND_BYTES = 2**20  # more than the system maps before and after a page that is used
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -118,14 +120,29 @@ def blocks(*arrays: NDArray[Any], step: int | None = None) -> Iterator[slice]:
         release(*arrays)
 
 
+def column(array: NDArray[Number], number: int) -> NDArray[Number]:
+    """Return a column of an array of shape (n_rows, n_columns) in memory, shape (n_rows,)."""
+    values = np.empty(len(array), array.dtype)
+    for rows in blocks(array):
+        values[rows] = array[rows, number]
+    return values
+
+
 def release(*arrays: NDArray[Any]) -> None:
-    """Remove the pages of arrays in temporary files from memory; their values remain."""
+    """Remove the pages of arrays in temporary files from memory; their values remain.
+
+    Of a view, only its own pages are removed, and those around it that the system maps with them.
+    """
     for array in arrays:
-        owner: Any = array
-        while isinstance(owner, np.ndarray):  # a view refers to the array that it is of
-            owner = owner.base
-        if isinstance(owner, mmap.mmap):
-            owner.madvise(mmap.MADV_DONTNEED)
+        whole: NDArray[Any] = array
+        while isinstance(whole.base, np.ndarray):  # a view refers to the array that it is of
+            whole = whole.base
+        if isinstance(whole.base, mmap.mmap) and array.size:
+            origin = byte_bounds(whole)[0]
+            first, last = (place - origin for place in byte_bounds(array))
+            first = max(first - AROUND_BYTES, 0) // mmap.PAGESIZE * mmap.PAGESIZE
+            last = min(last + AROUND_BYTES, len(whole.base))
+            whole.base.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def even_times_s(n_samples: int, rate_hz: float, start_s: float = 0.0) -> NDArray[np.float64]:

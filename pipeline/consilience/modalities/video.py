@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from tempfile import TemporaryFile
+from typing import IO, Any, ClassVar
 
 import av
 import cv2
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
-from consilience.core.scratch import FRAMES_BYTES, blocks, empty
+from consilience.core.scratch import FRAMES_BYTES, blocks, column, empty
 from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
@@ -48,7 +49,7 @@ from consilience.readers.container import (
     restart_findings,
     several_tracks,
 )
-from consilience.readers.display import aspect_findings, display_of, pixel_aspect
+from consilience.readers.display import aspect_findings, display_of, display_reader, pixel_aspect
 from consilience.readers.luma import GreyPictures
 from consilience.schema.constants import SEVERITIES
 from consilience.schema.params.plugins import ModalityParams
@@ -85,6 +86,7 @@ UNEVEN = 0.05  # spread of the steps, relative to the usual step, that is report
 ROUNDING_S = 0.0025  # spread of steps that rounding to milliseconds causes
 TALLEST = 4  # ratio of height to width above which the picture is reduced by its height
 MOST_FRAMES = 2**20  # more than 4 hours at 60 frames a second
+LIGHT_ROWS = 4096  # frames in which flashes are sought at a time
 CHUNK = 32  # crops described at a time: as much as fits a core's cache
 MEAN_FRAMES = 512  # at most, in the mean face
 
@@ -152,8 +154,7 @@ class Video(Modality):
             If it has fewer than two frames, cannot be decoded, or is shorter than declared.
         """
         stamps = array("d")
-        light = bytearray()
-        with open_container(path, "video") as container:
+        with open_container(path, "video") as container, TemporaryFile() as light_file:
             start_s = origin_s(container)
             stream = default_track(container, "video")
             declared = declared_s(container, stream)
@@ -163,21 +164,22 @@ class Video(Modality):
                 # depends, one value in a hundred changes, by one.
                 stream.codec_context.options |= {"skip_loop_filter": "noref"}
                 decoded = _decode(container, params.width, path)
-                frames = spool(_lit(_in_order(decoded, stamps, path), light))
+                frames = spool(_lit(_in_order(decoded, stamps, path), light_file))
             except (av.FFmpegError, ValueError, IndexError) as error:
                 raise failed("the video breaks off", error, path) from None
-        if len(stamps) < 2:
-            raise RecordingError(
-                f"{len(stamps)} frames are too few for a video",
-                str(path),
-                "copy it again from the recorder",
-            )
+            if len(stamps) < 2:
+                raise RecordingError(
+                    f"{len(stamps)} frames are too few for a video",
+                    str(path),
+                    "copy it again from the recorder",
+                )
+            light_file.flush()
+            light = np.memmap(light_file, np.float16, "r").reshape(len(frames), -1)
         # A container without the durations of its tracks states that of the longest one.
         if not (of_longest_track and declared and content_s(path) > declared - START_S):
             _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
-        patches = np.frombuffer(light, np.float16).reshape(len(frames), -1)
-        return Signal(frames, times_s, ("grey",), flashes(patches, times_s, params))
+        return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
         """Return the container's sound track at a rate, or None if it cannot be read."""
@@ -319,15 +321,9 @@ def flashes(light: NDArray[np.floating], times_s: Times, params: VideoParams) ->
     ndarray of float64, shape (n_flashes,)
         Seconds on the clock of `times_s`.
     """
-    sudden = np.empty((len(light) - 1, light.shape[1]), bool)
-    for patch, its_sudden in zip(light.T, sudden.T, strict=True):
-        rise = np.diff(patch.astype(np.float32))
-        # Half a grey level keeps the ratio finite for a patch that never changes.
-        usual = MAD_TO_SD * np.median(np.abs(rise)) + 0.5
-        its_sudden[:] = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
     period_s = float(np.median(np.diff(times_s)))
     flashes_s: list[float] = []
-    for before in np.flatnonzero(sudden.any(axis=1)):
+    for before, sudden in _sudden_rises(light, params):
         first = before + 1
         until = np.searchsorted(times_s, times_s[first] + params.flash_max_s, side="right")
         # The flash has ended once the patch is below half of its rise.
@@ -335,9 +331,28 @@ def flashes(light: NDArray[np.floating], times_s: Times, params: VideoParams) ->
         gone = (light[first + 1 : until] < half).any(axis=0)
         uncertain = times_s[first] - times_s[before] > 1.5 * period_s
         soon = bool(flashes_s) and times_s[first] - flashes_s[-1] < params.flash_max_s / 2
-        if (gone & sudden[before]).any() and not uncertain and not soon:
+        if (gone & sudden).any() and not uncertain and not soon:
             flashes_s.append(0.5 * (times_s[before] + times_s[first]))
     return np.array(flashes_s)
+
+
+def _sudden_rises(
+    light: NDArray[np.floating], params: VideoParams
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield frames after which some patches rise suddenly, and which, bool, shape (n_patches,)."""
+    # Half a grey level keeps the ratio finite for a patch that never changes.
+    usual = MAD_TO_SD * _median_changes(light) + 0.5
+    for rows in blocks(light, step=LIGHT_ROWS):
+        rise = np.diff(light[rows.start : rows.stop + 1].astype(np.float32), axis=0)
+        sudden = (rise > params.flash_grey) & (rise > params.flash_ratio * usual)
+        for number in np.flatnonzero(sudden.any(axis=1)).tolist():
+            yield rows.start + number, sudden[number]
+
+
+def _median_changes(light: NDArray[np.floating]) -> Array:
+    """Return the median absolute change of each patch between frames, shape (n_patches,)."""
+    changes = (np.diff(column(light, n).astype(np.float32)) for n in range(light.shape[1]))
+    return np.array([np.median(np.abs(change)) for change in changes])
 
 
 def patches(frame: Frame) -> Array:
@@ -369,6 +384,7 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
     inspected = frames[:: params.detection_every]
     detections, participant = follow_face(inspected, params.confidence_floor)
     *columns, confidence = np.array(detections, np.float64).T
+    del detections  # tuples take six times the memory of the arrays
     confident = confidence >= params.confidence_floor
     if participant is None or not confident.any():
         raise RecordingError(
@@ -379,9 +395,12 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
     smooth = scipy.ndimage.median_filter(boxes, (5, 1), mode="nearest")
     smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
     detected_s = times_s[keys[confident]]
-    between = np.stack([np.interp(times_s, detected_s, column) for column in smooth.T], axis=1)
     confidence = np.interp(times_s, times_s[keys], confidence)
-    between[confidence < params.confidence_floor] = np.nan
+    between = empty((len(frames), 3), np.float64, FRAMES_BYTES)
+    for rows in blocks(between):
+        for target, values in zip(between[rows].T, smooth.T, strict=True):
+            target[:] = np.interp(times_s[rows], detected_s, values)
+        between[rows][confidence[rows] < params.confidence_floor] = np.nan
     # The face is lost at an unknown moment between two detections of which one failed.
     for index in _frames_beside(keys[~confident], len(frames), params.detection_every):
         if not np.isnan(between[index, 0]) and not participant.is_in(frames[index], between[index]):
@@ -417,28 +436,32 @@ def measure(frames: Frames, times_s: Times, boxes: Boxes) -> tuple[Array, Boxes]
     n_described = len(_names()) - len(HEAD)
     motion = slice(n_described - len(LIGHT) - len(REGIONS), n_described - len(LIGHT))
     values = empty((len(frames), len(_names())), np.float32, FRAMES_BYTES)
-    boxes = boxes.copy()
+    aligned = empty(boxes.shape, np.float64, FRAMES_BYTES)
     registration = Registration(mean_face(frames, boxes), REACH)
     # The first frame has no predecessor: its motion is 0, over a median step.
     steps_s = np.diff(times_s, prepend=times_s[0] - np.median(np.diff(times_s)))
     last: Crops | None = None
-    for rows in blocks(values, step=CHUNK):
-        crops, boxes[rows] = align_crops(frames[rows], boxes[rows], registration)
+    for rows in blocks(values, boxes, aligned, step=CHUNK):
+        crops, aligned[rows] = align_crops(frames[rows], boxes[rows], registration)
         values[rows, :n_described] = describe(crops, crops[:1] if last is None else last)
         values[rows, motion] /= steps_s[rows, None]
         last = crops[-1:]
-    head = _head(boxes, times_s)
-    missing = np.isnan(boxes[:, 0])
+    _add_head(values, aligned, times_s)
+    missing = ~_has_face(aligned)
     missing[1:] |= missing[:-1]  # motion is a difference to the previous frame
     for rows in blocks(values):
-        values[rows, n_described:] = head[rows]
         values[rows][missing[rows]] = np.nan
-    return values, boxes
+    return values, aligned
+
+
+def _has_face(boxes: Boxes) -> NDArray[np.bool_]:
+    """Return whether the face is detected, for each frame."""
+    return ~np.isnan(column(boxes, 0))
 
 
 def mean_face(frames: Frames, boxes: Boxes) -> NDArray[np.float64]:
     """Return the mean of the crops of at most `MEAN_FRAMES` frames, shape (64, 64)."""
-    with_face = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    with_face = np.flatnonzero(_has_face(boxes))
     sample = with_face[:: -(-with_face.size // MEAN_FRAMES)].tolist()
     total = np.zeros((CROP, CROP))
     for index in sample:
@@ -600,17 +623,18 @@ def _columns(pictures: list[NDArray[np.float64]]) -> Array:
     return np.stack([picture.ravel() for picture in pictures], axis=1).astype(np.float32)
 
 
-def _head(boxes: Boxes, times_s: Times) -> Array:
-    """Return the features `HEAD`: position, size and speed, in units of its median size."""
-    head = np.empty((len(boxes), len(HEAD)), np.float32)
-    size = np.nanmedian(boxes[:, 2])
-    for axis in (0, 1):
-        head[:, axis] = (boxes[:, axis] - np.nanmedian(boxes[:, axis])) / size
-    head[:, 2] = boxes[:, 2] / size
-    step = np.hypot(np.diff(boxes[:, 0]), np.diff(boxes[:, 1])) / size
-    head[1:, 3] = step / np.diff(times_s)
+def _add_head(values: Array, boxes: Boxes, times_s: Times) -> None:
+    """Write the features `HEAD`: position, size and speed, in units of its median size."""
+    *centre, size = (np.nanmedian(column(boxes, axis)) for axis in range(3))
+    head = values[:, -len(HEAD) :]
+    for rows in blocks(values, boxes):
+        head[rows, :2] = (boxes[rows, :2] - centre) / size
+        head[rows, 2] = boxes[rows, 2] / size
+        first = max(rows.start - 1, 0)  # speed is relative to the frame before
+        right, down, _ = np.diff(boxes[first : rows.stop], axis=0).T
+        step = np.hypot(right, down) / size
+        head[first + 1 : rows.stop, 3] = step / np.diff(times_s[first : rows.stop])
     head[0, 3] = head[1, 3]
-    return head
 
 
 def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) -> dict[str, float]:
@@ -619,13 +643,14 @@ def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) 
     # A step of n periods means n - 1 lost frames; a burst of short steps makes up for none of them.
     lost = float(np.sum(np.maximum(np.rint(steps_s / period_s) - 1, 0)))
     dropped = lost / (lost + len(frames))
-    duplicate = float(np.mean([np.array_equal(a, b) for a, b in pairwise(frames)]))
-    with_face = np.flatnonzero(~np.isnan(track.boxes[:, 0]))
-    measures = []
-    for index in with_face[::12].tolist():  # a sample is enough
+    equal = (np.array_equal(a, b) for a, b in pairwise(frames))
+    duplicate = float(np.fromiter(equal, bool, len(frames) - 1).mean())
+    sample = np.flatnonzero(_has_face(track.boxes))[::12]  # a sample is enough
+    measures = np.empty((sample.size, 2))
+    for measured, index in zip(measures, sample.tolist(), strict=True):
         crop = crop_face(frames[index], track.boxes[index])
-        measures.append((crop.std(), cv2.Laplacian(crop, cv2.CV_32F).std()))
-    contrast, sharpness = (float(mean) for mean in np.mean(measures, axis=0))
+        measured[:] = crop.std(), cv2.Laplacian(crop, cv2.CV_32F).std()
+    contrast, sharpness = (float(mean) for mean in measures.mean(axis=0))
     quality = track.found_fraction * (1 - dropped) * (1 - duplicate) * min(contrast / 20, 1)
     return {
         "face_fraction": track.found_fraction,
@@ -641,20 +666,20 @@ def _quality(frames: Frames, times_s: Times, period_s: float, track: FaceTrack) 
 
 def _decode(container: Any, width: int, path: Path) -> Iterator[tuple[float, Frame]]:
     """Yield time stamps in seconds and upright grey pictures no wider than `width`."""
-    grey = GreyPictures()
+    grey, display_at = GreyPictures(), display_reader()
     aspect = pixel_aspect(default_track(container, "video"))
     for time_s, frame in _timed(container, path):
-        display, stored = display_of(frame), (aspect * frame.width, frame.height)
+        display, stored = display_at(frame), (aspect * frame.width, frame.height)
         sides = stored[::-1] if display.is_sideways else stored
         scale = min(width / sides[0], TALLEST * width / sides[1], 1.0)
         columns, rows = (max(round(scale * side), 1) for side in stored)
         yield time_s, display.upright(grey.picture(frame, columns, rows))
 
 
-def _lit(pictures: Iterable[Frame], light: bytearray) -> Iterator[Frame]:
-    """Yield the pictures, and append the grey levels of their patches to `light`, as float16."""
+def _lit(pictures: Iterable[Frame], light: IO[bytes]) -> Iterator[Frame]:
+    """Yield the pictures, and write the grey levels of their patches to a file, as float16."""
     for picture in pictures:
-        light += patches(picture).astype(np.float16).tobytes()
+        light.write(patches(picture).astype(np.float16).data)
         yield picture
 
 

@@ -6,6 +6,7 @@ downwards (ISO 14496-12). Cameras rotate in steps of 90°, and mirror the pictur
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +72,24 @@ def display_of(frame: Any) -> Display:
     # A row of the matrix is a, b, u, then c, d, v: u and v concern perspective.
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float) / FIXED_POINT
     return Display(a, b, c, d) if a * d - b * c else AS_STORED
+
+
+def display_reader() -> Callable[[Any], Display]:
+    """Return a function of a video's frames, in order, that returns how each is to be displayed.
+
+    The matrix is read where its rotation changes.
+    """
+    # A frame whose side data were read refers to itself: its picture stays in memory until garbage
+    # is collected, hundreds of frames later.
+    display, rotation_deg = AS_STORED, None
+
+    def current(frame: Any) -> Display:
+        nonlocal display, rotation_deg
+        if frame.rotation != rotation_deg:
+            display, rotation_deg = display_of(frame), frame.rotation
+        return display
+
+    return current
 
 
 def pixel_aspect(stream: Any) -> float:

@@ -97,13 +97,13 @@ def stored_frames(frames: Frames) -> LazyFrames:
     until they are released, as here. They are read again if they are used again.
     """
     n_resident = max(RESIDENT_BYTES // max(frames[:1].nbytes, 1), 1)
-    n_used = 0
+    used: list[int] = []  # since memory was released
 
     def frame(index: int) -> Frame:
-        nonlocal n_used
-        n_used += 1
-        if n_used % n_resident == 0:
-            release(frames)
+        if len(used) == n_resident:
+            release(frames[min(used) : max(used) + 1])
+            used.clear()
+        used.append(index)
         return np.asarray(frames[index], np.uint8)
 
     return LazyFrames(len(frames), frame)
