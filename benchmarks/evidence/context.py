@@ -19,6 +19,8 @@ from consilience.windows.store import Corpus, load_corpus
 
 SHORT = (SUBSET, MISMATCH, "noise")  # kinds of conditions of a short grid
 
+_loaded: dict[str, Prepared] = {}  # windows of the last context that this process has read
+
 
 @dataclass(frozen=True)
 class ExperimentContext:
@@ -48,8 +50,14 @@ class ExperimentContext:
     identity: str
 
     def windows(self) -> Prepared:
-        """Read the model inputs of every modality and variant."""
-        return load_windows(self.corpus, conditions(self.corpus))
+        """Return the model inputs of every modality and variant; a process reads them once.
+
+        Thousands of small files take longer to read than some methods to train.
+        """
+        if self.identity not in _loaded:
+            _loaded.clear()
+            _loaded[self.identity] = load_windows(self.corpus, conditions(self.corpus))
+        return _loaded[self.identity]
 
 
 def experiment_context(experiment: Experiment, base: Path, store: Path) -> ExperimentContext:

@@ -197,11 +197,20 @@ def _overview(reached: Sequence[Claim]) -> list[list[str]]:
 
 
 def _not_run(results: Results) -> list[str]:
-    """Return a line on the experiments that are planned and have not been run."""
+    """Return lines on the experiments and entries that are planned and have not been run."""
     missing = [name for name in results.planned if name not in results.outcomes]
-    if not missing:
-        return []
-    return [f"**Not run yet:** {', '.join(missing)}. `make evidence` runs them."]
+    lines = (
+        [f"**Not run yet:** {', '.join(missing)}. `make evidence` runs them."] if missing else []
+    )
+    entries = {name: results.missing(name) for name in results.outcomes}
+    of_experiments = [f"{name}: {', '.join(names)}" for name, names in entries.items() if names]
+    if of_experiments:
+        lines.append(
+            "**Entries not run yet;** the best peer is the best of those that were run. "
+            + "; ".join(of_experiments)
+            + "."
+        )
+    return lines
 
 
 def _heading_of(claim: Claim) -> str:

@@ -93,6 +93,11 @@ class Results:
         """Names of all experiments, in the plan's order."""
         return list(self.plan.experiments)
 
+    def missing(self, experiment: str) -> list[str]:
+        """Return the planned entries of an experiment that have not been run."""
+        planned = self.plan.expanded(self.plan.experiments[experiment].entries)
+        return [name for name in planned if name not in self.of(experiment)]
+
     def of(self, experiment: str) -> dict[str, Outcome]:
         """Return an experiment's outcomes; empty if it has not been run."""
         return self.outcomes.get(experiment, {})

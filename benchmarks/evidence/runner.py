@@ -127,9 +127,9 @@ def _train_and_test(context: ExperimentContext, settings: Settings, output: Path
     method = next(iter(settings)).method
     with atomic_folder(output) as folder:
         _test(fits, prepared, context, folder)
-        estimates = label_estimates(fits, method, prepared, context)
-        errors = label_errors(estimates, context.labels, runs, context.corpus)
-        if errors["wrong"].any():
+        if any(context.labels.wrong(run).any() for run in runs):
+            estimates = label_estimates(fits, method, prepared, context)
+            errors = label_errors(estimates, context.labels, runs, context.corpus)
             write_arrays(folder / "label_errors.npz", errors)
         write_json(folder / "card.json", _card(method, settings, fits))
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -55,3 +55,17 @@ def test_results_depend_on_the_code_of_their_own_method(laboratory, tmp_path):
     }
     assert codes["hybrid"] != codes["coherence_transfer"]
     assert codes["hybrid"] == code_of(shared, planned.entry("hybrid"), module)
+
+
+def test_a_process_reads_the_windows_of_an_experiment_once(laboratory, tmp_path, monkeypatch):
+    planned = plan.load(laboratory / "experiments.yaml")
+    reads = []
+    monkeypatch.setattr(context, "_loaded", {})
+    monkeypatch.setattr(context, "load_windows", lambda corpus, _: reads.append(corpus) or {})
+    first, second = (
+        planned.experiments[name] for name in ("ravdess_clean", "ravdess_symmetric_40")
+    )
+    for experiment in (first, first, second, first):
+        # Each entry has a context of its own, sent to the process that runs it.
+        experiment_context(experiment, laboratory, tmp_path).windows()
+    assert len(reads) == 3

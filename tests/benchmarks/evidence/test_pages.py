@@ -77,7 +77,16 @@ def test_experiments_that_were_not_run_are_listed() -> None:
     assert "**Not run yet:** ravdess_clean, wesad_clean." in readme(
         [], "ravdess_clean", "wesad_clean"
     )
-    assert "Not run" not in readme([])
+    assert "ot run yet" not in readme([])
+
+
+@pytest.mark.slow
+def test_entries_that_were_not_run_are_listed(done: Path) -> None:
+    outcomes = results.load(plan.load(done / "experiments.yaml"), done / "results")
+    assert pages._not_run(outcomes) == []
+    del outcomes.outcomes["ravdess_clean"]["hybrid"]
+    (line,) = pages._not_run(outcomes)
+    assert line.endswith("ravdess_clean: hybrid.")
 
 
 def test_trials_list_scores_and_how_many_folds_chose_them() -> None:
