@@ -162,7 +162,17 @@ def test_a_sensor_takes_at_most_10_lines_of_parameters(root):
         "dropout",
         "stuck",
     ]
-    assert content["training"]["baseline"] == "running"
+
+
+def test_a_baseline_runs_only_over_rows_whose_order_is_stated(root):
+    assert params.defaults("features", str(root))["training"]["baseline"] == "person"
+    notes = dict(dataset.at(root).list(root).notes)
+    assert "no order of the rows" in notes["clips.csv"]
+    rows = [line.split(",") for line in ROWS.splitlines()]
+    rows = [[*row, "order" if not number else str(number)] for number, row in enumerate(rows)]
+    (root / "clips.csv").write_text("\n".join(map(",".join, rows)))
+    assert params.defaults("features", str(root))["training"]["baseline"] == "running"
+    assert "clips.csv" not in dict(dataset.at(root).list(root).notes)
 
 
 def project_of(folder: Path, root: Path, **sensors: list[str]) -> Project:

@@ -40,6 +40,7 @@ from consilience.modalities.params.feature_table import CORRUPTIONS
 from consilience.readers.feature_table import (
     LABELS,
     PLACE,
+    POSITIONS,
     RowTable,
     find_rows,
     header_of,
@@ -56,7 +57,6 @@ COMPUTED = ("noise", "dropout", "stuck")  # kinds of corruption in the preset
 PRESET = {
     "epochs": 60,
     "head": "linear",
-    "baseline": "running",
     "scale": "robust",
     "clip": 2.0,
     "balance_classes": True,
@@ -81,7 +81,8 @@ class Features(SelfDescribed):
         listing = Features(classes=declared_classes(root)).list(root)
         paths = {entry.modality: entry.path for entry in listing.entries}
         classes = classes_of(root, listing.annotations)
-        return Features(tuple(paths), classes, _preset(listing, paths), (root, listing))
+        preset = _preset(listing, paths, read_rows(find_rows(root)[0]))
+        return Features(tuple(paths), classes, preset, (root, listing))
 
     def list(self, root: Path) -> Listing:
         """List the sessions of every sensor; see the module for the layout.
@@ -100,6 +101,11 @@ class Features(SelfDescribed):
             where, what, _ = next(iter(problems), (path.name, "it is empty", ""))
             raise ConsilienceError(f"no usable row: {where}: {what}", path.name, "correct the rows")
         notes: list[tuple[str, str]] = []
+        if not rows.ordered:
+            what = (
+                f"states no order of the rows ({' or '.join(POSITIONS)}): that of the table counts"
+            )
+            notes.append((path.name, what))
         sensors = _sensors(root, rows, problems, notes)
         if not sensors:
             raise ConsilienceError(
@@ -172,8 +178,11 @@ def _annotations(rows: RowTable, classes: tuple[str, ...], problems: list[Proble
     return harmonised(checked, classes, rows.path.name, problems)
 
 
-def _preset(listing: Listing, paths: dict[str, str]) -> dict[str, Any]:
+def _preset(listing: Listing, paths: dict[str, str], rows: RowTable) -> dict[str, Any]:
     """Return parameters for any number of subjects and sensors."""
+    # A running baseline hides less of the first rows than of later ones. In a table sorted by task
+    # this shows the task: of StressID, .73 in the table's order and .65 in random orders.
+    baseline = "running" if rows.ordered else "person"
     corruptions = {kind: CORRUPTIONS[kind].severities for kind in COMPUTED}
     n_subjects = len({entry.subject for entry in listing.entries})
     splits = {
@@ -187,7 +196,7 @@ def _preset(listing: Listing, paths: dict[str, str]) -> dict[str, Any]:
         # A row is a second of nominal time: one window with one frame.
         "windows": {"length_s": None, "max_length_s": 1.0},
         "splits": splits,
-        "training": PRESET,
+        "training": {**PRESET, "baseline": baseline},
         **preset_of(listing),
     }
 

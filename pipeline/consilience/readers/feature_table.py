@@ -72,6 +72,11 @@ class RowTable:
     rows: pl.DataFrame
     problems: tuple[Problem, ...]
 
+    @property
+    def ordered(self) -> bool:
+        """Whether a column states the order of the rows."""
+        return any(name in self.columns for name in POSITIONS)
+
 
 @dataclass(frozen=True, eq=False)
 class SensorTable:
