@@ -29,14 +29,6 @@ from consilience.core.files import read_arrays
 from consilience.core.seeds import generator
 from consilience.evaluation.contradictions import contradictions
 from consilience.evaluation.predict import predict
-from consilience.evaluation.recording_coherence import (
-    Array,
-    SensorEvidence,
-    log_likelihood_ratios,
-    mismatch_probability,
-    sensor_evidence,
-    sharpened,
-)
 from consilience.evaluation.tables import (
     recording_table,
     sharpness_of_sensors,
@@ -49,6 +41,14 @@ from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
 from consilience.training.conditioned import Prepared, load_windows
 from consilience.training.fit import Fitted, fit
+from consilience.training.recording_coherence import (
+    Array,
+    SensorEvidence,
+    log_likelihood_ratios,
+    mismatch_probability,
+    sensor_evidence,
+    sharpened,
+)
 from consilience.training.run import method_params
 from consilience.windows.conditions import SUBSET, Condition, conditions
 from consilience.windows.cutting import cut

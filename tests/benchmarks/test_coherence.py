@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.coherence import agreement, auroc, detection, draw_swaps, swapped
-from consilience.evaluation.recording_coherence import sensor_evidence
+from consilience.training.recording_coherence import sensor_evidence
 
 N_WINDOWS, N_CLASSES = 240, 4
 SUBJECTS = np.repeat([f"p{number}" for number in range(6)], N_WINDOWS // 6)

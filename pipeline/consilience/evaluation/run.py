@@ -16,7 +16,6 @@ from consilience.evaluation.aggregate import corruption_error, summary, with_int
 from consilience.evaluation.contradictions import RECORDINGS
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle
-from consilience.evaluation.recording_coherence import sharpened
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
 from consilience.evaluation.tables import (
@@ -38,6 +37,7 @@ from consilience.schema.tables import (
     write_table,
 )
 from consilience.training.conditioned import load_windows
+from consilience.training.recording_coherence import sharpened
 from consilience.windows.conditions import SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from consilience.evaluation.aggregate import by_kind
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
-from consilience.evaluation.recording_coherence import (
+from consilience.evaluation.resampling import interval
+from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
+from consilience.schema.constants import AFFECT
+from consilience.schema.params.robustness import RobustnessParams
+from consilience.schema.params.training import TrainingParams
+from consilience.schema.tables import RecordingCoherence, Scores, frame_of
+from consilience.training.recording_coherence import (
     SensorEvidence,
     Timing,
     best_shift,
@@ -21,12 +27,6 @@ from consilience.evaluation.recording_coherence import (
     mismatch_probability,
     sensor_evidence,
 )
-from consilience.evaluation.resampling import interval
-from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
-from consilience.schema.constants import AFFECT
-from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.params.training import TrainingParams
-from consilience.schema.tables import RecordingCoherence, Scores, frame_of
 from consilience.windows.conditions import EVERYTHING, MISMATCH, MISSING, SUBSET
 from consilience.windows.store import Corpus
 

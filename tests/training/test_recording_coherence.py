@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from consilience.evaluation import recording_coherence
-from consilience.evaluation.recording_coherence import (
+from consilience.training import recording_coherence
+from consilience.training.recording_coherence import (
     LAPSE,
     SensorEvidence,
     Timing,
