@@ -13,6 +13,7 @@ from benchmarks.evidence.scenarios import NoisyLabels
 from consilience.core import registry
 from consilience.evaluation.metrics import auroc, ranking
 from consilience.schema.constants import CLEAN
+from consilience.schema.params.plugins import TransferParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import complete_references
 from consilience.training.data import Rows
@@ -29,7 +30,7 @@ def label_estimates(
     Cross-fitted estimates, if the method uses them; otherwise the moving average of its
     predictions during the training.
     """
-    if not registry.get("methods", method).cross_fitted:
+    if not issubclass(registry.get("methods", method).Params, TransferParams):
         return np.concatenate([fitted.consensus for fitted in fits])
     corpus, runs = context.corpus, [run for fitted in fits for run in fitted.runs]
     clean = {name: variants[CLEAN] for name, variants in prepared.items()}

@@ -30,7 +30,7 @@ def make_trainer(fabric: Any, n_windows: int) -> Trainer:
     runs = [Run(number % 4, number // 4) for number in range(RUNS)]
     params = registry.params("methods", METHOD)()
     stack = architecture(METHOD, params, training, corpus).untrained(runs)
-    data = RunData(fabric, runs, corpus, training, corpus.labels, cross_fitted=True)
+    data = RunData(fabric, runs, corpus, training, corpus.labels, params)
     trainer = Trainer(fabric, stack, runs, data, training)
     trainer.train_epoch()
     return trainer

@@ -126,7 +126,7 @@ def epoch_s(n_windows: int, modalities: int = 3, n_classes: int = 4, n_runs: int
     runs = [Run(fold, 0) for fold in range(n_runs)]
     params = registry.params("methods", METHOD)()
     stack = architecture(METHOD, params, training, corpus).untrained(runs)
-    data = RunData(OneProcess(), runs, corpus, training, corpus.labels, True)
+    data = RunData(OneProcess(), runs, corpus, training, corpus.labels, params)
     trainer = Trainer(OneProcess(), stack, runs, data, training)
 
     def epoch() -> None:

@@ -60,8 +60,7 @@ def measure(method: str, n_windows: int, n_runs: int = 1, folder: str = "") -> d
     runs = [Run(number % 4, number // 4) for number in range(n_runs)]
     params = registry.params("methods", method)()
     stack = architecture(method, params, training, corpus).untrained(runs)
-    kind = registry.get("methods", method)
-    data = RunData(OneProcess(), runs, corpus, training, corpus.labels, kind.cross_fitted)
+    data = RunData(OneProcess(), runs, corpus, training, corpus.labels, params)
     trainer = Trainer(OneProcess(), stack, runs, data, training)
     use_cores(n_runs)
     network_s = _timed(trainer)

@@ -55,6 +55,7 @@ def _batch(seed: int = 1) -> Batch:
         affect=torch.full((WINDOWS, 2), 0.5),
         consensus=torch.rand(WINDOWS, CLASSES, generator=generator).softmax(-1),
         label_estimate=torch.full((WINDOWS, CLASSES), 1 / CLASSES),
+        sensor_weight=torch.ones(WINDOWS, 3),
         label_reliability=torch.tensor(1.0),
         disagreement=torch.tensor(0.0),
     )

@@ -61,8 +61,8 @@ def test_the_input_of_a_missing_modality_is_ignored_in_training(
         sensor: torch.where(batch.available[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.inputs.items())
     }
-    loss, probability = network.semi_supervised_loss(batch, 0.5)
-    again, same = network.semi_supervised_loss(batch._replace(inputs=other), 0.5)
+    loss, probability = network.loss(batch, 0.5)
+    again, same = network.loss(batch._replace(inputs=other), 0.5)
     assert_close(loss, again)
     assert_close(probability, same)
     assert probability.isfinite().all()
@@ -74,8 +74,8 @@ def test_modalities_that_were_not_recorded_enter_no_loss(network: Method, batch:
         sensor: torch.where(present[:, m, None] > 0, values, torch.nan)
         for m, (sensor, values) in enumerate(batch.clean.items())
     }
-    loss, probability = network.semi_supervised_loss(batch._replace(present=present), 0.5)
-    again, same = network.semi_supervised_loss(batch._replace(present=present, clean=clean), 0.5)
+    loss, probability = network.loss(batch._replace(present=present), 0.5)
+    again, same = network.loss(batch._replace(present=present, clean=clean), 0.5)
     assert_close(loss, again)
     assert_close(probability, same)
 
@@ -114,7 +114,7 @@ def test_predictions_stay_in_their_ranges_and_are_uniform_without_input(
 
 
 def test_every_weight_gets_a_gradient_except_the_calibration(network: Method, batch: Batch) -> None:
-    loss, probability = network.semi_supervised_loss(batch, 0.5)
+    loss, probability = network.loss(batch, 0.5)
     loss.backward()
     assert loss.isfinite()
     assert not probability.requires_grad
@@ -169,13 +169,13 @@ def test_the_loss_is_finite_with_some_labels_or_none(
     network: Method, batch: Batch, progress: float
 ) -> None:
     several = batch._replace(affect=torch.where(torch.arange(12)[:, None] % 2 > 0, 0.5, torch.nan))
-    loss, _ = network.semi_supervised_loss(several, progress)
+    loss, _ = network.loss(several, progress)
     assert loss.isfinite()
     unlabelled = several._replace(
         target=torch.full_like(batch.target, torch.nan),
         affect=torch.full_like(batch.affect, torch.nan),
     )
-    loss, _ = network.semi_supervised_loss(unlabelled, progress)
+    loss, _ = network.loss(unlabelled, progress)
     loss.backward()
     assert loss.isfinite()
     for name, weight in network.named_parameters():
@@ -192,8 +192,8 @@ def test_a_window_without_a_label_does_not_influence_the_loss(
     other = {sensor: values.clone() for sensor, values in row.inputs.items()}
     for values in other.values():
         values[3] += 1.0
-    loss, _ = network.semi_supervised_loss(row, 0.5)
-    again, _ = network.semi_supervised_loss(row._replace(inputs=other), 0.5)
+    loss, _ = network.loss(row, 0.5)
+    again, _ = network.loss(row._replace(inputs=other), 0.5)
     assert_close(loss, again)
 
 
@@ -275,8 +275,9 @@ def test_one_sensor_and_many_are_trained_and_predicted(
         clean=inputs,
         available=available,
         present=torch.ones_like(available),
+        sensor_weight=torch.ones_like(available),
     )
-    loss, _ = network.semi_supervised_loss(several, 0.7)
+    loss, _ = network.loss(several, 0.7)
     loss.backward()
     gradients = [w.grad for w in network.parameters() if w.grad is not None]
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -291,11 +292,11 @@ def test_runs_are_stacked(build: Build, batch: Batch) -> None:
         runs = [build(name, seed) for seed in range(2)]
         inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
         stack = Stack(copy.deepcopy(runs)).train()
-        loss, probability = stack("semi_supervised_loss", inputs, 0.5)
+        loss, probability = stack("loss", inputs, 0.5)
         loss.sum().backward()
         prediction = stack.eval()("predict", (inputs.inputs, inputs.available))
         for run, network in enumerate(runs):
-            alone_loss, alone_probability = network.train().semi_supervised_loss(batch, 0.5)
+            alone_loss, alone_probability = network.train().loss(batch, 0.5)
             assert_close(loss[run], alone_loss, msg=lambda text, n=name: f"{n}: {text}")
             assert_close(probability[run], alone_probability)
             alone = network.eval().predict((batch.inputs, batch.available))
@@ -307,7 +308,7 @@ def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
     for name in NAMES:
         stack = Stack([build(name, dropout=0.4) for _ in range(2)]).train()
         inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
-        loss, _ = stack("semi_supervised_loss", inputs, 0.5)
+        loss, _ = stack("loss", inputs, 0.5)
         assert loss[0] != loss[1], name
 
 
@@ -317,7 +318,7 @@ def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str
     one = batch._replace(available=whole, inputs=batch.clean)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     for step in range(150):
-        loss, _ = network.semi_supervised_loss(one, step / 150)
+        loss, _ = network.loss(one, step / 150)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.methods.base import Method
-from consilience.methods.coherence_transfer import CoherenceTransfer, StudentOutput
+from consilience.methods.coherence_transfer import CoherenceTransfer, ExpertOutput
 from consilience.methods.gce import generalised_cross_entropy
 from consilience.methods.hybrid import summed_loss
 from consilience.model.modality_subsets import modality_subsets
@@ -28,8 +28,6 @@ CERTAIN = 40.0
 BARE = {"transfer": 0.0, "evidence": 0.0, "agreement_head": 0.0}
 SWITCHES = [
     {"transfer": 0.0},
-    {"distill": "always"},
-    {"ramp": 0.0},
     {"evidence": 0.0},
     {"agreement_head": 0.0},
     {"modality_subsets": False},
@@ -65,13 +63,13 @@ def unreliable(batch: Batch, reliability: float = 0.5) -> Batch:
 
 
 def loss_of(network: CoherenceTransfer, batch: Batch, progress: float = 0.5) -> float:
-    return network.semi_supervised_loss(batch, progress)[0].item()
+    return network.loss(batch, progress)[0].item()
 
 
 def gradients(network: CoherenceTransfer, batch: Batch, part: str) -> dict[str, Tensor]:
     """Return the gradients of the weights of a part; 0 where there is none."""
     network.zero_grad()
-    network.semi_supervised_loss(batch, 0.5)[0].backward()
+    network.loss(batch, 0.5)[0].backward()
     return {
         name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
         for name, weight in network.named_parameters()
@@ -105,7 +103,7 @@ def test_every_switch_trains_and_predicts(
     network = make(**switch)
     for one in (batch, unreliable(batch)):
         for progress in (0.0, 0.5, 0.99):
-            loss, probability = network.semi_supervised_loss(one, progress)
+            loss, probability = network.loss(one, progress)
             assert loss.isfinite()
             assert probability.isfinite().all()
     loss.backward()
@@ -113,99 +111,77 @@ def test_every_switch_trains_and_predicts(
     assert all(values.isfinite().all() for values in prediction)
 
 
-# The teacher
+# The transfer
 
 
-def test_without_transfer_there_is_no_teacher_and_the_student_is_returned(
-    make: Make, batch: Batch
+def estimated(batch: Batch) -> Batch:
+    """Return windows of which every third is unlabelled, with distinct estimates and weights."""
+    target = torch.eye(CLASSES)[torch.arange(12) % CLASSES]
+    target[::3] = torch.nan
+    weight = torch.linspace(0.4, 1, 36).reshape(12, SENSORS)
+    weight[torch.arange(12) % 3 > 0] = 1.0
+    return unreliable(batch, 1.0)._replace(target=target, sensor_weight=weight)
+
+
+def cross_entropies(logits: Tensor, target: Tensor) -> Array:
+    return -(target.numpy() * np.log(probabilities_of(logits))).sum(-1)
+
+
+@pytest.mark.parametrize("transfer", [0.5, 2.0])
+def test_unlabelled_windows_are_trained_on_their_estimates_as_far_as_sensors_are_coherent(
+    make: Make, batch: Batch, transfer: float
 ) -> None:
-    network = make(transfer=0)
-    assert not [name for name in network.state_dict() if name.startswith("teacher")]
-    _, probability = network.semi_supervised_loss(batch, 0.5)
-    student_out = network.network(batch.inputs, batch.available)
-    assert_close(probability, student_out.logits.softmax(-1))
-
-
-def test_the_distillation_is_used_only_if_some_windows_are_unlabelled(
-    make: Make, batch: Batch
-) -> None:
-    little, much = make(transfer=1), make(transfer=3)
-    assert loss_of(little, batch) < loss_of(much, batch)
-    assert torch.equal(little.loss(batch, 0.5)[0], much.loss(batch, 0.5)[0])
-    teacher_out = little.teacher(batch.clean, batch.present).logits.softmax(-1)
-    own = little.network(batch.inputs, batch.available).logits.softmax(-1)
-    assert_close(little.semi_supervised_loss(batch, 0.5)[1], teacher_out)
-    assert_close(little.loss(batch, 0.5)[1], own)
-    assert not torch.allclose(teacher_out, own)
-
-
-def test_distill_always_includes_fully_labelled_trainings(make: Make, labelled: Batch) -> None:
-    little, much = (make(transfer=weight, distill="always") for weight in (1, 3))
-    assert little.loss(labelled, 0.5)[0] < much.loss(labelled, 0.5)[0]
-    teacher_out = little.teacher(labelled.clean, labelled.present).logits.softmax(-1)
-    assert_close(little.loss(labelled, 0.5)[1], teacher_out)
-
-
-def test_the_transfer_grows_along_its_ramp(make: Make, batch: Batch) -> None:
-    def transferred(progress: float, ramp: float) -> float:
-        much, little = (make(transfer=weight, ramp=ramp) for weight in (3, 1))
-        return loss_of(much, batch, progress) - loss_of(little, batch, progress)
-
-    whole = transferred(0.9, 0.3)
-    assert transferred(0.0, 0.3) == 0
-    assert transferred(0.15, 0.3) == pytest.approx(whole / 2, rel=1e-4)
-    assert transferred(0.0, 0.0) == pytest.approx(whole, rel=1e-4)
-
-
-def test_head_transfer_trains_the_encoders_and_not_the_heads(make: Make, batch: Batch) -> None:
-    plain, through = make(transfer=1), make(transfer=1, head_transfer=0.5)
-    assert loss_of(plain, batch) < loss_of(through, batch)
-    heads = gradients(plain, batch, "teacher.heads"), gradients(through, batch, "teacher.heads")
-    for name, gradient in heads[0].items():
-        assert_close(gradient, heads[1][name])
-    encoders = gradients(plain, batch, "encoders")
-    assert any(
-        not torch.allclose(gradient, encoders[name])
-        for name, gradient in gradients(through, batch, "encoders").items()
-    )
-
-
-def test_the_distillation_is_the_tempered_divergence(make: Make, batch: Batch) -> None:
-    little, much = (make(transfer=weight) for weight in (1, 2))
-    student_out = little.network(batch.inputs, batch.available)
-    teacher_out = little.teacher(batch.clean, batch.present)
-    t = 2.0
-    p = probabilities_of(teacher_out.logits / t)
-    weight = batch.available.amax(-1).double().numpy()
-
-    def mean(logits: Tensor, counted: Array) -> float:
-        q = probabilities_of(logits / t)
-        return t**2 * float(np.average((p * np.log(p / q)).sum(-1), weights=counted))
-
-    expected = mean(student_out.logits, weight)
+    one = estimated(batch)
+    network = make(**{**BARE, "transfer": transfer})
+    unlabelled = one.target.isnan().any(1, keepdim=True)
+    target = torch.where(unlabelled, one.label_estimate, one.target)
+    output = network.network(one.inputs, one.available)
+    of_window = torch.where(unlabelled, transfer, 1.0).double().numpy()
+    available, sound = one.available.double().numpy(), one.sensor_weight.double().numpy()
+    pool = of_window[:, 0] * np.maximum(1 - (available * (1 - sound)).sum(1), 0)
+    expected = np.average(cross_entropies(output.logits, target), weights=pool)
     for m in range(SENSORS):
-        has = batch.available[:, m].double().numpy()
-        expected += 0.5 * mean(student_out.unimodal[:, m], weight * has)
-    actual = loss_of(much, batch) - loss_of(little, batch)
-    assert actual == pytest.approx(expected, rel=1e-4)
+        weight = available[:, m] * sound[:, m] * of_window[:, 0]
+        expected += np.average(cross_entropies(output.unimodal[:, m], target), weights=weight)
+    expected += cross_entropies(network.network.log_prior.expand(12, -1), target).mean()
+    unrated = one._replace(affect=torch.full_like(one.affect, torch.nan))
+    assert loss_of(network, unrated) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_teacher_is_trained_on_labels_and_not_by_the_student(make: Make, batch: Batch) -> None:
-    assert min(value.abs().sum() for value in gradients(make(), batch, "teacher").values()) > 0
-    unlabelled = batch._replace(
-        target=torch.full_like(batch.target, torch.nan),
-        affect=torch.full_like(batch.affect, torch.nan),
-    )
-    assert largest(gradients(make(), unlabelled, "teacher").values()) == 0
-    # Its predictions train the student all the same.
-    assert largest(gradients(make(), unlabelled, "encoders").values()) > 0
-    assert largest(gradients(make(transfer=0), unlabelled, "encoders").values()) == 0
+def test_without_transfer_unlabelled_windows_enter_no_loss(make: Make, batch: Batch) -> None:
+    network, one = make(**BARE), estimated(batch)
+    other = one._replace(label_estimate=one.label_estimate.roll(1, 1))
+    assert loss_of(network, one) == loss_of(network, other)
+    transferring = make(**{**BARE, "transfer": 1.0})
+    assert loss_of(transferring, one) != loss_of(transferring, other)
 
 
-def test_teacher_and_student_share_no_weights(make: Make) -> None:
-    network = make()
-    own = {id(weight) for weight in network.teacher.parameters()}
-    assert not own & {id(weight) for weight in network.network.parameters()}
+def test_with_labels_for_all_windows_nothing_is_transferred(make: Make, labelled: Batch) -> None:
+    assert loss_of(make(transfer=3), labelled) == loss_of(make(transfer=0), labelled)
+
+
+def test_windows_without_an_estimate_stay_unlabelled(make: Make, batch: Batch) -> None:
+    one = estimated(batch)
+    without = one._replace(label_estimate=torch.full_like(one.label_estimate, torch.nan))
+    expected = loss_of(make(transfer=0), without._replace(sensor_weight=torch.ones(12, SENSORS)))
+    sound = without._replace(sensor_weight=torch.ones(12, SENSORS))
+    assert loss_of(make(transfer=1), sound) == pytest.approx(expected, rel=1e-5)
+
+
+def test_affect_is_trained_whatever_the_coherence(make: Make, batch: Batch) -> None:
+    """The ratings of a window without a class are its own."""
+    one = estimated(batch)._replace(sensor_weight=torch.zeros(12, SENSORS))
+    worse = one._replace(affect=one.affect + 3.0 * one.target.isnan().any(1, keepdim=True))
+    for transfer in (0.0, 1.0):
+        network = make(**{**BARE, "transfer": transfer})
+        assert loss_of(network, worse) > loss_of(network, one)
+
+
+def test_mismatched_sensors_do_not_train_the_agreement_head(make: Make, batch: Batch) -> None:
+    network = make(transfer=0, evidence=0, agreement_head=1)
+    one = batch._replace(sensor_weight=torch.zeros(12, SENSORS))
+    assert largest(gradients(network, batch, "agreement_head").values()) > 0
+    assert largest(gradients(network, one, "agreement_head").values()) == 0
 
 
 # Labels
@@ -311,12 +287,11 @@ def test_a_window_without_a_label_gets_none_from_the_consensus(make: Make, batch
 def test_space_and_agreement_head_send_no_gradient_to_the_encoders(
     make: Make, labelled: Batch
 ) -> None:
-    for settings in ({"transfer": 0.0}, {"distill": "always"}):
-        for part in ("encoders", "network", "teacher"):
-            with_both = gradients(make(**settings), labelled, part)
-            alone = gradients(make(evidence=0, agreement_head=0, **settings), labelled, part)
-            for name, value in with_both.items():
-                assert_close(value, alone[name], msg=name)
+    for part in ("encoders", "network"):
+        with_both = gradients(make(), labelled, part)
+        alone = gradients(make(evidence=0, agreement_head=0), labelled, part)
+        for name, value in with_both.items():
+            assert_close(value, alone[name], msg=name)
 
 
 def test_without_evidence_the_prototypes_learn_nothing(make: Make, labelled: Batch) -> None:
@@ -519,7 +494,7 @@ def test_vacuity_is_1_without_evidence_and_weights_it_by_the_gate(
     make: Make, windows: Windows
 ) -> None:
     network = with_gate(make(), [3.0, 3, 3])
-    output: StudentOutput = network.forward((windows(), torch.ones(12, SENSORS)))
+    output: ExpertOutput = network.forward((windows(), torch.ones(12, SENSORS)))
     nothing = network.calibrated(output._replace(evidence=torch.zeros_like(output.evidence)))
     assert_close(nothing.vacuity, torch.ones(12))
     vacuity = network.calibrated(output).vacuity

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,12 @@ def train(windows_folder: Path, budget: TrainingParams) -> Callable[..., Fitted]
     """Train on the folder of windows; the checkpoint stays if the training is interrupted."""
 
     def trained(
-        method: str = "hybrid", training: TrainingParams = budget, **further: Any
+        method: str = "hybrid",
+        training: TrainingParams = budget,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        **further: Any,
     ) -> Fitted:
-        params = registry.params("methods", method)()
+        params = registry.params("methods", method)(**settings)
         checkpoint = windows_folder.parent / "checkpoint"
         corpus = load_corpus(windows_folder)
         fitted = fit(method, params, training, corpus, checkpoint, **further)

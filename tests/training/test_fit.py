@@ -1,20 +1,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
-from torch import Tensor
 from torch.testing import assert_close
 
 from consilience.core import registry
 from consilience.core.files import read_arrays, write_arrays
 from consilience.evaluation import resampling, scorer, tables
 from consilience.evaluation.aggregate import summary
+from consilience.schema.params.plugins import MethodParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Scores, Splits, read_table, write_table
 from consilience.training import devices, fit
@@ -178,7 +177,7 @@ def test_a_refit_is_the_training_of_one_subject_more(
     trained = splits.with_columns(pl.col("role").replace("validation", "train"))
     corpus = replace(load_corpus(windows_folder), splits=trained)
     run = Run(0, 0)
-    data = RunData(OneProcess(), [run], corpus, budget, corpus.labels, False)
+    data = RunData(OneProcess(), [run], corpus, budget, corpus.labels, MethodParams())
     stack = architecture("hybrid", registry.params("methods", "hybrid")(), budget, corpus)
     trainer = Trainer(
         OneProcess(), stack.untrained([run]), [run], data, budget, epochs=refitted.best_epochs[:1]
@@ -241,23 +240,19 @@ def test_windows_of_test_subjects_do_not_change_the_training(
     assert changed
 
 
-def test_one_unlabelled_training_window_selects_the_semi_supervised_loss(
-    train: Train, windows_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    corpus, losses = load_corpus(windows_folder), []
-    step = Trainer._step
-
-    def recorded(trainer: Trainer, *arguments: Any) -> Tensor:
-        losses.append(trainer.loss)
-        return step(trainer, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", recorded)
-    train(folds=[1])
+def test_unlabelled_windows_are_trained_on_estimates(train: Train, windows_folder: Path) -> None:
+    corpus = load_corpus(windows_folder)
     target, affect = corpus.labels(fit.Run(1, 0))
     target = target.copy()
-    target[corpus.members(1, "train")[0]] = np.nan
-    train(folds=[1], labels=lambda run: (target, affect))
-    assert set(losses) == {"loss", "semi_supervised_loss"}
+    unlabelled = corpus.members(1, "train")[::2]
+    target[unlabelled] = np.nan
+    partly = target, affect
+    stacks = [
+        train("coherence_transfer", settings={"transfer": weight}, labels=lambda _: partly).stack
+        for weight in (1.0, 0.0)
+    ]
+    weights, without = (stack.state_dict() for stack in stacks)
+    assert any(not torch.equal(value, without[name]) for name, value in weights.items())
 
 
 def test_folds_and_labels_can_be_chosen(train: Train, windows_folder: Path) -> None:

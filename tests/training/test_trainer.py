@@ -8,6 +8,7 @@ import torch
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
+from consilience.schema.params.plugins import MethodParams, TransferParams
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Augmentation, Run
 from consilience.training.devices import OneProcess
@@ -31,9 +32,9 @@ def corpus(windows_folder: Path) -> Corpus:
 
 
 def make(corpus: Corpus, budget: TrainingParams, method: str = "hybrid") -> Trainer:
-    kind, params = registry.get("methods", method), registry.params("methods", method)()
+    params = registry.params("methods", method)()
     stack = architecture(method, params, budget, corpus).untrained(RUNS)
-    data = RunData(OneProcess(), RUNS, corpus, budget, corpus.labels, kind.cross_fitted)
+    data = RunData(OneProcess(), RUNS, corpus, budget, corpus.labels, params)
     return Trainer(OneProcess(), stack, RUNS, data, budget)
 
 
@@ -43,7 +44,7 @@ def test_labels_are_estimated_relative_to_the_complete_baseline_of_a_person(
     estimates = []
     for baseline in ("person", "running", "recording", "none"):
         training = budget.model_copy(update={"baseline": baseline})
-        data = RunData(OneProcess(), RUNS, corpus, training, corpus.labels, True)
+        data = RunData(OneProcess(), RUNS, corpus, training, corpus.labels, TransferParams())
         estimates.append((data._label_estimate, data._label_reliability))
     (person, reliability), *others, without = estimates
     for estimate, of_others in others:
@@ -156,7 +157,9 @@ def test_only_with_balanced_classes_are_windows_repeated(corpus: Corpus) -> None
     for balance in (False, True):
         training = TrainingParams(balance_classes=balance)
         labels = (target, corpus.affect)
-        data = RunData(OneProcess(), RUNS, corpus, training, lambda run, of=labels: of, False)
+        data = RunData(
+            OneProcess(), RUNS, corpus, training, lambda run, of=labels: of, MethodParams()
+        )
         for drawn, rows in zip(data.drawn_rows, data.train_rows, strict=True):
             assert set(drawn) == set(rows)
             assert (len(drawn) > len(rows)) == balance

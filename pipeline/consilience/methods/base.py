@@ -50,7 +50,6 @@ class Method(nn.Module):
     """
 
     Params: ClassVar[type[MethodParams]] = MethodParams
-    cross_fitted: ClassVar[bool] = False  # True: the training computes `Batch.label_estimate`
     TRAINING_ONLY: ClassVar[tuple[str, ...]] = ()  # attributes that no prediction uses
 
     def __init__(
@@ -198,10 +197,6 @@ class Method(nn.Module):
         """
         prediction = self.forward((batch.inputs, batch.available))
         return task_loss(prediction, batch), prediction.logits.detach().softmax(-1)
-
-    def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Compute `loss` in a training in which some windows are unlabelled."""
-        return self.loss(batch, progress)
 
 
 def inverse_temperature(log_temperature: Tensor) -> Tensor:

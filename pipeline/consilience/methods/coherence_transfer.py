@@ -1,11 +1,14 @@
-"""Coherence transfer: teacher, masked student, and a mixture over the modality subsets.
+"""Coherence transfer: experts that learn from each other, and a mixture over modality subsets.
 
 After the description of H.-J. Jang's thesis (arXiv 2511.15741) and of arXiv 2507.13092; no code
 is published and the formulas here are this project's own.
 
-- **Student and teacher** are log-linear pools of one expert for each modality, with separate
-  encoders. The teacher gets all recorded modalities, clean. The student gets masked, corrupted
-  windows and is trained on the labels and, where labels are scarce, on the teacher's predictions.
+- **Network**: a log-linear pool of one expert for each modality, trained on masked, corrupted
+  windows.
+- **Transfer**: an unlabelled window has the prediction of a teacher as its target, a product of
+  experts that gets all recorded modalities, clean. A modality counts, in the teacher and in the
+  training, as far as it is coherent with the others in the whole recording
+  (`consilience.training.soft_targets`). Each modality so learns from the others.
 - **Label correction**: labels that the modalities contradict too often are replaced by a
   posterior (`_target`).
 - **Shared space**: one latent space for all modalities. Class prototypes in it give evidence and
@@ -17,19 +20,16 @@ is published and the formulas here are this project's own.
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
 from consilience.methods.base import plain_prediction
 from consilience.methods.gated_hybrid import SubsetGate
 from consilience.methods.gce import generalised_cross_entropy
-from consilience.methods.hybrid import ClassLoss, summed_loss
-from consilience.methods.kd import TEACHER_UNIMODAL
+from consilience.methods.hybrid import ClassLoss
 from consilience.methods.params.coherence_transfer import Params as CoherenceTransferParams
 from consilience.model.fusion import (
     ExpertNetwork,
@@ -37,7 +37,12 @@ from consilience.model.fusion import (
     log_input_energy,
     log_linear_pool,
 )
-from consilience.model.losses import cross_entropy, divergence, evidential_loss, weighted_mean
+from consilience.model.losses import (
+    cross_entropy,
+    evidential_loss,
+    gaussian_nll,
+    weighted_mean,
+)
 from consilience.model.types import Batch, Prediction, Windows
 from consilience.model.uncertainty import (
     jensen_shannon,
@@ -49,7 +54,6 @@ from consilience.model.uncertainty import (
 N_FEATURES = 7  # reliability features of each modality; see `CoherenceTransfer._features`
 CERTAIN = 30.0  # log odds that make a modality valid up to rounding
 LEAST_LIKELY = 0.01  # floor of a modality's likelihood under the others; keeps its log finite
-UNIMODAL_TRANSFER = 0.5  # share of each unimodal head in the distillation
 EVIDENCE_KL = 0.1  # weight of the prototypes' KL term at the end of the training
 
 
@@ -147,8 +151,8 @@ class AgreementHead(nn.Module):
         return torch.stack(log_odds, 1)
 
 
-class StudentOutput(NamedTuple):
-    """Output of the student before calibration.
+class ExpertOutput(NamedTuple):
+    """Output of the experts before calibration.
 
     Attributes
     ----------
@@ -172,31 +176,27 @@ class StudentOutput(NamedTuple):
 
 
 class CoherenceTransfer(SubsetGate):
-    """The student, its teacher, the shared space and the agreement head."""
+    """The experts, the shared space and the agreement head."""
 
     Params = CoherenceTransferParams
     N_FEATURES = N_FEATURES
-    cross_fitted = True
-    TRAINING_ONLY = ("teacher",)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        params, n_modalities = self.params, len(self.encoders)
+        n_modalities = len(self.encoders)
         self.network = ExpertNetwork(
             dict(self.encoders.items()), self.n_classes, self.width, self.new_head
         )
         self.calibration["log_expert_temperature"] = nn.Parameter(torch.zeros(n_modalities))
         self.space = SharedSpace(n_modalities, self.n_classes, self.width)
         self.agreement_head = AgreementHead(n_modalities, self.width, self.dropout)
-        if params.transfer:
-            self.teacher = copy.deepcopy(self.network)
 
-    def forward(self, windows: Windows) -> StudentOutput:
+    def forward(self, windows: Windows) -> ExpertOutput:
         """Compute the experts' logits and the reliability features."""
         inputs, available = windows
         output = self.network(inputs, available)
         latent = self.space(output.encodings)
-        return StudentOutput(
+        return ExpertOutput(
             output.unimodal,
             self.network.prior().expand_as(output.logits),
             self._features(inputs, available, output, latent),
@@ -256,14 +256,14 @@ class CoherenceTransfer(SubsetGate):
         ratio = output.unimodal.softmax(-1) * predicted / log_prior.exp()
         return torch.log(ratio.sum(-1) + LEAST_LIKELY)
 
-    def _subset_logits(self, output: StudentOutput) -> Tensor:
+    def _subset_logits(self, output: ExpertOutput) -> Tensor:
         """Compute the pool (B, S, K) of calibrated experts for every modality subset."""
         masks = self._masks[0].to(output.available.device) * output.available[:, None]
         experts = output.unimodal / self.calibration["log_expert_temperature"].exp()[:, None]
         pooled = log_linear_pool(experts, output.log_prior[:, None], masks)
         return pooled / self.calibration["log_temperature"].exp()[:, None]
 
-    def calibrated(self, output: StudentOutput) -> Prediction:
+    def calibrated(self, output: ExpertOutput) -> Prediction:
         """Compute the mixture over the modality subsets, and each modality's reliability."""
         log_odds = self._log_odds(output)
         sensor_ok = log_odds.sigmoid() * output.available
@@ -283,64 +283,62 @@ class CoherenceTransfer(SubsetGate):
             coherence=torch.where(output.available > 0, sensor_ok, 1.0).amin(-1),
         )
 
-    def _mixture(self, output: StudentOutput, log_odds: Tensor) -> Tensor:
+    def _mixture(self, output: ExpertOutput, log_odds: Tensor) -> Tensor:
         """Compute the subsets' mixture; with ``modality_subsets: false``, the full set's output."""
         if not self.params.modality_subsets:
             log_odds = torch.full_like(log_odds, CERTAIN)  # all weight on the full set
         return super()._mixture(output, log_odds)
 
     def loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Compute the student's loss; with the distillation if ``distill: always``."""
-        if self.params.transfer and self.params.distill == "always":
-            return self.semi_supervised_loss(batch, progress)
-        output = self.network(batch.inputs, batch.available)
-        return self._student_loss(output, batch, progress), output.logits.detach().softmax(-1)
-
-    def semi_supervised_loss(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
-        """Compute the student's, the teacher's and the distillation losses.
-
-        The returned probability is the teacher's, if there is one. With a label for every window
-        the distillation gains nothing, so `loss` omits it.
-        """
-        student_out = self.network(batch.inputs, batch.available)
-        loss = self._student_loss(student_out, batch, progress)
-        if not self.params.transfer:
-            return loss, student_out.logits.detach().softmax(-1)
-        target, class_loss = self._target(batch, progress), self._class_loss(batch)
-        teacher_out = self.teacher(batch.clean, batch.present)
-        loss = loss + summed_loss(
-            teacher_out, batch.present, target, batch.affect, TEACHER_UNIMODAL, class_loss
-        )
-        loss = loss + self.teacher.prior_loss(target)
-        loss = loss + self._transfer(student_out, teacher_out, batch, progress)
-        return loss, teacher_out.logits.detach().softmax(-1)
-
-    def _student_loss(self, output: SummedOutput, batch: Batch, progress: float) -> Tensor:
-        """Compute the supervised losses: fused, unimodal, prototypes and agreement head."""
+        """Compute the losses of the pool, the experts, the prototypes and the agreement head."""
         params = self.params
+        output: SummedOutput = self.network(batch.inputs, batch.available)
         target, class_loss = self._target(batch, progress), self._class_loss(batch)
-        loss = summed_loss(
-            output, batch.available, target, batch.affect, params.unimodal, class_loss
-        )
-        loss = loss + self.network.prior_loss(target)
+        weight, available = self._weight(batch), batch.available
+        loss = class_loss(output.logits, target, self._pool_weight(batch))
+        loss = loss + gaussian_nll(*output.affect, batch.affect)
+        unimodal = class_loss(output.unimodal, target, weight)
+        unimodal = unimodal + gaussian_nll(*output.unimodal_affect, batch.affect, available)
+        loss = loss + params.unimodal * unimodal + self.network.prior_loss(target)
         # Detached: the shared space describes the encodings and must not change the prediction.
         latent = self.space(output.encodings.detach())
         if params.evidence:
-            loss = loss + params.evidence * self._evidence_loss(latent, batch, target, progress)
+            evidence = self.space.evidence(latent, available)
+            ramp = EVIDENCE_KL * progress  # an early KL term suppresses evidence before any exists
+            loss = loss + params.evidence * evidential_loss(evidence, target, weight, ramp)
         if params.agreement_head:
             loss = loss + params.agreement_head * self._agreement_loss(latent, output, batch)
-        return loss
+        return loss, output.logits.detach().softmax(-1)
+
+    def _weight(self, batch: Batch) -> Tensor:
+        """Compute the weight (B, M) of each available modality's target."""
+        return batch.available * batch.sensor_weight * self._target_weight(batch)[:, None]
+
+    def _pool_weight(self, batch: Batch) -> Tensor:
+        """Compute the weight (B,) of the pool's target: that no available modality mismatches."""
+        mismatched = (batch.available * (1 - batch.sensor_weight)).sum(-1)
+        return (1 - mismatched).clamp(min=0) * self._target_weight(batch)
+
+    def _target_weight(self, batch: Batch) -> Tensor:
+        """Return the weight (B,) of each window's target: 1 for labels."""
+        unlabelled = ~batch.target.isfinite().all(-1)
+        return torch.where(unlabelled, self.params.transfer, 1.0)
 
     def _target(self, batch: Batch, progress: float) -> Tensor:
-        """Compute the training targets: labels, corrected if they are unreliable.
+        """Compute the training targets: labels, and estimates of windows that have none.
 
-        The posterior of the true class by Bayes' rule. The likelihood is that of uniform label
-        noise: a label is right as often as its reliability implies, otherwise any other class.
+        Unreliable labels are replaced by the posterior of the true class by Bayes' rule. The
+        likelihood is that of uniform label noise: a label is right as often as its reliability
+        implies, otherwise any other class.
         The prior is a geometric mean of the cross-fitted estimate and the consensus, with the
         weight of the consensus growing from 0 to 1 over the training.
         """
+        unlabelled = ~batch.target.isfinite().all(-1, keepdim=True)
+        estimated = batch.target
+        if self.params.transfer:
+            estimated = torch.where(unlabelled, batch.label_estimate, batch.target)
         if self.params.label_correction == "off":
-            return batch.target
+            return estimated
         n_classes = self.n_classes
         # Reliability is agreement beyond chance: 0 is a label drawn at random, right in 1 / K.
         right = ((batch.label_reliability * (n_classes - 1) + 1) / n_classes).clamp(max=0.999)
@@ -352,7 +350,7 @@ class CoherenceTransfer(SubsetGate):
         prior = (log_estimate * (1 - progress) + log_consensus * progress).softmax(-1)
         posterior = prior * (wrong + (right - wrong) * batch.target)
         posterior = posterior / posterior.sum(-1, keepdim=True).clamp(min=1e-8)
-        return torch.where(self._unreliable(batch), posterior, batch.target)
+        return torch.where(self._unreliable(batch) & ~unlabelled, posterior, estimated)
 
     def _unreliable(self, batch: Batch) -> Tensor:
         """Return whether the run's labels are unreliable enough to be corrected."""
@@ -377,7 +375,7 @@ class CoherenceTransfer(SubsetGate):
         """Compute the agreement head's loss, with each window's neighbour as the mismatch."""
         probability = output.unimodal.softmax(-1).detach()
         several = (batch.available.sum(-1, keepdim=True) > 1).to(latent.dtype)
-        weight = batch.available * several
+        weight = batch.available * batch.sensor_weight * several
         others = (latent, probability)
         # First half: the window's own modalities; second half: those of its neighbour in the
         # shuffled batch, mostly another subject's.
@@ -392,43 +390,6 @@ class CoherenceTransfer(SubsetGate):
         return weighted_mean(F.softplus(-matched), weight) + weighted_mean(
             F.softplus(mismatched), weight * batch.available.roll(1, 0)
         )
-
-    def _evidence_loss(
-        self, latent: Tensor, batch: Batch, target: Tensor, progress: float
-    ) -> Tensor:
-        evidence = self.space.evidence(latent, batch.available)
-        ramp = EVIDENCE_KL * progress  # an early KL term suppresses evidence before there is any
-        return evidential_loss(evidence, target, batch.available, ramp)
-
-    def _transfer(
-        self, student_out: SummedOutput, teacher_out: SummedOutput, batch: Batch, progress: float
-    ) -> Tensor:
-        """Compute the distillation loss of the fused and the unimodal logits."""
-        params = self.params
-        target, temperature = teacher_out.logits, params.temperature
-        has_input = batch.available.amax(-1)
-        loss = divergence(student_out.logits, target, temperature, has_input)
-        loss = loss + UNIMODAL_TRANSFER * divergence(
-            student_out.unimodal, target, temperature, batch.available
-        )
-        if params.head_transfer:
-            logits = self._teacher_heads(student_out)
-            frozen = divergence(logits, target, temperature, batch.available)
-            loss = loss + params.head_transfer * frozen
-        ramp = min(1.0, progress / params.ramp) if params.ramp else 1.0
-        return params.transfer * ramp * loss
-
-    def _teacher_heads(self, student_out: SummedOutput) -> Tensor:
-        """Compute the teacher's unimodal heads' logits (B, M, K) for the student's encodings.
-
-        After arXiv 2507.13092. The heads are frozen: gradients reach the student's encoders only.
-        """
-        logits = []
-        for index, head in enumerate(self.teacher.heads):
-            frozen = {name: weight.detach() for name, weight in head.named_parameters()}
-            output = functional_call(head, frozen, (student_out.encodings[:, index],))
-            logits.append(output[:, : self.n_classes])
-        return torch.stack(logits, 1)
 
 
 def _mean_agreement(pairs: Tensor, available: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,11 @@ class Batch(NamedTuple):
         windows so far (temporal ensembling).
     label_estimate : Tensor, shape (B, K)
         Cross-fitted class probabilities, computed without the windows' own labels; see
-        `consilience.training.label_reliability`. NaN unless the method requests it.
+        `consilience.training.label_reliability`, and `soft_targets` for unlabelled windows. NaN
+        unless the method requests it.
+    sensor_weight : Tensor, shape (B, M)
+        Probability that a modality of an unlabelled window is not mismatched; 1 for labelled
+        windows, and unless the method requests it.
     label_reliability : Tensor, scalar
         Estimated reliability of this run's labels, 0 to 1; 1 unless the method requests it.
     disagreement : Tensor, scalar
@@ -54,6 +58,7 @@ class Batch(NamedTuple):
     affect: Tensor
     consensus: Tensor
     label_estimate: Tensor
+    sensor_weight: Tensor
     label_reliability: Tensor
     disagreement: Tensor
 

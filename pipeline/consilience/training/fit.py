@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from consilience.core import registry
 from consilience.core.files import DamagedFileError
 from consilience.core.workers import report
 from consilience.model.stack import Stack
@@ -225,13 +224,12 @@ def _train_once(
         Of each run of the share, on training and validation subjects; by default, the validation
         subjects select the epoch.
     """
-    training, method = networks.training, registry.get("methods", networks.method)
+    training = networks.training
     torch.set_num_threads(1)  # sums over the windows of one run have a fixed order
     share = runs[fabric.global_rank :: fabric.world_size]
     roles = ("train",) if epochs is None else ("train", "validation")
-    data = RunData(fabric, share, corpus, training, labels, method.cross_fitted, roles)
-    loss = "semi_supervised_loss" if _some_unlabelled(corpus, runs, labels) else "loss"
-    trainer = Trainer(fabric, networks.untrained(share), share, data, training, loss, epochs)
+    data = RunData(fabric, share, corpus, training, labels, networks.params, roles)
+    trainer = Trainer(fabric, networks.untrained(share), share, data, training, epochs)
     use_cores(len(share))
     _resume(trainer, checkpoint, fabric)
     with _progress_bar(fabric.is_global_zero) as progress:
@@ -250,16 +248,6 @@ def _train_once(
     state = trainer.state()
     write_checkpoint(checkpoint, fabric, state)
     return {name: value.detach().cpu() for name, value in state.items()}
-
-
-def _some_unlabelled(corpus: Corpus, runs: Sequence[Run], labels: LabelSource) -> bool:
-    """Return whether any run has an unlabelled training window.
-
-    Of all runs and not of a share, because a run's loss must not depend on its share.
-    """
-    return any(
-        not np.isfinite(labels(run)[0][corpus.members(run.fold, "train")]).all() for run in runs
-    )
 
 
 def _resume(trainer: Trainer, checkpoint: Path, fabric: Any) -> None:

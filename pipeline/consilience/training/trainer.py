@@ -22,6 +22,7 @@ from consilience.core.scratch import release
 from consilience.model import draws
 from consilience.model.stack import Stack
 from consilience.model.types import Batch
+from consilience.schema.params.plugins import MethodParams, TransferParams
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Augmentation, Run, balanced
 from consilience.training.baseline import complete_references, references
@@ -29,6 +30,7 @@ from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Rows, Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
 from consilience.training.selection import SelectionSums, selection_sums
+from consilience.training.soft_targets import Windows, recording_of, targets_of_runs
 from consilience.windows.conditions import DESYNC, kinds
 from consilience.windows.store import Corpus
 
@@ -50,8 +52,8 @@ class RunData:
     training : TrainingParams
     labels : callable
         As in `consilience.training.fit.fit`.
-    cross_fitted : bool
-        Whether to compute label estimates; see `Method.cross_fitted`.
+    params : MethodParams
+        Of the method. Labels are estimated for `TransferParams`.
     roles : sequence of str
         Of the subjects to train on.
 
@@ -78,7 +80,7 @@ class RunData:
         corpus: Corpus,
         training: TrainingParams,
         labels: LabelSource,
-        cross_fitted: bool,
+        params: MethodParams,
         roles: Sequence[str] = ("train",),
     ) -> None:
         to_device = fabric.to_device
@@ -121,22 +123,33 @@ class RunData:
             for values, rows in zip(target, self.train_rows, strict=True)
         ]
         self._disagreement = to_device(torch.tensor(disagreements))
-        complete = complete_references(corpus, training) if cross_fitted else {}
-        inputs_of = partial(self.scaler.centred, prepared=prepared, references=complete)
-        estimate, reliability = self._label_estimates(corpus, inputs_of, target, cross_fitted)
-        self._label_estimate, self._label_reliability = to_device(estimate), to_device(reliability)
+        ones = torch.ones(len(runs), *corpus.available.shape)
+        estimates = torch.full(target.shape, torch.nan), ones, ones[:, 0, 0]
+        if isinstance(params, TransferParams):
+            complete = complete_references(corpus, training)
+            inputs_of = partial(self.scaler.centred, prepared=prepared, references=complete)
+            estimates = self._label_estimates(corpus, inputs_of, target, params)
+        estimate, self._sensor_weight, reliability = map(to_device, estimates)
+        self._label_estimate, self._label_reliability = estimate, reliability
 
     def _label_estimates(
         self,
         corpus: Corpus,
         inputs_of: Callable[[int], Mapping[str, Rows]],
         target: NDArray[np.float32],
-        cross_fitted: bool,
-    ) -> tuple[Tensor, Tensor]:
-        if not cross_fitted:
-            return torch.full(target.shape, torch.nan), torch.ones(len(target))
-        subject = corpus.index["subject"].to_numpy()
-        return estimate_labels(inputs_of, corpus.available, list(target), subject, self.train_rows)
+        params: TransferParams,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return label estimates (R, N, K), sensor weights (R, N, M), labels' reliability (R,)."""
+        subject, targets = corpus.index["subject"].to_numpy(), list(target)
+        estimate, reliability = estimate_labels(
+            inputs_of, corpus.available, targets, subject, self.train_rows
+        )
+        if not params.transfer:
+            return estimate, torch.ones(len(target), *corpus.available.shape), reliability
+        windows = Windows(corpus.available, subject, recording_of(corpus.index))
+        soft, sensor_weight = targets_of_runs(inputs_of, windows, targets, self.drawn_rows, params)
+        labelled = torch.from_numpy(np.isfinite(target).all(-1, keepdims=True))
+        return torch.where(labelled, estimate, soft), sensor_weight, reliability
 
     def inputs(self, index: Tensor, available: Tensor) -> dict[str, Tensor]:
         """Return standardised windows (R', B, ...) at positions (R', B), 0 where not available."""
@@ -178,6 +191,7 @@ class RunData:
             affect=self.scaled_affect(index),
             consensus=take_rows(consensus, self.active, index),
             label_estimate=take_rows(self._label_estimate, self.active, index),
+            sensor_weight=take_rows(self._sensor_weight, self.active, index),
             label_reliability=self._label_reliability[self.active],
             disagreement=self._disagreement[self.active],
         )
@@ -217,8 +231,6 @@ class Trainer:
     runs : list of Run
     data : RunData
     training : TrainingParams
-    loss : str
-        Name of the method's loss: ``"loss"`` or ``"semi_supervised_loss"``.
     epochs : sequence of int, optional
         After which each run ends, without validation; by default, the validation decides.
 
@@ -237,11 +249,10 @@ class Trainer:
         runs: list[Run],
         data: RunData,
         training: TrainingParams,
-        loss: str = "loss",
         epochs: Sequence[int] | None = None,
     ) -> None:
         self.fabric, self.runs, self.training, self.stack = fabric, runs, training, stack
-        self.data, self.loss = data, loss
+        self.data = data
         self.epochs = None if epochs is None else np.array(epochs)
         n_classes = data.target.shape[-1]
         self.consensus = fabric.to_device(torch.full(data.target.shape, 1 / n_classes))
@@ -302,7 +313,7 @@ class Trainer:
         for group in self.optimizer.param_groups:  # cosine annealing to 0 over all epochs
             group["lr"] = self.training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
         batch = self.data.batch(index, augmentation, self.consensus)
-        loss, probability = self.module(self.loss, batch, progress)
+        loss, probability = self.module("loss", batch, progress)
         self.optimizer.zero_grad()
         # The runs share no weight, so the gradient of the sum is each run's own gradient.
         self.fabric.backward(loss.sum())

@@ -6,24 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from consilience.schema.params.plugins import MethodParams
+from consilience.schema.params.plugins import TransferParams
 
 
-class Params(MethodParams):
+class Params(TransferParams):
     """Every part can be switched off: by a weight of 0, ``false`` or ``off``."""
 
     unimodal: float = Field(1.0, ge=0, description="weight of the unimodal losses")
-    transfer: float = Field(2.0, ge=0, description="weight of the distillation; 0: no teacher")
-    distill: Literal["auto", "always"] = Field(
-        "auto", description="auto: only if some training windows have no label"
-    )
-    temperature: float = Field(2.0, gt=0, description="of the distillation")
-    ramp: float = Field(
-        0.3, ge=0, le=1, description="share of the training in which the distillation grows"
-    )
-    head_transfer: float = Field(
-        0.0, ge=0, description="share of the teacher's frozen heads in the distillation"
-    )
     evidence: float = Field(
         0.2, ge=0, description="weight of the prototypes' loss; 0: vacuity is the entropy"
     )

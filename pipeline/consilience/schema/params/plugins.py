@@ -7,7 +7,7 @@ they import pydantic and NumPy only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -119,3 +119,25 @@ class MethodParams(BaseModel):
     """Parameters of one method; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TransferParams(MethodParams):
+    """Parameters of a method that learns from estimated labels: `Batch.label_estimate`.
+
+    The training computes the estimates for every method whose parameters are of this class; see
+    `consilience.training.soft_targets`.
+    """
+
+    transfer: float = Field(
+        1.0, ge=0, description="weight of an unlabelled window, whose target is estimated; 0: none"
+    )
+    rounds: int = Field(2, ge=1, description="of estimating targets; later ones train on earlier")
+    weighting: Literal["coherence", "none"] = Field(
+        "coherence", description="of a sensor by the coherence of its recording; none: equally"
+    )
+    mismatch_prior: float = Field(
+        0.05, gt=0, lt=1, description="probability that a recording has a mismatched sensor"
+    )
+    align_classes: bool = Field(
+        True, description="estimated targets of unlabelled subjects have the labels' frequencies"
+    )
