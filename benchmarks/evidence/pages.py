@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def write(
         What `cost.measure` returned; empty if it was not measured.
     """
     reached = claims(results, dict(cost))
-    pages = {name: experiment_page(results, name) for name in results.outcomes}
+    pages = {name: experiment_page(results, name, tuning) for name in results.outcomes}
     pages |= {"ablation": ablation_page(results), "tuning": tuning_page(tuning)}
     pages |= {"cost": cost_page(results, cost)} if cost else {}
     with atomic_folder(folder) as aside:
@@ -217,14 +217,14 @@ def _heading_of(claim: Claim) -> str:
     return f"{claim.number} · {claim.title}"
 
 
-def experiment_page(results: Results, name: str) -> str:
-    """Return the tables of one experiment."""
+def experiment_page(results: Results, name: str, tuned: Collection[str]) -> str:
+    """Return the tables of one experiment; `tuned` names those on which settings were chosen."""
     experiment, outcomes = results.experiment(name), results.of(name)
     method = outcomes.get(METHOD)
     parts = [
         f"# {name}",
         f"Corpus {experiment.corpus}, sensors {', '.join(experiment.sensors)}; labels: "
-        f"{_labels(experiment.scenario)}; settings: {_chosen(experiment)}.",
+        f"{_labels(experiment.scenario)}; settings: {_chosen(experiment, tuned)}.",
         f"    dvc --cd benchmarks/evidence repro experiment@{name}",
         EXPLAINED.strip(),
         "## Accuracy",
@@ -399,9 +399,11 @@ def _labels(scenario: Scenario) -> str:
     return ", ".join(parts) or "as they are"
 
 
-def _chosen(experiment: Experiment) -> str:
+def _chosen(experiment: Experiment, tuned: Collection[str]) -> str:
     if experiment.chosen_on is None:
         return "as planned"
+    if experiment.chosen_on not in tuned:
+        return "as planned, because the choice on validation subjects has not been run"
     return f"[chosen](tuning.md) on the validation subjects of {experiment.chosen_on}"
 
 

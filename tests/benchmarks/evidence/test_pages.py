@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.evidence import pages, plan, results
 from benchmarks.evidence.claims import Claim, Finding
+from benchmarks.evidence.plan import Experiment
 
 
 @pytest.mark.slow
@@ -96,3 +97,21 @@ def test_trials_list_scores_and_how_many_folds_chose_them() -> None:
     ]
     text = pages.tuning_page({"x": {"late_fusion": {"trials": trials, "chosen": {"0": 1, "1": 0}}}})
     assert "| late fusion | 1.000 (1) | dropout 0.2: 1.000 (1) |" in text
+
+
+@pytest.mark.parametrize(
+    ("chosen_on", "tuned", "text"),
+    [
+        (None, [], "settings: as planned."),
+        ("ravdess_clean", ["ravdess_clean"], "settings: [chosen](tuning.md) on"),
+        ("ravdess_clean", [], "has not been run"),
+    ],
+)
+def test_a_page_states_how_the_settings_were_chosen(
+    chosen_on: str | None, tuned: list[str], text: str
+) -> None:
+    experiment = Experiment(corpus="c", sensors=["a"], entries=["kd"], chosen_on=chosen_on)
+    plan: Any = SimpleNamespace(experiments={"x": experiment})
+    page = pages.experiment_page(results.Results(plan, {"x": {}}), "x", tuned)
+    assert text in page
+    assert "repro experiment@x" in page
