@@ -82,6 +82,19 @@ def test_folds_that_test_the_same_subjects_take_the_same_donors() -> None:
     assert len(np.unique(taken)) > len(taken) / 3
 
 
+def test_a_subject_of_some_folds_lends_nothing_to_one_that_all_folds_test() -> None:
+    """As with new recordings among which is a subject of the training."""
+    seen = pl.col("subject") == "p0"
+    role = pl.when(seen & (pl.col("fold") != 0)).then(pl.lit("train")).otherwise(pl.lit("test"))
+    partly = replace(CORPUS, splits=CORPUS.splits.with_columns(role=role))
+    first, *others = (donors(partly, fold, "audio") for fold in partly.folds)
+    new = SUBJECT != "p0"
+    for other in others:
+        np.testing.assert_array_equal(other[new], first[new])
+    assert not np.isin(first[new], np.flatnonzero(~new)).any()
+    assert (first[~new] >= 0).any()  # new subjects lend to it in the fold that tests it
+
+
 def test_a_fold_with_one_test_subject_takes_donors_from_validation_never_the_reverse() -> None:
     corpus = build_corpus(roles=["test", "validation", "validation", "train", "train"])
     result = donors(corpus, 0, "audio")

@@ -157,7 +157,8 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
 
     A donor is drawn among the windows of the same role (see `DONORS`) that have the modality, a
     label of another class and another subject. A window with a single modality has no donor:
-    a mismatch needs a second one to contradict.
+    a mismatch needs a second one to contradict. Every fold that tests a window takes the same
+    donor, so that all runs of a bundle, whose predictions are averaged, see the same stranger.
 
     Returns
     -------
@@ -176,6 +177,7 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
         todo = corpus.members(fold, role)
         todo = todo[has[todo] & labelled[todo] & (corpus.available[todo].sum(1) > 1)]
         for lender in lenders:
+            allowed = _lending_subjects(corpus, role, lender)
             pool = corpus.members(fold, lender)
             pool = order[np.sort(place[pool[has[pool] & labelled[pool]]])]
             start = np.searchsorted(place[pool], place[todo])
@@ -183,11 +185,35 @@ def donors(corpus: Corpus, fold: int, modality: str) -> NDArray[np.int64]:
             for step in range(len(pool)):
                 donor = pool[(start + step) % len(pool)]
                 fits = (subject[donor] != subject[todo]) & (leading[donor] != leading[todo])
+                fits &= allowed[subject[todo], subject[donor]]
                 result[todo[fits]] = donor[fits]
                 todo, start = todo[~fits], start[~fits]
                 if not len(todo):
                     break
     return result
+
+
+def _lending_subjects(corpus: Corpus, role: str, lender: str) -> NDArray[np.bool_]:
+    """Return which subjects may lend windows to which: (S, S), borrowers first, sorted by name.
+
+    To a tested subject, those that have the lender's role in every fold that tests it. Predictions
+    for validation subjects are not averaged over folds: all may lend.
+    """
+    names = np.unique(corpus.index["subject"].to_numpy())
+    if role != "test":
+        return np.ones((len(names), len(names)), np.bool_)
+
+    def with_role(name: str) -> NDArray[np.int64]:
+        """Return in which folds (F, S) the subjects have a role: 1 or 0."""
+        of_folds = [
+            np.isin(names, corpus.splits.filter(fold=fold, role=name)["subject"].to_numpy())
+            for fold in corpus.folds
+        ]
+        return np.array(of_folds, np.int64)
+
+    folds_without_lender = with_role("test").T @ (1 - with_role(lender))
+    allowed: NDArray[np.bool_] = folds_without_lender == 0
+    return allowed
 
 
 def variants_of(condition: Condition, corpus: Corpus, modality: str) -> list[str]:
