@@ -120,7 +120,7 @@ def test_every_weight_gets_a_gradient_except_the_calibration(network: Method, ba
     assert not probability.requires_grad
     assert_close(probability.sum(-1), torch.ones(len(probability)))
     for name, weight in network.named_parameters():
-        if name.startswith("calibration."):
+        if name.startswith(("calibration.", "coverage")):
             assert weight.grad is None, name
             continue
         assert weight.grad is not None, name
@@ -254,6 +254,13 @@ def test_any_number_of_sensors_is_calibrated(n_modalities: int) -> None:
         for mask in several.tolist()
     ]
     assert_close(network._log_temperature(several), torch.stack(expected))
+    with torch.no_grad():
+        network.coverage.copy_(torch.randn_like(network.coverage))
+    thresholds = [
+        network.coverage[listed[tuple(mask)]] if tuple(mask) in listed else network.coverage.amax(0)
+        for mask in several.tolist()
+    ]
+    assert_close(network.thresholds(several), torch.stack(thresholds))
 
 
 @pytest.mark.parametrize("n_modalities", [1, 8])

@@ -18,7 +18,7 @@ from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import Scores, Splits, read_table, write_table
 from consilience.training import devices, fit
 from consilience.training.augmentation import Run
-from consilience.training.calibration import PREFIX
+from consilience.training.calibration import COVERAGE, PREFIX
 from consilience.training.conditioned import load_windows
 from consilience.training.devices import OneProcess
 from consilience.training.fit import Fitted
@@ -160,8 +160,9 @@ def test_a_refit_trains_anew_on_all_subjects_and_keeps_epochs_and_calibration(
     selected, refitted = train(), train(training=refitting(budget))
     assert refitted.best_epochs == selected.best_epochs
     assert refitted.history.equals(selected.history)
-    fitted = [name for name in refitted.stack.weights if name.startswith(PREFIX)]
-    assert fitted
+    fitted = [n for n in refitted.stack.weights if n.startswith((PREFIX, COVERAGE))]
+    assert COVERAGE in fitted
+    assert len(fitted) > 1
     for name, weight in refitted.stack.weights.items():
         assert torch.equal(weight, selected.stack.weights[name]) == (name in fitted), name
     mean = selected.scaler.mean["audio"]
@@ -187,7 +188,7 @@ def test_a_refit_is_the_training_of_one_subject_more(
         trainer.validate()
     assert trainer.epoch == refitted.best_epochs[0]
     for name, weight in refitted.stack.weights.items():
-        if not name.startswith(PREFIX):
+        if not name.startswith((PREFIX, COVERAGE)):
             assert_close(weight[0], trainer.stack.weights[name][0])
 
 

@@ -33,7 +33,8 @@ class Method(nn.Module):
     A prediction takes two steps. `forward` is the trained network; `calibrated` turns its output,
     and the energy of its input, into a `Prediction` and is the only place where `calibration` is
     used. After the training the parameters in `calibration`, and no others, are fitted on corrupted
-    windows of the validation subjects.
+    windows of the validation subjects. Then `coverage`, the thresholds of prediction sets and
+    intervals, follows from clean windows: see `consilience.training.coverage`.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ class Method(nn.Module):
         if len(self.encoders) > 1:  # of a single one, the temperature alone
             weight = torch.zeros(len(self.encoders), 2)
             self.calibration["energy_weight"] = nn.Parameter(weight)
+        self.coverage = nn.Parameter(torch.zeros(len(masks), 1 + len(AFFECT)))
 
     def forward(self, windows: Windows) -> Any:
         """Compute the uncalibrated output.
@@ -132,9 +134,31 @@ class Method(nn.Module):
 
         The mean of all temperatures for a set that `modality_subsets` does not list.
         """
-        temperature, masks = self.calibration["log_temperature"], self._masks[0]
-        equal = (available[:, None] == masks.to(available.device)).all(-1).to(available.dtype)
-        return equal @ temperature + (1 - equal.sum(-1)) * temperature.mean()
+        temperature, listed = self.calibration["log_temperature"], self._listed_set(available)
+        return listed @ temperature + (1 - listed.sum(-1)) * temperature.mean()
+
+    def _listed_set(self, available: Tensor) -> Tensor:
+        """Return which of the sets that `modality_subsets` lists is available: (B, S), 1 or 0."""
+        masks = self._masks[0].to(available.device)
+        return (available[:, None] == masks).all(-1).to(available.dtype)
+
+    def thresholds(self, available: Tensor) -> Tensor:
+        """Return the thresholds of prediction set and intervals for the available modalities.
+
+        Parameters
+        ----------
+        available : Tensor, shape (B, M)
+
+        Returns
+        -------
+        Tensor, shape (B, 1 + A)
+            Largest score of a class in the prediction set, and half the width of each affect
+            target's interval in predicted standard deviations; infinite without labels. The largest
+            of all for a set that `modality_subsets` does not list.
+        """
+        listed = self._listed_set(available)[..., None] > 0
+        thresholds = torch.where(listed, self.coverage, -torch.inf).amax(1)
+        return torch.where(listed.any(1), thresholds, self.coverage.amax(0))
 
     def _energy_log_temperature(self, energy: Tensor) -> Tensor:
         """Compute the term of the log temperature (...) for the energy (..., M) of the input.

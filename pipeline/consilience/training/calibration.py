@@ -23,6 +23,7 @@ from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING
 from consilience.windows.store import Corpus
 
 PREFIX = "network/calibration/"
+COVERAGE = "network/coverage"  # thresholds of `training.coverage`, which a refit keeps too
 FAULTY_FROM = 4  # severity from which a corrupted sensor counts as faulty
 STEPS, RATE = 60, 0.15  # of Adam; a run has few parameters
 BETAS = (0.8, 0.9)  # short averages: few steps, and gradients without sampling noise
@@ -91,7 +92,7 @@ def calibrate(
 def with_calibration(stack: Stack, calibrated: Stack) -> Stack:
     """Return a stack with the calibration of another one of the same method."""
     for name, value in stack.weights.items():
-        if name.startswith(PREFIX):
+        if name.startswith((PREFIX, COVERAGE)):
             value.copy_(calibrated.weights[name])
     return stack
 

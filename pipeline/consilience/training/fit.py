@@ -36,6 +36,7 @@ from consilience.training.baseline import references
 from consilience.training.calibration import calibrate, check_finite, with_calibration
 from consilience.training.checkpoint import read_checkpoint, with_prefix, write_checkpoint
 from consilience.training.conditioned import load_windows
+from consilience.training.coverage import fit_coverage
 from consilience.training.data import Scaler
 from consilience.training.devices import launch, use_cores
 from consilience.training.enrolment import without_enrolment
@@ -128,6 +129,10 @@ def fit(
     baselines = references(corpus, training)
     used = [condition for condition in test_conditions if condition.kind not in training.held_out]
     calibrate(stack, scaler, runs, corpus, prepared, baselines, used, target)
+    affect = torch.from_numpy(np.stack([values for _, values in of_runs.values()]))
+    fit_coverage(
+        stack, scaler, runs, corpus, prepared, baselines, target, affect, training.coverage
+    )
     for state in refitted:
         final, scaler = _trained_networks(networks, state, runs, corpus)
         stack = with_calibration(final, stack)

@@ -54,3 +54,6 @@ class TrainingParams(Section):
     held_out: list[str] = Field(
         [], description="kinds of corruption kept for the test, unseen by training and calibration"
     )
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="of prediction sets and intervals, on clean windows"
+    )
