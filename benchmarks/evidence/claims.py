@@ -58,6 +58,7 @@ KEPT = {"seen": 0.9, "held_out": 0.8}  # share of an oracle's gain under severe 
 LABEL_ERRORS = 0.85
 BAD_SENSOR = 0.85
 CALIBRATION = {"ece": 0.05, "grid_ece": 0.08}
+COVERAGE, COVERAGE_MARGIN = 0.9, 0.03  # of prediction sets for clean windows; either side
 VACUITY_RANK = 0.9
 COST_RATIO = 2.0
 
@@ -407,6 +408,8 @@ def calibration(page: Page) -> Iterator[Finding]:
         what = "vacuity rises with every kind of corruption, least Spearman"
         aim = Aim(experiment, METHOD, "vacuity_spearman_worst", VACUITY_RANK, what)
         yield _within(page, aim)
+    for experiment, label in ALL_REAL.items():
+        yield _covering(page, experiment, label)
 
 
 def parts(page: Page) -> Iterator[Finding]:
@@ -473,6 +476,19 @@ def _within(page: Page, aim: Aim) -> Finding:
         return Finding(what, f"{aim.figure} is not defined", None)
     held = estimate[0] <= aim.limit if aim.at_most else estimate[0] >= aim.limit
     return Finding(what, bounded(estimate), bool(held), outcome.n_subjects(aim.figure))
+
+
+def _covering(page: Page, experiment: str, label: str) -> Finding:
+    """Return whether prediction sets cover the clean windows as often as they aim to."""
+    what = f"{label}: prediction sets cover {COVERAGE:.0%} ± {100 * COVERAGE_MARGIN:.0f}, clean"
+    outcome = page.entry(experiment)
+    if outcome is None:
+        return _not_run(what, experiment)
+    estimate = outcome.estimate("set_coverage")
+    if not np.isfinite(estimate[0]):
+        return Finding(what, "set_coverage is not defined", None)
+    held = abs(estimate[0] - COVERAGE) <= COVERAGE_MARGIN
+    return Finding(what, bounded(estimate), bool(held), outcome.n_subjects("set_coverage"))
 
 
 def _not_behind(

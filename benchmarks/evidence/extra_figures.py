@@ -68,7 +68,14 @@ def _accuracies(
     """Return the balanced accuracy of some conditions (W + S,): all resamples, then subjects."""
     numbers = [evaluated.conditions.index(condition) for condition in conditions]
     sums = {name: values[numbers] for name, values in evaluated.sums.items()}
-    chosen = replace(evaluated, conditions=list(conditions), sums=sums, detections={})
+    chosen = replace(
+        evaluated,
+        conditions=list(conditions),
+        sums=sums,
+        detections={},
+        areas={},
+        detection_areas={},
+    )
     n_subjects = len(evaluated.subjects)
     weights = np.concatenate([subject_weights(n_subjects, n_resamples), np.eye(n_subjects)])
     scores: Resampled = resampled(chosen, weights)

@@ -45,6 +45,14 @@ HEADINGS = {
     "valence_rmse": "valence RMSE",
     "arousal_ccc": "arousal CCC",
     "arousal_rmse": "arousal RMSE",
+    "set_coverage": "sets cover",
+    "set_size": "classes per set",
+    "severe_set_coverage": "severity 5: cover",
+    "severe_set_size": "classes",
+    "mismatch_set_coverage": "mismatch: cover",
+    "mismatch_set_size": "classes",
+    "valence_coverage": "valence covered",
+    "arousal_coverage": "arousal covered",
 }
 ACCURACY = (
     "all",
@@ -66,7 +74,15 @@ DETECTION = (
     "out_of_distribution_auroc",
     "overconfidence_under_mismatch",
 )
-AFFECT = ("valence_ccc", "valence_rmse", "arousal_ccc", "arousal_rmse")
+AFFECT = (
+    *("valence_ccc", "valence_rmse", "valence_coverage"),
+    *("arousal_ccc", "arousal_rmse", "arousal_coverage"),
+)
+COVERAGE = tuple(
+    f"{condition}set_{figure}"
+    for condition in ("", "severe_", "mismatch_")
+    for figure in ("coverage", "size")
+)
 COMPARED = {"all": 1, "grid": 1, "mismatch": 1, "grid_nll": -1, "grid_ece": -1, "grid_aurc": -1}
 VERDICTS = {True: "held", False: "**missed**", None: "not measured"}
 ANNEX = "demo_clean"  # simulated recordings, which no claim uses
@@ -101,7 +117,9 @@ lower is better. *mismatched sensor*, *corrupted sensor*: AUROC of 1 − reliabi
 that is mismatched, or corrupted at severity 5; *identified*: share of mismatches in which that
 sensor is the least reliable. *mismatch detected*: AUROC of 1 − coherence. *out of distribution*:
 AUROC of vacuity for windows with all sensors corrupted. *overconfident*: share of mismatches in
-which the fused prediction is more confident than its most confident sensor alone.
+which the fused prediction is more confident than its most confident sensor alone. *cover*: share
+of windows whose class is in the prediction set, or whose valence or arousal is in the interval; the
+aim is .9 for clean windows, with thresholds from clean windows of each fold's validation subjects.
 """
 
 TRIALS = """\
@@ -231,6 +249,8 @@ def experiment_page(results: Results, name: str, tuned: Collection[str]) -> str:
         _figures(outcomes, (ACCURACY[0], *_sensors(experiment.sensors), *ACCURACY[1:])),
         "## Confidence",
         _figures(outcomes, CONFIDENCE),
+        "## Coverage of prediction sets",
+        _figures(outcomes, COVERAGE),
         "## Detection",
         _figures(outcomes, DETECTION),
     ]

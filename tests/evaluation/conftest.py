@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,9 @@ class Oracle:
     def __init__(self, n_classes: int) -> None:
         self.n_classes = n_classes
 
-    def __call__(self, function: str, given: tuple) -> Prediction:
+    def __call__(self, function: str, given: Any) -> Any:
+        if function == "thresholds":
+            return torch.tensor([0.0, 1.5, 2.0]).expand(*given.shape[:-1], -1)
         inputs, available = given
         shown = torch.stack([values[..., 0] for values in inputs.values()], -1) * 1000
         votes = torch.nn.functional.one_hot(

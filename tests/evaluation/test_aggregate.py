@@ -14,13 +14,14 @@ from consilience.evaluation.aggregate import (
     summary,
     with_intervals,
 )
+from consilience.evaluation.coverage import COVERAGE
 from consilience.evaluation.scorer import Resampled
 from consilience.windows.conditions import Condition
 
 METRICS = (
     *("balanced_accuracy", "macro_f1", "nll", "ece", "adaptive_ece", "brier", "aurc"),
     *("failure_auroc", "valence_ccc", "valence_rmse", "arousal_ccc", "arousal_rmse"),
-    *("vacuity", "mismatched_sensor_accuracy", "overconfidence_under_mismatch"),
+    *("vacuity", "mismatched_sensor_accuracy", "overconfidence_under_mismatch", *COVERAGE),
 )
 FULL = Condition("subset", ("eeg", "audio"))
 # Severities 1, 3 and 5 of one kind, unsorted; accuracies .7, .6, .4 and vacuities .2, .4, .3.
@@ -89,20 +90,24 @@ def test_corruption_error_against_a_reference_without_errors_is_undefined() -> N
 
 def all_conditions() -> dict[Condition, dict[str, float]]:
     return {
-        FULL: {"balanced_accuracy": 0.8, "nll": 0.5, "valence_ccc": 0.3},
+        FULL: {"balanced_accuracy": 0.8, "nll": 0.5, "valence_ccc": 0.3, "set_coverage": 0.9},
         Condition("subset", ("eeg",)): {"balanced_accuracy": 0.6},
         Condition("subset", ("audio",)): {"balanced_accuracy": 0.5},
         Condition("noise", ("eeg",), 1): {"balanced_accuracy": 0.7, "nll": 0.6},
-        Condition("noise", ("eeg",), 5): {"balanced_accuracy": 0.5, "nll": 1.0},
-        Condition("hum", ("eeg",), 5): {"balanced_accuracy": 0.3, "nll": 2.0},
+        Condition("noise", ("eeg",), 5): {
+            **{"balanced_accuracy": 0.5, "nll": 1.0, "set_coverage": 0.8, "valence_width": 0.5},
+        },
+        Condition("hum", ("eeg",), 5): {
+            **{"balanced_accuracy": 0.3, "nll": 2.0, "set_coverage": 0.6, "valence_width": 0.7},
+        },
         Condition("noise", ("audio",), 2): {"balanced_accuracy": 0.7, "nll": 0.7},
         Condition("mismatch", ("eeg",)): {
             **{"balanced_accuracy": 0.4, "nll": 1.5, "overconfidence_under_mismatch": 0.2},
-            "mismatched_sensor_accuracy": 0.9,
+            **{"mismatched_sensor_accuracy": 0.9, "set_size": 2.0},
         },
         Condition("mismatch", ("audio",)): {
             **{"balanced_accuracy": 0.6, "nll": 1.1, "overconfidence_under_mismatch": 0.4},
-            "mismatched_sensor_accuracy": 0.7,
+            **{"mismatched_sensor_accuracy": 0.7, "set_size": 3.0},
         },
         Condition("missing", ("eeg", "audio"), 1): {"balanced_accuracy": 0.75},
         Condition("missing", ("eeg", "audio"), 2): {"balanced_accuracy": 0.65},
@@ -119,6 +124,8 @@ def test_a_summary_averages_over_sensors_kinds_and_severities_in_that_order() ->
         **{"mismatch_eeg": 0.4, "mismatch_audio": 0.6, "mismatch": 0.5},
         **{"missing": 0.7, "everything": 0.2, "nll": 0.5, "valence_ccc": 0.3},
         **{"mismatch_nll": 1.3, "severe_nll": 1.5, "mismatch_auroc": 0.7},
+        **{"set_coverage": 0.9, "severe_set_coverage": 0.7, "severe_valence_width": 0.6},
+        "mismatch_set_size": 2.5,
         **{"mismatched_sensor_accuracy": 0.8, "overconfidence_under_mismatch": 0.3},
         # Blocks: three subsets, two mismatches, two sensors' corruptions.
         "grid": (0.8 + 0.6 + 0.5 + 0.4 + 0.6 + 0.5 + 0.7) / 7,

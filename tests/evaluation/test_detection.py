@@ -31,6 +31,8 @@ def predictions(
         np.full((1, N, 3), 1 / 3),
         np.zeros((1, N, 2)),
         np.ones((1, N, 2)),
+        np.ones((1, N, 2)),
+        one_seed,
         vacuity * one_seed,
         coherence * one_seed,
         np.broadcast_to(reliability, (1, N, 3)),

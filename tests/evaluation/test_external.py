@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,14 @@ from typer.testing import CliRunner
 from consilience.cli import app
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import external
+from consilience.evaluation.predict import load_bundle, predict
 from consilience.preparation import recordings_to_windows
 from consilience.project import Project
+from consilience.training.conditioned import load_windows
 from consilience.training.run import train
+from consilience.windows.conditions import conditions
+from consilience.windows.store import load_corpus
+from tests.evaluation import by_hand
 from tests.evaluation.conftest import build_corpus
 
 if TYPE_CHECKING:
@@ -168,6 +174,25 @@ def test_the_grid_corrupts_every_sensor_of_the_recordings(
     assert {"subset", "noise", "mismatch", "missing", "everything", "desync"} <= kinds
     assert result["figures"]["all"] == first[1]["figures"]["all"]
     assert {(own["modality"], own["kind"]) for own in result["kinds"]} >= {("eeg", "noise")}
+
+
+@pytest.mark.slow
+def test_every_figure_equals_a_computation_by_hand(trained: ProjectCopy) -> None:
+    """Of runs that are averaged, with a subject that some of them were trained on."""
+    _, result = evaluate(trained, "--grid")
+    card, root = external.read_card(trained.folder / MODEL), trained.folder / "others"
+    other = external._nested(Project(trained.folder), card, root, "demo", True)
+    corpus = external._relabelled(load_corpus(other.windows, other.corrupted), card)
+    tested = conditions(corpus)
+    prepared = load_windows(corpus, tested)
+    model = load_bundle(trained.folder / MODEL, prepared)
+    predictor = partial(predict, [model], corpus, prepared)
+    expected = by_hand.figures(by_hand.Hand(corpus, model.runs, tested, predictor, 15))
+    figures = {name: value["estimate"] for name, value in result["figures"].items()}
+    assert {"mismatch_eeg", "mismatch_auroc", "valence_ccc", "severe_set_coverage"} <= set(figures)
+    assert set(figures) == set(expected)
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value, abs=1e-9), name
 
 
 def test_features_that_differ_from_the_training_are_an_error() -> None:

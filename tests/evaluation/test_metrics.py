@@ -8,6 +8,7 @@ from consilience.evaluation.metrics import (
     LEVELS,
     aurc,
     auroc,
+    exact_areas,
     levels,
     measures,
     pool,
@@ -118,6 +119,8 @@ def test_many_windows_share_levels_and_hardly_move_the_areas(seed: int) -> None:
     np.testing.assert_allclose(aurc(counts), plain_aurc(confidence, right), atol=1e-3)
     exact = sklearn_metrics.roc_auc_score(right, confidence)
     np.testing.assert_allclose(auroc(counts), exact, atol=1e-3)
+    by_window = exact_areas(confidence, right)
+    np.testing.assert_allclose(by_window, (exact, plain_aurc(confidence, right)))
 
 
 def test_areas_know_their_limits() -> None:

@@ -55,6 +55,9 @@ def test_affect_is_in_the_units_of_the_labels() -> None:
     # The oracle predicts a mean of 0 and a log variance of 0 in standardised units.
     np.testing.assert_allclose(predictions.affect_mean[0, rows], 0.25)
     np.testing.assert_allclose(predictions.affect_std[0, rows], 2)
+    # Its intervals have half widths of 1.5 and 2 standard deviations.
+    np.testing.assert_allclose(predictions.affect_half_width[0, rows], [[3.0, 4.0]] * len(rows))
+    np.testing.assert_allclose(predictions.set_threshold[0, rows], 0)
 
 
 def test_a_missing_bundle_is_an_error(tmp_path: Path) -> None:
@@ -64,10 +67,11 @@ def test_a_missing_bundle_is_an_error(tmp_path: Path) -> None:
 
 def test_a_run_without_predictions_is_an_error() -> None:
     class Diverged(Oracle):
-        def __call__(self, function: str, given: tuple) -> Prediction:
-            prediction = super().__call__(function, given)
-            prediction.logits[3] = torch.nan
-            return prediction
+        def __call__(self, function: str, given: Any) -> Any:
+            output = super().__call__(function, given)
+            if isinstance(output, Prediction):
+                output.logits[3] = torch.nan
+            return output
 
     diverged = model(0, 6)._replace(stack=Diverged(3))  # type: ignore[arg-type]
     with pytest.raises(ConsilienceError, match="fold 1, seed 1: no finite prediction"):

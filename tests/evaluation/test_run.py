@@ -29,11 +29,13 @@ PARAMS = RobustnessParams(bootstrap=100, calibration_bins=10)
 class Guess:
     """Predicts the class after the true one for every third window."""
 
-    def __call__(self, function: str, arguments: tuple) -> Prediction:
-        prediction = Oracle(3)(function, arguments)
-        logits = prediction.logits.clone()
+    def __call__(self, function: str, arguments: Any) -> Any:
+        output = Oracle(3)(function, arguments)
+        if not isinstance(output, Prediction):
+            return output
+        logits = output.logits.clone()
         logits[:, ::3] = logits[:, ::3].roll(1, -1)
-        return prediction._replace(logits=logits)
+        return output._replace(logits=logits)
 
 
 @pytest.fixture

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.seeds import generator
 from consilience.evaluation.aggregate import by_kind, compare, corruption_error, figures_of, summary
 from consilience.evaluation.predict import LoadedModel, Predictions, predict
 from consilience.evaluation.resampling import subject_weights
 from consilience.evaluation.scorer import Evaluated, resampled, score, score_predictions
 from consilience.windows.conditions import Condition, conditions
+from tests.evaluation import by_hand
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
 CORPUS = build_corpus()
@@ -142,3 +146,24 @@ def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
     probability = whole.predictions[ASKED[0]].probability
     assert probability.shape == (1, len(CORPUS.index), 3)
     np.testing.assert_allclose(probability[0], apart.predictions[ASKED[0]].probability.mean(0))
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["new subjects", "cross-validation"])
+def test_every_figure_of_averaged_runs_equals_a_computation_by_hand(everywhere: bool) -> None:
+    role = pl.lit("test") if everywhere else pl.col("role")
+    corpus = replace(CORPUS, splits=CORPUS.splits.with_columns(role=role))
+
+    def noisy(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
+        predictions = predict([MODEL], corpus, PREPARED, condition, roles)
+        rng = generator("noise", condition.kind, *condition.modalities, condition.severity)
+        for name, values in vars(predictions).items():
+            scale = {"logits": 4.0, "affect_mean": 0.5, "affect_half_width": 0.0}.get(name, 0.1)
+            values += scale * rng.normal(size=values.shape).astype(np.float32)
+        return predictions
+
+    evaluated = score_predictions(noisy, RUNS, corpus, ASKED, 15, ensemble=True)
+    figures = {name: value for name, value in estimate(evaluated).items() if np.isfinite(value)}
+    expected = by_hand.figures(by_hand.Hand(corpus, RUNS, ASKED, noisy, 15))
+    assert set(figures) == set(expected)
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value, abs=1e-9), name

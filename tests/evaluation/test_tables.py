@@ -34,6 +34,16 @@ def test_every_test_window_has_a_row(oracle: Evaluated) -> None:
     assert windows["window"].to_list() == CORPUS.index["window"].to_list()
     assert (windows["actual"] == windows["predicted"]).all()
     assert windows["reliability_eeg"].null_count() == (~CORPUS.available[:, 0]).sum()
+    # The oracle's thresholds: the leading class, and 1.5 standard deviations of 1 around 0.
+    assert (windows["prediction_set"] == windows["actual"]).all()
+    assert set(windows["predicted_valence_low"]) == {-1.5}
+    assert set(windows["predicted_valence_high"]) == {1.5}
+
+
+def test_a_prediction_set_names_its_classes(oracle: Evaluated) -> None:
+    full = oracle.predictions[ASKED[0]]
+    wide = full._replace(set_threshold=np.ones_like(full.set_threshold))
+    assert set(window_table(wide, CORPUS)["prediction_set"]) == {"|".join(CORPUS.classes)}
 
 
 def test_every_metric_has_a_row_per_condition_seed_and_subject(oracle: Evaluated) -> None:

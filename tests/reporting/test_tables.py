@@ -49,6 +49,21 @@ def test_affect_has_the_learned_targets_only() -> None:
     assert tables.affect({"concat": {}}) is None
 
 
+def test_coverage_has_a_share_and_a_size_of_each_condition() -> None:
+    values = {"set_coverage": 0.912, "set_size": 1.25, "mismatch_valence_coverage": 0.5}
+    metrics = {"concat": {**values, "mismatch_valence_width": 0.75}, "late_fusion": {"all": 1.0}}
+    table = tables.coverage(metrics)
+    assert table is not None
+    assert table.columns == ["method", "sets, clean", "valence, mismatched"]
+    (first, second) = table.rows
+    assert [(cell.text, cell.interval) for cell in first.cells] == [
+        ("91.2", "1.25"),
+        ("50.0", "0.75"),
+    ]
+    assert [cell.text for cell in second.cells] == ["–", "–"]
+    assert tables.coverage({"concat": {"all": 1.0}}) is None
+
+
 def test_diagnoses_has_the_columns_that_some_method_has() -> None:
     table = tables.diagnoses({"concat": {"vacuity_spearman": 0.5}, "late_fusion": {"all": 1.0}})
     assert table is not None

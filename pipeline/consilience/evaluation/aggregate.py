@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from consilience.evaluation.coverage import COVERAGE
 from consilience.evaluation.metrics import Array, spearman
 from consilience.evaluation.resampling import Paired, interval, paired, subject_weights
 from consilience.evaluation.scorer import Evaluated, Resampled, resampled
@@ -83,6 +84,10 @@ def summary(scores: Resampled) -> dict[str, Array]:
     Confidence
         ``nll``, ``ece``, ``adaptive_ece``, ``brier``, ``aurc``, ``failure_auroc``, with all
         modalities, as macro-F1, CCC and RMSE; ``mismatch_nll`` and ``severe_nll``.
+    Coverage
+        ``set_coverage`` and ``set_size``, ``valence_coverage`` and ``valence_width``, the same of
+        arousal, with all modalities; ``mismatch_<name>`` and ``severe_<name>``: see
+        `coverage.coverage_measures`.
     Robustness
         ``relative_robustness`` and ``retained``, means over kinds: see `by_kind`.
     Detection
@@ -106,6 +111,8 @@ def summary(scores: Resampled) -> dict[str, Array]:
         "mismatched_sensor_accuracy": ("mismatched_sensor_accuracy", mismatches),
         "overconfidence_under_mismatch": ("overconfidence_under_mismatch", mismatches),
     }
+    for prefix, numbers in (("mismatch", mismatches), ("severe", index.worst)):
+        averaged |= {f"{prefix}_{name}": (name, numbers) for name in COVERAGE}
     for name, (metric, numbers) in averaged.items():
         if numbers:
             figures[name] = _mean(scores.scores[metric][:, numbers])
@@ -116,6 +123,7 @@ def summary(scores: Resampled) -> dict[str, Array]:
 def _with_all_modalities(scores: Resampled, index: ConditionIndex) -> dict[str, Array]:
     names = ["macro_f1", "nll", "ece", "adaptive_ece", "brier", "aurc", "failure_auroc"]
     names += [f"{target}_{metric}" for target in AFFECT for metric in ("ccc", "rmse")]
+    names += COVERAGE
     return {name: scores.scores[name][:, index.full] for name in names}
 
 

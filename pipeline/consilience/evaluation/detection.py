@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from consilience.evaluation.metrics import Array, ranking
+from consilience.evaluation.metrics import Array, exact_areas, ranking
 from consilience.windows.conditions import DESYNC, EVERYTHING, MISMATCH, MISSING, Condition
 from consilience.windows.store import Corpus
 
@@ -26,14 +26,16 @@ class PooledPredictions(NamedTuple):
     ----------
     probability : ndarray, shape (Z, N, K)
         For Z seeds; NaN where the condition does not apply.
-    affect_mean, affect_std : ndarray, shape (Z, N, 2)
-    vacuity, coherence : ndarray, shape (Z, N)
+    affect_mean, affect_std, affect_half_width : ndarray, shape (Z, N, 2)
+    set_threshold, vacuity, coherence : ndarray, shape (Z, N)
     reliability : ndarray, shape (Z, N, M)
     """
 
     probability: Array
     affect_mean: Array
     affect_std: Array
+    affect_half_width: Array
+    set_threshold: Array
     vacuity: Array
     coherence: Array
     reliability: Array
@@ -154,8 +156,7 @@ def count_by_subject(scores: Sequence[Scores], codes: NDArray[np.int64], n_subje
     -------
     ndarray, shape (Z, S, G, 2)
     """
-    values = np.concatenate([group.values for group in scores], axis=1)
-    positive = np.concatenate([np.full(len(group.rows), group.positive) for group in scores])
+    values, positive = _joined(scores)
     owner = codes[np.concatenate([group.rows for group in scores])]
     return np.stack(
         [
@@ -163,3 +164,21 @@ def count_by_subject(scores: Sequence[Scores], codes: NDArray[np.int64], n_subje
             for of_seed, finite in zip(values, np.isfinite(values), strict=True)
         ]
     )
+
+
+def exact_auroc(scores: Sequence[Scores]) -> Array:
+    """Return the area under the ROC curve of a task for every seed, (Z,)."""
+    values, positive = _joined(scores)
+    return np.array(
+        [
+            exact_areas(of_seed[finite], positive[finite])[0]
+            for of_seed, finite in zip(values, np.isfinite(values), strict=True)
+        ]
+    )
+
+
+def _joined(scores: Sequence[Scores]) -> tuple[Array, NDArray[np.bool_]]:
+    """Return the values (Z, n) of all groups, and which of them are positives (n,)."""
+    values = np.concatenate([group.values for group in scores], axis=1)
+    positive = np.concatenate([np.full(len(group.rows), group.positive) for group in scores])
+    return values, positive

@@ -171,6 +171,13 @@ def areas(counts: Array) -> tuple[Array, Array]:
         return roc, np.einsum("...g,...g->...", n, risk) / so_far[..., -1]
 
 
+def exact_areas(score: Array, positive: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return `auroc` and `aurc` of windows (N,), each with a level of its own."""
+    counts = ranking(score, positive, np.zeros(len(score), np.int64), 1, max(len(score), 1))
+    roc, risk = areas(counts[0])
+    return float(roc), float(risk)
+
+
 def spearman(values: Array) -> Array:
     """Return the rank correlation of values (..., n) with their own order 1 to n.
 

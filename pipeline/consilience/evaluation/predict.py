@@ -78,12 +78,15 @@ class Predictions:
 
     Each array of float32 has shape (R, N, ...). NaN marks windows outside the requested roles of
     a run, and windows to which the condition does not apply. Valence and arousal are in the
-    units of the labels.
+    units of the labels; their intervals are the mean plus and minus `affect_half_width`. A
+    prediction set has the classes whose `coverage.class_scores` do not exceed `set_threshold`.
     """
 
     logits: NDArray[np.float32]
     affect_mean: NDArray[np.float32]
     affect_std: NDArray[np.float32]
+    affect_half_width: NDArray[np.float32]
+    set_threshold: NDArray[np.float32]
     vacuity: NDArray[np.float32]
     reliability: NDArray[np.float32]
     coherence: NDArray[np.float32]
@@ -164,11 +167,12 @@ def _predict_model(
     ):
         with torch.no_grad():
             prediction = model.stack("predict", (batch.inputs, batch.available))
+            thresholds = model.stack("thresholds", batch.available)
         _check_predicted(prediction.logits, batch.counted, model.runs)
         # Runs have different numbers of windows; padding rows must not overwrite real ones.
         counted = batch.counted.numpy()
         where = (np.nonzero(counted)[0], batch.rows.numpy()[counted])
-        for name, values in _in_label_units(prediction, model.scaler).items():
+        for name, values in _in_label_units(prediction, thresholds, model.scaler).items():
             array = arrays.setdefault(
                 name, np.full(shape + values.shape[2:], np.nan, dtype=np.float32)
             )
@@ -188,13 +192,18 @@ def _check_predicted(logits: Tensor, counted: Tensor, runs: Sequence[Run]) -> No
         )
 
 
-def _in_label_units(prediction: Prediction, scaler: Scaler) -> dict[str, Tensor]:
+def _in_label_units(
+    prediction: Prediction, thresholds: Tensor, scaler: Scaler
+) -> dict[str, Tensor]:
     """Return the outputs by name, with affect scaled back from standardised values."""
+    # The model predicts a log variance: half of it is the log of the standard deviation.
+    affect_std = torch.exp(prediction.affect_log_variance / 2) * scaler.affect_std
     return {
         "logits": prediction.logits,
         "affect_mean": prediction.affect_mean * scaler.affect_std + scaler.affect_mean,
-        # The model predicts a log variance: half of it is the log of the standard deviation.
-        "affect_std": torch.exp(prediction.affect_log_variance / 2) * scaler.affect_std,
+        "affect_std": affect_std,
+        "affect_half_width": thresholds[..., 1:] * affect_std,
+        "set_threshold": thresholds[..., 0],
         "vacuity": prediction.vacuity,
         "reliability": prediction.reliability,
         "coherence": prediction.coherence,

@@ -18,13 +18,23 @@ from scipy.special import softmax
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, read_json, write_bytes, write_json
+from consilience.evaluation.coverage import COVERAGE, coverage_measures
 from consilience.evaluation.detection import (
     PooledPredictions,
     count_by_subject,
     detection_tasks,
+    exact_auroc,
     is_used,
 )
-from consilience.evaluation.metrics import Array, Sums, auroc, measures, pool, subject_sums
+from consilience.evaluation.metrics import (
+    Array,
+    Sums,
+    auroc,
+    exact_areas,
+    measures,
+    pool,
+    subject_sums,
+)
 from consilience.evaluation.predict import Predictions, TrainedModel, predict
 from consilience.evaluation.resampling import subject_weights
 from consilience.training.augmentation import Run
@@ -35,11 +45,14 @@ from consilience.windows.store import Corpus
 BLOCK = 64  # resamples computed at a time
 ROUNDING = 1e-5  # of a probability in single precision
 STORED = ("evaluated.json", "sums.npz")
+ARRAYS = ("sums", "detections", "areas", "detection_areas")  # fields of `Evaluated` in sums.npz
+AREAS = ("failure_auroc", "aurc")  # metrics that sums over levels of the confidence round
 WINDOW_MEANS = (
     "vacuity",
     "coherence",
     "mismatched_sensor_accuracy",
     "overconfidence_under_mismatch",
+    *COVERAGE,
 )
 
 
@@ -67,6 +80,10 @@ class Evaluated:
         number of windows and the total over them, for each of `WINDOW_MEANS`.
     detections : dict of str to ndarray, shape (Z, S, G, 2)
         `detection.count_by_subject` of every detection task.
+    areas : dict of str to ndarray, shape (C, Z)
+        ``aurc`` and ``failure_auroc`` of all windows, without the rounding of the sums' levels.
+    detection_areas : dict of str to ndarray, shape (Z,)
+        The same area under the ROC curve of every detection task.
     predictions : dict of Condition to PooledPredictions
         Predictions window by window, of the conditions requested; not stored by `save`.
     """
@@ -77,14 +94,19 @@ class Evaluated:
     seeds: list[int]
     sums: Sums
     detections: Sums
+    areas: dict[str, Array] = field(default_factory=dict)
+    detection_areas: dict[str, Array] = field(default_factory=dict)
     predictions: dict[Condition, PooledPredictions] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``sums.npz`` and ``evaluated.json``, all that a later comparison needs."""
         buffer = io.BytesIO()
-        named = {f"sums/{name}": values for name, values in self.sums.items()}
-        named |= {f"detections/{name}": values for name, values in self.detections.items()}
-        np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
+        named = {
+            f"{group}/{name}": values
+            for group in ARRAYS
+            for name, values in getattr(self, group).items()
+        }
+        np.savez_compressed(buffer, **named)
         write_bytes(folder / STORED[1], buffer.getvalue())
         write_json(
             folder / STORED[0],
@@ -109,7 +131,7 @@ class Evaluated:
             if not (folder / name).is_file():
                 raise ConsilienceError("missing evaluation file", str(folder / name))
         card = read_json(folder / STORED[0])
-        groups: dict[str, Sums] = {"sums": {}, "detections": {}}
+        groups: dict[str, Sums] = {group: {} for group in ARRAYS}
         for name, values in read_arrays(folder / STORED[1]).items():
             group, _, key = name.partition("/")
             groups[group][key] = values
@@ -120,6 +142,8 @@ class Evaluated:
             card["seeds"],
             groups["sums"],
             groups["detections"],
+            groups["areas"],
+            groups["detection_areas"],
         )
 
 
@@ -178,6 +202,7 @@ def score_predictions(
     confidences = _single_sensor_confidence(predictor, corpus)
     pooled: dict[Condition, PooledPredictions] = {}
     sums: list[list[Sums]] = []
+    exact: list[Array] = []
     for condition in conditions:
         predictions = predictor(condition)
         item = _pool_runs(predictions, groups)
@@ -185,6 +210,7 @@ def score_predictions(
             _is_overconfident(condition, predictions, confidences, runs, corpus), groups
         )
         sums.append(_condition_sums(item, overconfident, condition, corpus, n_bins))
+        exact.append(_exact_areas(item, corpus))
         # Memory: window-wise predictions are kept only where something reads them later.
         if condition in keep or condition == conditions[0] or is_used(condition):
             pooled[condition] = item
@@ -199,6 +225,8 @@ def score_predictions(
             for name in sums[0][0]
         },
         {name: count_by_subject(scores, codes, n_subjects) for name, scores in tasks.items()},
+        dict(zip(AREAS, np.moveaxis(np.stack(exact), -1, 0), strict=True)),
+        {name: exact_auroc(scores) for name, scores in tasks.items()},
         {condition: pooled[condition] for condition in keep},
     )
 
@@ -300,12 +328,29 @@ def _condition_sums(
             n_bins,
         )
         identified = _is_identified(pooled.reliability[z], condition, corpus)
-        values = np.stack([pooled.vacuity[z], pooled.coherence[z], identified, overconfident[z]])
+        values = np.stack(
+            [
+                *(pooled.vacuity[z], pooled.coherence[z], identified, overconfident[z]),
+                *coverage_measures(pooled, z, corpus),
+            ]
+        )
         predicted = np.isfinite(pooled.probability[z]).all(1)
         result.append(
             {**sums, "window_means": _counts_and_totals(values, predicted, codes, n_subjects)}
         )
     return result
+
+
+def _exact_areas(pooled: PooledPredictions, corpus: Corpus) -> Array:
+    """Return the `AREAS` of one condition for every seed, (Z, 2)."""
+    labelled = np.isfinite(corpus.target).all(1)
+    truth = np.nan_to_num(corpus.target).argmax(1)
+    result = []
+    for probability in pooled.probability:
+        valid = labelled & np.isfinite(probability).all(1)
+        p = probability[valid]
+        result.append(exact_areas(p.max(1), p.argmax(1) == truth[valid]))
+    return np.array(result)
 
 
 def _counts_and_totals(
@@ -395,5 +440,11 @@ def resampled(evaluated: Evaluated, weights: Array) -> Resampled:
         name: auroc(np.tensordot(weights, counts, (1, 1))).mean(-1)
         for name, counts in evaluated.detections.items()
     }
+    # The sample itself is computed without levels.
+    whole = (weights == 1).all(1)
+    for name, values in evaluated.areas.items():
+        scores[name][whole] = values.mean(1)
+    for name, values in evaluated.detection_areas.items():
+        detections[name][whole] = values.mean()
     n_subjects = len(evaluated.subjects)
     return Resampled(evaluated.conditions, evaluated.modalities, scores, detections, n_subjects)

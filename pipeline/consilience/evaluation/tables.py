@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.evaluation.aggregate import by_kind
+from consilience.evaluation.coverage import prediction_sets
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.resampling import interval
@@ -76,6 +77,7 @@ def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame
         "actual": _actual_classes(corpus),
         "predicted": [corpus.classes[k] for k in np.nan_to_num(probability).argmax(1)],
         "confidence": probability.max(1),
+        "prediction_set": _named_sets(predictions, corpus),
         **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
         "vacuity": predictions.vacuity.mean(0),
         "coherence": predictions.coherence.mean(0),
@@ -89,8 +91,12 @@ def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame
     }
     for number, name in enumerate(AFFECT):
         if np.isfinite(corpus.affect[:, number]).any():
-            columns[f"predicted_{name}"] = predictions.affect_mean.mean(0)[:, number]
+            mean = predictions.affect_mean.mean(0)[:, number]
+            half_width = predictions.affect_half_width.mean(0)[:, number]
+            columns[f"predicted_{name}"] = mean
             columns[f"predicted_{name}_std"] = predictions.affect_std.mean(0)[:, number]
+            columns[f"predicted_{name}_low"] = mean - half_width
+            columns[f"predicted_{name}_high"] = mean + half_width
     table = pl.concat(
         [
             corpus.index.select("window", "session", "subject", "trial", "start_s", "end_s"),
@@ -101,6 +107,12 @@ def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
     predicted = np.isfinite(probability).all(1)
     return table.filter(predicted).join(fold, on="subject", how="left", maintain_order="left")
+
+
+def _named_sets(predictions: PooledPredictions, corpus: Corpus) -> list[str]:
+    """Return the classes of every window's prediction set, joined by ``|``."""
+    in_set = prediction_sets(predictions.probability.mean(0), predictions.set_threshold.mean(0))
+    return ["|".join(np.array(corpus.classes)[members].tolist()) for members in in_set]
 
 
 def _actual_classes(corpus: Corpus) -> list[str | None]:

@@ -102,7 +102,7 @@ def robustness(results: Results) -> Context:
 
 
 def confidence(results: Results) -> Context:
-    """Return calibration and confusion of classes, and the errors of valence and arousal."""
+    """Return calibration, confusion, errors of valence and arousal, and coverage."""
     colours, classes = _method_colours(results), results.meta["classes"]
     return {
         "colours": colours,
@@ -111,6 +111,7 @@ def confidence(results: Results) -> Context:
         ),
         "confusion": chart("confusion", confidence_charts.confusion(results.predictions, classes)),
         "affect": tables.affect(results.metrics),
+        "coverage": tables.coverage(results.metrics),
     }
 
 

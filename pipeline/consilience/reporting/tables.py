@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from consilience.reporting.results import Results
-from consilience.reporting.words import brief, decimal, readable
+from consilience.reporting.words import ABSENT, brief, decimal, readable
 from consilience.schema.constants import AFFECT, ALIGNMENT_STATUSES
 
 Metrics = Mapping[str, float]
@@ -113,6 +113,35 @@ def affect(metrics: Mapping[str, Metrics]) -> Table | None:
         for kind in ("ccc", "rmse")
     }
     return _decimals("method", columns, metrics, readable) if columns else None
+
+
+def coverage(metrics: Mapping[str, Metrics]) -> Table | None:
+    """Return the coverage of prediction sets and intervals by method; None without any.
+
+    Clean with all sensors, one sensor corrupted at severity 5, and one mismatched; below each share
+    (per cent), the mean number of classes or the mean width.
+    """
+    conditions = {"": "clean", "severe_": "severity 5", "mismatch_": "mismatched"}
+    columns = {
+        (f"{prefix}{target}_coverage", f"{prefix}{target}_{size}"): f"{title}, {condition}"
+        for target, size, title in [
+            ("set", "size", "sets"),
+            *((target, "width", target) for target in AFFECT),
+        ]
+        for prefix, condition in conditions.items()
+        if _any_has(metrics, f"{prefix}{target}_coverage")
+    }
+    rows = [
+        Row(readable(method), [_share_and_size(values, *names) for names in columns])
+        for method, values in metrics.items()
+    ]
+    return Table(["method", *columns.values()], rows) if columns else None
+
+
+def _share_and_size(values: Metrics, share: str, size: str) -> Cell:
+    if values.get(share) is None:
+        return Cell(ABSENT)
+    return Cell(f"{100 * values[share]:.1f}", f"{values[size]:.2f}")
 
 
 def diagnoses(metrics: Mapping[str, Metrics]) -> Table | None:

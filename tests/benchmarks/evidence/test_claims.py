@@ -452,6 +452,17 @@ def test_calibration_needs_small_errors_and_a_vacuity_that_rises(experiment: str
         assert findings(**{name: value}) == [n != place for n in range(3)], name
 
 
+@pytest.mark.parametrize(
+    ("coverage", "held"),
+    [(0.9, True), (0.872, True), (0.928, True), (0.868, False), (0.932, False)],
+)
+def test_prediction_sets_must_cover_neither_too_few_nor_too_many(
+    coverage: float, held: bool
+) -> None:
+    outcomes = {METHOD: entry(METHOD, {"set_coverage": coverage})}
+    assert measured(claims.calibration(page(wesad_clean=outcomes))) == [held]
+
+
 # 11: parts
 
 
