@@ -48,12 +48,9 @@ def short_table(
     Returns
     -------
     rich.table.Table
-        A row per method; fits 80 columns with three sensors.
+        A row per figure and a column per method; fits 80 columns with four methods, whatever the
+        number of sensors.
     """
-    columns = {
-        name: "ECE" if name == "ece" else name.replace("without_", "no ")
-        for name in headline(next(iter(metrics.values())))
-    }
     table = Table(
         title="Balanced accuracy on unseen subjects",
         caption=f"chance {1 / n_classes:.3f}; noise: mean over sensors, kinds and severities; "
@@ -62,13 +59,11 @@ def short_table(
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column("method", no_wrap=True)
-    for heading in columns.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for method, values in metrics.items():
-        table.add_row(
-            method.replace("_", " "),
-            *(f"{values[name]:.3f}" for name in columns),
-            style="bold" if method == highlighted else "",
-        )
+    table.add_column("", no_wrap=True)
+    for method in metrics:
+        style = "bold" if method == highlighted else ""
+        table.add_column(method.replace("_", " "), justify="right", style=style)
+    for name in headline(next(iter(metrics.values()))):
+        label = "ECE" if name == "ece" else name.replace("without_", "no ")
+        table.add_row(label, *(f"{values[name]:.3f}" for values in metrics.values()))
     return table
