@@ -24,7 +24,7 @@ class Params(TransferParams):
         "auto", description="correct labels; auto: if they are estimated to be unreliable"
     )
     gce_q: float = Field(
-        0.7, ge=0, le=1, description="q of the loss on corrected labels; 0: cross-entropy"
+        0.4, ge=0, le=1, description="q of the loss on corrected labels; 0: cross-entropy"
     )
     min_label_reliability: float = Field(
         0.85, ge=0, le=1, description="label reliability below which auto corrects"
