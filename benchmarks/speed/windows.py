@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from consilience.core.scratch import release
 from consilience.core.seeds import generator
 from consilience.schema.constants import CLEAN
 from consilience.windows.store import Corpus
@@ -103,4 +104,5 @@ def _draw(
         rows = slice(start, start + BLOCK)
         values[rows] = rng.standard_normal((len(truth[rows]), size), np.float32)
         values[rows, 0] += truth[rows]
+        release(values)  # as inputs that a stage has written
     return np.asarray(values)
