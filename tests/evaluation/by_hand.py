@@ -79,7 +79,9 @@ class Hand:
         for condition in self.conditions:
             predictions = self.predict(condition)
             averages = {n: mean_of_runs(v) for n, v in vars(predictions).items() if n != "logits"}
-            averages["p"] = mean_of_runs(softmax(predictions.logits.astype(np.float64), -1))
+            log_p = np.log(softmax(predictions.logits.astype(np.float64), -1))
+            product = np.exp(mean_of_runs(log_p))
+            averages["p"] = product / product.sum(1, keepdims=True)
             self.averages[condition] = averages
             self.single_runs[condition] = predictions
 

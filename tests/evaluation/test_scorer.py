@@ -134,7 +134,7 @@ def test_kinds_are_scored_separately(oracle: Evaluated) -> None:
     assert all(len(v) == len(WEIGHTS) for kind in result.values() for v in kind.values())
 
 
-def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
+def test_an_ensemble_is_the_geometric_mean_of_all_runs() -> None:
     def doubtful(condition: Condition, roles: Sequence[str] = ("test",)) -> Predictions:
         predictions = PREDICTOR(condition, roles)
         predictions.logits[1::2] *= 0  # the second seed predicts nothing
@@ -145,7 +145,8 @@ def test_an_ensemble_averages_the_probabilities_of_all_runs() -> None:
     assert (whole.seeds, apart.seeds) == ([0], [0, 1])
     probability = whole.predictions[ASKED[0]].probability
     assert probability.shape == (1, len(CORPUS.index), 3)
-    np.testing.assert_allclose(probability[0], apart.predictions[ASKED[0]].probability.mean(0))
+    product = np.sqrt(apart.predictions[ASKED[0]].probability.prod(0))
+    np.testing.assert_allclose(probability[0], product / product.sum(1, keepdims=True))
 
 
 @pytest.mark.parametrize("everywhere", [True, False], ids=["new subjects", "cross-validation"])

@@ -102,9 +102,9 @@ def evaluate_bundle(
 ) -> External:
     """Score a trained model on a dataset's labelled recordings.
 
-    The recordings are processed with the parameters of the training. The probabilities of all
-    runs of the bundle are averaged. A subject whose name occurs among the training or validation
-    subjects of the same dataset is scored only by the other runs.
+    The recordings are processed with the parameters of the training. The predictions of all runs of
+    the bundle are averaged. A subject whose name occurs among the training or validation subjects
+    of the same dataset is scored only by the other runs.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, read_json, write_bytes, write_json
@@ -258,11 +258,14 @@ def _mean_over_runs(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Ar
 
 
 def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> PooledPredictions:
-    """Average the runs' predictions; probabilities are averaged, not logits."""
+    """Average the runs' predictions; of probabilities the geometric mean.
+
+    The arithmetic mean of calibrated probabilities is underconfident, because runs differ.
+    """
     outputs = {name: values for name, values in vars(predictions).items() if name != "logits"}
-    probability = softmax(predictions.logits.astype(np.float64), -1)
+    log_probability = log_softmax(predictions.logits.astype(np.float64), -1)
     return PooledPredictions(
-        _mean_over_runs(probability, groups),
+        softmax(_mean_over_runs(log_probability, groups), -1),
         **{name: _mean_over_runs(values, groups) for name, values in outputs.items()},
     )
 
