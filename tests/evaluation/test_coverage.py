@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consilience.evaluation.coverage import COVERAGE, coverage_measures, prediction_sets
+from consilience.evaluation.coverage import COVERAGE, coverage_measures, set_members
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.windows.store import Corpus
@@ -18,19 +18,21 @@ N = len(CORPUS.index)
 def test_a_set_has_the_classes_up_to_the_threshold() -> None:
     probability = np.array([[0.5, 0.3, 0.2]] * 4)
     threshold = np.array([-0.6, 0.0, 0.5, 0.8])
-    expected = [[False] * 3, [True, False, False], [True, True, False], [True] * 3]
-    np.testing.assert_array_equal(prediction_sets(probability, threshold), expected)
+    expected = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    np.testing.assert_array_equal(set_members(probability, threshold), expected)
+    unpredicted = set_members(np.full((4, 3), np.nan), threshold)
+    assert np.isnan(unpredicted).all()
 
 
 def measures(corpus: Corpus = CORPUS, **fields: Array) -> dict[str, Array]:
-    """Return the measures of right predictions for all windows, with other fields."""
+    """Return the measures of sets with the right class alone, with other fields."""
     zeros = np.zeros((1, N))
     pooled = PooledPredictions(
-        np.eye(3)[CORPUS.target.argmax(1)][None] * 0.6 + 0.4 / 3,
+        np.full((1, N, 3), 1 / 3),
         np.zeros((1, N, 2)),
         np.ones((1, N, 2)),
         np.full((1, N, 2), 0.5),
-        zeros,
+        np.eye(3)[CORPUS.target.argmax(1)][None],
         zeros,
         zeros,
         np.zeros((1, N, 3)),
@@ -42,14 +44,21 @@ def test_coverage_and_size_of_sets() -> None:
     alone = measures()
     assert (alone["set_coverage"] == 1).all()
     assert (alone["set_size"] == 1).all()
-    wrong = np.roll(np.eye(3)[CORPUS.target.argmax(1)][None], 1, -1) * 0.6 + 0.4 / 3
-    assert (measures(probability=wrong)["set_coverage"] == 0).all()
-    everything = measures(probability=wrong, set_threshold=np.ones((1, N)))
+    wrong = np.roll(np.eye(3)[CORPUS.target.argmax(1)][None], 1, -1)
+    assert (measures(set_votes=wrong)["set_coverage"] == 0).all()
+    everything = measures(set_votes=np.ones((1, N, 3)))
     assert (everything["set_coverage"] == 1).all()
     assert (everything["set_size"] == 3).all()
-    nothing = measures(set_threshold=np.full((1, N), -1.0))
+    nothing = measures(set_votes=np.zeros((1, N, 3)))
     assert (nothing["set_size"] == 0).all()
     assert (nothing["set_coverage"] == 0).all()
+
+
+def test_half_of_the_runs_are_enough_for_a_class() -> None:
+    votes = np.broadcast_to([0.5, 0.4, 0.6], (1, N, 3))
+    result = measures(set_votes=votes)
+    assert (result["set_size"] == 2).all()
+    np.testing.assert_array_equal(result["set_coverage"], CORPUS.target.argmax(1) != 1)
 
 
 def test_intervals_contain_their_ends() -> None:

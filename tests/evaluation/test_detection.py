@@ -32,7 +32,7 @@ def predictions(
         np.zeros((1, N, 2)),
         np.ones((1, N, 2)),
         np.ones((1, N, 2)),
-        one_seed,
+        np.ones((1, N, 3)),
         vacuity * one_seed,
         coherence * one_seed,
         np.broadcast_to(reliability, (1, N, 3)),

@@ -42,7 +42,7 @@ def test_every_test_window_has_a_row(oracle: Evaluated) -> None:
 
 def test_a_prediction_set_names_its_classes(oracle: Evaluated) -> None:
     full = oracle.predictions[ASKED[0]]
-    wide = full._replace(set_threshold=np.ones_like(full.set_threshold))
+    wide = full._replace(set_votes=np.ones_like(full.set_votes))
     assert set(window_table(wide, CORPUS)["prediction_set"]) == {"|".join(CORPUS.classes)}
 
 

@@ -18,7 +18,7 @@ from scipy.special import log_softmax, softmax
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, read_json, write_bytes, write_json
-from consilience.evaluation.coverage import COVERAGE, coverage_measures
+from consilience.evaluation.coverage import COVERAGE, coverage_measures, set_members
 from consilience.evaluation.detection import (
     PooledPredictions,
     count_by_subject,
@@ -262,10 +262,12 @@ def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> Poo
 
     The arithmetic mean of calibrated probabilities is underconfident, because runs differ.
     """
-    outputs = {name: values for name, values in vars(predictions).items() if name != "logits"}
-    log_probability = log_softmax(predictions.logits.astype(np.float64), -1)
+    outputs = dict(vars(predictions))
+    log_probability = log_softmax(outputs.pop("logits").astype(np.float64), -1)
+    members = set_members(np.exp(log_probability), outputs.pop("set_threshold"))
     return PooledPredictions(
         softmax(_mean_over_runs(log_probability, groups), -1),
+        set_votes=_mean_over_runs(members, groups),
         **{name: _mean_over_runs(values, groups) for name, values in outputs.items()},
     )
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.evaluation.aggregate import by_kind
-from consilience.evaluation.coverage import prediction_sets
+from consilience.evaluation.coverage import MAJORITY
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.resampling import interval
@@ -111,7 +111,7 @@ def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame
 
 def _named_sets(predictions: PooledPredictions, corpus: Corpus) -> list[str]:
     """Return the classes of every window's prediction set, joined by ``|``."""
-    in_set = prediction_sets(predictions.probability.mean(0), predictions.set_threshold.mean(0))
+    in_set = predictions.set_votes.mean(0) >= MAJORITY
     return ["|".join(np.array(corpus.classes)[members].tolist()) for members in in_set]
 
 
