@@ -91,7 +91,17 @@ def experiment_context(experiment: Experiment, base: Path, store: Path) -> Exper
         experiment.model_copy(update={"entries": [], "chosen_on": None}).model_dump_json(),
     )
     labels = NoisyLabels(corpus, experiment.scenario)
-    return ExperimentContext(corpus, labels, params, tested, store, identity)
+    context = ExperimentContext(corpus, labels, params, tested, store, identity)
+    # The labels of validation subjects would outnumber the few that there are.
+    few_labels = experiment.scenario.labelled_subjects is not None
+    return without_refit(context) if few_labels else context
+
+
+def without_refit(context: ExperimentContext) -> ExperimentContext:
+    """Return the context of trainings that never use a validation subject, who scores them."""
+    training = context.params.training.model_copy(update={"refit": False})
+    params = context.params.model_copy(update={"training": training})
+    return replace(context, params=params, identity=text_hash(context.identity, "without refit"))
 
 
 def with_sensors(corpus: Corpus, sensors: Sequence[str]) -> Corpus:

@@ -415,6 +415,9 @@ def _labels(scenario: Scenario) -> str:
     parts += [f"{scenario.rate:.0%} wrong"] if scenario.rate else []
     if scenario.labelled_subjects:
         parts.append(f"{scenario.labelled_subjects} training subjects labelled")
+    if scenario.mismatched:
+        fault = "are missing" if scenario.oracle else "are mismatched"
+        parts.append(f"sensors in {scenario.mismatched:.0%} of the unlabelled recordings {fault}")
     parts += ["split at random"] if scenario.random_split else []
     return ", ".join(parts) or "as they are"
 

@@ -24,6 +24,7 @@ from benchmarks.evidence.context import (
 from benchmarks.evidence.extra_figures import severe_figures, with_alone
 from benchmarks.evidence.label_errors import label_errors, label_estimates
 from benchmarks.evidence.plan import Entry, Plan
+from benchmarks.evidence.scenarios import with_mismatches
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import (
     atomic_folder,
@@ -39,6 +40,7 @@ from consilience.evaluation.aggregate import Figures, figures_of
 from consilience.evaluation.detection import Scores, count_by_subject, is_bad_sensor
 from consilience.evaluation.metrics import auroc
 from consilience.evaluation.resampling import subject_weights
+from consilience.training.augmentation import Run
 from consilience.training.fit import Fitted
 from consilience.training.fit import fit as fit_method
 from consilience.windows.conditions import MISMATCH
@@ -119,10 +121,11 @@ def _run_entry(context: ExperimentContext, settings: Settings) -> str | Path:
 def _train_and_test(context: ExperimentContext, settings: Settings, output: Path) -> None:
     checkpoint = context.store / f"training-{output.name[:16]}"
     prepared = context.windows()
-    fits = [
+    by_settings = [
         fit(context, entry, prepared, checkpoint / str(number), folds)
         for number, (entry, folds) in enumerate(settings.items())
     ]
+    fits = [fitted for of_settings in by_settings for fitted in of_settings]
     runs = [run for fitted in fits for run in fitted.runs]
     method = next(iter(settings)).method
     with atomic_folder(output) as folder:
@@ -131,7 +134,7 @@ def _train_and_test(context: ExperimentContext, settings: Settings, output: Path
             estimates = label_estimates(fits, method, prepared, context)
             errors = label_errors(estimates, context.labels, runs, context.corpus)
             write_arrays(folder / "label_errors.npz", errors)
-        write_json(folder / "card.json", _card(method, settings, fits))
+        write_json(folder / "card.json", _card(method, settings, by_settings))
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
@@ -141,18 +144,29 @@ def fit(
     prepared: Prepared,
     checkpoint: Path,
     folds: Sequence[int],
-) -> Fitted:
-    """Train an entry on some folds of an experiment, and calibrate it."""
-    return fit_method(
-        entry.method,
-        entry.params,
-        entry.training.applied_to(context.params.training),
-        context.corpus,
-        checkpoint,
-        context.labels,
-        prepared,
-        folds,
-    )
+) -> list[Fitted]:
+    """Train an entry on some folds of an experiment, and calibrate it.
+
+    All runs together, or one after another where each has mismatched recordings of its own.
+    """
+    labels, training = context.labels, entry.training.applied_to(context.params.training)
+
+    def trained(corpus: Corpus, of: Sequence[int], seeds: list[int], folder: Path) -> Fitted:
+        budget = training.model_copy(update={"seeds": seeds})
+        return fit_method(entry.method, entry.params, budget, corpus, folder, labels, prepared, of)
+
+    if not labels.scenario.mismatched:
+        return [trained(context.corpus, folds, training.seeds, checkpoint)]
+    runs = [Run(fold, seed) for fold in folds for seed in training.seeds]
+    return [
+        trained(
+            with_mismatches(labels, run, prepared),
+            [run.fold],
+            [run.seed],
+            checkpoint / f"{run.fold}-{run.seed}",
+        )
+        for run in runs
+    ]
 
 
 def parameters_per_run(fitted: Fitted) -> int:
@@ -160,7 +174,10 @@ def parameters_per_run(fitted: Fitted) -> int:
     return sum(value[0].numel() for value in fitted.stack.weights.values())
 
 
-def _card(method: str, settings: Settings, fits: Sequence[Fitted]) -> dict[str, Any]:
+def _card(
+    method: str, settings: Settings, by_settings: Sequence[Sequence[Fitted]]
+) -> dict[str, Any]:
+    fits = [fitted for of_settings in by_settings for fitted in of_settings]
     return {
         "method": method,
         "settings": [
@@ -168,9 +185,9 @@ def _card(method: str, settings: Settings, fits: Sequence[Fitted]) -> dict[str, 
                 "folds": folds,
                 "params": entry.params.model_dump(mode="json"),
                 "training": entry.training.model_dump(exclude_none=True),
-                "parameters": parameters_per_run(fitted),
+                "parameters": parameters_per_run(of_settings[0]),
             }
-            for (entry, folds), fitted in zip(settings.items(), fits, strict=True)
+            for (entry, folds), of_settings in zip(settings.items(), by_settings, strict=True)
         ],
         "runs": [run._asdict() for fitted in fits for run in fitted.runs],
         "best_epochs": [epoch for fitted in fits for epoch in fitted.best_epochs],

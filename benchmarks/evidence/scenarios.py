@@ -1,11 +1,12 @@
-"""Training labels of the experiments: with errors, of few subjects, or shuffled.
+"""Training data of the experiments: labels with errors or of few subjects, mismatched recordings.
 
-A scenario changes the labels of training and validation; the evaluation uses the corpus's labels.
+A scenario changes the labels of training and validation, and windows of the training; the
+evaluation uses the corpus's own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
@@ -17,9 +18,13 @@ from pydantic import Field, model_validator
 from benchmarks.evidence import votes
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
+from consilience.schema.constants import CLEAN
 from consilience.schema.params.base import Section
 from consilience.schema.params.windows import SplitParams
 from consilience.training.augmentation import Run
+from consilience.training.baseline import running_order
+from consilience.training.conditioned import Prepared
+from consilience.training.soft_targets import recording_of
 from consilience.windows.splits import split
 from consilience.windows.store import Corpus
 
@@ -41,6 +46,16 @@ class Scenario(Section):
     labelled_subjects: int | None = Field(
         None, ge=1, description="training subjects with labels; null: all"
     )
+    mismatched: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the unlabelled training recordings in which one sensor is that of "
+        "another subject throughout",
+    )
+    oracle: bool = Field(
+        False, description="mismatched sensors are missing, as if an oracle named them"
+    )
     random_split: bool = Field(
         False, description="windows, not subjects, are assigned to the folds"
     )
@@ -49,6 +64,14 @@ class Scenario(Section):
     def _rate_where_it_counts(self) -> Self:
         if (self.rate > 0) != (self.noise in RATED):
             raise ValueError(f"rate must be positive for {', '.join(RATED)}, and 0 otherwise")
+        return self
+
+    @model_validator(mode="after")
+    def _mismatches_where_unlabelled(self) -> Self:
+        if self.mismatched and self.labelled_subjects is None:
+            raise ValueError("mismatched requires labelled_subjects: labelled recordings match")
+        if self.oracle and not self.mismatched:
+            raise ValueError("oracle requires a share of mismatched recordings")
         return self
 
 
@@ -74,7 +97,7 @@ class NoisyLabels:
             affect = np.full_like(affect, np.nan)
         if self.scenario.labelled_subjects is None:
             return target, affect
-        labelled = self._labelled(run)[:, None]
+        labelled = self.labelled(run)[:, None]
         missing = np.float32(np.nan)
         return np.where(labelled, target, missing), np.where(labelled, affect, missing)
 
@@ -134,7 +157,7 @@ class NoisyLabels:
         spread = np.sqrt(_mean((values - centre) ** 2))
         return np.nan_to_num((values - centre) / np.where(spread > 0, spread, 1.0))
 
-    def _labelled(self, run: Run) -> NDArray[np.bool_]:
+    def labelled(self, run: Run) -> NDArray[np.bool_]:
         """Return which windows keep their labels: all but those of some training subjects.
 
         The labelled subjects are the first of an order drawn for the run, so that a larger number
@@ -194,6 +217,60 @@ def instance_chances(
     share = np.exp(logits - logits.max(1, keepdims=True))  # the maximum avoids overflow
     share /= share.sum(1, keepdims=True)
     return np.where(is_true, 1 - rates[:, None], rates[:, None] * share)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MismatchedCorpus(Corpus):
+    """A corpus some of whose windows show sensors of other windows.
+
+    Attributes
+    ----------
+    prepared : mapping of str to (mapping of str to Tensor)
+        Model inputs without a mismatch, by modality and variant.
+    source : ndarray of int, shape (N, M)
+        Position of the window that a sensor shows.
+    """
+
+    prepared: Prepared
+    source: NDArray[np.int64]
+
+    def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
+        """Return the model inputs of a modality; see `Corpus.windows`."""
+        number = self.modalities.index(modality)
+        values = self.prepared[modality][variant].numpy()[self.source[:, number]]
+        values[~self.available[:, number]] = 0.0
+        return values
+
+
+def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus:
+    """Return the corpus of a run's training, with sensors of other subjects' recordings.
+
+    The recordings of subjects without labels are put in an order drawn for the run. In each of the
+    first ones, one sensor, drawn too, shows the next recording of another subject, window by
+    window in the order of time; the clips of a subject are a recording in the order in which a
+    running baseline visits them. Only training subjects are involved.
+    """
+    corpus, scenario = labels.corpus, labels.scenario
+    rng = generator("mismatched recordings", *run)
+    members = corpus.members(run.fold, "train")
+    in_order = running_order(corpus)
+    unlabelled = in_order[np.isin(in_order, members[~labels.labelled(run)[members]])]
+    recording, subject = recording_of(corpus.index), corpus.index["subject"].to_numpy()
+    names = rng.permutation(np.unique(recording[unlabelled]))
+    rows = [unlabelled[recording[unlabelled] == name] for name in names]
+    source = np.arange(len(recording))[:, None].repeat(len(corpus.modalities), 1)
+    available = corpus.available.copy()
+    for place in range(round(scenario.mismatched * len(names))):
+        sensor, own = int(rng.integers(len(corpus.modalities))), rows[place]
+        following = rows[place + 1 :] + rows[:place]
+        lent = next(of for of in following if subject[of[0]] != subject[own[0]])
+        source[own, sensor] = np.resize(lent, len(own))
+        available[own, sensor] = corpus.available[source[own, sensor], sensor] & (
+            not scenario.oracle
+        )
+    of_corpus = {field.name: getattr(corpus, field.name) for field in fields(corpus)}
+    of_corpus |= {"available": available}
+    return MismatchedCorpus(**of_corpus, prepared=prepared, source=source)
 
 
 def by_random_split(corpus: Corpus, params: SplitParams) -> Corpus:

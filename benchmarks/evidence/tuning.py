@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from benchmarks.evidence.context import (
     ExperimentContext,
     code_of,
     experiment_context,
+    without_refit,
 )
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.runner import Chosen, fit
@@ -81,13 +81,6 @@ def tune(plan: Plan, name: str, base: Path, store: Path) -> dict[str, Any]:
     return tuned
 
 
-def without_refit(context: ExperimentContext) -> ExperimentContext:
-    """Return the context of trainings that never use a validation subject, who scores them."""
-    training = context.params.training.model_copy(update={"refit": False})
-    params = context.params.model_copy(update={"training": training})
-    return replace(context, params=params, identity=text_hash(context.identity, "without refit"))
-
-
 def load(path: Path) -> Chosen:
     """Read the chosen settings, by entry and fold, from a JSON file of what `tune` returned.
 
@@ -130,13 +123,14 @@ def _score(context: ExperimentContext, trial: _Trial) -> dict[str, float] | str:
 def _losses(context: ExperimentContext, entry: Entry, checkpoint: Path) -> dict[str, float | None]:
     """Train an entry and return its loss by fold; None where it is not finite."""
     corpus, prepared = context.corpus, context.windows()
-    fitted = fit(context, entry, prepared, checkpoint, corpus.folds)
+    fits = fit(context, entry, prepared, checkpoint, corpus.folds)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    target = np.stack([context.labels(run)[0] for run in fitted.runs])
+    runs = [run for fitted in fits for run in fitted.runs]
+    target = np.stack([context.labels(run)[0] for run in runs])
     blocks: dict[Condition, list[NDArray[np.float64]]] = {}
     for condition in context.conditions:
         if condition.kind not in (MISSING, EVERYTHING):
-            predictions = predict.predict([fitted], corpus, prepared, condition, ("validation",))
+            predictions = predict.predict(fits, corpus, prepared, condition, ("validation",))
             blocks.setdefault(_block(condition), []).append(
                 _cross_entropy(predictions.logits, target)
             )
@@ -145,7 +139,7 @@ def _losses(context: ExperimentContext, entry: Entry, checkpoint: Path) -> dict[
     total = np.where(finite, of_blocks, 0.0).sum(0) / np.maximum(finite.sum(0), 1)
     return {
         str(run.fold): float(total[number]) if finite[:, number].any() else None
-        for number, run in enumerate(fitted.runs)
+        for number, run in enumerate(runs)
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.evidence import context, plan
 from benchmarks.evidence.context import code_of, experiment_context, with_sensors
+from benchmarks.evidence.scenarios import Scenario
 from consilience.core.errors import ConsilienceError
 
 
@@ -69,3 +70,13 @@ def test_a_process_reads_the_windows_of_an_experiment_once(laboratory, tmp_path,
         # Each entry has a context of its own, sent to the process that runs it.
         experiment_context(experiment, laboratory, tmp_path).windows()
     assert len(reads) == 3
+
+
+def test_with_few_labels_those_of_validation_subjects_are_not_trained_on(laboratory, tmp_path):
+    experiment = plan.load(laboratory / "experiments.yaml").experiments["ravdess_clean"]
+    few = experiment.model_copy(update={"scenario": Scenario(labelled_subjects=1)})
+    refits = [
+        experiment_context(one, laboratory, tmp_path).params.training.refit
+        for one in (experiment, few)
+    ]
+    assert refits == [True, False]

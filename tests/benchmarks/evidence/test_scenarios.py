@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from benchmarks.evidence.scenarios import (
@@ -10,6 +11,7 @@ from benchmarks.evidence.scenarios import (
     by_random_split,
     instance_chances,
     transition,
+    with_mismatches,
 )
 from consilience.core.errors import ConsilienceError
 from consilience.schema.params.windows import SplitParams
@@ -146,3 +148,73 @@ def test_a_random_split_deals_windows(corpus):
 def test_a_scenario_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValidationError):
         Scenario(**wrong)
+
+
+def mismatched(corpus, run, **scenario):
+    """Return the corpus of a run with mismatches, and the corpus as it is, with two sensors."""
+    audio = corpus.windows("audio")
+    values = {"audio": {"clean": torch.from_numpy(audio)}}
+    values["video"] = {"clean": torch.from_numpy(audio + 100)}
+    two = replace(
+        corpus,
+        modalities=("audio", "video"),
+        features={"audio": ["a"], "video": ["v"]},
+        variants={"audio": (), "video": ()},
+        available=np.ones((len(corpus.index), 2), bool),
+    )
+    labels = NoisyLabels(two, Scenario(labelled_subjects=2, mismatched=0.5, **scenario))
+    return with_mismatches(labels, run, values), labels, values
+
+
+def test_a_share_of_the_unlabelled_recordings_shows_one_sensor_of_another_subject(corpus):
+    run = Run(1, 0)
+    with_faults, labels, values = mismatched(corpus, run)
+    subject = corpus.index["subject"].to_numpy()
+    training = corpus.members(1, "train")
+    unlabelled = set(subject[training[~labels.labelled(run)[training]]])
+    faulty = {}
+    for number, name in enumerate(("audio", "video")):
+        clean = values[name]["clean"].numpy()
+        shown = with_faults.windows(name)
+        source = with_faults.source[:, number]
+        np.testing.assert_array_equal(shown, clean[source])
+        for person in set(subject[source != np.arange(len(source))]):
+            own = subject == person
+            assert person not in faulty
+            faulty[person] = name
+            donor = set(subject[source[own]])
+            assert len(donor) == 1
+            assert donor <= unlabelled - {person}
+            # In the order of time, which the index has within a session.
+            assert (np.diff(source[own]) == 1).all()
+    assert set(faulty) <= unlabelled
+    assert len(faulty) == round(0.5 * len(unlabelled)) > 0
+    assert with_faults.available.all()
+
+
+def test_an_oracle_leaves_mismatched_sensors_out(corpus):
+    run = Run(1, 0)
+    with_faults, *_ = mismatched(corpus, run)
+    hidden, _, _ = mismatched(corpus, run, oracle=True)
+    np.testing.assert_array_equal(hidden.source, with_faults.source)
+    wrong = hidden.source != np.arange(len(hidden.source))[:, None]
+    np.testing.assert_array_equal(hidden.available, ~wrong)
+    for number, name in enumerate(hidden.modalities):
+        shown = hidden.windows(name)
+        assert (shown[wrong[:, number]] == 0).all()
+        np.testing.assert_array_equal(
+            shown[~wrong[:, number]], with_faults.windows(name)[~wrong[:, number]]
+        )
+
+
+def test_mismatches_are_drawn_for_each_run(corpus):
+    sources = [mismatched(corpus, run)[0].source for run in (Run(0, 0), Run(1, 0), Run(1, 1))]
+    assert all((sources[0] != other).any() for other in sources[1:])
+    assert (sources[1] != sources[2]).any()
+    np.testing.assert_array_equal(sources[2], mismatched(corpus, Run(1, 1))[0].source)
+
+
+@pytest.mark.parametrize("fields", [{"mismatched": 0.4}, {"labelled_subjects": 2, "oracle": True}])
+def test_mismatches_need_unlabelled_subjects_and_an_oracle_mismatches(fields):
+    with pytest.raises(ValidationError, match="requires"):
+        Scenario(**fields)
