@@ -48,12 +48,18 @@ FEW = {
     "stressid3_labelled_6": 0.02,
 }
 
+# Few labelled people, and some unlabelled recordings with a mismatched sensor; the same with these
+# sensors missing, as if an oracle named them.
+MISMATCHED, ORACLE = "ravdess3_mismatched_40", "ravdess3_mismatched_40_oracle"
+
 # Accuracies and areas are fractions; differences are the first entry less the other.
 MARGIN = 0.01  # of non-inferiority: the largest loss that counts as not behind
 BASELINE_GAIN = 0.05
 SEVERE_GAIN = 0.05
 LEAST_CORPORA = 4  # of the six, in which a severe failure costs less than under every peer
 GATE_LOSS, GATE_WORST = 0.003, 0.010  # of clean accuracy: the estimate, and its lower limit
+WEIGHTING_GAIN = 0.008  # of single sensors, by weights that depend on coherence
+WEIGHTING_KEPT = 0.8  # share of an oracle's gain
 KEPT = {"seen": 0.9, "held_out": 0.8}  # share of an oracle's gain under severe failures
 LABEL_ERRORS = 0.85
 BAD_SENSOR = 0.85
@@ -66,6 +72,7 @@ COST_RATIO = 2.0
 # lower (-1) is better; and the figures that it must not harm in any experiment.
 PARTS = {
     "no_transfer": ("ravdess3_labelled_2", "alone", 1),
+    "no_coherence_weighting": (MISMATCHED, "alone", 1),
     "no_evidence": (TWO, "vacuity_spearman", 1),
     "no_agreement_head": (THREE, "mismatch_auroc", 1),
     "no_modality_subsets": (TWO, "severe", 1),
@@ -230,6 +237,7 @@ def _derived(page: Page) -> list[Claim]:
         ("The gate: nothing lost on clean sensors, most gained under failures", gate, None),
         ("Wrong labels: not behind co-teaching", noisy, None),
         ("Few labelled people: single sensors gain from the unlabelled", few, None),
+        ("Mismatched unlabelled recordings: coherence leaves them out", mismatched, None),
         ("Three sensors: one mismatched or corrupted", bad_sensor, None),
         ("Calibration and vacuity", calibration, None),
         ("Every part is useful and harms nothing", parts, None),
@@ -382,6 +390,27 @@ def few(page: Page) -> Iterator[Finding]:
                 not comparison.ahead(1),
                 comparison.paired.n_subjects,
             )
+
+
+def mismatched(page: Page) -> Iterator[Finding]:
+    """Yield whether weights by coherence gain as much as if an oracle named the sensors."""
+    method, equal = page.entry(MISMATCHED), page.entry(MISMATCHED, "no_coherence_weighting")
+    oracle = page.entry(ORACLE, "no_coherence_weighting")
+    what = f"single sensors over equal weights ≥ {signed(WEIGHTING_GAIN)}, interval above 0"
+    share = f"≥ {WEIGHTING_KEPT:.0%} of an oracle's gain over equal weights"
+    if method is None or equal is None:
+        yield _not_run(what, MISMATCHED)
+        return
+    gain = difference_of(method, equal, "alone")
+    held = gain.difference >= WEIGHTING_GAIN and gain.low > 0
+    yield Finding(what, difference(gain, "equal weights"), bool(held), gain.n_subjects)
+    if oracle is None:
+        yield _not_run(share, ORACLE)
+        return
+    most = difference_of(oracle, equal, "alone").difference
+    measured = f"coherence {signed(gain.difference)}, oracle {signed(most)}"
+    kept = gain.difference >= WEIGHTING_KEPT * max(most, 0.0)
+    yield Finding(share, measured, bool(kept), gain.n_subjects)
 
 
 def bad_sensor(page: Page) -> Iterator[Finding]:

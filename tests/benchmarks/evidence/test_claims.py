@@ -17,7 +17,9 @@ from benchmarks.evidence.claims import (
     CORPORA,
     FEW,
     HARD,
+    MISMATCHED,
     NOISY,
+    ORACLE,
     PARTS,
     STRESS3,
     THREE,
@@ -409,7 +411,41 @@ def test_few_labels_need_a_gain_of_single_sensors(experiment: str, least: float)
     assert findings(CLEAR, teacher=-CLEAR)[-1] is True
 
 
-# 9: a bad sensor
+# 9: mismatched recordings
+
+
+def test_weights_by_coherence_have_to_gain_and_to_equal_an_oracle() -> None:
+    def findings(gain: float, oracle: float) -> list[bool]:
+        equal = entry("no_coherence_weighting", {"alone": 0.6})
+        weighted = entry(METHOD, {"alone": 0.6 + gain})
+        # The interval of a difference between two entries of one spread vanishes.
+        best = entry("no_coherence_weighting", {"alone": 0.6 + oracle})
+        outcomes = {METHOD: weighted, "no_coherence_weighting": equal}
+        return measured(
+            claims.mismatched(
+                page(**{MISMATCHED: outcomes, ORACLE: {"no_coherence_weighting": best}})
+            )
+        )
+
+    assert findings(CLEAR, CLEAR) == [True, True]
+    assert findings(SLIGHT, SLIGHT) == [False, True]
+    assert findings(0.009, 0.01) == [False, True]  # the interval contains 0
+    assert findings(0.05, 0.0626) == [True, False]
+    assert findings(0.05, 0.0624) == [True, True]
+    assert findings(0.05, -0.01) == [True, True]
+    assert findings(-0.001, -0.01) == [False, False]
+
+
+def test_without_the_experiments_nothing_is_decided_on_weights() -> None:
+    assert held(claims.mismatched(page())) == [None]
+    alone = {
+        name: entry(name, {"alone": value})
+        for name, value in ((METHOD, 0.7), ("no_coherence_weighting", 0.6))
+    }
+    assert held(claims.mismatched(page(**{MISMATCHED: alone}))) == [True, None]
+
+
+# 10: a bad sensor
 
 
 @pytest.mark.parametrize("experiment", [THREE, STRESS3])
@@ -435,7 +471,7 @@ def test_a_bad_sensor_has_to_cost_less_and_be_identified(experiment: str) -> Non
         assert findings(**{name: value}) == [n != place for n in range(4)], name
 
 
-# 10: calibration
+# 11: calibration
 
 
 @pytest.mark.parametrize("experiment", [TWO, THREE])
@@ -463,7 +499,7 @@ def test_prediction_sets_must_cover_neither_too_few_nor_too_many(
     assert measured(claims.calibration(page(wesad_clean=outcomes))) == [held]
 
 
-# 11: parts
+# 12: parts
 
 
 def part_finding(name: str, gain: float, **harm: float) -> Finding:
@@ -500,7 +536,7 @@ def test_a_harm_in_any_experiment_misses_the_claim_of_a_part(figure: str, sign: 
     assert part_finding("no_evidence", CLEAR, **{figure: sign * SLIGHT}).held is True
 
 
-# 12: the hard case
+# 13: the hard case
 
 
 def test_the_hard_case_has_the_lines_of_the_six_corpora() -> None:
@@ -514,7 +550,7 @@ def test_the_hard_case_has_the_lines_of_the_six_corpora() -> None:
     assert measured(claims.clean(made)) == []
 
 
-# 13: cost
+# 14: cost
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ class TransferParams(MethodParams):
     transfer: float = Field(
         1.0, ge=0, description="weight of an unlabelled window, whose target is estimated; 0: none"
     )
-    rounds: int = Field(2, ge=1, description="of estimating targets; later ones train on earlier")
+    rounds: int = Field(4, ge=1, description="of estimating targets; later ones train on earlier")
     weighting: Literal["coherence", "none"] = Field(
         "coherence", description="of a sensor by the coherence of its recording; none: equally"
     )
