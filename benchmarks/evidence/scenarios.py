@@ -261,13 +261,12 @@ def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus
     source = np.arange(len(recording))[:, None].repeat(len(corpus.modalities), 1)
     available = corpus.available.copy()
     for place in range(round(scenario.mismatched * len(names))):
-        sensor, own = int(rng.integers(len(corpus.modalities))), rows[place]
+        sensor, wearer = int(rng.integers(len(corpus.modalities))), rows[place]
         following = rows[place + 1 :] + rows[:place]
-        lent = next(of for of in following if subject[of[0]] != subject[own[0]])
-        source[own, sensor] = np.resize(lent, len(own))
-        available[own, sensor] = corpus.available[source[own, sensor], sensor] & (
-            not scenario.oracle
-        )
+        donor = next(of for of in following if subject[of[0]] != subject[wearer[0]])
+        source[wearer, sensor] = np.resize(donor, len(wearer))
+        lent = corpus.available[source[wearer, sensor], sensor]
+        available[wearer, sensor] = lent & (not scenario.oracle)
     of_corpus = {field.name: getattr(corpus, field.name) for field in fields(corpus)}
     of_corpus |= {"available": available}
     return MismatchedCorpus(**of_corpus, prepared=prepared, source=source)

@@ -179,14 +179,14 @@ def test_a_share_of_the_unlabelled_recordings_shows_one_sensor_of_another_subjec
         source = with_faults.source[:, number]
         np.testing.assert_array_equal(shown, clean[source])
         for person in set(subject[source != np.arange(len(source))]):
-            own = subject == person
+            wearer = subject == person
             assert person not in faulty
             faulty[person] = name
-            donor = set(subject[source[own]])
+            donor = set(subject[source[wearer]])
             assert len(donor) == 1
             assert donor <= unlabelled - {person}
             # In the order of time, which the index has within a session.
-            assert (np.diff(source[own]) == 1).all()
+            assert (np.diff(source[wearer]) == 1).all()
     assert set(faulty) <= unlabelled
     assert len(faulty) == round(0.5 * len(unlabelled)) > 0
     assert with_faults.available.all()
