@@ -249,6 +249,18 @@ def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus
     first ones, one sensor, drawn too, shows the next recording of another subject, window by
     window in the order of time; the clips of a subject are a recording in the order in which a
     running baseline visits them. Only training subjects are involved.
+
+    Parameters
+    ----------
+    labels : NoisyLabels
+    run : Run
+    prepared : mapping of str to (mapping of str to Tensor)
+        All windows as `conditioned.load_windows` returns them.
+
+    Raises
+    ------
+    ConsilienceError
+        If fewer than two training subjects have no labels.
     """
     corpus, scenario = labels.corpus, labels.scenario
     rng = generator("mismatched recordings", *run)
@@ -256,6 +268,12 @@ def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus
     in_order = running_order(corpus)
     unlabelled = in_order[np.isin(in_order, members[~labels.labelled(run)[members]])]
     recording, subject = recording_of(corpus.index), corpus.index["subject"].to_numpy()
+    if len(np.unique(subject[unlabelled])) < 2:
+        raise ConsilienceError(
+            f"fewer than two training subjects without labels in fold {run.fold}",
+            f"mismatched = {scenario.mismatched}",
+            "set fewer labelled_subjects",
+        )
     names = rng.permutation(np.unique(recording[unlabelled]))
     rows = [unlabelled[recording[unlabelled] == name] for name in names]
     source = np.arange(len(recording))[:, None].repeat(len(corpus.modalities), 1)

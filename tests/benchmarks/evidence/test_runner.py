@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from benchmarks.evidence import plan, results, runner
 from benchmarks.evidence.context import SHORT
+from benchmarks.evidence.scenarios import NoisyLabels, Scenario
 from consilience.core.errors import ConsilienceError
+from consilience.schema.params.training import TrainingParams
 from tests.benchmarks.evidence.conftest import PLAN
 
 pytestmark = pytest.mark.slow
@@ -74,3 +79,32 @@ def test_a_short_grid_has_noise_alone(done):
     )["hybrid"]
     kinds = {condition.kind for condition in outcome.evaluated.conditions}
     assert kinds == set(SHORT)
+
+
+def test_runs_with_mismatched_recordings_are_trained_one_after_another(
+    corpus, monkeypatch, tmp_path
+):
+    trained = []
+
+    def record(method, params, training, windows, checkpoint, labels, prepared, folds):
+        trained.append((windows, training.seeds, folds, checkpoint))
+
+    monkeypatch.setattr(runner, "fit_method", record)
+    entry = plan.Entry("hybrid", "hybrid", None, plan.TrainingChanges())
+    prepared = {"audio": {"clean": torch.from_numpy(corpus.windows("audio"))}}
+    for mismatched in (0.0, 0.5):
+        scenario = Scenario(labelled_subjects=1, mismatched=mismatched)
+        context = SimpleNamespace(
+            labels=NoisyLabels(corpus, scenario),
+            corpus=corpus,
+            params=SimpleNamespace(training=TrainingParams(seeds=[3, 4])),
+        )
+        runner.fit(context, entry, prepared, tmp_path, [0, 2])
+    together, *apart = trained
+    assert together[:3] == (corpus, [3, 4], [0, 2])
+    assert [(seeds, folds) for _, seeds, folds, _ in apart] == [
+        ([seed], [fold]) for fold in (0, 2) for seed in (3, 4)
+    ]
+    assert len({checkpoint for *_, checkpoint in apart}) == 4
+    for windows, *_ in apart:
+        assert (windows.source != np.arange(len(windows.source))[:, None]).any()

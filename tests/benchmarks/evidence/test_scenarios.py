@@ -218,3 +218,9 @@ def test_mismatches_are_drawn_for_each_run(corpus):
 def test_mismatches_need_unlabelled_subjects_and_an_oracle_mismatches(fields):
     with pytest.raises(ValidationError, match="requires"):
         Scenario(**fields)
+
+
+def test_a_mismatch_needs_two_unlabelled_subjects(corpus):
+    labels = NoisyLabels(corpus, Scenario(labelled_subjects=4, mismatched=0.5))
+    with pytest.raises(ConsilienceError, match="fewer than two training subjects"):
+        with_mismatches(labels, Run(0, 0), {})
