@@ -62,7 +62,7 @@ def members_by_run(predictions: Any) -> Array:
     members = np.full(predictions.logits.shape, np.nan)
     for run, row in np.argwhere(np.isfinite(predictions.logits).all(-1)):
         p = softmax(predictions.logits[run, row].astype(np.float64))
-        above = [p[p > of_class].sum() if (p > of_class).any() else -of_class for of_class in p]
+        above = [p[p > of_class].sum() for of_class in p]
         members[run, row] = [score <= predictions.set_threshold[run, row] for score in above]
     return members
 

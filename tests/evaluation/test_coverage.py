@@ -17,8 +17,8 @@ N = len(CORPUS.index)
 
 def test_a_set_has_the_classes_up_to_the_threshold() -> None:
     probability = np.array([[0.5, 0.3, 0.2]] * 4)
-    threshold = np.array([-0.6, 0.0, 0.5, 0.8])
-    expected = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    threshold = np.array([0.0, 0.4, 0.5, 0.8])
+    expected = [[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
     np.testing.assert_array_equal(set_members(probability, threshold), expected)
     unpredicted = set_members(np.full((4, 3), np.nan), threshold)
     assert np.isnan(unpredicted).all()

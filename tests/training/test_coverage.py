@@ -28,12 +28,12 @@ RUNS = [Run(fold, seed) for fold in range(3) for seed in (0, 1)]
 
 def test_a_class_scores_the_probability_of_those_above_it() -> None:
     scores = class_scores(np.array([[0.5, 0.3, 0.2], [0.2, 0.7, 0.1]]))
-    np.testing.assert_allclose(scores, [[-0.5, 0.5, 0.8], [0.7, -0.7, 0.9]])
+    np.testing.assert_allclose(scores, [[0, 0.5, 0.8], [0.7, 0, 0.9]])
 
 
 def test_classes_of_equal_probability_share_their_score() -> None:
     scores = class_scores(np.array([[0.4, 0.4, 0.2], [1 / 3, 1 / 3, 1 / 3]]))
-    np.testing.assert_allclose(scores, [[-0.4, -0.4, 0.8], [-1 / 3] * 3])
+    np.testing.assert_allclose(scores, [[0, 0, 0.8], [0, 0, 0]])
 
 
 def test_a_less_probable_class_never_scores_lower() -> None:

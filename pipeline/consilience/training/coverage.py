@@ -101,8 +101,8 @@ def class_scores(probability: NDArray[Any]) -> NDArray[Any]:
 
     After Romano, Sesia and Candès 2020, "Classification with valid and adaptive coverage" (arXiv
     2006.02544), without the probability of the class itself: sets grow where the prediction is
-    uncertain, and contain the leading class. That class scores minus its own probability, so that
-    sets may be empty where the leading class alone is right more often than aimed at.
+    uncertain, and always contain the leading class. They cover more than aimed at where the leading
+    class alone is right more often.
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def class_scores(probability: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     ndarray, shape (..., K)
-        -1 to 1; a class with a lower probability scores higher.
+        0 to 1; a class with a lower probability scores higher.
     """
     higher = probability[..., None, :] > probability[..., :, None]
-    above = np.where(higher, probability[..., None, :], 0.0).sum(-1)
-    return np.where(higher.any(-1), above, -probability)
+    above: NDArray[Any] = np.where(higher, probability[..., None, :], 0.0).sum(-1)
+    return above
 
 
 def conformal_threshold(scores: NDArray[Any], subjects: NDArray[Any], coverage: float) -> float:
