@@ -27,8 +27,8 @@ def recorded(modality: str, path: Path, clock: str) -> session.Recording:
     write_json(
         folder / "features.json", {"names": [registry.get("modalities", modality).activity_feature]}
     )
-    name = f"s_{modality}"
-    return session.Recording(name, "s", modality, folder, path, None, clock, None, 25.0, 2.7)
+    name, times_s = f"s_{modality}", (0.02, 2.66, 2.7)
+    return session.Recording(name, "s", modality, folder, path, None, clock, None, 25.0, *times_s)
 
 
 @pytest.mark.real_data
