@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.training.data import Rows
-from consilience.training.probes import Array, cross_fitted_scores, subject_groups
+from consilience.training.probes import Array, cross_fitted_scores, shared_by_runs, subject_groups
 
 LEAST_SUBJECTS = 4  # with labels; with fewer, probes learn differences between the subjects
 SHARPNESS = tuple(np.geomspace(1, 24, 17))  # grid of inverse temperatures
@@ -160,14 +160,11 @@ def estimate_labels(
     probability : Tensor, shape (R, N, K)
     reliability : Tensor, shape (R,)
     """
-    # Runs of one fold that differ in their seed alone share the estimate.
-    computed: dict[tuple[bytes, bytes], LabelEstimate] = {}
-    estimates = []
-    for place, (target, of_run) in enumerate(zip(targets, rows, strict=True)):
-        key = target.tobytes(), of_run.tobytes()
-        if key not in computed:
-            computed[key] = cross_fitted(prepared(place), available, target, subject, of_run)
-        estimates.append(computed[key])
+
+    def compute(place: int) -> LabelEstimate:
+        return cross_fitted(prepared(place), available, targets[place], subject, rows[place])
+
+    estimates = shared_by_runs(compute, targets, rows)
     return (
         torch.from_numpy(np.stack([estimate.probability for estimate in estimates])).float(),
         torch.tensor([estimate.reliability for estimate in estimates]),

@@ -6,8 +6,8 @@ prediction depends on its own window's label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,33 @@ MAX_INPUT = 10.0  # standard deviations; limits the influence of outliers
 BLOCK = 4096  # windows in memory at a time
 
 Array = NDArray[np.float64]
+Result = TypeVar("Result")
+
+
+def shared_by_runs(
+    compute: Callable[[int], Result],
+    targets: Sequence[NDArray[np.float32]],
+    rows: Sequence[NDArray[np.int64]],
+) -> list[Result]:
+    """Return a result for each run; runs with equal labels and training windows share one.
+
+    Parameters
+    ----------
+    compute : callable
+        Returns the result of a run from its place.
+    targets : sequence of ndarray, shape (N, K)
+        Labels of each run.
+    rows : sequence of ndarray of int
+        Training windows of each run.
+    """
+    keys = [
+        (target.tobytes(), of_run.tobytes()) for target, of_run in zip(targets, rows, strict=True)
+    ]
+    first: dict[tuple[bytes, bytes], int] = {}
+    for place, key in enumerate(keys):
+        first.setdefault(key, place)
+    computed = {key: compute(place) for key, place in first.items()}
+    return [computed[key] for key in keys]
 
 
 def cross_fitted_scores(

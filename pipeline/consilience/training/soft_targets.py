@@ -32,7 +32,13 @@ from torch import Tensor
 
 from consilience.schema.params.plugins import TransferParams
 from consilience.training.data import Rows
-from consilience.training.probes import GROUPS, Array, cross_fitted_scores, subject_groups
+from consilience.training.probes import (
+    GROUPS,
+    Array,
+    cross_fitted_scores,
+    shared_by_runs,
+    subject_groups,
+)
 from consilience.training.recording_coherence import (
     RAREST,
     SensorEvidence,
@@ -259,13 +265,10 @@ def targets_of_runs(
     probability : Tensor, shape (R, N, K)
     sensor_weight : Tensor, shape (R, N, M)
     """
-    # Runs of one fold with the same labels share the targets.
-    computed: dict[tuple[bytes, bytes], SoftTargets] = {}
-    of_runs = []
-    for place, (target, of_run) in enumerate(zip(targets, drawn, strict=True)):
-        key = target.tobytes(), of_run.tobytes()
-        if key not in computed:
-            computed[key] = soft_targets(prepared(place), windows, target, of_run, params)
-        of_runs.append(computed[key])
+
+    def compute(place: int) -> SoftTargets:
+        return soft_targets(prepared(place), windows, targets[place], drawn[place], params)
+
+    of_runs = shared_by_runs(compute, targets, drawn)
     probability, sensor_weight = (np.stack(values) for values in zip(*of_runs, strict=True))
     return torch.from_numpy(probability).float(), torch.from_numpy(sensor_weight).float()
