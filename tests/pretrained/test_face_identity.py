@@ -14,7 +14,13 @@ from consilience.modalities.params.video import VideoParams
 from consilience.modalities.video import modality, track_face
 from consilience.pretrained import face_identity
 from consilience.pretrained.face_detector import Detection, Picture, detect_faces
-from consilience.pretrained.face_identity import NO_FACE, SAME_FACE, describe_face, follow_face
+from consilience.pretrained.face_identity import (
+    NO_FACE,
+    SAME_FACE,
+    crop_face,
+    describe_face,
+    follow_face,
+)
 from consilience.signals.types import Signal
 
 FLOOR = 0.5
@@ -122,6 +128,18 @@ def test_likeness_does_not_depend_on_size_light_or_contrast() -> None:
     assert same > SAME_FACE
     assert describe_face(one, face) @ describe_face(other, face) < SAME_FACE
     assert abs(describe_face(one, face) @ describe_face(np.full_like(one, 9), face)) < NO_FACE
+
+
+@pytest.mark.parametrize("angle_deg", [-25, 90])
+def test_a_crop_turns_a_tilted_face_upright(angle_deg: float) -> None:
+    upright = Stage.draw([("ann", MIDDLE, 64)])
+    matrix = cv2.getRotationMatrix2D(MIDDLE, -angle_deg, 1)  # clockwise
+    tilted = cv2.warpAffine(upright, matrix, upright.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    expected, askew, turned = (
+        crop_face(picture, (*MIDDLE, 50), roll_rad).astype(float)
+        for picture, roll_rad in ((upright, 0), (tilted, 0), (tilted, np.radians(angle_deg)))
+    )
+    assert np.abs(turned - expected).mean() < 0.1 * np.abs(askew - expected).mean()
 
 
 ACROSS = np.arange(240)

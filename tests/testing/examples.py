@@ -60,6 +60,7 @@ EXAMPLES: dict[str, Callable[[Path], Examples]] = {
     "eeg": recorded("eeg"),
     "eeg_signal": recorded("eeg"),
     "face_au": action_units,
+    "face_expression": recorded("video"),
     "log_mel": recorded("audio"),
     "lower_face_au": action_units,
     "text": transcripts,

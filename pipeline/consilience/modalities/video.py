@@ -99,6 +99,8 @@ class FaceTrack:
     ----------
     boxes : ndarray of float64, shape (n_frames, 3)
         Centre x, centre y and side length of the square face box, in pixels.
+    rolls_rad : ndarray of float64, shape (n_frames,)
+        Angle by which the face is turned, clockwise.
     confidence : ndarray of float64, shape (n_frames,)
         Confidence of the detector, 0 to 1.
     found_fraction : float
@@ -106,6 +108,7 @@ class FaceTrack:
     """
 
     boxes: NDArray[np.float64]
+    rolls_rad: NDArray[np.float64]
     confidence: NDArray[np.float64]
     found_fraction: float
 
@@ -221,10 +224,35 @@ class Video(Modality):
             If the picture never changes, or no face is detected.
         """
         frames, times_s = stored_frames(signal.values), signal.times_s
-        values, track = face_features(frames, times_s, params)
+        values, track = self.face_features(frames, times_s, params)
         period_s = frame_period_s(times_s, 1 / params.frame_rate_hz)
         quality = _quality(frames, times_s, period_s, track)
-        return Features(values, times_s, _names(), quality)
+        return Features(values, times_s, self.feature_names(), quality)
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the features."""
+        return _names()
+
+    def face_features(
+        self, frames: Frames, times_s: Times, params: VideoParams
+    ) -> tuple[Array, FaceTrack]:
+        """Track the face and compute the features of every frame, with the track they are from.
+
+        Raises
+        ------
+        RecordingError
+            If the picture never changes, or no face is detected.
+        """
+        if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
+            raise RecordingError(
+                "the picture never changes", "video", "check that the camera was connected"
+            )
+        return self.measured(frames, times_s, track_face(frames, times_s, params))
+
+    def measured(self, frames: Frames, times_s: Times, track: FaceTrack) -> tuple[Array, FaceTrack]:
+        """Compute the features of every frame, and the track with the boxes they are from."""
+        values, boxes = measure(frames, times_s, track.boxes)
+        return values, replace(track, boxes=boxes)
 
     def corrupt(
         self,
@@ -249,7 +277,7 @@ class Video(Modality):
         for severity, level in zip(SEVERITIES, params.corruptions[kind], strict=True):
             corrupted = APPLY[kind](frames, level, face, generator(kind, recording, severity))
             try:
-                yield face_features(corrupted, signal.times_s, params)[0]
+                yield self.face_features(corrupted, signal.times_s, params)[0]
             except RecordingError:
                 yield np.full_like(clean.values, np.nan)
 
@@ -257,23 +285,6 @@ class Video(Modality):
 def _locate(frames: Frames, times_s: Times, params: VideoParams) -> Callable[[], Boxes]:
     """Return a function that tracks the face when it is first called."""
     return cache(lambda: track_face(frames, times_s, params).boxes)
-
-
-def face_features(frames: Frames, times_s: Times, params: VideoParams) -> tuple[Array, FaceTrack]:
-    """Track the face and compute the features of every frame, with the boxes after registration.
-
-    Raises
-    ------
-    RecordingError
-        If the picture never changes, or no face is detected.
-    """
-    if all(cv2.absdiff(frame, frames[0]).mean() < STILL_GREY for frame in frames):
-        raise RecordingError(
-            "the picture never changes", "video", "check that the camera was connected"
-        )
-    track = track_face(frames, times_s, params)
-    values, boxes = measure(frames, times_s, track.boxes)
-    return values, replace(track, boxes=boxes)
 
 
 def uneven(times_s: Times) -> list[str]:
@@ -383,29 +394,31 @@ def track_face(frames: Frames, times_s: Times, params: VideoParams) -> FaceTrack
     keys = np.arange(0, len(frames), params.detection_every)
     inspected = frames[:: params.detection_every]
     detections, participant = follow_face(inspected, params.confidence_floor)
-    *columns, confidence = np.array(detections, np.float64).T
+    *columns, confidence, roll_rad = np.array(detections, np.float64).T
     del detections  # tuples take six times the memory of the arrays
     confident = confidence >= params.confidence_floor
     if participant is None or not confident.any():
         raise RecordingError(
             "no face is found in any frame", "video", "point the camera at the face, add light"
         )
-    boxes = np.stack([column[confident] for column in columns], axis=1)
+    boxes = np.stack([column[confident] for column in (*columns, roll_rad)], axis=1)
     # The median removes single wrong boxes, the Gaussian the jitter between detections.
     smooth = scipy.ndimage.median_filter(boxes, (5, 1), mode="nearest")
     smooth = scipy.ndimage.gaussian_filter1d(smooth, 1.0, axis=0, mode="nearest")
     detected_s = times_s[keys[confident]]
     confidence = np.interp(times_s, times_s[keys], confidence)
-    between = empty((len(frames), 3), np.float64, FRAMES_BYTES)
+    between = empty((len(frames), 4), np.float64, FRAMES_BYTES)
     for rows in blocks(between):
         for target, values in zip(between[rows].T, smooth.T, strict=True):
             target[:] = np.interp(times_s[rows], detected_s, values)
         between[rows][confidence[rows] < params.confidence_floor] = np.nan
     # The face is lost at an unknown moment between two detections of which one failed.
     for index in _frames_beside(keys[~confident], len(frames), params.detection_every):
-        if not np.isnan(between[index, 0]) and not participant.is_in(frames[index], between[index]):
+        box = between[index, :3]
+        if not np.isnan(box[0]) and not participant.is_in(frames[index], box):
             between[index] = np.nan
-    return FaceTrack(between, confidence, float(confident.mean()))
+    boxes, rolls_rad = between[:, :3], between[:, 3]
+    return FaceTrack(boxes, rolls_rad, confidence, float(confident.mean()))
 
 
 def _frames_beside(keys: NDArray[np.intp], n_frames: int, reach: int) -> NDArray[np.intp]:

@@ -53,12 +53,16 @@ class Detection(NamedTuple):
         Side of the square box, in pixels.
     confidence : float
         0 to 1.
+    roll_rad : float
+        Angle by which the line through the eyes is turned, clockwise. The cascade does not locate
+        eyes: its detections have the angle of the last one, or 0.
     """
 
     x: float
     y: float
     side: float
     confidence: float
+    roll_rad: float = 0.0
 
 
 def detect_face(picture: Picture, last: Detection | None, floor: float) -> Detection:
@@ -166,7 +170,10 @@ def _outputs(
         # Clipped, because the exponential of a large negative score overflows.
         confidence = 1 / (1 + np.exp(-np.clip(float(scores[box]), -80, 80)))
         side = max(SIDE * points[1, 0] / scale, 1.0)
-        return Detection(float(centre[0]), float(centre[1]), float(side), float(confidence))
+        across, down = points[3] - points[2]
+        return Detection(
+            *(float(value) for value in (*centre, side, confidence, np.arctan2(down, across)))
+        )
 
     return scores, detection_of
 
@@ -220,7 +227,8 @@ def _cascade_detect(picture: Picture, last: Detection | None) -> Detection | Non
         return None
     x, y, width, height = (float(value) for value in faces[int(np.argmax(n_windows))])
     centre_x, centre_y = (left + x + width / 2) / scale, (top + y + height / 2) / scale
-    return Detection(centre_x, centre_y, width / scale, CASCADE_CONFIDENCE)
+    roll_rad = 0.0 if last is None else last.roll_rad
+    return Detection(centre_x, centre_y, width / scale, CASCADE_CONFIDENCE, roll_rad)
 
 
 @lru_cache

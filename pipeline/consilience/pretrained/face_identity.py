@@ -160,15 +160,19 @@ def _owner(picture: Picture, face: Detection, people: list[Person]) -> Person | 
     return similar if similar.likeness(description) >= SAME_FACE else None
 
 
-def crop_face(picture: Picture, box: Sequence[float] | NDArray[np.float64]) -> Picture:
+def crop_face(
+    picture: Picture, box: Sequence[float] | NDArray[np.float64], roll_rad: float = 0.0
+) -> Picture:
     """Return the square of a box (centre x, y, side), scaled to `CROP` pixels.
 
-    Edges of the picture are repeated.
+    A face that is turned by `roll_rad`, clockwise, is upright in the result. Edges of the picture
+    are repeated.
     """
     x, y, side = box
-    scale = CROP / side
+    cos, sin = CROP / side * np.cos(roll_rad), CROP / side * np.sin(roll_rad)
     transform = np.array(
-        [[scale, 0, CROP / 2 - scale * x], [0, scale, CROP / 2 - scale * y]], np.float64
+        [[cos, sin, CROP / 2 - cos * x - sin * y], [-sin, cos, CROP / 2 + sin * x - cos * y]],
+        np.float64,
     )
     crop: Any = cv2.warpAffine(
         picture, transform, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

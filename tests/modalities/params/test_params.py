@@ -29,6 +29,7 @@ APPLIED_BY = {
     "eeg": eeg_corruptions,
     "eeg_signal": eeg_corruptions,
     "face_au": face_au,
+    "face_expression": video_corruptions,
     "gsr": single_channel_corruptions,
     "log_mel": audio_corruptions,
     "lower_face_au": face_au,
@@ -47,6 +48,7 @@ FRAME_RATES_HZ = {
     "eeg": 4.0,
     "eeg_signal": 128.0,
     "face_au": None,
+    "face_expression": 25.0,
     "gsr": 2.0,
     "log_mel": 50.0,
     "lower_face_au": None,
@@ -112,6 +114,7 @@ def test_model_inputs_are_named_without_an_import_of_the_sensor() -> None:
     assert named == {
         "eeg_signal": "samples",
         "face_au": "square_roots",
+        "face_expression": "moments",
         "log_mel": "spectrogram",
         "lower_face_au": "square_roots",
         "text": "moments",
