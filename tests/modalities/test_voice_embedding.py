@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ from pydantic import ValidationError
 
 from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
+from consilience.modalities import voice_embedding
 from consilience.modalities.audio import modality as audio
+from consilience.modalities.base import Modality
 from consilience.modalities.params.voice_embedding import NETWORK_RATE_HZ, VoiceEmbeddingParams
 from consilience.modalities.voice_embedding import NAMES, modality
 from consilience.pretrained import speaker
@@ -54,6 +57,35 @@ def test_it_hears_what_audio_hears() -> None:
         for part in (modality, audio)
     )
     assert np.array_equal(noisy.values, again.values)
+
+
+@pytest.mark.parametrize("longest_s", [600.0, 1.0])
+def test_severities_together_are_those_one_by_one(
+    longest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_embedding, "LONGEST_TOGETHER_S", longest_s)
+    signal, params = buzz(150), VoiceEmbeddingParams(corruptions={"noise": (40, 30, 10, 0, -20)})
+    clean = modality.features(signal, params)
+    together = list(modality.corrupted_features(signal, clean, "noise", params, "name"))
+    single = list(Modality.corrupted_features(modality, signal, clean, "noise", params, "name"))
+    for values, expected in zip(together, single, strict=True):
+        assert values == pytest.approx(expected, abs=1e-4, nan_ok=True)
+    assert np.isnan(together[0]).any()
+    assert not np.isnan(together[4]).any()
+
+
+def test_a_severity_that_cannot_be_used_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal, clean = buzz(150), modality.features(buzz(150), PARAMS)
+    corrupt = modality.corrupt
+
+    def fail(signal: Signal, kind: str, severity: int, *rest: object) -> Signal:
+        corrupted = corrupt(signal, kind, severity, *rest)
+        return replace(corrupted, values=0 * corrupted.values) if severity == 3 else corrupted
+
+    monkeypatch.setattr(modality, "corrupt", fail)
+    values = list(modality.corrupted_features(signal, clean, "noise", PARAMS, "name"))
+    assert [bool(np.isnan(each).all()) for each in values] == [False, False, True, False, False]
+    assert {each.shape for each in values} == {clean.values.shape}
 
 
 def test_less_than_a_block_is_refused() -> None:

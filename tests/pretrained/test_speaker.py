@@ -19,35 +19,43 @@ def buzz(pitch_hz: float) -> np.ndarray:
 
 
 def test_there_is_a_frame_every_ten_milliseconds() -> None:
-    states = second_layer(buzz(150))
-    assert states.shape == (RATE_HZ // HOP + 1, UNITS)
+    states = second_layer([buzz(150)])
+    assert states.shape == (1, RATE_HZ // HOP + 1, UNITS)
     assert states.dtype == np.float32
     assert np.isfinite(states).all()
 
 
 def test_the_level_of_the_sound_has_no_influence() -> None:
-    assert np.allclose(second_layer(buzz(150)), second_layer(0.01 * buzz(150)), atol=1e-3)
+    assert np.allclose(second_layer([buzz(150)]), second_layer([0.01 * buzz(150)]), atol=1e-3)
 
 
 def test_pitch_has_an_influence() -> None:
-    low, again, high = (second_layer(buzz(hz)).mean(axis=0) for hz in (120, 122, 240))
+    low, again, high = second_layer([buzz(hz) for hz in (120, 122, 240)]).mean(axis=1)
     assert np.linalg.norm(low - again) < 0.5 * np.linalg.norm(low - high)
 
 
+def test_sounds_together_are_those_one_by_one() -> None:
+    sounds = [buzz(hz) for hz in (120, 180, 240)]
+    together = second_layer(sounds)
+    for sound, states in zip(sounds, together, strict=True):
+        assert states == pytest.approx(second_layer([sound])[0], abs=1e-4)
+    assert np.abs(together[0] - together[2]).max() > 0.1
+
+
 def test_silence_is_finite() -> None:
-    assert np.isfinite(second_layer(np.zeros(RATE_HZ, np.float32))).all()
+    assert np.isfinite(second_layer([np.zeros(RATE_HZ, np.float32)])).all()
 
 
 def test_missing_weights_are_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speaker, "find_spec", lambda name: None)
     speaker._layers.cache_clear()
     with pytest.raises(ConsilienceError, match=r"pip install 'consilience\[voice\]'"):
-        second_layer(buzz(150))
+        second_layer([buzz(150)])
 
 
 def test_the_code_of_the_package_is_never_imported() -> None:
     code = (
         "import sys, numpy as np; from consilience.pretrained.speaker import second_layer;"
-        "second_layer(np.ones(16000, np.float32)); assert 'resemblyzer' not in sys.modules"
+        "second_layer([np.ones(16000, np.float32)]); assert 'resemblyzer' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
