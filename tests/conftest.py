@@ -124,7 +124,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogethe
     return FilesTogether(config, log)
 
 
-DEMO_FILES = ("tests/stages/test_repro.py", "tests/evaluation/test_external.py")
+DEMO_FILES = (
+    "tests/stages/test_repro.py",
+    "tests/evaluation/test_external.py",
+    "tests/prediction/test_recordings.py",
+)
 DEMO = {"modalities": ["eeg", "audio"], "methods": ["coherence_transfer"]}
 
 

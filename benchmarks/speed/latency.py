@@ -104,7 +104,7 @@ def bundle_cost(repeats: int = 20) -> tuple[float, float]:
         "runs": [RUN._asdict()],
     }
     with tempfile.TemporaryDirectory() as folder:
-        save_model(Path(folder), fitted, card)
+        save_model(Path(folder), fitted, card, {})
         size_mb = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
         load = partial(load_model, example=networks.example)
         times_ms = [_elapsed_ms(load, Path(folder)) for _ in range(repeats)]

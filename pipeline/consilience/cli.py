@@ -131,6 +131,41 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    context: typer.Context,
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
+    ],
+    root: Annotated[Path, typer.Argument(help="Folder of recordings, with or without labels.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Table of predictions: .parquet or .csv.")
+    ] = Path("predictions.parquet"),
+    dataset: Annotated[
+        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
+    ] = "folder",
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write the predictions as a page.")
+    ] = None,
+) -> None:
+    """Predict every window of recordings with a trained model."""
+    from consilience.core.files import write_bytes  # slow to import
+    from consilience.prediction.output import check_output, write_predictions
+    from consilience.prediction.page import render_predictions
+    from consilience.prediction.run import predict_recordings
+
+    def emit(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    check_output(output)
+    predicted = predict_recordings(context.obj, bundle, root, dataset, emit)
+    for line in write_predictions(predicted, output):
+        typer.echo(line)
+    if html:
+        write_bytes(html, render_predictions(predicted).encode())
+        typer.echo(f"page: {html}")
+
+
+@app.command()
 def check(
     context: typer.Context,
     root: Annotated[Path | None, typer.Argument(help="Folder of the recordings.")] = None,

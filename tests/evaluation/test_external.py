@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from consilience.cli import app
 from consilience.core.errors import ConsilienceError
-from consilience.evaluation import external
+from consilience.evaluation import external, new_recordings
 from consilience.evaluation.predict import load_bundle, predict
 from consilience.preparation import recordings_to_windows
 from consilience.project import Project
@@ -63,10 +63,10 @@ def bundle(folder: Path, card: dict[str, Any]) -> Path:
 
 
 def test_a_training_subject_is_scored_only_by_runs_that_held_it_out() -> None:
-    splits = external._splits(CARD, "demo", ["p1", "p9", "p1"])
+    splits = new_recordings.splits(CARD, "demo", ["p1", "p9", "p1"])
     roles = {(fold, name): role for fold, name, role in splits.iter_rows()}
     assert roles == {(0, "p1"): "train", (0, "p9"): "test", (1, "p1"): "test", (1, "p9"): "test"}
-    elsewhere = external._splits(CARD, "ravdess", ["p1"])
+    elsewhere = new_recordings.splits(CARD, "ravdess", ["p1"])
     assert elsewhere["role"].to_list() == ["test", "test"]
 
 
@@ -92,13 +92,13 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
 
 def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match=r"the file model\.safetensors is missing"):
-        external.read_card(tmp_path)
+        new_recordings.read_card(tmp_path)
     old = {key: value for key, value in CARD.items() if key != "recipe"}
     with pytest.raises(ConsilienceError, match="recipe: Field required"):
-        external.read_card(bundle(tmp_path, old))
+        new_recordings.read_card(bundle(tmp_path, old))
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ConsilienceError, match="not JSON"):
-        external.read_card(tmp_path)
+        new_recordings.read_card(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +180,11 @@ def test_the_grid_corrupts_every_sensor_of_the_recordings(
 def test_every_figure_equals_a_computation_by_hand(trained: ProjectCopy) -> None:
     """Of runs that are averaged, with a subject that some of them were trained on."""
     _, result = evaluate(trained, "--grid")
-    card, root = external.read_card(trained.folder / MODEL), trained.folder / "others"
-    other = external._nested(Project(trained.folder), card, root, "demo", True)
+    card, root = new_recordings.read_card(trained.folder / MODEL), trained.folder / "others"
+    modalities = list(card["recipe"]["modalities"])
+    other = new_recordings.nested_project(
+        Project(trained.folder), card, root, "demo", modalities, corruptions=True
+    )
     corpus = external._relabelled(load_corpus(other.windows, other.corrupted), card)
     tested = conditions(corpus)
     prepared = load_windows(corpus, tested)
@@ -199,7 +202,7 @@ def test_features_that_differ_from_the_training_are_an_error() -> None:
     corpus = build_corpus(("eeg", "audio"))
     card = {**CARD, "features": {"eeg": ["number"], "audio": ["pitch_hz", "level_db"]}}
     with pytest.raises(ConsilienceError, match=r"modality audio: 1 features .* such as number"):
-        external._check_features(corpus, card)
+        new_recordings.check_features(corpus, card)
 
 
 def test_labels_follow_the_models_order_of_the_classes() -> None:

@@ -23,6 +23,8 @@ from consilience.windows.conditions import SUBSET, Condition
 from tests.evaluation.conftest import SENSORS
 from tests.evaluation.test_scorer import ASKED, CORPUS, MODEL, PREPARED
 
+USUAL = np.zeros(CORPUS.available.shape, bool)
+
 
 @pytest.fixture(scope="module")
 def oracle() -> Evaluated:
@@ -30,7 +32,7 @@ def oracle() -> Evaluated:
 
 
 def test_every_test_window_has_a_row(oracle: Evaluated) -> None:
-    windows = window_table(oracle.predictions[ASKED[0]], CORPUS)
+    windows = window_table(oracle.predictions[ASKED[0]], CORPUS, USUAL)
     assert windows["window"].to_list() == CORPUS.index["window"].to_list()
     assert (windows["actual"] == windows["predicted"]).all()
     assert windows["reliability_eeg"].null_count() == (~CORPUS.available[:, 0]).sum()
@@ -43,7 +45,7 @@ def test_every_test_window_has_a_row(oracle: Evaluated) -> None:
 def test_a_prediction_set_names_its_classes(oracle: Evaluated) -> None:
     full = oracle.predictions[ASKED[0]]
     wide = full._replace(set_votes=np.ones_like(full.set_votes))
-    assert set(window_table(wide, CORPUS)["prediction_set"]) == {"|".join(CORPUS.classes)}
+    assert set(window_table(wide, CORPUS, USUAL)["prediction_set"]) == {"|".join(CORPUS.classes)}
 
 
 def test_every_metric_has_a_row_per_condition_seed_and_subject(oracle: Evaluated) -> None:
@@ -64,11 +66,11 @@ def test_every_prediction_is_in_a_confidence_bin(oracle: Evaluated) -> None:
 @pytest.mark.parametrize(
     ("reliability", "confidence", "verdict"),
     [
-        ((0.9, 0.49, 0.8), 0.9, "bad sensor: audio"),
-        ((0.2, 0.4, 0.8), 0.9, "bad sensor: eeg"),
+        ((0.9, 0.49, 0.8), 0.9, "contradicting sensor: audio"),
+        ((0.2, 0.4, 0.8), 0.9, "contradicting sensor: eeg"),
         ((0.9, 0.5, 0.8), 0.9, "clear"),
         ((0.9, 0.5, 0.8), 0.49, "ambiguous state"),
-        ((0.9, 0.1, 0.8), 0.4, "bad sensor: audio"),
+        ((0.9, 0.1, 0.8), 0.4, "contradicting sensor: audio"),
         ((np.nan, np.nan, np.nan), 0.9, None),
     ],
 )
@@ -82,8 +84,23 @@ def test_a_verdict_names_the_least_reliable_sensor_before_an_ambiguous_state(
         probability=np.broadcast_to((confidence, rest, rest), full.probability.shape),
     )
     complete = CORPUS.available.all(1)
-    verdicts = window_table(predictions, CORPUS).filter(complete)["verdict"]
+    verdicts = window_table(predictions, CORPUS, USUAL).filter(complete)["verdict"]
     assert set(verdicts) == {verdict}
+
+
+def test_a_bad_sensor_fails_if_its_input_is_unusual(oracle: Evaluated) -> None:
+    full = oracle.predictions[ASKED[0]]
+    predictions = full._replace(
+        reliability=np.broadcast_to((0.9, 0.1, 0.8), full.reliability.shape)
+    )
+    alone = CORPUS.available & [False, True, False]
+    corpus = replace(CORPUS, available=np.where(np.arange(len(alone))[:, None] < 8, alone, True))
+    unusual = USUAL.copy()
+    unusual[-8:, 1] = True
+    verdicts = window_table(predictions, corpus, unusual)["verdict"]
+    assert set(verdicts.head(8)) == {"bad sensor: audio"}
+    assert set(verdicts[8:-8]) == {"contradicting sensor: audio"}
+    assert set(verdicts.tail(8)) == {"failing sensor: audio"}
 
 
 def test_curves_start_at_the_clean_condition(oracle: Evaluated) -> None:

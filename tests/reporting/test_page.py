@@ -17,6 +17,8 @@ from consilience.schema.tables import Annotators, Confusions, frame_of, write_ta
 Run = Callable[..., Project]
 ROOT = Path(__file__).parents[2]
 
+PAGES = {"report.html.j2", "predictions.html.j2"}
+
 
 class Elements(HTMLParser):
     """Collects ids, labels of charts, and everything that would cause a network request."""
@@ -134,7 +136,7 @@ def test_every_template_is_used_and_packaged() -> None:
     folder = Path(page.__file__).parent / "templates"
     names = {path.name for path in folder.iterdir()}
     text = "".join((folder / name).read_text() for name in names)
-    used = set(re.findall(r'{% (?:include|from) "([^"]+)"', text)) | {"report.html.j2"}
+    used = set(re.findall(r'{% (?:include|from) "([^"]+)"', text)) | PAGES
     assert names == used
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert settings["package-data"]["consilience.reporting"] == ["templates/*"]

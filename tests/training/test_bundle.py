@@ -48,7 +48,7 @@ def test_a_loaded_model_predicts_as_before_and_for_its_own_test_subjects_only(
     tmp_path: Path,
 ) -> None:
     fitted = train()
-    save_model(tmp_path / "model", fitted, card_of(fitted, corpus, budget))
+    save_model(tmp_path / "model", fitted, card_of(fitted, corpus, budget), {})
     loaded = predict.load_bundle(tmp_path / "model", prepared)
     full = conditions.conditions(corpus)[0]
     before = predict.predict([fitted], corpus, prepared, full)
@@ -68,7 +68,7 @@ def test_a_bundle_holds_weights_scaler_card_and_history(
 ) -> None:
     fitted = train(training=budget.model_copy(update={"epochs": 1}))
     card = card_of(fitted, corpus, budget)
-    save_model(tmp_path, fitted, card)
+    save_model(tmp_path, fitted, card, {})
     assert {path.name for path in tmp_path.iterdir()} >= {
         "model.safetensors",
         "card.json",

@@ -284,6 +284,8 @@ def test_from_windows_to_scores(
     assert figures["noise_audio"][0] < figures["all"][0]
     assert "valence_ccc" in figures
     assert "arousal_ccc" not in figures
-    windows = tables.window_table(evaluated.predictions[asked[0]], corpus)
+    windows = tables.window_table(
+        evaluated.predictions[asked[0]], corpus, np.zeros(corpus.available.shape, bool)
+    )
     assert windows.height == len(corpus.index)
     assert (windows["predicted"] == windows["actual"]).mean() > 0.6

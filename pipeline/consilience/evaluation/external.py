@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from rich import box
 from rich.table import Table
 
-from consilience import params
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
-from consilience.datasets.base import bind_isolated, source_modality
+from consilience.core.files import atomic_folder
+from consilience.datasets.base import bind_isolated
 from consilience.evaluation.aggregate import by_kind, summary
+from consilience.evaluation.new_recordings import (
+    Card,
+    check_classes,
+    check_features,
+    check_modalities,
+    nested_project,
+    read_card,
+    seen_subjects,
+    write_splits,
+)
 from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import Resampled, resample, score
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
-from consilience.schema.constants import ROLES
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import Splits, frame_of, write_table
-from consilience.training.card import read_card as checked_card
 from consilience.training.conditioned import load_windows
 from consilience.windows import conditions
 from consilience.windows.build import write_windows
@@ -35,9 +39,6 @@ from consilience.windows.conditions import SUBSET
 from consilience.windows.corrupt import corrupt
 from consilience.windows.store import Corpus, load_corpus
 
-BUNDLE = ("model.safetensors", "card.json")
-
-Card = dict[str, Any]
 Interval = tuple[float, float, float]
 
 
@@ -128,11 +129,13 @@ def evaluate_bundle(
     card = read_card(bundle)
     # Checked before hours of processing: a mismatch would show only in the weights.
     source = bind_isolated(registry.get("datasets", dataset), root)
-    _check_dataset(card, source, dataset)
-    other = _nested(project, card, root.resolve(), dataset, grid)
+    check_classes(card, source, dataset)
+    check_modalities(card, source, dataset)
+    modalities = list(card["recipe"]["modalities"])
+    other = nested_project(project, card, root.resolve(), dataset, modalities, corruptions=grid)
     _make_windows(other, card, dataset, grid)
     corpus = _relabelled(load_corpus(other.windows, other.corrupted), card)
-    _check_features(corpus, card)
+    check_features(corpus, card)
 
     settings = RobustnessParams()
     tested = conditions.conditions(corpus)
@@ -157,87 +160,6 @@ def evaluate_bundle(
     )
 
 
-def read_card(bundle: Path) -> Card:
-    """Read the card of a bundle.
-
-    Raises
-    ------
-    ConsilienceError
-        If a file is missing, or the card is not one.
-    """
-    for name in BUNDLE:
-        if not (bundle / name).is_file():
-            raise ConsilienceError(
-                f"the file {name} is missing",
-                str(bundle),
-                "name a folder such as data/models/hybrid",
-            )
-    return checked_card(bundle / BUNDLE[1])
-
-
-def seen_subjects(card: Card, dataset: str) -> set[str]:
-    """Return the subjects of a dataset that any run of a model was trained or validated on."""
-    if dataset != card["dataset"]:
-        return set()
-    return {
-        name
-        for roles in card["subjects"].values()
-        for role in ("train", "validation")
-        for name in roles[role]
-    }
-
-
-def _check_dataset(card: Card, source: Any, dataset: str) -> None:
-    unknown = [name for name in source.classes if name not in card["classes"]]
-    if unknown:
-        raise ConsilienceError(
-            f"the model was not trained on its classes {', '.join(unknown)}",
-            f"dataset '{dataset}'",
-            f"its classes are {', '.join(card['classes'])}",
-        )
-    lacking = [
-        name for name in card["recipe"]["modalities"] if source_modality(source, name) is None
-    ]
-    if lacking:
-        raise ConsilienceError(
-            f"it does not offer {', '.join(lacking)}, which the model was trained for",
-            f"dataset '{dataset}'",
-            f"it offers {', '.join(source.modalities)}",
-        )
-
-
-def _check_features(corpus: Corpus, card: Card) -> None:
-    for name, expected in card["features"].items():
-        features = corpus.features[name]
-        if features != expected:
-            other = [feature for feature in features if feature not in expected] or features
-            raise ConsilienceError(
-                f"{len(features)} features instead of {len(expected)}, such as {other[0]}",
-                f"modality {name}",
-                "the recordings or the program differ from those of the training",
-            )
-
-
-def _nested(project: Project, card: Card, root: Path, dataset: str, grid: bool) -> Project:
-    """Return a project of its own for the recordings, with the parameters of the card.
-
-    Bundles of all methods share it, so that recordings are read once. Without the grid no signal is
-    corrupted.
-    """
-    # Of the card only these: another section could name other recordings.
-    recipe = {name: card["recipe"][name] for name in ("alignment", "annotation", "windows")}
-    modalities = card["recipe"]["modalities"]
-    if not grid:
-        modalities = {name: {**fields, "corruptions": {}} for name, fields in modalities.items()}
-    content = params.defaults(dataset, str(root), list(modalities))
-    content |= {**recipe, "modalities": modalities}
-    text = params.document(content)
-    other = project.external(f"{dataset}-{text_hash(text)[:12]}")
-    sweep(other.root)
-    write_bytes(other.params_file, text.encode())
-    return other
-
-
 def _make_windows(other: Project, card: Card, dataset: str, grid: bool) -> None:
     """Process the recordings up to windows, each subject's role in a fold as in the bundle."""
 
@@ -247,26 +169,9 @@ def _make_windows(other: Project, card: Card, dataset: str, grid: bool) -> None:
     recordings_to_labels(other, emit)
     with atomic_folder(other.windows) as folder:
         index = write_windows(other, folder, emit)
-        write_table(folder / "splits.parquet", _splits(card, dataset, index["subject"]), Splits)
+        write_splits(folder, card, dataset, index["subject"])
     if grid:
         corrupt(other, emit)
-
-
-def _splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
-    """Return the role of every subject in every fold of the bundle; new subjects are tested."""
-    seen = seen_subjects(card, dataset)
-    rows: list[dict[str, object]] = []
-    for fold, members in card["subjects"].items():
-        roles = {name: role for role in ROLES for name in members[role]}
-        rows += [
-            {
-                "fold": int(fold),
-                "subject": name,
-                "role": roles[name] if name in seen else "test",
-            }
-            for name in sorted(set(subjects))
-        ]
-    return frame_of(rows, Splits)
 
 
 def _relabelled(corpus: Corpus, card: Card) -> Corpus:

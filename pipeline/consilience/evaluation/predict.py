@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,11 +21,12 @@ from consilience.schema.constants import CLEAN
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import references
-from consilience.training.bundle import load_model
+from consilience.training.bundle import load_model, load_references
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
 from consilience.training.devices import use_cores
 from consilience.training.enrolment import without_enrolment
+from consilience.training.reference import Reference
 from consilience.windows.conditions import Condition
 from consilience.windows.store import Corpus
 
@@ -59,12 +61,15 @@ class LoadedModel(NamedTuple):
     runs : list of Run
     card : dict
         Content of ``card.json``.
+    references : mapping of str to Reference
+        Summaries of the training's recordings, by modality.
     """
 
     stack: Stack
     scaler: Scaler
     runs: list[Run]
     card: dict[str, Any]
+    references: Mapping[str, Reference] = MappingProxyType({})
 
     @property
     def training(self) -> TrainingParams:
@@ -110,7 +115,7 @@ def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> L
     """
     example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
     try:
-        model = LoadedModel(*load_model(folder, example))
+        model = LoadedModel(*load_model(folder, example), load_references(folder))
     except (SafetensorError, RuntimeError, KeyError) as error:
         what = " ".join(str(error).split())[:200]
         raise ConsilienceError(

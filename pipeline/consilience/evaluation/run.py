@@ -38,6 +38,7 @@ from consilience.schema.tables import (
 )
 from consilience.training.conditioned import load_windows
 from consilience.training.recording_coherence import sharpened
+from consilience.training.reference import unusual_windows
 from consilience.windows.conditions import SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 
@@ -135,13 +136,14 @@ def evaluate_models(
         keep = {tested[0], *alone.values()} if method == default else set()
         if method == default:
             prior = training_frequencies(corpus, model.training)
+            unusual = unusual_windows(model.references, corpus)
         evaluated[method] = score(
             [model], corpus, prepared, tested, params.calibration_bins, keep=keep
         )
         scores.append(score_table(method, evaluated[method], corpus))
         resampled[method] = resample(evaluated[method], params.bootstrap)
     predictions = evaluated[default].predictions
-    windows = window_table(predictions[tested[0]], corpus)
+    windows = window_table(predictions[tested[0]], corpus, unusual)
     by_sensor = {
         name: predictions[condition].probability.mean(0) for name, condition in alone.items()
     }

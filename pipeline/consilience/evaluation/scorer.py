@@ -257,6 +257,11 @@ def _mean_over_runs(values: NDArray[Any], groups: Sequence[Sequence[int]]) -> Ar
     return np.stack(averages)
 
 
+def as_one_model(predictions: Predictions) -> PooledPredictions:
+    """Average all runs that predict a window, as `score` does for an ensemble; Z is 1."""
+    return _pool_runs(predictions, [list(range(len(predictions.logits)))])
+
+
 def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> PooledPredictions:
     """Average the runs' predictions; of probabilities the geometric mean.
 
@@ -270,6 +275,13 @@ def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> Poo
         set_votes=_mean_over_runs(members, groups),
         **{name: _mean_over_runs(values, groups) for name, values in outputs.items()},
     )
+
+
+def geometric_mean(probability: Array) -> Array:
+    """Return the normalised geometric mean (N, K) of the predictions (Z, N, K) of Z models."""
+    with np.errstate(divide="ignore"):  # of a probability of 0
+        log_mean: Array = np.log(probability).mean(0)
+    return np.asarray(softmax(log_mean, -1))
 
 
 def _single_sensor_confidence(predictor: Predictor, corpus: Corpus) -> dict[str, NDArray[Any]]:

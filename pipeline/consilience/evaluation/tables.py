@@ -14,7 +14,12 @@ from consilience.evaluation.coverage import MAJORITY
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.resampling import interval
-from consilience.evaluation.scorer import Evaluated, Resampled, sums_to_metrics
+from consilience.evaluation.scorer import (
+    Evaluated,
+    Resampled,
+    geometric_mean,
+    sums_to_metrics,
+)
 from consilience.schema.constants import AFFECT
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
@@ -69,19 +74,56 @@ def score_table(method: str, evaluated: Evaluated, corpus: Corpus) -> pl.DataFra
     return pl.concat(blocks).select(*types).cast(types)
 
 
-def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame:
-    """Return a method's prediction for every test window, complete and clean, mean over seeds."""
-    probability = predictions.probability.mean(0)
+def window_table(
+    predictions: PooledPredictions, corpus: Corpus, unusual: NDArray[np.bool_]
+) -> pl.DataFrame:
+    """Return a method's prediction for every test window, complete and clean, mean over seeds.
+
+    The last parameter is that of `prediction_columns`.
+    """
     fold = corpus.splits.filter(pl.col("role") == "test").select("subject", "fold")
+    with_labels = np.asarray(np.isfinite(corpus.affect).any(0))
+    affect = [name for name, has in zip(AFFECT, with_labels, strict=True) if has]
+    table = pl.concat(
+        [
+            corpus.index.select("window", "session", "subject", "trial", "start_s", "end_s"),
+            pl.DataFrame({"actual": _actual_classes(corpus)}, {"actual": pl.String}),
+            prediction_columns(predictions, corpus, affect, unusual),
+            corpus.index.select(*AFFECT, "agreement"),
+        ],
+        how="horizontal",
+    )
+    predicted = table["confidence"].is_not_null()
+    return table.filter(predicted).join(fold, on="subject", how="left", maintain_order="left")
+
+
+def prediction_columns(
+    predictions: PooledPredictions,
+    corpus: Corpus,
+    affect: Sequence[str],
+    unusual: NDArray[np.bool_],
+) -> pl.DataFrame:
+    """Return the columns of N windows that describe their predictions; null without one.
+
+    Parameters
+    ----------
+    predictions : PooledPredictions
+        Of Z seeds, which are averaged as `scorer` averages runs.
+    corpus : Corpus
+    affect : sequence of str
+        Of `AFFECT`, those that the model was trained to predict.
+    unusual : ndarray of bool, shape (N, M)
+        What `reference.unusual_windows` returned.
+    """
+    probability = geometric_mean(predictions.probability)
     columns: dict[str, Any] = {
-        "actual": _actual_classes(corpus),
         "predicted": [corpus.classes[k] for k in np.nan_to_num(probability).argmax(1)],
         "confidence": probability.max(1),
         "prediction_set": _named_sets(predictions, corpus),
         **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
         "vacuity": predictions.vacuity.mean(0),
         "coherence": predictions.coherence.mean(0),
-        "verdict": _verdicts(predictions, corpus),
+        "verdict": _verdicts(predictions, corpus, unusual),
         **{
             f"reliability_{name}": np.where(
                 corpus.available[:, m], predictions.reliability.mean(0)[:, m], np.nan
@@ -89,24 +131,15 @@ def window_table(predictions: PooledPredictions, corpus: Corpus) -> pl.DataFrame
             for m, name in enumerate(corpus.modalities)
         },
     }
-    for number, name in enumerate(AFFECT):
-        if np.isfinite(corpus.affect[:, number]).any():
-            mean = predictions.affect_mean.mean(0)[:, number]
-            half_width = predictions.affect_half_width.mean(0)[:, number]
-            columns[f"predicted_{name}"] = mean
-            columns[f"predicted_{name}_std"] = predictions.affect_std.mean(0)[:, number]
-            columns[f"predicted_{name}_low"] = mean - half_width
-            columns[f"predicted_{name}_high"] = mean + half_width
-    table = pl.concat(
-        [
-            corpus.index.select("window", "session", "subject", "trial", "start_s", "end_s"),
-            pl.DataFrame(columns),
-            corpus.index.select(*AFFECT, "agreement"),
-        ],
-        how="horizontal",
-    ).with_columns(pl.col(pl.Float64).fill_nan(None))
-    predicted = np.isfinite(probability).all(1)
-    return table.filter(predicted).join(fold, on="subject", how="left", maintain_order="left")
+    for name in affect:
+        number = AFFECT.index(name)
+        mean = predictions.affect_mean.mean(0)[:, number]
+        half_width = predictions.affect_half_width.mean(0)[:, number]
+        columns[f"predicted_{name}"] = mean
+        columns[f"predicted_{name}_std"] = predictions.affect_std.mean(0)[:, number]
+        columns[f"predicted_{name}_low"] = mean - half_width
+        columns[f"predicted_{name}_high"] = mean + half_width
+    return pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def _named_sets(predictions: PooledPredictions, corpus: Corpus) -> list[str]:
@@ -125,22 +158,31 @@ def _actual_classes(corpus: Corpus) -> list[str | None]:
     ]
 
 
-def _verdicts(predictions: PooledPredictions, corpus: Corpus) -> list[str | None]:
+def _verdicts(
+    predictions: PooledPredictions, corpus: Corpus, unusual: NDArray[np.bool_]
+) -> list[str | None]:
     """Return for every window which sensor is bad, or that the state is ambiguous, or neither.
 
-    Bad is the least reliable sensor if its reliability is below `BAD_SENSOR`. Ambiguous is a
+    Bad is the least reliable sensor if its reliability is below `BAD_SENSOR`: it fails if its input
+    is unusual; otherwise it contradicts the other sensors, as a mismatched one does. Ambiguous is a
     window whose sensors are all reliable and whose confidence is below `AMBIGUOUS`.
     """
     reliability = np.where(corpus.available, predictions.reliability.mean(0), np.inf)
-    confidence = predictions.probability.mean(0).max(1)
+    confidence = geometric_mean(predictions.probability).max(1)
+    least = reliability.argmin(1)
+    rows = np.arange(len(least))
+    unknown = np.asarray(np.isnan(reliability).any(1))  # the method returns no reliability
+    is_bad = reliability[rows, least] < BAD_SENSOR
+    several = corpus.available.sum(1) > 1
+    kind = np.where(unusual[rows, least], "failing", np.where(several, "contradicting", "bad"))
     verdicts: list[str | None] = []
-    for sensors, certainty in zip(reliability, confidence, strict=True):
-        if np.isnan(sensors).any():  # the method returns no reliability
+    for row in rows:
+        if unknown[row]:
             verdicts.append(None)
-        elif sensors.min() < BAD_SENSOR:
-            verdicts.append(f"bad sensor: {corpus.modalities[int(sensors.argmin())]}")
+        elif is_bad[row]:
+            verdicts.append(f"{kind[row]} sensor: {corpus.modalities[least[row]]}")
         else:
-            verdicts.append("ambiguous state" if certainty < AMBIGUOUS else "clear")
+            verdicts.append("ambiguous state" if confidence[row] < AMBIGUOUS else "clear")
     return verdicts
 
 

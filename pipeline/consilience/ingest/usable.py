@@ -1,4 +1,4 @@
-"""One line on a modality without a usable recording."""
+"""Modalities without a usable recording."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ import polars as pl
 from consilience.core.errors import ConsilienceError
 
 MOST_REASONS = 3
+
+
+class UnusableModalityError(ConsilienceError):
+    """No recording of a modality is usable.
+
+    Parameters
+    ----------
+    what, remedy : str
+        As in `ConsilienceError`.
+    modality : str
+    """
+
+    def __init__(self, what: str, modality: str, remedy: str) -> None:
+        super().__init__(what, f"modality {modality}", remedy)
+        self.modality = modality
+
+    def __reduce__(self) -> tuple[type[ConsilienceError], tuple[str, str, str]]:
+        """Let the error pass from a worker process to its parent."""
+        return type(self), (self.what, self.modality, self.remedy)
 
 
 def check_usable(modality: str, table: pl.DataFrame, path: Path) -> None:
@@ -25,15 +44,15 @@ def check_usable(modality: str, table: pl.DataFrame, path: Path) -> None:
 
     Raises
     ------
-    ConsilienceError
+    UnusableModalityError
     """
     if (table["status"] == "ok").any():
         return
     reasons = Counter(table["reason"]).most_common()
     first = "; ".join(f"{count} × {reason}" for reason, count in reasons[:MOST_REASONS])
     further = f"; {len(reasons) - MOST_REASONS} other reasons" if reasons[MOST_REASONS:] else ""
-    raise ConsilienceError(
+    raise UnusableModalityError(
         f"none of {table.height} recordings is usable: {first}{further}",
-        f"modality {modality}",
+        modality,
         f"all are in {path}; correct them, or remove the modality from params.yaml",
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -20,12 +21,18 @@ from consilience.training.augmentation import Run
 from consilience.training.card import read_card
 from consilience.training.data import Scaler
 from consilience.training.networks import Architecture
+from consilience.training.reference import PREFIX, Reference, as_tensors, from_tensors
 
 if TYPE_CHECKING:
     from consilience.training.fit import Fitted
 
 
-def save_model(folder: Path, fitted: Fitted, card: dict[str, Any]) -> None:
+def save_model(
+    folder: Path,
+    fitted: Fitted,
+    card: dict[str, Any],
+    references: Mapping[str, Reference],
+) -> None:
     """Write a bundle.
 
     Parameters
@@ -35,8 +42,14 @@ def save_model(folder: Path, fitted: Fitted, card: dict[str, Any]) -> None:
     card : dict
         With the keys that `load_model` reads: ``method``, ``classes``, ``features``, ``params``,
         ``training``, ``runs`` and, if any, ``encodings``.
+    references : mapping of str to Reference
+        By modality; see `consilience.training.reference`.
     """
-    tensors = {**fitted.stack.state_dict(), **fitted.scaler.tensors()}
+    tensors = {
+        **fitted.stack.state_dict(),
+        **fitted.scaler.tensors(),
+        **as_tensors(references),
+    }
     write_bytes(
         folder / "model.safetensors",
         save({name: value.detach().contiguous() for name, value in tensors.items()}),
@@ -97,3 +110,10 @@ def load_model(
         example,
     )
     return architecture.trained(tensors, len(runs)), scaler, runs, card
+
+
+def load_references(folder: Path) -> dict[str, Reference]:
+    """Read how the recordings of a bundle's training look, by modality."""
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        names = [name for name in file.keys() if name.startswith(PREFIX)]  # noqa: SIM118
+        return from_tensors({name: file.get_tensor(name) for name in names})

@@ -18,6 +18,7 @@ from consilience.schema.params.training import TrainingParams
 from consilience.schema.params.windows import WindowParams
 from consilience.training import fit
 from consilience.training.bundle import save_model
+from consilience.training.reference import fit_references
 from consilience.windows.store import Corpus, load_corpus
 
 
@@ -73,7 +74,7 @@ def train(project: Project, method: str) -> None:
         "recipe": _recipe(project),
     }
     with atomic_folder(project.model(method)) as folder:
-        save_model(folder, fitted, card)
+        save_model(folder, fitted, card, fit_references(corpus))
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 

@@ -60,7 +60,9 @@ def window(project: Project, emit: Callable[[str], None] = print) -> None:
         write_table(folder / "splits.parquet", splits, Splits)
 
 
-def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -> pl.DataFrame:
+def write_windows(
+    project: Project, folder: Path, emit: Callable[[str], None], *, labelled: bool = True
+) -> pl.DataFrame:
     """Cut every aligned recording into windows, without dividing them by subject.
 
     Sessions that were cut before, with the same recordings, clocks, parameters and code, are taken
@@ -74,6 +76,8 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
         Empty; receives all of a window store but ``splits.parquet``.
     emit : callable
         Receives the lines of the summary.
+    labelled : bool
+        Whether only windows with a label are cut, as for a training; for a prediction, all.
 
     Returns
     -------
@@ -83,11 +87,13 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     Raises
     ------
     ConsilienceError
-        If no window has both a label and an aligned recording.
+        If no window has an aligned recording and, with `labelled`, a label.
     """
     settings = project.section(WindowParams)
     labels_path = project.labels / "labels.parquet"
-    labels = read_table(labels_path, Labels).filter(LABELLED).sort("session", "start_s", "trial")
+    labels = read_table(labels_path, Labels).sort("session", "start_s", "trial")
+    labels = labels.filter(LABELLED) if labelled else labels
+    what = "labelled windows" if labelled else "windows"
     cutters = cutters_of(project)
     sessions = sessions_of(project, labels, cutters)
     stored = _cut(project, sessions, cutters, settings.min_coverage)
@@ -97,7 +103,7 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
     usable = available.any(axis=1)
     if not usable.any():
         raise ConsilienceError(
-            "no window has both a label and an aligned recording",
+            f"no window has {'both a label and ' if labelled else ''}an aligned recording",
             str(labels_path),
             "see data/alignment and data/labels for what was left out, and why",
         )
@@ -113,7 +119,7 @@ def write_windows(project: Project, folder: Path, emit: Callable[[str], None]) -
         f"{cutter.name} in {count}"
         for cutter, count in zip(cutters, available.sum(axis=0), strict=True)
     )
-    emit(f"window: {len(available)} of {labels.height} labelled windows have a recording: {counts}")
+    emit(f"window: {len(available)} of {labels.height} {what} have a recording: {counts}")
     return index
 
 

@@ -56,6 +56,8 @@ class Corpus:
         Keyword arguments of each modality's encoder besides sizes.
     reserved : ndarray of bool, shape (N,), optional
         Windows without a role, which are neither trained on nor scored.
+    absent : dict of str to tuple of int
+        Shape of a window's inputs of each modality without any recording; it has no file.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class Corpus:
     affect: NDArray[np.float32]
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
     reserved: NDArray[np.bool_] | None = None
+    absent: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
         """Read the model inputs of a modality.
@@ -117,6 +120,8 @@ class Corpus:
 
     def _input_shape(self, modality: str) -> tuple[int, ...]:
         """Return the shape of the model inputs of one window."""
+        if modality in self.absent:
+            return self.absent[modality]
         session, _ = self._sessions()[0]
         shape: tuple[int, ...] = read_arrays(self.folder / SESSIONS / f"{session}.npz", modality)[
             modality
@@ -169,7 +174,7 @@ class Corpus:
         return sorted(self.splits["fold"].unique().to_list())
 
 
-def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
+def load_corpus(folder: Path, corrupted: Path | None = None, *, labelled: bool = True) -> Corpus:
     """Read the labels, splits and availability of a folder of windows.
 
     Parameters
@@ -178,6 +183,8 @@ def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
     corrupted : Path, optional
         Folder of the corrupted windows; by default ``corrupted`` beside the folder. Without it
         the corpus has clean windows only.
+    labelled : bool
+        Whether windows without any label are an error.
 
     Returns
     -------
@@ -186,7 +193,7 @@ def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
     Raises
     ------
     ConsilienceError
-        If a table is missing or invalid, or no window has a label.
+        If a table is missing or invalid or, with `labelled`, no window has a label.
     """
     index = read_table(folder / "index.parquet", Labels)
     splits = read_table(folder / "splits.parquet", Splits)
@@ -197,7 +204,7 @@ def load_corpus(folder: Path, corrupted: Path | None = None) -> Corpus:
     rows = [row if row is not None else missing for row in index["class_probability"].to_list()]
     target = np.array(rows, np.float32).reshape(len(index), len(classes))
     affect = index.select(AFFECT).to_numpy().astype(np.float32)
-    if not (np.isfinite(target).any() or np.isfinite(affect).any()):
+    if labelled and not (np.isfinite(target).any() or np.isfinite(affect).any()):
         raise ConsilienceError(
             "no window has a label", str(folder / "index.parquet"), "check the annotations"
         )

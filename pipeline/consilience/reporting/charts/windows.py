@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +21,7 @@ from consilience.reporting.words import readable
 
 CURVES = {"vacuity": PALETTE[0], "coherence": PALETTE[1], "confidence": GREY}
 STRIPS = {"actual": -0.1, "predicted": -0.22}  # heights below the curves, which lie in [0, 1]
+STRIP_NAMES = {"actual": "labelled", "predicted": "predicted"}
 
 
 def coherence(predictions: pl.DataFrame) -> go.Figure:
@@ -50,19 +52,21 @@ def timeline(predictions: pl.DataFrame, colours: Colours) -> go.Figure:
     """Show the predictions along one session, which is chosen from a list.
 
     Where sessions are single windows, the list holds subjects, whose windows are in a row.
+    Predictions without labels have no column ``actual``.
     """
     group_by = _grouping(predictions)
+    strips = {name: height for name, height in STRIPS.items() if name in predictions.columns}
     names = predictions[group_by].unique().sort().to_list()
     traces: list[Any] = []
     for number, name in enumerate(names):
         group = predictions.filter(pl.col(group_by) == name).sort("session", "start_s")
         # Seconds of different sessions share no axis: a subject's windows are numbered instead.
         times = group["start_s"].to_list() if group_by == "session" else list(range(group.height))
-        traces += _group_traces(group, times, colours, is_visible=number == 0)
+        traces += _group_traces(group, times, strips, colours, is_visible=number == 0)
     chart = figure(
         traces,
         380,
-        updatemenus=[_menu(names, len(CURVES) + len(STRIPS))],
+        updatemenus=[_menu(names, len(CURVES) + len(strips))],
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
         hovermode="x unified",
@@ -72,8 +76,8 @@ def timeline(predictions: pl.DataFrame, colours: Colours) -> go.Figure:
     chart.update_xaxes(title_text=title, showgrid=False)
     return chart.update_yaxes(
         range=[-0.3, 1.05],
-        tickvals=[STRIPS["predicted"], STRIPS["actual"], 0, 0.5, 1],
-        ticktext=["predicted", "labelled", "0", "0.5", "1"],
+        tickvals=[*strips.values(), 0, 0.5, 1],
+        ticktext=[*(STRIP_NAMES[name] for name in strips), "0", "0.5", "1"],
     )
 
 
@@ -83,7 +87,11 @@ def _grouping(predictions: pl.DataFrame) -> str:
 
 
 def _group_traces(
-    group: pl.DataFrame, times: list[Any], colours: Colours, is_visible: bool
+    group: pl.DataFrame,
+    times: list[Any],
+    strips: Mapping[str, float],
+    colours: Colours,
+    is_visible: bool,
 ) -> list[go.Scatter]:
     curves = [
         go.Scatter(
@@ -97,13 +105,13 @@ def _group_traces(
         )
         for column, colour in CURVES.items()
     ]
-    strips = [
+    squares = [
         _strip(times, group[column].to_list(), height, colours).update(
             name=column, visible=is_visible
         )
-        for column, height in STRIPS.items()
+        for column, height in strips.items()
     ]
-    return curves + strips
+    return curves + squares
 
 
 def _strip(

@@ -1,0 +1,162 @@
+"""Other recordings made ready for a trained model: cut into windows as those of its training.
+
+The recordings get a project of their own, so that a second run processes only what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from consilience import params
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import sweep, text_hash, write_bytes
+from consilience.datasets.base import source_modality
+from consilience.project import Project
+from consilience.schema.constants import ROLES
+from consilience.schema.tables import Splits, frame_of, write_table
+from consilience.training.card import read_card as checked_card
+from consilience.windows.store import Corpus
+
+BUNDLE = ("model.safetensors", "card.json")
+
+Card = dict[str, Any]
+
+
+def read_card(bundle: Path) -> Card:
+    """Read the card of a bundle.
+
+    Raises
+    ------
+    ConsilienceError
+        If a file is missing, or the card is not one.
+    """
+    for name in BUNDLE:
+        if not (bundle / name).is_file():
+            raise ConsilienceError(
+                f"the file {name} is missing",
+                str(bundle),
+                "name a folder such as data/models/hybrid",
+            )
+    return checked_card(bundle / BUNDLE[1])
+
+
+def seen_subjects(card: Card, dataset: str) -> set[str]:
+    """Return the subjects of a dataset that any run of a model was trained or validated on."""
+    if dataset != card["dataset"]:
+        return set()
+    return {
+        name
+        for roles in card["subjects"].values()
+        for role in ("train", "validation")
+        for name in roles[role]
+    }
+
+
+def check_classes(card: Card, source: Any, dataset: str) -> None:
+    """Raise if a dataset has a class that the model was not trained on."""
+    unknown = [name for name in source.classes if name not in card["classes"]]
+    if unknown:
+        raise ConsilienceError(
+            f"the model was not trained on its classes {', '.join(unknown)}",
+            f"dataset '{dataset}'",
+            f"its classes are {', '.join(card['classes'])}",
+        )
+
+
+def offered_modalities(card: Card, source: Any) -> list[str]:
+    """Return the modalities of a model that a dataset offers."""
+    names = card["recipe"]["modalities"]
+    return [name for name in names if source_modality(source, name) is not None]
+
+
+def check_modalities(card: Card, source: Any, dataset: str, *, any_subset: bool = False) -> None:
+    """Raise if a dataset lacks a modality of the model; with `any_subset`, if it lacks all."""
+    names = list(card["recipe"]["modalities"])
+    offered = offered_modalities(card, source)
+    lacking = [name for name in names if name not in offered]
+    if lacking and not (any_subset and offered):
+        raise ConsilienceError(
+            f"it does not offer {', '.join(lacking)}, which the model was trained for",
+            f"dataset '{dataset}'",
+            f"it offers {', '.join(source.modalities)}",
+        )
+
+
+def check_features(corpus: Corpus, card: Card) -> None:
+    """Raise if the features of a modality are not those of the training."""
+    for name, expected in card["features"].items():
+        features = corpus.features[name]
+        if features != expected:
+            other = [feature for feature in features if feature not in expected] or features
+            raise ConsilienceError(
+                f"{len(features)} features instead of {len(expected)}, such as {other[0]}",
+                f"modality {name}",
+                "the recordings or the program differ from those of the training",
+            )
+
+
+def nested_project(
+    project: Project,
+    card: Card,
+    root: Path,
+    dataset: str,
+    modalities: Sequence[str],
+    *,
+    corruptions: bool,
+) -> Project:
+    """Return a project of its own for the recordings, with the parameters of the card.
+
+    Bundles of all methods share it, so that recordings are read once.
+
+    Parameters
+    ----------
+    project : Project
+        In which the other one is nested.
+    card : dict
+    root : Path
+        Folder of the recordings.
+    dataset : str
+        Name of its adapter.
+    modalities : sequence of str
+        Of the model's, those to process.
+    corruptions : bool
+        Whether signals are also corrupted, for a test.
+    """
+    # Of the card only these: another section could name other recordings.
+    recipe = {name: card["recipe"][name] for name in ("alignment", "annotation", "windows")}
+    fields = {name: card["recipe"]["modalities"][name] for name in modalities}
+    if not corruptions:
+        fields = {name: {**of, "corruptions": {}} for name, of in fields.items()}
+    content = params.defaults(dataset, str(root), list(modalities))
+    content |= {**recipe, "modalities": fields}
+    text = params.document(content)
+    other = project.external(f"{dataset}-{text_hash(text)[:12]}")
+    sweep(other.root)
+    write_bytes(other.params_file, text.encode())
+    return other
+
+
+def write_splits(folder: Path, card: Card, dataset: str, subjects: Iterable[str]) -> None:
+    """Write the role of every subject in every fold of the bundle."""
+    write_table(folder / "splits.parquet", splits(card, dataset, subjects), Splits)
+
+
+def splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
+    """Return the role of every subject in every fold of the bundle; new subjects are tested."""
+    seen = seen_subjects(card, dataset)
+    rows: list[dict[str, object]] = []
+    for fold, members in card["subjects"].items():
+        roles = {name: role for role in ROLES for name in members[role]}
+        rows += [
+            {
+                "fold": int(fold),
+                "subject": name,
+                "role": roles[name] if name in seen else "test",
+            }
+            for name in sorted(set(subjects))
+        ]
+    return frame_of(rows, Splits)

@@ -1,0 +1,63 @@
+"""Predictions as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from consilience.prediction.run import Predicted
+from consilience.reporting.charts.style import distinct_colours
+from consilience.reporting.charts.windows import timeline
+from consilience.reporting.page import environment
+from consilience.reporting.sections import MOST_OPEN, chart
+
+VERDICTS = ("clear", "ambiguous", "failing", "contradicting")  # how they begin
+MOST_SESSIONS = 100  # in the chart, which would otherwise exceed what a browser draws at once
+
+
+def render_predictions(predicted: Predicted) -> str:
+    """Return the predictions as HTML; the same predictions give the same bytes."""
+    windows, classes = predicted.windows, list(predicted.card["classes"])
+    sessions = windows["session"].unique(maintain_order=True).to_list()
+    drawn = windows.filter(pl.col("session").is_in(sessions[:MOST_SESSIONS]))
+    colours = distinct_colours(classes)
+    return (
+        environment()
+        .get_template("predictions.html.j2")
+        .render(
+            plotly_js=Markup(get_plotlyjs()),
+            method=predicted.card["method"],
+            trained_on=predicted.card["dataset"],
+            sensors=list(predicted.card["features"]),
+            n_windows=windows.height,
+            n_sessions=len(sessions),
+            n_drawn=min(len(sessions), MOST_SESSIONS),
+            verdicts=windows["verdict"].value_counts(sort=True).rows(),
+            recordings=recording_rows(windows),
+            differing=predicted.recordings.filter("differs")
+            .sort("deviation", descending=True)
+            .select("recording", "sensor", pl.col("deviation").round(1))
+            .rows(),
+            heads=("session", "subject", "windows", "most frequent class", *VERDICTS),
+            most_open=MOST_OPEN,
+            colours=colours,
+            timeline=chart("timeline", timeline(drawn, colours)),
+        )
+    )
+
+
+def recording_rows(windows: pl.DataFrame) -> list[tuple[Any, ...]]:
+    """Return session, subject, number of windows, leading class, and shares of the verdicts."""
+    verdict = pl.col("verdict")
+    table = windows.group_by("session", "subject", maintain_order=True).agg(
+        pl.len(),
+        pl.col("predicted").drop_nulls().mode().sort().first(),
+        *(verdict.str.starts_with(name).mean().alias(name) for name in VERDICTS),
+    )
+    return [
+        (session, subject, n, leading or "–", *(f"{share or 0:.0%}" for share in shares))
+        for session, subject, n, leading, *shares in table.iter_rows()
+    ]

@@ -1,0 +1,154 @@
+"""Recordings without labels, cut into windows as those of a model's training.
+
+Sensors that the recordings lack, or of which none is usable, are absent: the model predicts from
+the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilience.core import registry
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import atomic_folder
+from consilience.datasets.base import bind_isolated
+from consilience.evaluation.new_recordings import (
+    Card,
+    check_features,
+    check_modalities,
+    nested_project,
+    offered_modalities,
+    write_splits,
+)
+from consilience.ingest.usable import UnusableModalityError
+from consilience.preparation import recordings_to_labels
+from consilience.project import Project
+from consilience.schema.params.base import validated
+from consilience.schema.params.windows import WindowParams
+from consilience.windows.build import write_windows
+from consilience.windows.cutting import Cutter
+from consilience.windows.layout import Grid, frames_per_window
+from consilience.windows.store import Corpus, load_corpus
+
+MAX_NUMBERS = 2**28  # of a window, so that a damaged card takes no more memory
+
+Emit = Callable[[str], None]
+
+
+def process_recordings(
+    project: Project, card: Card, root: Path, dataset: str, emit: Emit
+) -> Project:
+    """Process recordings up to windows with the parameters of a model's training.
+
+    Parameters
+    ----------
+    project : Project
+        Stores the processed recordings, which a second run reuses.
+    card : dict
+        The model's card.
+    root : Path
+        Folder of the recordings.
+    dataset : str
+        Name of its adapter.
+    emit : callable
+        Receives the lines of the summary.
+
+    Returns
+    -------
+    Project
+        Nested in `project`, with catalog, signals, alignment, labels and windows.
+
+    Raises
+    ------
+    ConsilienceError
+        If the folder is not such a dataset, or has no usable recording of any of the sensors.
+    """
+    source = bind_isolated(registry.get("datasets", dataset), root)
+    check_modalities(card, source, dataset, any_subset=True)
+    modalities = offered_modalities(card, source)
+    while True:
+        other = nested_project(
+            project, card, root.resolve(), dataset, modalities, corruptions=False
+        )
+        try:
+            recordings_to_labels(other, emit)
+            break
+        except UnusableModalityError as error:
+            if len(modalities) == 1:
+                raise
+            emit(f"predict: without {error.modality}: {error.what}")
+            modalities = [name for name in modalities if name != error.modality]
+    with atomic_folder(other.windows) as folder:
+        index = write_windows(other, folder, emit, labelled=False)
+        write_splits(folder, card, dataset, index["subject"])
+    return other
+
+
+def load_windows_for(card: Card, windows: Path) -> Corpus:
+    """Return the windows of recordings as a corpus with all sensors and the classes of a model.
+
+    Parameters
+    ----------
+    card : dict
+    windows : Path
+        What `process_recordings` wrote.
+
+    Raises
+    ------
+    ConsilienceError
+        If the features of a sensor differ from those of the training.
+    """
+    corpus = load_corpus(windows, labelled=False)
+    names = tuple(card["features"])
+    absent = {name: _input_shape(card, name) for name in names if name not in corpus.modalities}
+    corpus = replace(
+        corpus,
+        modalities=names,
+        available=_columns(corpus.available, corpus.modalities, names),
+        features={name: corpus.features.get(name, card["features"][name]) for name in names},
+        variants={name: () for name in names},
+        classes=tuple(card["classes"]),
+        # Labels of the recordings, if any, are not used.
+        target=np.full((len(corpus.index), len(card["classes"])), np.nan, np.float32),
+        affect=np.full((len(corpus.index), 2), np.nan, np.float32),
+        encodings=card.get("encodings", {}),
+        absent=absent,
+    )
+    check_features(corpus, card)
+    return corpus
+
+
+def _columns(
+    available: NDArray[np.bool_], present: Sequence[str], names: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Return the availability (N, M) of all sensors of a model; absent ones are never available."""
+    columns = np.zeros((len(available), len(names)), bool)
+    for place, name in enumerate(present):
+        columns[:, names.index(name)] = available[:, place]
+    return columns
+
+
+def _input_shape(card: Card, modality: str) -> tuple[int, ...]:
+    """Return the shape of the model inputs of one window of a modality."""
+    where = "card.json"
+    recipe, features = card["recipe"], tuple(card["features"][modality])
+    params: Any = validated(
+        registry.params("modalities", modality),
+        recipe["modalities"][modality],
+        where,
+        ("recipe", "modalities", modality),
+    )
+    settings = validated(WindowParams, recipe["windows"], where, ("recipe", "windows"))
+    n_frames = frames_per_window(params.frame_rate_hz, settings)
+    if n_frames * len(features) > MAX_NUMBERS:
+        raise ConsilienceError(f"windows of {n_frames} frames are too long", where)
+    cutter = Cutter(modality, params, features, Grid(params.frame_rate_hz, n_frames))
+    frames = np.zeros((1, n_frames, len(features)), np.float32)
+    shape: tuple[int, ...] = cutter.inputs(frames, np.ones(1, bool)).shape[1:]
+    return shape
