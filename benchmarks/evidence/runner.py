@@ -21,7 +21,7 @@ from benchmarks.evidence.context import (
     code_of,
     experiment_context,
 )
-from benchmarks.evidence.extra_figures import severe_figures, with_alone
+from benchmarks.evidence.extra_figures import mean_of_single_sensors, severe_figures
 from benchmarks.evidence.label_errors import label_errors, label_estimates
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.scenarios import with_mismatches
@@ -36,7 +36,12 @@ from consilience.core.files import (
 )
 from consilience.core.workers import parallel_map
 from consilience.evaluation import scorer
-from consilience.evaluation.aggregate import Figures, figures_of
+from consilience.evaluation.aggregate import (
+    Figures,
+    by_sample_and_subject,
+    resample_and_single_subjects,
+    summary,
+)
 from consilience.evaluation.detection import Scores, count_by_subject, is_bad_sensor
 from consilience.evaluation.metrics import auroc
 from consilience.evaluation.resampling import subject_weights
@@ -209,13 +214,13 @@ def _test(
         keep=[context.conditions[0], *filter(is_bad_sensor, context.conditions)],
     )
     evaluated.save(folder)
-    arrays: dict[str, NDArray[np.float64]] = {}
-    for figures in (
-        with_alone(figures_of(evaluated, robustness.bootstrap)),
-        severe_figures(evaluated, context.params.training.held_out, robustness.bootstrap),
-    ):
-        arrays |= {f"sample/{name}": values for name, values in figures.sample.items()}
-        arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
+    scores = resample_and_single_subjects(evaluated, robustness.bootstrap)
+    values = summary(scores)
+    values |= mean_of_single_sensors(values)
+    values |= severe_figures(scores, context.params.training.held_out)
+    figures = by_sample_and_subject(values, scores.n_subjects)
+    arrays = {f"sample/{name}": values for name, values in figures.sample.items()}
+    arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
     ambiguity = bad_sensor_or_ambiguous(evaluated, context.corpus, robustness.bootstrap)
     arrays |= {f"sample/{name}": values for name, values in ambiguity.items()}
     write_arrays(folder / "figures.npz", {k: v.astype(np.float32) for k, v in arrays.items()})

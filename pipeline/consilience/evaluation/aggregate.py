@@ -246,12 +246,22 @@ class Figures:
 
 def figures_of(evaluated: Evaluated, n_resamples: int) -> Figures:
     """Return the figures of a method under every resample, and of every subject alone."""
+    scores = resample_and_single_subjects(evaluated, n_resamples)
+    return by_sample_and_subject(summary(scores), scores.n_subjects)
+
+
+def resample_and_single_subjects(evaluated: Evaluated, n_resamples: int) -> Resampled:
+    """Resample the subjects of a method; the last rows of every result are each subject alone."""
     n_subjects = len(evaluated.subjects)
-    weights = np.concatenate([subject_weights(n_subjects, n_resamples), np.eye(n_subjects)])
-    both = summary(resampled(evaluated, weights))
+    weights = [subject_weights(n_subjects, n_resamples), np.eye(n_subjects)]
+    return resampled(evaluated, np.concatenate(weights))
+
+
+def by_sample_and_subject(figures: Mapping[str, Array], n_subjects: int) -> Figures:
+    """Split figures of `resample_and_single_subjects` into those of samples and of subjects."""
     return Figures(
-        {name: values[:-n_subjects] for name, values in both.items()},
-        {name: values[-n_subjects:] for name, values in both.items()},
+        {name: values[:-n_subjects] for name, values in figures.items()},
+        {name: values[-n_subjects:] for name, values in figures.items()},
     )
 
 
