@@ -149,15 +149,13 @@ def predict(
 ) -> None:
     """Predict every window of recordings with a trained model."""
     from consilience.core.files import write_bytes  # slow to import
+    from consilience.core.workers import report
     from consilience.prediction.output import check_output, write_predictions
     from consilience.prediction.page import render_predictions
     from consilience.prediction.run import predict_recordings
 
-    def emit(line: str) -> None:
-        print(line, file=sys.stderr)
-
     check_output(output)
-    predicted = predict_recordings(context.obj, bundle, root, dataset, emit)
+    predicted = predict_recordings(context.obj, bundle, root, dataset, report)
     for line in write_predictions(predicted, output):
         typer.echo(line)
     if html:

@@ -75,7 +75,7 @@ def test_a_bundle_holds_weights_scaler_card_and_history(
         "history.csv",
     }
     example = {name: variants["clean"][:1] for name, variants in prepared.items()}
-    stack, scaler, runs, loaded_card = load_model(tmp_path, example)
+    stack, scaler, runs, loaded_card, _ = load_model(tmp_path, example)
     assert not stack.training
     assert runs == fitted.runs
     assert loaded_card["method"] == "hybrid"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from consilience.core import registry
-from consilience.core.files import atomic_folder
+from consilience.core.workers import report
 from consilience.datasets.base import bind_isolated
 from consilience.evaluation.aggregate import by_kind, summary
 from consilience.evaluation.new_recordings import (
@@ -21,10 +20,10 @@ from consilience.evaluation.new_recordings import (
     check_classes,
     check_features,
     check_modalities,
+    cut_windows,
     nested_project,
     read_card,
     seen_subjects,
-    write_splits,
 )
 from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.resampling import interval
@@ -34,7 +33,6 @@ from consilience.project import Project
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.training.conditioned import load_windows
 from consilience.windows import conditions
-from consilience.windows.build import write_windows
 from consilience.windows.conditions import SUBSET
 from consilience.windows.corrupt import corrupt
 from consilience.windows.store import Corpus, load_corpus
@@ -133,7 +131,10 @@ def evaluate_bundle(
     check_modalities(card, source, dataset)
     modalities = list(card["recipe"]["modalities"])
     other = nested_project(project, card, root.resolve(), dataset, modalities, corruptions=grid)
-    _make_windows(other, card, dataset, grid)
+    recordings_to_labels(other, report)
+    cut_windows(other, card, dataset, report, labelled=True)
+    if grid:
+        corrupt(other, report)
     corpus = _relabelled(load_corpus(other.windows, other.corrupted), card)
     check_features(corpus, card)
 
@@ -158,20 +159,6 @@ def evaluate_bundle(
         _conditions(resampled),
         _kinds(resampled),
     )
-
-
-def _make_windows(other: Project, card: Card, dataset: str, grid: bool) -> None:
-    """Process the recordings up to windows, each subject's role in a fold as in the bundle."""
-
-    def emit(line: str) -> None:
-        print(line, file=sys.stderr)
-
-    recordings_to_labels(other, emit)
-    with atomic_folder(other.windows) as folder:
-        index = write_windows(other, folder, emit)
-        write_splits(folder, card, dataset, index["subject"])
-    if grid:
-        corrupt(other, emit)
 
 
 def _relabelled(corpus: Corpus, card: Card) -> Corpus:

@@ -5,7 +5,7 @@ The recordings get a project of their own, so that a second run processes only w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import polars as pl
 
 from consilience import params
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import sweep, text_hash, write_bytes
+from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
 from consilience.datasets.base import source_modality
 from consilience.project import Project
 from consilience.schema.constants import ROLES
 from consilience.schema.tables import Splits, frame_of, write_table
 from consilience.training.card import read_card as checked_card
+from consilience.windows.build import write_windows
 from consilience.windows.store import Corpus
 
 BUNDLE = ("model.safetensors", "card.json")
@@ -140,9 +141,27 @@ def nested_project(
     return other
 
 
-def write_splits(folder: Path, card: Card, dataset: str, subjects: Iterable[str]) -> None:
-    """Write the role of every subject in every fold of the bundle."""
-    write_table(folder / "splits.parquet", splits(card, dataset, subjects), Splits)
+def cut_windows(
+    other: Project, card: Card, dataset: str, emit: Callable[[str], None], *, labelled: bool
+) -> None:
+    """Cut the aligned recordings into windows, each subject's role in a fold as in the bundle.
+
+    Parameters
+    ----------
+    other : Project
+        Of `nested_project`, processed up to labels.
+    card : dict
+    dataset : str
+        Name of its adapter.
+    emit : callable
+        Receives the lines of the summary.
+    labelled : bool
+        Whether windows without a label are left out.
+    """
+    with atomic_folder(other.windows) as folder:
+        index = write_windows(other, folder, emit, labelled=labelled)
+        table = splits(card, dataset, index["subject"])
+        write_table(folder / "splits.parquet", table, Splits)
 
 
 def splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:

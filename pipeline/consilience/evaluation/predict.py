@@ -21,7 +21,7 @@ from consilience.schema.constants import CLEAN
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import references
-from consilience.training.bundle import load_model, load_references
+from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
 from consilience.training.devices import use_cores
@@ -115,7 +115,7 @@ def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> L
     """
     example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
     try:
-        model = LoadedModel(*load_model(folder, example), load_references(folder))
+        model = LoadedModel(*load_model(folder, example))
     except (SafetensorError, RuntimeError, KeyError) as error:
         what = " ".join(str(error).split())[:200]
         raise ConsilienceError(

@@ -116,18 +116,18 @@ def prediction_columns(
         What `reference.unusual_windows` returned.
     """
     probability = geometric_mean(predictions.probability)
+    confidence = probability.max(1)
+    reliability = predictions.reliability.mean(0)
     columns: dict[str, Any] = {
         "predicted": [corpus.classes[k] for k in np.nan_to_num(probability).argmax(1)],
-        "confidence": probability.max(1),
+        "confidence": confidence,
         "prediction_set": _named_sets(predictions, corpus),
         **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
         "vacuity": predictions.vacuity.mean(0),
         "coherence": predictions.coherence.mean(0),
-        "verdict": _verdicts(predictions, corpus, unusual),
+        "verdict": _verdicts(reliability, confidence, corpus, unusual),
         **{
-            f"reliability_{name}": np.where(
-                corpus.available[:, m], predictions.reliability.mean(0)[:, m], np.nan
-            )
+            f"reliability_{name}": np.where(corpus.available[:, m], reliability[:, m], np.nan)
             for m, name in enumerate(corpus.modalities)
         },
     }
@@ -159,7 +159,7 @@ def _actual_classes(corpus: Corpus) -> list[str | None]:
 
 
 def _verdicts(
-    predictions: PooledPredictions, corpus: Corpus, unusual: NDArray[np.bool_]
+    reliability: Array, confidence: Array, corpus: Corpus, unusual: NDArray[np.bool_]
 ) -> list[str | None]:
     """Return for every window which sensor is bad, or that the state is ambiguous, or neither.
 
@@ -167,8 +167,7 @@ def _verdicts(
     is unusual; otherwise it contradicts the other sensors, as a mismatched one does. Ambiguous is a
     window whose sensors are all reliable and whose confidence is below `AMBIGUOUS`.
     """
-    reliability = np.where(corpus.available, predictions.reliability.mean(0), np.inf)
-    confidence = geometric_mean(predictions.probability).max(1)
+    reliability = np.where(corpus.available, reliability, np.inf)
     least = reliability.argmin(1)
     rows = np.arange(len(least))
     unknown = np.asarray(np.isnan(reliability).any(1))  # the method returns no reliability

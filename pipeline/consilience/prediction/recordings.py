@@ -16,22 +16,20 @@ from numpy.typing import NDArray
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
-from consilience.core.files import atomic_folder
 from consilience.datasets.base import bind_isolated
 from consilience.evaluation.new_recordings import (
     Card,
     check_features,
     check_modalities,
+    cut_windows,
     nested_project,
     offered_modalities,
-    write_splits,
 )
 from consilience.ingest.usable import UnusableModalityError
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
 from consilience.schema.params.base import validated
 from consilience.schema.params.windows import WindowParams
-from consilience.windows.build import write_windows
 from consilience.windows.cutting import Cutter
 from consilience.windows.layout import Grid, frames_per_window
 from consilience.windows.store import Corpus, load_corpus
@@ -84,9 +82,7 @@ def process_recordings(
                 raise
             emit(f"predict: without {error.modality}: {error.what}")
             modalities = [name for name in modalities if name != error.modality]
-    with atomic_folder(other.windows) as folder:
-        index = write_windows(other, folder, emit, labelled=False)
-        write_splits(folder, card, dataset, index["subject"])
+    cut_windows(other, card, dataset, emit, labelled=False)
     return other
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from consilience.training.augmentation import Run
 from consilience.training.card import read_card
 from consilience.training.data import Scaler
 from consilience.training.networks import Architecture
-from consilience.training.reference import PREFIX, Reference, as_tensors, from_tensors
+from consilience.training.reference import Reference, as_tensors, from_tensors
 
 if TYPE_CHECKING:
     from consilience.training.fit import Fitted
@@ -62,7 +61,7 @@ def save_model(
 
 def load_model(
     folder: Path, example: Mapping[str, Tensor]
-) -> tuple[Stack, Scaler, list[Run], dict[str, Any]]:
+) -> tuple[Stack, Scaler, list[Run], dict[str, Any], dict[str, Reference]]:
     """Read a bundle that `save_model` wrote.
 
     Parameters
@@ -78,6 +77,8 @@ def load_model(
     scaler : Scaler
     runs : list of Run
     card : dict
+    references : dict of str to Reference
+        Summaries of the training's recordings, by modality.
 
     Raises
     ------
@@ -109,11 +110,5 @@ def load_model(
         len(card["classes"]),
         example,
     )
-    return architecture.trained(tensors, len(runs)), scaler, runs, card
-
-
-def load_references(folder: Path) -> dict[str, Reference]:
-    """Read how the recordings of a bundle's training look, by modality."""
-    with safe_open(folder / "model.safetensors", "pt") as file:
-        names = [name for name in file.keys() if name.startswith(PREFIX)]  # noqa: SIM118
-        return from_tensors({name: file.get_tensor(name) for name in names})
+    stack = architecture.trained(tensors, len(runs))
+    return stack, scaler, runs, card, from_tensors(tensors)
