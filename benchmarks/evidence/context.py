@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.evidence.loaded import LoadedCorpus, fields_of
 from benchmarks.evidence.plan import Entry, Experiment
 from benchmarks.evidence.scenarios import NoisyLabels, by_random_split
 from consilience.core.errors import ConsilienceError
@@ -13,13 +14,13 @@ from consilience.core.files import content_hash, text_hash
 from consilience.core.fingerprint import fingerprint
 from consilience.params import Params, load
 from consilience.project import Project
-from consilience.training.conditioned import Prepared, load_windows
+from consilience.training.conditioned import load_windows
 from consilience.windows.conditions import MISMATCH, SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 
 SHORT = (SUBSET, MISMATCH, "noise")  # kinds of conditions of a short grid
 
-_loaded: dict[str, Prepared] = {}  # windows of the last context that this process has read
+_loaded: dict[str, LoadedCorpus] = {}  # of the last context whose windows this process has read
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,15 @@ class ExperimentContext:
     store: Path
     identity: str
 
-    def windows(self) -> Prepared:
-        """Return the model inputs of every modality and variant; a process reads them once.
+    def loaded(self) -> LoadedCorpus:
+        """Return the corpus with the model inputs of every modality and variant in memory.
 
-        Thousands of small files take longer to read than some methods to train.
+        A process reads them once: thousands of small files take longer than some trainings.
         """
         if self.identity not in _loaded:
             _loaded.clear()
-            _loaded[self.identity] = load_windows(self.corpus, conditions(self.corpus))
+            prepared = load_windows(self.corpus, conditions(self.corpus))
+            _loaded[self.identity] = LoadedCorpus(**fields_of(self.corpus), prepared=prepared)
         return _loaded[self.identity]
 
 

@@ -72,11 +72,9 @@ def _fit(entry: Entry, context: ExperimentContext, store: Path, epochs: int) -> 
     training = context.params.training.model_copy(update={"epochs": epochs, "patience": epochs})
     checkpoint = store / "cost"
     shutil.rmtree(checkpoint, ignore_errors=True)
-    prepared = context.windows()
+    corpus = context.loaded()
     start = time.process_time()
-    fitted = fit(
-        entry.method, entry.params, training, context.corpus, checkpoint, prepared=prepared
-    )
+    fitted = fit(entry.method, entry.params, training, corpus, checkpoint, prepared=corpus.prepared)
     elapsed_s = time.process_time() - start
     shutil.rmtree(checkpoint, ignore_errors=True)
     return elapsed_s, fitted

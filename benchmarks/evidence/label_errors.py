@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evidence.context import ExperimentContext, Prepared
+from benchmarks.evidence.context import ExperimentContext
+from benchmarks.evidence.loaded import LoadedCorpus
 from benchmarks.evidence.scenarios import NoisyLabels
 from consilience.core import registry
 from consilience.evaluation.metrics import auroc, ranking
@@ -23,7 +24,7 @@ from consilience.windows.store import Corpus
 
 
 def label_estimates(
-    fits: Sequence[Fitted], method: str, prepared: Prepared, context: ExperimentContext
+    fits: Sequence[Fitted], method: str, corpus: LoadedCorpus, context: ExperimentContext
 ) -> NDArray[np.float32]:
     """Return the class probabilities (R, N, K) by which a method weighs its training labels.
 
@@ -32,8 +33,8 @@ def label_estimates(
     """
     if not issubclass(registry.get("methods", method).Params, TransferParams):
         return np.concatenate([fitted.consensus for fitted in fits])
-    corpus, runs = context.corpus, [run for fitted in fits for run in fitted.runs]
-    clean = {name: variants[CLEAN] for name, variants in prepared.items()}
+    runs = [run for fitted in fits for run in fitted.runs]
+    clean = {name: variants[CLEAN] for name, variants in corpus.prepared.items()}
     places = [(fitted, place) for fitted in fits for place in range(len(fitted.runs))]
 
     def inputs_of(number: int) -> Mapping[str, Rows]:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from benchmarks.evidence.context import (
     ExperimentContext,
-    Prepared,
     code_of,
     experiment_context,
 )
 from benchmarks.evidence.extra_figures import mean_of_single_sensors, severe_figures
 from benchmarks.evidence.label_errors import label_errors, label_estimates
+from benchmarks.evidence.loaded import LoadedCorpus
 from benchmarks.evidence.plan import Entry, Plan
 from benchmarks.evidence.scenarios import with_mismatches
 from consilience.core.errors import ConsilienceError
@@ -125,19 +125,19 @@ def _run_entry(context: ExperimentContext, settings: Settings) -> str | Path:
 
 def _train_and_test(context: ExperimentContext, settings: Settings, output: Path) -> None:
     checkpoint = context.store / f"training-{output.name[:16]}"
-    prepared = context.windows()
+    loaded = context.loaded()
     by_settings = [
-        fit(context, entry, prepared, checkpoint / str(number), folds)
+        fit(context, entry, loaded, checkpoint / str(number), folds)
         for number, (entry, folds) in enumerate(settings.items())
     ]
     fits = [fitted for of_settings in by_settings for fitted in of_settings]
     runs = [run for fitted in fits for run in fitted.runs]
     method = next(iter(settings)).method
     with atomic_folder(output) as folder:
-        _test(fits, prepared, context, folder)
+        _test(fits, loaded, context, folder)
         if any(context.labels.wrong(run).any() for run in runs):
-            estimates = label_estimates(fits, method, prepared, context)
-            errors = label_errors(estimates, context.labels, runs, context.corpus)
+            estimates = label_estimates(fits, method, loaded, context)
+            errors = label_errors(estimates, context.labels, runs, loaded)
             write_arrays(folder / "label_errors.npz", errors)
         write_json(folder / "card.json", _card(method, settings, by_settings))
     shutil.rmtree(checkpoint, ignore_errors=True)
@@ -146,7 +146,7 @@ def _train_and_test(context: ExperimentContext, settings: Settings, output: Path
 def fit(
     context: ExperimentContext,
     entry: Entry,
-    prepared: Prepared,
+    loaded: LoadedCorpus,
     checkpoint: Path,
     folds: Sequence[int],
 ) -> list[Fitted]:
@@ -156,16 +156,17 @@ def fit(
     """
     labels, training = context.labels, entry.training.applied_to(context.params.training)
 
-    def trained(corpus: Corpus, of: Sequence[int], seeds: list[int], folder: Path) -> Fitted:
+    def trained(corpus: LoadedCorpus, of: Sequence[int], seeds: list[int], folder: Path) -> Fitted:
         budget = training.model_copy(update={"seeds": seeds})
+        prepared = corpus.prepared
         return fit_method(entry.method, entry.params, budget, corpus, folder, labels, prepared, of)
 
     if not labels.scenario.mismatched:
-        return [trained(context.corpus, folds, training.seeds, checkpoint)]
+        return [trained(loaded, folds, training.seeds, checkpoint)]
     runs = [Run(fold, seed) for fold in folds for seed in training.seeds]
     return [
         trained(
-            with_mismatches(labels, run, prepared),
+            with_mismatches(labels, run, loaded),
             [run.fold],
             [run.seed],
             checkpoint / f"{run.fold}-{run.seed}",
@@ -201,14 +202,14 @@ def _card(
 
 
 def _test(
-    fits: Sequence[Fitted], prepared: Prepared, context: ExperimentContext, folder: Path
+    fits: Sequence[Fitted], corpus: LoadedCorpus, context: ExperimentContext, folder: Path
 ) -> None:
     """Write the scores under every condition, and the figures under every resample."""
     robustness = context.params.robustness
     evaluated = scorer.score(
         fits,
-        context.corpus,
-        prepared,
+        corpus,
+        corpus.prepared,
         context.conditions,
         robustness.calibration_bins,
         keep=[context.conditions[0], *filter(is_bad_sensor, context.conditions)],
@@ -221,7 +222,7 @@ def _test(
     figures = by_sample_and_subject(values, scores.n_subjects)
     arrays = {f"sample/{name}": values for name, values in figures.sample.items()}
     arrays |= {f"subjects/{name}": values for name, values in figures.subjects.items()}
-    ambiguity = bad_sensor_or_ambiguous(evaluated, context.corpus, robustness.bootstrap)
+    ambiguity = bad_sensor_or_ambiguous(evaluated, corpus, robustness.bootstrap)
     arrays |= {f"sample/{name}": values for name, values in ambiguity.items()}
     write_arrays(folder / "figures.npz", {k: v.astype(np.float32) for k, v in arrays.items()})
 

@@ -6,7 +6,7 @@ evaluation uses the corpus's own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from benchmarks.evidence import votes
+from benchmarks.evidence.loaded import LoadedCorpus, MismatchedCorpus, fields_of
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.schema.constants import CLEAN
 from consilience.schema.params.base import Section
 from consilience.schema.params.windows import SplitParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import running_order
-from consilience.training.conditioned import Prepared
 from consilience.training.soft_targets import recording_of
 from consilience.windows.splits import split
 from consilience.windows.store import Corpus
@@ -219,30 +218,7 @@ def instance_chances(
     return np.where(is_true, 1 - rates[:, None], rates[:, None] * share)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MismatchedCorpus(Corpus):
-    """A corpus some of whose windows show sensors of other windows.
-
-    Attributes
-    ----------
-    prepared : mapping of str to (mapping of str to Tensor)
-        Model inputs without a mismatch, by modality and variant.
-    source : ndarray of int, shape (N, M)
-        Position of the window that a sensor shows.
-    """
-
-    prepared: Prepared
-    source: NDArray[np.int64]
-
-    def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
-        """Return the model inputs of a modality; see `Corpus.windows`."""
-        number = self.modalities.index(modality)
-        values = self.prepared[modality][variant].numpy()[self.source[:, number]]
-        values[~self.available[:, number]] = 0.0
-        return values
-
-
-def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus:
+def with_mismatches(labels: NoisyLabels, run: Run, corpus: LoadedCorpus) -> MismatchedCorpus:
     """Return the corpus of a run's training, with sensors of other subjects' recordings.
 
     The recordings of subjects without labels are put in an order drawn for the run. In each of the
@@ -254,15 +230,15 @@ def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus
     ----------
     labels : NoisyLabels
     run : Run
-    prepared : mapping of str to (mapping of str to Tensor)
-        All windows as `conditioned.load_windows` returns them.
+    corpus : LoadedCorpus
+        That of `labels`, with its windows.
 
     Raises
     ------
     ConsilienceError
         If fewer than two training subjects have no labels.
     """
-    corpus, scenario = labels.corpus, labels.scenario
+    scenario = labels.scenario
     rng = generator("mismatched recordings", *run)
     members = corpus.members(run.fold, "train")
     in_order = running_order(corpus)
@@ -285,9 +261,8 @@ def with_mismatches(labels: NoisyLabels, run: Run, prepared: Prepared) -> Corpus
         source[wearer, sensor] = np.resize(donor, len(wearer))
         lent = corpus.available[source[wearer, sensor], sensor]
         available[wearer, sensor] = lent & (not scenario.oracle)
-    of_corpus = {field.name: getattr(corpus, field.name) for field in fields(corpus)}
-    of_corpus |= {"available": available}
-    return MismatchedCorpus(**of_corpus, prepared=prepared, source=source)
+    changed = fields_of(corpus) | {"available": available}
+    return MismatchedCorpus(**changed, prepared=corpus.prepared, source=source)
 
 
 def by_random_split(corpus: Corpus, params: SplitParams) -> Corpus:

@@ -122,15 +122,15 @@ def _score(context: ExperimentContext, trial: _Trial) -> dict[str, float] | str:
 
 def _losses(context: ExperimentContext, entry: Entry, checkpoint: Path) -> dict[str, float | None]:
     """Train an entry and return its loss by fold; None where it is not finite."""
-    corpus, prepared = context.corpus, context.windows()
-    fits = fit(context, entry, prepared, checkpoint, corpus.folds)
+    corpus = context.loaded()
+    fits = fit(context, entry, corpus, checkpoint, corpus.folds)
     shutil.rmtree(checkpoint, ignore_errors=True)
     runs = [run for fitted in fits for run in fitted.runs]
     target = np.stack([context.labels(run)[0] for run in runs])
     blocks: dict[Condition, list[NDArray[np.float64]]] = {}
     for condition in context.conditions:
         if condition.kind not in (MISSING, EVERYTHING):
-            predictions = predict.predict(fits, corpus, prepared, condition, ("validation",))
+            predictions = predict.predict(fits, corpus, corpus.prepared, condition, ("validation",))
             blocks.setdefault(_block(condition), []).append(
                 _cross_entropy(predictions.logits, target)
             )

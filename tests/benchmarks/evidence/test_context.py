@@ -38,7 +38,7 @@ def test_an_experiment_has_its_sensors_seeds_and_grid(laboratory, tmp_path):
     assert shared.corpus.modalities == ("face_au",)
     assert shared.params.training.seeds == [7]
     assert {condition.kind for condition in shared.conditions} <= set(context.SHORT)
-    assert set(shared.windows()["face_au"]) == {
+    assert set(shared.loaded().prepared["face_au"]) == {
         "clean",
         *(f"noise_{level}" for level in range(1, 6)),
     }
@@ -68,7 +68,7 @@ def test_a_process_reads_the_windows_of_an_experiment_once(laboratory, tmp_path,
     )
     for experiment in (first, first, second, first):
         # Each entry has a context of its own, sent to the process that runs it.
-        experiment_context(experiment, laboratory, tmp_path).windows()
+        experiment_context(experiment, laboratory, tmp_path).loaded()
     assert len(reads) == 3
 
 

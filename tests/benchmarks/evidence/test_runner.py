@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.evidence import plan, results, runner
 from benchmarks.evidence.context import SHORT
+from benchmarks.evidence.loaded import LoadedCorpus, fields_of
 from benchmarks.evidence.scenarios import NoisyLabels, Scenario
 from consilience.core.errors import ConsilienceError
 from consilience.schema.params.training import TrainingParams
@@ -92,16 +93,16 @@ def test_runs_with_mismatched_recordings_are_trained_one_after_another(
     monkeypatch.setattr(runner, "fit_method", record)
     entry = plan.Entry("hybrid", "hybrid", None, plan.TrainingChanges())
     prepared = {"audio": {"clean": torch.from_numpy(corpus.windows("audio"))}}
+    loaded = LoadedCorpus(**fields_of(corpus), prepared=prepared)
     for mismatched in (0.0, 0.5):
         scenario = Scenario(labelled_subjects=1, mismatched=mismatched)
         context = SimpleNamespace(
             labels=NoisyLabels(corpus, scenario),
-            corpus=corpus,
             params=SimpleNamespace(training=TrainingParams(seeds=[3, 4])),
         )
-        runner.fit(context, entry, prepared, tmp_path, [0, 2])
+        runner.fit(context, entry, loaded, tmp_path, [0, 2])
     together, *apart = trained
-    assert together[:3] == (corpus, [3, 4], [0, 2])
+    assert together[:3] == (loaded, [3, 4], [0, 2])
     assert [(seeds, folds) for _, seeds, folds, _ in apart] == [
         ([seed], [fold]) for fold in (0, 2) for seed in (3, 4)
     ]

@@ -5,6 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from benchmarks.evidence.loaded import LoadedCorpus, fields_of
 from benchmarks.evidence.scenarios import (
     NoisyLabels,
     Scenario,
@@ -163,7 +164,8 @@ def mismatched(corpus, run, **scenario):
         available=np.ones((len(corpus.index), 2), bool),
     )
     labels = NoisyLabels(two, Scenario(labelled_subjects=2, mismatched=0.5, **scenario))
-    return with_mismatches(labels, run, values), labels, values
+    loaded = LoadedCorpus(**fields_of(two), prepared=values)
+    return with_mismatches(labels, run, loaded), labels, values
 
 
 def test_a_share_of_the_unlabelled_recordings_shows_one_sensor_of_another_subject(corpus):
@@ -223,4 +225,4 @@ def test_mismatches_need_unlabelled_subjects_and_an_oracle_mismatches(fields):
 def test_a_mismatch_needs_two_unlabelled_subjects(corpus):
     labels = NoisyLabels(corpus, Scenario(labelled_subjects=4, mismatched=0.5))
     with pytest.raises(ConsilienceError, match="fewer than two training subjects"):
-        with_mismatches(labels, Run(0, 0), {})
+        with_mismatches(labels, Run(0, 0), LoadedCorpus(**fields_of(corpus), prepared={}))
