@@ -257,8 +257,6 @@ def test_windows_hold_what_happened_at_their_time(run: Callable[..., Path]) -> N
         assert array.shape == (30, int(4 * rate), 2)
         seen = array[available[:, column], :, 0]
         np.testing.assert_allclose(seen, state_at(times)[available[:, column]], atol=0.005)
-    quality = np.load(root / "data/windows/quality.npy")
-    np.testing.assert_allclose(quality, np.where(available, 0.9, 0), atol=1e-6)
     meta = json.loads((root / "data/windows/meta.json").read_text())
     assert meta["modalities"] == ["fast", "slow"]
     assert meta["classes"] == list(CLASSES)

@@ -84,7 +84,7 @@ def make_project(tmp_path: Path) -> Make:
             ]
             keys: dict[str, object] = {"recording": name, "session": session}
             ingested.append(
-                {**keys, "subject": subject, "status": "ok", "n_frames": 80, "quality": 0.75}
+                {**keys, "subject": subject, "status": "ok", "n_frames": 80}
                 | {"content_hash": write_signals(project, subject)}
             )
             aligned.append(

@@ -32,7 +32,6 @@ def test_windows_are_cut_at_their_session_times(make_project: Make) -> None:
     # The feature is the session time: its mean is the middle of the window, from 4 to 8 s.
     np.testing.assert_allclose(inputs[:, MEAN], 6.0, atol=1e-5)
     assert lines == ["window: 3 of 6 labelled windows have a recording: gsr in 3"]
-    np.testing.assert_array_equal(np.load(project.windows / "quality.npy"), [[0.75]] * 3)
 
 
 def test_coverage_below_the_threshold_makes_a_modality_unavailable(make_project: Make) -> None:

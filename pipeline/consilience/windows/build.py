@@ -110,8 +110,6 @@ def write_windows(
     index, available = labels.filter(pl.Series(usable)), available[usable]
     np.save(folder / "availability.npy", available)
     np.save(folder / "coverage.npy", covered[usable].astype(np.float32))
-    quality = np.where(available, _qualities(sessions, cutters)[usable], np.float32(0))
-    np.save(folder / "quality.npy", quality)
     write_table(folder / "index.parquet", index, Labels)
     shards = _link(folder, sessions, stored, coverages, settings.min_coverage)
     write_json(folder / "meta.json", _meta(project, cutters, settings) | {"shards": shards})
@@ -169,19 +167,6 @@ def _link(
             link_or_copy(_arrays(result), folder / SESSIONS / f"{session.name}.npz")
             shards[session.name] = str(result.content_hash)
     return shards
-
-
-def _qualities(sessions: list[Session], cutters: list[Cutter]) -> NDArray[np.float32]:
-    """Return the quality of each window's recordings, 0 without one: (n_windows, n_modalities)."""
-    rows = [
-        [
-            session.sources[cutter.name].quality if cutter.name in session.sources else 0.0
-            for cutter in cutters
-        ]
-        for session in sessions
-    ]
-    lengths = [len(session.windows) for session in sessions]
-    return np.repeat(np.array(rows, np.float32), lengths, axis=0)
 
 
 def _meta(project: Project, cutters: list[Cutter], settings: WindowParams) -> dict[str, object]:

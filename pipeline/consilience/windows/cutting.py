@@ -76,14 +76,11 @@ class Source:
     content_hash : str
         Of that file.
     clock : Clock
-    quality : float
-        NaN if unknown.
     """
 
     arrays: Path
     content_hash: str
     clock: Clock
-    quality: float
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from consilience.alignment.clock import clocks_from_pieces
@@ -50,15 +49,10 @@ def sessions_of(project: Project, index: pl.DataFrame, cutters: list[Cutter]) ->
             (pl.col("modality") == cutter.name) & (pl.col("status") == "aligned")
         ).select("recording", "session")
         ingested = read_table(signals / "recordings.parquet", Ingested)
-        rows = aligned.join(
-            ingested.select("recording", "quality", "content_hash"), on="recording"
-        ).sort("recording")
-        for recording, session, quality, content_hash in rows.iter_rows():
+        rows = aligned.join(ingested.select("recording", "content_hash"), on="recording")
+        for recording, session, content_hash in rows.sort("recording").iter_rows():
             sources.setdefault(session, {})[cutter.name] = Source(
-                signals / f"{recording}.npz",
-                content_hash,
-                clocks[recording],
-                np.nan if quality is None else quality,
+                signals / f"{recording}.npz", content_hash, clocks[recording]
             )
     windows: dict[str, list[Window]] = {}
     for row in index.select("session", "trial", "start_s", "end_s").iter_rows():
