@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from consilience.core import registry
-from consilience.encoders.functionals import FunctionalsEncoder
 from consilience.methods.base import MAX_LOG_TEMPERATURE, Method
 from consilience.model.modality_subsets import modality_subsets
-from consilience.model.stack import Stack
 from consilience.model.types import Batch
 from consilience.schema.params.plugins import MethodParams
+from consilience.testing import METHOD_CHECKS, MethodCase, name_of
 
 NAMES = registry.names("methods")
 SYMMETRIC = sorted({"late_fusion", "unimodal", "product_of_experts", "qmf", "tmc", "rcml"})
@@ -28,158 +27,19 @@ SUPERVISED = sorted(
     | set(SYMMETRIC) - {"rcml"}  # it has a loss of conflict, which needs no label
 )
 Build = Callable[..., Method]
+Check = Callable[[MethodCase], None]
 Windows = Callable[..., dict[str, Tensor]]
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 
 
-@pytest.fixture(params=[*[(name, {}) for name in NAMES], ("tmc", {"pseudo_view": True})], ids=str)
-def network(request: pytest.FixtureRequest, build: Build) -> Method:
-    name, settings = request.param
-    return build(name, **settings)
+CASES = [*((name, {}) for name in NAMES), ("tmc", {"pseudo_view": True})]
 
 
-@pytest.mark.parametrize("content", [torch.nan, torch.inf, 1e30])
-def test_the_input_of_a_missing_modality_is_ignored(
-    network: Method, windows: Windows, masks: Tensor, content: float
-) -> None:
-    inputs = windows()
-    changed = {
-        sensor: torch.where(masks[:, m, None] > 0, values, content)
-        for m, (sensor, values) in enumerate(inputs.items())
-    }
-    for before, after in zip(
-        network.predict((inputs, masks)), network.predict((changed, masks)), strict=True
-    ):
-        assert_close(before, after, rtol=0, atol=0, equal_nan=True)
-
-
-def test_the_input_of_a_missing_modality_is_ignored_in_training(
-    network: Method, batch: Batch
-) -> None:
-    other = {
-        sensor: torch.where(batch.available[:, m, None] > 0, values, torch.nan)
-        for m, (sensor, values) in enumerate(batch.inputs.items())
-    }
-    loss, probability = network.loss(batch, 0.5)
-    again, same = network.loss(batch._replace(inputs=other), 0.5)
-    assert_close(loss, again)
-    assert_close(probability, same)
-    assert probability.isfinite().all()
-
-
-def test_modalities_that_were_not_recorded_enter_no_loss(network: Method, batch: Batch) -> None:
-    present = torch.maximum(batch.available, torch.tensor([1.0, 0, 0]))
-    clean = {
-        sensor: torch.where(present[:, m, None] > 0, values, torch.nan)
-        for m, (sensor, values) in enumerate(batch.clean.items())
-    }
-    loss, probability = network.loss(batch._replace(present=present), 0.5)
-    again, same = network.loss(batch._replace(present=present, clean=clean), 0.5)
-    assert_close(loss, again)
-    assert_close(probability, same)
-
-
-def test_a_prediction_does_not_depend_on_the_other_windows(
-    network: Method, windows: Windows, masks: Tensor
-) -> None:
-    inputs = windows()
-    order = torch.arange(len(masks)).flip(0)
-    shuffled = {sensor: values[order] for sensor, values in inputs.items()}
-    for before, after in zip(
-        network.predict((inputs, masks)), network.predict((shuffled, masks[order])), strict=True
-    ):
-        assert_close(before[order], after, equal_nan=True)
-
-
-def test_predictions_stay_in_their_ranges_and_are_uniform_without_input(
-    network: Method, windows: Windows, masks: Tensor
-) -> None:
-    prediction = network.predict((windows(), masks))
-    assert prediction.logits.shape == (len(masks), 4)
-    assert prediction.affect_mean.shape == prediction.affect_log_variance.shape == (len(masks), 2)
-    assert prediction.reliability.shape == masks.shape
-    for values in (prediction.logits, prediction.affect_mean, prediction.affect_log_variance):
-        assert values.isfinite().all()
-    for values in (prediction.vacuity, prediction.reliability, prediction.coherence):
-        finite = values[values.isfinite()]
-        assert ((finite >= -1e-6) & (finite <= 1 + 1e-6)).all()
-    nothing = masks.sum(1) == 0
-    assert nothing.any()
-    assert_close(prediction.vacuity[nothing], torch.ones(int(nothing.sum())))
-    assert_close(
-        prediction.logits[nothing].softmax(-1), torch.full_like(prediction.logits[nothing], 0.25)
-    )
-    assert (prediction.vacuity[~nothing] < 1).all()
-
-
-def test_every_weight_gets_a_gradient_except_the_calibration(network: Method, batch: Batch) -> None:
-    loss, probability = network.loss(batch, 0.5)
-    loss.backward()
-    assert loss.isfinite()
-    assert not probability.requires_grad
-    assert_close(probability.sum(-1), torch.ones(len(probability)))
-    for name, weight in network.named_parameters():
-        if name.startswith(("calibration.", "coverage")):
-            assert weight.grad is None, name
-            continue
-        assert weight.grad is not None, name
-        assert weight.grad.isfinite().all(), name
-        assert weight.grad.abs().sum() > 0, name
-
-
-def test_outputs_of_several_conditions_can_be_concatenated(
-    network: Method, windows: Windows, masks: Tensor
-) -> None:
-    """The output is a flat tuple of tensors whose first axis is the windows."""
-    inputs, half = windows(), slice(6, None)
-    parts = [
-        network.uncalibrated(({name: v[rows] for name, v in inputs.items()}, masks[rows]))
-        for rows in (slice(None, 6), half)
-    ]
-    whole = type(parts[0])(*(torch.cat(both) for both in zip(*parts, strict=True)))
-    assert_close(network.calibrated(whole).logits, network.predict((inputs, masks)).logits)
-
-
-def test_every_calibration_parameter_changes_the_prediction(
-    network: Method, windows: Windows
-) -> None:
-    output = network.uncalibrated((windows(), torch.ones(12, 3)))
-    prediction = network.calibrated(output)
-    total = prediction.logits.logsumexp(-1).sum() + prediction.reliability.nan_to_num().sum()
-    total.backward()
-    for name, weight in network.calibration.items():
-        assert weight.grad is not None, name
-        assert weight.grad.abs().sum() > 0, name
-
-
-def test_calibration_of_a_single_modality_keeps_the_predicted_class(
-    network: Method, windows: Windows
-) -> None:
-    alone = torch.tensor([0.0, 1, 0]).expand(12, 3)
-    before = network.predict((windows(), alone)).logits.argmax(-1)
-    with torch.no_grad():
-        for weight in network.calibration.values():
-            weight.add_(0.7)
-    assert_close(network.predict((windows(), alone)).logits.argmax(-1), before)
-
-
-@pytest.mark.parametrize("progress", [0.0, 0.1, 1.0])
-def test_the_loss_is_finite_with_some_labels_or_none(
-    network: Method, batch: Batch, progress: float
-) -> None:
-    several = batch._replace(affect=torch.where(torch.arange(12)[:, None] % 2 > 0, 0.5, torch.nan))
-    loss, _ = network.loss(several, progress)
-    assert loss.isfinite()
-    unlabelled = several._replace(
-        target=torch.full_like(batch.target, torch.nan),
-        affect=torch.full_like(batch.affect, torch.nan),
-    )
-    loss, _ = network.loss(unlabelled, progress)
-    loss.backward()
-    assert loss.isfinite()
-    for name, weight in network.named_parameters():
-        assert weight.grad is None or weight.grad.isfinite().all(), name
+@pytest.mark.parametrize("check", METHOD_CHECKS, ids=name_of)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_it_keeps_the_contract(check: Check, name: str, settings: dict[str, object]) -> None:
+    check(MethodCase(registry.get("methods", name), settings))
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
@@ -263,62 +123,6 @@ def test_any_number_of_sensors_is_calibrated(n_modalities: int) -> None:
     assert_close(network.thresholds(several), torch.stack(thresholds))
 
 
-@pytest.mark.parametrize("n_modalities", [1, 8])
-@pytest.mark.parametrize("name", NAMES)
-def test_one_sensor_and_many_are_trained_and_predicted(
-    batch: Batch, name: str, n_modalities: int
-) -> None:
-    torch.manual_seed(0)
-    names = [f"sensor_{n}" for n in range(n_modalities)]
-    encoders = {sensor: FunctionalsEncoder(5, 8, 0.0) for sensor in names}
-    inputs = {sensor: torch.randn(12, 5) for sensor in names}
-    for sensor, encoder in encoders.items():
-        encoder(inputs[sensor][:1])
-    kind = registry.get("methods", name)
-    network = kind(encoders, 4, 8, 0.0, kind.Params())
-    available = (torch.rand(12, n_modalities) > 0.4).float()
-    several = batch._replace(
-        inputs=inputs,
-        clean=inputs,
-        available=available,
-        present=torch.ones_like(available),
-        sensor_weight=torch.ones_like(available),
-    )
-    loss, _ = network.loss(several, 0.7)
-    loss.backward()
-    gradients = [w.grad for w in network.parameters() if w.grad is not None]
-    assert all(gradient.isfinite().all() for gradient in gradients)
-    prediction = network.eval().predict((inputs, available))
-    assert prediction.logits.shape == (12, 4)
-    assert prediction.logits.isfinite().all()
-    assert prediction.reliability.shape == (12, n_modalities)
-
-
-def test_runs_are_stacked(build: Build, batch: Batch) -> None:
-    for name in NAMES:
-        runs = [build(name, seed) for seed in range(2)]
-        inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
-        stack = Stack(copy.deepcopy(runs)).train()
-        loss, probability = stack("loss", inputs, 0.5)
-        loss.sum().backward()
-        prediction = stack.eval()("predict", (inputs.inputs, inputs.available))
-        for run, network in enumerate(runs):
-            alone_loss, alone_probability = network.train().loss(batch, 0.5)
-            assert_close(loss[run], alone_loss, msg=lambda text, n=name: f"{n}: {text}")
-            assert_close(probability[run], alone_probability)
-            alone = network.eval().predict((batch.inputs, batch.available))
-            for together, single in zip(prediction, alone, strict=True):
-                assert_close(together[run], single, equal_nan=True)
-
-
-def test_dropout_is_drawn_for_each_run(build: Build, batch: Batch) -> None:
-    for name in NAMES:
-        stack = Stack([build(name, dropout=0.4) for _ in range(2)]).train()
-        inputs = tuple_map(lambda value: torch.stack([value, value]), batch)
-        loss, _ = stack("loss", inputs, 0.5)
-        assert loss[0] != loss[1], name
-
-
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "shuffled_teacher"])
 def test_training_fits_what_can_be_learned(build: Build, batch: Batch, name: str) -> None:
     network, whole = build(name).train(), torch.ones(12, 3)
@@ -382,14 +186,3 @@ def test_the_order_of_the_sensors_does_not_matter(
     assert_close(again.affect_mean, prediction.affect_mean)
     assert_close(again.coherence, prediction.coherence)
     assert_close(again.reliability, prediction.reliability[:, order])
-
-
-def tuple_map(function: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
-    def leaves() -> Iterator[object]:
-        for value in batch:
-            if isinstance(value, dict):
-                yield {name: function(item) for name, item in value.items()}
-            else:
-                yield function(value)
-
-    return Batch(*leaves())  # type: ignore[arg-type]

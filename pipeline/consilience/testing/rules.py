@@ -11,7 +11,7 @@ from consilience.core.errors import ConsilienceError
 
 
 class ContractError(AssertionError):
-    """A modality or a dataset violates its Protocol."""
+    """A modality, a dataset or a method violates its contract."""
 
 
 def require(holds: object, what: str, remedy: str) -> None:
