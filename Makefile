@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo evidence bench test lint pytest lock clean
 
 demo: .venv/installed
-	$(BIN)/dvc repro
+	$(BIN)/consilience run
 	$(BIN)/consilience summary
 
 # The experiments behind docs/evidence, a DVC project of its own. Needs RAVDESS (docs/datasets.md).

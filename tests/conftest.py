@@ -128,6 +128,7 @@ DEMO_FILES = (
     "tests/stages/test_repro.py",
     "tests/evaluation/test_external.py",
     "tests/prediction/test_recordings.py",
+    "tests/test_tutorial.py",
 )
 DEMO = {"modalities": ["eeg", "audio"], "methods": ["coherence_transfer"]}
 

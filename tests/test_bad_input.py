@@ -187,9 +187,9 @@ def outcome(make_project: Callable[[], ProjectCopy]) -> Outcome:
     project = make_project()
     write_mixed(project.folder / ROOT, project.folder / "truth")
     project.configure(root=ROOT)
-    printed = project.run("python", "-m", "consilience.stages.catalog").stdout
+    printed = project.run("consilience", "stage", "catalog").stdout
     for modality in FILES:
-        printed += project.run("python", "-m", "consilience.stages.ingest", modality).stdout
+        printed += project.run("consilience", "stage", "ingest", modality).stdout
     data = project.folder / "data"
     catalog, ingested = (
         {
@@ -296,7 +296,7 @@ def test_a_misspelt_parameter_stops_the_run_in_one_line(
     at = right.rindex(parameter)
     path.write_text(right[:at] + misspelt + right[at + len(parameter) :])
     try:  # the first stage of every run, which checks all parameters
-        done = outcome.project.run("python", "-m", "consilience.stages.code", check=False)
+        done = outcome.project.run("consilience", "stage", "code", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1
@@ -309,7 +309,7 @@ def test_a_run_with_the_policy_fail_stops_at_problems(outcome: Outcome) -> None:
     right = path.read_text()
     path.write_text(right.replace("on_problem: quarantine", "on_problem: fail"))
     try:
-        done = outcome.project.run("python", "-m", "consilience.stages.catalog", check=False)
+        done = outcome.project.run("consilience", "stage", "catalog", check=False)
     finally:
         path.write_text(right)
     assert done.returncode == 1

@@ -16,7 +16,7 @@ import typer
 from dvc.cli.parser import get_main_parser
 from typer.testing import CliRunner
 
-from consilience.cli import app
+from consilience.cli.commands import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

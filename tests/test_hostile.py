@@ -144,9 +144,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     check = "from consilience.cli import main; main()"
     arguments = ["check", str(root), "--dataset", "folder", "--json", str(report)]
     bounded(folder, "-c", check, *arguments)
-    bounded(folder, "-m", "consilience.stages.catalog")
+    bounded(folder, "-m", "consilience", "stage", "catalog")
     for modality in MODALITIES:
-        bounded(folder, "-m", "consilience.stages.ingest", modality)
+        bounded(folder, "-m", "consilience", "stage", "ingest", modality)
     data = folder / "data"
     catalog, ingested = {}, {}
     for modality in MODALITIES:
@@ -164,7 +164,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def bounded(folder: Path, *arguments: str) -> None:
     """Run Python in a folder; it must end in time and without a traceback."""
-    limit_s = INGEST_LIMIT_S if "consilience.stages.ingest" in arguments else LIMIT_S
+    limit_s = INGEST_LIMIT_S if "ingest" in arguments else LIMIT_S
     environment = {
         **os.environ,
         "CONSILIENCE_LIMIT_S": str(limit_s),

@@ -1,17 +1,59 @@
-"""What a user gets: the wheel's content, and the command beside folders of the user's own."""
+"""What a user gets: the wheel's content, and a study in an environment without the clone."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from consilience import params
+from tests.conftest import SMALL
+
 ROOT = Path(__file__).parent.parent
+DVC = """#!{python}
+import sys
+from dvc.cli import main
+sys.exit(main())
+"""
+
+
+@dataclass
+class Environment:
+    """A virtual environment with the wheel, which borrows only the libraries of this one."""
+
+    folder: Path
+
+    @property
+    def package(self) -> Path:
+        (package,) = self.folder.glob("lib/*/site-packages/consilience")
+        return package
+
+    def run(self, cwd: Path, *command: str) -> subprocess.CompletedProcess[str]:
+        removed = ("PYTHONPATH", "CONSILIENCE_STUDY")
+        inherited = {name: text for name, text in os.environ.items() if name not in removed}
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        program = self.folder / "bin" / command[0]
+        return subprocess.run(
+            [program, *command[1:]],
+            cwd=cwd,
+            env={**inherited, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+        )
+
+    def succeed(self, cwd: Path, *command: str) -> str:
+        done = self.run(cwd, *command)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +70,30 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
     (path,) = folder.glob("consilience-*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    install = ["install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), *install]
+    subprocess.run(pip, check=True, capture_output=True)
+    environment = Environment(folder)
+    # The clone's package, editable there, is not found: it is in a .pth file that is not read.
+    libraries = sysconfig.get_path("purelib")
+    (environment.package.parent / "libraries.pth").write_text(f"{libraries}\n")
+    program = folder / "bin/dvc"
+    program.write_text(DVC.format(python=python))
+    program.chmod(0o755)
+    return environment
+
+
+@pytest.fixture
+def study(environment: Environment, tmp_path: Path) -> Path:
+    assert "created study" in environment.succeed(tmp_path, "consilience", "init", "study")
+    return tmp_path / "study"
 
 
 def test_the_wheel_holds_the_package_and_no_study_of_the_project(wheel: Path) -> None:
@@ -69,3 +135,71 @@ def test_the_command_runs_beside_folders_named_pipeline_and_flows(
         assert "coherence_transfer" in done.stdout
     else:
         assert (user / "params.yaml").is_file()
+
+
+def digests(environment: Environment, study: Path) -> Mapping[str, str]:
+    """Run stage ``code``; return the digest of every stage."""
+    environment.succeed(study, "consilience", "stage", "code")
+    files = sorted((study / "data/code").glob("*.json"))
+    return {path.stem: json.loads(path.read_text()).get("digest", "") for path in files}
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_the_command_is_that_of_the_wheel(environment: Environment, tmp_path: Path) -> None:
+    code = "import consilience; print(consilience.__file__)"
+    place = environment.succeed(tmp_path, "python", "-c", code)
+    assert Path(place.strip()).is_relative_to(environment.folder)
+
+
+def test_an_upgrade_makes_exactly_the_stages_stale_that_use_what_changed(
+    environment: Environment, study: Path
+) -> None:
+    before = digests(environment, study)
+    assert before == digests(environment, study)
+    path = environment.package / "methods/concat.py"
+    text = path.read_text()
+    try:
+        path.write_text(text + "\n# Only a comment.\n")
+        assert digests(environment, study) == before
+        path.write_text(text + "\nNEW = 1\n")
+        assert changed(before, digests(environment, study)) == {"train-concat", "evaluate"}
+    finally:
+        path.write_text(text)
+    assert digests(environment, study) == before
+
+
+def test_a_changed_plug_in_makes_exactly_the_stages_stale_that_use_it(
+    environment: Environment, study: Path
+) -> None:
+    environment.succeed(study, "consilience", "new", "method", "own")
+    path, file = study / "methods/own.py", study / "params.yaml"
+    assert path.is_file()
+    assert (study / "tests/test_own.py").is_file()
+    file.write_text(file.read_text().replace("methods:\n", "methods:\n  own: {floor: 1.0e-6}\n"))
+    before = digests(environment, study)
+    assert "train-own" in before
+    path.write_text(path.read_text() + "\nNEW = 1\n")
+    assert changed(before, digests(environment, study)) == {"train-own", "evaluate"}
+
+
+@pytest.mark.slow
+def test_two_small_studies_run_side_by_side(
+    environment: Environment, study: Path, tmp_path: Path
+) -> None:
+    environment.succeed(tmp_path, "consilience", "init", "other")
+    for folder in (study, tmp_path / "other"):
+        content = params.defaults("demo", modalities=["audio"])
+        for section, values in SMALL.items():
+            content[section] |= values
+        content["methods"] = {"concat": {}}
+        (folder / "params.yaml").write_text(params.document(content))
+    environment.succeed(study, "dvc", "repro")
+    assert (study / "data/report/report.html").is_file()
+    assert "didn't change" in environment.succeed(study, "dvc", "repro")
+    assert not (tmp_path / "other/data/report").exists()
+    environment.succeed(tmp_path / "other", "dvc", "repro", "catalog")
+    assert (tmp_path / "other/data/catalog").is_dir()

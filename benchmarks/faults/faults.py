@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -122,8 +123,7 @@ def _stop(
     stage: str, target: str, number: signal.Signals
 ) -> Callable[[Sandbox, random.Random], None]:
     def stop(sandbox: Sandbox, chance: random.Random) -> None:
-        module = f"consilience.stages.{stage.partition('@')[0]}"
-        process = _wait_for(sandbox, lambda line: module in line)
+        process = _wait_for(sandbox, lambda line: _runs(line, stage))
         if target == "worker" and process:
             process = _wait_for(
                 sandbox,
@@ -142,6 +142,12 @@ def _stop(
                 process.send_signal(number)
 
     return stop
+
+
+def _runs(line: list[str], stage: str) -> bool:
+    """Return whether a command line is that of a stage: ``… stage ingest --modality eeg``."""
+    name = stage.partition("@")[0]
+    return any(words == ("stage", name) for words in pairwise(line))
 
 
 def _wait_for(sandbox: Sandbox, fits: Callable[[list[str]], bool]) -> psutil.Process | None:
@@ -248,8 +254,7 @@ def _recordings() -> Iterator[Fault]:
 
 def _during(stage: str, change: Callable[[Path], None]) -> Callable[[Sandbox, random.Random], None]:
     def apply(sandbox: Sandbox, chance: random.Random) -> None:
-        module = f"consilience.stages.{stage.partition('@')[0]}"
-        _wait_for(sandbox, lambda line: module in line)
+        _wait_for(sandbox, lambda line: _runs(line, stage))
         time.sleep(chance.uniform(0, 2))
         change(sorted((sandbox.folder / "data/raw/demo").rglob("*.flac"))[1])
 

@@ -136,7 +136,7 @@ class Sandbox:
         with lock.open("w") as file:
             YAML().dump(content, file)
         module, _, item = stage.partition("@")
-        command = re.compile(rf"stages\.{module}( --\w+ {item})?$")
+        command = re.compile(rf"stage {module}( --\w+ {item})?$")
         for record in list((self.folder / ".dvc/cache/runs").glob("*/*/*")):
             if command.search(YAML(typ="safe").load(record.read_text())["cmd"]):
                 shutil.rmtree(record.parent)  # DVC fails at an empty folder of records

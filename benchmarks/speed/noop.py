@@ -25,8 +25,8 @@ PYTHON = str(ENVIRONMENT / "python")
 REPRO = (str(ENVIRONMENT / "dvc"), "repro")
 COMMANDS = {
     "`dvc repro`": REPRO,
-    "– of which stage `code`": (PYTHON, "-m", "consilience.stages.code"),
-    "Prefect flow, no server configured": (PYTHON, "-m", "flows.pipeline"),
+    "– of which stage `code`": (PYTHON, str(ENVIRONMENT / "consilience"), "stage", "code"),
+    "Prefect flow, no server configured": (PYTHON, "-m", "consilience.flow"),
     "`consilience --help`": (str(ENVIRONMENT / "consilience"), "--help"),
 }
 

@@ -64,7 +64,7 @@ def measure(stage: str, repeats: int = 3) -> Start:
 
 def _command(stage: str, *options: str) -> list[str]:
     name, *arguments = stage.split()
-    return [sys.executable, *options, "-m", f"consilience.stages.{name}", *arguments]
+    return [sys.executable, *options, "-m", "consilience", "stage", name, *arguments]
 
 
 def write_params(folder: Path) -> None:

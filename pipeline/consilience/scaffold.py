@@ -12,7 +12,7 @@ from typing import Any
 
 import consilience
 from consilience import params
-from consilience.core import registry
+from consilience.core import registry, study
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
 from consilience.datasets.base import list_isolated
@@ -104,7 +104,7 @@ def begin(project: Project, kind: str, name: str, base: str | None = None) -> li
     Parameters
     ----------
     project : Project
-        The clone whose package runs.
+        A study, in whose folders the files are written, or the clone whose package runs.
     kind : str
         ``"modality"``, ``"dataset"`` or ``"method"``.
     name : str
@@ -121,23 +121,12 @@ def begin(project: Project, kind: str, name: str, base: str | None = None) -> li
     ------
     ConsilienceError
         If the name is invalid or in use, the base is unknown, a file exists already, or the
-        project's folder does not hold the package that runs.
+        project's folder is neither a study nor the clone whose package runs.
     """
-    plural = KINDS[kind]
     _check_name(kind, name)
     template = _template(kind, base)
-    files = {
-        Path(f"pipeline/consilience/{plural}/{name}.py"): TEMPLATES / f"{template}.txt",
-        Path(f"tests/{plural}/test_{name}.py"): TEMPLATES / f"test_{template}.txt",
-    }
-    # The registry would not find a file outside the package that runs.
-    package = Path(consilience.__file__).resolve().parent
-    if (project.root / "pipeline/consilience").resolve() != package:
-        raise ConsilienceError(
-            "not the folder of the project that runs",
-            str(project.root),
-            f"change to {package.parents[1]}",
-        )
+    code, test = _places(project, KINDS[kind], name)
+    files = {code: TEMPLATES / f"{template}.txt", test: TEMPLATES / f"test_{template}.txt"}
     for path in files:
         if (project.root / path).exists():
             raise ConsilienceError("the file exists already", str(path), "choose another name")
@@ -179,6 +168,19 @@ def add_to_params(project: Project, name: str) -> bool:
     content["modalities"][name] = {}
     write_bytes(project.params_file, params.document(content).encode())
     return True
+
+
+def _places(project: Project, plural: str, name: str) -> tuple[Path, Path]:
+    """Return the files of a plug-in and of its test, relative to the project."""
+    package = Path(consilience.__file__).resolve().parent
+    if (project.root / "pipeline/consilience").resolve() == package:
+        code = Path("pipeline/consilience", plural, f"{name}.py")
+        return code, Path("tests", plural, f"test_{name}.py")
+    if not project.params_file.is_file():
+        raise ConsilienceError(
+            "not the folder of a study", str(project.root), "'consilience init' creates one"
+        )
+    return Path(study.FOLDERS[plural], f"{name}.py"), Path(f"tests/test_{name}.py")
 
 
 def _check_name(kind: str, name: str) -> None:

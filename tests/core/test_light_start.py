@@ -52,7 +52,7 @@ def test_a_light_class_is_the_class_of_the_modality(name: str) -> None:
 
 def test_the_command_line_starts_without_libraries_of_data() -> None:
     code = (
-        "import sys; from typer.testing import CliRunner; from consilience.cli import app\n"
+        "from typer.testing import CliRunner; from consilience.cli.commands import app\n"
         "assert 'summary' in CliRunner().invoke(app, ['--help']).output"
     )
     assert not loaded_by(code, ("numpy", "pydantic", "polars", "joblib", "psutil", "ruamel.yaml"))

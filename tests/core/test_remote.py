@@ -23,7 +23,9 @@ ENTRY = "consilience.core.errors"
 def request(items: Sequence[str], **changes: Any) -> Request:
     """Return a request to evaluate expressions."""
     work = pickle.dumps((eval, items))
-    return dataclasses.replace(Request("test", 60.0, ENTRY, code_of(ENTRY), {}, work), **changes)
+    return dataclasses.replace(
+        Request("test", 60.0, ENTRY, code_of(ENTRY), {}, None, work), **changes
+    )
 
 
 def answer(asked: Request) -> Any:

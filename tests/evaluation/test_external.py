@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from consilience.cli import app
+from consilience.cli.commands import app
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation import external, new_recordings
 from consilience.evaluation.predict import load_bundle, predict

@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from consilience import params
-from consilience.cli import app
+from consilience.cli.commands import app
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.ingest import check

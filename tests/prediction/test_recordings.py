@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from consilience.cli import app
+from consilience.cli.commands import app
 from consilience.prediction.run import WHEN
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from consilience.core.dvc import ENVIRONMENT
 from consilience.core.fingerprint import CodeBase
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-X", "importtime", "-m", "consilience.stages.code")
+COMMAND = (sys.executable, "-X", "importtime", "-m", "consilience", "stage", "code")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_change_since_the_last_run_is_noticed(folder, change):
 def test_an_invalid_parameter_of_any_section_ends_it_in_one_line(folder):
     path = folder / "params.yaml"
     path.write_text(path.read_text().replace("calibration_bins: 15", "calibration_bins: many"))
-    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    done = run(folder, "consilience", "stage", "code")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "robustness.calibration_bins" in done.stderr
@@ -162,6 +162,6 @@ def test_a_pipe_among_the_recordings_is_reported_before_dvc_reads_it(folder):
     run(folder, *COMMAND)
     (folder / "data/raw/demo").mkdir(parents=True)
     os.mkfifo(folder / "data/raw/demo/pipe")
-    done = run(folder, sys.executable, "-m", "consilience.stages.code")
+    done = run(folder, "consilience", "stage", "code")
     assert done.returncode == 1
     assert "'pipe' is a pipe" in done.stderr

@@ -18,7 +18,6 @@ from consilience.core.files import read_json
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("consilience.core.processes.end_with_parent", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["stage", "--modality", "eeg"])
     (tmp_path / "data/raw").mkdir(parents=True)
     yield tmp_path
     gc.unfreeze()
@@ -41,14 +40,14 @@ def raising(error: BaseException):
 )
 def test_an_error_is_one_line(error, line, capsys):
     with pytest.raises(SystemExit) as ended:
-        stages.run(raising(error))
+        stages.run(raising(error), [])
     assert ended.value.code == 1
     assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_option_names_are_not_arguments(project):
     found = []
-    stages.run(lambda *arguments: found.append(arguments[1:]))
+    stages.run(lambda *arguments: found.append(arguments[1:]), ["--modality", "eeg"])
     assert found == [("eeg",)]
 
 
@@ -57,7 +56,7 @@ def test_a_damaged_result_is_removed(project, capsys, place, removed):
     path = project / place
     path.write_text('{"half')
     with pytest.raises(SystemExit):
-        stages.run(lambda *_: read_json(path))
+        stages.run(lambda *_: read_json(path), [])
     assert path.exists() != removed
     assert str(path) in capsys.readouterr().err
 
@@ -102,5 +101,5 @@ def test_an_interruption_is_one_line(capsys):
 
 def test_collections_of_garbage_do_not_visit_the_modules():
     frozen = []
-    stages.run(lambda *_: frozen.append(gc.get_freeze_count()))
+    stages.run(lambda *_: frozen.append(gc.get_freeze_count()), [])
     assert frozen[0] > 10_000

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from consilience import params
 from consilience.project import Project
 
-STAGE = ("-m", "consilience.stages.train", "concat")
+STAGE = ("-m", "consilience", "stage", "train", "concat")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from benchmarks.evidence.study import Study
@@ -10,4 +11,4 @@ from consilience import stages
 
 def run(stage: Callable[..., None]) -> None:
     """Run a stage on the study in the working directory; see `consilience.stages.run`."""
-    stages.run(lambda project, *words: stage(Study(project.root), *words))
+    stages.run(lambda project, *items: stage(Study(project.root), *items), sys.argv[1:])

@@ -12,19 +12,26 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
+from consilience.core import study
+
 # Of an installed library: its name and version, its modules, and the plug-ins it offers.
 METADATA = ("", "METADATA", "PKG-INFO", "RECORD", "top_level.txt", "entry_points.txt")
 Entry = tuple[str, int, int, int]  # a path; its file's size in bytes, times of change in ns
 
 
 def environment() -> str:
-    """Return the state of the interpreter, its search path and the installed libraries."""
-    return _hash(sys.version, sys.path, *(_libraries(Path(folder)) for folder in sys.path))
+    """Return the state of the interpreter and of the libraries on its search path, in order.
+
+    Folders without libraries do not count: the first one depends on how a program was started.
+    """
+    libraries = [(folder, _libraries(Path(folder))) for folder in sys.path]
+    return _hash(sys.version, *((folder, states) for folder, states in libraries if states))
 
 
 def package(name: str) -> str:
-    """Return the state of all files of a top-level package or module."""
-    return _hash(*((place, tree(Path(place))) for place in locations(name)))
+    """Return the state of all files of a top-level package, plug-ins of a study included."""
+    places = [*locations(name), *(study.places().values() if name == study.PACKAGE else ())]
+    return _hash(*((place, tree(Path(place))) for place in map(str, places)))
 
 
 def tree(place: Path) -> list[Entry]:

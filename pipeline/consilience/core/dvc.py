@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -71,7 +71,7 @@ async def stage_graph(folder: Path) -> Graph:
     ConsilienceError
         If DVC cannot read the project.
     """
-    remedy = "start the flow in the project's folder"
+    remedy = "change to the folder of a study; 'consilience init' creates one"
     return parse_graph(await _output(folder, remedy, "dag", "--dot", "dvc.yaml"))
 
 
@@ -144,20 +144,42 @@ async def reproduce(
     report : callable
         Called with every line of output when it is printed.
     """
-    command = ("--wait-for-lock", "repro", "--single-item", stage)
-    lines: list[str] = []
+    arguments = ("--wait-for-lock", "repro", "--single-item", stage)
     try:
-        async with (
-            asyncio.timeout(timeout_s),
-            _dvc(folder, *command, workers=workers, stderr=asyncio.subprocess.STDOUT) as process,
-        ):
-            async for line in _lines(process):
-                if line.strip() and not _HINT.match(line):
-                    lines.append(line)
-                    report(line)
-            await process.wait()
+        async with asyncio.timeout(timeout_s):
+            return await _repro(folder, arguments, workers, report)
     except TimeoutError:
         return Outcome("failed", f"took longer than {timeout_s:g} s")
+
+
+async def reproduce_all(
+    folder: Path, targets: Sequence[str], workers: int, report: Callable[[str], None]
+) -> Outcome:
+    """Bring stages and all that they depend on up to date, one after the other.
+
+    Parameters
+    ----------
+    folder, workers, report
+        As in `reproduce`.
+    targets : sequence of str
+        Names of stages; none for all.
+    """
+    return await _repro(folder, ("repro", *targets), workers, report)
+
+
+async def _repro(
+    folder: Path, arguments: Sequence[str], workers: int, report: Callable[[str], None]
+) -> Outcome:
+    """Run ``dvc repro`` and report what it prints, without DVC's hints."""
+    lines: list[str] = []
+    async with _dvc(
+        folder, *arguments, workers=workers, stderr=asyncio.subprocess.STDOUT
+    ) as process:
+        async for line in _lines(process):
+            if line.strip() and not _HINT.match(line):
+                lines.append(line)
+                report(line)
+        await process.wait()
     if process.returncode:
         return Outcome("failed", _reason(lines))
     ran = any(line.startswith("Running stage ") for line in lines)

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from consilience.core import study
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import TEMPORARY, project_of, temporary_folder
 from consilience.core.fingerprint import PACKAGE
@@ -124,7 +125,9 @@ def _packed(
     _Sender(work).dump((function, items))
     module = str(getattr(function, "func", function).__module__)
     entry = module if module.startswith(f"{PACKAGE}.") else __name__
-    return pickle.dumps(Request(title, limit_s, entry, _code(entry), states, work.getvalue()))
+    of_study = study.folder()
+    request = Request(title, limit_s, entry, _code(entry), states, of_study, work.getvalue())
+    return pickle.dumps(request)
 
 
 _code = cache(code_of)

@@ -25,7 +25,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from consilience.core import code_state, registry
+from consilience.core import code_state, registry, study
 from consilience.core.files import text_hash
 from consilience.core.store import Store
 
@@ -289,7 +289,10 @@ class CodeBase:
         if name not in self._folders:
             parent, _, last = name.rpartition(".")
             above = self._package_folders(parent) if parent else _search_path(name)
-            self._folders[name] = [folder / last for folder in above if (folder / last).is_dir()]
+            folders = [folder / last for folder in above]
+            if parent == PACKAGE and last in study.places():
+                folders.append(study.places()[last])
+            self._folders[name] = [folder for folder in folders if folder.is_dir()]
         return self._folders[name]
 
     def _versions(self, packages: Iterable[str]) -> dict[str, str | None]:

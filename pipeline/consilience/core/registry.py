@@ -1,18 +1,21 @@
 """Looks up modalities, datasets, methods, encoders and functions of model inputs by name.
 
-A plug-in is a file of the package ``consilience.<kind>`` or an entry point of another package.
+A plug-in is a file of the package ``consilience.<kind>``, of a study's own folder (see
+`consilience.core.study`), or an entry point of another package.
 Modules that plug-ins share, subpackages and names with a leading underscore are not plug-ins. A
 family is one module that defines a plug-in for every name with an ending.
 """
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import pkgutil
 import re
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from consilience.core.errors import ConsilienceError
@@ -50,6 +53,16 @@ def listed(kind: str) -> list[str]:
     return [*names(kind), *(f"*{ending}" for ending in FAMILIES.get(kind, {}))]
 
 
+def described(kind: str) -> dict[str, str]:
+    """Return the first line of the docstring of each name in `listed`; nothing is imported."""
+    modules = {name: f"consilience.{kind}.{name}" for name in _files(kind)}
+    for entry in entry_points(group=f"consilience.{kind}"):
+        modules.setdefault(entry.name, entry.module)
+    for ending, module in FAMILIES.get(kind, {}).items():
+        modules[f"*{ending}"] = f"consilience.{kind}.{module}"
+    return {name: _first_line(modules[name]) for name in listed(kind)}
+
+
 def family(kind: str, name: str) -> str | None:
     """Return the module that defines a plug-in by the ending of its name; None for others.
 
@@ -66,13 +79,20 @@ def exists(kind: str, name: str) -> bool:
     return family(kind, name) is not None or name in names(kind)
 
 
-def get(kind: str, name: str) -> Any:
+def get(kind: str, name: str, where: str = "params.yaml") -> Any:
     """Return the modality, dataset, method, encoder or function of model inputs called `name`.
 
     A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
     ``dataset``, ``method``, ``encoder`` or ``inputs``; another package offers it under the
     entry-point group ``consilience.<kind>``. A method or an encoder is a class. A file takes
     precedence over an entry point of the same name, and both over a family; see `family`.
+
+    Parameters
+    ----------
+    kind, name : str
+        As in `names`.
+    where : str
+        The file or the argument with the name, for the error.
 
     Raises
     ------
@@ -92,7 +112,7 @@ def get(kind: str, name: str) -> Any:
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise ConsilienceError(
         f"unknown {SINGULAR[kind]} '{name}'",
-        "params.yaml",
+        where,
         f"{hint}known: {', '.join(listed(kind))}",
     )
 
@@ -118,6 +138,16 @@ def _files(kind: str) -> set[str]:
     package = importlib.import_module(f"consilience.{kind}")
     modules = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg}
     return {name for name in modules - SHARED if not name.startswith("_")}
+
+
+def _first_line(module: str) -> str:
+    """Return the first line of a module's docstring; empty if it has none or cannot be read."""
+    try:
+        spec = find_spec(module)
+        source = Path(spec.origin).read_text() if spec and spec.origin else ""
+        return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return ""
 
 
 def _has_light_module(kind: str, name: str) -> bool:

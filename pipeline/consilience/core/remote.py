@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from consilience.core import study
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import project_of
 from consilience.core.fingerprint import fingerprint
@@ -52,6 +53,8 @@ class Request:
         Modules and libraries of that module's fingerprint.
     states : dict of Path to (int, str or bool)
         See `state`.
+    study : Path or None
+        Folder of the study whose plug-ins are used.
     work : bytes
         The pickled function and items.
     """
@@ -61,6 +64,7 @@ class Request:
     entry: str
     code: Mapping[str, Mapping[str, str | None]]
     states: Mapping[Path, int | str | bool]
+    study: Path | None
     work: bytes
 
 
@@ -127,6 +131,8 @@ def serve(worker: int) -> None:
 
 def _outcomes(request: Request) -> list[Any]:
     """Return the result or the `Loss` of each item."""
+    if request.study is not None:
+        study.use(request.study)
     _check_code(request)
     _check_paths(request.states)
     function, items = _loaded(request.work)

@@ -1,25 +1,56 @@
-"""Entry points of the DVC stages: each parses the command line and calls one function."""
+"""The DVC stages, one module each, whose ``stage`` is a function of a project and an item's name.
+
+``consilience stage NAME`` runs one. Nothing is imported for it but what the stage itself needs.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
-from consilience.core import interruption  # before all others
+from consilience.core import interruption, study  # before all others
 from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import DamagedFileError, sweep
 from consilience.project import Project
 
 
-def run(stage: Callable[..., None]) -> None:
+def main(words: Sequence[str]) -> None:
     """Run a stage on the project in the working directory.
 
-    The command line's words are its further arguments, without the option names before them:
-    ``--modality eeg``. A user's mistake, and what the system refuses, end as one line on standard
-    error and exit code 1. The stage ends with the process that started it.
+    Parameters
+    ----------
+    words : sequence of str
+        The stage's name and those for `run`: ``["ingest", "--modality", "eeg"]``.
+
+    Raises
+    ------
+    ConsilienceError
+        If the stage is unknown.
+    """
+    names = sorted(module.name for module in iter_modules(__path__))
+    name = words[0] if words else ""
+    if name not in names:
+        raise ConsilienceError(
+            f"unknown stage '{name}'", "consilience stage", f"known: {', '.join(names)}"
+        )
+    study.use(Path.cwd())
+    module = import_module(f"{__name__}.{name}")
+    # The only stage that runs every time: what `run` imports would take longer than it does.
+    if name != "code" or not module.is_current(Project(Path.cwd())):
+        run(module.stage, words[1:])
+
+
+def run(stage: Callable[..., None], words: Sequence[str]) -> None:
+    """Call a stage's function on the project in the working directory.
+
+    Its further arguments are the words without the option names before them: ``--modality eeg``. A
+    user's mistake, and what the system refuses, end as one line on standard error and exit code 1.
+    The stage ends with the process that started it.
     """
     from consilience.core.processes import end_with_parent, from_main_thread  # slow to import
     from consilience.schema.params.base import check_name
@@ -29,10 +60,10 @@ def run(stage: Callable[..., None]) -> None:
     gc.freeze()  # the modules stay until the end: no collection of garbage need visit them
     try:
         sweep(project.root)
-        words = [word for word in sys.argv[1:] if not word.startswith("--")]
-        for word in words:
-            check_name(word, "command line")
-        stage(project, *words)
+        items = [word for word in words if not word.startswith("--")]
+        for item in items:
+            check_name(item, "command line")
+        stage(project, *items)
     except KeyboardInterrupt:
         print(interruption.INTERRUPTED, file=sys.stderr, flush=True)
         os._exit(130)  # an ordinary end would wait for the worker processes

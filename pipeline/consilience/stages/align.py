@@ -1,9 +1,7 @@
-"""Stage ``align``: ``python -m consilience.stages.align``."""
+"""Stage ``align``: clocks of the recordings."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.alignment.run import align
 
-if __name__ == "__main__":
-    stages.run(align)
+stage = align

@@ -1,9 +1,7 @@
-"""Stage ``corrupt``: ``python -m consilience.stages.corrupt``."""
+"""Stage ``corrupt``: windows of corrupted recordings."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.windows.corrupt import corrupt
 
-if __name__ == "__main__":
-    stages.run(corrupt)
+stage = corrupt

@@ -1,9 +1,7 @@
-"""Stage ``ingest``: ``python -m consilience.stages.ingest MODALITY``."""
+"""Stage ``ingest``: feature frames of one modality."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.ingest.run import ingest_modality
 
-if __name__ == "__main__":
-    stages.run(ingest_modality)
+stage = ingest_modality

@@ -1,9 +1,7 @@
-"""Stage ``score``: ``python -m consilience.stages.score CORPUS``."""
+"""Stage ``score``: alignment and labels against the ground truth of a corpus."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.evaluation.ground_truth import score
 
-if __name__ == "__main__":
-    stages.run(score)
+stage = score

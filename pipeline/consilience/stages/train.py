@@ -1,9 +1,7 @@
-"""Stage ``train``: ``python -m consilience.stages.train METHOD``."""
+"""Stage ``train``: one method."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.training.run import train
 
-if __name__ == "__main__":
-    stages.run(train)
+stage = train

@@ -1,9 +1,7 @@
-"""Stage ``window``: ``python -m consilience.stages.window``."""
+"""Stage ``window``: model inputs of every window."""
 
 from __future__ import annotations
 
-from consilience import stages
 from consilience.windows.build import window
 
-if __name__ == "__main__":
-    stages.run(window)
+stage = window

@@ -62,7 +62,7 @@ def test_a_lock_file_is_damaged_in_several_places_and_checked_out_again(sandbox:
 
 def test_a_process_of_the_project_is_found_and_stopped(sandbox: Sandbox) -> None:
     code = "import time; time.sleep(60)"
-    process = sandbox.start(sys.executable, "-c", code, "consilience.stages.label")
+    process = sandbox.start(sys.executable, "-c", code, "stage", "label")
     faults._stop("label", "stage", signal.SIGKILL)(sandbox, random.Random(1))
     assert process.wait(10) == -signal.SIGKILL
     assert sandbox.processes() == []
@@ -75,7 +75,7 @@ def test_a_stale_stage_has_no_output_and_no_record_of_its_run(sandbox: Sandbox) 
         record = runs / item / "record"
         record.parent.mkdir(parents=True)
         # DVC breaks long lines.
-        record.write_text(f"cmd: PATH=x python -m consilience.stages.ingest --modality\n  {item}\n")
+        record.write_text(f"cmd: consilience stage ingest --modality\n  {item}\n")
     (sandbox.folder / "dvc.lock").write_text("stages: {ingest@eeg: {}, ingest@audio: {}}\n")
     sandbox.make_stale("ingest@eeg")
     assert [path.name for path in runs.iterdir()] == ["audio"]

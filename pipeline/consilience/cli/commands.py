@@ -1,4 +1,4 @@
-"""The command line: ``consilience …``.
+"""Commands of the command line, but for ``consilience stage``.
 
 Only what ``--help`` and a shell's completion need is imported at once.
 """
@@ -6,14 +6,21 @@ Only what ``--help`` and a shell's completion need is imported at once.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from consilience.core.errors import ConsilienceError, system_error
+from consilience.core import study
+from consilience.core.errors import ConsilienceError
 from consilience.project import Project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 app = typer.Typer(
     help="From raw EEG, voice and face recordings to a model that weights sensors by agreement.",
@@ -22,15 +29,52 @@ app = typer.Typer(
 )
 
 
+STDOUT = Path("-")
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the complete result to this file; -: standard output."),
+]
+
+
+def _version(requested: bool) -> None:
+    """Print the version of the package and end."""
+    if requested:
+        from importlib.metadata import version
+
+        typer.echo(version("consilience"))
+        raise typer.Exit
+
+
 @app.callback()
 def choose_project(
     context: typer.Context,
     project: Annotated[
         Path, typer.Option(help="Folder with params.yaml and data/; default: this folder.")
     ] = Path(),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Bind every command to one project."""
+    study.use(project)
     context.obj = Project(project)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Name of its dataset; default: the demonstration corpus."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of its recordings.")] = None,
+) -> None:
+    """Create the folder of a new study, ready for 'consilience run'."""
+    from consilience import new_study  # slow to import
+
+    for line in new_study.create(folder, dataset, root):
+        typer.echo(line)
+    typer.echo(f"created {folder}; next: cd {shlex.quote(str(folder))} && consilience run")
 
 
 @app.command()
@@ -57,13 +101,63 @@ def use(
     typer.echo(f"{project.params_file} now describes '{dataset}'; 'dvc repro' runs it")
 
 
+@app.command("run")
+def run_stages(
+    context: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages to bring up to date; default: all.")
+    ] = None,
+) -> None:
+    """Bring every stage up to date, as 'dvc repro' does, and show the progress."""
+    from consilience.run import run  # slow to import
+
+    project: Project = context.obj
+    run(project, targets or [], lambda line: print(line, flush=True))
+    if project.report.is_file():
+        typer.echo(f"report: {project.report}")
+
+
 @app.command()
-def names() -> None:
+def status(context: typer.Context, json_file: JsonFile = None) -> None:
+    """Show which stages are stale and why, unusable recordings, and the last metrics."""
+    from consilience import status  # slow to import
+
+    project: Project = context.obj
+    current = status.status(project)
+    console = _console(json_file)
+    for line in current.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if current.metrics:
+        console.print(_metrics_table(project, current.metrics))
+    _write_json(json_file, asdict(current))
+
+
+@app.command("open")
+def open_report(context: typer.Context) -> None:
+    """Print the path of the report, and in a terminal open it in a browser."""
+    project: Project = context.obj
+    if not project.report.is_file():
+        raise ConsilienceError("not written yet", str(project.report), "run 'consilience run'")
+    typer.echo(project.report)
+    if sys.stdout.isatty():
+        typer.launch(project.report.as_uri())
+
+
+@app.command()
+def names(json_file: JsonFile = None) -> None:
     """List all datasets, modalities, methods, encoders and functions of model inputs."""
     from consilience.core import registry  # slow to import
 
-    for kind in ("datasets", "modalities", "methods", "encoders", "inputs"):
-        typer.echo(f"{kind}: {', '.join(registry.listed(kind))}")
+    kinds = ("datasets", "modalities", "methods", "encoders", "inputs")
+    listed = {kind: registry.described(kind) for kind in kinds}
+    console = _console(json_file)
+    for kind, described in listed.items():
+        width = max(map(len, described))
+        console.print(f"{kind}:")
+        for name, line in described.items():
+            text = f"  {name:{width}}  {line}".rstrip()
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    _write_json(json_file, listed)
 
 
 @app.command()
@@ -80,20 +174,17 @@ def corruptions(
 
 
 @app.command()
-def summary(context: typer.Context) -> None:
+def summary(context: typer.Context, json_file: JsonFile = None) -> None:
     """Show the evaluation's short table and the path of the report."""
-    from rich.console import Console  # slow to import
-
-    from consilience.evaluation.summary import short_table
-    from consilience.schema.params.plugins import DEFAULT_METHOD
-
     project: Project = context.obj
-    metrics = project.evaluation / "metrics.json"
-    if not metrics.is_file():
-        raise ConsilienceError("not evaluated yet", str(metrics), "run 'dvc repro'")
-    classes = json.loads((project.windows / "meta.json").read_text())["classes"]
-    Console().print(short_table(json.loads(metrics.read_text()), len(classes), DEFAULT_METHOD))
-    typer.echo(f"report: {project.report}")
+    file = project.evaluation / "metrics.json"
+    if not file.is_file():
+        raise ConsilienceError("not evaluated yet", str(file), "run 'consilience run'")
+    metrics = json.loads(file.read_text())
+    console = _console(json_file)
+    console.print(_metrics_table(project, metrics))
+    console.print(f"report: {project.report}", markup=False, highlight=False, soft_wrap=True)
+    _write_json(json_file, {"metrics": metrics, "report": str(project.report)})
 
 
 @app.command()
@@ -111,23 +202,16 @@ def evaluate(
     grid: Annotated[
         bool, typer.Option("--grid", help="Also test missing, corrupted and mismatched sensors.")
     ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures to this file.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Score a trained model on new recordings."""
-    from rich.console import Console  # slow to import
-
-    from consilience.core.files import write_json
-    from consilience.evaluation import external
+    from consilience.evaluation import external  # slow to import
 
     result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
     for line in external.warnings(result):
         print(f"warning: {line}", file=sys.stderr)
-    Console().print(external.table(result))
-    if json_file:
-        write_json(json_file, result.as_json())
-        typer.echo(f"all figures: {json_file}")
+    _console(json_file).print(external.table(result))
+    _write_json(json_file, result.as_json())
 
 
 @app.command()
@@ -181,9 +265,7 @@ def check(
         Literal["quarantine", "fail"] | None,
         typer.Option(help="fail: exit with 1 at any problem, not only if nothing is usable."),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the complete result to this file.")
-    ] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Report the content and the problems of a dataset without running the pipeline."""
     if coherence:
@@ -193,7 +275,7 @@ def check(
                 "consilience check",
                 "omit ROOT and --dataset",
             )
-        content, failed = _check_coherence(context.obj, on_problem)
+        content, failed = _check_coherence(context.obj, on_problem, _console(json_file))
     elif root is None or dataset is None:
         raise ConsilienceError(
             f"{'ROOT' if root is None else '--dataset'} is missing",
@@ -201,40 +283,35 @@ def check(
             "use check ROOT --dataset NAME, or check --coherence",
         )
     else:
-        content, failed = _check_dataset(context.obj, root, dataset, on_problem)
-    if json_file:
-        from consilience.core.files import write_json
-
-        write_json(json_file, content)
-        typer.echo(f"complete result: {json_file}")
+        console = _console(json_file)
+        content, failed = _check_dataset(context.obj, root, dataset, on_problem, console)
+    _write_json(json_file, content)
     if failed:
         raise SystemExit(1)
 
 
 def _check_dataset(
-    project: Project, root: Path, dataset: str, on_problem: str | None
+    project: Project, root: Path, dataset: str, on_problem: str | None, console: Console
 ) -> tuple[dict[str, Any], bool]:
     """Print the report on a dataset; return its content and whether a run would stop."""
-    from rich.console import Console  # slow to import
-
-    from consilience.ingest import check
+    from consilience.ingest import check  # slow to import
 
     modalities, policy = check.params_for_dataset(project, dataset)
     settings = check.settings_for_dataset(project, dataset)
     source = check.source_of_params(project, dataset)
     report = check.check(dataset, root, modalities, settings, source)
-    check.show(report, Console())
+    check.show(report, console)
     return report.as_json(), report.failed(on_problem or policy)
 
 
-def _check_coherence(project: Project, on_problem: str | None) -> tuple[dict[str, Any], bool]:
+def _check_coherence(
+    project: Project, on_problem: str | None, console: Console
+) -> tuple[dict[str, Any], bool]:
     """Print the contradictions between sensors; return them and whether they are a failure."""
-    from rich.console import Console  # slow to import
-
-    from consilience.evaluation import contradictions
+    from consilience.evaluation import contradictions  # slow to import
 
     table = contradictions.load(project)
-    contradictions.show(table, Console())
+    contradictions.show(table, console)
     content = contradictions.as_json(table)
     return content, on_problem == "fail" and bool(content["contradictions"])
 
@@ -262,11 +339,27 @@ def new(
     typer.echo(f"replace every FILL IN as described in docs/adding-a-{kind}.md; then run the test")
 
 
-def main() -> None:
-    """Run the command line; a user's mistake, or what the system refuses, becomes one line."""
-    try:
-        app()
-    except (ConsilienceError, MemoryError, OSError) as error:
-        line = str(error) if isinstance(error, ConsilienceError) else system_error(error)
-        print(f"error: {line}", file=sys.stderr)
-        raise SystemExit(1) from None
+def _console(json_file: Path | None) -> Console:
+    """Return the console for people: standard error, if the result goes to standard output."""
+    from rich.console import Console  # slow to import
+
+    return Console(stderr=json_file == STDOUT)
+
+
+def _write_json(json_file: Path | None, content: dict[str, Any]) -> None:
+    """Write a command's complete result where its option requires it."""
+    from consilience.core.files import json_ready, write_json
+
+    if json_file == STDOUT:
+        typer.echo(json.dumps(json_ready(content), indent=1))
+    elif json_file:
+        write_json(json_file, content)
+        typer.echo(f"complete result: {json_file}")
+
+
+def _metrics_table(project: Project, metrics: dict[str, dict[str, float]]) -> Table:
+    from consilience.evaluation.summary import short_table  # slow to import
+    from consilience.schema.params.plugins import DEFAULT_METHOD
+
+    classes = json.loads((project.windows / "meta.json").read_text())["classes"]
+    return short_table(metrics, len(classes), DEFAULT_METHOD)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import edfio
@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from consilience import cli, params
-from consilience.cli import app
+from consilience import params
+from consilience.cli.commands import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.schema.tables import RecordingCoherence, frame_of, write_table
@@ -50,20 +50,6 @@ def test_modalities_are_chosen_in_the_order_given(tmp_path: Path) -> None:
     clip(tmp_path / "x")
     use(tmp_path, "ravdess", "--root", "x", "--modalities", "upper_face_au, audio")
     assert list(params.load(tmp_path / "params.yaml").modalities) == ["upper_face_au", "audio"]
-
-
-def test_what_the_system_refuses_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    monkeypatch.setattr(
-        sys, "argv", ["consilience", "--project", str(blocked / "below"), "use", "demo"]
-    )
-    with pytest.raises(SystemExit):
-        cli.main()
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {blocked}")
 
 
 def test_an_edited_file_is_not_overwritten(tmp_path: Path) -> None:
@@ -123,7 +109,7 @@ def test_anonymous_channels_of_openbci_are_read_once_use_has_assumed_their_posit
     )
     (tmp_path / "raw/recordings.csv").write_text("session,subject,modality,path\na,ada,eeg,a.txt")
     checked = ("--project", str(tmp_path), "check", str(tmp_path / "raw"), "--dataset", "folder")
-    refused = CliRunner().invoke(cli.app, checked)
+    refused = CliRunner().invoke(app, checked)
     assert refused.exit_code == 1
     assert "'consilience use' writes those that are usual for OpenBCI" in refused.output
     written = use(tmp_path, "folder", "--root", "raw")
@@ -165,3 +151,32 @@ def test_contradictions_are_printed_written_and_a_failure_on_request(tmp_path: P
     content = json.loads((tmp_path / "all.json").read_text())
     assert content["contradictions"][0]["sensors"] == ["eeg"]
     assert CliRunner().invoke(app, [*check, "--on-problem", "fail"]).exit_code == 1
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").strip() == version("consilience")
+
+
+def test_names_have_a_line_each_and_are_read_by_programs(tmp_path: Path) -> None:
+    printed = run("names")
+    for kind in ("datasets", "modalities", "methods", "encoders", "inputs"):
+        assert f"{kind}:\n" in printed
+    listed = json.loads(CliRunner().invoke(app, ["names", "--json", "-"]).stdout)
+    assert list(listed["methods"]) == registry.listed("methods")
+    assert all(line for lines in listed.values() for line in lines.values())
+    run("names", "--json", str(tmp_path / "names.json"))
+    assert json.loads((tmp_path / "names.json").read_text()) == listed
+
+
+def test_a_study_without_a_report_has_none_to_open(tmp_path: Path) -> None:
+    report = tmp_path / "data/report/report.html"
+    with pytest.raises(ConsilienceError, match="run 'consilience run'"):
+        run("--project", str(tmp_path), "open")
+    report.parent.mkdir(parents=True)
+    report.touch()
+    assert run("--project", str(tmp_path), "open").strip() == str(report)
+
+
+def test_init_reports_what_it_found_and_the_next_step(tmp_path: Path) -> None:
+    printed = run("init", str(tmp_path / "a study"))
+    assert printed.endswith(f"next: cd '{tmp_path}/a study' && consilience run\n")
