@@ -187,6 +187,7 @@ def test_a_changed_plug_in_makes_exactly_the_stages_stale_that_use_it(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_small_studies_run_side_by_side(
     environment: Environment, study: Path, tmp_path: Path
 ) -> None:

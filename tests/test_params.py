@@ -85,7 +85,7 @@ def test_a_file_without_a_mapping_is_an_error_of_one_line(tmp_path, text):
 
 
 def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
-    with pytest.raises(ConsilienceError, match="consilience use demo"):
+    with pytest.raises(ConsilienceError, match="consilience init"):
         params.load(tmp_path / "params.yaml")
 
 

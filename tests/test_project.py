@@ -96,7 +96,7 @@ def test_an_invalid_file_is_one_clear_line(text: str, message: str, tmp_path: Pa
 
 
 def test_a_missing_file_names_the_command_that_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(ConsilienceError, match="consilience use demo"):
+    with pytest.raises(ConsilienceError, match="consilience init"):
         Project(tmp_path).section(AlignmentParams)
 
 

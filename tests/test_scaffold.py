@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from consilience import params, scaffold
+from consilience import new_study, params, scaffold
 from consilience.core.errors import ConsilienceError
+from consilience.core.study import FOLDERS
 from consilience.project import Project
+from tests.conftest import ProjectCopy
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -170,6 +172,54 @@ def test_a_newcomer_adds_a_dataset_and_catalogs_it(newcomer) -> None:
     assert "audio" in newcomer.run("consilience", "check", root, "--dataset", "callcentre").stdout
     newcomer.run("consilience", "use", "callcentre", "--root", root)
     assert "8 usable" in newcomer.repro("catalog")
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch) -> ProjectCopy:
+    """Give a new study, without the package's code."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    new_study.create(tmp_path / "study", None, None)
+    return ProjectCopy(tmp_path / "study")
+
+
+def follow_in_study(study: ProjectCopy, kind: str, name: str) -> Path:
+    """Carry out the steps of the page in a study; return the file of the plug-in."""
+    page = (DOCS / f"adding-a-{kind}.md").read_text()
+    study.run("consilience", "new", kind, name)
+    places = FOLDERS[scaffold.KINDS[kind]], "tests"
+    for place, (path, code) in zip(places, instructions(page, name).items(), strict=True):
+        fill_in(study.folder / place / Path(path).name, code)
+    done = study.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    assert " passed" in done.stdout
+    assert f"  {name} " in study.run("consilience", "names").stdout
+    return study.folder / places[0] / f"{name}.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "callcentre"), ("method", "max_pool")])
+def test_a_plug_in_of_a_study_keeps_its_contract(study: ProjectCopy, kind: str, name: str) -> None:
+    follow_in_study(study, kind, name)
+
+
+@pytest.mark.slow
+def test_a_sensor_of_a_study_is_ingested_again_only_when_it_changes(
+    study: ProjectCopy, monkeypatch
+) -> None:
+    monkeypatch.setenv("CONSILIENCE_WORKERS", "2")
+    path = follow_in_study(study, "modality", "gaze")
+    study.run("python", "-c", STUDY, "data/raw/study")
+    study.run("consilience", "use", "folder", "--root", "data/raw/study")
+    stages = ("ingest@gaze", "ingest@audio")
+    assert study.repro(*stages).count("Running stage 'ingest@") == 2
+    path.write_text(path.read_text() + "\nNEW = 1\n")
+    assert (
+        "ingest@gaze: code changed: consilience.modalities.gaze"
+        in study.run("consilience", "status").stdout
+    )
+    again = study.repro(*stages)
+    assert "Running stage 'ingest@gaze'" in again
+    assert "Stage 'ingest@audio' didn't change" in again
 
 
 CALLS = """

@@ -7,15 +7,19 @@ those that depend on them, become tasks. A project without stale stages starts n
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 from consilience.core import termination
 
 if __name__ == "__main__":
     termination.exit_at_signals()  # before the other imports, which take seconds
+    if find_spec("prefect") is None:
+        sys.exit("error: Prefect is not installed (pip install 'consilience[prefect]')")
 
 import asyncio
 import logging
 import os
-import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path

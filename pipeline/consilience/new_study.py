@@ -101,8 +101,8 @@ def _check(folder: Path, dataset: str | None, root: Path | None) -> None:
         raise ConsilienceError(
             "--root without --dataset", where, "'consilience names' lists the datasets"
         )
-    if dataset is not None and not registry.exists("datasets", dataset):
-        registry.get("datasets", dataset, "--dataset")
+    if dataset is not None:
+        registry.check("datasets", dataset, "--dataset")
     if root is None and dataset not in (None, DEMO):
         raise ConsilienceError("--root is missing", where, f"name the folder of '{dataset}'")
     if root is not None and not root.is_dir():

@@ -180,3 +180,28 @@ def test_a_study_without_a_report_has_none_to_open(tmp_path: Path) -> None:
 def test_init_reports_what_it_found_and_the_next_step(tmp_path: Path) -> None:
     printed = run("init", str(tmp_path / "a study"))
     assert printed.endswith(f"next: cd '{tmp_path}/a study' && consilience run\n")
+
+
+def test_an_unknown_name_is_an_error_of_its_argument(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    for words, argument in (
+        (["use", "ravdes"], "DATASET"),
+        (["init", str(tmp_path / "y"), "--dataset", "ravdes", "--root", "x"], "--dataset"),
+        (["check", str(tmp_path / "x"), "--dataset", "ravdes"], "--dataset"),
+        (["predict", "bundle", str(tmp_path / "x"), "--dataset", "ravdes"], "--dataset"),
+        (["evaluate", "bundle", str(tmp_path / "x"), "--dataset", "ravdes"], "--dataset"),
+    ):
+        what = f"^{argument}: unknown dataset 'ravdes' .did you mean 'ravdess'"
+        with pytest.raises(ConsilienceError, match=what):
+            run("--project", str(tmp_path), *words)
+
+
+def test_a_shell_completes_the_names_of_plug_ins() -> None:
+    environment = {"_CONSILIENCE_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    for typed, name in (("use rav", "ravdess"), ("corruptions eeg_", "eeg_signal")):
+        done = CliRunner().invoke(
+            app,
+            env={**environment, "COMP_WORDS": f"consilience {typed}"},
+            prog_name="consilience",
+        )
+        assert done.stdout.split() == [name]

@@ -32,6 +32,7 @@ method = Own
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a study with one method, in use; afterwards none is."""
     monkeypatch.setenv(study.VARIABLE, str(tmp_path))
+    (tmp_path / "params.yaml").touch()
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods/own.py").write_text(METHOD)
     study.use(tmp_path)
@@ -56,6 +57,7 @@ def test_a_study_replaces_the_one_before(folder: Path, tmp_path: Path) -> None:
     assert registry.get("methods", "own")
     other = tmp_path / "other"
     (other / "methods").mkdir(parents=True)
+    (other / "params.yaml").touch()
     (other / "methods/own.py").write_text(METHOD.replace("Own", "Other"))
     study.use(other)
     assert registry.get("methods", "own").__name__ == "Other"
@@ -63,6 +65,15 @@ def test_a_study_replaces_the_one_before(folder: Path, tmp_path: Path) -> None:
     assert "own" not in registry.names("methods")
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("consilience.methods.own")
+
+
+def test_a_folder_without_parameters_is_not_a_study(folder: Path) -> None:
+    (folder / "params.yaml").unlink()
+    (folder / "methods/base.py").touch()
+    study.use(folder / "nowhere")
+    study.use(folder)
+    assert study.folder() is None
+    assert "own" not in registry.names("methods")
 
 
 def test_a_name_of_the_package_is_refused(folder: Path) -> None:

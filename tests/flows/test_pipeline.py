@@ -14,7 +14,9 @@ from prefect import get_client
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL
+from ruamel.yaml import YAML
 
 from consilience import params
 from consilience.core.dvc import ENVIRONMENT
@@ -203,6 +205,12 @@ def test_a_run_without_a_stale_stage_is_recorded_by_a_configured_server(coded: P
     state = last_run().state
     assert state is not None
     assert state.message == "2 cached"
+
+
+def test_a_study_deploys_the_flow_of_the_package() -> None:
+    content = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())
+    for deployment in content["deployments"]:
+        assert load_flow_from_entrypoint(deployment["entrypoint"]) is pipeline
 
 
 def test_a_folder_without_project_fails_the_flow_with_the_reason(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -29,7 +30,23 @@ app = typer.Typer(
 )
 
 
+def _names_of(kind: str) -> Callable[[str], list[str]]:
+    """Return the function that completes the name of a plug-in in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        from consilience.core import registry  # slow to import
+
+        study.use(Path())
+        return [name for name in registry.names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
 STDOUT = Path("-")
+DatasetOption = typer.Option(
+    help="Name of the dataset; 'consilience names' lists them.",
+    autocompletion=_names_of("datasets"),
+)
 JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="Write the complete result to this file; -: standard output."),
@@ -65,7 +82,10 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
     dataset: Annotated[
         str | None,
-        typer.Option(help="Name of its dataset; default: the demonstration corpus."),
+        typer.Option(
+            help="Name of its dataset; default: the demonstration corpus.",
+            autocompletion=_names_of("datasets"),
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of its recordings.")] = None,
 ) -> None:
@@ -81,7 +101,11 @@ def init(
 def use(
     context: typer.Context,
     dataset: Annotated[
-        str, typer.Argument(help="Name of a dataset; 'consilience names' lists them.")
+        str,
+        typer.Argument(
+            help="Name of a dataset; 'consilience names' lists them.",
+            autocompletion=_names_of("datasets"),
+        ),
     ],
     root: Annotated[str | None, typer.Option(help="Folder of its recordings.")] = None,
     modalities: Annotated[
@@ -94,11 +118,12 @@ def use(
     """Write params.yaml anew for a dataset, with every parameter at its default."""
     from consilience import scaffold  # slow to import
 
+    _check_name("datasets", dataset, "DATASET")
     chosen = [name.strip() for name in modalities.split(",") if name.strip()]
     project: Project = context.obj
     for line in scaffold.write_params(project, dataset, root, chosen, force):
         typer.echo(f"found {line}")
-    typer.echo(f"{project.params_file} now describes '{dataset}'; 'dvc repro' runs it")
+    typer.echo(f"{project.params_file} now describes '{dataset}'; 'consilience run' runs it")
 
 
 @app.command("run")
@@ -162,11 +187,15 @@ def names(json_file: JsonFile = None) -> None:
 
 @app.command()
 def corruptions(
-    modality: Annotated[str, typer.Argument(help="Name of a modality.")],
+    modality: Annotated[
+        str,
+        typer.Argument(help="Name of a modality.", autocompletion=_names_of("modalities")),
+    ],
 ) -> None:
     """Print the kinds of corruption of a modality as lines for params.yaml."""
     from consilience.core import registry  # slow to import
 
+    registry.check("modalities", modality, "MODALITY")
     kinds = registry.params("modalities", modality).CORRUPTION_KINDS
     typer.echo("corruptions:")
     for kind, corruption in kinds.items():
@@ -196,9 +225,7 @@ def evaluate(
     root: Annotated[
         Path, typer.Argument(help="Folder of labelled recordings that were not used for training.")
     ],
-    dataset: Annotated[
-        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
-    ],
+    dataset: Annotated[str, DatasetOption],
     grid: Annotated[
         bool, typer.Option("--grid", help="Also test missing, corrupted and mismatched sensors.")
     ] = False,
@@ -207,6 +234,7 @@ def evaluate(
     """Score a trained model on new recordings."""
     from consilience.evaluation import external  # slow to import
 
+    _check_name("datasets", dataset, "--dataset")
     result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
     for line in external.warnings(result):
         print(f"warning: {line}", file=sys.stderr)
@@ -224,9 +252,7 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Table of predictions: .parquet or .csv.")
     ] = Path("predictions.parquet"),
-    dataset: Annotated[
-        str, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
-    ] = "folder",
+    dataset: Annotated[str, DatasetOption] = "folder",
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write the predictions as a page.")
     ] = None,
@@ -239,6 +265,7 @@ def predict(
     from consilience.prediction.run import predict_recordings
 
     check_output(output)
+    _check_name("datasets", dataset, "--dataset")
     predicted = predict_recordings(context.obj, bundle, root, dataset, report)
     for line in write_predictions(predicted, output):
         typer.echo(line)
@@ -251,9 +278,7 @@ def predict(
 def check(
     context: typer.Context,
     root: Annotated[Path | None, typer.Argument(help="Folder of the recordings.")] = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Name of their dataset; 'consilience names' lists them.")
-    ] = None,
+    dataset: Annotated[str | None, DatasetOption] = None,
     coherence: Annotated[
         bool,
         typer.Option(
@@ -296,6 +321,7 @@ def _check_dataset(
     """Print the report on a dataset; return its content and whether a run would stop."""
     from consilience.ingest import check  # slow to import
 
+    _check_name("datasets", dataset, "--dataset")
     modalities, policy = check.params_for_dataset(project, dataset)
     settings = check.settings_for_dataset(project, dataset)
     source = check.source_of_params(project, dataset)
@@ -337,6 +363,13 @@ def new(
     if kind == "modality" and scaffold.add_to_params(project, name):
         typer.echo(f"added {name} to {project.params_file}")
     typer.echo(f"replace every FILL IN as described in docs/adding-a-{kind}.md; then run the test")
+
+
+def _check_name(kind: str, name: str, argument: str) -> None:
+    """Raise an error that names the argument unless it is the name of a plug-in."""
+    from consilience.core import registry  # slow to import
+
+    registry.check(kind, name, argument)
 
 
 def _console(json_file: Path | None) -> Console:

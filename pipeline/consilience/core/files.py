@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from consilience.core.errors import ConsilienceError, unreadable
+from consilience.core.study import MARK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 Arguments = TypeVarTuple("Arguments")
 
-PROJECT_MARK = "params.yaml"  # a folder with this file is a project
 TEMPORARY = "data/.tmp"  # of a project; git and DVC ignore it
 
 
@@ -138,7 +138,7 @@ def _temporary_base(target: Path) -> Path:
 
 def project_of(path: Path) -> Path | None:
     """Return the innermost project that contains a path, or None outside of projects."""
-    return next((f for f in path.absolute().parents if (f / PROJECT_MARK).is_file()), None)
+    return next((f for f in path.absolute().parents if (f / MARK).is_file()), None)
 
 
 def _remove(path: Path) -> None:

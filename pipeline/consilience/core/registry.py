@@ -79,20 +79,31 @@ def exists(kind: str, name: str) -> bool:
     return family(kind, name) is not None or name in names(kind)
 
 
-def get(kind: str, name: str, where: str = "params.yaml") -> Any:
-    """Return the modality, dataset, method, encoder or function of model inputs called `name`.
-
-    A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
-    ``dataset``, ``method``, ``encoder`` or ``inputs``; another package offers it under the
-    entry-point group ``consilience.<kind>``. A method or an encoder is a class. A file takes
-    precedence over an entry point of the same name, and both over a family; see `family`.
+def check(kind: str, name: str, where: str) -> None:
+    """Raise a `ConsilienceError` unless there is a plug-in of a name.
 
     Parameters
     ----------
     kind, name : str
         As in `names`.
     where : str
-        The file or the argument with the name, for the error.
+        The file or the argument that has the name, for the error.
+    """
+    if exists(kind, name):
+        return
+    close = difflib.get_close_matches(name, names(kind), n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    known = f"{hint}known: {', '.join(listed(kind))}"
+    raise ConsilienceError(f"unknown {SINGULAR[kind]} '{name}'", where, known)
+
+
+def get(kind: str, name: str) -> Any:
+    """Return the modality, dataset, method, encoder or function of model inputs called `name`.
+
+    A file ``consilience/<kind>/<name>.py`` defines it as a module-level ``modality``,
+    ``dataset``, ``method``, ``encoder`` or ``inputs``; another package offers it under the
+    entry-point group ``consilience.<kind>``. A method or an encoder is a class. A file takes
+    precedence over an entry point of the same name, and both over a family; see `family`.
 
     Raises
     ------
@@ -104,17 +115,9 @@ def get(kind: str, name: str, where: str = "params.yaml") -> Any:
         return getattr(importlib.import_module(f"consilience.{kind}.{name}"), SINGULAR[kind])
     for entry in entry_points(group=f"consilience.{kind}", name=name):
         return _loaded(entry)
-    if module := family(kind, name):
-        return getattr(importlib.import_module(f"consilience.{kind}.{module}"), SINGULAR[kind])(
-            name
-        )
-    close = difflib.get_close_matches(name, names(kind), n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    raise ConsilienceError(
-        f"unknown {SINGULAR[kind]} '{name}'",
-        where,
-        f"{hint}known: {', '.join(listed(kind))}",
-    )
+    check(kind, name, "params.yaml")
+    module = importlib.import_module(f"consilience.{kind}.{family(kind, name)}")
+    return getattr(module, SINGULAR[kind])(name)
 
 
 def params(kind: str, name: str) -> Any:

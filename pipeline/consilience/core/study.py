@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PACKAGE = __name__.partition(".")[0]
 VARIABLE = "CONSILIENCE_STUDY"
+MARK = "params.yaml"  # a folder with this file is a study
 FOLDERS = {"modalities": "sensors", "datasets": "datasets", "methods": "methods"}
 
 
@@ -26,7 +27,8 @@ def use(root: Path) -> None:
     Parameters
     ----------
     root : Path
-        The folder with ``params.yaml``; it need not have plug-ins.
+        The folder with ``params.yaml``. Any other folder is not a study and has no plug-ins,
+        whatever the names of its folders.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def use(root: Path) -> None:
     """
     if folder() != root.absolute():
         _release()
-    os.environ[VARIABLE] = str(root.absolute())
+    if (root / MARK).is_file():
+        os.environ[VARIABLE] = str(root.absolute())
     for kind, place in places().items():
         _check_names(kind, place)
     attach()
@@ -65,8 +68,12 @@ def attach() -> None:
 
 
 def _release() -> None:
-    """Forget the plug-ins of the study that was in use before."""
+    """Leave the study that was in use, and forget its plug-ins."""
     folders = [str(place) for place in places().values()]
+    os.environ.pop(VARIABLE, None)
+    for kind in FOLDERS:
+        if package := sys.modules.get(f"{PACKAGE}.{kind}"):
+            package.__path__ = [package.__path__[0]]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
         if name.startswith(PACKAGE) and file.rpartition(os.sep)[0] in folders:

@@ -40,7 +40,11 @@ def read_yaml(path: Path) -> Any:
         If the file is missing or not YAML.
     """
     if not path.is_file():
-        raise ConsilienceError("the file is missing", str(path), "run 'consilience use demo'")
+        raise ConsilienceError(
+            "the file is missing",
+            str(path),
+            "change to the folder of a study; 'consilience init' creates one",
+        )
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES} bytes")
