@@ -47,7 +47,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Evaluation]:
     monkeypatch.setattr(run, "load_windows", lambda corpus, conditions: numbered(corpus))
     monkeypatch.setattr(run, "load_bundle", load)
     return lambda **bundles: evaluate_models(
-        CORPUS, {method: Path(name) for method, name in bundles.items()}, PARAMS
+        CORPUS, {method: Path(name) for method, name in bundles.items()}, PARAMS, {}
     )
 
 

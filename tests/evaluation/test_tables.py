@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from consilience.evaluation.recording_shifts import Shift
 from consilience.evaluation.scorer import Evaluated, resample, score
 from consilience.evaluation.tables import (
     accuracy_table,
@@ -17,7 +18,6 @@ from consilience.evaluation.tables import (
     training_frequencies,
     window_table,
 )
-from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
 from consilience.windows.conditions import SUBSET, Condition
 from tests.evaluation.conftest import SENSORS
@@ -121,21 +121,21 @@ def alone() -> dict[str, NDArray[np.float64]]:
     return {name: predictions[alone].probability.mean(0) for name, alone in conditions.items()}
 
 
-PARAMS = RobustnessParams()
+MISMATCH_PRIOR = 0.05
 PRIOR = np.full(CORPUS.target.shape, 1 / 3)
 
 
 def test_every_sensor_of_a_session_agrees_with_the_others(
     alone: dict[str, NDArray[np.float64]],
 ) -> None:
-    table = recording_table(alone, PRIOR, CORPUS, PARAMS)
+    table = recording_table(alone, PRIOR, CORPUS, MISMATCH_PRIOR, {})
     assert table.height == 6 * 3
     of_session = table.filter(session="s0")
     # Of 12 windows, two lack the EEG and two the video; each keeps two sensors.
     assert of_session["windows"].to_list() == [10, 12, 10]
     assert (table["llr"] > 0).all()
     assert not table["named"].any()
-    assert (table["probability"] < PARAMS.mismatch_prior / 3).all()
+    assert (table["probability"] < MISMATCH_PRIOR / 3).all()
 
 
 def test_a_sensor_swapped_throughout_a_session_is_named(
@@ -144,11 +144,11 @@ def test_a_sensor_swapped_throughout_a_session_is_named(
     probability = alone["audio"].copy()
     probability[:12] = np.roll(probability[:12], 1, axis=-1)  # another class throughout
     swapped = {**alone, "audio": probability}
-    table = recording_table(swapped, PRIOR, CORPUS, PARAMS)
+    table = recording_table(swapped, PRIOR, CORPUS, MISMATCH_PRIOR, {})
     named = table.filter("named").select("session", "sensor").rows()
     assert named == [("s0", "audio")]
     two = replace(CORPUS, modalities=("eeg", "audio"), available=CORPUS.available[:, :2])
-    undecided = recording_table(swapped, PRIOR, two, PARAMS).filter(session="s0")
+    undecided = recording_table(swapped, PRIOR, two, MISMATCH_PRIOR, {}).filter(session="s0")
     assert not undecided["named"].any()
     assert undecided["probability"].sum() > 0.9
 
@@ -158,7 +158,7 @@ def test_a_session_without_a_second_sensor_has_no_row(
 ) -> None:
     available = CORPUS.available.copy()
     available[:12, 1:] = False
-    table = recording_table(alone, PRIOR, replace(CORPUS, available=available), PARAMS)
+    table = recording_table(alone, PRIOR, replace(CORPUS, available=available), MISMATCH_PRIOR, {})
     assert "s0" not in table["session"].to_list()
     assert table["session"].n_unique() == 5
 
@@ -166,7 +166,19 @@ def test_a_session_without_a_second_sensor_has_no_row(
 def test_windows_that_no_fold_tests_have_no_row(alone: dict[str, NDArray[np.float64]]) -> None:
     first = np.arange(len(CORPUS.index))[:, None] < 12
     untested = {name: np.where(first, np.nan, values) for name, values in alone.items()}
-    assert "s0" not in recording_table(untested, PRIOR, CORPUS, PARAMS)["session"].to_list()
+    assert (
+        "s0"
+        not in recording_table(untested, PRIOR, CORPUS, MISMATCH_PRIOR, {})["session"].to_list()
+    )
+
+
+def test_shifts_are_those_of_the_session_and_sensor(
+    alone: dict[str, NDArray[np.float64]],
+) -> None:
+    shifts = {"s1": {"audio": Shift(-2.5, 9.0)}, "elsewhere": {"eeg": Shift(1.0, 8.0)}}
+    table = recording_table(alone, PRIOR, CORPUS, MISMATCH_PRIOR, shifts).drop_nulls("shift_s")
+    columns = table.select("session", "sensor", "shift_s", "shift_gain")
+    assert columns.rows() == [("s1", "audio", -2.5, 9.0)]
 
 
 def test_class_frequencies_are_those_of_the_training() -> None:

@@ -35,7 +35,7 @@ class Contradiction(NamedTuple):
         The mismatched sensor, or all candidates; empty if a mismatch is improbable.
     shifts_s : dict of str to float
         Shift by which a sensor agrees with the others, positive if it is late. Of several sensors,
-        the one with the largest gain; of two, both, because each is late relative to the other.
+        any may be the shifted one: of two, each is late relative to the other.
     """
 
     session: str
@@ -50,7 +50,7 @@ class Contradiction(NamedTuple):
         return " or ".join(map(title, self.sensors)) or NONE
 
     def shifts(self, title: Callable[[str], str] = str) -> str:
-        """Return the shifts in words; of two sensors, either explains the other's."""
+        """Return the shifts in words; of several, each explains the others."""
         return (
             " or ".join(
                 f"{title(sensor)} {abs(shift_s):g} s {'late' if shift_s > 0 else 'early'}"
@@ -83,8 +83,6 @@ def _contradiction(session: str, group: pl.DataFrame) -> Contradiction:
     named = group.filter("named")
     candidates = named if named.height else group
     shifted = group.drop_nulls("shift_s").sort("shift_gain", descending=True, maintain_order=True)
-    if group.height > 2:
-        shifted = shifted.head(1)
     return Contradiction(
         session,
         group["subject"][0],

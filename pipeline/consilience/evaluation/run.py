@@ -16,6 +16,7 @@ from consilience.evaluation.aggregate import corruption_error, summary, with_int
 from consilience.evaluation.contradictions import RECORDINGS
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.predict import load_bundle
+from consilience.evaluation.recording_shifts import Shift, recording_shifts
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
 from consilience.evaluation.tables import (
@@ -95,11 +96,13 @@ def evaluate(project: Project) -> None:
     Parameters
     ----------
     project : Project
-        With windows and models.
+        With feature frames, clocks, windows and models.
     """
     corpus = load_corpus(project.windows, project.corrupted)
     bundles = {method: project.model(method) for method in project.content["methods"]}
-    evaluation = evaluate_models(corpus, bundles, project.section(RobustnessParams))
+    params = project.section(RobustnessParams)
+    shifts = recording_shifts(project, corpus, params)
+    evaluation = evaluate_models(corpus, bundles, params, shifts)
     for line in _without_score(evaluation.scores):
         print(f"evaluate: {line}", file=sys.stderr)
     evaluation.write(project.evaluation)
@@ -107,7 +110,10 @@ def evaluate(project: Project) -> None:
 
 
 def evaluate_models(
-    corpus: Corpus, bundles: Mapping[str, Path], params: RobustnessParams
+    corpus: Corpus,
+    bundles: Mapping[str, Path],
+    params: RobustnessParams,
+    shifts: Mapping[str, Mapping[str, Shift]],
 ) -> Evaluation:
     """Score trained models under every condition that the corpus allows.
 
@@ -117,6 +123,8 @@ def evaluate_models(
     bundles : mapping of method to Path
         Folders with ``model.safetensors`` and ``card.json``, at least one.
     params : RobustnessParams
+    shifts : mapping of str to (mapping of str to Shift)
+        By session and modality, of `recording_shifts`.
 
     Raises
     ------
@@ -154,7 +162,7 @@ def evaluate_models(
         _metrics(_summaries(resampled), default, resampled[default].n_subjects),
         pl.concat(scores),
         windows,
-        recording_table(by_sensor, prior, corpus, params),
+        recording_table(by_sensor, prior, corpus, params.mismatch_prior, shifts),
         plot_tables(evaluated, resampled, windows),
     )
 

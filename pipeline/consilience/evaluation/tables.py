@@ -13,6 +13,7 @@ from consilience.evaluation.aggregate import by_kind
 from consilience.evaluation.coverage import MAJORITY
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
+from consilience.evaluation.recording_shifts import Shift
 from consilience.evaluation.resampling import interval
 from consilience.evaluation.scorer import (
     Evaluated,
@@ -21,13 +22,10 @@ from consilience.evaluation.scorer import (
     sums_to_metrics,
 )
 from consilience.schema.constants import AFFECT
-from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import RecordingCoherence, Scores, frame_of
 from consilience.training.recording_coherence import (
     SensorEvidence,
-    Timing,
-    best_shift,
     cross_fitted_sharpness,
     log_likelihood_ratios,
     mismatch_probability,
@@ -186,7 +184,11 @@ def _verdicts(
 
 
 def recording_table(
-    alone: Mapping[str, Array], prior: Array, corpus: Corpus, params: RobustnessParams
+    alone: Mapping[str, Array],
+    prior: Array,
+    corpus: Corpus,
+    mismatch_prior: float,
+    shifts: Mapping[str, Mapping[str, Shift]],
 ) -> pl.DataFrame:
     """Return the `RecordingCoherence` of a method: agreement of the sensors of each test session.
 
@@ -197,35 +199,39 @@ def recording_table(
     prior : ndarray, shape (N, K)
         Of `training_frequencies`.
     corpus : Corpus
-    params : RobustnessParams
+    mismatch_prior : float
+    shifts : mapping of str to (mapping of str to Shift)
+        By session and modality, of `recording_shifts`.
     """
     probability = np.stack([alone[name] for name in corpus.modalities], 1)
     available = corpus.available & np.isfinite(probability).all(-1)
     evidence = sensor_evidence(probability, available, prior)
-    start_s, trial = (corpus.index[name].to_numpy() for name in ("start_s", "trial"))
     rows = [
         {"session": session, "subject": subject, **row}
         for (session, subject), positions in _sessions(corpus)
         for row in _sensor_rows(
             evidence.of_rows(positions),
-            Timing(start_s[positions], trial[positions]),
             corpus.modalities,
-            params,
+            mismatch_prior,
+            shifts.get(session, {}),
         )
     ]
     return frame_of(rows, RecordingCoherence)
 
 
 def _sensor_rows(
-    evidence: SensorEvidence, timing: Timing, sensors: Sequence[str], params: RobustnessParams
+    evidence: SensorEvidence,
+    sensors: Sequence[str],
+    mismatch_prior: float,
+    shifts: Mapping[str, Shift],
 ) -> Iterator[dict[str, object]]:
     """Yield the columns of `RecordingCoherence` for each sensor of a session."""
     windows = evidence.comparable.sum(0)
     compared = np.flatnonzero(windows).tolist()
     llr = log_likelihood_ratios(evidence)[:, compared].sum(0)
-    probability = mismatch_probability(llr, params.mismatch_prior)
+    probability = mismatch_probability(llr, mismatch_prior)
     for place, m in enumerate(compared):
-        shift = best_shift(evidence, m, timing, params.max_shift_s, params.shift_prior)
+        shift = shifts.get(sensors[m])
         yield {
             "sensor": sensors[m],
             "windows": int(windows[m]),
