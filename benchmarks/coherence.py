@@ -3,39 +3,42 @@
 Trains the default method on a project's clean windows and predicts the test people by each sensor
 alone. *Swaps*: in n windows of a person, one sensor shows n windows of another person, drawn as
 they come; detection and location of the swap by the log likelihood ratio and by pairwise agreement.
-*Shifts*, where trials have several windows: the clock of one sensor is wrong throughout a
-session, its windows are cut anew; the share of sessions with a clear shift, and of right signs.
+*Shifts*, where sensors have frames over time: the clock of one sensor is wrong throughout one
+session, all others are in time; the share of sessions with a shift, and with the right sensor and
+sign. Both use the clean recordings of all people of the project, each tested without its own.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
-import torch
 from numpy.typing import NDArray
 from scipy.special import entr, logsumexp, softmax
 from scipy.stats import mannwhitneyu
 
 from benchmarks.evidence.context import with_sensors
-from consilience.core.files import read_arrays
 from consilience.core.seeds import generator
-from consilience.evaluation.contradictions import contradictions
 from consilience.evaluation.predict import predict
+from consilience.evaluation.recording_shifts import (
+    Shift,
+    TimedFrames,
+    aligned_frames,
+    fit_shift_estimator,
+    folds_of_sessions,
+    on_common_steps,
+)
 from consilience.evaluation.tables import (
-    recording_table,
     sharpness_of_sensors,
     training_frequencies,
 )
 from consilience.project import Project
-from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
@@ -51,13 +54,11 @@ from consilience.training.recording_coherence import (
 )
 from consilience.training.run import method_params
 from consilience.windows.conditions import SUBSET, Condition, conditions
-from consilience.windows.cutting import cut
-from consilience.windows.sessions import cutters_of, sessions_of
 from consilience.windows.store import Corpus, load_corpus
 
 SIZES = (1, 5, 6, 10)  # windows of a recording
 DRAWS = 2000  # recordings, each with and without a swap
-DELAYS_S = (-6.0, -4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0, 6.0)
+DELAYS_S = (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
 
 Rows = NDArray[np.int64]
 
@@ -179,9 +180,8 @@ def auroc(positives: Array, negatives: Array) -> float:
 
 
 class Trained(NamedTuple):
-    """The default method, trained on the clean windows of a project."""
+    """The default method, trained on clean windows."""
 
-    project: Project
     corpus: Corpus
     prepared: Prepared
     model: Fitted
@@ -191,27 +191,32 @@ class Trained(NamedTuple):
         """Class frequencies (N, K) in training."""
         return training_frequencies(self.corpus, self.model.training)
 
-    def alone(self, sensor: str, prepared: Prepared | None = None) -> Array:
+    def alone(self, sensor: str) -> Array:
         """Return the test people's class probabilities (N, K) by one sensor, mean over seeds."""
         condition = Condition(SUBSET, (sensor,))
-        predictions = predict([self.model], self.corpus, prepared or self.prepared, condition)
+        predictions = predict([self.model], self.corpus, self.prepared, condition)
         probability = softmax(predictions.logits.astype(np.float64), -1)
         tested = np.isfinite(probability)
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no run tests this window
             return np.asarray(np.where(tested, probability, 0.0).sum(0) / tested.sum(0))
 
 
-def train(project: Project, sensors: Sequence[str]) -> Trained:
-    """Train the default method on some sensors of a project, all by default."""
+def clean_corpus(project: Project, sensors: Sequence[str]) -> Corpus:
+    """Read the clean windows of some sensors of a project, all by default."""
     corpus = load_corpus(project.windows, project.corrupted)
     corpus = with_sensors(corpus, sensors or corpus.modalities)
     # Without corruptions the calibration uses the sensors' subsets and mismatches.
-    corpus = replace(corpus, variants={name: () for name in corpus.modalities})
+    return replace(corpus, variants={name: () for name in corpus.modalities})
+
+
+def train(project: Project, corpus: Corpus) -> Trained:
+    """Train the default method of a project on clean windows."""
     prepared = load_windows(corpus, conditions(corpus))
-    params, training = method_params(project)[DEFAULT_METHOD], project.section(TrainingParams)
+    training = project.section(TrainingParams).model_copy(update={"held_out": []})
+    params = method_params(project)[DEFAULT_METHOD]
     with tempfile.TemporaryDirectory() as folder:
         model = fit(DEFAULT_METHOD, params, training, corpus, Path(folder), prepared=prepared)
-    return Trained(project, corpus, prepared, model)
+    return Trained(corpus, prepared, model)
 
 
 def swap_table(trained: Trained) -> list[str]:
@@ -237,62 +242,72 @@ def swap_table(trained: Trained) -> list[str]:
     return lines
 
 
-def shift_table(trained: Trained) -> list[str]:
-    """Return how often a wrong clock of one sensor is seen, as lines of Markdown."""
-    raw = {name: trained.alone(name) for name in trained.corpus.modalities}
-    sharpness = sharpness_of_sensors(raw, trained.prior, trained.corpus)
-    alone = {name: sharpened(values, sharpness[name]) for name, values in raw.items()}
-    lines = ["| late by, s | sessions | shift clear | sensor and sign right |", "|---|---|---|---|"]
+def shift_table(project: Project, corpus: Corpus, params: RobustnessParams) -> list[str]:
+    """Return how often a wrong clock of one sensor is seen, as lines of Markdown.
+
+    Empty if no session has two sensors with frames over time.
+    """
+    folds = folds_of_sessions(corpus)
+    recordings = dict(aligned_frames(project, corpus.modalities, list(folds)))
+    frames = {name: on_common_steps(of, params.max_shift_s) for name, of in recordings.items()}
+    estimator = fit_shift_estimator(frames, folds, params)
+    if not any(len(model.directions.correlation) for model in estimator.pairs.values()):
+        return []
+    lines = [
+        "| late by, s | cases | listed | sensor and sign right | by sensor |",
+        "|---|---|---|---|---|",
+    ]
     for delay_s in DELAYS_S:
-        outcomes = []
-        for name in trained.corpus.modalities if delay_s else trained.corpus.modalities[:1]:
-            late = alone[name]
-            if delay_s:
-                windows = _shifted_windows(trained, name, delay_s)
-                late = sharpened(trained.alone(name, windows), sharpness[name])
-            table = recording_table(
-                {**alone, name: late}, trained.prior, trained.corpus, RobustnessParams()
-            )
-            outcomes += _shift_outcomes(table, name, delay_s)
-        clear, right = np.array(outcomes).mean(0)
-        lines.append(f"| {delay_s:+g} | {len(outcomes)} | {clear:.2f} | {right:.2f} |")
+        outcomes: dict[str, list[ShiftOutcome]] = {}
+        for session, of in recordings.items():
+            for sensor in of if delay_s else list(of)[:1]:
+                late = TimedFrames(of[sensor].values, of[sensor].times_s + delay_s)
+                steps = on_common_steps({**of, sensor: late}, params.max_shift_s)
+                shifts = estimator.shifts(steps, folds[session])
+                outcome = shift_outcome(shifts, sensor, delay_s, len(of))
+                outcomes.setdefault(sensor, []).append(outcome)
+        lines.append(_shift_line(delay_s, outcomes))
     return lines
 
 
-def _shifted_windows(trained: Trained, sensor: str, delay_s: float) -> Prepared:
-    """Cut the windows of a sensor with all its clocks late by some seconds."""
-    corpus, project = trained.corpus, trained.project
-    (cutter,) = (cutter for cutter in cutters_of(project) if cutter.name == sensor)
-    values = trained.prepared[sensor][CLEAN].numpy().copy()
-    present = corpus.available[:, corpus.modalities.index(sensor)]
-    start = 0
-    for session in sessions_of(project, corpus.index, [cutter]):
-        rows = slice(start, start + len(session.windows))
-        start = rows.stop
-        source = session.sources.get(sensor)
-        if source is not None:
-            arrays = read_arrays(source.arrays, CLEAN, "times_s")
-            clock = source.clock.shifted(delay_s)
-            frames = cut(arrays[CLEAN], arrays["times_s"], clock, session.windows, cutter.grid)
-            values[rows] = cutter.inputs(frames, present[rows])
-    return {**trained.prepared, sensor: {CLEAN: torch.from_numpy(values)}}
+class ShiftOutcome(NamedTuple):
+    """Whether any shift of a session is listed, and whether it is the right one."""
+
+    listed: bool
+    right: bool
 
 
-def _shift_outcomes(table: pl.DataFrame, sensor: str, delay_s: float) -> list[tuple[bool, bool]]:
-    """Return for each session of a sensor whether a shift is clear, and whether it is right."""
-    listed = {item.session: item.shifts_s for item in contradictions(table)}
-    sessions = table.filter(pl.col("sensor") == sensor) if delay_s else table
-    shifts = [listed.get(name, {}) for name in sessions["session"].unique(maintain_order=True)]
-    return [(bool(shift), shift.get(sensor, 0.0) * delay_s > 0) for shift in shifts]
+def shift_outcome(
+    shifts: Mapping[str, Shift], sensor: str, delay_s: float, n_sensors: int
+) -> ShiftOutcome:
+    """Compare the shifts of a session with that of its late sensor.
+
+    Right is the sign of the sensor alone; of two sensors, which are late relative to each other,
+    that of both.
+    """
+    signed = sensor in shifts and shifts[sensor].delay_s * delay_s > 0
+    return ShiftOutcome(bool(shifts), signed and (len(shifts) == 1 or n_sensors == 2))
+
+
+def _shift_line(delay_s: float, outcomes: Mapping[str, list[ShiftOutcome]]) -> str:
+    rows = [outcome for of_sensor in outcomes.values() for outcome in of_sensor]
+    listed, right = np.mean(rows, axis=0)
+    if not delay_s:
+        return f"| 0 | {len(rows)} | {listed:.2f} | – | – |"
+    by_sensor = ", ".join(
+        f"{sensor} {np.mean([outcome.right for outcome in of_sensor]):.2f}"
+        for sensor, of_sensor in outcomes.items()
+    )
+    return f"| {delay_s:+g} | {len(rows)} | {listed:.2f} | {right:.2f} | {by_sensor} |"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print the tables of a project."""
     folder, *sensors = arguments
-    trained = train(Project(folder), sensors)
-    print("\n".join(swap_table(trained)))
-    if trained.corpus.index.select("session", "trial").is_duplicated().any():
-        print("\n" + "\n".join(shift_table(trained)))
+    project = Project(folder)
+    corpus = clean_corpus(project, sensors)
+    print("\n".join(shift_table(project, corpus, project.section(RobustnessParams))))
+    print("\n" + "\n".join(swap_table(train(project, corpus))))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,30 @@
-"""Detection of swapped sensors in simulated predictions."""
+"""Detection of swapped sensors in simulated predictions, and of simulated shifts."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.coherence import agreement, auroc, detection, draw_swaps, swapped
+from benchmarks.coherence import (
+    agreement,
+    auroc,
+    detection,
+    draw_swaps,
+    shift_outcome,
+    shift_table,
+    swapped,
+)
+from consilience.evaluation.recording_shifts import Shift, TimedFrames
 from consilience.training.recording_coherence import sensor_evidence
+from tests.evaluation.test_recording_shifts import (
+    CORPUS,
+    PARAMS,
+    recordings,
+    write_project,
+)
 
 N_WINDOWS, N_CLASSES = 240, 4
 SUBJECTS = np.repeat([f"p{number}" for number in range(6)], N_WINDOWS // 6)
@@ -79,3 +96,31 @@ def test_agreement_of_equal_and_of_disjoint_predictions() -> None:
 
 def test_auroc_counts_ties_half() -> None:
     assert auroc(np.array([2.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(3.5 / 4)
+
+
+def test_the_right_shift_is_that_of_the_sensor_alone_or_of_both() -> None:
+    late, early = Shift(2.0, 9.0), Shift(-2.0, 9.0)
+    assert shift_outcome({}, "eeg", 2.0, 3) == (False, False)
+    assert shift_outcome({"eeg": late}, "eeg", 2.0, 3) == (True, True)
+    assert shift_outcome({"eeg": early}, "eeg", 2.0, 3) == (True, False)
+    assert shift_outcome({"audio": early}, "eeg", 2.0, 3) == (True, False)
+    both = {"audio": early, "eeg": late}
+    assert shift_outcome(both, "eeg", 2.0, 3) == (True, False)
+    assert shift_outcome(both, "eeg", 2.0, 2) == (True, True)
+
+
+def test_simulated_shifts_of_a_project_are_counted_by_sensor(tmp_path: Path) -> None:
+    project = write_project(tmp_path, recordings({}))
+    header, _, *lines = shift_table(project, CORPUS, PARAMS)
+    assert "sensor and sign right" in header
+    assert lines[0] == "| -4 | 18 | 1.00 | 1.00 | eeg 1.00, audio 1.00, video 1.00 |"
+    assert lines[3] == "| 0 | 6 | 0.00 | – | – |"
+
+
+def test_a_project_without_frames_over_time_has_no_table(tmp_path: Path) -> None:
+    single = {
+        session: {sensor: TimedFrames(np.ones((1, 2)), np.zeros(1)) for sensor in of}
+        for session, of in recordings({}).items()
+    }
+    project = write_project(tmp_path, single)
+    assert shift_table(project, CORPUS, PARAMS) == []
