@@ -20,7 +20,10 @@ from consilience.alignment.lagged_correlation import (
     moments,
     probable_lags,
     shared_directions,
+    shift_log_odds,
     standardised,
+    steps_per_pair,
+    usual_limit,
 )
 
 Array = NDArray[np.float64]
@@ -151,7 +154,8 @@ def test_ratios_equal_a_hand_computation() -> None:
         a, b = (x[: 40 - lag], y[lag:]) if lag >= 0 else (x[-lag:], y[: 40 + lag])
         rho = np.corrcoef(a[:, 0], b[:, 0])[0, 1]
         r = min(max(rho, 0), 0.6)
-        expected = (40 - abs(lag)) * (r * (rho - r) / (1 - r**2) - np.log(1 - r**2) / 2)
+        n = (40 - abs(lag)) / steps_per_pair(x, y, 8)[0]
+        expected = n * (r * (rho - r) / (1 - r**2) - np.log(1 - r**2) / 2)
         assert ratios[lag + 4] == pytest.approx(expected)
     assert (ratios >= 0).all()
 
@@ -159,6 +163,7 @@ def test_ratios_equal_a_hand_computation() -> None:
 def test_a_stronger_correlation_than_that_of_others_counts_more() -> None:
     x = np.random.default_rng(3).normal(size=(100, 1))
     equal = lag_log_ratios(SINGLE, x, x, 0)[0]
+    # With a single lag, steps count as independent.
     weaker = 100 * -np.log(1 - 0.6**2) / 2  # of a correlation of exactly .6
     assert equal == pytest.approx(weaker + 100 * 0.6 * (1 - 0.6) / (1 - 0.6**2))
 
@@ -171,6 +176,27 @@ def test_too_few_overlapping_steps_show_nothing() -> None:
     assert (ratios[24:] == 0).all()
     missing = np.where(np.arange(len(x))[:, None] < 3, np.nan, x)
     assert (lag_log_ratios(SINGLE, missing, x, 2) == 0).all()
+
+
+def test_similar_neighbours_count_as_fewer_steps() -> None:
+    rng = np.random.default_rng(5)
+    white = rng.normal(size=(5000, 1))
+    mean_of_four = np.convolve(white[:, 0], np.ones(4), "same")[:, None]
+    # Autocorrelations 3/4, 1/2 and 1/4: 1 + 2 (9/16 + 4/16 + 1/16) = 2.75
+    np.testing.assert_allclose(steps_per_pair(mean_of_four, mean_of_four, 8), 2.75, atol=0.2)
+    np.testing.assert_allclose(steps_per_pair(white, mean_of_four, 8), 1, atol=0.1)
+    np.testing.assert_array_equal(steps_per_pair(np.full((9, 2), np.nan), np.ones((9, 2)), 8), 1)
+
+
+def test_the_limit_is_that_of_outliers_and_at_least_even_odds() -> None:
+    odds = np.arange(-2.0, 3.0)  # quartiles -1 and 1
+    assert usual_limit(odds) == 4.0
+    assert usual_limit(odds - 20) == 0.0
+    assert usual_limit(np.zeros(0)) == 0.0
+    posterior = LagPosterior(np.array([[0.5, 0.0, 0.3]]), np.zeros((1, 3)))
+    assert shift_log_odds(posterior) == pytest.approx(np.log(4))
+    for certain in (0.0, 1.0):
+        assert np.isfinite(shift_log_odds(LagPosterior(np.array([[certain]]), np.zeros((1, 1)))))
 
 
 @pytest.mark.parametrize("delay", [-5, -1, 2, 8])

@@ -10,9 +10,9 @@ likelihood ratio
     n [ r (rho - r) / (1 - r^2) - log(1 - r^2) / 2 ]
 
 to unrelated ones. A person may show less of what is shared than others do: r is the value between 0
-and the others' correlation that maximises the ratio. Neighbouring frames are similar, so that the
-sum over frames is too large; its weight is estimated from the other people's recordings. All
-logarithms are natural.
+and the others' correlation that maximises the ratio. Neighbouring frames are similar: n is divided
+by the number of frames per independent pair (Bartlett 1946), and the ratio has a weight, which is
+estimated from the other people's recordings. All logarithms are natural.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ LARGEST_CORRELATION = 0.99  # keeps the ratio finite
 LEAST_OVERLAP = 8  # steps; fewer correlate by chance
 CLEAR = 0.5  # probability above which a shift is more probable than none
 ROUNDING = 1e-9  # of a sum of probabilities
+TINY = 1e-300  # probability before its logarithm
+FENCE = 1.5  # distances of the quartiles beyond which a session is unusual
 CONSTANT = 1e-9  # standard deviation of a feature that does not change
 LOG_WEIGHT = (-7.0, 0.0)  # range of the fit; frames cannot weigh more than independent ones
 
@@ -196,12 +198,46 @@ def lag_log_ratios(
         To unrelated sensors, 0 at least; lags from ``-max_lag`` on. 0 where too few frames overlap.
     """
     x, y = first @ directions.first, second @ directions.second
+    repeated = steps_per_pair(x, y, 2 * max_lag)
     ratios = np.zeros(2 * max_lag + 1)
     for place, lag in enumerate(range(-max_lag, max_lag + 1)):
         rho, n = _correlation(x[max(0, -lag) :], y[max(0, lag) :])
         r = np.clip(rho, 0, directions.correlation)
-        ratios[place] = n * (r * (rho - r) / (1 - r**2) - np.log(1 - r**2) / 2).sum()
+        ratio = r * (rho - r) / (1 - r**2) - np.log(1 - r**2) / 2
+        ratios[place] = (n / repeated * ratio).sum()
     return ratios
+
+
+def steps_per_pair(x: Array, y: Array, n_lags: int) -> Array:
+    """Return how many steps of two unrelated series count as one independent pair.
+
+    ``1 + 2 sum_k a(k) b(k)`` with the autocorrelations a and b up to `n_lags` (Bartlett 1946), at
+    least 1: by this factor the variance of their correlation exceeds that of independent steps.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n_steps, k)
+        Compared column by column.
+    n_lags : int
+
+    Returns
+    -------
+    ndarray, shape (k,)
+    """
+    products = _autocorrelation(x, n_lags) * _autocorrelation(y, n_lags)
+    return np.asarray(np.maximum(1 + 2 * products.sum(0), 1))
+
+
+def _autocorrelation(x: Array, n_lags: int) -> Array:
+    """Return the autocorrelation of each column at the lags from 1 on, shape (n_lags, k)."""
+    observed = np.asarray(np.isfinite(x).all(1))
+    centred = np.zeros_like(x)
+    if observed.any():
+        centred[observed] = x[observed] - x[observed].mean(0)
+    power = np.maximum((centred**2).sum(0), CONSTANT)
+    lags = range(1, min(n_lags, len(x) - 1) + 1)
+    products = [(centred[lag:] * centred[:-lag]).sum(0) for lag in lags]
+    return np.asarray(np.reshape(products, (len(products), x.shape[1])) / power)
 
 
 def _correlation(x: Array, y: Array) -> tuple[Array, int]:
@@ -297,6 +333,28 @@ def lag_posterior(
     none = np.log1p(-shift_prior) + np.log1p(-mismatch_prior)
     everything = logsumexp(np.concatenate([shifted.ravel(), unrelated, [none]]))
     return LagPosterior(np.exp(shifted - everything), gain)
+
+
+def shift_log_odds(posterior: LagPosterior) -> float:
+    """Return the log odds that one of the sensors is late or early."""
+    probability = float(np.clip(posterior.probability.sum(), TINY, 1 - ROUNDING))
+    return float(np.log(probability) - np.log1p(-probability))
+
+
+def usual_limit(log_odds: Array) -> float:
+    """Return the log odds above which a session is unusual among others, at least 0.
+
+    The upper quartile plus 1.5 times the distance of the quartiles (Tukey 1977, "Exploratory data
+    analysis"): less than a quarter of shifted sessions hardly change it.
+
+    Parameters
+    ----------
+    log_odds : ndarray, shape (n_sessions,)
+    """
+    if not len(log_odds):
+        return 0.0
+    low, high = np.quantile(log_odds, [0.25, 0.75])
+    return max(0.0, float(high + FENCE * (high - low)))
 
 
 def probable_lags(posterior: LagPosterior) -> dict[int, tuple[int, float]]:

@@ -18,6 +18,7 @@ from consilience.alignment.clock import clocks_from_pieces
 from consilience.alignment.lagged_correlation import (
     Array,
     Frames,
+    LagPosterior,
     Moments,
     SharedDirections,
     binned,
@@ -27,7 +28,9 @@ from consilience.alignment.lagged_correlation import (
     moments,
     probable_lags,
     shared_directions,
+    shift_log_odds,
     standardised,
+    usual_limit,
 )
 from consilience.core.files import read_arrays
 from consilience.project import Project
@@ -134,18 +137,17 @@ class ShiftEstimator(NamedTuple):
     ----------
     pairs : dict of (fold, pair) to PairModel
         Without the test people of the fold.
+    limits : dict of int to float
+        By fold the `usual_limit` of the other folds' sessions.
     params : RobustnessParams
     """
 
     pairs: dict[tuple[int, Pair], PairModel]
+    limits: dict[int, float]
     params: RobustnessParams
 
-    def shifts(self, frames: SessionFrames, fold: int) -> dict[str, Shift]:
-        """Return the shifted sensors of a session that a fold tests, with their shift.
-
-        If the session's frames do not determine which sensor is shifted, all candidates: of two
-        sensors, each is shifted relative to the other.
-        """
+    def posterior(self, frames: SessionFrames, fold: int) -> LagPosterior | None:
+        """Return the `lag_posterior` of a session; None if no pair of its sensors has a model."""
         sensors = list(frames)
         ratios = {
             (sensors.index(pair[0]), sensors.index(pair[1])): model.weight
@@ -153,11 +155,20 @@ class ShiftEstimator(NamedTuple):
             for pair in combinations(sensors, 2)
             if (model := self.pairs.get((fold, pair)))
         }
-        if not ratios:
-            return {}
         priors = self.params.shift_prior, self.params.mismatch_prior
-        lags = probable_lags(lag_posterior(ratios, len(sensors), *priors))
-        step_s = self.params.max_shift_s / STEPS
+        return lag_posterior(ratios, len(sensors), *priors) if ratios else None
+
+    def shifts(self, frames: SessionFrames, fold: int) -> dict[str, Shift]:
+        """Return the shifted sensors of a session that a fold tests, with their shift.
+
+        If the session's frames do not determine which sensor is shifted, all candidates: of two
+        sensors, each is shifted relative to the other.
+        """
+        posterior = self.posterior(frames, fold)
+        if posterior is None or shift_log_odds(posterior) <= self.limits.get(fold, 0.0):
+            return {}
+        sensors, step_s = list(frames), self.params.max_shift_s / STEPS
+        lags = probable_lags(posterior)
         return {sensors[m]: Shift(step_s * lag, gain) for m, (lag, gain) in lags.items()}
 
 
@@ -188,7 +199,16 @@ def fit_shift_estimator(
             others = [values for name, values in ratios.items() if folds[name] != fold]
             weight = evidence_weight(np.array(others), params.shift_prior)
             pairs[fold, pair] = PairModel(of_fold, weight)
-    return ShiftEstimator(pairs, params)
+    estimator = ShiftEstimator(pairs, {}, params)
+    odds = {
+        name: shift_log_odds(posterior)
+        for name, of in frames.items()
+        if (posterior := estimator.posterior(of, folds[name])) is not None
+    }
+    for fold in {folds[name] for name in odds}:
+        usual = [value for name, value in odds.items() if folds[name] != fold]
+        estimator.limits[fold] = usual_limit(np.array(usual))
+    return estimator
 
 
 def _directions(
