@@ -10,8 +10,6 @@ from consilience.training import recording_coherence
 from consilience.training.recording_coherence import (
     LAPSE,
     SensorEvidence,
-    Timing,
-    best_shift,
     cross_fitted_sharpness,
     log_likelihood_ratios,
     mismatch_probability,
@@ -63,7 +61,6 @@ def test_a_window_without_a_sensor_compares_the_others_only() -> None:
 def test_uniform_predictions_neither_agree_nor_contradict() -> None:
     evidence = evidence_of(np.full((5, 3, 4), 0.25), np.full(4, 0.25))
     np.testing.assert_allclose(log_likelihood_ratios(evidence), 0, atol=1e-12)
-    assert best_shift(evidence, 0, regular(5), 8.0, 0.5) is None
 
 
 def test_certain_predictions_of_different_classes_stay_finite() -> None:
@@ -91,106 +88,23 @@ def test_of_two_sensors_none_is_more_probable_than_all_else() -> None:
     assert mismatch_probability(np.array([-50.0, -50.0]), 0.5).sum() == pytest.approx(1)
 
 
-def recording(
-    delay: int, n_windows: int = 40, per_trial: int = 4, n_sensors: int = 3, seed: int = 0
-) -> Array:
-    """Return predictions of sensors, the first of which is late by some windows."""
-    rng = np.random.default_rng(seed)
-    states = np.repeat(rng.integers(3, size=n_windows), per_trial)
-    shown = np.roll(states, delay)[:n_windows], states[:n_windows]
+def recording(n_windows: int) -> Array:
+    """Return predictions of three sensors, the first of which shows other states."""
+    rng = np.random.default_rng(0)
+    states = rng.integers(3, size=(2, n_windows))
     predictions = [
-        0.5 * np.eye(3)[shown[min(1, m)]] + 0.5 * rng.dirichlet(np.ones(3), n_windows)
-        for m in range(n_sensors)
+        0.5 * np.eye(3)[states[min(1, m)]] + 0.5 * rng.dirichlet(np.ones(3), n_windows)
+        for m in range(3)
     ]
     return np.stack(predictions, 1)
 
 
-def regular(n_windows: int, per_trial: int = 4) -> Timing:
-    """Return the times of windows every 2 s."""
-    return Timing(2.0 * np.arange(n_windows), (np.arange(n_windows) // per_trial).astype(str))
-
-
-def test_the_step_is_that_within_trials() -> None:
-    start_s, trial = np.array([0.0, 2.0, 9.0, 11.0, 11.0, 30.0]), np.array([*"aabbbc"])
-    assert Timing(start_s, trial).step_s == 2.0
-    assert Timing(start_s, np.array([*"abcdef"])).step_s is None
-
-
-def test_trials_of_one_window_each_are_not_shifted() -> None:
-    evidence = evidence_of(recording(2), np.full(3, 1 / 3))
-    assert best_shift(evidence, 0, regular(40), 8.0, 0.5) is not None
-    assert best_shift(evidence, 0, regular(40, per_trial=1), 8.0, 0.5) is None
-
-
-@pytest.mark.parametrize("delay", [-3, -2, 2, 3])
-def test_a_shifted_sensor_is_named_with_amount_and_sign(delay: int) -> None:
-    evidence = evidence_of(recording(delay), np.full(3, 1 / 3))
-    timing = regular(40)
-    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
-    assert shift is not None
-    assert shift.delay_s == 2.0 * delay
-    assert shift.gain > np.log(8)
-    assert best_shift(evidence, 0, timing, 1.9, 0.5) is None  # less than one window
-    assert best_shift(evidence, 1, timing, 8.0, 0.5) is None
-
-
-def test_of_two_sensors_each_is_shifted_relative_to_the_other() -> None:
-    evidence = evidence_of(recording(2, n_sensors=2), np.full(3, 1 / 3))
-    timing = regular(40)
-    first, second = (best_shift(evidence, m, timing, 8.0, 0.5) for m in (0, 1))
-    assert first is not None
-    assert second is not None
-    assert (first.delay_s, second.delay_s) == (4.0, -4.0)
-
-
-def test_hardly_any_sensor_in_time_is_shifted() -> None:
-    named = [
-        best_shift(
-            evidence_of(recording(0, seed=seed), np.full(3, 1 / 3)), 0, regular(40), 8.0, 0.5
-        )
-        for seed in range(50)
-    ]
-    assert sum(shift is not None for shift in named) <= 2
-
-
 def test_an_unrelated_sensor_is_mismatched_and_the_others_are_not() -> None:
-    evidence = evidence_of(recording(20, n_windows=40, per_trial=1), np.full(3, 1 / 3))
+    evidence = evidence_of(recording(40), np.full(3, 1 / 3))
     llr = log_likelihood_ratios(evidence).sum(0)
     probability = mismatch_probability(llr, 0.05)
     assert probability[0] > 0.99
     assert llr[0] < 0 < llr[1]
-
-
-def test_a_higher_prior_of_no_shift_demands_a_larger_gain() -> None:
-    evidence = evidence_of(recording(2), np.full(3, 1 / 3))
-    timing = regular(40)
-    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
-    assert shift is not None
-    # Of 8 shifts: the gain must exceed log(8 (1 - prior) / prior).
-    limit = 8 / (np.exp(shift.gain) + 8)
-    assert best_shift(evidence, 0, timing, 8.0, limit * 1.01) == shift
-    assert best_shift(evidence, 0, timing, 8.0, limit * 0.99) is None
-
-
-def test_shifts_follow_times_across_pauses_and_skip_missing_windows() -> None:
-    regular_s, trial = regular(40)
-    timing = Timing(regular_s + 100.0 * (np.arange(40) >= 20), trial)
-    available = np.ones((40, 3), bool)
-    available[5:9, 0] = False
-    # The delay is 2 windows in each half; windows beside the pause have no counterpart.
-    halves = np.concatenate([recording(2, 20, seed=1), recording(2, 20, seed=2)])
-    halves[~available] = np.nan
-    evidence = evidence_of(halves, np.full(3, 1 / 3), available)
-    shift = best_shift(evidence, 0, timing, 8.0, 0.5)
-    assert shift is not None
-    assert shift.delay_s == 4.0
-
-
-@pytest.mark.parametrize("n_windows", [1, 2])
-def test_a_recording_of_one_or_two_windows_has_no_clear_shift(n_windows: int) -> None:
-    evidence = evidence_of(recording(0, n_windows), np.full(3, 1 / 3))
-    assert best_shift(evidence, 0, regular(n_windows), 8.0, 0.5) is None
-    assert np.isfinite(log_likelihood_ratios(evidence)).all()
 
 
 def calibration_case(

@@ -1,7 +1,7 @@
-"""Coherence accumulated over a recording: which sensor contradicts the others, and by which shift.
+"""Coherence accumulated over a recording: which sensor contradicts the others.
 
 One window rarely shows whether a sensor is mismatched. Log likelihood ratios of windows add up, so
-that a swapped or shifted recording stands out. All quantities follow from the class probabilities
+that a swapped recording stands out. All quantities follow from the class probabilities
 ``p_j(k)`` that each sensor j alone predicts, and the class frequencies ``pi_k``. If sensors are
 independent given the class, sensors S of a window agree in the class with the likelihood ratio
 
@@ -27,7 +27,6 @@ LAPSE = 0.02
 RAREST = 1e-6  # frequency of a class that no training window has
 SMALLEST = 1e-12  # probability before its logarithm
 LOG_SHARPNESS = (-2.0, 1.5)  # range of the fit: temperatures from 0.2 to 7
-ROUNDING_S = 1e-6  # of the windows' starts
 
 
 class SensorEvidence(NamedTuple):
@@ -54,42 +53,6 @@ class SensorEvidence(NamedTuple):
     def of_rows(self, rows: NDArray[np.int64]) -> SensorEvidence:
         """Return the evidence of some windows, by their positions."""
         return SensorEvidence(self.log_ratios[rows], self.log_prior[rows], self.available[rows])
-
-
-class Timing(NamedTuple):
-    """Times of one recording's windows.
-
-    Attributes
-    ----------
-    start_s : ndarray, shape (N,)
-        Sorted.
-    trial : ndarray of str, shape (N,)
-    """
-
-    start_s: Array
-    trial: NDArray[np.str_]
-
-    @property
-    def step_s(self) -> float | None:
-        """Usual distance of successive windows of a trial; None if each trial is one window."""
-        steps_s = np.diff(self.start_s)[self.trial[1:] == self.trial[:-1]]
-        steps_s = steps_s[steps_s > 0]
-        return float(np.quantile(steps_s, 0.5, method="lower")) if len(steps_s) else None
-
-
-class Shift(NamedTuple):
-    """Shift in time of a sensor that resolves a contradiction.
-
-    Attributes
-    ----------
-    delay_s : float
-        Positive if the sensor is late: its windows show what the others showed `delay_s` earlier.
-    gain : float
-        LLR with the shift less LLR without it, nats.
-    """
-
-    delay_s: float
-    gain: float
 
 
 def cross_fitted_sharpness(
@@ -203,76 +166,3 @@ def mismatch_probability(llr: Array, prior: float) -> Array:
         return np.zeros(0)
     log_odds = np.concatenate([[np.log1p(-prior)], np.log(prior / len(llr)) - llr])
     return np.asarray(np.exp(log_odds - logsumexp(log_odds))[1:])
-
-
-def best_shift(
-    evidence: SensorEvidence, sensor: int, timing: Timing, max_shift_s: float, prior: float
-) -> Shift | None:
-    """Estimate by which shift in time a sensor agrees with the others of the same recording.
-
-    Window i of the others is compared with the window of the sensor that starts nearest to
-    ``start_s[i] + delay_s``, at most half a step away, for all multiples of the step up to
-    `max_shift_s`. The LLR of a shift is compared with that of no shift over the same windows.
-    Where each trial is one window, their order is that of the protocol, and no shift is tried.
-
-    Parameters
-    ----------
-    evidence : SensorEvidence
-        Of one recording's windows.
-    sensor : int
-    timing : Timing
-    max_shift_s : float
-    prior : float
-        Probability that the sensor is shifted, spread evenly over all shifts.
-
-    Returns
-    -------
-    Shift or None
-        None unless the sensor agrees at the best shift (LLR above 0), and this shift is more
-        probable than none: its gain exceeds ``log(shifts (1 - prior) / prior)``. Windows of one
-        trial have the same class, so that a small shift gains at the trials' borders only.
-    """
-    start_s, step_s = timing.start_s, timing.step_s
-    if step_s is None or step_s > max_shift_s:
-        return None
-    n_steps = int(max_shift_s / step_s + 1e-9)
-    delays_s = step_s * np.array([k for k in range(-n_steps, n_steps + 1) if k])
-    shifted, unshifted, paired = _shifted_llr(evidence, sensor, start_s, delays_s, step_s / 2)
-    tried = paired.any(1)  # a shift beyond the recording's length has no pair
-    if not tried.any():
-        return None
-    gains = np.where(tried & (shifted > 0), shifted - unshifted, -np.inf)
-    best = int(gains.argmax())
-    if gains[best] <= np.log(tried.sum() * (1 - prior) / prior):
-        return None
-    return Shift(float(delays_s[best]), float(gains[best]))
-
-
-def _shifted_llr(
-    evidence: SensorEvidence, sensor: int, start_s: Array, delays_s: Array, tolerance_s: float
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Return the LLR of a sensor with and without each of D shifts, and the pairs of windows.
-
-    Returns
-    -------
-    shifted, unshifted : ndarray, shape (D,)
-        Both over the paired windows.
-    paired : ndarray of bool, shape (D, N)
-    """
-    target_s = start_s + delays_s[:, None]
-    nearest = _nearest(start_s, target_s)
-    paired = np.abs(start_s[nearest] - target_s) <= tolerance_s + ROUNDING_S
-    paired &= evidence.comparable[:, sensor] & evidence.available[nearest, sensor]
-    of_sensor = evidence.log_ratios[:, sensor]
-    others = evidence.log_prior + evidence.log_ratios.sum(1) - of_sensor
-    alone = logsumexp(others, -1)
-    shifted = logsumexp(others + of_sensor[nearest], -1) - alone
-    unshifted = logsumexp(others + of_sensor, -1) - alone
-    return (shifted * paired).sum(1), (unshifted * paired).sum(1), paired
-
-
-def _nearest(sorted_s: Array, target_s: Array) -> NDArray[np.int64]:
-    """Return the position of the nearest of some sorted times to each target time."""
-    after = np.searchsorted(sorted_s, target_s).clip(1, len(sorted_s) - 1)
-    is_before = target_s - sorted_s[after - 1] <= sorted_s[after] - target_s
-    return after - is_before
