@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from ruamel.yaml import YAML
 
-from consilience import params
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parent.parent
@@ -186,21 +188,50 @@ def test_a_changed_plug_in_makes_exactly_the_stages_stale_that_use_it(
     assert changed(before, digests(environment, study)) == {"train-own", "evaluate"}
 
 
+def write_recordings(root: Path) -> None:
+    """Write two clips of four people, whose pitch is that of a mood."""
+    root.mkdir()
+    rng, times_s = np.random.default_rng(0), np.arange(32000) / 16000
+    tables: dict[str, list[str]] = {
+        "recordings.csv": ["session,subject,modality,path,clock"],
+        "annotations.csv": ["session,annotator,target,start_s,end_s,label,value"],
+        "trials.csv": ["session,trial,start_s,end_s"],
+    }
+    for subject in range(4):
+        for label, pitch_hz in (("calm", 110), ("happy", 170)):
+            session = f"sub-{subject}_{label}"
+            sound = 0.1 * ((times_s * (pitch_hz + 5 * subject)) % 1 - 0.5)
+            sound += 1e-3 * rng.standard_normal(len(sound))
+            soundfile.write(root / f"{session}.wav", sound, 16000)
+            recording = f"{session},sub-{subject},audio,{session}.wav,shared"
+            tables["recordings.csv"].append(recording)
+            tables["annotations.csv"].append(f"{session},rater,emotion,0.0,2.0,{label},")
+            tables["trials.csv"].append(f"{session},1,0.0,2.0")
+    for name, rows in tables.items():
+        (root / name).write_text("\n".join(rows))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_two_small_studies_run_side_by_side(
+def test_two_studies_run_side_by_side(
     environment: Environment, study: Path, tmp_path: Path
 ) -> None:
-    environment.succeed(tmp_path, "consilience", "init", "other")
-    for folder in (study, tmp_path / "other"):
-        content = params.defaults("demo", modalities=["audio"])
-        for section, values in SMALL.items():
-            content[section] |= values
-        content["methods"] = {"concat": {}}
-        (folder / "params.yaml").write_text(params.document(content))
-    environment.succeed(study, "dvc", "repro")
-    assert (study / "data/report/report.html").is_file()
-    assert "didn't change" in environment.succeed(study, "dvc", "repro")
-    assert not (tmp_path / "other/data/report").exists()
-    environment.succeed(tmp_path / "other", "dvc", "repro", "catalog")
-    assert (tmp_path / "other/data/catalog").is_dir()
+    write_recordings(tmp_path / "voices")
+    init = ("init", "other", "--dataset", "folder", "--root", "voices")
+    assert "audio: 16000 Hz (8)" in environment.succeed(tmp_path, "consilience", *init)
+    other = tmp_path / "other"
+    content = YAML(typ="safe").load((other / "params.yaml").read_text())
+    for section, values in SMALL.items():
+        content[section] |= values
+    content["windows"] |= {"length_s": None, "max_length_s": 2.0}
+    content["methods"] = {"concat": {}}
+    (other / "params.yaml").write_text(json.dumps(content))
+    printed = environment.succeed(other, "consilience", "run")
+    assert "] report\n" in printed
+    assert (other / "data/report/report.html").is_file()
+    assert "Stage 'report' didn't change" in environment.succeed(other, "dvc", "repro")
+    state = json.loads(environment.succeed(other, "consilience", "status", "--json", "-"))
+    assert (state["stale"], state["unusable"]) == ({}, [])
+    assert state["metrics"].keys() == {"concat"}
+    environment.succeed(study, "dvc", "repro", "code")
+    assert "synthesize-demo.json" in {path.name for path in (study / "data/code").iterdir()}

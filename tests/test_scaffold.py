@@ -203,6 +203,7 @@ def test_a_plug_in_of_a_study_keeps_its_contract(study: ProjectCopy, kind: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_sensor_of_a_study_is_ingested_again_only_when_it_changes(
     study: ProjectCopy, monkeypatch
 ) -> None:
