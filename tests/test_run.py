@@ -74,7 +74,7 @@ def test_stages_run_are_skipped_and_fail_with_one_line(project: Project) -> None
     assert lines == ["[1/2] first", "printed", "[2/2] second"]
     lines.clear()
     run(project, ["first"], lines.append)
-    assert lines == ["[1/1] first: up to date"]
+    assert lines == ["[1/1] first: up to date", "Data and pipelines are up to date."]
     (project.root / "first.txt").write_text("three\n")
     (project.root / "broken").touch()
     with pytest.raises(ConsilienceError, match=r"second: no sound \(exited with 3\)"):
