@@ -27,6 +27,7 @@ COMMAND = re.compile(r"^ {4}((?:\.venv/bin/)?(?:consilience|dvc|make|python|pref
 NAMED = re.compile(r"`((?:pipeline|docs|tests|flows|data)/[\w/.-]+|[\w-]+\.(?:yaml|toml|lock|md))`")
 # Files that exist only after a pipeline run, or after a reader followed a page.
 GENERATED = (
+    "bench.yaml",
     "data/",
     "pipeline/consilience/modalities/gaze",
     "pipeline/consilience/datasets/callcentre",

@@ -128,7 +128,25 @@ def defaults(
         }
     for section, values in preset.items():
         content[section] = {**content[section], **values}
-    return _typed(content, "defaults").model_dump(mode="json", serialize_as_any=True)
+    return completed(content, "defaults")
+
+
+def completed(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return parameters with the defaults of those that are not stated.
+
+    Parameters
+    ----------
+    content : dict
+        All sections.
+    where : str
+        What the errors name.
+
+    Raises
+    ------
+    ConsilienceError
+        If a key is unknown or misspelt, or a value is out of its range.
+    """
+    return _typed(content, where).model_dump(mode="json", serialize_as_any=True)
 
 
 def _preset_fields(

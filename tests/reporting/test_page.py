@@ -17,7 +17,7 @@ from consilience.schema.tables import Annotators, Confusions, frame_of, write_ta
 Run = Callable[..., Project]
 ROOT = Path(__file__).parents[2]
 
-PAGES = {"report.html.j2", "predictions.html.j2"}
+PAGES = {"report.html.j2", "predictions.html.j2", "bench.html.j2"}
 
 
 class Elements(HTMLParser):

@@ -169,6 +169,38 @@ def open_report(context: typer.Context) -> None:
 
 
 @app.command()
+def bench(
+    folder: Annotated[Path, typer.Argument(help="Folder of bench.yaml, the studies and the page.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder whose subfolders are corpora; searched without a bench.yaml."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Name of a corpus; repeat it for several.")
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Write bench.yaml and list the corpora; run nothing.")
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Compare methods on every corpus at hand, on one page; run again, it continues."""
+    from consilience.bench import run as benches  # slow to import
+
+    def emit(line: str) -> None:
+        print(line, file=sys.stderr if json_file == STDOUT else sys.stdout, flush=True)
+
+    settings = benches.settings_of(folder, data, emit)
+    if list_only:
+        _write_json(json_file, settings.model_dump(mode="json"))
+        return
+    content = benches.bench(folder, settings, only or [], emit)
+    emit(f"page: {folder / benches.PAGE}")
+    _write_json(json_file, content)
+    if not benches.any_evaluated(content, only or []):
+        raise SystemExit(1)
+
+
+@app.command()
 def names(json_file: JsonFile = None) -> None:
     """List all datasets, modalities, methods, encoders and functions of model inputs."""
     from consilience.core import registry  # slow to import

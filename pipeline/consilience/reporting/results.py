@@ -136,7 +136,7 @@ def load_results(project: Project) -> Results:
         problems=pl.concat([catalogued, _later_problems(recordings)]),
         findings=_findings(project, meta["modalities"]),
         metrics=metrics,
-        default_method=_default_method(metrics),
+        default_method=default_method(metrics),
         predictions=intact(windows, lambda: pl.read_parquet(windows)),
         recording_coherence=contradictions.load(project),
         subsets=pl.read_csv(plots / "subsets.csv"),
@@ -166,7 +166,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _default_method(metrics: dict[str, dict[str, float]]) -> str:
+def default_method(metrics: dict[str, dict[str, float]]) -> str:
     """Return the method that the others are compared with, or the first without comparisons.
 
     The evaluation writes the differences ``all_over_<other>`` for that method only.

@@ -20,18 +20,18 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
         .to_list()
     )
     titles = {name: " + ".join(map(readable, name.split("+"))) for name in names}
-    return _accuracy_by_row(table, "subset", titles, colours, chance)
+    return accuracy_by_row(table, "subset", titles, colours, chance)
 
 
 def mismatch(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
     """Show balanced accuracy with its 95 % interval by mismatched sensor and method."""
     names = table["modality"].unique(maintain_order=True).to_list()
     titles = {name: f"{readable(name)} mismatched" for name in names}
-    return _accuracy_by_row(table, "modality", titles, colours, chance)
+    return accuracy_by_row(table, "modality", titles, colours, chance)
 
 
-def _accuracy_by_row(
-    table: pl.DataFrame, column: str, titles: dict[str, str], colours: Colours, chance: float
+def accuracy_by_row(
+    table: pl.DataFrame, column: str, titles: dict[str, str], colours: Colours, chance: float | None
 ) -> go.Figure:
     """Show a row per value of `column`, in the order of `titles`, with a point per method."""
     row_of = {name: number for number, name in enumerate(titles)}
@@ -46,7 +46,8 @@ def _accuracy_by_row(
         texts = [titles[name] for name in group[column]]
         traces.append(_points_with_intervals(group, heights, texts, readable(method), colour))
     chart = figure(traces, 60 + len(titles) * (24 + 13 * len(colours)))
-    chart.add_vline(chance, line=CHANCE_LINE)
+    if chance is not None:
+        chart.add_vline(chance, line=CHANCE_LINE)
     chart.update_xaxes(title_text="balanced accuracy", tickformat=".0%")
     return chart.update_yaxes(
         tickvals=list(row_of.values()), ticktext=list(titles.values()), showgrid=False
