@@ -205,3 +205,16 @@ def test_a_shell_completes_the_names_of_plug_ins() -> None:
             prog_name="consilience",
         )
         assert done.stdout.split() == [name]
+
+
+def test_bench_lists_corpora_and_exits_with_1_if_every_one_failed(tmp_path: Path) -> None:
+    text = "methods: [concat]\ncorpora:\n  one: {dataset: eegmat, root: nowhere}\n"
+    (tmp_path / "bench.yaml").write_text(text)
+    assert "corpus one: dataset 'eegmat'" in run("bench", str(tmp_path), "--list")
+    assert not (tmp_path / "index.html").exists()
+    done = CliRunner().invoke(app, ["bench", str(tmp_path), "--json", "-"])
+    assert done.exit_code == 1
+    content = json.loads(done.stdout)
+    assert "not a directory" in content["corpora"]["one"]["reason"]
+    assert "one: failed: " in done.stderr
+    assert (tmp_path / "index.html").is_file()

@@ -16,6 +16,7 @@ from consilience.bench.search import search
 from consilience.bench.settings import FILE, Settings, read, write
 from consilience.core.errors import ConsilienceError, system_error
 from consilience.core.files import read_json, write_bytes, write_json
+from consilience.core.termination import exit_at_signals
 from consilience.project import Project
 from consilience.run import run
 
@@ -91,6 +92,7 @@ def bench(folder: Path, settings: Settings, only: Sequence[str], emit: Emit) -> 
     records = current_records(folder, settings)
     content = _write(folder, settings, records)
     for number, name in enumerate(chosen, 1):
+        exit_at_signals()  # the run before has left its own handler, which only cancels that run
         emit(f"{name}: corpus {number} of {len(chosen)}")
         records[name] = _record(folder, name, settings, emit)
         emit(f"{name}: {_outcome(records[name])}")
