@@ -135,7 +135,8 @@ def test_a_failure_of_dvc_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_every_stage_is_a_command_of_the_package() -> None:
-    graph = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    for name, stage in graph.items():
-        words = ["consilience", "stage", name, *(["${item}"] if "matrix" in stage else [])]
+    content = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
+    assert content["vars"] == [{"run": 'PATH="$PWD/.venv/bin:$PATH" consilience stage'}]
+    for name, stage in content["stages"].items():
+        words = ["${run}", name, *(["${item}"] if "matrix" in stage else [])]
         assert stage["cmd"] == " ".join(words)

@@ -93,8 +93,8 @@ def check(kind: str, name: str, where: str) -> None:
         return
     close = difflib.get_close_matches(name, names(kind), n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    known = f"{hint}known: {', '.join(listed(kind))}"
-    raise ConsilienceError(f"unknown {SINGULAR[kind]} '{name}'", where, known)
+    remedy = f"{hint}known: {', '.join(listed(kind))}"
+    raise ConsilienceError(f"unknown {SINGULAR[kind]} '{name}'", where, remedy)
 
 
 def get(kind: str, name: str) -> Any:
