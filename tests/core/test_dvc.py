@@ -8,6 +8,7 @@ import pytest
 from consilience.core.dvc import (
     ALWAYS,
     Outcome,
+    _reason,
     parse_graph,
     reproduce,
     stage_changes,
@@ -72,6 +73,15 @@ def test_a_failed_stage_returns_its_last_line(project: Project) -> None:
     (folder / "eeg.fails").touch()
     outcome = asyncio.run(reproduce(folder, "ingest@eeg", 1, None, lambda line: None))
     assert outcome == Outcome("failed", "eeg: the microphone is off (switch it on) (exited with 1)")
+
+
+def test_lines_after_the_end_of_a_killed_stage_are_not_its_reason() -> None:
+    lines = ["Running stage 'ingest':", "> consilience stage ingest", "7 of 9 recordings"]
+    end = "ERROR: failed to reproduce 'ingest': failed to run: consilience, exited with -9"
+    warning = "  warnings.warn('resource_tracker: There appear to be %d '"
+    assert _reason([*lines, end, warning]) == "7 of 9 recordings (exited with -9)"
+    assert _reason([*lines[:2], end, warning]) == end
+    assert _reason([*lines, "ERROR: 'dvc.yaml' is invalid."]) == "ERROR: 'dvc.yaml' is invalid."
 
 
 def test_an_unknown_stage_returns_the_reason_of_dvc(project: Project) -> None:

@@ -190,11 +190,17 @@ def _reason(lines: list[str]) -> str:
     """Return the stage's last line and its exit status, or DVC's last line if it did not start."""
     if not lines:
         return "dvc failed without a message"
+    # Helpers of a stage that was killed may print after DVC has reported the end of the stage.
+    ends = [number for number, line in enumerate(lines) if _EXIT.search(line)]
+    if not ends:
+        return lines[-1]
     printed = [
-        line for line in lines if not line.startswith(("Running stage ", "> ", "ERROR: failed"))
+        line
+        for line in lines[: ends[-1]]
+        if not line.startswith(("Running stage ", "> ", "ERROR: failed"))
     ]
-    exited = _EXIT.search(lines[-1])
-    return f"{printed[-1].strip()} ({exited[0]})" if printed and exited else lines[-1]
+    exited = lines[ends[-1]]
+    return f"{printed[-1].strip()} ({_EXIT.findall(exited)[0]})" if printed else exited
 
 
 @asynccontextmanager
