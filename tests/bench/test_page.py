@@ -24,6 +24,12 @@ def test_the_best_of_a_corpus_is_marked(content: dict[str, Any]) -> None:
     assert [(cell.text, cell.is_best) for cell in errors[:2]] == [("5.0", True), ("10.0", False)]
 
 
+def test_an_interval_stays_within_the_shares_there_can_be(content: dict[str, Any]) -> None:
+    content["corpora"]["tables"]["methods"]["concat"] |= {"ece_low": -0.02, "ece_high": 1.1}
+    row = page.figures("ece", evaluated(content), ["concat"]).rows[0]
+    assert row.cells[0].interval == "0–100"
+
+
 def test_differences_are_in_points_and_counted_by_their_interval(content: dict[str, Any]) -> None:
     corpora = evaluated(content)
     table = page.leads(corpora)

@@ -80,7 +80,10 @@ def _share(values: Mapping[str, float], figure: str, best: float | None) -> Cell
     if value is None:
         return Cell(ABSENT)
     low, high = (values.get(f"{figure}{end}") for end in ("_low", "_high"))
-    interval = "" if low is None or high is None else f"{100 * low:.0f}–{100 * high:.0f}"
+    interval = ""
+    if low is not None and high is not None:
+        # Intervals over few people are widened, at times beyond what a share can be.
+        interval = f"{100 * max(low, 0.0):.0f}–{100 * min(high, 1.0):.0f}"
     return Cell(f"{100 * value:.1f}", interval, is_best=value == best)
 
 
