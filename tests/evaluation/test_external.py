@@ -21,7 +21,9 @@ from consilience.evaluation import external, new_recordings
 from consilience.evaluation.predict import load_bundle, predict
 from consilience.preparation import recordings_to_windows
 from consilience.project import Project
+from consilience.training.bundle import read_bundle_card
 from consilience.training.conditioned import load_windows
+from consilience.training.people import recordings_by_subject
 from consilience.training.run import train
 from consilience.windows.conditions import conditions
 from consilience.windows.store import load_corpus
@@ -35,14 +37,15 @@ if TYPE_CHECKING:
 
 MODEL, FOUND = "data/models/coherence_transfer", "found.json"
 CARD: dict[str, Any] = {
+    "schema_version": 1,
+    "weights_sha256": "0" * 64,
+    "data_sha256": "0" * 64,
     "method": "hybrid",
     "dataset": "demo",
     "classes": ["happy", "angry", "sad", "calm"],
     "features": {"eeg": ["a"], "audio": ["b"]},
-    "subjects": {
-        "0": {"train": ["p1"], "validation": ["p2"], "test": ["p3"]},
-        "1": {"train": ["p2"], "validation": ["p3"], "test": ["p1"]},
-    },
+    "inputs": {"eeg": [1], "audio": [1]},
+    "people": [],
     "recipe": {
         "modalities": {"eeg": {}, "audio": {}},
         "alignment": {},
@@ -51,23 +54,40 @@ CARD: dict[str, Any] = {
     },
     "params": {},
     "training": {},
-    "runs": [{"fold": 0, "seed": 0}],
+    "runs": [{"fold": 0, "seed": 0}, {"fold": 1, "seed": 0}],
+    "intended_use": "tests",
+    "limits": [],
+    "licence": "none",
+    "libraries": {},
 }
 
 
-def bundle(folder: Path, card: dict[str, Any]) -> Path:
+def bundle(folder: Path, card: dict[str, Any], *, weights: bool = True) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "card.json").write_text(json.dumps(card))
-    (folder / "model.safetensors").write_bytes(b"")
+    if weights:
+        (folder / "model.safetensors").write_bytes(b"")
     return folder
 
 
 def test_a_training_subject_is_scored_only_by_runs_that_held_it_out() -> None:
-    splits = new_recordings.splits(CARD, "demo", ["p1", "p9", "p1"])
+    seen = {"p1": {"0": "train", "1": "test"}}
+    splits = new_recordings.splits(CARD, seen, ["p1", "p9", "p1"], scored=True)
     roles = {(fold, name): role for fold, name, role in splits.iter_rows()}
     assert roles == {(0, "p1"): "train", (0, "p9"): "test", (1, "p1"): "test", (1, "p9"): "test"}
-    elsewhere = new_recordings.splits(CARD, "ravdess", ["p1"])
-    assert elsewhere["role"].to_list() == ["test", "test"]
+    again = new_recordings.splits(CARD, seen, ["p1", "p9"], scored=False)
+    assert again.equals(splits)
+
+
+def test_a_person_of_every_run_is_predicted_but_never_scored() -> None:
+    seen = {"p1": {"0": "train", "1": "validation"}}
+    scored = new_recordings.splits(CARD, seen, ["p1"], scored=True)
+    assert scored["role"].to_list() == ["train", "validation"]
+    predicted = new_recordings.splits(CARD, seen, ["p1"], scored=False)
+    assert predicted["role"].to_list() == ["test", "test"]
+    corpus = replace(build_corpus(), splits=scored)
+    with pytest.raises(ConsilienceError, match="trained on recordings of every subject"):
+        external._check_new_people(corpus)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +99,9 @@ def test_a_training_subject_is_scored_only_by_runs_that_held_it_out() -> None:
     ],
 )
 def test_what_does_not_fit_the_model_is_one_clear_line(
-    change: dict[str, Any], message: str, tmp_path: Path
+    change: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(external, "load_bundle", lambda folder: None)  # this one has no weights
     card = {**CARD, **change}
     card["recipe"] = {**CARD["recipe"], **change.get("recipe", {})}
     with pytest.raises(ConsilienceError, match=message) as caught:
@@ -92,20 +113,28 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
 
 def test_an_incomplete_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConsilienceError, match=r"the file model\.safetensors is missing"):
-        new_recordings.read_card(tmp_path)
+        read_bundle_card(bundle(tmp_path, CARD, weights=False))
     old = {key: value for key, value in CARD.items() if key != "recipe"}
     with pytest.raises(ConsilienceError, match="recipe: Field required"):
-        new_recordings.read_card(bundle(tmp_path, old))
+        read_bundle_card(bundle(tmp_path, old))
     (tmp_path / "card.json").write_text("{")
     with pytest.raises(ConsilienceError, match="not JSON"):
-        new_recordings.read_card(tmp_path)
+        read_bundle_card(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def trained(demo: ProjectCopy, tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
-    """Give a model of four people, and recordings of one of them and of two by other names."""
+    """Give a model, and recordings of three people, of whom its card has one."""
     project = replace(demo, folder=tmp_path_factory.mktemp("external"))
     shutil.copytree(demo.folder / MODEL, project.folder / MODEL)
+    path = project.folder / MODEL / "card.json"
+    recordings = recordings_by_subject(Project(demo.folder), ["eeg", "audio"])
+    card = json.loads(path.read_text())
+    card["people"] = [
+        person for person in card["people"] if person["recordings"] == recordings["sub-04"]
+    ]
+    path.unlink()  # a link into the cache of the project
+    path.write_text(json.dumps(card))
     others = project.folder / "others"
     shutil.copytree(demo.folder / "data/raw/demo", others)
     shutil.rmtree(others / "sub-01")
@@ -145,7 +174,7 @@ def test_other_people_are_scored_with_all_sensors_and_every_subset(
     done, result = first
     assert result["subjects"] == ["sub-04", "sub-05", "sub-06"]
     assert result["subjects_seen_in_training"] == ["sub-04"]
-    assert "subjects of these names: sub-04" in done.stderr
+    assert "recordings of these subjects: sub-04" in done.stderr
     figures = result["figures"]
     assert {"all", "without_eeg", "only_audio", "ece", "aurc"} <= set(figures)
     assert "grid" not in figures
@@ -180,7 +209,7 @@ def test_the_grid_corrupts_every_sensor_of_the_recordings(
 def test_every_figure_equals_a_computation_by_hand(trained: ProjectCopy) -> None:
     """Of runs that are averaged, with a subject that some of them were trained on."""
     _, result = evaluate(trained, "--grid")
-    card, root = new_recordings.read_card(trained.folder / MODEL), trained.folder / "others"
+    card, root = read_bundle_card(trained.folder / MODEL), trained.folder / "others"
     modalities = list(card["recipe"]["modalities"])
     other = new_recordings.nested_project(
         Project(trained.folder), card, root, "demo", modalities, corruptions=True

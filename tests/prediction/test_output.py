@@ -34,7 +34,7 @@ RECORDINGS = pl.DataFrame(
 @pytest.mark.parametrize("name", ["out.parquet", "out.csv"])
 def test_the_table_is_written_in_both_formats(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    lines = write_predictions(Predicted(WINDOWS, RECORDINGS, {}, []), path)
+    lines = write_predictions(Predicted(WINDOWS, RECORDINGS, {}, [], []), path)
     read = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
     assert read["vacuity"].to_list() == [0.25, 1.0, 0.5]
     assert lines[0].startswith("warning: s2: eeg differs from the recordings of the training (7.2")
@@ -46,15 +46,17 @@ def test_the_table_is_written_in_both_formats(name: str, tmp_path: Path) -> None
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(tmp_path: Path) -> None:
-    write_predictions(Predicted(WINDOWS, RECORDINGS, {}, []), tmp_path / "out.csv")
+    write_predictions(Predicted(WINDOWS, RECORDINGS, {}, [], []), tmp_path / "out.csv")
     assert "'=s2" in (tmp_path / "out.csv").read_text()
 
 
 def test_subjects_of_the_training_are_named(tmp_path: Path) -> None:
-    lines = write_predictions(
-        Predicted(WINDOWS, RECORDINGS, {}, ["p1", "p2"]), tmp_path / "out.csv"
+    predicted = Predicted(WINDOWS, RECORDINGS, {}, ["p1", "p2"], ["p3"])
+    lines = write_predictions(predicted, tmp_path / "out.csv")
+    assert any("p1, p2; each is predicted only by the runs" in line for line in lines)
+    assert any(
+        line.startswith("warning: the model was trained on recordings of p3") for line in lines
     )
-    assert any("p1, p2" in line for line in lines)
 
 
 def test_another_ending_is_an_error() -> None:

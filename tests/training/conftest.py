@@ -14,8 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from consilience.core import registry
+from consilience.core.files import text_hash
+from consilience.project import Project
 from consilience.schema.params.training import TrainingParams
-from consilience.schema.tables import Labels, Splits, frame_of, write_table
+from consilience.schema.tables import Labels, Recordings, Splits, frame_of, write_table
 from consilience.training.fit import Fitted, fit
 from consilience.windows.store import load_corpus
 from tests.window_store import prepared, write_store
@@ -76,7 +78,27 @@ def windows_folder(tmp_path: Path) -> Path:
         "features": {name: [f"f{i}" for i in range(size)] for name, size in SENSORS.items()},
     }
     write_store(folder, index, inputs, meta)
+    for sensor in SENSORS:
+        write_catalog(Project(tmp_path), sensor)
     return folder
+
+
+def write_catalog(project: Project, sensor: str) -> None:
+    """Write the catalog of a sensor: a recording of every subject."""
+    rows: list[dict[str, object]] = [
+        {
+            "recording": f"s{number}-{sensor}",
+            "session": f"s{number}",
+            "subject": f"p{number}",
+            "modality": sensor,
+            "path": f"s{number}.{sensor}",
+            "clock": "shared",
+            "content_hash": text_hash(sensor, str(number)),
+            "status": "ok",
+        }
+        for number in range(SUBJECTS)
+    ]
+    write_table(project.recordings_table(sensor), frame_of(rows, Recordings), Recordings)
 
 
 @pytest.fixture

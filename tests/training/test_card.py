@@ -11,17 +11,26 @@ import pytest
 from consilience.core.errors import ConsilienceError
 from consilience.training.card import read_card
 
-ROLES: dict[str, list[str]] = {"train": ["p1"], "validation": ["p2"], "test": ["p3"]}
+PERSON: dict[str, Any] = {"recordings": ["0123456789abcdef"], "roles": {"0": "train"}}
 CARD: dict[str, Any] = {
+    "schema_version": 1,
+    "weights_sha256": "0" * 64,
+    "data_sha256": "0" * 64,
     "method": "hybrid",
     "dataset": "demo",
     "classes": ["happy", "sad"],
     "features": {"eeg": ["a"]},
+    "inputs": {"eeg": [1]},
     "params": {},
     "training": {},
     "runs": [{"fold": 0, "seed": 0}],
-    "subjects": {"0": ROLES},
+    "people": [PERSON],
     "recipe": {"modalities": {"eeg": {}}, "alignment": {}, "annotation": {}, "windows": {}},
+    "metrics": {"all": [0.8, 0.7, None]},
+    "intended_use": "research",
+    "limits": [],
+    "licence": "CC0-1.0",
+    "libraries": {"torch": "2"},
 }
 
 
@@ -50,9 +59,18 @@ def test_a_valid_card_is_returned_as_it_is(tmp_path: Path) -> None:
         {"runs": [{"fold": -1, "seed": 0}]},
         {"runs": [{"fold": 0, "seed": 0, "x": 1}]},
         {"runs": [{"fold": 0, "seed": 1e400}]},
-        {"subjects": {"0": {"train": []}}},
-        {"subjects": {"zero": ROLES}},
-        {"subjects": [ROLES]},
+        {"schema_version": 0},
+        {"weights_sha256": "0"},
+        {"inputs": {}},
+        {"inputs": {"eeg": []}},
+        {"inputs": {"eeg": [0]}},
+        {"inputs": {"eeg": [2**20, 2**20]}},
+        {"people": [{"recordings": ["p1"], "roles": {}}]},
+        {"people": [{**PERSON, "roles": {"0": "tester"}}]},
+        {"people": [{**PERSON, "name": "p1"}]},
+        {"people": PERSON},
+        {"metrics": {"all": [0.8]}},
+        {"licence": ""},
         {"recipe": {**CARD["recipe"], "dataset": {"root": "/"}}},
         {"recipe": {**CARD["recipe"], "windows": None}},
         {"training": []},
@@ -64,6 +82,13 @@ def test_a_wrong_entry_is_one_line(tmp_path: Path, change: dict[str, Any]) -> No
         read_card(write(tmp_path, {**CARD, **change}))
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 600
+
+
+def test_a_newer_schema_is_one_line_whatever_its_entries(tmp_path: Path) -> None:
+    newer = {"schema_version": 2, "unknown": {}}
+    with pytest.raises(ConsilienceError, match="schema version 2, newer than 1") as raised:
+        read_card(write(tmp_path, newer))
+    assert raised.value.remedy == "install a newer version of consilience"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"method": "\\ud800"}'])

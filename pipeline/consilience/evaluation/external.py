@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from consilience.core import registry
+from consilience.core.errors import ConsilienceError
 from consilience.core.workers import report
 from consilience.datasets.base import bind_isolated
 from consilience.evaluation.aggregate import by_kind, summary
@@ -22,8 +23,6 @@ from consilience.evaluation.new_recordings import (
     check_modalities,
     cut_windows,
     nested_project,
-    read_card,
-    seen_subjects,
 )
 from consilience.evaluation.predict import load_bundle
 from consilience.evaluation.resampling import interval
@@ -31,6 +30,7 @@ from consilience.evaluation.scorer import Resampled, resample, score
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
 from consilience.schema.params.robustness import RobustnessParams
+from consilience.training.bundle import read_bundle_card
 from consilience.training.conditioned import load_windows
 from consilience.windows import conditions
 from consilience.windows.conditions import SUBSET
@@ -50,7 +50,7 @@ class External:
     card : dict
     corpus : Corpus
     overlap : list of str
-        Subjects whose names occur in the training.
+        Subjects of which the training had a recording.
     runs : int
         Number of runs of the bundle, averaged for every subject except those of `overlap`.
     figures : dict of str to (estimate, low, high)
@@ -102,8 +102,8 @@ def evaluate_bundle(
     """Score a trained model on a dataset's labelled recordings.
 
     The recordings are processed with the parameters of the training. The predictions of all runs of
-    the bundle are averaged. A subject whose name occurs among the training or validation subjects
-    of the same dataset is scored only by the other runs.
+    the bundle are averaged. A subject with a recording that runs were trained or validated on is
+    scored only by the other runs, and left out if every run was.
 
     Parameters
     ----------
@@ -122,35 +122,36 @@ def evaluate_bundle(
     ------
     ConsilienceError
         If the bundle is incomplete, or the recordings have other classes, modalities or features
-        than it, or no labels.
+        than it, or no labels, or all of their subjects were in the training.
     """
-    card = read_card(bundle)
+    card = read_bundle_card(bundle)
     # Checked before hours of processing: a mismatch would show only in the weights.
     source = bind_isolated(registry.get("datasets", dataset), root)
     check_classes(card, source, dataset)
     check_modalities(card, source, dataset)
+    model = load_bundle(bundle)
     modalities = list(card["recipe"]["modalities"])
     other = nested_project(project, card, root.resolve(), dataset, modalities, corruptions=grid)
     recordings_to_labels(other, report)
-    cut_windows(other, card, dataset, report, labelled=True)
+    seen = cut_windows(other, card, report, labelled=True)
     if grid:
         corrupt(other, report)
     corpus = _relabelled(load_corpus(other.windows, other.corrupted), card)
     check_features(corpus, card)
+    _check_new_people(corpus)
 
     settings = RobustnessParams()
     tested = conditions.conditions(corpus)
     if not grid:
         tested = [condition for condition in tested if condition.kind == SUBSET]
     prepared = load_windows(corpus, tested)
-    model = load_bundle(bundle, prepared)
     evaluated = score([model], corpus, prepared, tested, settings.calibration_bins, ensemble=True)
     resampled = resample(evaluated, settings.bootstrap)
     return External(
         bundle,
         card,
         corpus,
-        sorted(set(evaluated.subjects) & seen_subjects(card, dataset)),
+        sorted(set(evaluated.subjects) & set(seen)),
         len(model.runs),
         {
             name: interval(values, resampled.n_subjects)
@@ -159,6 +160,16 @@ def evaluate_bundle(
         _conditions(resampled),
         _kinds(resampled),
     )
+
+
+def _check_new_people(corpus: Corpus) -> None:
+    """Raise if no run of a model held out a subject of the recordings."""
+    if "test" not in corpus.splits["role"]:
+        raise ConsilienceError(
+            "the model was trained on recordings of every subject",
+            f"dataset '{corpus.dataset}'",
+            "evaluate recordings of other people",
+        )
 
 
 def _relabelled(corpus: Corpus, card: Card) -> Corpus:
@@ -217,7 +228,7 @@ def warnings(result: External) -> Sequence[str]:
     lines = []
     if result.overlap:
         lines.append(
-            f"the model was trained or validated on subjects of these names: "
+            f"the model was trained or validated on recordings of these subjects: "
             f"{', '.join(result.overlap)}; each is scored only by the runs that held it out"
         )
     if len(result.subjects) < 2:

@@ -5,7 +5,7 @@ The recordings get a project of their own, so that a second run processes only w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +16,12 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, sweep, text_hash, write_bytes
 from consilience.datasets.base import source_modality
 from consilience.project import Project
-from consilience.schema.constants import ROLES
 from consilience.schema.tables import Splits, frame_of, write_table
-from consilience.training.card import read_card as checked_card
+from consilience.training.people import Roles, recordings_by_subject, seen_people
 from consilience.windows.build import write_windows
 from consilience.windows.store import Corpus
 
-BUNDLE = ("model.safetensors", "card.json")
-
 Card = dict[str, Any]
-
-
-def read_card(bundle: Path) -> Card:
-    """Read the card of a bundle.
-
-    Raises
-    ------
-    ConsilienceError
-        If a file is missing, or the card is not one.
-    """
-    for name in BUNDLE:
-        if not (bundle / name).is_file():
-            raise ConsilienceError(
-                f"the file {name} is missing",
-                str(bundle),
-                "name a folder such as data/models/hybrid",
-            )
-    return checked_card(bundle / BUNDLE[1])
-
-
-def seen_subjects(card: Card, dataset: str) -> set[str]:
-    """Return the subjects of a dataset that any run of a model was trained or validated on."""
-    if dataset != card["dataset"]:
-        return set()
-    return {
-        name
-        for roles in card["subjects"].values()
-        for role in ("train", "validation")
-        for name in roles[role]
-    }
 
 
 def check_classes(card: Card, source: Any, dataset: str) -> None:
@@ -142,8 +109,12 @@ def nested_project(
 
 
 def cut_windows(
-    other: Project, card: Card, dataset: str, emit: Callable[[str], None], *, labelled: bool
-) -> None:
+    other: Project,
+    card: Card,
+    emit: Callable[[str], None],
+    *,
+    labelled: bool,
+) -> dict[str, Roles]:
     """Cut the aligned recordings into windows, each subject's role in a fold as in the bundle.
 
     Parameters
@@ -151,31 +122,46 @@ def cut_windows(
     other : Project
         Of `nested_project`, processed up to labels.
     card : dict
-    dataset : str
-        Name of its adapter.
     emit : callable
         Receives the lines of the summary.
     labelled : bool
-        Whether windows without a label are left out.
+        Whether the windows are to be scored: those without a label are left out, and people that
+        every run was trained on are not tested.
+
+    Returns
+    -------
+    dict of str to (mapping of str to str)
+        The roles by fold of the subjects of which the training had a recording.
     """
+    modalities = list(other.content["modalities"])
+    seen = seen_people(card["people"], recordings_by_subject(other, modalities))
+    seen = {name: roles for name, roles in seen.items() if set(roles.values()) != {"test"}}
     with atomic_folder(other.windows) as folder:
         index = write_windows(other, folder, emit, labelled=labelled)
-        table = splits(card, dataset, index["subject"])
+        table = splits(card, seen, index["subject"], scored=labelled)
         write_table(folder / "splits.parquet", table, Splits)
+    return seen
 
 
-def splits(card: Card, dataset: str, subjects: Iterable[str]) -> pl.DataFrame:
-    """Return the role of every subject in every fold of the bundle; new subjects are tested."""
-    seen = seen_subjects(card, dataset)
+def splits(
+    card: Card, seen: Mapping[str, Roles], subjects: Iterable[str], *, scored: bool
+) -> pl.DataFrame:
+    """Return the role of every subject in every fold of a bundle; new subjects are tested.
+
+    Parameters
+    ----------
+    card : dict
+    seen : mapping of str to (mapping of str to str)
+        Roles by fold of the subjects of the training.
+    subjects : iterable of str
+    scored : bool
+        Whether the predictions are scored. Otherwise people that no run held out are predicted too.
+    """
     rows: list[dict[str, object]] = []
-    for fold, members in card["subjects"].items():
-        roles = {name: role for role in ROLES for name in members[role]}
-        rows += [
-            {
-                "fold": int(fold),
-                "subject": name,
-                "role": roles[name] if name in seen else "test",
-            }
-            for name in sorted(set(subjects))
-        ]
+    for fold in sorted({run["fold"] for run in card["runs"]}):
+        for name in sorted(set(subjects)):
+            roles = seen.get(name, {})
+            held_out = name not in seen or not (scored or "test" in roles.values())
+            role = "test" if held_out else roles.get(str(fold), "test")
+            rows.append({"fold": fold, "subject": name, "role": role})
     return frame_of(rows, Splits)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from consilience.core.errors import ConsilienceError
@@ -97,32 +96,40 @@ class Predictions:
     coherence: NDArray[np.float32]
 
 
-def load_bundle(folder: Path, prepared: Mapping[str, Mapping[str, Tensor]]) -> LoadedModel:
+def load_bundle(folder: Path, prepared: Prepared | None = None) -> LoadedModel:
     """Load a trained model, and let torch use the available cores for it.
 
     Parameters
     ----------
     folder : Path
-        Bundle with ``model.safetensors`` and ``card.json``.
-    prepared : mapping
-        What `conditioned.load_windows` returned; one window per modality fixes the encoders' sizes.
+        Bundle with ``model.safetensors`` and ``card.json``, of a project or exported.
+    prepared : mapping, optional
+        What `conditioned.load_windows` returned: the windows that it will predict.
 
     Raises
     ------
     ConsilienceError
-        If the model is missing, was trained for other modalities, or its weights do not match
-        its card.
+        If the model is missing, damaged or of a newer schema, its weights do not match its card, a
+        plug-in that it names is unknown, or it was trained for other modalities.
     """
-    example = {name: variants[CLEAN][:1] for name, variants in prepared.items()}
-    try:
-        model = LoadedModel(*load_model(folder, example))
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        what = " ".join(str(error).split())[:200]
-        raise ConsilienceError(
-            f"the weights do not match the card: {what}", str(folder / "model.safetensors")
-        ) from None
+    model = LoadedModel(*load_model(folder))
+    if prepared is not None:
+        _check_inputs(model.card, prepared, folder)
     use_cores(len(model.runs))
     return model
+
+
+def _check_inputs(card: Mapping[str, Any], prepared: Prepared, folder: Path) -> None:
+    """Raise if windows have other modalities, or inputs of another shape, than a model."""
+    expected: dict[str, list[int]] = card["inputs"]
+    if list(expected) != list(prepared):
+        what = f"trained for {', '.join(expected)}, not {', '.join(prepared)}"
+        raise ConsilienceError(what, str(folder), "run 'dvc repro'")
+    for name, variants in prepared.items():
+        shape = list(variants[CLEAN].shape[1:])
+        if shape != expected[name]:
+            what = f"trained for {name} of shape {expected[name]}, not {shape}"
+            raise ConsilienceError(what, str(folder), "run 'dvc repro'")
 
 
 def predict(

@@ -67,10 +67,15 @@ def _warnings(predicted: Predicted) -> list[str]:
         lines.append(f"warning: {further} further recordings of sensors differ")
     if uncovered:
         lines.append(f"{uncovered} windows without any sensor: vacuity 1, no class is preferred")
+    if predicted.held_out:
+        lines.append(
+            f"recordings of these subjects were in the training: {', '.join(predicted.held_out)}; "
+            "each is predicted only by the runs that held it out"
+        )
     if predicted.seen:
         lines.append(
-            f"subjects of these names were in the training: {', '.join(predicted.seen)}; each is "
-            "predicted only by the runs that held it out"
+            f"warning: the model was trained on recordings of {', '.join(predicted.seen)}: these "
+            "predictions are better than those of other recordings"
         )
     return lines
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core import registry
-from consilience.core.errors import ConsilienceError
 from consilience.datasets.base import bind_isolated
 from consilience.evaluation.new_recordings import (
     Card,
@@ -28,20 +26,15 @@ from consilience.evaluation.new_recordings import (
 from consilience.ingest.usable import UnusableModalityError
 from consilience.preparation import recordings_to_labels
 from consilience.project import Project
-from consilience.schema.params.base import validated
-from consilience.schema.params.windows import WindowParams
-from consilience.windows.cutting import Cutter
-from consilience.windows.layout import Grid, frames_per_window
+from consilience.training.people import Roles
 from consilience.windows.store import Corpus, load_corpus
-
-MAX_NUMBERS = 2**28  # of a window, so that a damaged card takes no more memory
 
 Emit = Callable[[str], None]
 
 
 def process_recordings(
     project: Project, card: Card, root: Path, dataset: str, emit: Emit
-) -> Project:
+) -> tuple[Project, dict[str, Roles]]:
     """Process recordings up to windows with the parameters of a model's training.
 
     Parameters
@@ -59,8 +52,10 @@ def process_recordings(
 
     Returns
     -------
-    Project
+    other : Project
         Nested in `project`, with catalog, signals, alignment, labels and windows.
+    seen : dict of str to (mapping of str to str)
+        What `new_recordings.cut_windows` returned.
 
     Raises
     ------
@@ -82,8 +77,7 @@ def process_recordings(
                 raise
             emit(f"predict: without {error.modality}: {error.what}")
             modalities = [name for name in modalities if name != error.modality]
-    cut_windows(other, card, dataset, emit, labelled=False)
-    return other
+    return other, cut_windows(other, card, emit, labelled=False)
 
 
 def load_windows_for(card: Card, windows: Path) -> Corpus:
@@ -102,7 +96,8 @@ def load_windows_for(card: Card, windows: Path) -> Corpus:
     """
     corpus = load_corpus(windows, labelled=False)
     names = tuple(card["features"])
-    absent = {name: _input_shape(card, name) for name in names if name not in corpus.modalities}
+    shapes = card["inputs"]
+    absent = {name: tuple(shapes[name]) for name in names if name not in corpus.modalities}
     corpus = replace(
         corpus,
         modalities=names,
@@ -128,23 +123,3 @@ def _columns(
     for place, name in enumerate(present):
         columns[:, names.index(name)] = available[:, place]
     return columns
-
-
-def _input_shape(card: Card, modality: str) -> tuple[int, ...]:
-    """Return the shape of the model inputs of one window of a modality."""
-    where = "card.json"
-    recipe, features = card["recipe"], tuple(card["features"][modality])
-    params: Any = validated(
-        registry.params("modalities", modality),
-        recipe["modalities"][modality],
-        where,
-        ("recipe", "modalities", modality),
-    )
-    settings = validated(WindowParams, recipe["windows"], where, ("recipe", "windows"))
-    n_frames = frames_per_window(params.frame_rate_hz, settings)
-    if n_frames * len(features) > MAX_NUMBERS:
-        raise ConsilienceError(f"windows of {n_frames} frames are too long", where)
-    cutter = Cutter(modality, params, features, Grid(params.frame_rate_hz, n_frames))
-    frames = np.zeros((1, n_frames, len(features)), np.float32)
-    shape: tuple[int, ...] = cutter.inputs(frames, np.ones(1, bool)).shape[1:]
-    return shape

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from consilience.evaluation.new_recordings import Card, read_card, seen_subjects
+from consilience.evaluation.new_recordings import Card
 from consilience.evaluation.predict import LoadedModel, load_bundle, predict
 from consilience.evaluation.scorer import as_one_model
 from consilience.evaluation.tables import prediction_columns
@@ -43,13 +43,15 @@ class Predicted:
         `DIFFERENT`.
     card : dict
         Card of the model.
-    seen : list of str
-        Subjects whose names occur in the training; only runs that held them out predict them.
+    held_out, seen : list of str
+        Subjects of which the training had a recording: those predicted by the runs that held them
+        out, and those that no run held out, whose predictions are too certain.
     """
 
     windows: pl.DataFrame
     recordings: pl.DataFrame
     card: Card
+    held_out: list[str]
     seen: list[str]
 
 
@@ -85,20 +87,21 @@ def predict_recordings(
         If the bundle is incomplete or damaged, the folder is not such a dataset, or none of its
         recordings is usable.
     """
-    card = read_card(bundle)
-    other = process_recordings(project, card, root, dataset, emit)
+    model = load_bundle(bundle)
+    card = model.card
+    other, seen = process_recordings(project, card, root, dataset, emit)
     corpus = load_windows_for(card, other.windows)
     everything = Condition(SUBSET, corpus.modalities)
     prepared = load_windows(corpus, [everything])
-    model = load_bundle(bundle, prepared)
     predictions = predict_windows(model, corpus, prepared)
     laid = read_table(other.labels / "labels.parquet", Labels).select(WHEN)
-    subjects = set(laid["subject"])
+    held_out = {name for name, roles in seen.items() if "test" in roles.values()}
     return Predicted(
         with_all_windows(predictions, laid.sort("session", "start_s", "trial"), card),
         deviations(model.references, corpus).with_columns(differs=pl.col("deviation") > DIFFERENT),
         card,
-        sorted(subjects & seen_subjects(card, dataset)),
+        sorted(held_out),
+        sorted(set(seen) - held_out),
     )
 
 

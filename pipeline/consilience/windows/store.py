@@ -98,7 +98,7 @@ class Corpus:
         if variant != CLEAN:
             folder, name = self.corrupted / modality, variant
         present = self.available[:, self.modalities.index(modality)]
-        shape = (self.index.height, *self._input_shape(modality))
+        shape = (self.index.height, *self.input_shape(modality))
         values = scratch.full(shape, 0.0, np.float32, IN_MEMORY)
         for session, rows in self._sessions():
             if present[rows].any():
@@ -118,8 +118,8 @@ class Corpus:
             )
         return inputs
 
-    def _input_shape(self, modality: str) -> tuple[int, ...]:
-        """Return the shape of the model inputs of one window."""
+    def input_shape(self, modality: str) -> tuple[int, ...]:
+        """Return the shape of a modality's inputs of one window."""
         if modality in self.absent:
             return self.absent[modality]
         session, _ = self._sessions()[0]
