@@ -13,7 +13,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from consilience.cli.commands import app
+from consilience.core.errors import ConsilienceError
 from consilience.prediction.run import WHEN
+from consilience.project import Project
+from consilience.training.export import export
 
 if TYPE_CHECKING:
     from conftest import ProjectCopy
@@ -88,3 +91,22 @@ def test_a_sensor_without_a_usable_recording_is_left_out(trained: Path) -> None:
     assert "predict: without audio: none of 4 recordings is usable" in done.output
     assert table["reliability_audio"].is_null().all()
     assert table["confidence"].is_not_null().all()
+
+
+@pytest.mark.slow
+def test_an_exported_bundle_predicts_its_people_but_is_not_scored_on_them(
+    demo: ProjectCopy, trained: Path, tmp_path: Path
+) -> None:
+    bundle, output = tmp_path / "bundle", tmp_path / "out.parquet"
+    export(Project(demo.folder), "coherence_transfer", bundle)
+    recordings = [str(bundle), str(trained / "data/raw/demo"), "--dataset", "demo"]
+
+    def run(command: str, *options: str) -> Result:
+        arguments = ["--project", str(trained), command, *recordings, *options]
+        return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+    done = run("predict", "-o", str(output))
+    assert "warning: the model was trained on recordings of sub-01, sub-02" in done.stdout
+    assert pl.read_parquet(output)["confidence"].is_not_null().all()
+    with pytest.raises(ConsilienceError, match="trained on recordings of every subject"):
+        run("evaluate")

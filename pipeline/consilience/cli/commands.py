@@ -307,6 +307,25 @@ def predict(
 
 
 @app.command()
+def export(
+    context: typer.Context,
+    method: Annotated[str, typer.Argument(help="Name of a trained method, such as hybrid.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder of the bundle.")],
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the bundle, for its card.")
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also write model.onnx; needs consilience[onnx].")
+    ] = False,
+) -> None:
+    """Train a method once more on all people and write it as a bundle to be passed on."""
+    from consilience.training.export import export as write_bundle  # slow to import
+
+    for line in write_bundle(context.obj, method, output, licence, onnx):
+        typer.echo(line)
+
+
+@app.command()
 def check(
     context: typer.Context,
     root: Annotated[Path | None, typer.Argument(help="Folder of the recordings.")] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -83,6 +84,20 @@ class Stack(nn.Module):
         runs = torch.arange(len(self.generators), device=next(iter(weights.values())).device)
         # "same" lets the replaced dropout draw for all runs at once; it rejects other draws.
         return torch.vmap(call_run, randomness="same")(weights, stacked, runs)
+
+    @torch.no_grad()
+    def network(self, run: int) -> nn.Module:
+        """Return a copy of the network of one run, as a module of its own.
+
+        Of a stack that has not been called yet: `functional_call` leaves tensors of its own in
+        networks whose parts share parameters, which cannot be copied.
+        """
+        call = copy.deepcopy(self._call[0])
+        # By parameter and not by state: parts of a network share some, which are listed once.
+        for name, parameter in call.named_parameters():
+            parameter.copy_(self.weights[name.replace(".", "/")][run])
+        network: nn.Module = call.network.train(self.training)
+        return network
 
     def keep(self, runs: Sequence[int]) -> None:
         """Remove all other runs in place; the weights remain the same parameters, for an optimiser.

@@ -90,10 +90,15 @@ def calibrate(
 
 @torch.no_grad()
 def with_calibration(stack: Stack, calibrated: Stack) -> Stack:
-    """Return a stack with the calibration of another one of the same method."""
+    """Return a stack with the calibration of another one of the same method.
+
+    The runs of the other stack are the same, or several that a single one stands for: it then gets
+    the mean of their calibrations, each fitted on people that its run had not been trained on.
+    """
     for name, value in stack.weights.items():
         if name.startswith((PREFIX, COVERAGE)):
-            value.copy_(calibrated.weights[name])
+            others = calibrated.weights[name]
+            value.copy_(others if len(others) == len(value) else others.mean(0, keepdim=True))
     return stack
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,60 @@ def fit(
         _history(runs, selected["history"], selected["last_epoch"]),
         (refitted or [selected])[-1]["consensus"].numpy(),
     )
+
+
+def fit_everyone(
+    method: str,
+    params: Any,
+    training: TrainingParams,
+    corpus: Corpus,
+    checkpoint: Path,
+    epochs: int,
+    calibrated: Stack,
+) -> tuple[Stack, Scaler]:
+    """Train one network on all subjects of a corpus, without a selection.
+
+    Parameters
+    ----------
+    method, params, training, corpus, checkpoint
+        As in `fit`; the first seed is used.
+    epochs : int
+    calibrated : Stack
+        Calibrated runs of the same method, whose mean calibration the network gets.
+
+    Returns
+    -------
+    stack : Stack
+        Of one run.
+    scaler : Scaler
+
+    Raises
+    ------
+    ConsilienceError
+        As `fit`.
+    """
+    corpus = without_enrolment(replace(corpus, splits=everyone(corpus)), training)
+    runs = [Run(fold, training.seeds[0]) for fold in corpus.folds]
+    networks = architecture(method, params, training, corpus)
+    train = partial(
+        _train_once,
+        checkpoint=checkpoint / REFITTED,
+        epochs=[epochs],
+        networks=networks,
+        corpus=corpus,
+        runs=runs,
+        labels=corpus.labels,
+    )
+    state = launch(train, len(runs))
+    _check_trained(method, runs, state)
+    stack, scaler = _trained_networks(networks, state, runs, corpus)
+    return with_calibration(stack, calibrated), scaler
+
+
+def everyone(corpus: Corpus) -> pl.DataFrame:
+    """Return the table `Splits` of one fold in which every subject is trained on."""
+    subjects = corpus.index.select(pl.col("subject").unique().sort())
+    return subjects.select(fold=pl.lit(0, pl.Int64), subject="subject", role=pl.lit("train"))
 
 
 def _train(
