@@ -34,7 +34,7 @@ def encode(
         Exactly 0 where a modality is not available.
     """
     encodings = (
-        repeated(encoder(inputs[name]), len(available)) for name, encoder in encoders.items()
+        repeated(encoder(inputs[name]), available.shape[0]) for name, encoder in encoders.items()
     )
     # `where` and not a product: the input of a missing modality may be NaN.
     return [
@@ -45,9 +45,10 @@ def encode(
 
 def repeated(values: Tensor, n_rows: int) -> Tensor:
     """Return values (B, ...) of windows for each of Q sets of modalities, ``n_rows = Q * B``."""
-    if len(values) == n_rows:
+    # Not `len`, which would fix the number of windows in an exported graph.
+    if values.shape[0] == n_rows:
         return values
-    return values.repeat(n_rows // len(values), *[1] * (values.ndim - 1))
+    return values.repeat(n_rows // values.shape[0], *[1] * (values.ndim - 1))
 
 
 def log_input_energy(
@@ -69,7 +70,7 @@ def log_input_energy(
         That of an input of zeros where not available.
     """
     energy = torch.stack([inputs[name].flatten(1).square().mean(1) for name in modalities], 1)
-    of_sets = repeated(energy, len(available))
+    of_sets = repeated(energy, available.shape[0])
     return torch.log(torch.where(available > 0, of_sets, 0.0) + 0.01)  # finite for zeros
 
 
