@@ -176,9 +176,10 @@ def _build(
     card: dict[str, Any], tensors: Mapping[str, Tensor], where: str
 ) -> tuple[Stack, Scaler, list[Run], dict[str, Any], dict[str, Reference]]:
     runs = [Run(**run) for run in card["runs"]]
-    method = registry.get("methods", card["method"], where)
+    registry.check("methods", card["method"], where)
     for name in card["features"]:  # before an encoder is built from it
-        registry.get("modalities", name, where)
+        registry.check("modalities", name, where)
+    method = registry.get("methods", card["method"])
     scaler = Scaler.from_tensors(tensors, list(card["features"]))
     if len(scaler.affect_mean) != len(runs):  # before memory is taken for the stated number
         raise ConsilienceError(f"{len(runs)} runs, but weights of {len(scaler.affect_mean)}", where)
