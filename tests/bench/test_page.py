@@ -17,7 +17,7 @@ def test_the_best_of_a_corpus_is_marked(content: dict[str, Any]) -> None:
     table = page.figures("all", evaluated(content), methods)
     assert table.columns == ["corpus", "coherence transfer", "concat", "kd", "chance"]
     row = table.rows[0]
-    assert [cell.text for cell in row.cells] == ["80.0", "75.0", "–", "50"]
+    assert [cell.text for cell in row.cells] == ["80.0", "75.0", "–", "50.0"]
     assert [cell.is_best for cell in row.cells] == [True, False, False, False]
     assert row.cells[0].interval == "70–90"
     errors = page.figures("ece", evaluated(content), methods).rows[0].cells

@@ -69,7 +69,7 @@ def figures(figure: str, corpora: Records, methods: list[str]) -> Table:
         values = [record["methods"].get(method, {}) for method in methods]
         present = [each[figure] for each in values if each.get(figure) is not None]
         cells = [_share(each, figure, best(present) if present else None) for each in values]
-        chance = [] if best is min else [Cell(f"{100 * record['chance']:.0f}")]
+        chance = [] if best is min else [Cell(f"{100 * record['chance']:.1f}")]
         rows.append(Row(name, [*cells, *chance]))
     columns = ["corpus", *map(readable, methods), *([] if best is min else ["chance"])]
     return Table(columns, rows)
