@@ -6,6 +6,8 @@ person's baseline (see `consilience.training.baseline`), and which sensors are a
 
 from __future__ import annotations
 
+import logging
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -113,15 +115,19 @@ def write(folder: Path) -> None:
     )
     batch = torch.export.Dim("windows", min=1)
     shapes = ({0: batch}, tuple({0: batch} for _ in names))
-    torch.onnx.export(
-        Deployed(stack, scaler).eval(),
-        example,
-        str(folder / ONNX),
-        input_names=[AVAILABLE, *names],
-        output_names=list(OUTPUTS),
-        dynamic_shapes=shapes,
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    # Notes on packages that are not used, and on changes to come within torch.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Deployed(stack, scaler).eval(),
+            example,
+            str(folder / ONNX),
+            input_names=[AVAILABLE, *names],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
