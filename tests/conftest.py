@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from benchmarks.new_project import create_project
 from consilience import params
+from consilience.core import study
 from tests.real_data import NO_REAL_DATA, REAL_DATA
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,14 @@ settings.load_profile("repeatable")
 # Tests run side by side, each in one process: worker processes that outlive a test would also keep
 # its working directory.
 os.environ.setdefault("CONSILIENCE_WORKERS", "1")
+
+
+@pytest.fixture(autouse=True)
+def without_study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the study that a test has used, whose plug-ins the next one must not have."""
+    yield
+    if study.folder() is not None:
+        study.use(tmp_path_factory.getbasetemp())
 
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -347,7 +347,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
 
     first = bytes_of(run())
     # Tables; a file per session; per modality with its meta data, a file per aligned recording.
-    assert len(first) == 4 + 4 + 6 + 5 + (1 + 4) + (1 + 4)
+    assert len(first) == 4 + 4 + 5 + 5 + (1 + 4) + (1 + 4)
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 

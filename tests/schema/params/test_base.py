@@ -45,7 +45,7 @@ def test_yaml_is_read_as_nested_dicts(tmp_path: Path) -> None:
 
 def test_a_missing_or_invalid_file_is_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    with pytest.raises(ConsilienceError, match=r"the file is missing .*consilience use"):
+    with pytest.raises(ConsilienceError, match=r"the file is missing .*consilience init"):
         read_yaml(path)
     path.write_text("a: [1")
     with pytest.raises(ConsilienceError, match="not valid YAML") as caught:
