@@ -113,16 +113,19 @@ def test_the_entry_of_the_claims_has_its_method(planned):
 
 
 @pytest.mark.parametrize("corpus", CONTENT["corpora"])
-def test_every_corpus_has_its_parameters_and_every_kind_of_corruption(planned, corpus):
+def test_every_corpus_has_its_parameters_and_kinds_of_corruption(planned, corpus):
     path = EVIDENCE / corpus / "params.yaml"
     settings = params.load(path)
     content = YAML(typ="safe").load(path.read_text())
     assert path.read_text() == params.document(content)
     assert settings.dataset.root == planned.corpora[corpus].root
     for name, own in settings.modalities.items():
-        assert list(own.corruptions) == list(
-            registry.get("modalities", name).Params.CORRUPTION_KINDS
-        )
+        kinds = registry.get("modalities", name).Params.CORRUPTION_KINDS
+        if corpus == "demo":  # the annex has some of each sensor, to be short
+            assert set(own.corruptions) < set(kinds)
+            assert set(own.corruptions) & set(settings.training.held_out)
+        else:
+            assert list(own.corruptions) == list(kinds)
 
 
 @pytest.mark.parametrize("corpus", CONTENT["corpora"])
