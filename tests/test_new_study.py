@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -113,10 +112,10 @@ def test_a_wrong_argument_is_named_and_nothing_is_written(
     recordings: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, root: str, what: str
 ) -> None:
     monkeypatch.chdir(recordings.parent)
-    before = sorted(os.listdir())  # noqa: PTH208
+    before = sorted(Path().iterdir())
     with pytest.raises(ConsilienceError, match=what):
         new_study.create(Path("study"), dataset, None if root is None else Path(root))
-    assert sorted(os.listdir()) == before  # noqa: PTH208
+    assert sorted(Path().iterdir()) == before
 
 
 def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:

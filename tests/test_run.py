@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -88,4 +87,4 @@ def test_a_folder_without_a_study_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(params.document(params.defaults("demo")))
     with pytest.raises(ConsilienceError, match="consilience init"):
         run(Project(tmp_path), [], print)
-    assert os.listdir(tmp_path) == ["params.yaml"]  # noqa: PTH208
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

@@ -11,7 +11,15 @@ import pytest
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
-from consilience.evaluation.aggregate import by_kind, compare, corruption_error, figures_of, summary
+from consilience.evaluation.aggregate import (
+    Figures,
+    by_kind,
+    by_sample_and_subject,
+    compare,
+    corruption_error,
+    resample_and_single_subjects,
+    summary,
+)
 from consilience.evaluation.predict import LoadedModel, Predictions, predict
 from consilience.evaluation.resampling import subject_weights
 from consilience.evaluation.scorer import Evaluated, resampled, score, score_predictions
@@ -22,6 +30,13 @@ from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plai
 CORPUS = build_corpus()
 ASKED = conditions(CORPUS)
 WEIGHTS = subject_weights(6, 200)
+
+
+def figures_of(evaluated: Evaluated, n_resamples: int) -> Figures:
+    scores = resample_and_single_subjects(evaluated, n_resamples)
+    return by_sample_and_subject(summary(scores), scores.n_subjects)
+
+
 MODEL = LoadedModel(
     Oracle(3),  # type: ignore[arg-type]
     plain_scaler(CORPUS, len(RUNS)),

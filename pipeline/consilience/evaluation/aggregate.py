@@ -244,12 +244,6 @@ class Figures:
     subjects: dict[str, Array]
 
 
-def figures_of(evaluated: Evaluated, n_resamples: int) -> Figures:
-    """Return the figures of a method under every resample, and of every subject alone."""
-    scores = resample_and_single_subjects(evaluated, n_resamples)
-    return by_sample_and_subject(summary(scores), scores.n_subjects)
-
-
 def resample_and_single_subjects(evaluated: Evaluated, n_resamples: int) -> Resampled:
     """Resample the subjects of a method; the last rows of every result are each subject alone."""
     n_subjects = len(evaluated.subjects)

@@ -23,7 +23,7 @@ from consilience.training.data import Scaler
 from consilience.training.fit import everyone, fit_everyone
 from consilience.training.people import people_of, recordings_by_subject
 from consilience.training.run import data_hash
-from consilience.windows.store import load_corpus
+from consilience.windows.store import Corpus, load_corpus
 
 MOST_BYTES = 2_000_000  # of a bundle that is meant to be sent by mail; a larger one is noted
 
@@ -76,8 +76,8 @@ def export(
             "run 'dvc repro'",
         )
     metrics = read_metrics(project, method)
-    network = _train(project, card, stack)
-    corpus = load_corpus(project.windows)
+    corpus = load_corpus(project.windows, project.corrupted)
+    network = _train(project, corpus, card, stack)
     recordings = recordings_by_subject(project, corpus.modalities)
     card |= {
         "training": {**card["training"], "seeds": card["training"]["seeds"][:1]},
@@ -121,11 +121,10 @@ def _epochs(card: dict[str, Any]) -> int:
     return median_low(card["best_epochs"])
 
 
-def _train(project: Project, card: dict[str, Any], calibrated: Stack) -> Network:
+def _train(project: Project, corpus: Corpus, card: dict[str, Any], calibrated: Stack) -> Network:
     """Train the network of a bundle, with the parameters and labels of the project's model."""
     method = card["method"]
     params = registry.get("methods", method).Params(**card["params"])
-    corpus = load_corpus(project.windows, project.corrupted)
     with temporary_folder(project.model(method)) as checkpoint:
         return Network(
             *fit_everyone(
