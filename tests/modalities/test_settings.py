@@ -8,7 +8,14 @@ import pytest
 from consilience.core.errors import ConsilienceError
 from consilience.modalities.params.audio import AudioParams
 from consilience.modalities.params.ecg import Params as EcgParams
-from consilience.modalities.settings import encoder_names, inputs_names, modality_params
+from consilience.modalities.settings import (
+    check_weights,
+    encoder_names,
+    inputs_names,
+    missing_weights,
+    modality_params,
+)
+from consilience.modalities.text import Text
 from consilience.project import Project
 
 
@@ -30,6 +37,18 @@ def test_each_modality_has_parameters_of_its_class_in_the_order_of_the_file(
     assert list(params) == ["ecg", "audio"]
     assert isinstance(params["audio"], AudioParams)
     assert params["ecg"].frame_rate_hz == 1.0
+
+
+def test_packages_with_weights_that_are_not_installed_are_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert missing_weights(["text", "face_expression", "voice_embedding", "eeg"]) == []
+    check_weights("text")
+    monkeypatch.setattr(Text, "weights", ("pytest", "no-such-b", "no-such-a"))
+    assert missing_weights(["text", "eeg"]) == ["no-such-a", "no-such-b"]
+    command = r"pip install --no-deps no-such-a no-such-b"
+    with pytest.raises(ConsilienceError, match=rf"^modality text: .*not installed.*\({command}\)"):
+        check_weights("text")
 
 
 def test_encoders_and_inputs_in_use_are_named_once_and_sorted() -> None:

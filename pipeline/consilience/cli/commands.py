@@ -94,6 +94,7 @@ def init(
 
     for line in new_study.create(folder, dataset, root):
         typer.echo(line)
+    _name_missing_weights(Project(folder))
     typer.echo(f"created {folder}; next: cd {shlex.quote(str(folder))} && consilience run")
 
 
@@ -123,6 +124,7 @@ def use(
     project: Project = context.obj
     for line in scaffold.write_params(project, dataset, root, chosen, force):
         typer.echo(f"found {line}")
+    _name_missing_weights(project)
     typer.echo(f"{project.params_file} now describes '{dataset}'; 'consilience run' runs it")
 
 
@@ -421,6 +423,14 @@ def _check_name(kind: str, name: str, argument: str) -> None:
     from consilience.core import registry  # slow to import
 
     registry.check(kind, name, argument)
+
+
+def _name_missing_weights(project: Project) -> None:
+    """Print how to install weights that the project's modalities read and that are missing."""
+    from consilience.modalities import settings  # slow to import
+
+    if missing := settings.missing_weights(settings.modality_params(project)):
+        typer.echo(f"first install the weights of networks: {settings.install_command(missing)}")
 
 
 def _console(json_file: Path | None) -> Console:

@@ -8,7 +8,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
 from consilience.ingest.ingest import Result, ingest
 from consilience.ingest.usable import check_usable
-from consilience.modalities.settings import modality_params
+from consilience.modalities.settings import check_weights, modality_params
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import Ingested, Recordings, read_table
@@ -28,9 +28,10 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
     Raises
     ------
     ConsilienceError
-        If no recording is usable, or one could not be ingested and ``dataset.on_problem`` is
-        ``fail``.
+        If weights of the modality are not installed, no recording is usable, or one could not be
+        ingested and ``dataset.on_problem`` is ``fail``.
     """
+    check_weights(modality)
     table = read_table(project.recordings_table(modality), Recordings)
     with atomic_folder(project.signals(modality)) as folder:
         results = ingest(

@@ -56,6 +56,7 @@ class Modality(Protocol):
     `encoder`             training, as the first part of every network                `ENCODER`
     `reads`               datasets, to offer it wherever they offer that modality     None
     `activity_feature`    alignment, to match the time course of speech and movement  None
+    `weights`             ``init`` and ingest, to name packages that are missing      none
     `sound`               alignment, to match sound tracks of the same room           None
     `inspect`             ``consilience check``, to list findings about good files    no findings
     `corrupted_features`  ingest, to share work over the severities of a corruption   one by one
@@ -75,6 +76,9 @@ class Modality(Protocol):
     activity_feature : str or None
         Name of the feature that rises while the subject speaks or moves, such as loudness or the
         motion of the mouth. Two sensors of one session that both have one can be aligned by it.
+    weights : tuple of str
+        Packages whose weights it reads. They are installed without their dependencies, hence not
+        with this package; without one of them, ingest stops before it reads a recording.
     """
 
     name: ClassVar[str]
@@ -82,6 +86,7 @@ class Modality(Protocol):
     Params: ClassVar[type[ModalityParams]]
     reads: ClassVar[str | None] = None
     activity_feature: ClassVar[str | None] = None
+    weights: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def probe(self, path: Path, item: str | None) -> Header:

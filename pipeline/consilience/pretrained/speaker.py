@@ -70,7 +70,7 @@ def _layers() -> nn.LSTM:
         find_spec("resemblyzer"),
         "the voice network's weights are not installed",
         "voice_embedding",
-        "pip install 'consilience[voice]'",
+        "pip install --no-deps resemblyzer",
     )
     content = torch.load(folder / "pretrained.pt", map_location="cpu", weights_only=True)
     first_two = {
