@@ -10,7 +10,7 @@ import pytest
 from consilience import new_study, stage_code, status
 from consilience.core.dvc import ALWAYS
 from consilience.project import Project
-from consilience.schema.tables import Problems, frame_of, write_table
+from consilience.schema.tables import Alignment, Problems, frame_of, write_table
 
 PROBLEM = {"where": "a.edf", "what": "truncated", "remedy": "record again"}
 
@@ -65,6 +65,18 @@ def test_a_study_is_compared_with_its_last_run(tmp_path: Path) -> None:
     assert lines[0].startswith(f"{len(current.stages)} stages: ")
     assert "  a.edf: truncated (record again)" in lines
     assert json.loads(path.read_text()) == content  # nothing is written
+
+
+def test_unaligned_recordings_are_unusable(tmp_path: Path) -> None:
+    clock = {"session": "s", "modality": "eeg", "method": "pulses", "n_anchors": 0, "n_pieces": 0}
+    rows = [
+        {**clock, "recording": "a", "status": "aligned", "reason": None},
+        {**clock, "recording": "b", "status": "unaligned", "reason": "no pulse"},
+    ]
+    project = Project(tmp_path)
+    write_table(project.alignment / "alignment.parquet", frame_of(rows, Alignment), Alignment)
+    remedy = "left out of the windows: unaligned"
+    assert status._unusable(project) == [{"where": "b", "what": "no pulse", "remedy": remedy}]
 
 
 def test_lines_of_a_study_that_is_up_to_date() -> None:

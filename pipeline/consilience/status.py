@@ -16,7 +16,7 @@ from consilience.core.dvc import ALWAYS, stage_changes, stage_graph
 from consilience.core.fingerprint import CodeBase
 from consilience.graph import affected
 from consilience.project import Project
-from consilience.schema.tables import Problems, read_table
+from consilience.schema.tables import Alignment, Problems, read_table
 
 NAMED = 3  # modules and files that a reason names
 
@@ -34,7 +34,7 @@ class Status:
     following : list of str
         Stages that depend on stale ones, and run if their outputs change.
     unusable : list of dict
-        Rows of table `Problems` of the last catalog and ingest.
+        Rows of table `Problems` of the last catalog and ingest, and the unaligned recordings.
     metrics : dict of str to dict
         Metrics of every method in the last evaluation.
     """
@@ -151,4 +151,12 @@ def _unusable(project: Project) -> list[dict[str, str]]:
     files = [project.catalog / "problems.parquet"]
     files += sorted((project.data / "signals").glob("*/problems.parquet"))
     tables = [read_table(file, Problems) for file in files if file.is_file()]
+    if (clocks := project.alignment / "alignment.parquet").is_file():
+        tables.append(_unaligned(read_table(clocks, Alignment)))
     return pl.concat(tables).to_dicts() if tables else []
+
+
+def _unaligned(clocks: pl.DataFrame) -> pl.DataFrame:
+    return clocks.filter(pl.col("status") == "unaligned").select(
+        where="recording", what="reason", remedy=pl.lit("left out of the windows: unaligned")
+    )

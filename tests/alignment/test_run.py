@@ -10,6 +10,7 @@ import pytest
 from consilience.alignment import run
 from consilience.alignment.clock import SHARED, Clock, ClockFit, Line, Piece, unaligned
 from consilience.alignment.session import Recording
+from consilience.ingest.usable import UnusableModalityError
 from consilience.project import Project
 from consilience.schema.tables import Alignment, Anchors, Pieces, read_table
 
@@ -68,6 +69,20 @@ def test_the_summary_counts_statuses_and_methods(project: Project) -> None:
         "align: 3 recordings, 2 aligned, 0 coarse, 1 unaligned",
         "  unaligned b: no pulse",
     ]
+
+
+def test_a_modality_without_an_aligned_recording_ends_the_run_with_the_reasons(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [(recording(project.root, name), unaligned("pulses", "no pulse")) for name in "ab"]
+    monkeypatch.setattr(run, "align_recordings", lambda project: lost)
+    with pytest.raises(UnusableModalityError) as caught:
+        run.align(project, emit=lambda line: None)
+    assert str(caught.value) == (
+        "modality eeg: none of 2 recordings is usable: 2 × no pulse (all are in "
+        "data/alignment/alignment.parquet; correct them, or remove the modality from params.yaml)"
+    )
+    assert read_table(project.alignment / "alignment.parquet", Alignment).height == 2
 
 
 def test_a_second_run_writes_the_same_tables(project: Project) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from consilience.alignment.clock import ClockFit
 from consilience.alignment.session import Recording, align_recordings
 from consilience.core.files import atomic_folder, write_json
+from consilience.ingest.usable import check_usable
 from consilience.project import Project
 from consilience.schema.constants import ALIGNMENT_STATUSES
 from consilience.schema.tables import Alignment, Anchors, Pieces, frame_of, write_table
@@ -25,19 +26,34 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
         Cataloged and ingested.
     emit : callable
         Receives the lines of the summary.
+
+    Raises
+    ------
+    UnusableModalityError
+        If a modality has recordings and none could be aligned.
     """
     fits = align_recordings(project)
     table = frame_of([_row(*fit) for fit in fits], Alignment)
+    modalities = list(project.content["modalities"])
     with atomic_folder(project.alignment) as folder:
         write_table(folder / "alignment.parquet", table, Alignment)
         write_table(folder / "pieces.parquet", _pieces(fits), Pieces)
         write_table(folder / "anchors.parquet", _anchors(fits), Anchors)
-        write_json(folder / "summary.json", _summary(table, list(project.content["modalities"])))
+        write_json(folder / "summary.json", _summary(table, modalities))
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
     emit(f"align: {table.height} recordings, {counts}")
     with_reason = table.filter(pl.col("reason").is_not_null())
     for recording, status, reason in with_reason.select("recording", "status", "reason").rows():
         emit(f"  {status} {recording}: {reason}")
+    path = (project.alignment / "alignment.parquet").relative_to(project.root)
+    located = table.with_columns(
+        status=pl.when(pl.col("status") == "unaligned")
+        .then(pl.lit("unaligned"))
+        .otherwise(pl.lit("ok"))
+    )
+    for name in modalities:
+        if (rows := located.filter(pl.col("modality") == name)).height:
+            check_usable(name, rows, path)
 
 
 def _row(rec: Recording, fit: ClockFit) -> dict[str, object]:
