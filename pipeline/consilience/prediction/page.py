@@ -9,7 +9,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from consilience.prediction.run import Predicted
-from consilience.reporting.charts.style import distinct_colours
+from consilience.reporting.charts.style import class_colours
 from consilience.reporting.charts.windows import timeline
 from consilience.reporting.page import environment
 from consilience.reporting.sections import MOST_OPEN, chart
@@ -23,7 +23,7 @@ def render_predictions(predicted: Predicted) -> str:
     windows, classes = predicted.windows, list(predicted.card["classes"])
     sessions = windows["session"].unique(maintain_order=True).to_list()
     drawn = windows.filter(pl.col("session").is_in(sessions[:MOST_SESSIONS]))
-    colours = distinct_colours(classes)
+    colours = class_colours(classes)
     return (
         environment()
         .get_template("predictions.html.j2")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
-
-import plotly.graph_objects as go
-from markupsafe import Markup
 
 from consilience.evaluation import contradictions
 from consilience.reporting import tables
@@ -20,6 +16,7 @@ from consilience.reporting.charts import robustness as robustness_charts
 from consilience.reporting.charts import style
 from consilience.reporting.charts import training as training_charts
 from consilience.reporting.charts import windows as window_charts
+from consilience.reporting.figure import Chart, chart
 from consilience.reporting.results import Results
 from consilience.reporting.words import enumerated, percent, readable
 
@@ -27,22 +24,7 @@ MOST_OPEN = 12  # a longer list of problems is folded
 
 Context = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart as the template needs it: name, height in pixels, and plotly's JSON."""
-
-    name: str
-    height: int
-    json: Markup
-
-
-def chart(name: str, figure: go.Figure) -> Chart:
-    """Return a figure as JSON that may stand inside a script element."""
-    # A "<" inside JSON can only be part of a string, where its escape means the same; without
-    # it, a recording's name "</script>" would end the element.
-    text = figure.to_json().replace("<", "\\u003c")
-    return Chart(name, int(figure.layout.height), Markup(text))
+__all__ = ["MOST_OPEN", "Chart", "Context", "chart"]
 
 
 def verdict(results: Results) -> Context:
@@ -117,7 +99,7 @@ def confidence(results: Results) -> Context:
 
 def windows(results: Results) -> Context:
     """Return the default method's predictions, window by window."""
-    colours = style.distinct_colours(results.meta["classes"])
+    colours = style.class_colours(results.meta["classes"])
     # A method without an uncertainty decomposition leaves both columns empty.
     has_uncertainty = results.predictions.drop_nulls(["vacuity", "coherence"]).height > 0
     return {
@@ -134,7 +116,7 @@ def coherence(results: Results) -> Context | None:
     table = results.recording_coherence
     if table.is_empty():
         return None
-    colours = style.distinct_colours(results.meta["modalities"])
+    colours = style.sensor_colours(results.meta["modalities"])
     listed = contradictions.contradictions(table)
     return {
         "colours": colours,
@@ -157,7 +139,7 @@ def coherence(results: Results) -> Context | None:
 def recordings(results: Results) -> Context:
     """Return status and quality of the recordings, and the problems and findings of the input."""
     modalities = results.meta["modalities"]
-    colours = style.distinct_colours(modalities)
+    colours = style.sensor_colours(modalities)
     return {
         "colours": style.STATUS_COLOURS,
         "availability": {
@@ -177,7 +159,7 @@ def clocks(results: Results) -> Context | None:
     """Return the clock estimates and their errors; None if no clock was estimated."""
     if results.alignment["residual_ms"].drop_nulls().is_empty():
         return None
-    colours = style.distinct_colours(results.meta["modalities"])
+    colours = style.sensor_colours(results.meta["modalities"])
     along_session = clock_charts.residuals_over_time(results.anchors, colours)
     return {
         "table": tables.clocks(results.alignment),
@@ -194,7 +176,7 @@ def clocks(results: Results) -> Context | None:
 def labels(results: Results) -> Context:
     """Return classes, agreement and folds of the windows, and the annotators' reliability."""
     classes, summary = results.meta["classes"], results.label_summary
-    colours = style.distinct_colours(classes)
+    colours = style.class_colours(classes)
     has_agreement = results.labels["agreement"].drop_nulls().len() > 0
     return {
         "labelled": summary["labelled"],

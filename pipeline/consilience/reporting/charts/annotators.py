@@ -8,14 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import (
-    ACCENT,
-    GREY,
-    PALETTE,
-    Colours,
-    class_matrix,
-    figure,
-)
+from consilience.reporting.charts.style import GREY, NEUTRAL, Colours, class_matrix, figure
 
 MAX_ANNOTATORS = 40  # the rows of a crowd would fill several pages
 
@@ -70,7 +63,7 @@ def reaction_lags(annotators: pl.DataFrame) -> go.Figure:
             "width": 0,
         },
         mode="markers",
-        marker={"color": ACCENT, "size": 8},
+        marker={"color": NEUTRAL, "size": 8},
         hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
     )
     chart = figure([dots], 90 + 24 * table.height)
@@ -91,7 +84,11 @@ def lag_gains(annotators: pl.DataFrame) -> go.Figure:
                 y=[name, name],
                 mode="lines+markers",
                 line={"color": GREY, "width": 1.5},
-                marker={"color": [GREY, ACCENT], "size": [7, 9]},
+                marker={
+                    "color": NEUTRAL,
+                    "size": [7, 9],
+                    "symbol": ["circle-open", "circle"],
+                },
                 hovertemplate="%{y}: %{x:.3f}<extra></extra>",
             )
         )
@@ -105,7 +102,7 @@ def confusion(confusions: pl.DataFrame, classes: Sequence[str]) -> go.Figure:
     mean = confusions.group_by("actual", "named").agg(pl.col("probability").mean())
     share_of = {(actual, named): share for actual, named, share in mean.iter_rows()}
     shares = [[share_of.get((actual, named), 0.0) for named in classes] for actual in classes]
-    chart = class_matrix(shares, classes, PALETTE[0], "%{y} named %{x}")
+    chart = class_matrix(shares, classes, NEUTRAL, "%{y} named %{x}")
     chart.update_xaxes(title_text="named by annotators")
     return chart.update_yaxes(title_text="consensus")
 

@@ -7,18 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import (
-    ACCENT,
-    FAINT,
-    PALETTE,
-    Colours,
-    figure,
-    steps,
-)
+from consilience.reporting.charts.style import NEUTRAL, ROLE_COLOURS, Colours, figure, steps
 from consilience.reporting.words import readable
 from consilience.schema.constants import ROLES
-
-ROLE_COLOURS = dict(zip(ROLES, (FAINT, PALETTE[0], ACCENT), strict=True))
 
 
 def class_counts(labels: pl.DataFrame, classes: Sequence[str], colours: Colours) -> go.Figure:
@@ -42,7 +33,7 @@ def agreement(labels: pl.DataFrame) -> go.Figure:
         x=labels["agreement"].drop_nulls().to_list(),
         # The last bin begins at 1: full agreement has a bar of its own.
         xbins={"start": -1, "end": 1.05, "size": 0.05},
-        marker={"color": PALETTE[0]},
+        marker={"color": NEUTRAL},
         hovertemplate="%{x}: %{y} windows<extra></extra>",
     )
     chart = figure([bars], 220, bargap=0.05)

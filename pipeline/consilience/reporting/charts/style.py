@@ -10,20 +10,38 @@ import plotly.graph_objects as go
 
 from consilience.reporting.results import RecordingStatus
 from consilience.reporting.words import readable
+from consilience.schema.constants import ROLES
 
-# Palette of Okabe and Ito, distinguishable with colour-vision deficiency
-# (https://jfly.uni-koeln.de/color/).
+# One colour has one meaning in a page: a family of names has colours of its own, at a distance in
+# OKLab of at least 0.04 from those of the others. No text has the colour of a series.
+
+# Methods: the palette of Okabe and Ito, distinguishable with colour-vision deficiency
+# (https://jfly.uni-koeln.de/color/), with two more; the accent is the default method's.
 ACCENT = "#d55e00"
-PALETTE = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-# Beyond the palette's colours; less distinct, for data with many classes or sensors.
-EXTRA_COLOURS = ("#8c6d31", "#6a4fa3")
+PALETTE = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#6a4fa3")
+SENSORS = (
+    *("#1058e8", "#10b810", "#b81070", "#b8a0e8"),
+    *("#287058", "#e87010", "#e828e8", "#10a0b8"),
+)
+CLASSES = (
+    *("#7028e8", "#70b870", "#e81028", "#e870e8"),
+    *("#705810", "#7088b8", "#b810a0", "#d08870"),
+)
+OTHERS = ("#1058b8", "#10a0e8", "#3f8a78", "#b0a060", "#806080")
+QUANTITY_COLOURS = {"vacuity": "#a040e8", "coherence": "#588810", "confidence": "#e85870"}
+LOSS_COLOURS = {"train_loss": "#9a8a7a", "validation_loss": "#3a7a9a"}
+OUTCOME_COLOURS = {"correct": "#4088e8", "wrong": "#a04040"}
+NEUTRAL = "#6f7680"  # a single series, which needs no colour to be told from others
 GREY = "#85898f"
 FAINT = "rgba(133, 137, 143, 0.25)"
 TRANSPARENT = "rgba(0,0,0,0)"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 
 STATUSES = [str(status) for status in RecordingStatus]
-STATUS_COLOURS = dict(zip(STATUSES, ("#009e73", "#e69f00", ACCENT, FAINT), strict=True))
+STATUS_COLOURS = dict(zip(STATUSES, ("#107010", "#b88810", "#a05888", FAINT), strict=True))
+ROLE_COLOURS = dict(zip(ROLES, ("rgba(133, 137, 143, 0.5)", "#a070d0", "#88a010"), strict=True))
+
+MAX_OPACITY = 0.6  # of a cell with text: at more, the text lacks contrast on a dark page
 
 LEGEND_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 
@@ -36,9 +54,22 @@ def method_colours(methods: Sequence[str], default: str) -> dict[str, str]:
     return {default: ACCENT} | dict(others)
 
 
+def sensor_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour per sensor; colours repeat after the eighth."""
+    return dict(zip(names, cycle(SENSORS), strict=False))
+
+
+def class_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour per class; colours repeat after the eighth."""
+    return dict(zip(names, cycle(CLASSES), strict=False))
+
+
 def distinct_colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour per name; colours repeat after the eighth name."""
-    return dict(zip(names, cycle((*PALETTE, ACCENT, *EXTRA_COLOURS)), strict=False))
+    """Return a colour per name that is neither a method, a sensor nor a class.
+
+    Colours repeat after the fifth name.
+    """
+    return dict(zip(names, cycle(OTHERS), strict=False))
 
 
 def rgba(colour: str, alpha: float) -> str:
@@ -119,7 +150,10 @@ def swarm(name: str, values: list[float], texts: list[str], colour: str) -> go.B
 def class_matrix(
     shares: list[list[float]], classes: Sequence[str], colour: str, hover: str
 ) -> go.Figure:
-    """Return a matrix of shares from 0 to 1, shape (n_classes, n_classes), rows from the top."""
+    """Return a matrix of shares from 0 to 1, shape (n_classes, n_classes), rows from the top.
+
+    The cells are so transparent that the page's own text colour is readable on each of them.
+    """
     names = [readable(name) for name in classes]
     heat = go.Heatmap(
         z=shares,
@@ -127,7 +161,7 @@ def class_matrix(
         y=names,
         zmin=0,
         zmax=1,
-        colorscale=[[0, rgba(colour, 0)], [1, rgba(colour, 1)]],
+        colorscale=[[0, rgba(colour, 0)], [1, rgba(colour, MAX_OPACITY)]],
         showscale=False,
         texttemplate="%{z:.0%}",
         hovertemplate=f"{hover}: %{{z:.1%}}<extra></extra>",

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import ACCENT, GREY, band, figure
+from consilience.reporting.charts.style import LOSS_COLOURS, band, figure
 from consilience.reporting.words import readable
 
 
@@ -18,15 +18,12 @@ def training(history: pl.DataFrame) -> go.Figure:
     """
     traces = [
         trace.update(yaxis=axis)
-        for column, axis, colour in (
-            ("train_loss", "y2", GREY),
-            ("validation_loss", "y", ACCENT),
-        )
-        for trace in _curve(history, column, colour)
+        for column, axis in (("train_loss", "y2"), ("validation_loss", "y"))
+        for trace in _curve(history, column, LOSS_COLOURS[column])
     ]
     chart = figure(traces, 240)
     chart.update_xaxes(title_text="epoch")
-    chart.update_yaxes(title_text="validation loss", color=ACCENT)
+    chart.update_yaxes(title_text="validation loss")
     return chart.update_layout(yaxis2=_right_axis("training loss"))
 
 

@@ -9,17 +9,15 @@ import plotly.graph_objects as go
 import polars as pl
 
 from consilience.reporting.charts.style import (
-    ACCENT,
     FAINT,
-    GREY,
     LEGEND_ABOVE,
-    PALETTE,
+    OUTCOME_COLOURS,
+    QUANTITY_COLOURS,
     Colours,
     figure,
 )
 from consilience.reporting.words import readable
 
-CURVES = {"vacuity": PALETTE[0], "coherence": PALETTE[1], "confidence": GREY}
 STRIPS = {"actual": -0.1, "predicted": -0.22}  # heights below the curves, which lie in [0, 1]
 STRIP_NAMES = {"actual": "labelled", "predicted": "predicted"}
 
@@ -39,8 +37,8 @@ def coherence(predictions: pl.DataFrame) -> go.Figure:
             hovertemplate="%{text}",
         )
         for name, colour, group in (
-            ("correct", PALETTE[0], labelled.filter(is_right)),
-            ("wrong", ACCENT, labelled.filter(~is_right)),
+            ("correct", OUTCOME_COLOURS["correct"], labelled.filter(is_right)),
+            ("wrong", OUTCOME_COLOURS["wrong"], labelled.filter(~is_right)),
         )
     ]
     chart = figure(traces, 340, showlegend=True, legend=LEGEND_ABOVE)
@@ -66,7 +64,7 @@ def timeline(predictions: pl.DataFrame, colours: Colours) -> go.Figure:
     chart = figure(
         traces,
         380,
-        updatemenus=[_menu(names, len(CURVES) + len(strips))],
+        updatemenus=[_menu(names, len(QUANTITY_COLOURS) + len(strips))],
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top"},
         hovermode="x unified",
@@ -103,7 +101,7 @@ def _group_traces(
             visible=is_visible,
             hovertemplate="%{y:.2f}",
         )
-        for column, colour in CURVES.items()
+        for column, colour in QUANTITY_COLOURS.items()
     ]
     squares = [
         _strip(times, group[column].to_list(), height, colours).update(

@@ -1,0 +1,18 @@
+"""Sections of the report that are built from figures and tables alone, a module each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from consilience.project import Project
+from consilience.reporting.figure import Section
+from consilience.reporting.results import Results
+
+# Each returns a section, or None where the results hold nothing for it.
+BUILDERS: tuple[Callable[[Project, Results], Section | None], ...] = ()
+
+
+def sections(project: Project, results: Results) -> list[Section]:
+    """Return the sections for which the results hold something, in the order of `BUILDERS`."""
+    built = [build(project, results) for build in BUILDERS]
+    return [section for section in built if section is not None]
