@@ -179,6 +179,16 @@ class Project:
         """The report, one HTML page."""
         return self.data / "report" / "report.html"
 
+    @property
+    def stamped_report(self) -> Path:
+        """A copy of the report with commit, machine and durations of the last run here."""
+        return self.data / "report.html"
+
+    @property
+    def runs(self) -> Path:
+        """Records of the last run of each stage on this machine; no output depends on them."""
+        return self.store("runs")
+
     def external(self, key: str) -> Project:
         """Return the nested project in which `consilience evaluate` processes other recordings."""
         return Project(self.data / "external" / key)

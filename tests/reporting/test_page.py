@@ -4,20 +4,34 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import plotly.graph_objects as go
+import polars as pl
 import pytest
 from jinja2 import UndefinedError
 
 from consilience.core.errors import ConsilienceError
 from consilience.project import Project
 from consilience.reporting import page, tables
+from consilience.reporting.charts import style
+from consilience.reporting.figure import (
+    Figure,
+    Grid,
+    Listing,
+    Note,
+    Section,
+    Tabular,
+    chart,
+    drawing,
+)
 from consilience.reporting.page import render
 from consilience.reporting.results import load_results
+from consilience.reporting.tables import Cell, Row, Table
 from consilience.schema.tables import Annotators, Confusions, frame_of, write_table
 
 Run = Callable[..., Project]
 ROOT = Path(__file__).parents[2]
 
-PAGES = {"report.html.j2", "predictions.html.j2", "bench.html.j2"}
+PAGES = {"page.html.j2", "report.html.j2", "predictions.html.j2", "bench.html.j2", "glossary.md"}
 
 
 class Elements(HTMLParser):
@@ -28,12 +42,19 @@ class Elements(HTMLParser):
         self.ids: list[str] = []
         self.labels: list[str | None] = []
         self.requests: list[str] = []
+        self.anchors: list[str] = []
+        self.files: list[str | None] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.ids += [str(values["id"])] if "id" in values else []
-        self.labels += [values.get("aria-label")] if values.get("class") == "chart" else []
-        self.requests += [str(values[key]) for key in ("src", "srcset", "href") if key in values]
+        self.labels += (
+            [values.get("aria-label")] if "chart" in str(values.get("class", "")).split() else []
+        )
+        links = [str(values[key]) for key in ("src", "srcset", "href") if key in values]
+        self.anchors += [link[1:] for link in links if link.startswith("#")]
+        self.requests += [link for link in links if not link.startswith(("#", "data:"))]
+        self.files += [values["download"]] if "download" in values else []
         self.requests += [tag] if tag in ("link", "iframe", "object", "embed") else []
 
 
@@ -43,12 +64,16 @@ def test_page_makes_no_network_request_and_is_reproducible(
 ) -> None:
     project = run_of_sensors(n_modalities)
     html = render(load_results(project))
-    assert html == render(load_results(project))
+    # Without an assertion on both pages, whose difference pytest would take minutes to describe.
+    is_same = html == render(load_results(project))
+    assert is_same
     elements = Elements()
     elements.feed(html)
     assert elements.requests == []
     assert not re.search(r"@import|url\(\s*['\"]?https?:", html.split("</style>")[0])
     assert len(set(elements.ids)) == len(elements.ids) >= 12
+    assert {*elements.anchors} <= {*elements.ids}
+    assert len(html.encode()) <= 8e6
 
 
 def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
@@ -73,6 +98,14 @@ def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
     } == {name for name in elements.ids if name.startswith("chart-")}
     assert all(elements.labels)
     assert len(elements.labels) == sum(name.startswith("chart-") for name in elements.ids)
+    n_figures = len(elements.labels)
+    assert elements.files == [
+        f"figure-{number}-{name.removeprefix('chart-')}.csv"
+        for number, name in enumerate(
+            (name for name in elements.ids if name.startswith("chart-")), start=1
+        )
+    ]
+    assert {f"figure-{number}" for number in range(1, n_figures + 1)} <= {*elements.ids}
     assert "Against the ground truth" in html
     assert "largest standard error, ms" in html
     assert "audio: severity of packet loss" in html
@@ -140,6 +173,45 @@ def test_every_template_is_used_and_packaged() -> None:
     assert names == used
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert settings["package-data"]["consilience.reporting"] == ["templates/*"]
+
+
+def test_contents_list_every_heading(html: str) -> None:
+    contents = html[html.index('<nav class="contents"') : html.index("</nav>")]
+    headings = re.findall(r'<h2 id="([^"]+)">', html)
+    assert re.findall(r'<a href="#([^"]+)">', contents) == headings
+    assert headings[0] == "robustness"
+    assert headings[-1] == "glossary"
+
+
+def test_sections_that_others_build_join_the_page(run_of_sensors: Run) -> None:
+    figure = chart("points", style.figure([go.Scatter(x=[0, 1], y=[0.25, 0.5])], 200))
+    shown = Figure(figure, "Vacuity of <two> windows.", "It rises.", {"eeg": "#102030"}, "diamond")
+    svg = drawing("steps", '<svg viewBox="0 0 9 9"></svg>', pl.DataFrame({"step_s": [0.1]}))
+    section = Section(
+        "people",
+        "Results by person",
+        ("One person has much vacuity.",),
+        (
+            Grid((shown, Figure(svg, "Steps."))),
+            Tabular(Table(["person", "accuracy"], [Row("sub-01", [Cell("0.5")])]), "By person."),
+            Listing("Doubtful labels", ("window",), [("a <b>",)]),
+            Note("Subheading", is_heading=True),
+            Note("A note."),
+        ),
+    )
+    html = render(load_results(run_of_sensors()), [section])
+    part = html[html.index('<h2 id="people">') : html.index('<h2 id="glossary">')]
+    assert '<a href="#people">Results by person</a>' in html
+    assert 'href="#term-vacuity">vacuity</a>' in part
+    assert "of &lt;two&gt; windows" in part
+    assert 'aria-label="It rises. horizontal axis: from 0 to 1; ' in part
+    assert '<i class="diamond" style="background: #102030">' in part
+    assert '<svg viewBox="0 0 9 9"></svg>' in part
+    assert "step_s%0A0.1%0A" in part
+    assert ".</b> By person." in part
+    assert "<td>a &lt;b&gt;</td>" in part
+    assert "<h3>Subheading</h3>" in part
+    assert '<p class="note">A note.</p>' in part
 
 
 def test_a_name_missing_from_the_context_is_an_error() -> None:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from consilience.reporting.charts import corpora as charts
 from consilience.reporting.charts.style import method_colours
-from consilience.reporting.page import environment
-from consilience.reporting.sections import MOST_OPEN, Chart, chart
+from consilience.reporting.figure import Chart, chart
+from consilience.reporting.page import framed
 from consilience.reporting.tables import Cell, Row, Table
 from consilience.reporting.words import ABSENT, percent, points, readable
 
@@ -34,27 +32,23 @@ def render(content: Record) -> str:
     corpora: Records = content["corpora"]
     evaluated = {name: record for name, record in corpora.items() if "methods" in record}
     methods = list(dict.fromkeys(name for each in evaluated.values() for name in each["methods"]))
-    return (
-        environment()
-        .get_template("bench.html.j2")
-        .render(
-            plotly_js=Markup(get_plotlyjs()),
-            code=content["code"],
-            n_corpora=len(corpora),
-            n_evaluated=len(evaluated),
-            methods=methods,
-            comparisons=comparisons(evaluated),
-            colours=method_colours(methods[1:], methods[0]) if methods else {},
-            all=accuracy_chart("all", evaluated, methods),
-            grid=accuracy_chart("grid", evaluated, methods),
-            tables={name: figures(name, evaluated, methods) for name in ("all", "grid", "ece")},
-            leads=leads(evaluated),
-            parts=grid_parts(evaluated),
-            sizes=sizes(evaluated),
-            open=not_evaluated(corpora),
-            left_out=list(content["left_out"].items()),
-            most_open=MOST_OPEN,
-        )
+    return framed(
+        "bench.html.j2",
+        f"{len(corpora)} corpora",
+        code=content["code"],
+        n_corpora=len(corpora),
+        n_evaluated=len(evaluated),
+        methods=methods,
+        comparisons=comparisons(evaluated),
+        colours=method_colours(methods[1:], methods[0]) if methods else {},
+        all=accuracy_chart("all", evaluated, methods),
+        grid=accuracy_chart("grid", evaluated, methods),
+        tables={name: figures(name, evaluated, methods) for name in ("all", "grid", "ece")},
+        leads=leads(evaluated),
+        parts=grid_parts(evaluated),
+        sizes=sizes(evaluated),
+        open=not_evaluated(corpora),
+        left_out=list(content["left_out"].items()),
     )
 
 
@@ -186,5 +180,5 @@ def accuracy_chart(figure: str, corpora: Records, methods: list[str]) -> Chart |
         return None
     # The y axis points upwards: reversed, the first corpus is at the top.
     chance = {name: record["chance"] for name, record in reversed(list(corpora.items()))}
-    colours = method_colours(methods[1:], methods[0])
-    return chart(f"accuracy-{figure}", charts.accuracy(pl.DataFrame(rows), colours, chance))
+    colours, table = method_colours(methods[1:], methods[0]), pl.DataFrame(rows)
+    return chart(f"accuracy-{figure}", charts.accuracy(table, colours, chance), table)

@@ -161,13 +161,13 @@ def status(context: typer.Context, json_file: JsonFile = None) -> None:
 
 @app.command("open")
 def open_report(context: typer.Context) -> None:
-    """Print the path of the report, and in a terminal open it in a browser."""
+    """Print the path of the report with this run's circumstances; in a terminal, open it."""
+    from consilience.reporting.provenance import stamped  # slow to import
+
     project: Project = context.obj
-    if not project.report.is_file():
-        raise ConsilienceError("not written yet", str(project.report), "run 'consilience run'")
-    typer.echo(project.report)
+    typer.echo(stamped(project))
     if sys.stdout.isatty():
-        typer.launch(project.report.as_uri())
+        typer.launch(project.stamped_report.as_uri())
 
 
 @app.command()

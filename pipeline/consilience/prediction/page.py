@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from consilience.prediction.run import Predicted
 from consilience.reporting.charts.style import class_colours
 from consilience.reporting.charts.windows import timeline
-from consilience.reporting.page import environment
-from consilience.reporting.sections import MOST_OPEN, chart
+from consilience.reporting.figure import chart
+from consilience.reporting.page import framed
 
 VERDICTS = ("clear", "ambiguous", "failing", "contradicting")  # how they begin
 MOST_SESSIONS = 100  # in the chart, which would otherwise exceed what a browser draws at once
@@ -24,28 +22,24 @@ def render_predictions(predicted: Predicted) -> str:
     sessions = windows["session"].unique(maintain_order=True).to_list()
     drawn = windows.filter(pl.col("session").is_in(sessions[:MOST_SESSIONS]))
     colours = class_colours(classes)
-    return (
-        environment()
-        .get_template("predictions.html.j2")
-        .render(
-            plotly_js=Markup(get_plotlyjs()),
-            method=predicted.card["method"],
-            trained_on=predicted.card["dataset"],
-            sensors=list(predicted.card["features"]),
-            n_windows=windows.height,
-            n_sessions=len(sessions),
-            n_drawn=min(len(sessions), MOST_SESSIONS),
-            verdicts=windows["verdict"].value_counts(sort=True).rows(),
-            recordings=recording_rows(windows),
-            differing=predicted.recordings.filter("differs")
-            .sort("deviation", descending=True)
-            .select("recording", "sensor", pl.col("deviation").round(1))
-            .rows(),
-            heads=("session", "subject", "windows", "most frequent class", *VERDICTS),
-            most_open=MOST_OPEN,
-            colours=colours,
-            timeline=chart("timeline", timeline(drawn, colours)),
-        )
+    return framed(
+        "predictions.html.j2",
+        "predictions",
+        method=predicted.card["method"],
+        trained_on=predicted.card["dataset"],
+        sensors=list(predicted.card["features"]),
+        n_windows=windows.height,
+        n_sessions=len(sessions),
+        n_drawn=min(len(sessions), MOST_SESSIONS),
+        verdicts=windows["verdict"].value_counts(sort=True).rows(),
+        recordings=recording_rows(windows),
+        differing=predicted.recordings.filter("differs")
+        .sort("deviation", descending=True)
+        .select("recording", "sensor", pl.col("deviation").round(1))
+        .rows(),
+        heads=("session", "subject", "windows", "most frequent class", *VERDICTS),
+        colours=colours,
+        timeline=chart("timeline", timeline(drawn, colours), drawn),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from consilience.reporting.tables import Table
 
+EMPTY = Markup("")
 SIGNIFICANT_DIGITS = 6  # of a CSV's numbers: more than a figure can show
 NAMED_SERIES = 8  # in the text that stands for a figure
 # Properties of a trace with a value per point, beside its coordinates, and the columns they become.
@@ -38,14 +39,17 @@ class Chart:
         The values that the drawing shows.
     description : str
         What a reader without the drawing needs: kind, axes with their ranges, series.
+    has_menu : bool
+        Whether a list in the drawing chooses what it shows.
     """
 
     name: str
     height: int
     json: Markup
-    svg: Markup = Markup("")
+    svg: Markup = EMPTY
     csv: str = ""
     description: str = ""
+    has_menu: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def chart(name: str, figure: go.Figure, data: pl.DataFrame | None = None) -> Cha
         Markup(text),
         csv=csv_text(traced(figure) if data is None else data),
         description=described(figure),
+        has_menu=bool(figure.layout.updatemenus),
     )
 
 
@@ -174,7 +179,7 @@ def drawing(name: str, svg: str, data: pl.DataFrame, description: str = "") -> C
     description : str
         Kind, axes and series, as `described` returns for a plotly figure.
     """
-    return Chart(name, 0, Markup(""), Markup(svg), csv_text(data), description)  # noqa: S704
+    return Chart(name, 0, EMPTY, Markup(svg), csv_text(data), description)
 
 
 def csv_text(table: pl.DataFrame) -> str:
@@ -195,46 +200,49 @@ def csv_text(table: pl.DataFrame) -> str:
 def traced(figure: go.Figure) -> pl.DataFrame:
     """Return the coordinates of a plotly figure's traces, a row per point or cell.
 
-    Traces without hover text are left out: they are decoration, such as a diagonal, or repeat
-    the bounds of an interval.
+    Traces without hover text are left out: they are decoration, such as a diagonal, or an area
+    between two curves.
     """
     rows: list[dict[str, Any]] = []
-    for trace in figure.data:
-        if trace.hoverinfo != "skip":
-            rows += _cells(trace) if trace.type == "heatmap" else _points(trace)
+    for trace in shown(figure):
+        rows += _cells(trace) if trace["type"] == "heatmap" else _points(trace)
     table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
     names = {"x": _title(figure.layout.xaxis, "x"), "y": _title(figure.layout.yaxis, "y")}
     names = {key: name for key, name in names.items() if key in table.columns}
-    return table.rename(names) if len(set(names.values())) == len(names) else table
+    taken = {*table.columns} - {*names}
+    is_unique = len({*names.values()} - taken) == len(names)
+    return table.rename(names) if is_unique else table
 
 
-def _points(trace: Any) -> Iterable[dict[str, Any]]:
+def shown(figure: go.Figure) -> list[dict[str, Any]]:
+    """Return the traces of a figure that are not decoration, as plain dicts."""
+    traces = [trace.to_plotly_json() for trace in figure.data]
+    return [trace for trace in traces if trace.get("hoverinfo") != "skip"]
+
+
+def _points(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the points of a trace of coordinates."""
-    per_point = {
-        column: values
-        for name, column in PER_POINT.items()
-        if isinstance(values := trace[name] if name in trace else None, list | tuple)
-    }
-    xs, ys = (trace.x, trace.y) if trace.type != "histogram" else (trace.x, None)
-    for number in range(len(xs if xs is not None else ys)):
-        row: dict[str, Any] = {"series": trace.name} if trace.name else {}
-        row |= {"x": xs[number]} if xs is not None else {}
-        row |= {"y": ys[number]} if ys is not None else {}
-        if "error_x" in trace and trace.error_x.array is not None and xs is not None:
-            error = trace.error_x
-            below = error.array if error.arrayminus is None else error.arrayminus
-            row |= {"low": xs[number] - below[number], "high": xs[number] + error.array[number]}
-        yield row | {column: values[number] for column, values in per_point.items()}
+    columns = {name: trace.get(name) for name in ("x", "y")}
+    columns |= {column: trace.get(name) for name, column in PER_POINT.items()}
+    columns = {name: values for name, values in columns.items() if isinstance(values, list | tuple)}
+    error = trace.get("error_x") or {}
+    above, below = error.get("array"), error.get("arrayminus", error.get("array"))
+    for number in range(len(next(iter(columns.values()), ()))):
+        row = {"series": trace["name"]} if trace.get("name") else {}
+        row |= {column: values[number] for column, values in columns.items()}
+        if above is not None and None not in (row["x"], above[number], below[number]):
+            row |= {"low": row["x"] - below[number], "high": row["x"] + above[number]}
+        yield row
 
 
-def _cells(trace: Any) -> Iterable[dict[str, Any]]:
+def _cells(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the cells of a matrix that have a value."""
-    has_text = isinstance(trace.text, list | tuple)
-    for row, values in enumerate(trace.z):
+    texts = trace.get("text")
+    for row, values in enumerate(trace["z"]):
         for column, value in enumerate(values):
             if value is not None:
-                text = {"text": trace.text[row][column]} if has_text else {}
-                yield {"y": trace.y[row], "x": trace.x[column], "value": value} | text
+                text = {"text": texts[row][column]} if isinstance(texts, list | tuple) else {}
+                yield {"y": trace["y"][row], "x": trace["x"][column], "value": value} | text
 
 
 def _title(axis: Any, default: str) -> str:
@@ -262,9 +270,8 @@ def _extent(figure: go.Figure, letter: str) -> str:
     """Return the range of an axis's values in words; empty for names."""
     values = [
         value
-        for trace in figure.data
-        if trace.hoverinfo != "skip" and trace[letter] is not None
-        for value in trace[letter]
+        for trace in shown(figure)
+        for value in trace.get(letter) or ()
         if isinstance(value, int | float) and math.isfinite(value)
     ]
     if not values or figure.layout[f"{letter}axis"].ticktext:

@@ -2,38 +2,102 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from consilience.reporting import sections, words
+from consilience.reporting import glossary, sections, words
+from consilience.reporting.figure import Section
 from consilience.reporting.results import Results
 
+HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>', re.DOTALL)
+HEADER = re.compile(r"\s*<header>.*?</header>", re.DOTALL)
+# Sections by name, from top to bottom; others come after these, and before the last.
+ORDER = (
+    "robustness",
+    "confidence",
+    "windows",
+    "coherence",
+    "recordings",
+    "clocks",
+    "labels",
+    "training",
+)
+LAST = ("provenance",)
+MOST_OPEN = 12  # a longer list is folded
+# What a data URL may hold as it is.
+URL_CHARACTERS = "!$'()*+,-./:;=?@[]^_`{|}~ "
 
-def render(results: Results) -> str:
+
+def render(results: Results, more: Sequence[Section] = (), is_simulated: bool = False) -> str:
     """Return the report as HTML; the same results give the same bytes.
 
     Parameters
     ----------
     results : Results
         As returned by `consilience.reporting.results.load_results`.
+    more : sequence of Section
+        Sections beside the page's own.
+    is_simulated : bool
+        Whether the recordings are synthetic, which the heading then states.
     """
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            dataset=results.meta["dataset"],
-            plotly_js=Markup(get_plotlyjs()),
-            verdict=sections.verdict(results),
-            robustness=sections.robustness(results),
-            confidence=sections.confidence(results),
-            windows=sections.windows(results),
-            coherence=sections.coherence(results),
-            recordings=sections.recordings(results),
-            clocks=sections.clocks(results),
-            labels=sections.labels(results),
-            training=sections.training(results),
-        )
+    contents = {
+        "robustness": sections.robustness(results),
+        "confidence": sections.confidence(results),
+        "windows": sections.windows(results),
+        "coherence": sections.coherence(results),
+        "recordings": sections.recordings(results),
+        "clocks": sections.clocks(results),
+        "labels": sections.labels(results),
+        "training": sections.training(results),
+    }
+    by_name = {section.name: section for section in more}
+    return framed(
+        "report.html.j2",
+        results.meta["dataset"],
+        dataset=results.meta["dataset"],
+        is_simulated=is_simulated,
+        verdict=sections.verdict(results),
+        sections=by_name,
+        order=[*ORDER, *(name for name in by_name if name not in ORDER + LAST), *LAST],
+        **contents,
+    )
+
+
+def framed(template: str, title: str, **context: Any) -> str:
+    """Return a page as HTML: the frame of all pages around the content of one.
+
+    The frame lists the headings, numbers the figures and tables, and holds the glossary of the
+    terms that the content uses.
+
+    Parameters
+    ----------
+    template : str
+        Name of the content's template: a ``header``, then sections.
+    title : str
+        In the title bar of the browser.
+    **context
+        What the template needs.
+    """
+    templates = environment()
+    content = templates.get_template(template).render(**context)
+    html, terms = glossary.linked(content)
+    header = HEADER.match(html)
+    end = header.end() if header else 0
+    contents = [(name, Markup(heading)) for name, heading in HEADING.findall(html)]
+    return templates.get_template("page.html.j2").render(
+        title=title,
+        header=html[:end],
+        body=html[end:],
+        contents=[*contents, *([("glossary", "Glossary")] if terms else [])],
+        glossary=terms,
+        plotly_js=Markup(get_plotlyjs()),
     )
 
 
@@ -47,6 +111,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for function in (words.readable, words.percent, words.points, words.decimal):
+    for function in (words.readable, words.percent, words.points, words.decimal, url_data):
         templates.filters[function.__name__] = function
+    # An environment renders one page, whose figures and tables it numbers.
+    templates.globals["most_open"] = MOST_OPEN
+    templates.globals["figure_number"] = count(1).__next__
+    templates.globals["table_number"] = count(1).__next__
     return templates
+
+
+def url_data(text: str) -> str:
+    """Return text as the data of a ``data:`` URL."""
+    return quote(text, safe=URL_CHARACTERS)

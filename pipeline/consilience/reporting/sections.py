@@ -20,11 +20,9 @@ from consilience.reporting.figure import Chart, chart
 from consilience.reporting.results import Results
 from consilience.reporting.words import enumerated, percent, readable
 
-MOST_OPEN = 12  # a longer list of problems is folded
-
 Context = dict[str, Any]
 
-__all__ = ["MOST_OPEN", "Chart", "Context", "chart"]
+__all__ = ["Chart", "Context", "chart"]
 
 
 def verdict(results: Results) -> Context:
@@ -62,10 +60,17 @@ def robustness(results: Results) -> Context:
     colours, chance = _method_colours(results), _chance(results)
     kinds = results.noise.select("modality", "kind").unique(maintain_order=True)
     mismatch = results.mismatch
+    extent = robustness_charts.extent([results.subsets, mismatch, results.noise], chance)
     return {
         "colours": colours,
-        "subsets": chart("subsets", robustness_charts.subsets(results.subsets, colours, chance)),
-        "mismatch": chart("mismatch", robustness_charts.mismatch(mismatch, colours, chance))
+        "subsets": chart(
+            "subsets",
+            robustness_charts.subsets(results.subsets, colours, chance, extent),
+            results.subsets,
+        ),
+        "mismatch": chart(
+            "mismatch", robustness_charts.mismatch(mismatch, colours, chance, extent), mismatch
+        )
         if mismatch.height
         else None,
         "diagnoses": tables.diagnoses(results.metrics),
@@ -75,7 +80,8 @@ def robustness(results: Results) -> Context:
                 kind,
                 chart(
                     f"noise-{modality}-{kind}",
-                    robustness_charts.noise(results.noise, modality, kind, colours, chance),
+                    robustness_charts.noise(results.noise, modality, kind, colours, chance, extent),
+                    results.noise.filter(modality=modality, kind=kind),
                 ),
             )
             for modality, kind in kinds.iter_rows()
@@ -89,7 +95,9 @@ def confidence(results: Results) -> Context:
     return {
         "colours": colours,
         "reliability": chart(
-            "reliability", confidence_charts.reliability(results.reliability, colours)
+            "reliability",
+            confidence_charts.reliability(results.reliability, colours),
+            results.reliability,
         ),
         "confusion": chart("confusion", confidence_charts.confusion(results.predictions, classes)),
         "affect": tables.affect(results.metrics),
@@ -104,7 +112,9 @@ def windows(results: Results) -> Context:
     has_uncertainty = results.predictions.drop_nulls(["vacuity", "coherence"]).height > 0
     return {
         "colours": colours,
-        "timeline": chart("timeline", window_charts.timeline(results.predictions, colours)),
+        "timeline": chart(
+            "timeline", window_charts.timeline(results.predictions, colours), results.predictions
+        ),
         "coherence": chart("coherence", window_charts.coherence(results.predictions))
         if has_uncertainty
         else None,
@@ -131,8 +141,9 @@ def coherence(results: Results) -> Context | None:
             )
             for item in listed
         ],
-        "most_open": MOST_OPEN,
-        "chart": chart("agreement-of-recordings", coherence_charts.agreement(table, colours)),
+        "chart": chart(
+            "agreement-of-recordings", coherence_charts.agreement(table, colours), table
+        ),
     }
 
 
@@ -148,10 +159,13 @@ def recordings(results: Results) -> Context:
             )
             for name in modalities
         },
-        "quality": chart("quality", recording_charts.quality(results.recordings, colours)),
+        "quality": chart(
+            "quality",
+            recording_charts.quality(results.recordings, colours),
+            results.recordings.select("recording", "modality", "quality").drop_nulls("quality"),
+        ),
         "problems": results.problems.rows(),
         "findings": results.findings.rows(),
-        "most_open": MOST_OPEN,
     }
 
 
@@ -187,7 +201,8 @@ def labels(results: Results) -> Context:
         "agreement": chart("agreement", label_charts.agreement(results.labels))
         if has_agreement
         else None,
-        "folds": chart("folds", label_charts.folds(results.splits)),
+        "folds": chart("folds", label_charts.folds(results.splits), results.splits),
+        "roles": style.ROLE_COLOURS,
     } | _annotators(results)
 
 
@@ -201,7 +216,7 @@ def _annotators(results: Results) -> Context:
 
     return {
         "targets": targets,
-        "reliability": chart("annotators", annotator_charts.reliability(table, targets))
+        "reliability": chart("annotators", annotator_charts.reliability(table, targets), table)
         if has("reliability")
         else None,
         "lags": chart("lags", annotator_charts.reaction_lags(table)) if has("lag_s") else None,
@@ -218,9 +233,16 @@ def _annotators(results: Results) -> Context:
 
 def training(results: Results) -> Context:
     """Return the training curves by method."""
+    figures = {
+        name: training_charts.training(history) for name, history in results.histories.items()
+    }
+    style.share_range(list(figures.values()))  # the validation loss is the same for all methods
     return {
-        name: chart(f"training-{name}", training_charts.training(history))
-        for name, history in results.histories.items()
+        "colours": style.LOSS_COLOURS,
+        "charts": {
+            name: chart(f"training-{name}", figure, results.histories[name])
+            for name, figure in figures.items()
+        },
     }
 
 

@@ -52,7 +52,8 @@ def run(stage: Callable[..., None], words: Sequence[str]) -> None:
     user's mistake, and what the system refuses, end as one line on standard error and exit code 1.
     The stage ends with the process that started it.
     """
-    from consilience.core.processes import end_with_parent, from_main_thread  # slow to import
+    from consilience.core.circumstances import recorded  # slow to import
+    from consilience.core.processes import end_with_parent, from_main_thread
     from consilience.schema.params.base import check_name
 
     end_with_parent(interruption.PARENT, from_main_thread())
@@ -63,13 +64,22 @@ def run(stage: Callable[..., None], words: Sequence[str]) -> None:
         items = [word for word in words if not word.startswith("--")]
         for item in items:
             check_name(item, "command line")
-        stage(project, *items)
+        with recorded(project.root, project.runs, _instance(stage, items)):
+            stage(project, *items)
     except KeyboardInterrupt:
         print(interruption.INTERRUPTED, file=sys.stderr, flush=True)
         os._exit(130)  # an ordinary end would wait for the worker processes
     except (ConsilienceError, MemoryError, OSError) as error:
         print(f"error: {_described(error, project)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _instance(stage: Callable[..., None], items: Sequence[str]) -> str:
+    """Return the name of a stage with its item, as DVC has it: ``train@concat``."""
+    named = os.environ.get("DVC_STAGE", "") or "@".join(
+        (stage.__module__.rpartition(".")[2], *items)
+    )
+    return named.rpartition(":")[2]
 
 
 def _described(error: Exception, project: Project) -> str:

@@ -1,14 +1,21 @@
+from collections.abc import Callable
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from consilience.reporting.charts import style
 from consilience.reporting.charts.style import (
     ACCENT,
     band,
+    class_colours,
     class_matrix,
-    distinct_colours,
     figure,
     method_colours,
     rgba,
+    sensor_colours,
     steps,
     swarm,
 )
@@ -21,10 +28,41 @@ def test_the_default_method_comes_first_in_the_accent_colour() -> None:
     assert len(set(colours.values())) == 3
 
 
-def test_eight_names_have_eight_colours_and_more_names_repeat_them() -> None:
-    colours = list(distinct_colours([f"class {number}" for number in range(10)]).values())
+@pytest.mark.parametrize("colours_of", [sensor_colours, class_colours])
+def test_eight_names_have_eight_colours_and_more_names_repeat_them(
+    colours_of: Callable[[list[str]], dict[str, str]],
+) -> None:
+    colours = list(colours_of([f"name {number}" for number in range(10)]).values())
     assert len(set(colours[:8])) == 8
     assert colours[8:] == colours[:2]
+
+
+def test_a_colour_has_one_meaning() -> None:
+    """All colours differ, those of two families by at least 0.04 in OKLab."""
+    families = [
+        (ACCENT, *style.PALETTE),
+        style.SENSORS,
+        style.CLASSES,
+        style.OTHERS,
+        tuple(style.QUANTITY_COLOURS.values()),
+        tuple(style.LOSS_COLOURS.values()),
+        tuple(style.OUTCOME_COLOURS.values()),
+        tuple(style.STATUS_COLOURS.values())[:3],  # the last is as faint as a grid line
+        tuple(style.ROLE_COLOURS.values())[1:],  # so is the first
+        (style.NEUTRAL,),
+    ]
+    for first, second in combinations(families, 2):
+        for one, other in product(first, second):
+            assert np.linalg.norm(oklab(one) - oklab(other)) >= 0.04, (one, other)
+
+
+def oklab(colour: str) -> Any:
+    """Return a colour ``#rrggbb`` in OKLab (https://bottosson.github.io/posts/oklab/)."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
+    to_lab = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
+    return np.array(to_lab) @ np.cbrt(np.array(to_cones) @ linear)
 
 
 def test_rgba_converts_hexadecimal_digits() -> None:

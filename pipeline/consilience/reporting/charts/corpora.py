@@ -23,6 +23,8 @@ def accuracy(table: pl.DataFrame, colours: Colours, chance: Mapping[str, float])
         All corpora, in the order of the rows from the bottom.
     """
     figure = accuracy_by_row(table, "corpus", dict(zip(chance, chance, strict=True)), colours, None)
+    # Shares of the same range in every chart of a page: the charts are compared.
+    figure.update_xaxes(range=(0, 1.02))
     for row, level in enumerate(chance.values()):
         # A level of its own for each corpus, which differ in the number of classes.
         figure.add_shape(

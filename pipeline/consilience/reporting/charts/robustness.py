@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 import polars as pl
 
@@ -11,7 +13,27 @@ from consilience.reporting.words import readable
 CHANCE_LINE = {"dash": "dot", "color": GREY, "width": 1}
 
 
-def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
+Extent = tuple[float, float]  # of an axis
+
+
+def extent(tables: Sequence[pl.DataFrame], chance: float) -> Extent:
+    """Return one range of accuracy for the charts of several tables, which can be compared then.
+
+    Parameters
+    ----------
+    tables : sequence of polars.DataFrame
+        With the bounds ``low`` and ``high`` of the intervals.
+    chance : float
+        Shown by a line in every chart.
+    """
+    lows = [value for table in tables for value in table["low"].drop_nulls()]
+    highs = [value for table in tables for value in table["high"].drop_nulls()]
+    return min(chance, *lows) - 0.03, min(1.0, max(chance, *highs) + 0.03)
+
+
+def subsets(
+    table: pl.DataFrame, colours: Colours, chance: float, extent: Extent | None = None
+) -> go.Figure:
     """Show balanced accuracy with its 95 % interval by subset of sensors and method."""
     names = (
         table.select("subset", "n_modalities")
@@ -20,20 +42,30 @@ def subsets(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
         .to_list()
     )
     titles = {name: " + ".join(map(readable, name.split("+"))) for name in names}
-    return accuracy_by_row(table, "subset", titles, colours, chance)
+    return accuracy_by_row(table, "subset", titles, colours, chance, extent)
 
 
-def mismatch(table: pl.DataFrame, colours: Colours, chance: float) -> go.Figure:
+def mismatch(
+    table: pl.DataFrame, colours: Colours, chance: float, extent: Extent | None = None
+) -> go.Figure:
     """Show balanced accuracy with its 95 % interval by mismatched sensor and method."""
     names = table["modality"].unique(maintain_order=True).to_list()
     titles = {name: f"{readable(name)} mismatched" for name in names}
-    return accuracy_by_row(table, "modality", titles, colours, chance)
+    return accuracy_by_row(table, "modality", titles, colours, chance, extent)
 
 
 def accuracy_by_row(
-    table: pl.DataFrame, column: str, titles: dict[str, str], colours: Colours, chance: float | None
+    table: pl.DataFrame,
+    column: str,
+    titles: dict[str, str],
+    colours: Colours,
+    chance: float | None,
+    extent: Extent | None = None,
 ) -> go.Figure:
-    """Show a row per value of `column`, in the order of `titles`, with a point per method."""
+    """Show a row per value of `column`, in the order of `titles`, with a point per method.
+
+    The axis of accuracy covers `extent`, or the values of this chart.
+    """
     row_of = {name: number for number, name in enumerate(titles)}
     # The points of one row take 0.7 of the distance to the next, so that rows stay apart.
     step = 0.7 / max(1, len(colours))
@@ -48,7 +80,7 @@ def accuracy_by_row(
     chart = figure(traces, 60 + len(titles) * (24 + 13 * len(colours)))
     if chance is not None:
         chart.add_vline(chance, line=CHANCE_LINE)
-    chart.update_xaxes(title_text="balanced accuracy", tickformat=".0%")
+    chart.update_xaxes(title_text="balanced accuracy", tickformat=".0%", range=extent)
     return chart.update_yaxes(
         tickvals=list(row_of.values()), ticktext=list(titles.values()), showgrid=False
     )
@@ -76,7 +108,12 @@ def _points_with_intervals(
 
 
 def noise(
-    table: pl.DataFrame, modality: str, kind: str, colours: Colours, chance: float
+    table: pl.DataFrame,
+    modality: str,
+    kind: str,
+    colours: Colours,
+    chance: float,
+    limits: Extent | None = None,
 ) -> go.Figure:
     """Show balanced accuracy by severity of one kind of corruption of one sensor."""
     of_kind = table.filter(pl.col("modality") == modality, pl.col("kind") == kind)
@@ -99,7 +136,5 @@ def noise(
     chart = figure(traces, 260)
     chart.add_hline(chance, line=CHANCE_LINE)
     # The range covers all sensors and kinds, so that the charts of the grid can be compared.
-    bottom = min(chance, *table["low"].to_list()) - 0.03
-    top = min(1.0, max(table["high"].to_list()) + 0.03)
     chart.update_xaxes(title_text=f"{readable(modality)}: severity of {readable(kind)}", dtick=1)
-    return chart.update_yaxes(tickformat=".0%", range=[bottom, top])
+    return chart.update_yaxes(tickformat=".0%", range=limits or extent([table], chance))

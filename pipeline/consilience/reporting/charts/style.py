@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from math import isfinite
 from typing import Any
 
 import plotly.graph_objects as go
@@ -97,6 +98,7 @@ def figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
         "linecolor": FAINT,
         "zeroline": False,
         "automargin": True,
+        "autotickangles": [0, 90],  # slanted names take each other's place
         "fixedrange": True,  # no zoom: a touch on the chart must still scroll the page
         "title": {"standoff": 8},
     }
@@ -115,6 +117,23 @@ def figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
     return chart.update_layout(**layout)
 
 
+def share_range(figures: Sequence[go.Figure]) -> None:
+    """Give the left axes of figures the same range, that of all their values with a margin."""
+    values = [
+        value
+        for chart in figures
+        for trace in chart.data
+        if (trace.yaxis or "y") == "y"
+        for value in trace.y
+        if value is not None and isfinite(value)
+    ]
+    if values:
+        low, high = min(values), max(values)
+        margin = 0.05 * (high - low or 1)
+        for chart in figures:
+            chart.update_layout(yaxis={"range": [low - margin, high + margin]})
+
+
 def band(x: list[Any], low: list[Any], high: list[Any], colour: str) -> go.Scatter:
     """Return the area between two curves."""
     # One closed outline: forth along the upper curve, back along the lower one.
@@ -130,7 +149,7 @@ def band(x: list[Any], low: list[Any], high: list[Any], colour: str) -> go.Scatt
 
 
 def swarm(name: str, values: list[float], texts: list[str], colour: str) -> go.Box:
-    """Return a horizontal box with its points; plotly derives their jitter from their order."""
+    """Return a horizontal box with a sensor's points; plotly derives their jitter from their order."""
     return go.Box(
         x=values,
         y=[name] * len(values),
@@ -140,7 +159,7 @@ def swarm(name: str, values: list[float], texts: list[str], colour: str) -> go.B
         boxpoints="all",
         jitter=0.5,
         pointpos=0,
-        marker={"color": colour, "size": 5, "opacity": 0.8},
+        marker={"color": colour, "size": 6, "opacity": 0.8, "symbol": "diamond"},
         line={"color": GREY, "width": 1},
         fillcolor=TRANSPARENT,
         hovertemplate="%{text}: %{x:.3g}<extra></extra>",

@@ -1,7 +1,64 @@
-// One grey cannot have enough contrast on a light and on a dark page: take the page's own.
-const ink = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
-for (const box of document.querySelectorAll(".chart")) {
-  const chart = JSON.parse(box.firstElementChild.textContent);
-  chart.layout.font.color = ink;
-  Plotly.newPlot(box, chart.data, chart.layout, {displayModeBar: false, responsive: true});
+// Draws the charts in the page's own text colour, which no single grey could replace: one cannot have
+// enough contrast on a light and on a dark page. Draws anew when the page turns dark or is printed.
+const specs = new Map();
+const inPrint = matchMedia("print");
+const inDark = matchMedia("(prefers-color-scheme: dark)");
+const PRINT_WIDTH = 690; // CSS pixels: A4 without its margins
+
+function colourOf(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// The text of matrices stands on coloured cells, where plotly would choose its colour by the cell's
+// as if every page were white.
+function coloured(spec, ink, soft) {
+  const data = spec.data.map((trace) =>
+    trace.texttemplate ? {...trace, textfont: {...trace.textfont, color: ink}} : trace);
+  return {data, layout: {...spec.layout, font: {...spec.layout.font, color: soft}}};
+}
+
+function draw(box, isPrinted) {
+  const soft = isPrinted ? colourOf("--print-soft") : colourOf("--soft");
+  const ink = isPrinted ? colourOf("--print-ink") : colourOf("--ink");
+  const {data, layout} = coloured(specs.get(box), ink, soft);
+  if (isPrinted) layout.width = Math.min(box.clientWidth, PRINT_WIDTH);
+  const settings = {displayModeBar: false, responsive: !isPrinted};
+  return Plotly.react(box, data, layout, settings);
+}
+
+for (const box of document.querySelectorAll(".chart:not(.drawing)")) {
+  specs.set(box, JSON.parse(box.firstElementChild.textContent));
+  box.replaceChildren();
+  draw(box, inPrint.matches);
+}
+
+function drawAll() {
+  for (const box of specs.keys()) draw(box, inPrint.matches);
+}
+inDark.addEventListener("change", drawAll);
+inPrint.addEventListener("change", drawAll);
+
+// A file of a figure is for a white page, whatever the reader's screen.
+async function svgOf(box) {
+  if (!specs.has(box)) {
+    const drawing = box.querySelector("svg").cloneNode(true);
+    drawing.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    drawing.style.color = colourOf("--print-ink");
+    return "data:image/svg+xml," + encodeURIComponent(drawing.outerHTML);
+  }
+  const spec = {...specs.get(box)};
+  if (box.layout && box.layout.updatemenus) spec.data = box.data; // as chosen in the list
+  const {data, layout} = coloured(spec, colourOf("--print-ink"), colourOf("--print-soft"));
+  const size = {width: Math.max(box.clientWidth, 480), height: box.clientHeight};
+  const shown = {...layout, paper_bgcolor: "#fff", updatemenus: []};
+  return Plotly.toImage({data, layout: shown}, {format: "svg", ...size});
+}
+
+for (const button of document.querySelectorAll("button[data-svg]")) {
+  button.addEventListener("click", async () => {
+    const link = document.createElement("a");
+    link.href = await svgOf(document.getElementById(button.dataset.svg));
+    link.download = button.dataset.file;
+    link.click();
+  });
 }
