@@ -53,6 +53,7 @@ def test_the_files_of_the_clone_are_those_of_the_demonstration(demo: Path, name:
 def test_a_study_is_a_repository_with_folders_for_plug_ins(demo: Path) -> None:
     assert (demo / ".git").is_dir()
     assert (demo / ".dvc/config").is_file()
+    assert (demo / ".dvc/plots.html").read_bytes() == (ROOT / ".dvc/plots.html").read_bytes()
     assert all((demo / name).is_dir() for name in FOLDERS.values())
     assert (demo / "README.md").read_text().startswith("# my study\n")
     assert [path.name for path in demo.parent.iterdir()] == ["my study"]
@@ -60,7 +61,7 @@ def test_a_study_is_a_repository_with_folders_for_plug_ins(demo: Path) -> None:
 
 def test_no_template_is_a_file_that_dvc_reads() -> None:
     names = {path.name for path in (new_study.TEMPLATES / "study").iterdir()}
-    assert names == {*new_study.FILES.values(), "dvc_config.txt"}
+    assert names == {*new_study.FILES.values(), "dvc_config.txt", "plots.html.txt"}
     assert all(name.endswith(".txt") for name in names)
 
 

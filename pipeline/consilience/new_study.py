@@ -90,6 +90,8 @@ def start_version_control(folder: Path) -> list[str]:
         _run(folder, sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm")
         config = config.replace("[core]\n", "[core]\n    no_scm = true\n")
     (folder / ".dvc/config").write_text(config)
+    # DVC's own page loads its drawing library from the network.
+    (folder / ".dvc/plots.html").write_text((TEMPLATES / "study/plots.html.txt").read_text())
     return [] if git else ["no git on this machine: 'dvc metrics diff' and 'dvc exp' do not work"]
 
 

@@ -174,7 +174,9 @@ def test_a_study_without_a_report_has_none_to_open(tmp_path: Path) -> None:
         run("--project", str(tmp_path), "open")
     report.parent.mkdir(parents=True)
     report.touch()
-    assert run("--project", str(tmp_path), "open").strip() == str(report)
+    printed = run("--project", str(tmp_path), "open").strip()
+    assert printed == str(tmp_path / "data/report.html")
+    assert Path(printed).read_bytes() == report.read_bytes()
 
 
 def test_init_reports_what_it_found_and_the_next_step(tmp_path: Path) -> None:

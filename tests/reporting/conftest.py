@@ -291,7 +291,23 @@ def write_run(project: Project, n_modalities: int, lead: float) -> Project:
     _evaluation(project, modalities, lead)
     if is_demo:
         _score(project, modalities)
+    _code(project)
     return project
+
+
+def _code(project: Project) -> None:
+    """Write the fingerprints of two stages and the study's settings."""
+    for stage, digest in (("align", "a" * 64), ("report", "b" * 64)):
+        content = {"digest": digest, "libraries": {"numpy": "2.4.6", "absent": None}}
+        write_json(project.code / f"{stage}.json", content)
+    write_json(project.code / "checked.json", {"parameters": "checked"})
+    parameters = [
+        ["windows.hop_s", 1.0, 2.0, "params.yaml"],
+        ["training.baseline", "recording", "none", "preset"],
+        ["modalities.eeg.aliases.T3", "T7", None, "preset"],
+    ]
+    settings = {"version": "1.2.3", "seeds": [0, 7], "folds": 3, "parameters": parameters}
+    write_json(project.code / "settings.json", settings)
 
 
 @pytest.fixture

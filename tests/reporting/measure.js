@@ -42,6 +42,8 @@
   while (walker.nextNode()) {
     const node = walker.currentNode, parent = node.parentElement;
     if (!node.data.trim() || parent.closest("script, style, noscript, svg")) continue;
+    const folded = parent.closest("details:not([open])");
+    if (folded && !parent.closest("summary")) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
     const rects = [...range.getClientRects()].filter((rect) => rect.width > 1 && rect.height > 1);

@@ -49,7 +49,7 @@ def recorded(root: Path, folder: Path, name: str) -> Iterator[None]:
 
 
 def load(folder: Path) -> list[dict[str, Any]]:
-    """Return the records in a folder by the time they were written; unreadable ones are left out."""
+    """Return the records in a folder by the time they were written, but for unreadable ones."""
     records = []
     for path in folder.glob("*.json"):
         try:

@@ -149,7 +149,7 @@ def band(x: list[Any], low: list[Any], high: list[Any], colour: str) -> go.Scatt
 
 
 def swarm(name: str, values: list[float], texts: list[str], colour: str) -> go.Box:
-    """Return a horizontal box with a sensor's points; plotly derives their jitter from their order."""
+    """Return a horizontal box with a sensor's points; their jitter follows from their order."""
     return go.Box(
         x=values,
         y=[name] * len(values),
