@@ -42,10 +42,10 @@ def main(words: Sequence[str]) -> None:
     module = import_module(f"{__name__}.{name}")
     # The only stage that runs every time: what `run` imports would take longer than it does.
     if name != "code" or not module.is_current(Project(Path.cwd())):
-        run(module.stage, words[1:])
+        run(module.stage, words[1:], name)
 
 
-def run(stage: Callable[..., None], words: Sequence[str]) -> None:
+def run(stage: Callable[..., None], words: Sequence[str], name: str = "") -> None:
     """Call a stage's function on the project in the working directory.
 
     Its further arguments are the words without the option names before them: ``--modality eeg``. A
@@ -64,7 +64,7 @@ def run(stage: Callable[..., None], words: Sequence[str]) -> None:
         items = [word for word in words if not word.startswith("--")]
         for item in items:
             check_name(item, "command line")
-        with recorded(project.root, project.runs, _instance(stage, items)):
+        with recorded(project.root, project.runs, _instance(name, items)):
             stage(project, *items)
     except KeyboardInterrupt:
         print(interruption.INTERRUPTED, file=sys.stderr, flush=True)
@@ -74,12 +74,9 @@ def run(stage: Callable[..., None], words: Sequence[str]) -> None:
         raise SystemExit(1) from None
 
 
-def _instance(stage: Callable[..., None], items: Sequence[str]) -> str:
-    """Return the name of a stage with its item, as DVC has it: ``train@concat``."""
-    named = os.environ.get("DVC_STAGE", "") or "@".join(
-        (stage.__module__.rpartition(".")[2], *items)
-    )
-    return named.rpartition(":")[2]
+def _instance(name: str, items: Sequence[str]) -> str:
+    """Return the name of a stage with its item: ``train@concat``."""
+    return "@".join((name or "stage", *items))
 
 
 def _described(error: Exception, project: Project) -> str:
