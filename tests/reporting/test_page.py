@@ -58,6 +58,11 @@ class Elements(HTMLParser):
         self.requests += [tag] if tag in ("link", "iframe", "object", "embed") else []
 
 
+def unlinked(html: str) -> str:
+    """Return a page without its links, which divide the sentences."""
+    return re.sub("</?a[^>]*>", "", html)
+
+
 @pytest.mark.parametrize("n_modalities", [3, 2])
 def test_page_makes_no_network_request_and_is_reproducible(
     run_of_sensors: Run, n_modalities: int
@@ -116,7 +121,7 @@ def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
 
 def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:
     html = render(load_results(run_of_sensors(2)))
-    assert "share one clock" in html
+    assert "share one clock" in unlinked(html)
     assert "chart-residuals" not in html
     assert "Against the ground truth" not in html
 
@@ -152,7 +157,7 @@ def test_page_shows_the_annotators(html: str) -> None:
     assert {"chart-annotators", "chart-lags", "chart-lag-gains"} <= set(elements.ids)
     assert "chart-annotator-confusion" in elements.ids
     assert "<td>0.432</td>" in html
-    assert "3 of 40 labelled windows" in html
+    assert "3 of 40 labelled windows" in unlinked(html)
     assert "<first>" not in html
 
 
@@ -203,7 +208,7 @@ def test_sections_that_others_build_join_the_page(run_of_sensors: Run) -> None:
     part = html[html.index('<h2 id="people">') : html.index('<h2 id="glossary">')]
     assert '<a href="#people">Results by person</a>' in html
     assert 'href="#term-vacuity">vacuity</a>' in part
-    assert "of &lt;two&gt; windows" in part
+    assert "of &lt;two&gt; windows" in unlinked(part)
     assert 'aria-label="It rises. horizontal axis: from 0 to 1; ' in part
     assert '<i class="diamond" style="background: #102030">' in part
     assert '<svg viewBox="0 0 9 9"></svg>' in part

@@ -108,13 +108,14 @@ def confidence(results: Results) -> Context:
 def windows(results: Results) -> Context:
     """Return the default method's predictions, window by window."""
     colours = style.class_colours(results.meta["classes"])
+    drawn = window_charts.first_groups(results.predictions)
     # A method without an uncertainty decomposition leaves both columns empty.
     has_uncertainty = results.predictions.drop_nulls(["vacuity", "coherence"]).height > 0
     return {
         "colours": colours,
-        "timeline": chart(
-            "timeline", window_charts.timeline(results.predictions, colours), results.predictions
-        ),
+        "timeline": chart("timeline", window_charts.timeline(drawn, colours), drawn),
+        "n_drawn": drawn.height,
+        "n_windows": results.predictions.height,
         "coherence": chart("coherence", window_charts.coherence(results.predictions))
         if has_uncertainty
         else None,

@@ -26,6 +26,13 @@ def test_one_session_is_visible_at_first_and_every_entry_shows_its_own() -> None
     assert list(chart.data[0].x) == [0.0, 2.0, 4.0]
 
 
+def test_only_the_first_sessions_of_many_are_listed() -> None:
+    table = predictions(windows.MOST_GROUPS + 5, 3)
+    drawn = windows.first_groups(table)
+    assert drawn["session"].n_unique() == windows.MOST_GROUPS
+    assert windows.first_groups(drawn).equals(drawn)
+
+
 def test_sessions_of_single_windows_are_joined_by_subject() -> None:
     chart = windows.timeline(predictions(4, 1), COLOURS)
     assert [button.label for button in chart.layout.updatemenus[0].buttons] == ["sub"]

@@ -18,6 +18,8 @@ from consilience.reporting.charts.style import (
 )
 from consilience.reporting.words import readable
 
+# The list holds a value per pair of groups, so that more would exceed what a page can hold.
+MOST_GROUPS = 100
 STRIPS = {"actual": -0.1, "predicted": -0.22}  # heights below the curves, which lie in [0, 1]
 STRIP_NAMES = {"actual": "labelled", "predicted": "predicted"}
 
@@ -77,6 +79,13 @@ def timeline(predictions: pl.DataFrame, colours: Colours) -> go.Figure:
         tickvals=[*strips.values(), 0, 0.5, 1],
         ticktext=[*(STRIP_NAMES[name] for name in strips), "0", "0.5", "1"],
     )
+
+
+def first_groups(predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return the windows of the first sessions or subjects, as many as `timeline` can list."""
+    group_by = _grouping(predictions)
+    names = predictions[group_by].unique().sort().head(MOST_GROUPS)
+    return predictions.filter(pl.col(group_by).is_in(names.to_list()))
 
 
 def _grouping(predictions: pl.DataFrame) -> str:
