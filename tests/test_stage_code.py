@@ -26,7 +26,6 @@ import consilience
 from consilience import params, stage_code
 from consilience.core.fingerprint import CodeBase
 from consilience.project import Project
-from consilience.stage_settings import SETTINGS
 
 PACKAGE = Path(consilience.__file__).parent
 METHODS = ["concat", "coherence_transfer"]
@@ -323,7 +322,7 @@ def test_files_are_written_once_and_removed_with_their_stage(study):
     project = study.project
     stage_code.write_fingerprints(project)
     first = stamps(project.code)
-    assert first.keys() == study.closures.keys() | {stage_code.CHECKED, SETTINGS}
+    assert first.keys() == study.closures.keys() | {stage_code.CHECKED, project.settings_file.name}
     (project.code / "train-gone.json").write_text("{}")
     (project.code / "align.json").write_text("{}")
     stage_code.write_fingerprints(project)

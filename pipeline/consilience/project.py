@@ -117,6 +117,11 @@ class Project:
         return self.data / "code"
 
     @property
+    def settings_file(self) -> Path:
+        """Version, seeds and unusual parameters, for the report."""
+        return self.code / "settings.json"
+
+    @property
     def catalog(self) -> Path:
         """Tables of the dataset's recordings, trials, pulses, annotations and problems."""
         return self.data / "catalog"

@@ -18,7 +18,7 @@ from consilience.core.files import content_hash, write_bytes
 from consilience.core.special_files import check_folder
 from consilience.core.store import Store
 from consilience.project import Project
-from consilience.stage_settings import SETTINGS, settings_document
+from consilience.reporting.settings import settings_document
 
 if TYPE_CHECKING:
     from consilience.core.fingerprint import CodeBase
@@ -90,7 +90,7 @@ def write_fingerprints(project: Project) -> None:
     root, code = project.dataset_root, CodeBase(project.store(STORE))
     _check_recordings(root)
     texts = {CHECKED: '{"parameters": "checked"}\n', **fingerprint_files(settings, code)}
-    texts[SETTINGS] = json.dumps(settings_document(settings), indent=1) + "\n"
+    texts[project.settings_file.name] = json.dumps(settings_document(settings), indent=1) + "\n"
     for name, text in texts.items():
         path = project.code / name
         # An unchanged file keeps its time, by which DVC sees that it need not be hashed again.

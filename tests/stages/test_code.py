@@ -17,7 +17,7 @@ import consilience
 from consilience import params, stage_code
 from consilience.core.dvc import ENVIRONMENT
 from consilience.core.fingerprint import CodeBase
-from consilience.stage_settings import SETTINGS, settings_document
+from consilience.reporting.settings import settings_document
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-X", "importtime", "-m", "consilience", "stage", "code")
@@ -46,7 +46,7 @@ def test_it_writes_one_file_per_stage(folder):
     files = {path.name: path.read_text() for path in (folder / "data/code").iterdir()}
     assert files.pop(stage_code.CHECKED)
     settings = params.load(folder / "params.yaml")
-    assert json.loads(files.pop(SETTINGS)) == settings_document(settings)
+    assert json.loads(files.pop("settings.json")) == settings_document(settings)
     assert files == stage_code.fingerprint_files(settings, CodeBase())
     assert "numpy" in done.stderr
     done = run(folder, *COMMAND)

@@ -204,7 +204,7 @@ def traced(figure: go.Figure) -> pl.DataFrame:
     between two curves.
     """
     rows: list[dict[str, Any]] = []
-    for trace in shown(figure):
+    for trace in drawn_traces(figure):
         rows += _cells(trace) if trace["type"] == "heatmap" else _points(trace)
     table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
     names = {"x": _title(figure.layout.xaxis, "x"), "y": _title(figure.layout.yaxis, "y")}
@@ -214,7 +214,7 @@ def traced(figure: go.Figure) -> pl.DataFrame:
     return table.rename(names) if is_unique else table
 
 
-def shown(figure: go.Figure) -> list[dict[str, Any]]:
+def drawn_traces(figure: go.Figure) -> list[dict[str, Any]]:
     """Return the traces of a figure that are not decoration, as plain dicts."""
     traces = [trace.to_plotly_json() for trace in figure.data]
     return [trace for trace in traces if trace.get("hoverinfo") != "skip"]
@@ -260,8 +260,10 @@ def described(figure: go.Figure) -> str:
             parts.append(" ".join(filter(None, (f"{name}:", title, extent))))
     series = list(dict.fromkeys(trace.name for trace in figure.data if trace.name))
     if series:
-        more = len(series) - NAMED_SERIES
-        listed = ", ".join(series[:NAMED_SERIES]) + (f" and {more} more" if more > 0 else "")
+        n_others = len(series) - NAMED_SERIES
+        listed = ", ".join(series[:NAMED_SERIES]) + (
+            f" and {n_others} more" if n_others > 0 else ""
+        )
         parts.append(f"series: {listed}")
     return "; ".join(parts) + "." if parts else ""
 
@@ -270,7 +272,7 @@ def _extent(figure: go.Figure, letter: str) -> str:
     """Return the range of an axis's values in words; empty for names."""
     values = [
         value
-        for trace in shown(figure)
+        for trace in drawn_traces(figure)
         for value in trace.get(letter) or ()
         if isinstance(value, int | float) and math.isfinite(value)
     ]

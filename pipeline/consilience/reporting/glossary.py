@@ -109,7 +109,7 @@ def terms(text: str) -> Iterator[tuple[Term, list[str]]]:
         if name == HEAD or set(name) <= {"-", ":"}:
             continue
         bare = re.sub(r"\([^)]*\)", "", name)
-        names = [part.strip() for part in bare.split(",") if part.strip()]
+        names = [name.strip() for name in bare.split(",") if name.strip()]
         html = str(escape(meaning))
         for pattern, replacement in MARKUP:
             html = pattern.sub(replacement, html)

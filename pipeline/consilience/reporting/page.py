@@ -35,14 +35,14 @@ MOST_OPEN = 12  # a longer list is folded
 URL_CHARACTERS = "!$'()*+,-./:;=?@[]^_`{|}~ "
 
 
-def render(results: Results, more: Sequence[Section] = (), is_simulated: bool = False) -> str:
+def render(results: Results, extra: Sequence[Section] = (), is_simulated: bool = False) -> str:
     """Return the report as HTML; the same results give the same bytes.
 
     Parameters
     ----------
     results : Results
         As returned by `consilience.reporting.results.load_results`.
-    more : sequence of Section
+    extra : sequence of Section
         Sections beside the page's own.
     is_simulated : bool
         Whether the recordings are synthetic, which the heading then states.
@@ -57,7 +57,7 @@ def render(results: Results, more: Sequence[Section] = (), is_simulated: bool = 
         "labels": sections.labels(results),
         "training": sections.training(results),
     }
-    by_name = {section.name: section for section in more}
+    by_name = {section.name: section for section in extra}
     return framed(
         "report.html.j2",
         results.meta["dataset"],

@@ -18,7 +18,6 @@ from consilience.reporting.figure import Listing, Note, Section
 from consilience.reporting.page import environment
 from consilience.reporting.results import Results
 from consilience.schema.params.dataset import DatasetParams
-from consilience.stage_settings import SETTINGS
 
 SHORT = 12  # digits of a fingerprint
 PLACE = "<!-- circumstances -->"  # in the page, where a copy has those of the run
@@ -108,7 +107,7 @@ def code_digest(codes: dict[str, dict[str, Any]]) -> str:
 
 
 def _settings(project: Project) -> dict[str, Any]:
-    path = project.code / SETTINGS
+    path = project.settings_file
     if not path.is_file():
         raise ConsilienceError("the results are missing", str(path), "run 'dvc repro'")
     settings: dict[str, Any] = read_json(path)

@@ -11,7 +11,6 @@ from consilience.core.errors import ConsilienceError
 if TYPE_CHECKING:
     from consilience.params import Params
 
-SETTINGS = "settings.json"  # in the folder of the fingerprints
 ABSENT = object()
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from consilience import params
-from consilience.stage_settings import differences, flat, settings_document
+from consilience.reporting.settings import differences, flat, settings_document
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
