@@ -209,8 +209,8 @@ def traced(figure: go.Figure) -> pl.DataFrame:
     table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
     names = {"x": _title(figure.layout.xaxis, "x"), "y": _title(figure.layout.yaxis, "y")}
     names = {key: name for key, name in names.items() if key in table.columns}
-    taken = {*table.columns} - {*names}
-    is_unique = len({*names.values()} - taken) == len(names)
+    others = {*table.columns} - {*names}
+    is_unique = len({*names.values()} - others) == len(names)
     return table.rename(names) if is_unique else table
 
 

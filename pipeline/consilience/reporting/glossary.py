@@ -24,7 +24,7 @@ ALIAS = re.compile(r"likewise \*([^*]+)\*")
 TOKEN = re.compile(r"(<[^>]*>)")
 TAG = re.compile(r"</?([a-z][a-z0-9]*)")
 # Terms become links in running text and in titles of rows and columns. Cells hold names of the
-# user's recordings, which are no terms.
+# user's recordings, not terms.
 LINKED = {"p", "li", "figcaption", "th", "dt", "dd"}
 SKIPPED = {"a", "button", "code", "script", "style", "svg", "td", "summary", "h1", "h2", "h3"}
 

@@ -40,15 +40,15 @@ def differences(settings: Params) -> Iterator[tuple[str, Any, Any, str]]:
     """Yield name, value, default and origin of each parameter that differs from its default."""
     from consilience.params import completed  # slow to import
 
-    stated = settings.model_dump(mode="json", serialize_as_any=True)
+    content = settings.model_dump(mode="json", serialize_as_any=True)
     blank: dict[str, Any] = {
-        section: {name: {} for name in content} if section in ("modalities", "methods") else {}
-        for section, content in stated.items()
+        section: {name: {} for name in values} if section in ("modalities", "methods") else {}
+        for section, values in content.items()
     }
     usual = completed(blank, "defaults")
     preset = flat(_preset(settings))
     defaults = flat(usual)
-    for name, value in flat(stated).items():
+    for name, value in flat(content).items():
         default = defaults.get(name, ABSENT)
         if value != default and not name.startswith("dataset."):
             origin = "preset" if preset.get(name, ABSENT) == value else "params.yaml"
@@ -65,7 +65,7 @@ def flat(content: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _preset(settings: Params) -> dict[str, Any]:
-    """Return what the dataset's adapter sets; nothing if there is no such dataset."""
+    """Return what the dataset's adapter sets; nothing for an unknown dataset."""
     from consilience.core import registry
 
     try:
