@@ -31,7 +31,14 @@ from consilience.schema.tables import Annotators, Confusions, frame_of, write_ta
 Run = Callable[..., Project]
 ROOT = Path(__file__).parents[2]
 
-PAGES = {"page.html.j2", "report.html.j2", "predictions.html.j2", "bench.html.j2", "glossary.md"}
+PAGES = {
+    "page.html.j2",
+    "report.html.j2",
+    "predictions.html.j2",
+    "bench.html.j2",
+    "glossary.md",
+    "circumstances.html.j2",
+}
 
 
 class Elements(HTMLParser):
