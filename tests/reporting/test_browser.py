@@ -33,7 +33,7 @@ def browser(page: Path) -> Iterator[Browser]:
 
 
 def test_nothing_is_cut_overlaps_or_lacks_contrast(browser: Browser, page: Path) -> None:
-    faults = {}
+    faults: dict[tuple[int, str, str], list[str]] = {}
     for width in WIDTHS:
         for media, scheme in PRESENTATIONS:
             browser.size(width)

@@ -222,11 +222,15 @@ def drawn_traces(figure: go.Figure) -> list[dict[str, Any]]:
 
 def _points(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the points of a trace of coordinates."""
-    columns = {name: trace.get(name) for name in ("x", "y")}
-    columns |= {column: trace.get(name) for name, column in PER_POINT.items()}
-    columns = {name: values for name, values in columns.items() if isinstance(values, list | tuple)}
+    places = {"x": "x", "y": "y", **PER_POINT}
+    columns: dict[str, Sequence[Any]] = {
+        column: trace[name]
+        for name, column in places.items()
+        if isinstance(trace.get(name), list | tuple)
+    }
     error = trace.get("error_x") or {}
-    above, below = error.get("array"), error.get("arrayminus", error.get("array"))
+    above: Any = error.get("array")
+    below: Any = error.get("arrayminus", above)
     for number in range(len(next(iter(columns.values()), ()))):
         row = {"series": trace["name"]} if trace.get("name") else {}
         row |= {column: values[number] for column, values in columns.items()}
