@@ -240,3 +240,10 @@ def test_wesad_up_to_windows_in_the_order_of_time(real_data, tmp_path):
     assert (steps.drop_nulls() > 0).all()
     classes = [corpus.classes[n] for n in corpus.target.argmax(axis=1)]
     assert classes == joined["label"].to_list()
+
+
+def test_columns_about_the_subject_describe_people(tmp_path):
+    (tmp_path / "clips.csv").write_text("clip,subject,label,sex\na,p1,calm,f\nb,p2,angry,m\n")
+    (tmp_path / "ecg.csv").write_text("clip,hr\na,60\nb,70\n")
+    people = dataset.list(tmp_path).people
+    assert people.select("subject", "sex").rows() == [("p1", "female"), ("p2", "male")]

@@ -352,3 +352,12 @@ def test_files_are_found_by_the_names_of_a_mac_and_of_windows(tmp_path):
     assert "a similar name is 'day 1/B.wav'" in table["three"]["reason"]
     ((_, note),) = [note for note in catalog.notes if "not listed" in note[1]]
     assert note == "1 recordings are not listed and not used, such as talk.ogg"
+
+
+def test_columns_about_the_subject_describe_people(tmp_path):
+    text = "session,subject,modality,path,sex,site\none,ada,audio,a.wav,F,Lyon\ntwo,bob,audio,b,,\n"
+    people = dataset.list(write(tmp_path, recordings=text)).people
+    assert people.select("subject", "sex", "site").rows() == [
+        ("ada", "female", "Lyon"),
+        ("bob", None, None),
+    ]

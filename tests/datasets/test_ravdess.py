@@ -81,3 +81,9 @@ def test_the_real_corpus(real_data):
     # Nine clips are there once more at 48 kHz, and two files of actor 07 hold the same bytes.
     assert (counts["audio"]["ok"], counts["audio"]["quarantined"]) == (1079, 10)
     assert catalog.annotations["session"].n_unique() == 1080
+
+
+def test_the_sex_of_an_actor_follows_from_the_number(tmp_path):
+    touch(tmp_path, "a/03-01-06-02-01-02-17.wav", "a/03-01-06-02-01-02-18.wav")
+    people = dataset.list(tmp_path).people
+    assert people.select("subject", "sex").rows() == [("Actor_17", "male"), ("Actor_18", "female")]

@@ -287,3 +287,12 @@ def test_files_that_change_meanwhile_stop_the_catalog(tmp_path):
     (tmp_path / "b.wav").touch()
     with pytest.raises(ConsilienceError, match=r"2 files changed .* such as 'a\.wav'"):
         catalog._check_unchanged(tmp_path, before)
+
+
+def test_what_the_dataset_states_about_people_and_itself_is_kept(tmp_path):
+    tone(tmp_path / "a.wav")
+    (tmp_path / "participants.tsv").write_text("participant_id\tsex\tage\nsomeone\tf\t30\n")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "Tones", "License": "CC0"}')
+    built = build_catalog(Listed(entry("a.wav")), tmp_path, ["audio"])
+    assert built.subjects.rows() == [("someone", "female", 30.0, None, None)]
+    assert built.description == {"Name": "Tones", "License": "CC0"}

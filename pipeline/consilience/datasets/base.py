@@ -13,6 +13,7 @@ import polars as pl
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, unreadable
 from consilience.core.isolation import isolated_map
+from consilience.schema.tables import Subjects, frame_of
 
 LIMIT_S = 3600.0  # to list a dataset
 LISTING_FACTOR = 20.0  # by which listing may take longer than opening one file
@@ -65,6 +66,9 @@ class Listing:
         What could not be listed, such as misnamed files and invalid rows.
     notes : list of (where, what)
         Remarks that are not problems, such as channels that the dataset marks as bad.
+    people : polars.DataFrame
+        Table `Subjects`: sex, age, site and device, as far as the layout states them.
+        ``participants.tsv`` at the root is read for every dataset and need not be listed.
     """
 
     entries: list[Entry]
@@ -73,6 +77,7 @@ class Listing:
     annotations: pl.DataFrame
     problems: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    people: pl.DataFrame = field(default_factory=lambda: frame_of([], Subjects))
 
 
 class Dataset(Protocol):

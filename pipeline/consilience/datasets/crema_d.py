@@ -5,6 +5,7 @@
     AudioWAV/1001_DFA_ANG_XX.wav      or AudioMP3/….mp3: actor, sentence, emotion, intensity
     VideoFlash/1001_DFA_ANG_XX.flv
     processedResults/tabulatedVotes.csv      or .csv.gz
+    VideoDemographics.csv             ActorID, Age, Sex; may be missing
 
 in any folders below the root. A clip is its own session. The voice is read from the WAV file, else
 from the MP3 file, else from the sound track of the FLV file.
@@ -29,8 +30,9 @@ from consilience.core.file_names import is_side_file
 from consilience.core.seeds import generator
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation
+from consilience.readers.participants import people_of
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
-from consilience.schema.tables import Annotations, Pulses, Trials, frame_of
+from consilience.schema.tables import Annotations, Pulses, Subjects, Trials, frame_of
 
 NAME = re.compile(r"(\d{4})_[A-Z]{3}_(?:ANG|DIS|FEA|HAP|NEU|SAD)_(?:LO|MD|HI|XX|X)")
 EMOTIONS = {
@@ -45,6 +47,7 @@ VOICES = ("audio", "voice_embedding")  # modalities that read the same sound
 SOUND = (".wav", ".mp3", ".flv")  # in order of preference: the least compressed first
 PICTURE = (".flv", ".mp4")
 VOTES = ("tabulatedVotes.csv", "tabulatedVotes.csv.gz")
+DEMOGRAPHICS = "VideoDemographics.csv"
 ROW_NUMBER = ""  # R writes this column without a name
 PRESENTATIONS = {1: "voice", 2: "face", 3: "both"}  # by the first digit of a row's number
 MAX_VOTES = 1000  # for a class on a clip; the published table has at most about twenty
@@ -88,7 +91,20 @@ class CremaD:
             ]
         votes = _votes(root, set(clips), problems)
         tables = (frame_of([], Trials), frame_of([], Pulses), frame_of(votes, Annotations))
-        return Listing(entries, *tables, problems)
+        return Listing(entries, *tables, problems, people=_actors(root, problems))
+
+
+def _actors(root: Path, problems: list[Problem]) -> pl.DataFrame:
+    """Return sex and age of the actors; empty without the table of demographics."""
+    path = next(iter(sorted(root.rglob(DEMOGRAPHICS))), None)
+    if path is None:
+        return frame_of([], Subjects)
+    try:
+        table = read_text(path, root, ("ActorID",), problems)
+    except ConsilienceError as error:
+        problems.append((error.where, error.what, f"{error.remedy}; it is not used"))
+        return frame_of([], Subjects)
+    return people_of(table.rename({"ActorID": "subject"}), path.name, problems)
 
 
 def _clips(root: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:

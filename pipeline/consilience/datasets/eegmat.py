@@ -5,6 +5,7 @@ Expected below the root, in any folders: ``SubjectNN_1.edf`` (rest, eyes closed)
 
 A file is a session of one trial, ``rest`` or ``arithmetic``, and its condition is the label: a
 state that was asked for, not an emotion. Rest was always recorded first, and sorts first.
+``subject-info.csv`` at the root (Subject, Age, Gender) may be missing.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+import polars as pl
+
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of
 from consilience.readers.edf_header import read_edf_header
-from consilience.readers.text_table import Problem
-from consilience.schema.tables import Pulses, Trials, frame_of
+from consilience.readers.participants import people_of
+from consilience.readers.text_table import Problem, read_text
+from consilience.schema.tables import Pulses, Subjects, Trials, frame_of
 
 NAME = re.compile(r"(Subject\d{2})_([12])")
 CONDITIONS = {"1": "rest", "2": "arithmetic"}
+INFORMATION = "subject-info.csv"
 RATE_HZ = 500.0
 
 
@@ -84,7 +89,21 @@ class Eegmat:
             frame_of([], Pulses),
             annotations_of(annotations),
             problems,
+            people=_people(root, problems),
         )
+
+
+def _people(root: Path, problems: list[Problem]) -> pl.DataFrame:
+    """Return sex and age of the people; empty without the table of subjects."""
+    path = root / INFORMATION
+    if not path.is_file():
+        return frame_of([], Subjects)
+    try:
+        table = read_text(path, root, ("Subject",), problems)
+    except ConsilienceError as error:
+        problems.append((error.where, error.what, f"{error.remedy}; it is not used"))
+        return frame_of([], Subjects)
+    return people_of(table.rename({"Subject": "subject"}), INFORMATION, problems)
 
 
 def _duration_s(path: Path) -> float | None:

@@ -3,7 +3,7 @@
 ::
 
     rows.csv    a key, subject, and label, valence or arousal
-                [, session] [, time_s or order] [, trial or task]
+                [, session] [, time_s or order] [, trial or task] [, sex, age, site, device]
     ecg.csv     the same key, and numbers: the sensor ecg_features
     face.csv    …
 
@@ -123,7 +123,8 @@ class Features(SelfDescribed):
         trials = rows.rows.select("session", "trial", start_s=start_s, end_s=start_s + 1)
         annotations = _annotations(rows, self.classes, problems)
         pulses = frame_of([], Pulses)
-        return Listing(entries, Trials.validate(trials), pulses, annotations, problems, notes)
+        trials = Trials.validate(trials)
+        return Listing(entries, trials, pulses, annotations, problems, notes, rows.people)
 
 
 def _sensors(

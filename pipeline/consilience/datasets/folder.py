@@ -2,7 +2,8 @@
 
 ::
 
-    recordings.csv     session, subject, modality, path [, item, rate_hz, clock]
+    recordings.csv     session, subject, modality, path [, item, rate_hz, clock,
+                       sex, age, site, device]
     trials.csv         session, trial, start_s, end_s
     pulses.csv         session, time_s
     annotations.csv    session, annotator, target, start_s, end_s, label, value
@@ -10,6 +11,7 @@
     matlab.json        layout of the MATLAB files: the fields of `readers.matlab.MatlabLayout`
 
 Only ``recordings.csv`` is required. Columns may have any order, and other columns are ignored.
+``sex``, ``age`` (years), ``site`` and ``device`` describe the subject, for the report alone.
 ``path`` is relative to the folder; it may differ from the name on the disk in the form of its
 accents (composed or decomposed), and in the separator of folders. ``item`` selects a recording of a
 file that holds several; in a MATLAB file it is the index of the trial, from 0; in a text table it
@@ -43,6 +45,7 @@ from consilience.datasets.tables import check_annotations, check_trials, read_ta
 from consilience.modalities.params.eeg import EegParams
 from consilience.modalities.params.single_channel import SingleChannelParams
 from consilience.readers.matlab import MatlabLayout
+from consilience.readers.participants import people_of
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_small_text, read_text
 from consilience.schema.constants import AFFECT, AFFECT_CLASSES, CLOCKS, SELF_REPORT
 from consilience.schema.tables import Annotations, Pulses, Table, Trials
@@ -140,9 +143,10 @@ def read_tables(root: Path, classes: tuple[str, ...], *, optional: bool) -> List
         return read_table(path, root, schema, [] if optional and is_absent else problems)
 
     pulses = table("pulses.csv", Pulses)
+    manifest = read_text(root / MANIFEST, root, REQUIRED, problems)
     finite = pl.col("time_s").is_finite()
     pulses = filter_rows(pulses, finite, "pulses.csv", "time_s is not finite", problems)
-    entries = _entries(root, set(pulses["session"]), problems)
+    entries = _entries(manifest, root, set(pulses["session"]), problems)
     trials = table("trials.csv", Trials)
     annotations = table("annotations.csv", Annotations)
     valid = check_annotations(annotations, "annotations.csv", classes, problems)
@@ -153,6 +157,7 @@ def read_tables(root: Path, classes: tuple[str, ...], *, optional: bool) -> List
         annotations=harmonised(validated(valid, Annotations), classes, "annotations.csv", problems),
         problems=problems,
         notes=_unlisted(root, entries),
+        people=people_of(manifest, MANIFEST, problems),
     )
 
 
@@ -203,8 +208,9 @@ def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
     return [(MANIFEST, what)]
 
 
-def _entries(root: Path, with_pulses: set[str], problems: list[Problem]) -> list[Entry]:
-    manifest = read_text(root / MANIFEST, root, REQUIRED, problems)
+def _entries(
+    manifest: pl.DataFrame, root: Path, with_pulses: set[str], problems: list[Problem]
+) -> list[Entry]:
     modalities = set(registry.names("modalities"))
     layout = _matlab_layout(root, problems)
     rows = [

@@ -7,7 +7,8 @@ root, ``openface_au35_clipmean.csv`` with OpenFace action units: a row per clip,
 is the name without the modality code. They are read as the whole face, and as its upper and its
 lower part. Only speech (``VV`` = 01) is listed.
 
-A clip is its own session. Its emotion is the intended one: acted, not felt.
+A clip is its own session. Its emotion is the intended one: acted, not felt. Actors with an odd
+number are men, those with an even number women.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from consilience.core.file_names import is_side_file
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of
 from consilience.readers.text_table import LINE, Problem, filter_rows, read_text
-from consilience.schema.tables import Pulses, Trials, frame_of
+from consilience.schema.tables import Pulses, Subjects, Trials, frame_of
 
 CLIP = "(01|02)-(0[1-8])-0[12]-0[12]-0[12]-([0-9][0-9])"
 NAME = re.compile(f"(0[123])-({CLIP})")
@@ -93,7 +94,12 @@ class Ravdess:
                 "expected names such as 03-01-06-02-01-01-17.wav",
             )
         return Listing(
-            entries, frame_of([], Trials), frame_of([], Pulses), _intended(entries), problems
+            entries,
+            frame_of([], Trials),
+            frame_of([], Pulses),
+            _intended(entries),
+            problems,
+            people=_actors(entries),
         )
 
 
@@ -138,6 +144,18 @@ def _action_units(root: Path, problems: list[Problem]) -> Iterator[Entry]:
     for clip in table["clip"]:
         for face in FACES:
             yield Entry(clip, f"Actor_{clip[-2:]}", face, ACTION_UNITS, item=clip)
+
+
+def _actors(entries: list[Entry]) -> pl.DataFrame:
+    """Return the sex of every actor, which follows from the number."""
+    actors = sorted({entry.subject for entry in entries})
+    return frame_of(
+        [
+            {"subject": actor, "sex": "male" if int(actor[-2:]) % 2 else "female"}
+            for actor in actors
+        ],
+        Subjects,
+    )
 
 
 def _intended(entries: list[Entry]) -> pl.DataFrame:

@@ -24,12 +24,14 @@ from consilience.ingest.usable import check_usable
 from consilience.modalities.base import Modality, ModalityParams
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
+from consilience.readers.participants import for_subjects, read_description, read_participants
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import (
     Annotations,
     Problems,
     Pulses,
     Recordings,
+    Subjects,
     Trials,
     frame_of,
     write_table,
@@ -53,6 +55,10 @@ class Catalog:
     trials, pulses, annotations, problems : polars.DataFrame
     notes : list of tuple of (str, str)
         Place and description of what is unusual but not a problem.
+    subjects : polars.DataFrame
+        Table `Subjects`, of everyone with a recording.
+    description : dict of str to str
+        What the dataset states about itself; see `readers.participants.read_description`.
     """
 
     dataset: str
@@ -63,6 +69,8 @@ class Catalog:
     annotations: pl.DataFrame
     problems: pl.DataFrame
     notes: list[tuple[str, str]]
+    subjects: pl.DataFrame
+    description: dict[str, str]
 
     def summary(self) -> dict[str, Any]:
         """Count subjects, sessions, hours, recordings by status, and problems."""
@@ -157,6 +165,9 @@ def build_catalog(
     for name, table in (("trials", trials), ("pulses", pulses), ("annotations", annotations)):
         problems += _outside(table, name, ends_s)
     notes = [(one_line(where), one_line(what)) for where, what in listing.notes]
+    participants = read_participants(root, problems)
+    description = read_description(root, problems)
+    everyone = {str(name) for table in recordings.values() for name in table["subject"]}
     return Catalog(
         dataset.name,
         dataset.classes,
@@ -166,6 +177,8 @@ def build_catalog(
         annotations,
         _problem_table(problems),
         notes,
+        for_subjects(everyone, participants, listing.people),
+        description,
     )
 
 
@@ -380,6 +393,8 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
         write_table(folder / "pulses.parquet", catalog.pulses, Pulses)
         write_table(folder / "annotations.parquet", catalog.annotations, Annotations)
         write_table(folder / "problems.parquet", catalog.problems, Problems)
+        write_table(folder / "subjects.parquet", catalog.subjects, Subjects)
+        write_json(folder / "description.json", catalog.description)
         write_json(folder / "dataset.json", {"name": catalog.dataset, "classes": catalog.classes})
         write_json(folder / "summary.json", catalog.summary())
     for modality, table in catalog.recordings.items():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import ConsilienceError, unreadable
 from consilience.core.file_names import is_side_file
 from consilience.core.files import cached_per_file
+from consilience.readers.participants import people_of
 from consilience.readers.text_table import (
     LINE,
     MAX_CELLS,
@@ -64,6 +65,8 @@ class RowTable:
         Columns ``line``, ``key``, ``subject``, ``session``, ``place``, ``trial``, and text columns
         ``label``, ``valence`` and ``arousal``; sorted by session and place.
     problems : tuple of (where, what, remedy)
+    people : polars.DataFrame
+        Table `Subjects`: what the rows state about their subjects.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class RowTable:
     columns: tuple[str, ...]
     rows: pl.DataFrame
     problems: tuple[Problem, ...]
+    people: pl.DataFrame
 
     @property
     def ordered(self) -> bool:
@@ -195,7 +199,8 @@ def read_rows(path: Path) -> RowTable:
     # Sessions of one row each would hide in which order the rows of a subject were recorded.
     several = table.select(pl.struct("subject", "session").n_unique()).item() < table.height
     placed = _placed(table, "session" in columns and several)
-    return RowTable(path, key, columns, placed, tuple(problems))
+    people = people_of(cells, path.name, problems)
+    return RowTable(path, key, columns, placed, tuple(problems), people)
 
 
 @cached_per_file(32)

@@ -74,6 +74,16 @@ class Annotations(Table):
     value: float = pa.Field(nullable=True)
 
 
+class Subjects(Table):
+    """People of the dataset as it describes them; null where it states nothing."""
+
+    subject: str = pa.Field(unique=True)
+    sex: str = pa.Field(nullable=True)
+    age_years: float = pa.Field(nullable=True, ge=0)
+    site: str = pa.Field(nullable=True)
+    device: str = pa.Field(nullable=True)
+
+
 class Problems(Table):
     """Problems of the input: place, description, remedy."""
 
@@ -247,6 +257,24 @@ class RecordingCoherence(Table):
     named: bool  # more probable than all else together
     shift_s: float = pa.Field(nullable=True)  # that resolves a contradiction; above 0: sensor late
     shift_gain: float = pa.Field(nullable=True)  # of the LLR by this shift, nats
+
+
+class SensorPredictions(Table):
+    """Prediction for a window by one sensor alone, of networks that held its person out."""
+
+    window: str
+    sensor: str
+    probability: pl.List(pl.Float64)  # type: ignore[valid-type]  # by class, calibrated
+
+
+class Deviations(Table):
+    """Differences of the training's recordings from those of its other people."""
+
+    recording: str  # session, or subject where every session is a clip
+    subject: str
+    sensor: str
+    windows: int = pa.Field(ge=1)
+    deviation: float = pa.Field(nullable=True)  # standard deviations
 
 
 def write_table(path: Path, frame: pl.DataFrame, schema: type[Table]) -> None:
