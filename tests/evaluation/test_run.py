@@ -19,7 +19,13 @@ from consilience.evaluation.run import Evaluation, evaluate_models
 from consilience.model.types import Prediction
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
-from consilience.schema.tables import RecordingCoherence, Scores, read_table
+from consilience.schema.tables import (
+    Deviations,
+    RecordingCoherence,
+    Scores,
+    SensorPredictions,
+    read_table,
+)
 from tests.evaluation.conftest import RUNS, Oracle, build_corpus, numbered, plain_scaler
 
 CORPUS = build_corpus()
@@ -126,5 +132,8 @@ def test_what_is_written_can_be_read_again(
     recordings = read_table(tmp_path / "evaluation/recordings.parquet", RecordingCoherence)
     assert recordings.equals(evaluation.recordings)
     assert set(recordings["sensor"]) == set(CORPUS.modalities)
+    sensors = read_table(tmp_path / "evaluation/sensors.parquet", SensorPredictions)
+    assert sensors.equals(evaluation.sensors)
+    assert read_table(tmp_path / "evaluation/deviations.parquet", Deviations).is_empty()
     for name, table in evaluation.plots.items():
         assert pl.read_csv(tmp_path / f"evaluation/plots/{name}.csv").height == table.height

@@ -15,10 +15,12 @@ from consilience.evaluation.tables import (
     recording_table,
     reliability_table,
     score_table,
+    sensor_table,
     training_frequencies,
     window_table,
 )
 from consilience.schema.params.training import TrainingParams
+from consilience.schema.tables import SensorPredictions
 from consilience.windows.conditions import SUBSET, Condition
 from tests.evaluation.conftest import SENSORS
 from tests.evaluation.test_scorer import ASKED, CORPUS, MODEL, PREPARED
@@ -201,3 +203,18 @@ def test_class_frequencies_are_those_of_the_training() -> None:
     )
     np.testing.assert_allclose(frequencies(refit=True), both)
     np.testing.assert_allclose(frequencies(balance_classes=True), 1 / 3)
+
+
+def test_every_sensor_predicts_the_tested_windows_that_it_covers(
+    alone: dict[str, NDArray[np.float64]],
+) -> None:
+    first = np.arange(len(CORPUS.index))[:, None] < 12
+    untested = {name: np.where(first, np.nan, values) for name, values in alone.items()}
+    table = SensorPredictions.validate(sensor_table(untested, CORPUS))
+    of_eeg = table.filter(sensor="eeg")
+    covered = CORPUS.index.filter(CORPUS.available[:, 0])["window"]
+    assert of_eeg["window"].to_list() == [name for name in covered if int(name[1:]) >= 12]
+    leading = np.array(of_eeg["probability"].to_list()).argmax(1)
+    assert [CORPUS.classes[k] for k in leading] == [
+        CORPUS.classes[int(name[1:]) % 3] for name in of_eeg["window"]
+    ]

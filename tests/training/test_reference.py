@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consilience.schema.tables import Deviations
 from consilience.training.reference import (
     Reference,
     as_tensors,
+    cross_fitted_deviations,
     deviations,
     fit_references,
     from_tensors,
@@ -131,3 +133,21 @@ def test_a_time_axis_counts_as_mean_and_spread() -> None:
     reference = fit_references(over_time)  # type: ignore[arg-type]
     assert reference["eeg"].feature_mean.shape == (2 * N_FEATURES,)
     assert np.isfinite(of(reference, over_time)).all()
+
+
+def test_a_recording_of_the_training_is_compared_with_those_of_other_people() -> None:
+    usual, other = recordings(24, 0), recordings(1, 1, gain=4.0)
+    index = pl.concat([usual.index, other.index.with_columns(pl.all().str.replace("s00", "s99"))])
+    windows = Windows(index, np.concatenate([usual.values, other.values]))
+    table = Deviations.validate(cross_fitted_deviations(windows))  # type: ignore[arg-type]
+    assert table.height == 25
+    assert set(table["windows"]) == {N_WINDOWS}
+    by_recording = dict(table.select("recording", "deviation").iter_rows())
+    # Its own person had no part in the reference, which would hide the difference.
+    assert by_recording.pop("s99") > 5
+    assert max(by_recording.values()) < 3
+
+
+def test_with_few_people_the_deviation_is_unknown() -> None:
+    table = cross_fitted_deviations(recordings(5, 0))  # type: ignore[arg-type]
+    assert table["deviation"].null_count() == 5

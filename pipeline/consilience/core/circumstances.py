@@ -21,6 +21,12 @@ from typing import Any
 from consilience.core.files import write_bytes
 
 GIT_TIMEOUT_S = 10.0
+_measures: dict[str, float] = {}  # of the stage that runs in this process
+
+
+def note(measure: str, value: float) -> None:
+    """Add a measure, with its unit in the name, to the record of the stage that runs."""
+    _measures[measure] = value
 
 
 @contextmanager
@@ -36,8 +42,9 @@ def recorded(root: Path, folder: Path, name: str) -> Iterator[None]:
         Of the stage, with its item: ``"train@concat"``.
     """
     start = time.perf_counter()
+    _measures.clear()
     yield
-    content = {
+    content: dict[str, Any] = {
         "stage": name,
         "finished": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
         "seconds": round(time.perf_counter() - start, 3),
@@ -45,6 +52,8 @@ def recorded(root: Path, folder: Path, name: str) -> Iterator[None]:
         "commit": commit(root),
         "machine": machine(),
     }
+    if _measures:
+        content["measures"] = {name: round(value, 4) for name, value in _measures.items()}
     write_bytes(folder / f"{name}.json", (json.dumps(content, indent=1) + "\n").encode())
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from rich.console import Console
 
+from consilience.core import circumstances
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, write_bytes, write_json
 from consilience.evaluation.aggregate import corruption_error, summary, with_intervals
 from consilience.evaluation.contradictions import RECORDINGS
 from consilience.evaluation.metrics import Array
-from consilience.evaluation.predict import load_bundle
+from consilience.evaluation.predict import LoadedModel, load_bundle, predict
 from consilience.evaluation.recording_shifts import Shift, recording_shifts
 from consilience.evaluation.scorer import Evaluated, Resampled, resample, score
 from consilience.evaluation.summary import headline, short_table
@@ -23,6 +26,7 @@ from consilience.evaluation.tables import (
     plot_tables,
     recording_table,
     score_table,
+    sensor_table,
     sharpness_of_sensors,
     training_frequencies,
     window_table,
@@ -31,15 +35,18 @@ from consilience.project import Project
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.tables import (
+    Deviations,
     RecordingCoherence,
     Scores,
+    SensorPredictions,
     csv_text,
+    frame_of,
     write_parquet,
     write_table,
 )
-from consilience.training.conditioned import load_windows
+from consilience.training.conditioned import Prepared, load_windows
 from consilience.training.recording_coherence import sharpened
-from consilience.training.reference import unusual_windows
+from consilience.training.reference import cross_fitted_deviations, unusual_windows
 from consilience.windows.conditions import SUBSET, Condition, conditions
 from consilience.windows.store import Corpus, load_corpus
 
@@ -62,8 +69,12 @@ class Evaluation(NamedTuple):
         `tables.window_table` of the default method.
     recordings : polars.DataFrame
         `RecordingCoherence` of the default method.
+    sensors : polars.DataFrame
+        `SensorPredictions` of the default method.
     plots : dict of str to polars.DataFrame
         `tables.plot_tables`.
+    deviations : polars.DataFrame
+        `reference.cross_fitted_deviations`, which depend on no method.
     """
 
     default: str
@@ -71,7 +82,9 @@ class Evaluation(NamedTuple):
     scores: pl.DataFrame
     windows: pl.DataFrame
     recordings: pl.DataFrame
+    sensors: pl.DataFrame
     plots: dict[str, pl.DataFrame]
+    deviations: pl.DataFrame = frame_of([], Deviations)
 
     def write(self, folder: Path) -> None:
         """Write the metrics, the tables and ``plots/*.csv``.
@@ -85,6 +98,8 @@ class Evaluation(NamedTuple):
             write_table(aside / "scores.parquet", self.scores, Scores)
             write_parquet(aside / "windows.parquet", self.windows)
             write_table(aside / RECORDINGS, self.recordings, RecordingCoherence)
+            write_table(aside / "sensors.parquet", self.sensors, SensorPredictions)
+            write_table(aside / "deviations.parquet", self.deviations, Deviations)
             for name, table in self.plots.items():
                 content = csv_text(table, float_precision=6)
                 write_bytes(aside / "plots" / f"{name}.csv", content.encode())
@@ -103,6 +118,7 @@ def evaluate(project: Project) -> None:
     params = project.section(RobustnessParams)
     shifts = recording_shifts(project, corpus, params)
     evaluation = evaluate_models(corpus, bundles, params, shifts)
+    evaluation = evaluation._replace(deviations=cross_fitted_deviations(corpus))
     for line in _without_score(evaluation.scores):
         print(f"evaluate: {line}", file=sys.stderr)
     evaluation.write(project.evaluation)
@@ -140,6 +156,7 @@ def evaluate_models(
     scores: list[pl.DataFrame] = []
     for method, bundle in bundles.items():
         model = load_bundle(bundle, prepared)
+        _note_speed(method, model, corpus, prepared, tested[0])
         # Memory: window by window, only what the default method's tables show.
         keep = {tested[0], *alone.values()} if method == default else set()
         if method == default:
@@ -163,8 +180,21 @@ def evaluate_models(
         pl.concat(scores),
         windows,
         recording_table(by_sensor, prior, corpus, params.mismatch_prior, shifts),
+        sensor_table(by_sensor, corpus),
         plot_tables(evaluated, resampled, windows),
     )
+
+
+def _note_speed(
+    method: str, model: LoadedModel, corpus: Corpus, prepared: Prepared, condition: Condition
+) -> None:
+    """Record how long a network takes for a window; no result depends on it."""
+    start = time.perf_counter()
+    predictions = predict([model], corpus, prepared, condition)
+    milliseconds = 1000 * (time.perf_counter() - start)
+    # Windows of all runs: each is predicted by the networks that held its person out.
+    n_windows = int(np.isfinite(predictions.logits).all(-1).sum())
+    circumstances.note(f"{method}, ms per window", milliseconds / max(1, n_windows))
 
 
 def _without_score(scores: pl.DataFrame) -> list[str]:

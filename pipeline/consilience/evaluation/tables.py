@@ -219,6 +219,35 @@ def recording_table(
     return frame_of(rows, RecordingCoherence)
 
 
+def sensor_table(alone: Mapping[str, Array], corpus: Corpus) -> pl.DataFrame:
+    """Return the `SensorPredictions` of a method: every test window by every available sensor.
+
+    Parameters
+    ----------
+    alone : mapping of str to ndarray, shape (N, K)
+        Calibrated class probabilities by each modality alone; NaN where a window is not tested.
+    corpus : Corpus
+    """
+    windows = corpus.index["window"]
+    tables = []
+    for place, name in enumerate(corpus.modalities):
+        predicted = corpus.available[:, place] & np.isfinite(alone[name]).all(1)
+        probability = alone[name][predicted]
+        tables.append(
+            pl.DataFrame(
+                {
+                    "window": windows.filter(pl.Series(predicted)),
+                    "sensor": pl.Series([name] * len(probability), dtype=pl.String),
+                    # Six decimals: the table has a row per window and sensor.
+                    "probability": pl.Series(
+                        probability.round(6).tolist(), dtype=pl.List(pl.Float64)
+                    ),
+                }
+            )
+        )
+    return pl.concat(tables)
+
+
 def _sensor_rows(
     evidence: SensorEvidence,
     sensors: Sequence[str],

@@ -16,7 +16,7 @@ from consilience.evaluation.scorer import as_one_model
 from consilience.evaluation.tables import prediction_columns
 from consilience.prediction.recordings import load_windows_for, process_recordings
 from consilience.project import Project
-from consilience.schema.constants import AFFECT
+from consilience.schema.constants import AFFECT, DIFFERENT
 from consilience.schema.tables import Labels, read_table
 from consilience.training.conditioned import load_windows
 from consilience.training.reference import deviations, unusual_windows
@@ -26,7 +26,6 @@ from consilience.windows.store import Corpus
 NO_SENSOR = "no sensor"  # verdict on a window that no recording covers
 # Verdict on a window without a prediction: without and with an enrolment.
 NO_ROLE = ("used in the training", "enrolment")
-DIFFERENT = 2.5  # deviation from which a recording differs from those of the training
 WHEN = ("window", "session", "subject", "trial", "start_s", "end_s")
 
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from consilience.schema.tables import Deviations, frame_of
 from consilience.training.probes import GROUPS, subject_groups
 from consilience.windows.store import Corpus
 
@@ -79,7 +80,7 @@ def fit_references(corpus: Corpus) -> dict[str, Reference]:
     return {
         name: reference
         for name in corpus.modalities
-        if (reference := _fit_reference(corpus, name)) is not None
+        if (reference := _fit_reference(_of_subjects(corpus, name))) is not None
     }
 
 
@@ -99,16 +100,58 @@ def deviations(references: Mapping[str, Reference], corpus: Corpus) -> pl.DataFr
         residual in standard deviations from its mean in the training. A row per recording and
         modality with a reference.
     """
-    rows = []
-    for name, reference in references.items():
-        for recording, _, values in _recordings(corpus, name):
-            summary = _summary(values, reference.feature_mean, reference.feature_std)
-            subspace = (reference.centre, reference.scale, reference.components)
-            residual = _residuals(summary[None], *subspace)[0]
-            mean, std = reference.log_residual
-            rows.append((recording, name, len(values), float((np.log(residual) - mean) / std)))
+    rows = [
+        (recording, name, len(values), _deviation(reference, values))
+        for name, reference in references.items()
+        for recording, _, values in _recordings(corpus, name)
+    ]
     types = {"recording": pl.String, "sensor": pl.String}
     return pl.DataFrame(rows, {**types, "windows": pl.Int64, "deviation": pl.Float64}, orient="row")
+
+
+def _deviation(reference: Reference, values: Array) -> float:
+    """Return the deviation of one recording's windows (n, F)."""
+    summary = _summary(values, reference.feature_mean, reference.feature_std)
+    subspace = (reference.centre, reference.scale, reference.components)
+    residual = _residuals(summary[None], *subspace)[0]
+    mean, std = reference.log_residual
+    return float((np.log(residual) - mean) / std)
+
+
+def cross_fitted_deviations(corpus: Corpus) -> pl.DataFrame:
+    """Compute how much every recording differs from those of the other people of a corpus.
+
+    The references of a recording come from three quarters of the people, without its own.
+
+    Parameters
+    ----------
+    corpus : Corpus
+
+    Returns
+    -------
+    polars.DataFrame
+        Table `Deviations`; the deviation is null where the others have too few recordings.
+    """
+    rows: list[dict[str, object]] = []
+    for name in corpus.modalities:
+        recordings = list(_recordings(corpus, name))
+        groups = subject_groups(np.array([subject for _, subject, _ in recordings]))
+        for group in np.unique(groups):
+            others = [
+                (subject, values)
+                for (_, subject, values), other in zip(recordings, groups, strict=True)
+                if other != group
+            ]
+            reference = _fit_reference(others)
+            rows += [
+                {"recording": recording, "subject": subject, "sensor": name}
+                | {"windows": len(values)}
+                | {"deviation": None if reference is None else _deviation(reference, values)}
+                for (recording, subject, values), of_group in zip(recordings, groups, strict=True)
+                if of_group == group
+            ]
+    table = frame_of(rows, Deviations)
+    return table.sort("recording", maintain_order=True)
 
 
 def unusual_windows(references: Mapping[str, Reference], corpus: Corpus) -> NDArray[np.bool_]:
@@ -148,8 +191,12 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Reference]:
     }
 
 
-def _fit_reference(corpus: Corpus, modality: str) -> Reference | None:
-    recordings = [(subject, values) for _, subject, values in _recordings(corpus, modality)]
+def _of_subjects(corpus: Corpus, modality: str) -> list[tuple[str, Array]]:
+    return [(subject, values) for _, subject, values in _recordings(corpus, modality)]
+
+
+def _fit_reference(recordings: list[tuple[str, Array]]) -> Reference | None:
+    """Compute the reference from the subjects and inputs of recordings; None from too few."""
     if len(recordings) < LEAST_RECORDINGS:
         return None
     mean, std = _moments([values for _, values in recordings])
