@@ -19,6 +19,7 @@ from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import Section, check_stated, read_yaml, validated
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.params.plugins import DEFAULT_METHOD
+from consilience.schema.params.privacy import PrivacyParams
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.params.training import TrainingParams
@@ -44,6 +45,7 @@ class Params(Section):
     training: TrainingParams
     methods: dict[str, Any] = Field(min_length=1)
     robustness: RobustnessParams
+    privacy: PrivacyParams
 
 
 def load(path: Path) -> Params:
@@ -120,6 +122,7 @@ def defaults(
         "training": {},
         "methods": {name: {} for name in METHODS},
         "robustness": {},
+        "privacy": {},
     }
     if modalities:
         preset["modalities"] = {

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from consilience import params
@@ -17,6 +18,7 @@ from consilience.cli.commands import app
 from consilience.core.errors import ConsilienceError
 from consilience.evaluation.predict import load_bundle, predict
 from consilience.project import Project
+from consilience.schema.tables import Recordings, read_table
 from consilience.training import export as exporting
 from consilience.training.calibration import COVERAGE, PREFIX
 from consilience.training.export import export
@@ -68,6 +70,31 @@ def test_a_bundle_has_one_network_of_all_people(project: Project, tmp_path: Path
     assert covered.all()
     right = logits.argmax(1) == corpus.target.argmax(1)
     assert right.mean() > 0.5
+
+
+def _strings(content: object) -> list[str]:
+    """Return every key and text in nested content."""
+    if isinstance(content, dict):
+        return [*content, *(text for value in content.values() for text in _strings(value))]
+    if isinstance(content, list):
+        return [text for value in content for text in _strings(value)]
+    return [content] if isinstance(content, str) else []
+
+
+def test_no_bundle_names_a_person_a_session_or_a_file(project: Project, tmp_path: Path) -> None:
+    export(project, "hybrid", tmp_path / "bundle")
+    tables = [read_table(project.recordings_table(n), Recordings) for n in ("audio", "face_au")]
+    listed = pl.concat(tables)
+    names = {name for column in ("subject", "session", "path") for name in listed[column]}
+    assert len(names) > 10
+    for folder in (tmp_path / "bundle", project.model("hybrid")):
+        with safe_open(folder / "model.safetensors", "numpy") as weights:
+            strings = [*weights.keys(), *(weights.metadata() or {}).values()]
+        strings += _strings(json.loads((folder / "card.json").read_text()))
+        assert not names & set(strings)
+        # A short name may be part of any word.
+        long = {name for name in names if len(name) > 4}
+        assert not [text for text in strings if any(name in text for name in long)]
 
 
 def _tested(corpus: Corpus) -> Corpus:

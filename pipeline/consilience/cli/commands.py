@@ -290,17 +290,25 @@ def predict(
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write the predictions as a page.")
     ] = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Write keyed pseudonyms instead of names.")
+    ] = False,
 ) -> None:
     """Predict every window of recordings with a trained model."""
     from consilience.core.files import write_bytes  # slow to import
+    from consilience.core.pseudonyms import load_key
     from consilience.core.workers import report
     from consilience.prediction.output import check_output, write_predictions
     from consilience.prediction.page import render_predictions
+    from consilience.prediction.pseudonyms import with_pseudonyms
     from consilience.prediction.run import predict_recordings
 
     check_output(output)
     _check_name("datasets", dataset, "--dataset")
-    predicted = predict_recordings(context.obj, bundle, root, dataset, report)
+    project: Project = context.obj
+    predicted = predict_recordings(project, bundle, root, dataset, report)
+    if pseudonyms:
+        predicted = with_pseudonyms(predicted, load_key(project.root))
     for line in write_predictions(predicted, output):
         typer.echo(line)
     if html:
