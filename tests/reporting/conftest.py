@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from consilience.core.files import write_json
+from consilience import params
+from consilience.core.files import write_arrays, write_json
 from consilience.core.seeds import generator
 from consilience.project import Project
 from consilience.reporting.page import render
@@ -19,18 +20,21 @@ from consilience.schema.tables import (
     Anchors,
     Annotators,
     Confusions,
+    Deviations,
     Findings,
     Ingested,
     Labels,
+    Pieces,
     Problems,
     RecordingCoherence,
     Recordings,
+    SensorPredictions,
     Splits,
+    Subjects,
     frame_of,
     write_table,
 )
 
-PARAMS = "dataset: {{name: demo, root: raw, synthetic: {}, on_problem: quarantine}}"
 METHODS = ("concat", "late_fusion", "coherence_transfer")
 KINDS = ("noise", "packet_loss")
 SUBJECTS = [f"sub-{number:02}" for number in range(1, 7)]
@@ -107,6 +111,65 @@ def _recordings(project: Project, modalities: list[str], n_sessions: int, clock:
     return sessions
 
 
+def _params(project: Project, modalities: list[str], is_demo: bool) -> None:
+    content = params.defaults("demo")
+    content["dataset"] |= {"root": "raw", "synthetic": ["demo"] if is_demo else []}
+    content["modalities"] = {name: {} for name in modalities}
+    content["robustness"]["bootstrap"] = 100
+    project.params_file.write_text(params.document(params.completed(content, "test")))
+
+
+def _people(
+    project: Project, sessions: list[str], modalities: list[str], classes: list[str]
+) -> None:
+    """Write what is known of people and recordings, and each sensor's own predictions."""
+    people: list[dict[str, object]] = [
+        {"subject": name, "sex": ("female", "male")[number % 2], "age_years": 20.0 + 9 * number}
+        for number, name in enumerate(SUBJECTS)
+    ]
+    write_table(project.catalog / "subjects.parquet", frame_of(people, Subjects), Subjects)
+    write_json(project.catalog / "description.json", {"Name": "Invented <films>"})
+    deviations: list[dict[str, object]] = [
+        {"recording": session, "subject": session.split("_")[0], "sensor": sensor, "windows": 20}
+        | {"deviation": 6.5 if number == 3 else generator("deviations", session, sensor).normal()}
+        for number, session in enumerate(sessions)
+        for sensor in modalities
+    ]
+    write_table(
+        project.evaluation / "deviations.parquet", frame_of(deviations, Deviations), Deviations
+    )
+    windows = pl.read_parquet(project.evaluation / "windows.parquet")["window"].to_list()
+    rng = generator("sensors")
+    alone: list[dict[str, object]] = [
+        {"window": name, "sensor": sensor}
+        | {"probability": rng.dirichlet(np.full(len(classes), 0.5)).tolist()}
+        for name in windows
+        for sensor in modalities
+    ]
+    write_table(
+        project.evaluation / "sensors.parquet",
+        frame_of(alone, SensorPredictions),
+        SensorPredictions,
+    )
+    alignment = pl.read_parquet(project.alignment / "alignment.parquet")
+    pieces: list[dict[str, object]] = [
+        {"recording": name, "from_native_s": -np.inf, "until_native_s": np.inf}
+        | {"offset_s": offset_s, "drift_ppm": drift_ppm}
+        for name, offset_s, drift_ppm in alignment.select(
+            "recording", "offset_s", "drift_ppm"
+        ).iter_rows()
+    ]
+    write_table(project.alignment / "pieces.parquet", frame_of(pieces, Pieces), Pieces)
+    times_s = np.arange(450) / 10
+    for modality in modalities:
+        folder = project.signals(modality)
+        write_json(folder / "features.json", {"names": ["loudness_db", "pitch_hz"]})
+        waves = np.stack([np.sin(times_s), np.cos(times_s)], 1).astype(np.float32)
+        for session in sessions:
+            arrays = {"times_s": times_s, "clean": waves}
+            write_arrays(folder / f"{session}_{modality}.npz", arrays)
+
+
 def _windows(project: Project, sessions: list[str], classes: list[str], n_windows: int) -> None:
     """Write labels, folds and the default method's predictions."""
     rng = generator("windows")
@@ -126,6 +189,7 @@ def _windows(project: Project, sessions: list[str], classes: list[str], n_window
             {**where, **times, "actual": actual, "predicted": predicted}
             | {"confidence": rng.uniform(0.4, 1), "vacuity": rng.beta(2, 4)}
             | {"coherence": rng.beta(5, 2)}
+            | _further(predicted, classes, number)
         )
     write_table(project.labels / "labels.parquet", frame_of(labels, Labels), Labels)
     _annotators(project, classes)
@@ -138,6 +202,19 @@ def _windows(project: Project, sessions: list[str], classes: list[str], n_window
         for gap in [(number - fold) % 3]
     ]
     write_table(project.windows / "splits.parquet", frame_of(roles, Splits), Splits)
+
+
+def _further(predicted: str, classes: list[str], number: int) -> dict[str, object]:
+    """Return the probabilities, reliabilities and the verdict of a window."""
+    rng = generator("further", predicted, number)
+    share = {name: 0.7 if name == predicted else 0.3 / (len(classes) - 1) for name in classes}
+    verdicts = ("clear", "clear", "ambiguous", "contradicting: eeg", "clear")
+    return {
+        **{f"p_{name}": value for name, value in share.items()},
+        "verdict": verdicts[number % len(verdicts)],
+        "reliability_eeg": rng.beta(5, 2) if number % 6 else None,
+        "reliability_audio": rng.beta(5, 2),
+    }
 
 
 def _agreement(project: Project, sessions: list[str], modalities: list[str]) -> None:
@@ -281,11 +358,12 @@ def write_run(project: Project, n_modalities: int, lead: float) -> Project:
     is_demo = n_modalities == 3
     modalities = ["eeg", "audio", "video"] if is_demo else ["audio", "face_au"]
     classes = ["happy", "angry", "sad", "calm"]
-    project.params_file.write_text(PARAMS.format("[demo]" if is_demo else "[]"))
+    _params(project, modalities, is_demo)
     clock = "pulses" if is_demo else "shared clock"
     sessions = _recordings(project, modalities, 2 if is_demo else 30, clock)
     _windows(project, sessions, classes, 20 if is_demo else 1)
     _agreement(project, sessions, modalities)
+    _people(project, sessions, modalities, classes)
     meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
     write_json(project.windows / "meta.json", meta)
     _evaluation(project, modalities, lead)

@@ -31,6 +31,7 @@ ORDER = (
 )
 LAST = ("provenance",)
 MOST_OPEN = 12  # a longer list is folded
+PLOTLY_DATA = '<script type="application/json">'  # in a page with a chart that plotly draws
 # What a data URL may hold as it is.
 URL_CHARACTERS = "!$'()*+,-./:;=?@[]^_`{|}~ "
 
@@ -97,7 +98,7 @@ def framed(template: str, title: str, **context: Any) -> str:
         body=html[end:],
         contents=[*contents, *([("glossary", "Glossary")] if terms else [])],
         glossary=terms,
-        plotly_js=Markup(get_plotlyjs()),
+        plotly_js=Markup(get_plotlyjs()) if PLOTLY_DATA in html else "",
     )
 
 

@@ -14,6 +14,7 @@ from consilience.core import circumstances
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json, write_bytes
 from consilience.project import Project
+from consilience.reporting.content.person_links import FOLDER
 from consilience.reporting.figure import Listing, Note, Section
 from consilience.reporting.page import environment
 from consilience.reporting.results import Results
@@ -137,10 +138,18 @@ def stamped(project: Project) -> str:
             heads=HEADS,
             machines=_machines(records),
             rows=[_row(record) for record in records],
+            measures=[
+                (record["stage"], name, f"{value:.3g}")
+                for record in records
+                for name, value in record.get("measures", {}).items()
+            ],
             total=f"{sum(record['seconds'] for record in records):.0f}",
         )
     )
-    write_bytes(project.stamped_report, page.replace(PLACE, block, 1).encode())
+    page = page.replace(PLACE, block, 1)
+    # The copy lies above the folder of the page.
+    page = page.replace(f'href="{FOLDER}/', f'href="{project.report.parent.name}/{FOLDER}/')
+    write_bytes(project.stamped_report, page.encode())
     return str(project.stamped_report)
 
 

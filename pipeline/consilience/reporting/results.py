@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import intact, read_json
+from consilience.core.pseudonyms import Names, load_key
 from consilience.evaluation import contradictions
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.params.privacy import PrivacyParams
 from consilience.schema.tables import (
     Alignment,
     Anchors,
@@ -27,6 +29,8 @@ from consilience.schema.tables import (
     Splits,
     read_table,
 )
+
+CONTRARY = "contrary_annotators"  # key of the labels' summary
 
 
 class RecordingStatus(StrEnum):
@@ -81,6 +85,8 @@ class Results:
         Training curves of every method.
     scores : dict of str to dict
         Errors of alignment and labels of synthetic corpora against the ground truth.
+    names : Names
+        Names of people, sessions and files as the report shows them; all tables have them.
     """
 
     meta: dict[str, Any]
@@ -104,6 +110,7 @@ class Results:
     reliability: pl.DataFrame
     histories: dict[str, pl.DataFrame]
     scores: dict[str, dict[str, Any]]
+    names: Names = field(default_factory=Names)
 
 
 def load_results(project: Project) -> Results:
@@ -121,7 +128,7 @@ def load_results(project: Project) -> Results:
     metrics = _read_json(project.evaluation / "metrics.json")
     plots = project.evaluation / "plots"
     windows = project.evaluation / "windows.parquet"
-    return Results(
+    results = Results(
         meta=meta,
         recordings=recordings.drop("stage"),
         alignment=alignment,
@@ -146,6 +153,30 @@ def load_results(project: Project) -> Results:
         histories={name: pl.read_csv(project.model(name) / "history.csv") for name in metrics},
         scores=_scores(project),
     )
+    if not project.section(PrivacyParams).pseudonyms:
+        return results
+    names = Names(
+        load_key(project.root), recordings.select("recording", "session", "subject").iter_rows()
+    )
+    return renamed(results, names)
+
+
+def renamed(results: Results, names: Names) -> Results:
+    """Return results whose tables show other names.
+
+    Parameters
+    ----------
+    results : Results
+    names : Names
+    """
+    tables = {
+        entry.name: names.mapped(table)
+        for entry in fields(results)
+        if isinstance(table := getattr(results, entry.name), pl.DataFrame)
+    }
+    contrary = [names.annotator(name) for name in results.label_summary.get(CONTRARY, [])]
+    summary = {**results.label_summary, CONTRARY: contrary}
+    return replace(results, **tables, label_summary=summary, names=names)
 
 
 def _scores(project: Project) -> dict[str, dict[str, Any]]:
