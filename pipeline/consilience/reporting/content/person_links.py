@@ -19,7 +19,7 @@ DIGEST = 6  # digits that keep names apart which differ in unsafe characters alo
 def file_name(person: str) -> str:
     """Return the name of a person's page: letters, digits and hyphens."""
     safe = SAFE.sub("-", person).strip("-")
-    if safe == person:
+    if safe and safe == person:
         return f"{person}.html"
     return f"{safe}-{hashlib.sha256(person.encode()).hexdigest()[:DIGEST]}.html"
 
