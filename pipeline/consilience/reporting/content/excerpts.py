@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock
+from consilience.reporting.content.source import spread
 from consilience.signals.types import Signal
 
 SECONDS = 5.0
@@ -109,7 +110,7 @@ def excerpt(
             "features", names[:MOST_CHANNELS], times_s[inside], values[:, :MOST_CHANNELS]
         )
     frequency_hz, power = spectrum(whole, rate_hz)
-    chosen = _spread(values.shape[1], MOST_CHANNELS)
+    chosen = spread(values.shape[1], MOST_CHANNELS)
     times, drawn = averaged(times_s[inside], values[:, chosen])
     return Excerpt(
         "signal",
@@ -119,10 +120,6 @@ def excerpt(
         *thinned(frequency_hz, power),
         bands=band_shares(frequency_hz, power, bands_hz),
     )
-
-
-def _spread(n: int, most: int) -> list[int]:
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int)).tolist()
 
 
 def averaged(times_s: Array, values: Array) -> tuple[Array, Array]:
@@ -206,7 +203,7 @@ def _picture(frames: NDArray[Any], times_s: Array, with_pictures: bool) -> Excer
     values = np.column_stack([brightness, np.r_[np.nan, change]])
     pictures = []
     if with_pictures:
-        pictures = [png(_small(frames[n])) for n in _spread(len(frames), THUMBNAILS)]
+        pictures = [png(_small(frames[n])) for n in spread(len(frames), THUMBNAILS)]
     return Excerpt(
         "picture",
         ("brightness, 0 to 255", "change of the picture"),

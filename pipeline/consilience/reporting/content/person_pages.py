@@ -107,11 +107,8 @@ def _results(
 
 def _confusion(predictions: pl.DataFrame, classes: Sequence[str]) -> Table:
     labelled = predictions.drop_nulls(["actual", "predicted"])
-    counts = {
-        key: n
-        for *key, n in labelled.group_by("actual", "predicted").len().iter_rows()
-        for key in [tuple(key)]
-    }
+    grouped = labelled.group_by("actual", "predicted").len()
+    counts = {(actual, predicted): n for actual, predicted, n in grouped.iter_rows()}
     present = [name for name in classes if any(actual == name for actual, _ in counts)]
     return Table(
         ["labelled", *(f"predicted {readable(name)}" for name in classes)],

@@ -98,4 +98,9 @@ def _preferred(names: Sequence[str]) -> list[str]:
 
 def spread(n: int, most: int) -> list[int]:
     """Return at most `most` of n positions, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int)).tolist() if n else []
+    if not n:
+        return []
+    positions: list[int] = np.unique(
+        np.linspace(0, n - 1, min(n, most)).round().astype(int)
+    ).tolist()
+    return positions
