@@ -118,7 +118,7 @@ def time_course(project: Project, results: Results) -> Section | None:
     legend = {readable(name): colour for name, colour in colours.items()}
     legend |= {"coherence (dashed)": style.QUANTITY_COLOURS["coherence"]}
     column = grouping(predictions)
-    kind = "person" if column == "subject" else "recording"
+    kind = "people" if column == "subject" else "recordings"
     figures: list[Block] = [
         Figure(
             drawing(
@@ -161,8 +161,8 @@ def time_course(project: Project, results: Results) -> Section | None:
         "Reliability over time",
         (
             f"Of {predictions.height} test windows, {listed.height} ({share}) are worth a look: a "
-            f"sensor fails or contradicts the others, or the state is ambiguous. Drawn is each "
-            f"{kind} with the most of them.",
+            f"sensor fails or contradicts the others, or the state is ambiguous. The {kind} with "
+            "the most of them are drawn.",
         ),
         (*figures, *listing),
     )
