@@ -169,7 +169,7 @@ def renamed(results: Results, names: Names) -> Results:
     results : Results
     names : Names
     """
-    tables = {
+    tables: dict[str, Any] = {
         entry.name: names.mapped(table)
         for entry in fields(results)
         if isinstance(table := getattr(results, entry.name), pl.DataFrame)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import soundfile
 
 from consilience import params
 from consilience.project import Project
-from consilience.reporting.content import recording as recording_module
 from consilience.reporting.content.recording import recording, typical_session
 from consilience.schema.tables import Recordings, read_table, write_table
 
@@ -75,7 +75,9 @@ def test_faces_are_asked_for_only_if_the_parameters_permit_them(project, results
     def read(*arguments: object, with_pictures: bool, **fields: object) -> None:
         asked.append(with_pictures)
 
-    monkeypatch.setattr(recording_module, "_excerpt", read)
+    # The package's attribute of this name is the function.
+    module = import_module("consilience.reporting.content.recording")
+    monkeypatch.setattr(module, "_excerpt", read)
     recording(project, results)
     with_faces(project)
     recording(Project(Path(project.root)), results)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import polars as pl
 
 from consilience.project import Project
@@ -92,7 +93,8 @@ def _stated(people: pl.DataFrame, column: str) -> str:
     missing = f", {NOT_STATED} for {values.null_count() + people.height - len(values)}"
     rest = missing if len(values) < people.height else ""
     if column == "age_years":
-        return f"{values.min():g} to {values.max():g} years, median {values.median():g}{rest}"
+        youngest, middle, oldest = np.quantile(values.to_numpy(), [0, 0.5, 1])
+        return f"{youngest:g} to {oldest:g} years, median {middle:g}{rest}"
     counted = values.value_counts().sort(column)
     return ", ".join(f"{n} {value}" for value, n in counted.rows()) + rest
 

@@ -115,8 +115,10 @@ def doubtful(project: Project, results: Results) -> Section | None:
         "are, and more probable than the label. The networks were trained on other people, without "
         "these labels. A doubtful label may be wrong, or the window unusual: see or hear it.",
     )
-    heads = ("file", "second", "person", "label", "probability", "instead", "probability")
-    heads += ("sensors that agree", "agreement of the annotators")
+    heads = (
+        *("file", "second", "person", "label", "probability", "instead", "probability"),
+        *("sensors that agree", "agreement of the annotators"),
+    )
     blocks: list[Listing | Note] = []
     if rows:
         blocks = [Listing("Doubtful labels, the most doubtful first", heads, rows)]
