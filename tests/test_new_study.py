@@ -17,7 +17,7 @@ from consilience.core.study import FOLDERS
 ROOT = Path(__file__).parent.parent
 SHARED = (
     *("dvc.yaml", "params.yaml", "prefect.yaml", "prefect.toml", ".dvcignore", "data/.gitignore"),
-    "data/score/README.md",
+    *("data/annotations/README.md", "data/score/README.md"),
 )
 
 

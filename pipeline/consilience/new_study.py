@@ -26,6 +26,7 @@ FILES = {
     "prefect.toml": "prefect.toml.txt",
     "tests/conftest.py": "conftest.py.txt",
     "data/.gitignore": "data_gitignore.txt",
+    "data/annotations/README.md": "data_annotations.md.txt",  # and the label stage on this one
     "data/score/README.md": "data_score.md.txt",  # the report depends on the folder
 }
 

@@ -20,6 +20,7 @@ from consilience.schema.params.base import Section, check_stated, read_yaml, val
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.privacy import PrivacyParams
+from consilience.schema.params.query import QueryParams
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.schema.params.training import TrainingParams
@@ -46,6 +47,7 @@ class Params(Section):
     methods: dict[str, Any] = Field(min_length=1)
     robustness: RobustnessParams
     privacy: PrivacyParams
+    query: QueryParams
 
 
 def load(path: Path) -> Params:
@@ -123,6 +125,7 @@ def defaults(
         "methods": {name: {} for name in METHODS},
         "robustness": {},
         "privacy": {},
+        "query": {},
     }
     if modalities:
         preset["modalities"] = {

@@ -148,6 +148,11 @@ class Project:
         return self.data / "alignment"
 
     @property
+    def annotations(self) -> Path:
+        """Tables of annotations that were collected for the study, beside the dataset's own."""
+        return self.data / "annotations"
+
+    @property
     def labels(self) -> Path:
         """Labelled windows on the session clocks."""
         return self.data / "labels"
@@ -174,6 +179,11 @@ class Project:
     def evaluation(self) -> Path:
         """Metrics, scores and plots of every method."""
         return self.data / "evaluation"
+
+    @property
+    def query(self) -> Path:
+        """Windows ranked for re-annotation, and doubtful labels."""
+        return self.data / "query"
 
     def score(self, corpus: str) -> Path:
         """Return the folder of a synthetic corpus's scores against its ground truth."""

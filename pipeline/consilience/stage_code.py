@@ -38,7 +38,7 @@ ITEM_KINDS = {
     "score": "datasets",
 }
 # Stages that run encoders. The others import modalities too, but call no encoder.
-ENCODING_STAGES = {"train", "evaluate"}
+ENCODING_STAGES = {"train", "evaluate", "query"}
 
 
 def is_current(project: Project) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from consilience.annotation.collected import collected_annotations
 from consilience.annotation.evaluators import CONTRARY
 from consilience.annotation.label_consensus import Labelling, label_windows
 from consilience.core.files import atomic_folder, read_json, write_json
@@ -41,6 +42,11 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
     """
     classes = tuple(read_json(project.catalog / "dataset.json")["classes"])
     annotations = read_table(project.catalog / "annotations.parquet", Annotations)
+    collected = collected_annotations(project, classes)
+    if collected.height:
+        n_annotators = collected["annotator"].n_unique()
+        emit(f"label: {collected.height} annotations collected from {n_annotators} annotators")
+        annotations = pl.concat([annotations, collected])
     table, labelling = build_labels(project, annotations, classes, emit)
     with atomic_folder(project.labels) as folder:
         write_table(folder / "labels.parquet", table, Labels)

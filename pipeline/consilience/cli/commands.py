@@ -42,6 +42,12 @@ def _names_of(kind: str) -> Callable[[str], list[str]]:
     return complete
 
 
+annotate = typer.Typer(
+    help="Send ranked windows to the annotation tool Label Studio, and read its answers.",
+    no_args_is_help=True,
+)
+app.add_typer(annotate, name="annotate")
+
 STDOUT = Path("-")
 DatasetOption = typer.Option(
     help="Name of the dataset; 'consilience names' lists them.",
@@ -333,6 +339,49 @@ def export(
 
     for line in write_bundle(context.obj, method, output, licence, onnx):
         typer.echo(line)
+
+
+@annotate.command("export")
+def export_tasks(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File of the tasks; clips lie beside it.")
+    ] = Path("tasks.json"),
+    video: Annotated[
+        bool, typer.Option(help="--no-video: without pictures, so that no face is passed on.")
+    ] = True,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Address of the clips; default: Label Studio's local files."),
+    ] = None,
+) -> None:
+    """Write the ranked windows as tasks of Label Studio, with clips on the session clock."""
+    from consilience.label_studio import tasks  # slow to import
+
+    exported = tasks.export_tasks(
+        context.obj, output, lambda line: typer.echo(line, err=True), pictures=video, url=url
+    )
+    for line in tasks.summary(exported):
+        typer.echo(line)
+
+
+@annotate.command("import")
+def import_answers(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSON that Label Studio exported.")],
+    annotator: Annotated[
+        str, typer.Option(help="Name of the table in data/annotations, and of its annotators.")
+    ] = "label_studio",
+) -> None:
+    """Add the answers of Label Studio to the study, as further annotators."""
+    from consilience.label_studio import answers  # slow to import
+
+    done = answers.import_answers(context.obj, file, annotator)
+    typer.echo(
+        f"{done.n_answers} answers for {done.n_tasks} tasks, {done.n_skipped} skipped; "
+        f"{done.n_rows} annotations in {done.path}"
+    )
+    typer.echo("'consilience run' labels the windows with them")
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Benchmarks of re-annotation: simulated campaigns, and a round trip through Label Studio."""
