@@ -1,9 +1,11 @@
-"""Simulated annotation campaigns: ``python -m benchmarks.annotation.campaign NAME=WINDOWS ...``.
+"""Simulated annotation campaigns: ``python -m benchmarks.annotation.campaign CORPUS ...``.
+
+CORPUS is ``NAME=WINDOWS`` or ``NAME=WINDOWS:SENSOR,SENSOR``; WINDOWS is a project's folder
+``data/windows``. Writes ``docs/campaign.md`` and a figure for each corpus.
 
 Labels of people in training are replaced by wrong ones, or hidden. A strategy orders windows, an
 annotator without errors names their classes, and linear models are trained again, until the budget
-is used up. The accuracy is that on people who are in no way part of the training. Writes
-``docs/campaign.md`` and a figure for each corpus; WINDOWS is a project's folder ``data/windows``.
+is used up. The accuracy is that on people who are in no way part of the training.
 
 All strategies have the same models, budgets, batches, corrupted labels and seeds. The models are
 ridge regressions of each sensor's principal components, combined by a product of experts; several
@@ -124,32 +126,44 @@ class Campaigns(NamedTuple):
     curves: dict[tuple[str, str], Curve]
 
 
-def load(windows: Path) -> Data:
-    """Read the windows of a project whose labels have a most probable class."""
+def load(windows: Path, sensors: Sequence[str] = ()) -> Data:
+    """Read the windows of a project whose labels have a most probable class.
+
+    Parameters
+    ----------
+    windows : Path
+    sensors : sequence of str
+        Modalities to use; none for all.
+    """
     corpus = load_corpus(windows)
-    flat = {name: flat_inputs(corpus.windows(name)) for name in corpus.modalities}
+    chosen = [name for name in corpus.modalities if not sensors or name in sensors]
+    flat = {name: flat_inputs(corpus.windows(name)) for name in chosen}
+    available = corpus.available[:, [corpus.modalities.index(name) for name in chosen]]
     subject = corpus.index["subject"].to_numpy()
-    usable = np.isfinite(corpus.target).all(1) & corpus.available.any(1)
-    return _data(corpus, flat, subject).rows(usable)
+    usable = np.isfinite(corpus.target).all(1) & available.any(1)
+    return _data(corpus, flat, available, subject).rows(usable)
 
 
-def _data(corpus: Corpus, flat: Mapping[str, Array], subject: NDArray[np.generic]) -> Data:
+def _data(
+    corpus: Corpus,
+    flat: Mapping[str, Array],
+    available: NDArray[np.bool_],
+    subject: NDArray[np.generic],
+) -> Data:
     inputs = {}
     for number, (name, values) in enumerate(flat.items()):
-        components = latent_space(
-            {name: values}, corpus.available[:, [number]], subject, COMPONENTS
-        )
+        components = latent_space({name: values}, available[:, [number]], subject, COMPONENTS)
         inputs[name] = components / (components.std() or 1.0)
     trials = corpus.index["session"] + "\x1f" + corpus.index["trial"]
     return Data(
         inputs,
-        corpus.available,
+        available,
         np.nan_to_num(corpus.target).argmax(1),
         len(corpus.classes),
         np.unique(subject, return_inverse=True)[1],
         layout_of(corpus.index),
         np.unique(trials.to_numpy(), return_inverse=True)[1],
-        latent_space(flat, corpus.available, subject),
+        latent_space(flat, available, subject),
     )
 
 
@@ -371,8 +385,10 @@ def main(*corpora: str) -> None:
     """Run the campaigns on each ``NAME=WINDOWS`` and write the page."""
     results = []
     for corpus in corpora:
-        name, _, windows = corpus.partition("=")
-        results.append(run_corpus(name, load(Path(windows))))
+        name, _, place = corpus.partition("=")
+        windows, _, sensors = place.partition(":")
+        data = load(Path(windows), sensors.split(",") if sensors else ())
+        results.append(run_corpus(name, data))
     write_page(results, Path("docs"))
 
 

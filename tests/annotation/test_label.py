@@ -157,3 +157,21 @@ def test_opposed_annotators_are_reported(project: Project) -> None:
     assert (
         read_table(project.labels / "labels.parquet", Labels)["class_probability"].is_null().all()
     )
+
+
+def test_collected_annotations_are_further_annotators(project: Project) -> None:
+    project.annotations.mkdir()
+    (project.annotations / "later.csv").write_text(
+        "session,annotator,target,start_s,end_s,label,value\n"
+        + "".join(f"long,{name},emotion,0,4,calm,\n" for name in ("b", "c"))
+        + "table,b,valence,0,4,,0.5\n"
+    )
+    lines: list[str] = []
+    label(project, emit=lines.append)
+    assert "label: 3 annotations collected from 2 annotators" in lines
+    labels = read_table(project.labels / "labels.parquet", Labels).sort("session", "start_s")
+    assert labels["n_annotators"].to_list() == [3, 1, 2]
+    # Two of three annotators contradict the first one, in the window that they saw.
+    assert labels["class_probability"][0][0] > 0.5
+    assert labels["class_probability"][1][1] > 0.5
+    assert labels["valence"][2] == pytest.approx(0.5)

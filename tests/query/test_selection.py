@@ -66,9 +66,10 @@ def test_without_diversity_the_order_is_that_of_the_score() -> None:
 def test_diversity_ranks_a_distant_window_before_the_twin_of_a_ranked_one() -> None:
     of = evidence()
     of.probability[:, :3] = [[0.34, 0.33, 0.33], [0.36, 0.32, 0.32], [0.5, 0.3, 0.2]]
-    of.latent[:3] = [[0, 0, 0], [0, 0, 0], [2, 2, 2]]
+    of.probability[:, 3] = [0.98, 0.01, 0.01]
+    of.latent[:4] = [[0, 0, 0], [0, 0, 0], [2, 2, 2], [0, 0, 0]]
     twin, distant = (
-        order("entropy", of, candidates=np.arange(N) < 3, budget=3, diversity=diversity)
+        order("entropy", of, candidates=np.arange(N) < 4, budget=3, diversity=diversity)
         for diversity in (0.0, 1.0)
     )
     assert (twin, distant) == ([0, 1, 2], [0, 2, 1])
