@@ -45,6 +45,7 @@ LABELLED = 0.1  # share of labels that are not hidden
 COMPONENTS = 48  # of each sensor
 RIDGE = 10.0
 SCENARIOS = ("wrong", "hidden")
+WITHOUT_PREDICTIONS = ("random", "coreset")
 
 Rows = NDArray[np.int64]
 
@@ -251,7 +252,9 @@ def held_out_evidence(data: Data, target: Array, seed: tuple[object, ...]) -> Qu
             together[model, rows], alone[model, rows] = posteriors(experts, tested)
             if not model:
                 prior[rows] = np.exp(experts.log_prior)
-    together = np.stack([_calibrated(p, target, prior, group) for p in together])
+    # The first model's temperature serves all: they differ by chance alone.
+    sharpness = cross_fitted_sharpness(together[0], target, prior, group)
+    together = np.stack([sharpened(p, sharpness) for p in together])
     sensors = np.stack(
         [_calibrated(alone[0, :, m], target, prior, group) for m in range(n_sensors)], 1
     )
@@ -321,7 +324,10 @@ def campaign(
     params = QueryParams(strategy=strategy, max_per_recording=len(train.truth))  # type: ignore[arg-type]
     for number in range(ROUNDS):
         batch = int(borders[number + 1] - borders[number])
-        evidence = held_out_evidence(train, target, (scenario, *seed))
+        if strategy in WITHOUT_PREDICTIONS:
+            evidence = _without_predictions(train, target)
+        else:
+            evidence = held_out_evidence(train, target, (scenario, *seed))
         rng = generator("campaign", strategy, number, *seed)
         chosen = select(
             evidence,
@@ -336,6 +342,23 @@ def campaign(
         target = np.where(units[:, None], right, target)
         predictions.append(_predicted(train, test, target))
     return predictions
+
+
+def _without_predictions(data: Data, target: Array) -> QueryEvidence:
+    """Return evidence for strategies that use the latent space alone."""
+    n, n_sensors = data.available.shape
+    unknown = np.full((n, n_sensors, data.n_classes), np.nan)
+    empty = np.full(n, np.nan)
+    return QueryEvidence(
+        unknown[None, :, 0],
+        unknown,
+        unknown[..., 0],
+        data.available,
+        empty,
+        data.latent,
+        target,
+        unknown[:, 0],
+    )
 
 
 def _predicted(train: Data, test: Data, target: Array) -> Rows:

@@ -15,6 +15,7 @@ from consilience.cli.commands import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.schema.tables import RecordingCoherence, frame_of, write_table
+from tests.label_studio.recorded import export, study, written
 
 
 def run(*arguments: str) -> str:
@@ -151,6 +152,22 @@ def test_contradictions_are_printed_written_and_a_failure_on_request(tmp_path: P
     content = json.loads((tmp_path / "all.json").read_text())
     assert content["contradictions"][0]["sensors"] == ["eeg"]
     assert CliRunner().invoke(app, [*check, "--on-problem", "fail"]).exit_code == 1
+
+
+def test_answers_are_imported_and_the_next_step_is_printed(tmp_path: Path) -> None:
+    study(tmp_path)
+    command = ("--project", str(tmp_path), "annotate", "import")
+    output = run(*command, str(written(tmp_path, export())))
+    assert "5 answers for 2 tasks, 1 skipped; 5 annotations in " in output
+    assert "'consilience run' labels the windows with them" in output
+    refused = CliRunner().invoke(app, [*command, str(tmp_path / "absent.json")])
+    assert refused.exit_code == 1
+    assert isinstance(refused.exception, ConsilienceError)
+
+
+def test_an_export_before_the_query_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ConsilienceError, match="the table is missing"):
+        run("--project", str(tmp_path), "annotate", "export", "-o", str(tmp_path / "tasks.json"))
 
 
 def test_the_version_is_that_of_the_package() -> None:

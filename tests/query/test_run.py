@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -23,8 +24,6 @@ NONE = np.zeros(N, bool)
 
 def corpus() -> Corpus:
     """Return the windows that `evidence` is about."""
-    from dataclasses import replace
-
     place = layout()
     rows: list[dict[str, object]] = [
         {"window": f"w{i:03d}", "session": f"s{place.session[i]:02d}", "subject": "ada"}

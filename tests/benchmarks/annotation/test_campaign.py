@@ -16,6 +16,7 @@ from benchmarks.annotation.campaign import (
     posteriors,
 )
 from consilience.core.seeds import generator
+from consilience.query.evidence import label_distrust
 from consilience.query.selection import Layout
 
 K, PEOPLE, TRIALS = 3, 6, 12
@@ -98,8 +99,6 @@ def test_coherence_finds_wrong_labels_earlier_than_chance(
     target = corrupted_labels(train, "wrong", (1,))
     wrong = target.argmax(1) != train.truth
     evidence = held_out_evidence(train, target, (1,))
-    from consilience.query.evidence import label_distrust
-
     first = np.argsort(-label_distrust(evidence))[: wrong.sum()]
     assert wrong[first].mean() > 0.8
 
