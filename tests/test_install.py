@@ -168,7 +168,7 @@ def test_an_upgrade_makes_exactly_the_stages_stale_that_use_what_changed(
         path.write_text(text + "\n# Only a comment.\n")
         assert digests(environment, study) == before
         path.write_text(text + "\nNEW = 1\n")
-        assert changed(before, digests(environment, study)) == {"train-concat", "evaluate"}
+        assert changed(before, digests(environment, study)) == {"train-concat", "evaluate", "query"}
     finally:
         path.write_text(text)
     assert digests(environment, study) == before
@@ -185,7 +185,7 @@ def test_a_changed_plug_in_makes_exactly_the_stages_stale_that_use_it(
     before = digests(environment, study)
     assert "train-own" in before
     path.write_text(path.read_text() + "\nNEW = 1\n")
-    assert changed(before, digests(environment, study)) == {"train-own", "evaluate"}
+    assert changed(before, digests(environment, study)) == {"train-own", "evaluate", "query"}
 
 
 def write_recordings(root: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_changed_encoder_repeats_training_and_neither_windows_nor_ingest(study
     assert of_encoders == [set(), set()]
     assert of_tables == set()
     assert of_modalities == set(params.load(study.project.params_file).modalities)
-    encoding = {"evaluate.json"} | {f"train-{name}.json" for name in METHODS}
+    encoding = {"evaluate.json", "query.json"} | {f"train-{name}.json" for name in METHODS}
     assert study.stale(*changes[: len(encoders)]) == [encoding, encoding]
 
 

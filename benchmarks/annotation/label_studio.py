@@ -201,12 +201,12 @@ def check(study: Project, export: Path, answers: dict[str, str]) -> list[str]:
         table.join(windows, on=["session", "start_s"]).select("window", "label").iter_rows()
     )
     assert returned == answers, (returned, answers)
-    more = after["n_annotators"] - before["n_annotators"]
-    assert more.max() == 1
+    added = after["n_annotators"] - before["n_annotators"]
+    assert added.max() == 1
     return [
         f"{done.n_answers} answers of {done.n_tasks} tasks returned unchanged, a second import "
         "gave the same bytes",
-        f"{int((more == 1).sum())} of {after.height} windows have one more annotator",
+        f"{int((added == 1).sum())} of {after.height} windows have one more annotator",
     ]
 
 

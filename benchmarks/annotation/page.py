@@ -45,19 +45,21 @@ def budget_to_reach(curve: Curve, goal: float) -> float | None:
     if not after:
         return float(curve.budget[0])
     low, high = mean[after - 1], mean[after]
-    part = (goal - low) / (high - low)
-    return float(curve.budget[after - 1] + part * (curve.budget[after] - curve.budget[after - 1]))
+    fraction = (goal - low) / (high - low)
+    return float(
+        curve.budget[after - 1] + fraction * (curve.budget[after] - curve.budget[after - 1])
+    )
 
 
 def ratio_to_random(campaigns: Campaigns, scenario: str) -> float | None:
     """Return the budget of the coherence score as a share of that of random; None if neither."""
     goal = campaigns.clean.mean() - MARGIN
-    own, random = (
+    coherence, random = (
         budget_to_reach(campaigns.curves[scenario, name], goal) for name in (OWN, RANDOM)
     )
-    if own is None or not random:
+    if coherence is None or not random:
         return None
-    return own / random
+    return coherence / random
 
 
 def verdict(campaigns: Campaigns, scenario: str) -> str:
@@ -90,16 +92,16 @@ def table(campaigns: Campaigns, scenario: str) -> list[str]:
     """Return the rows of the table of one scenario, as Markdown."""
     curves = {name: curve for (of, name), curve in campaigns.curves.items() if of == scenario}
     budget = next(iter(curves.values())).budget
-    shown = [int(place) for place in np.linspace(0, len(budget) - 1, 6).round()]
+    columns = [int(place) for place in np.linspace(0, len(budget) - 1, 6).round()]
     goal = campaigns.clean.mean() - MARGIN
-    heads = [f"{100 * budget[place]:.0f} %" for place in shown]
+    heads = [f"{100 * budget[place]:.0f} %" for place in columns]
     rows = [
         f"| strategy | {' | '.join(heads)} | mean over budgets | budget to the goal |",
-        "|---|" + "---|" * (len(shown) + 2),
+        "|---|" + "---|" * (len(columns) + 2),
     ]
     for name, curve in curves.items():
         mean, spread = 100 * curve.accuracy.mean(0), 100 * curve.accuracy.std(0, ddof=1)
-        cells = [f"{mean[place]:.1f} ± {spread[place]:.1f}" for place in shown]
+        cells = [f"{mean[place]:.1f} ± {spread[place]:.1f}" for place in columns]
         reached = budget_to_reach(curve, goal)
         to_goal = "not reached" if reached is None else f"{100 * reached:.0f} %"
         area = float(np.trapezoid(mean, curve.budget))

@@ -89,7 +89,7 @@ STOPPED = (
     ),
     *(
         (stage, "stage", signal.SIGKILL)
-        for stage in (f"train@{METHOD}", "evaluate", "score@demo", "report")
+        for stage in (f"train@{METHOD}", "evaluate", "query", "score@demo", "report")
     ),
     ("ingest@audio", "stage", signal.SIGINT),
     ("report", "stage", signal.SIGTERM),

@@ -37,6 +37,7 @@ OUTPUTS = {
     "corrupt": ("data/corrupted", "data/.store/corrupted"),
     f"train@{METHOD}": (f"data/models/{METHOD}",),
     "evaluate": ("data/evaluation",),
+    "query": ("data/query",),
     "score@demo": ("data/score/demo",),
     "report": ("data/report",),
 }

@@ -10,6 +10,7 @@ import pytest
 from consilience.evaluation.run import evaluate
 from consilience.preparation import recordings_to_windows
 from consilience.project import Project
+from consilience.query.run import query
 from consilience.synthesis.run import synthesize
 from consilience.training.run import train
 from tests.conftest import DEMO
@@ -32,7 +33,7 @@ def stages_run(printed: str) -> set[str]:
 
 def test_every_stage_runs_in_the_order_of_the_graph(reproduced):
     order = ["code", "synthesize@demo", "catalog", "ingest@eeg", "align", "label", "window"]
-    order += ["train@coherence_transfer", "evaluate", "report"]
+    order += ["train@coherence_transfer", "evaluate", "query", "report"]
     places = [reproduced.log.index(f"Running stage '{stage}'") for stage in order]
     assert places == sorted(places)
 
@@ -83,7 +84,9 @@ def test_calls_with_two_workers_and_stages_with_one_leave_the_same_bytes(
     for method in METHODS:
         train(project, method)
     evaluate(project)
-    for folder in ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation"):
+    query(project)
+    made = ("raw", "catalog", "signals", "alignment", "labels", "windows", "evaluation", "query")
+    for folder in made:
         assert other.files(f"data/{folder}") == reproduced.files(f"data/{folder}"), folder
 
 

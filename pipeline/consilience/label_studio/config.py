@@ -1,4 +1,4 @@
-"""Labelling configuration of a study: what Label Studio shows and asks.
+"""Labelling configuration of a study: the players, classes and ratings of each task.
 
 The tags are those of https://labelstud.io/tags: pictures, sound and signals of a task share one
 clock, and are kept in time by the attribute ``sync``.

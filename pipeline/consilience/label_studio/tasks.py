@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -221,9 +222,8 @@ class _Exporter:
 
     def _stretch(self, row: Mapping[str, Any]) -> Stretch:
         """Return a window with its context, within its trial."""
-        first_s, last_s = self._trials.get(
-            (row["session"], row["trial"]), (row["start_s"], row["end_s"])
-        )
+        # Without trials, the whole session is context.
+        first_s, last_s = self._trials.get((row["session"], row["trial"]), (0.0, math.inf))
         start_s = min(row["start_s"], max(first_s, row["start_s"] - CONTEXT_S))
         return Stretch(start_s, max(row["end_s"], min(last_s, row["end_s"] + CONTEXT_S)))
 

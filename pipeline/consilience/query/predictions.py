@@ -111,13 +111,13 @@ def seed_means(logits: NDArray[np.float32], runs: Sequence[Run]) -> Array:
     """
     probability = softmax(logits.astype(np.float64), -1)
     seeds = np.array([run.seed for run in runs])
-    means = []
+    averages = []
     for seed in np.unique(seeds):
         of_seed = probability[seeds == seed]
         finite = np.isfinite(of_seed)
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: not predicted
-            means.append(np.where(finite, of_seed, 0.0).sum(0) / finite.sum(0))
-    return np.stack(means)
+            averages.append(np.where(finite, of_seed, 0.0).sum(0) / finite.sum(0))
+    return np.stack(averages)
 
 
 def flat_inputs(values: NDArray[np.float32]) -> Array:

@@ -29,7 +29,7 @@ SCORERS: dict[str, Scorer] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of N windows in time, which limit what can be asked.
+    """Session and time of N windows, which limit what can be annotated.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ Strategy = Literal[
 
 
 class QueryParams(Section):
-    """Which windows to annotate again, and which labels to suspect."""
+    """Strategy, budget and diversity of the ranking, and the limit of doubtful labels."""
 
     KEY = "query"
 
