@@ -321,7 +321,8 @@ def campaign(
     predictions = [_predicted(train, test, target)]
     n_units = len(np.unique(train.unit[~answered]))
     borders = np.round(np.linspace(0, n_units, ROUNDS + 1)).astype(int)
-    params = QueryParams(strategy=strategy, max_per_recording=len(train.truth))  # type: ignore[arg-type]
+    limits = {"strategy": strategy, "max_per_recording": len(train.truth)}
+    params = QueryParams.model_validate(limits)
     for number in range(ROUNDS):
         batch = int(borders[number + 1] - borders[number])
         if strategy in WITHOUT_PREDICTIONS:

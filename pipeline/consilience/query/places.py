@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -78,6 +79,6 @@ def places(sources: Sequence[Source], session_s: float) -> list[Place]:
     listed = []
     for source in sources:
         second_s = float(source.clock.to_native(session_s))
-        if second_s == second_s:  # not NaN: the clock is valid at that time
+        if math.isfinite(second_s):  # the clock is valid at that time
             listed.append(Place(source.modality, source.path, source.item, second_s))
     return listed

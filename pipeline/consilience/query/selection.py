@@ -130,7 +130,8 @@ def _by_score(
         return []
     score = np.where(limits.open, score - np.nanmin(usable), 0.0)
     spread = np.square(latent - latent.mean(0)).sum(1).mean() / 4 or 1.0
-    similar, order = np.zeros(len(score)), []
+    order: list[int] = []
+    similar = np.zeros(len(score))
     while len(order) < budget and limits.open.any():
         value = np.where(limits.open, score * (1 - diversity * similar), -np.inf)
         best = np.flatnonzero(value == value.max())

@@ -33,8 +33,8 @@ def test_the_budget_to_a_goal_is_interpolated() -> None:
 @pytest.mark.parametrize(
     ("own", "random", "words"),
     [
-        (FAST, SLOW, "50 % of its budget. The goal of 60 % is reached."),
-        (SLOW, SLOW, "100 % of its budget. The goal of 60 % is **not** reached."),
+        (FAST, SLOW, "50 % of the budget of random: the goal of 60 % is reached."),
+        (SLOW, SLOW, "100 % of the budget of random: the goal of 60 % is **not** reached."),
         (curve(*[0.4] * 5), SLOW, "does **not** reach"),
         (FAST, curve(*[0.4] * 5), "random never"),
         (FAST, curve(*[0.9] * 5), "without any annotation"),
