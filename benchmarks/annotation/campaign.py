@@ -141,7 +141,7 @@ def load(windows: Path, sensors: Sequence[str] = ()) -> Data:
     flat = {name: flat_inputs(corpus.windows(name)) for name in chosen}
     available = corpus.available[:, [corpus.modalities.index(name) for name in chosen]]
     subject = corpus.index["subject"].to_numpy()
-    usable = np.isfinite(corpus.target).all(1) & available.any(1)
+    usable = np.asarray(np.isfinite(corpus.target).all(1) & available.any(1))
     return _data(corpus, flat, available, subject).rows(usable)
 
 
@@ -200,7 +200,7 @@ def fit(data: Data, target: Array, weight: Array) -> Experts:
     weight : ndarray, shape (N,)
         How often a window counts.
     """
-    labelled = np.isfinite(target).all(1)
+    labelled = np.asarray(np.isfinite(target).all(1))
     weight = np.where(labelled, weight, 0.0)
     y = np.where(labelled[:, None], target, 0.0)
     total = max(weight.sum(), 1e-9)
@@ -317,7 +317,7 @@ def campaign(
     right = np.eye(train.n_classes)[train.truth]
     answered = np.zeros(len(train.truth), bool)
     if scenario == "hidden":
-        answered = np.isfinite(target).all(1)
+        answered |= np.isfinite(target).all(1)
     predictions = [_predicted(train, test, target)]
     n_units = len(np.unique(train.unit[~answered]))
     borders = np.round(np.linspace(0, n_units, ROUNDS + 1)).astype(int)

@@ -253,9 +253,9 @@ def _class(result: _Result, classes: Sequence[str], where: str) -> str:
 
 def _rating(result: _Result, where: str) -> float:
     value = result.value.get("number")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if result.type != "number" or not is_number or not -1 <= value <= 1:
-        raise ConsilienceError(
-            f"{result.from_name} {str(value)[:50]} is not a number from -1 to 1", where, REMEDY
-        )
-    return float(value)
+    is_number = result.type == "number" and not isinstance(value, bool)
+    if is_number and isinstance(value, int | float) and -1 <= value <= 1:
+        return float(value)
+    raise ConsilienceError(
+        f"{result.from_name} {str(value)[:50]} is not a number from -1 to 1", where, REMEDY
+    )

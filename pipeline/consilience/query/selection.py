@@ -152,8 +152,8 @@ def _k_centers(latent: Array, limits: Limits, budget: int, answered: Mask) -> li
     """
     order: list[int] = []
     nearest = np.full(len(latent), np.inf)
-    for row in np.flatnonzero(answered):
-        nearest = np.minimum(nearest, np.square(latent - latent[row]).sum(1))
+    for centre in np.flatnonzero(answered):
+        nearest = np.minimum(nearest, np.square(latent - latent[centre]).sum(1))
     while len(order) < budget and limits.open.any():
         if np.isinf(nearest).all():
             value = -np.square(latent - latent[limits.open].mean(0)).sum(1)
