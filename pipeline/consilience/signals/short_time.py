@@ -14,7 +14,9 @@ Indices = NDArray[np.intp]
 def frame_starts(n_samples: int, rate_hz: float, size: int, hop_s: float) -> Indices:
     """Return the first sample of every window of some samples in a signal, shape (n_frames,)."""
     n_frames = 1 + int((n_samples - size) / (hop_s * rate_hz))
-    return np.rint(np.arange(n_frames) * hop_s * rate_hz).astype(np.intp)
+    starts = np.arange(n_frames) * hop_s * rate_hz
+    # Rates are estimated: an error in the last digit must not decide how a half is rounded.
+    return np.rint(starts.round(6)).astype(np.intp)
 
 
 def multiples_hz(window_s: float, low_hz: float, high_hz: float) -> NDArray[np.float64]:
