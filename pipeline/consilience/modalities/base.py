@@ -28,6 +28,7 @@ from consilience.signals.types import Features, Header, Signal
 
 if TYPE_CHECKING:  # reading recordings does not need torch
     from consilience.encoders.base import Encoder
+    from consilience.readers.base import Recording
 
 __all__ = [
     "Corruption",
@@ -61,6 +62,8 @@ class Modality(Protocol):
     `inspect`             ``consilience check``, to list findings about good files    no findings
     `corrupted_features`  ingest, to share work over the severities of a corruption   one by one
     `configured`          the catalog, so that `probe` and `inspect` use parameters   itself
+    `stream_signal`       ``consilience live``, to read the sensor from a stream      an error
+    `least_stream_hz`     ``consilience live``, to refuse a stream that is too slow   0
     ====================  ==========================================================  ==========
 
     Attributes
@@ -79,6 +82,9 @@ class Modality(Protocol):
     weights : tuple of str
         Packages whose weights it reads. They are installed without their dependencies, hence not
         with this package; without one of them, ingest stops before it reads a recording.
+    context_s : float
+        Seconds of samples before the end of a window from which ``consilience live`` computes its
+        frames: as many as its features need of a recording, and its time for them allows.
     """
 
     name: ClassVar[str]
@@ -87,6 +93,7 @@ class Modality(Protocol):
     reads: ClassVar[str | None] = None
     activity_feature: ClassVar[str | None] = None
     weights: ClassVar[tuple[str, ...]] = ()
+    context_s: ClassVar[float] = 60.0
 
     @abstractmethod
     def probe(self, path: Path, item: str | None) -> Header:
@@ -191,6 +198,31 @@ class Modality(Protocol):
             ``times_s`` on the clock of the recording. None if the file has no readable sound.
         """
         return None
+
+    def stream_signal(self, recording: Recording, params: Any) -> Signal:
+        """Return the samples of a stream that is being received, as `read` those of a file.
+
+        Parameters
+        ----------
+        recording : Recording
+            The latest samples; none, to check the names and the units of the channels.
+        params : ModalityParams
+            An instance of the modality's `Params`.
+
+        Raises
+        ------
+        RecordingError
+            If the sensor cannot be read from this stream, or from any.
+        """
+        raise RecordingError(
+            f"{self.name} is not read from samples",
+            str(recording.path),
+            "send its feature frames: a stream whose channels are named as the features",
+        )
+
+    def least_stream_hz(self, params: Any) -> float:
+        """Return the least nominal rate in Hz of a stream from which features are computed."""
+        return 0.0
 
     def configured(self, params: Any) -> Modality:
         """Return the modality that probes and inspects files by some parameters; itself.

@@ -157,11 +157,22 @@ class Eeg(Modality):
         RecordingError
             As `probe`; or if the amplitude is physically impossible.
         """
-        recording, names = _at_eeg_rate(open_recording(path, item), params.aliases)
+        return self.stream_signal(open_recording(path, item), params)
+
+    def stream_signal(self, recording: Recording, params: EegParams) -> Signal:
+        """Return the EEG channels of an open recording, and the pulses on its trigger channel.
+
+        Raises
+        ------
+        RecordingError
+            As `read`.
+        """
+        recording, names = _at_eeg_rate(recording, params.aliases)
         values = recording.values(list(names), MICRO)
-        what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
-        if what is not None:
-            raise RecordingError(what, str(path), _unit_remedy(recording, names))
+        if len(values):
+            what = EEG_RMS_UV.violation(eeg_amplitude_uv(values, recording.rate_hz))
+            if what is not None:
+                raise RecordingError(what, str(recording.path), _unit_remedy(recording, names))
         bads = [name in recording.bads for name in names]
         without_contact = _without_contact(recording, names, params.min_contact)
         if any(bads) or without_contact:
@@ -182,6 +193,10 @@ class Eeg(Modality):
             pulses_s,
             recording.anchors_s(),
         )
+
+    def least_stream_hz(self, params: EegParams) -> float:
+        """Return the least rate in Hz from which the bands can be computed."""
+        return _least_hz(params)
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings on a readable recording: lost packets, bad contacts, flat lines.
@@ -580,13 +595,18 @@ def _rate_hz(signal: Signal, params: EegParams) -> float:
     """Return the sampling rate. Raises RecordingError if it is too low for the bands."""
     rate_hz = sampling_rate(signal, "eeg", params.window_s + 1)
     _, high_hz = params.band_hz
-    if rate_hz < 2.2 * high_hz:
+    if rate_hz < _least_hz(params):
         raise RecordingError(
             f"{rate_hz:g} samples a second are too few for bands up to {high_hz:g} Hz",
             "eeg",
             "lower params.modalities.eeg.bands_hz",
         )
     return rate_hz
+
+
+def _least_hz(params: EegParams) -> float:
+    """Return the sampling rate that the highest band needs."""
+    return 2.2 * params.band_hz[1]
 
 
 def _at_eeg_rate(

@@ -62,6 +62,8 @@ class SingleChannel(Modality):
     feature_names: ClassVar[tuple[str, ...]]
     min_rate_hz: ClassVar[float]
     axes: ClassVar[int] = 1
+    # Features are relative to the spread of the whole recording; one channel is cheap.
+    context_s: ClassVar[float] = 300.0
     settings: SingleChannelParams  # of `probe` and `inspect`
 
     def __init__(self) -> None:
@@ -157,12 +159,20 @@ class SingleChannel(Modality):
             ``values`` float64 in volts, siemens or ohms, or else in the recorder's unit, shape
             (n_samples, 1); see `physical`.
         """
-        recording, channels = self._open(path, item, params)
+        return self.stream_signal(open_recording(path, item), params)
+
+    def stream_signal(self, recording: Recording, params: SingleChannelParams) -> Signal:
+        """Return one channel of an open recording; see `read`."""
+        recording, channels = self._channels_of(recording, params)
         values = self.combined(recording.values(channels, 1.0))
         values = self.physical(values, recording.unit(channels[0]), params)
         kept, times_s, pulses_s = sample_times(recording, params.sync_code)
         names = (" ".join(channels),)
         return Signal(values[kept], times_s[kept], names, pulses_s, recording.anchors_s())
+
+    def least_stream_hz(self, params: SingleChannelParams) -> float:
+        """Return `min_rate_hz`."""
+        return self.min_rate_hz
 
     def inspect(self, path: Path, item: str | None) -> list[str]:
         """Return findings on a readable recording: lost packets, a flat line, gaps."""
@@ -257,7 +267,12 @@ class SingleChannel(Modality):
         self, path: Path, item: str | None, params: SingleChannelParams
     ) -> tuple[Recording, list[str]]:
         """Open a recording at the rate of its channels, and return the channels' names."""
-        recording = open_recording(path, item)
+        return self._channels_of(open_recording(path, item), params)
+
+    def _channels_of(
+        self, recording: Recording, params: SingleChannelParams
+    ) -> tuple[Recording, list[str]]:
+        """Return a recording at the rate of the sensor's channels, and the channels' names."""
         if self.axes > 1:
             channels = self._axes(recording, params.channel)
         else:

@@ -34,6 +34,7 @@ from consilience.core.seeds import generator
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_identity import CROP, crop_face, follow_face
+from consilience.readers.base import Recording
 from consilience.readers.container import (
     CONTAINERS,
     START_S,
@@ -121,6 +122,7 @@ class Video(Modality):
     suffixes: ClassVar[tuple[str, ...]] = tuple(CONTAINERS)
     Params: ClassVar[type[ModalityParams]] = VideoParams
     activity_feature: ClassVar[str | None] = "mouth_motion"
+    context_s: ClassVar[float] = 10.0  # a second of pictures takes 7 ms
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read frame rate, duration and date from the container.
@@ -183,6 +185,34 @@ class Video(Modality):
         if not (of_longest_track and declared and content_s(path) > declared - START_S):
             _refuse_cut_off(path, stamps, declared)
         times_s = np.array(stamps) - start_s
+        return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
+
+    def stream_signal(self, recording: Recording, params: VideoParams) -> Signal:
+        """Return the pictures of a stream and their flashes.
+
+        Raises
+        ------
+        RecordingError
+            If the stream does not state the size of its pictures.
+        """
+        height, width = recording.picture_size
+        if height * width != len(recording.names):
+            raise RecordingError(
+                f"pictures of {width} x {height} pixels in {len(recording.names)} channels",
+                str(recording.path),
+                "declare desc/width and desc/height, with a channel for each grey pixel",
+            )
+        if width > params.width:
+            raise RecordingError(
+                f"pictures {width} pixels wide, more than {params.width}",
+                str(recording.path),
+                "send smaller pictures",
+            )
+        times_s = recording.times_s()
+        frames = recording.raw().reshape(-1, height, width).astype(np.uint8)
+        if not len(frames):
+            return Signal(frames, times_s, ("grey",))
+        light = np.stack([patches(frame) for frame in frames])
         return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:

@@ -20,9 +20,11 @@ from consilience.core.scratch import blocks, empty, even_times_s, release
 from consilience.modalities.base import Modality
 from consilience.modalities.params.audio import VoiceParams
 from consilience.readers import sound as sound_files
+from consilience.readers.base import Recording
 from consilience.readers.channel_mix import SILENT
 from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.signals.audio_corruptions import APPLY
+from consilience.signals.regular_grid import to_regular_grid
 from consilience.signals.sound_levels import levels, offset, variance
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
@@ -32,6 +34,7 @@ Array = NDArray[np.float32]
 
 MAX_LEVEL = 1e4  # full scale 1: float samples may exceed it, a wrong unit exceeds this too
 SUFFICIENT_HZ = 16000.0  # a lower rate cuts off frequencies that the features use
+LEAST_HZ = 8000.0  # of a telephone
 FRAMES = 2**13  # frames searched for lost samples at a time
 PULSE_CHUNK_S = 60.0  # sound searched for pulses at a time: bounds memory
 NEAR_LOST_S = 0.02  # an impulse this near to lost sound is its edge, not a click
@@ -41,6 +44,7 @@ class Voice(Modality):
     """A modality that reads sound; a subclass computes features."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    context_s: ClassVar[float] = 20.0  # a second of sound takes 1.5 ms
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read rate, channels and duration from the header.
@@ -65,6 +69,43 @@ class Voice(Modality):
             ``values`` float32, shape (n_samples,), full scale 1; NaN where sound was lost.
         """
         sound, source_hz, start_s = decode(path)
+        return self._signal(sound, source_hz, start_s, path, params)
+
+    def stream_signal(self, recording: Recording, params: VoiceParams) -> Signal:
+        """Return the sound of a stream, its channels averaged; NaN where samples were lost.
+
+        Samples of whole numbers are divided by the largest of their type.
+
+        Raises
+        ------
+        RecordingError
+            If the stream has no rate.
+        """
+        if recording.rate_hz <= 0:
+            raise RecordingError(
+                "sound without a sampling rate",
+                str(recording.path),
+                "declare the nominal rate of the stream",
+            )
+        times_s = recording.times_s()
+        samples = recording.raw()
+        if not len(times_s):
+            return Signal(np.empty(0, np.float32), times_s, ("mono",))
+        is_whole = np.issubdtype(samples.dtype, np.integer)
+        full_scale = np.iinfo(samples.dtype).max + 1 if is_whole else 1
+        values = samples.mean(axis=1, dtype=np.float64)[:, None] / full_scale
+        mono = Signal(values, times_s, ("mono",))
+        sound = to_regular_grid(mono, recording.rate_hz)[0][:, 0].astype(np.float32)
+        start_s = float(times_s[0])
+        return self._signal(sound, recording.rate_hz, start_s, recording.path, params)
+
+    def least_stream_hz(self, params: VoiceParams) -> float:
+        """Return the rate in Hz below which a voice is not understood."""
+        return LEAST_HZ
+
+    def _signal(
+        self, sound: Array, source_hz: float, start_s: float, path: Path, params: VoiceParams
+    ) -> Signal:
         # Pulses are detected at the file's own rate, where their onsets are sharpest.
         pulses_s = start_s + _away_from_lost(sound, pulses(sound, source_hz, params), source_hz)
         mono = resample(sound, source_hz, params.rate_hz, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ class Recording:
         Whether voltages are in microvolts by the convention of the format, which states no unit.
     sidecar_units : mapping of str to str
         Units that a file beside the recording states, by channel; ``"*"`` for all.
+    picture_size : tuple of int
+        Height and width, if a sample is a picture, a channel per pixel; else (0, 0).
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Recording:
     selected: bool = False
     in_microvolts: bool = False
     sidecar_units: Mapping[str, str] = MappingProxyType({})
+    picture_size: tuple[int, int] = (0, 0)
 
     @property
     def file_bytes(self) -> int:
@@ -195,6 +198,10 @@ class Recording:
     def findings(self) -> list[str]:
         """Return what differs from the header, and what markers there are; usually nothing."""
         return []
+
+    def raw(self) -> NDArray[Any]:
+        """Return all samples as they are stored, shape (n_samples, n_channels)."""
+        return self._read(list(range(len(self.names))))
 
     def _factor(self, name: str, default: float) -> float:
         """Return the factor to the SI unit; 1 for quantities that are kept in the file's unit."""
