@@ -17,9 +17,12 @@ from consilience.training.baseline import (
     MOST_PRIOR,
     Centred,
     Population,
+    References,
+    RunningSums,
     fit_population,
     references,
     running_order,
+    subtract_baseline,
 )
 from consilience.training.conditioned import conditioned_batches, load_windows
 from consilience.training.data import Scaler, fit_scaler
@@ -220,3 +223,31 @@ def test_the_prior_does_not_depend_on_the_unit() -> None:
     for unit in (1e-15, 1e9):
         again = fit_population(values * unit, np.arange(80), subject).prior_windows
         assert_close(again, expected, rtol=1e-3, atol=0)
+
+
+def test_sums_over_windows_one_by_one_are_the_running_references() -> None:
+    rng = np.random.default_rng(0)
+    n = 6
+    values = rng.normal(size=(n, 3)).astype(np.float32)
+    prior = fit_population(torch.from_numpy(values), np.arange(n), np.arange(n) % 2)
+    total = np.cumsum(values, 0) - values
+    whole = References(
+        torch.from_numpy(total),
+        torch.arange(n).float(),
+        torch.arange(n),
+        True,
+        torch.ones(n, dtype=torch.bool),
+    )
+    sums = RunningSums()
+    for number in range(n):
+        window = {"eeg": values[number : number + 1]}
+        row = torch.tensor([[number]])
+        expected = subtract_baseline(torch.from_numpy(values)[row], whole, prior, row)
+        alone = subtract_baseline(
+            torch.from_numpy(window["eeg"])[None],
+            sums.references(window)["eeg"],
+            prior,
+            torch.zeros(1, 1, dtype=torch.int64),
+        )
+        assert_close(alone, expected)
+        sums = sums.plus(window)

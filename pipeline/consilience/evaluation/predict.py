@@ -19,7 +19,7 @@ from consilience.model.types import Prediction
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.training import TrainingParams
 from consilience.training.augmentation import Run
-from consilience.training.baseline import references
+from consilience.training.baseline import References, references
 from consilience.training.bundle import load_model
 from consilience.training.conditioned import Prepared, conditioned_batches
 from consilience.training.data import Scaler
@@ -138,6 +138,7 @@ def predict(
     prepared: Prepared,
     condition: Condition,
     roles: Sequence[str] = ("test",),
+    baselines: Mapping[str, References] | None = None,
 ) -> Predictions:
     """Predict the windows of each run's subjects that have one of the roles.
 
@@ -151,13 +152,17 @@ def predict(
     condition : Condition
     roles : sequence of str
         ``"validation"``, ``"test"`` or both.
+    baselines : mapping of str to References, optional
+        Reference windows by modality; by default, those of the corpus.
 
     Raises
     ------
     ConsilienceError
         If a run has no finite prediction for a window.
     """
-    by_model = [_predict_model(model, corpus, prepared, condition, roles) for model in models]
+    by_model = [
+        _predict_model(model, corpus, prepared, condition, roles, baselines) for model in models
+    ]
     return Predictions(
         **{name: np.concatenate([output[name] for output in by_model]) for name in by_model[0]}
     )
@@ -169,11 +174,13 @@ def _predict_model(
     prepared: Prepared,
     condition: Condition,
     roles: Sequence[str],
+    baselines: Mapping[str, References] | None,
 ) -> dict[str, NDArray[np.float32]]:
     shape = (len(model.runs), len(corpus.index))
     arrays: dict[str, NDArray[np.float32]] = {}
-    corpus = without_enrolment(corpus, model.training)
-    baselines = references(corpus, model.training)
+    if baselines is None:
+        corpus = without_enrolment(corpus, model.training)
+        baselines = references(corpus, model.training)
     for batch in conditioned_batches(
         model.scaler, model.runs, corpus, prepared, baselines, condition, roles
     ):

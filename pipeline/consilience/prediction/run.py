@@ -18,6 +18,7 @@ from consilience.prediction.recordings import load_windows_for, process_recordin
 from consilience.project import Project
 from consilience.schema.constants import AFFECT, DIFFERENT
 from consilience.schema.tables import Labels, read_table
+from consilience.training.baseline import References
 from consilience.training.conditioned import load_windows
 from consilience.training.reference import deviations, unusual_windows
 from consilience.windows.conditions import SUBSET, Condition
@@ -108,6 +109,7 @@ def predict_windows(
     model: LoadedModel,
     corpus: Corpus,
     prepared: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, References] | None = None,
 ) -> pl.DataFrame:
     """Predict the windows of a corpus with all runs of a model as one.
 
@@ -118,6 +120,8 @@ def predict_windows(
         With the model's modalities and classes.
     prepared : mapping of str to (mapping of str to Tensor)
         What `conditioned.load_windows` returned.
+    baselines : mapping of str to References, optional
+        As for `evaluation.predict.predict`.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def predict_windows(
         A row per window in the order of the corpus.
     """
     everything = Condition(SUBSET, corpus.modalities)
-    pooled = as_one_model(predict([model], corpus, prepared, everything))
+    pooled = as_one_model(predict([model], corpus, prepared, everything, baselines=baselines))
     # Without labels of valence or arousal in the training, their intervals are unbounded.
     bounded = np.asarray(np.isfinite(pooled.affect_half_width).any((0, 1)))
     affect = [name for name, has_labels in zip(AFFECT, bounded, strict=True) if has_labels]

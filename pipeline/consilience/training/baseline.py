@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +125,58 @@ class Centred:
         return subtract_baseline(
             self._values[index][None], self._references, self._population, index[None]
         )[0]
+
+
+class RunningSums(NamedTuple):
+    """Sums over windows of one person, which arrive one after the other.
+
+    Attributes
+    ----------
+    total : dict of str to Tensor of float64, shape (1, ...)
+        By modality.
+    n : dict of str to int
+    """
+
+    total: Mapping[str, Tensor] = MappingProxyType({})
+    n: Mapping[str, int] = MappingProxyType({})
+
+    def plus(self, inputs: Mapping[str, NDArray[np.float32]]) -> RunningSums:
+        """Return the sums with one more window, of the modalities that it has, shape (1, ...)."""
+        total, n = dict(self.total), dict(self.n)
+        for name, values in inputs.items():
+            added = _over_time(torch.from_numpy(values)).double()
+            total[name] = total[name] + added if name in total else added
+            n[name] = n.get(name, 0) + 1
+        return RunningSums(total, n)
+
+    def references(
+        self, windows: Mapping[str, NDArray[np.float32]], *, causal: bool = True
+    ) -> dict[str, References]:
+        """Return the references of the window that follows.
+
+        They are those of the function `references` under a running baseline.
+
+        Parameters
+        ----------
+        windows : mapping of str to ndarray of float32, shape (1, ...)
+            Its inputs by modality.
+        causal : bool
+            Whether the window itself is one more reference.
+        """
+        empty = {
+            name: torch.zeros_like(_over_time(torch.from_numpy(values)))
+            for name, values in windows.items()
+        }
+        return {
+            name: References(
+                self.total.get(name, zeros).float(),
+                torch.tensor([float(self.n.get(name, 0))]),
+                torch.zeros(1, dtype=torch.int64),
+                causal,
+                torch.ones(1, dtype=torch.bool),
+            )
+            for name, zeros in empty.items()
+        }
 
 
 def fit_population(

@@ -6,9 +6,10 @@ result. Code that writes tables or runs workers therefore belongs elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,22 @@ class Source:
     clock: Clock
 
 
+class Frames(NamedTuple):
+    """Feature frames of a recording.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n_frames, n_features)
+    times_s : ndarray of float64, shape (n_frames,)
+        On the clock of the recording.
+    clock : Clock
+    """
+
+    values: Inputs
+    times_s: NDArray[np.float64]
+    clock: Clock
+
+
 @dataclass(frozen=True)
 class Session:
     """A session to be cut into windows.
@@ -120,19 +137,39 @@ def cut_session(
         By modality the model inputs of the windows that at least one modality covers, shape
         (n_usable, ...), 0 where this one does not.
     """
-    covered = np.zeros((len(session.windows), len(cutters)))
+    recorded: dict[str, Frames] = {}
+    for name in [cutter.name for cutter in cutters if cutter.name in session.sources]:
+        source = session.sources[name]
+        arrays = read_arrays(source.arrays, CLEAN, "times_s")
+        recorded[name] = Frames(arrays[CLEAN], arrays["times_s"], source.clock)
+    return cut_frames(recorded, session.windows, cutters, min_coverage)
+
+
+def cut_frames(
+    recorded: Mapping[str, Frames],
+    windows: list[Window],
+    cutters: list[Cutter],
+    min_coverage: float,
+) -> dict[str, NDArray[Any]]:
+    """Cut feature frames into windows of a session; see `cut_session`.
+
+    Parameters
+    ----------
+    recorded : mapping of str to Frames
+        By modality; without those that the session lacks.
+    windows : list of Window
+    cutters : list of Cutter
+    min_coverage : float
+    """
+    covered = np.zeros((len(windows), len(cutters)))
     frames: dict[str, Inputs] = {}
     for column, cutter in enumerate(cutters):
-        shape = (len(session.windows), cutter.grid.n_frames, len(cutter.features))
+        shape = (len(windows), cutter.grid.n_frames, len(cutter.features))
         frames[cutter.name] = np.full(shape, np.nan, np.float32)
-        source = session.sources.get(cutter.name)
-        if source is not None:
-            arrays = read_arrays(source.arrays, CLEAN, "times_s")
-            cut_frames = cut(
-                arrays[CLEAN], arrays["times_s"], source.clock, session.windows, cutter.grid
-            )
-            covered[:, column] = coverage(cut_frames, session.windows, cutter.grid)
-            frames[cutter.name] = cut_frames
+        if cutter.name in recorded:
+            of_windows = cut(*recorded[cutter.name], windows, cutter.grid)
+            covered[:, column] = coverage(of_windows, windows, cutter.grid)
+            frames[cutter.name] = of_windows
     available = covered >= min_coverage
     usable = available.any(axis=1)
     inputs = {
