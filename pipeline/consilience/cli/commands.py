@@ -323,6 +323,39 @@ def predict(
 
 
 @app.command()
+def live(
+    bundle: Annotated[
+        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
+    ],
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="Stream of a sensor, such as eeg=MyAmp; default: by its type."),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds after which it ends; default: when interrupted.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Longest wait in s for the first stream.")] = 30.0,
+    outlet: Annotated[
+        str | None, typer.Option(help="Name of an LSL outlet with the predictions.")
+    ] = None,
+    revise: Annotated[
+        bool, typer.Option("--revise", help="Score every window again 5 s after its end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object per window, notes to stderr.")
+    ] = False,
+) -> None:
+    """Predict while sensors record, from streams of the Lab Streaming Layer."""
+    from consilience.live import run as lives  # slow to import
+    from consilience.live.view import view_of
+
+    settings = lives.LiveSettings(lives.parse_streams(stream or []), duration, wait, outlet, revise)
+    view = view_of(as_json)
+    for line in lives.summary(lives.live(bundle, settings, view)):
+        view.note(line)
+
+
+@app.command()
 def export(
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="Name of a trained method, such as hybrid.")],

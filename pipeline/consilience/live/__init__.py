@@ -1,0 +1,1 @@
+"""Predictions of a trained model for streams while they are received."""
