@@ -1,0 +1,1 @@
+"""Live scoring: replays of recordings over the Lab Streaming Layer."""
