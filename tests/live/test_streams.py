@@ -49,7 +49,7 @@ def replay(
 ) -> tuple[Kept, float]:
     """Score recordings sent at true speed; names of streams are those of this run alone."""
     view = Kept()
-    origin_s = pylsl.local_clock() + 3.0  # until streams are found and connected
+    origin_s = pylsl.local_clock() + 10.0  # until streams are found and connected
     named = {"gsr": "", "video": ""}
     for sender in senders:
         named[{"GSR": "gsr", "Face": "video"}[sender.replayed.type]] = sender.replayed.name
