@@ -1,6 +1,7 @@
 # requirements.lock names one version of everything and the hashes of its files; both targets and
 # CI install that and nothing else. Torch comes as this machine has it: the CPU build where pip
 # finds one, else the build of the index with the CUDA packages it was linked to.
+# pylsl needs a newer C library (2.35) than everything else; without it 'live' and its tests are left out.
 # librosa compiles its mel code once per installation; better here than in the first stage.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,10 +39,11 @@ lint: .venv/installed
 pytest: .venv/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not benchmark" --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.venv/installed: requirements.lock requirements-torch-cpu.lock requirements-torch.lock pyproject.toml
+.venv/installed: requirements.lock requirements-torch-cpu.lock requirements-torch.lock requirements-live.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PIP) $(LOCKED) requirements.lock
 	$(PIP) $(LOCKED) requirements-torch-cpu.lock 2>/dev/null || $(PIP) $(LOCKED) requirements-torch.lock
+	-$(PIP) $(LOCKED) requirements-live.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c "import librosa; librosa.filters.mel(sr=16000, n_fft=512)"
 	touch $@
@@ -61,6 +63,7 @@ lock:
 		wordllama | $(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/extras -
 	echo $(TORCH) | $(COMPILE) --universal --no-config --output-file .venv-lock/torch -
 	cat .venv-lock/all .venv-lock/extras > requirements.lock
+	echo pylsl | $(COMPILE) $(LINUX) --no-deps --output-file requirements-live.lock -
 	sed -n '/^\(cuda\|nvidia\|torch\|triton\)/,/[^\\]$$/p' .venv-lock/torch > requirements-torch.lock
 	if .venv-lock/bin/pip download --quiet --no-deps --dest .venv-lock $(TORCH)+cpu; then \
 		printf '$(TORCH)+cpu \\\n    %s\n' \

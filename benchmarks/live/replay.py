@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -58,7 +59,9 @@ def repeated(recording: Replayed, duration_s: float) -> Replayed:
     n_samples = round(duration_s * recording.rate_hz)
     rows = np.arange(n_samples) % len(recording.values)
     return replace(
-        recording, values=recording.values[rows], times_s=np.arange(n_samples) * period_s
+        recording,
+        values=recording.values[rows],
+        times_s=period_s * np.arange(n_samples, dtype=float),
     )
 
 
@@ -83,7 +86,8 @@ def recordings_of(
     """Return the recordings to send by kind, with features in place of pictures if required."""
     recordings = {}
     for sensor in scorer.sensors:
-        path, params = folder / FILES[sensor.kind], sensor.cutter.params
+        path = folder / FILES[sensor.kind]
+        params: Any = sensor.cutter.params  # of the sensor's own class
         if face_features and isinstance(sensor.modality, Video):
             features = sensor.modality.features(sensor.modality.read(path, None, params), params)
             rate_hz = 1 / float(np.median(np.diff(features.times_s)))

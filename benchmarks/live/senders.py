@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pylsl
 from numpy.typing import NDArray
 
 from consilience.core import registry
 
+try:
+    import pylsl
+except (ImportError, RuntimeError, OSError):  # recordings can be read without it, not sent
+    pylsl = None
+
 Array = NDArray[np.float64]
 
-FORMATS = {"float32": pylsl.cf_float32, "int16": pylsl.cf_int16, "float64": pylsl.cf_double64}
+FORMATS = {"float32": "cf_float32", "int16": "cf_int16", "float64": "cf_double64"}
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,14 @@ class Replayed:
     units: Sequence[str] = ()
     picture_size: tuple[int, int] = (0, 0)
 
-    def outlet(self, source_id: str = "") -> pylsl.StreamOutlet:
+    def outlet(self, source_id: str = "") -> Any:  # StreamOutlet
         """Open an outlet that describes the recording."""
         info = pylsl.StreamInfo(
             self.name,
             self.type,
             self.values.shape[1],
             self.rate_hz,
-            FORMATS[self.values.dtype.name],
+            getattr(pylsl, FORMATS[self.values.dtype.name]),
             source_id or self.name,
         )
         if self.channels:
@@ -114,7 +118,7 @@ class Sender:
         recording, manner = self.replayed, self.manner
         rng = np.random.default_rng(0)
         stamps_s = recording.times_s + rng.normal(0, 1, len(recording.times_s)) * manner.jitter_s
-        outlet: pylsl.StreamOutlet | None = None
+        outlet = None
         sent, due_s = 0, manner.delay_s
         while due_s < until_s:
             due_s += manner.chunk_s

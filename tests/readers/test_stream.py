@@ -24,7 +24,7 @@ def test_values_are_in_si_units_and_raw_ones_as_received() -> None:
         "Amp", ("Fp1", "Cz"), ("microvolts", "uV"), 250.0, values, np.array([0.0, 0.004])
     )
     np.testing.assert_allclose(recording.values(["Cz"], 1.0)[:, 0], [2e-6, 4e-6])
-    assert recording.raw().dtype == np.int16
+    assert recording.stored_samples().dtype == np.int16
     wrong = StreamRecording("Amp", ("Fp1",), ("metres",), 250.0, values[:, :1], np.arange(2.0))
     with pytest.raises(RecordingError, match="the unit 'metres'"):
         wrong.without_unit(["Fp1"], VOLTAGE)

@@ -167,7 +167,7 @@ class Streams:
 
     def _finished(self) -> list[Event]:
         """Return events of the connections that have been established."""
-        events = []
+        events: list[Event] = []
         while True:
             try:
                 kind, uid, connection = self._connected.get_nowait()

@@ -209,7 +209,7 @@ class Video(Modality):
                 "send smaller pictures",
             )
         times_s = recording.times_s()
-        frames = recording.raw().reshape(-1, height, width).astype(np.uint8)
+        frames = recording.stored_samples().reshape(-1, height, width).astype(np.uint8)
         if not len(frames):
             return Signal(frames, times_s, ("grey",))
         light = np.stack([patches(frame) for frame in frames])

@@ -88,7 +88,7 @@ class Voice(Modality):
                 "declare the nominal rate of the stream",
             )
         times_s = recording.times_s()
-        samples = recording.raw()
+        samples = recording.stored_samples()
         if not len(times_s):
             return Signal(np.empty(0, np.float32), times_s, ("mono",))
         is_whole = np.issubdtype(samples.dtype, np.integer)

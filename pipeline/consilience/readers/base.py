@@ -199,7 +199,7 @@ class Recording:
         """Return what differs from the header, and what markers there are; usually nothing."""
         return []
 
-    def raw(self) -> NDArray[Any]:
+    def stored_samples(self) -> NDArray[Any]:
         """Return all samples as they are stored, shape (n_samples, n_channels)."""
         return self._read(list(range(len(self.names))))
 

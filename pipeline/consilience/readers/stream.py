@@ -96,7 +96,7 @@ class StreamRecording(Recording):
         """Return the time stamps without jitter, if the stream has a rate, shape (n_samples,)."""
         return without_jitter(self.stamps_s, self.rate_hz, self.can_drop_samples)
 
-    def raw(self) -> NDArray[Any]:
+    def stored_samples(self) -> NDArray[Any]:
         """Return all samples as they were received, shape (n_samples, n_channels)."""
         return self.samples
 

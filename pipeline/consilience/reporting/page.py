@@ -21,13 +21,21 @@ HEADER = re.compile(r"\s*<header>.*?</header>", re.DOTALL)
 # Sections by name, from top to bottom; others come after these, and before the last.
 ORDER = (
     "robustness",
+    "people",
     "confidence",
+    "latent-space",
     "windows",
+    "over-time",
+    "doubtful-labels",
     "coherence",
+    "drift-of-recordings",
     "recordings",
+    "a-recording",
     "clocks",
     "labels",
     "training",
+    "compute",
+    "data-card",
 )
 LAST = ("provenance",)
 MOST_OPEN = 12  # a longer list is folded
