@@ -59,7 +59,9 @@ class Outcome:
         """Return a figure with its 95 % interval; NaN without a figure of that name."""
         if figure not in self.figures.sample:
             return float("nan"), float("nan"), float("nan")
-        return interval(self.figures.sample[figure], len(self.figures.subjects[figure]))
+        # A value for every subject, also of figures that only all of them together have.
+        n_subjects = len(next(iter(self.figures.subjects.values())))
+        return interval(self.figures.sample[figure], n_subjects)
 
     @property
     def corruption_trained(self) -> bool:

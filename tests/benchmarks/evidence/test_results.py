@@ -51,6 +51,15 @@ def test_a_difference_is_the_first_less_the_other():
     assert pair.n_subjects == 12
 
 
+def test_a_figure_of_all_subjects_together_has_an_interval():
+    made = outcome("a", 0.8)
+    sample = made.figures.sample["grid"]
+    made.__dict__["figures"] = Figures({"together": sample}, {"grid": np.full(12, np.nan)})
+    estimate, low, high = made.estimate("together")
+    assert low < estimate < high
+    assert np.isnan(made.estimate("grid")).all()
+
+
 def test_an_entry_states_whether_its_windows_were_corrupted():
     for training, expected in (({}, False), ({"corrupted": 0.5}, True), ({"dropout": 0.5}, False)):
         made = Outcome("a", None)
