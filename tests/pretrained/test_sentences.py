@@ -33,7 +33,7 @@ def test_nothing_is_downloaded(monkeypatch) -> None:
 def test_a_missing_package_is_an_error_with_a_remedy(monkeypatch) -> None:
     monkeypatch.setattr(sentences, "find_spec", lambda name: None)
     sentences._model.cache_clear()
-    with pytest.raises(ConsilienceError, match=r"pip install 'consilience\[text\]'"):
+    with pytest.raises(ConsilienceError, match=r"pip install --no-deps tokenizers wordllama"):
         sentences.embed("hm")
 
 

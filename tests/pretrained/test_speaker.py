@@ -49,7 +49,7 @@ def test_silence_is_finite() -> None:
 def test_missing_weights_are_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speaker, "find_spec", lambda name: None)
     speaker._layers.cache_clear()
-    with pytest.raises(ConsilienceError, match=r"pip install 'consilience\[voice\]'"):
+    with pytest.raises(ConsilienceError, match=r"pip install --no-deps resemblyzer"):
         second_layer([buzz(150)])
 
 

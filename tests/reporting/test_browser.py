@@ -48,6 +48,7 @@ def test_measurement_finds_faults(browser: Browser, tmp_path: Path) -> None:
     """Each kind once, so that a page without faults is not one without measurements."""
     path = tmp_path / "faulty.html"
     path.write_text(
+        "<!doctype html><meta name='viewport' content='width=device-width'>"
         "<body style='margin:0;background:#fff'><p style='color:#bbb'>pale</p>"
         "<p style='position:absolute;left:300px;white-space:nowrap'>far beyond the right edge</p>"
         "<p style='position:absolute;top:300px'>one line</p>"
@@ -60,7 +61,7 @@ def test_measurement_finds_faults(browser: Browser, tmp_path: Path) -> None:
     browser.emulate()
     browser.open(path)
     found = browser.evaluate(MEASURE)
-    for kind in ("contrast", "cut", "overlap", "cut in chart", "the page is"):
+    for kind in ("contrast:", "cut:", "overlap:", "cut in chart:", "the page is"):
         assert any(fault.startswith(kind) for fault in found), kind
     assert any("note" in message for message in browser.messages)
     assert browser.requests == ["http://127.0.0.1:9/x.png"]

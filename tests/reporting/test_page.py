@@ -35,6 +35,7 @@ PAGES = {
     "page.html.j2",
     "report.html.j2",
     "predictions.html.j2",
+    "person.html.j2",
     "bench.html.j2",
     "glossary.md",
     "circumstances.html.j2",

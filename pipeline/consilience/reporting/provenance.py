@@ -1,4 +1,4 @@
-"""What a report was made from: data, code, libraries, seeds and parameters.
+"""Origin of a report: data, code, libraries, seeds and parameters.
 
 All of it is part of the stages' inputs, so that equal inputs give an equal page. What differs
 between equal runs (commit, machine, durations) is added to a copy of the page by `stamped`.
