@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.evidence.unpack import write_files
 from consilience import params
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
@@ -194,7 +195,7 @@ def test_the_preset_is_sufficient() -> None:
 @pytest.mark.slow
 def test_the_real_marks_give_the_published_tasks(real_data: Path, tmp_path: Path) -> None:
     with tarfile.open(real_data / "stress_predict" / "raw_data.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        write_files(archive, tmp_path)
     listing = dataset.list(tmp_path)
     text = (real_data / "stress_predict" / "labels.csv").read_text()
     rows = [line.split(",") for line in text.splitlines()[1:]]
