@@ -39,6 +39,7 @@ from consilience.schema.tables import Labels, read_table
 PACKAGE = "label-studio==1.23.2"
 START_S = 300.0  # until the server answers; its first start migrates a database
 STOP_S = 20.0
+PICTURE_S = 120.0  # until a task is drawn
 EMAIL, PASSWORD, TOKEN = "rater@localhost.local", "round-trip", "0123456789abcdef0123456789abcdef"
 COPIED = ("catalog", "alignment", "labels")  # of the study, in data/
 
@@ -62,11 +63,20 @@ class Server(NamedTuple):
             return len(answer.read())
 
 
+def inherited() -> dict[str, str]:
+    """Return the environment without PYTHONPATH, which would mix the libraries of two."""
+    removed = ("PYTHONPATH", "VIRTUAL_ENV")
+    return {name: text for name, text in os.environ.items() if name not in removed}
+
+
 def install(folder: Path) -> Path:
     """Install Label Studio into a new environment; return its program."""
     venv.create(folder, with_pip=True)
     subprocess.run(
-        [str(folder / "bin/pip"), "install", "--quiet", PACKAGE], check=True, timeout=1800
+        [str(folder / "bin/pip"), "install", "--quiet", PACKAGE],
+        check=True,
+        timeout=1800,
+        env=inherited(),
     )
     return folder / "bin/label-studio"
 
@@ -98,12 +108,10 @@ def running(program: Path, folder: Path, documents: Path) -> Iterator[Server]:
         "SENTRY_DSN": "",
         "LATEST_VERSION_CHECK": "false",
     }
-    # PYTHONPATH would mix the libraries of two environments.
-    inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     words = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [*words, "--port", str(port)], env=inherited | settings, stdout=log, stderr=log
+            [*words, "--port", str(port)], env=inherited() | settings, stdout=log, stderr=log
         )
         try:
             server = Server(f"http://127.0.0.1:{port}")
@@ -224,7 +232,8 @@ def screenshot(server: Server, project: int, file: Path) -> None:
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
         page.goto(f"{server.address}/projects/{project}/data?task=1")
-        page.wait_for_timeout(15_000)
+        page.wait_for_selector("video, canvas", timeout=1e3 * PICTURE_S)
+        page.wait_for_timeout(15_000)  # until curves and sound are drawn
         page.screenshot(path=str(file))
         browser.close()
 
