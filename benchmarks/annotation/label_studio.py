@@ -231,7 +231,7 @@ def screenshot(server: Server, project: int, file: Path) -> None:
         page.fill("input[name=email]", EMAIL)
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
-        page.goto(f"{server.address}/projects/{project}/data?task=1")
+        page.goto(f"{server.address}/projects/{project}/data?labeling=1")
         page.wait_for_selector("video, canvas", timeout=1e3 * PICTURE_S)
         page.wait_for_timeout(15_000)  # until curves and sound are drawn
         page.screenshot(path=str(file))

@@ -92,14 +92,14 @@ def test_curves_are_on_the_clip_clock_and_standardised() -> None:
     signal = Signal(values, times_s, ("Fp1", "Cz"))
     stretch = Stretch(4.0, 8.0)
     columns = curves(signal, CLOCK, stretch, "eeg", ["Fp1", "Cz", "O2"])
-    assert list(columns) == ["eeg_Fp1", "eeg_Cz", "eeg_O2"]
+    assert list(columns) == ["eeg_fp1", "eeg_cz", "eeg_o2"]
     time_s = time_column(stretch)["time_s"]
-    assert len(time_s) == len(columns["eeg_Fp1"]) == 4 * SIGNAL_HZ
+    assert len(time_s) == len(columns["eeg_fp1"]) == 4 * SIGNAL_HZ
     assert (time_s[0], time_s[SIGNAL_HZ]) == (0.0, 1.0)
     expected = np.sin(CLOCK.to_native(4.0 + np.array(time_s)))
-    assert np.corrcoef(columns["eeg_Fp1"], expected)[0, 1] > 0.9999
-    assert np.std(columns["eeg_Fp1"]) == pytest.approx(1, abs=1e-2)
-    assert set(columns["eeg_Cz"]) == set(columns["eeg_O2"]) == {0.0}
+    assert np.corrcoef(columns["eeg_fp1"], expected)[0, 1] > 0.9999
+    assert np.std(columns["eeg_fp1"]) == pytest.approx(1, abs=1e-2)
+    assert set(columns["eeg_cz"]) == set(columns["eeg_o2"]) == {0.0}
 
 
 def test_of_many_channels_some_are_shown() -> None:

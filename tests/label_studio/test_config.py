@@ -14,7 +14,8 @@ def test_players_of_a_task_are_in_time_and_the_rate_of_the_video_is_stated() -> 
     assert len({attributes["sync"] for attributes in players.values()}) == 1
     assert players["Video"]["frameRate"] == "25"
     assert players["TimeSeries"]["timeDisplayFormat"] == ",.2f"
-    assert [tag.get("column") for tag in view.iter("Channel")] == ["eeg_Fp1", "eeg_O<2>"]
+    assert [tag.get("column") for tag in view.iter("Channel")] == ["eeg_fp1", "eeg_o<2>"]
+    assert [tag.get("legend") for tag in view.iter("Channel")] == ["eeg_Fp1", "eeg_O<2>"]
 
 
 def test_classes_and_ratings_are_asked() -> None:

@@ -78,7 +78,7 @@ def write_sound(path: Path, signal: Signal | None, clock: Clock, stretch: Stretc
 def curves(
     signal: Signal | None, clock: Clock, stretch: Stretch, prefix: str, channels: list[str]
 ) -> dict[str, list[float]]:
-    """Return a stretch of a sensor's channels, standardised, by the name of the column."""
+    """Return a stretch of a sensor's channels, standardised, by column, a name in lower case."""
     times_s = stretch.times(SIGNAL_HZ)
     columns: dict[str, list[float]] = {}
     for name in channels:
@@ -86,8 +86,8 @@ def curves(
         if signal is not None and name in signal.channels:
             place = signal.channels.index(name)
             values = at_times(_one_channel(signal, place), clock, times_s)[:, 0]
-        spread = values.std() or 1.0
-        columns[f"{prefix}_{name}"] = np.round((values - values.mean()) / spread, 3).tolist()
+        standardised = (values - values.mean()) / (values.std() or 1.0)
+        columns[f"{prefix}_{name}".lower()] = np.round(standardised, 3).tolist()
     return columns
 
 

@@ -64,7 +64,8 @@ def labelling_config(layout: Layout) -> str:
             sync=SYNC,
         )
         for name in layout.channels:
-            tag(series, "Channel", column=name, legend=name, height=str(PLOT_HEIGHT))
+            # Label Studio searches the columns in lower case, and draws no task if one is missing.
+            tag(series, "Channel", column=name.lower(), legend=name, height=str(PLOT_HEIGHT))
     if layout.classes:
         choices = tag(view, "Choices", name=EMOTION, toName=QUESTION, choice="single")
         for name in layout.classes:
