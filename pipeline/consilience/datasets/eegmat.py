@@ -41,11 +41,14 @@ class Eegmat:
     preset: ClassVar[dict[str, Any]] = {
         "windows": {"length_s": 10.0, "hop_s": 5.0},
         "splits": {"folds": 6, "validation_subjects": 4},
-        # Validation loss of the hybrid .35 running, .32 with 20 s of rest.
+        # Validation loss of the hybrid .35 running, .32 with 20 s of rest; accuracy of coherence
+        # transfer .92 by standard deviations, .93 with heavy tails cut.
         "training": {
             "baseline": "enrolment",
             "enrolment": CONDITIONS["1"],
             "enrolment_s": 20.0,
+            "scale": "robust",
+            "clip": 2.0,
         },
     }
 

@@ -60,8 +60,9 @@ class StressPredict:
     preset: ClassVar[dict[str, Any]] = {
         "windows": {"length_s": 60.0, "hop_s": 30.0},
         "splits": {"folds": 6, "validation_subjects": 4},
-        # Validation loss of the hybrid .61 without a baseline, .60 with the person's, .58 running.
-        "training": {"baseline": "running"},
+        # Validation loss of the hybrid .61 without a baseline, .60 with the person's, .58 running;
+        # accuracy of the concatenation .77 by standard deviations, .79 with heavy tails cut.
+        "training": {"baseline": "running", "scale": "robust", "clip": 2.0},
     }
 
     def list(self, root: Path) -> Listing:
