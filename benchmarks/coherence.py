@@ -24,6 +24,7 @@ from scipy.special import entr, logsumexp, softmax
 from scipy.stats import mannwhitneyu
 
 from benchmarks.evidence.context import with_sensors
+from consilience.core import registry
 from consilience.core.seeds import generator
 from consilience.evaluation.predict import predict
 from consilience.evaluation.recording_shifts import (
@@ -39,7 +40,7 @@ from consilience.evaluation.tables import (
     training_frequencies,
 )
 from consilience.project import Project
-from consilience.schema.params.plugins import DEFAULT_METHOD
+from consilience.schema.params.plugins import DEFAULT_METHOD, MethodParams
 from consilience.schema.params.robustness import RobustnessParams
 from consilience.schema.params.training import TrainingParams
 from consilience.training.conditioned import Prepared, load_windows
@@ -209,11 +210,17 @@ def clean_corpus(project: Project, sensors: Sequence[str]) -> Corpus:
     return replace(corpus, variants={name: () for name in corpus.modalities})
 
 
+def settings_of(project: Project, method: str) -> MethodParams:
+    """Return the parameters of a method in a project; the defaults if the project lacks it."""
+    of_project = method_params(project).get(method)
+    return of_project or registry.params("methods", method)()
+
+
 def train(project: Project, corpus: Corpus) -> Trained:
     """Train the default method of a project on clean windows."""
     prepared = load_windows(corpus, conditions(corpus))
     training = project.section(TrainingParams).model_copy(update={"held_out": []})
-    params = method_params(project)[DEFAULT_METHOD]
+    params = settings_of(project, DEFAULT_METHOD)
     with tempfile.TemporaryDirectory() as folder:
         model = fit(DEFAULT_METHOD, params, training, corpus, Path(folder), prepared=prepared)
     return Trained(corpus, prepared, model)
