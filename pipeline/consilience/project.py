@@ -185,6 +185,16 @@ class Project:
         """Windows ranked for re-annotation, and doubtful labels."""
         return self.data / "query"
 
+    @property
+    def ranking(self) -> Path:
+        """Table `Ranking` of the windows to annotate again."""
+        return self.query / "ranking.parquet"
+
+    @property
+    def doubtful_labels(self) -> Path:
+        """Table `DoubtfulLabels`."""
+        return self.query / "doubtful.parquet"
+
     def score(self, corpus: str) -> Path:
         """Return the folder of a synthetic corpus's scores against its ground truth."""
         return self.data / "score" / corpus

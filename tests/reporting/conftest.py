@@ -21,11 +21,13 @@ from consilience.schema.tables import (
     Annotators,
     Confusions,
     Deviations,
+    DoubtfulLabels,
     Findings,
     Ingested,
     Labels,
     Pieces,
     Problems,
+    Ranking,
     RecordingCoherence,
     Recordings,
     SensorPredictions,
@@ -364,6 +366,7 @@ def write_run(project: Project, n_modalities: int, lead: float) -> Project:
     _windows(project, sessions, classes, 20 if is_demo else 1)
     _agreement(project, sessions, modalities)
     _people(project, sessions, modalities, classes)
+    _query(project)
     meta = {"dataset": "demo", "modalities": modalities, "classes": classes}
     write_json(project.windows / "meta.json", meta)
     _evaluation(project, modalities, lead)
@@ -386,6 +389,29 @@ def _code(project: Project) -> None:
     ]
     settings = {"version": "1.2.3", "seeds": [0, 7], "folds": 3, "parameters": parameters}
     write_json(project.code / "settings.json", settings)
+
+
+def _query(project: Project) -> None:
+    """Write two doubtful labels and three windows to annotate again."""
+    windows = pl.read_parquet(project.evaluation / "windows.parquet").head(3)
+    copied = ("window", "session", "subject", "trial", "start_s", "end_s", "predicted")
+    common: list[dict[str, object]] = [
+        {name: row[name] for name in copied}
+        | {"label": row["actual"], "distrust": 0.9 - 0.1 * number}
+        | {"file": f"{row['session']}_video.bin", "file_s": 1.25, "files": "video: a.bin 1.25 s"}
+        | {"reason": "label <happy>, but eeg calm"}
+        for number, row in enumerate(windows.iter_rows(named=True))
+    ]
+    doubtful: list[dict[str, object]] = [
+        row | {"confident_learning": number == 0} for number, row in enumerate(common[:2])
+    ]
+    write_table(project.doubtful_labels, frame_of(doubtful, DoubtfulLabels), DoubtfulLabels)
+    ranked: list[dict[str, object]] = [
+        row | {"rank": number} for number, row in enumerate(common, 1)
+    ]
+    # Unlabelled, and without an aligned recording.
+    ranked[2] |= {"label": None, "file": None, "file_s": None}
+    write_table(project.ranking, frame_of(ranked, Ranking), Ranking)
 
 
 @pytest.fixture

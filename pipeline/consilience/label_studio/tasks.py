@@ -91,7 +91,7 @@ def export_tasks(
     """
     if output.suffix.lower() != ".json":
         raise ConsilienceError("not a .json file", str(output), "name one: -o tasks.json")
-    ranking = read_table(project.query / "ranking.parquet", Ranking)
+    ranking = read_table(project.ranking, Ranking)
     if not ranking.height:
         raise ConsilienceError(
             "no window is ranked", str(project.query), "all are answered, or none is predicted"

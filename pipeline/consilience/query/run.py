@@ -23,7 +23,6 @@ from consilience.schema.params.query import QueryParams
 from consilience.schema.tables import DoubtfulLabels, Ranking, Table, frame_of, write_table
 from consilience.windows.store import Corpus, load_corpus
 
-RANKING, DOUBTFUL = "ranking.parquet", "doubtful.parquet"
 COPIED = ("window", "session", "subject", "trial", "start_s", "end_s")
 
 
@@ -52,8 +51,8 @@ def query(project: Project, emit: Callable[[str], None] = print) -> None:
     ranking = ranked(corpus, evidence, params, answered, sources)
     doubtful = doubtful_labels(corpus, evidence, params.min_distrust, answered, sources)
     with atomic_folder(project.query) as folder:
-        write_table(folder / RANKING, ranking, Ranking)
-        write_table(folder / DOUBTFUL, doubtful, DoubtfulLabels)
+        write_table(folder / project.ranking.name, ranking, Ranking)
+        write_table(folder / project.doubtful_labels.name, doubtful, DoubtfulLabels)
     emit(
         f"query: {ranking.height} windows ranked by {params.strategy}, {doubtful.height} of "
         f"{int(evidence.labelled.sum())} labels doubtful, {int(answered.sum())} windows answered"

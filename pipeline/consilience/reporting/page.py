@@ -27,6 +27,7 @@ ORDER = (
     "windows",
     "over-time",
     "doubtful-labels",
+    "windows-to-annotate",
     "coherence",
     "drift-of-recordings",
     "recordings",

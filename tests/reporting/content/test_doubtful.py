@@ -1,62 +1,58 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
-import pytest
 
-from consilience.reporting.content.doubtful import doubtful, doubtful_labels, sensor_votes
-from consilience.schema.tables import SensorPredictions, frame_of
-
-CLASSES = ["calm", "angry"]
-
-
-def windows(*rows: tuple[str | None, float]) -> pl.DataFrame:
-    """Return windows with a label and the probability of calm."""
-    return pl.DataFrame(
-        [
-            {"window": f"w{n}", "actual": label, "p_calm": p, "p_angry": 1 - p}
-            for n, (label, p) in enumerate(rows)
-        ]
-    )
+from consilience.core.pseudonyms import Names
+from consilience.reporting.content.doubtful import doubtful, ranking
+from consilience.reporting.results import renamed
+from consilience.schema.tables import DoubtfulLabels, Ranking, frame_of, read_table, write_table
 
 
-def test_a_label_is_doubtful_if_another_class_is_as_probable_as_usual():
-    # Windows labelled calm have .66 on average, those labelled angry .55.
-    table = doubtful_labels(
-        windows(("calm", 0.9), ("calm", 0.88), ("calm", 0.2), ("angry", 0.1), ("angry", 0.8)),
-        CLASSES,
-    )
-    assert table.select("window", "instead").rows() == [("w4", "calm"), ("w2", "angry")] or (
-        table.select("window", "instead").rows() == [("w2", "angry"), ("w4", "calm")]
-    )
-    assert table["margin"].to_list() == pytest.approx([0.6, 0.6])
-
-
-def test_a_prediction_that_is_less_certain_than_usual_raises_no_doubt():
-    table = doubtful_labels(
-        windows(("calm", 0.95), ("calm", 0.95), ("angry", 0.05), ("angry", 0.6)), CLASSES
-    )
-    assert table.is_empty()
-
-
-def test_windows_without_a_label_are_not_doubted():
-    assert doubtful_labels(windows((None, 0.9)), CLASSES).is_empty()
-
-
-def test_the_sensors_that_predict_the_other_class_are_counted():
-    table = doubtful_labels(windows(("calm", 0.9), ("angry", 0.05), ("angry", 0.95)), CLASSES)
-    rows: list[dict[str, object]] = [
-        {"window": "w2", "sensor": sensor, "probability": [p, 1 - p]}
-        for sensor, p in (("eeg", 0.8), ("audio", 0.3), ("video", 0.6))
-    ]
-    voted = sensor_votes(table, frame_of(rows, SensorPredictions), CLASSES)
-    assert voted.select("window", "votes", "sensors").rows() == [("w2", 2, 3)]
-    none = sensor_votes(table, frame_of([], SensorPredictions), CLASSES)
-    assert none.select("votes", "sensors").rows() == [(0, 0)]
-
-
-def test_a_doubtful_label_is_listed_with_file_and_second(project, results):
+def test_the_doubtful_labels_are_those_of_the_stage_query(project, results):
     section = doubtful(project, results)
     assert section is not None
-    (listing,) = [block for block in section.blocks if block.kind == "listing"]
+    (listing,) = section.blocks
+    table = read_table(project.doubtful_labels, DoubtfulLabels)
     assert listing.heads[:2] == ("file", "second")
-    assert any(str(row[0]).endswith(".bin") for row in listing.rows)
+    first = (table["file"][0], "1.2", table["subject"][0], table["label"][0])
+    assert listing.rows[0][:4] == first
+    assert [row[6] for row in listing.rows] == ["yes", "no"]
+    assert listing.rows[0][5] == "90.0\u00a0%"
+    assert f", 2 ({100 * 2 / results.predictions.height:.1f}" in section.intro[0]
+
+
+def test_windows_to_annotate_again_are_listed_in_their_order(project, results):
+    section = ranking(project, results)
+    assert section is not None
+    (listing,) = section.blocks
+    assert [row[0] for row in listing.rows] == ["1", "2", "3"]
+    assert listing.rows[2][1:3] == ("–", "–")
+    assert listing.rows[2][4] == "–"
+
+
+def test_a_study_whose_query_was_not_run_has_no_such_section(project, results):
+    project.doubtful_labels.unlink()
+    project.ranking.unlink()
+    assert doubtful(project, results) is None
+    assert ranking(project, results) is None
+
+
+def test_empty_tables_and_predictions_without_labels_are_accepted(project, results):
+    write_table(project.doubtful_labels, frame_of([], DoubtfulLabels), DoubtfulLabels)
+    write_table(project.ranking, frame_of([], Ranking), Ranking)
+    section = doubtful(project, results)
+    assert section is not None
+    assert section.blocks == ()
+    assert ranking(project, results) is None
+    without = results.predictions.with_columns(actual=pl.lit(None, pl.String))
+    assert doubtful(project, replace(results, predictions=without)) is None
+
+
+def test_names_and_files_are_pseudonyms_where_the_report_has_them(project, results):
+    names = Names(b"k" * 32, results.recordings.select("recording", "session", "subject").rows())
+    hidden = renamed(results, names)
+    text = str(doubtful(project, hidden)) + str(ranking(project, hidden))
+    assert "sub-01" not in text
+    assert "person-" in text

@@ -50,3 +50,16 @@ def test_a_person_without_labels_has_a_page_that_states_it(project, results):
     hidden = replace(results, predictions=predictions)
     sections = person_sections(hidden, person_tables(project, hidden), "sub-02")
     assert "none with a label" in sections[0].blocks[0].text
+
+
+def test_the_doubtful_labels_of_a_person_are_those_of_the_stage_query(project, results):
+    look = person_sections(results, person_tables(project, results), "sub-01")[-1]
+    listing = next(block for block in look.blocks if block.caption.startswith("Doubtful labels"))
+    assert listing.heads[2] == "reason"
+    assert len(listing.rows) == 2
+
+
+def test_pages_are_written_without_the_stage_query(project, results):
+    project.doubtful_labels.unlink()
+    look = person_sections(results, person_tables(project, results), "sub-01")[-1]
+    assert not any(block.caption.startswith("Doubtful labels") for block in look.blocks)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from consilience.project import Project
 from consilience.reporting.content.compute import compute
 from consilience.reporting.content.data_card import card
-from consilience.reporting.content.doubtful import doubtful
+from consilience.reporting.content.doubtful import doubtful, ranking
 from consilience.reporting.content.drift import drift
 from consilience.reporting.content.latent import latent
 from consilience.reporting.content.people import people
@@ -23,6 +23,7 @@ BUILDERS: tuple[Callable[[Project, Results], Section | None], ...] = (
     time_course,
     latent,
     doubtful,
+    ranking,
     drift,
     compute,
     card,

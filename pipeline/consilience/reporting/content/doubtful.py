@@ -1,127 +1,90 @@
-"""Labels that the predictions of networks trained on other people contradict.
-
-Confident learning (Northcutt et al. 2021): a label is doubtful if the prediction favours another
-class, with at least the probability that windows labelled as that class have on average.
-"""
+"""Results of the stage `query`: labels that are probably wrong, and windows to annotate again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import polars as pl
-
 from consilience.project import Project
-from consilience.reporting.content.source import file_places, sensor_predictions
+from consilience.reporting.content.source import from_query
 from consilience.reporting.figure import Listing, Note, Section
 from consilience.reporting.results import Results
-from consilience.reporting.words import ABSENT, decimal, percent, readable
+from consilience.reporting.words import ABSENT, percent, readable
+from consilience.schema.tables import DoubtfulLabels, Ranking
 
 MOST_LISTED = 100
 
 
-def doubtful_labels(predictions: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
-    """Return the windows whose label is doubtful, the most doubtful first.
-
-    Parameters
-    ----------
-    predictions : polars.DataFrame
-        Test windows with ``actual`` (the leading class of the label) and ``p_<class>``, predicted
-        without the person's own labels.
-    classes : sequence of str
-
-    Returns
-    -------
-    polars.DataFrame
-        The rows, with ``instead`` (the predicted class), ``p_label``, ``p_instead`` and their
-        difference ``margin``.
-    """
-    labelled = predictions.drop_nulls("actual")
-    p = labelled.select(f"p_{name}" for name in classes).to_numpy()
-    label = np.array([classes.index(name) for name in labelled["actual"]], np.int64)
-    usual = np.array(
-        [p[label == k, k].mean() if (label == k).any() else np.inf for k in range(len(classes))]
-    )
-    certain = np.where(p >= usual, p, -1.0)
-    instead = certain.argmax(1)
-    rows = np.arange(len(p))
-    doubtful = (certain.max(1) >= 0) & (instead != label) if len(p) else np.zeros(0, bool)
-    table = labelled.with_columns(
-        instead=pl.Series([classes[k] for k in instead], dtype=pl.String),
-        p_label=pl.Series(p[rows, label], dtype=pl.Float64),
-        p_instead=pl.Series(p[rows, instead], dtype=pl.Float64),
-    ).with_columns(margin=pl.col("p_instead") - pl.col("p_label"))
-    # A class that is less probable than the label does not contradict it.
-    table = table.filter(doubtful).filter(pl.col("margin") > 0)
-    return table.sort("margin", descending=True, maintain_order=True)
-
-
-def sensor_votes(
-    doubtful: pl.DataFrame, sensors: pl.DataFrame, classes: Sequence[str]
-) -> pl.DataFrame:
-    """Add how many sensors alone predict the other class (``votes``), of how many (``sensors``).
-
-    Parameters
-    ----------
-    doubtful : polars.DataFrame
-        Of `doubtful_labels`.
-    sensors : polars.DataFrame
-        Table `SensorPredictions`.
-    classes : sequence of str
-    """
-    leading = pl.col("probability").list.arg_max().cast(pl.Int64)
-    names = pl.Series(list(classes))
-    alone = sensors.with_columns(alone=leading).join(
-        doubtful.select("window", "instead"), on="window"
-    )
-    alone = alone.with_columns(alone=names.gather(alone["alone"]))
-    counted = alone.group_by("window").agg(
-        votes=(pl.col("alone") == pl.col("instead")).sum().cast(pl.Int64),
-        sensors=pl.len().cast(pl.Int64),
-    )
-    return doubtful.join(counted, on="window", how="left", maintain_order="left").with_columns(
-        pl.col("votes", "sensors").fill_null(0)
-    )
-
-
 def doubtful(project: Project, results: Results) -> Section | None:
-    """Return the doubtful labels with file and second; None without labels."""
-    classes = results.meta["classes"]
+    """Return the doubtful labels with file and second; None without table or labels."""
+    table = from_query(project.doubtful_labels, DoubtfulLabels, results)
     labelled = results.predictions.drop_nulls("actual").height
-    if not labelled or f"p_{classes[0]}" not in results.predictions.columns:
+    if table is None or not labelled:
         return None
-    table = doubtful_labels(results.predictions, classes)
-    listed = sensor_votes(
-        table.head(MOST_LISTED), sensor_predictions(project, results), classes
-    ).join(file_places(project, results, table), on="window", how="left", maintain_order="left")
-    rows = [
+    listed = [
         (
-            row["file"] or ABSENT,
-            ABSENT if row["file_s"] is None else f"{row['file_s']:.1f}",
-            row["subject"],
-            readable(row["actual"]),
-            percent(row["p_label"]),
-            readable(row["instead"]),
-            percent(row["p_instead"]),
-            f"{row['votes']} of {row['sensors']}",
-            decimal(row.get("agreement")),
+            *_place(row),
+            readable(row["label"]),
+            readable(row["predicted"]),
+            percent(row["distrust"]),
+            "yes" if row["confident_learning"] else "no",
+            row["reason"],
         )
-        for row in listed.iter_rows(named=True)
+        for row in table.head(MOST_LISTED).iter_rows(named=True)
     ]
     share = percent(table.height / labelled)
     intro = (
-        f"Of {labelled} labelled test windows, {table.height} ({share}) have a label that the "
-        "predictions contradict: another class is as probable as windows of that class usually "
-        "are, and more probable than the label. The networks were trained on other people, without "
-        "these labels. A doubtful label may be wrong, or the window unusual: see or hear it.",
+        f"Of {labelled} labelled test windows, {table.height} ({share}) have a label that is "
+        "probably wrong. Its probability follows from each sensor's prediction by networks that "
+        "were trained on other people, without these labels, and from the estimated accuracy of "
+        "the labels. A doubtful label may be wrong, or the window unusual: see or hear it. The "
+        "column on confident learning states whether that rule, which compares the fused "
+        "prediction with the usual one of each class, lists the label too.",
     )
     heads = (
-        *("file", "second", "person", "label", "probability", "instead", "probability"),
-        *("sensors that agree", "agreement of the annotators"),
+        *("file", "second", "person", "label", "predicted", "probability that it is wrong"),
+        *("confident learning", "reason"),
     )
     blocks: list[Listing | Note] = []
-    if rows:
-        blocks = [Listing("Doubtful labels, the most doubtful first", heads, rows)]
+    if listed:
+        blocks = [Listing("Doubtful labels, the most doubtful first", heads, listed)]
     if table.height > MOST_LISTED:
         blocks.append(Note(f"The {MOST_LISTED} most doubtful are listed."))
     return Section("doubtful-labels", "Doubtful labels", intro, tuple(blocks))
+
+
+def ranking(project: Project, results: Results) -> Section | None:
+    """Return the windows to annotate again with file and second; None without any."""
+    table = from_query(project.ranking, Ranking, results)
+    if table is None or table.is_empty():
+        return None
+    listed = [
+        (
+            str(row["rank"]),
+            *_place(row),
+            ABSENT if row["label"] is None else readable(row["label"]),
+            readable(row["predicted"]),
+            percent(row["distrust"]),
+            row["reason"],
+        )
+        for row in table.head(MOST_LISTED).iter_rows(named=True)
+    ]
+    heads = (
+        *("rank", "file", "second", "person", "label", "predicted"),
+        *("probability that the class is wrong", "reason"),
+    )
+    intro = (
+        "Windows of which another annotation is most useful, within the budget of the parameters. "
+        "'consilience annotate export' sends them to Label Studio.",
+    )
+    blocks: list[Listing | Note] = [Listing("Windows, the most useful first", heads, listed)]
+    if table.height > MOST_LISTED:
+        blocks.append(Note(f"The first {MOST_LISTED} of {table.height} are listed."))
+    return Section("windows-to-annotate", "Windows to annotate again", intro, tuple(blocks))
+
+
+def _place(row: dict[str, object]) -> tuple[str, str, str]:
+    """Return file, second and person of a row."""
+    second = row["file_s"]
+    return (
+        str(row["file"] or ABSENT),
+        ABSENT if second is None else f"{second:.1f}",
+        str(row["subject"]),
+    )

@@ -9,14 +9,20 @@ import polars as pl
 
 from consilience.project import Project
 from consilience.reporting.charts import style
-from consilience.reporting.content.doubtful import doubtful_labels
 from consilience.reporting.content.people import person_table
-from consilience.reporting.content.source import deviations, file_places, spread, subjects_of
+from consilience.reporting.content.source import (
+    deviations,
+    file_places,
+    from_query,
+    spread,
+    subjects_of,
+)
 from consilience.reporting.content.time_course import course, grouping, noteworthy
 from consilience.reporting.figure import Block, Figure, Listing, Note, Section, Tabular, drawing
 from consilience.reporting.results import Results
 from consilience.reporting.tables import Cell, Row, Table
 from consilience.reporting.words import ABSENT, brief, decimal, percent, readable
+from consilience.schema.tables import DoubtfulLabels, frame_of
 
 MOST_COURSES = 12  # sessions whose course is drawn, on a page
 MOST_LISTED = 40
@@ -33,7 +39,7 @@ class PersonTables:
     deviations : polars.DataFrame
         Table `Deviations`.
     doubtful : polars.DataFrame
-        `doubtful.doubtful_labels`, with file and second.
+        Table `DoubtfulLabels`, with ``actual`` for the label; empty without one.
     noteworthy : polars.DataFrame
         `time_course.noteworthy`, with file and second.
     """
@@ -46,15 +52,16 @@ class PersonTables:
 
 def person_tables(project: Project, results: Results) -> PersonTables:
     """Return the tables from which `person_sections` takes a person's part."""
-    predictions, classes = results.predictions, results.meta["classes"]
-    has_classes = f"p_{classes[0]}" in predictions.columns
-    doubtful = doubtful_labels(predictions, classes) if has_classes else predictions.clear()
+    predictions = results.predictions
+    doubtful = from_query(project.doubtful_labels, DoubtfulLabels, results)
+    if doubtful is None:
+        doubtful = frame_of([], DoubtfulLabels)
     grave = noteworthy(predictions)
     places = file_places(project, results, predictions)
     return PersonTables(
         person_table(predictions, subjects_of(project, results)),
         deviations(project, results),
-        doubtful.join(places, on="window", how="left", maintain_order="left"),
+        doubtful.rename({"label": "actual"}),
         grave.join(places, on="window", how="left", maintain_order="left"),
     )
 
@@ -69,7 +76,7 @@ def person_sections(results: Results, tables: PersonTables, person: str) -> list
     ]
     looks = [
         *_listed("Windows worth a look", tables.noteworthy, person, "verdict"),
-        *_listed("Doubtful labels", tables.doubtful, person, "instead"),
+        *_listed("Doubtful labels", tables.doubtful, person, "reason"),
     ]
     nothing = Note("No window is worth a look, and no label is doubtful.")
     look = Section("worth-a-look", "Worth a look", (), tuple(looks) or (nothing,))
@@ -187,6 +194,6 @@ def _listed(title: str, table: pl.DataFrame, person: str, what: str) -> Iterator
         )
         for row in of_person.head(MOST_LISTED).iter_rows(named=True)
     ]
-    heads = ("file", "second", "verdict" if what == "verdict" else "instead", "label", "predicted")
+    heads = ("file", "second", what, "label", "predicted")
     if rows:
         yield Listing(f"{title}, {len(rows)} of {of_person.height}", heads, rows)

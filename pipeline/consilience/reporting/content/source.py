@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from consilience.schema.tables import (
     Recordings,
     SensorPredictions,
     Subjects,
+    Table,
     read_table,
 )
 
@@ -45,6 +47,16 @@ def deviations(project: Project, results: Results) -> pl.DataFrame:
     """Return the table `Deviations`."""
     path = project.evaluation / "deviations.parquet"
     return results.names.mapped(read_table(path, Deviations))
+
+
+def from_query(path: Path, schema: type[Table], results: Results) -> pl.DataFrame | None:
+    """Return a table of the stage `query`; None if the stage was not run.
+
+    Columns with names that have no pseudonym of their own are left out.
+    """
+    if not path.is_file():
+        return None
+    return results.names.mapped(read_table(path, schema).drop("item", "files"))
 
 
 def file_places(project: Project, results: Results, windows: pl.DataFrame) -> pl.DataFrame:
