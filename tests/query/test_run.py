@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from consilience.alignment.clock import Clock
-from consilience.query.places import Source
 from consilience.query.run import doubtful_labels, ranked
 from consilience.schema.params.query import QueryParams, Strategy
 from consilience.schema.tables import DoubtfulLabels, Labels, Ranking, frame_of
+from consilience.windows.places import Source
 from consilience.windows.store import Corpus
 from tests.evaluation.conftest import build_corpus
 from tests.query.small import TRUTH, WRONG, N, evidence, labels, layout

@@ -38,6 +38,7 @@ from consilience.schema.tables import (
 )
 
 METHODS = ("concat", "late_fusion", "coherence_transfer")
+ENDINGS = {"audio": ".wav", "video": ".mp4"}
 KINDS = ("noise", "packet_loss")
 SUBJECTS = [f"sub-{number:02}" for number in range(1, 7)]
 
@@ -57,7 +58,7 @@ def _recordings(project: Project, modalities: list[str], n_sessions: int, clock:
                 common
                 | {
                     "modality": modality,
-                    "path": f"{name}.bin",
+                    "path": f"{name}{ENDINGS.get(modality, '.bin')}",
                     "clock": "anchors",
                     "rate_hz": 100.0,
                     "n_channels": 1,
@@ -398,7 +399,7 @@ def _query(project: Project) -> None:
     common: list[dict[str, object]] = [
         {name: row[name] for name in copied}
         | {"label": row["actual"], "distrust": 0.9 - 0.1 * number}
-        | {"file": f"{row['session']}_video.bin", "file_s": 1.25, "files": "video: a.bin 1.25 s"}
+        | {"file": f"{row['session']}_video.mp4", "file_s": 1.25, "files": "video: a.mp4 1.25 s"}
         | {"reason": "label <happy>, but eeg calm"}
         for number, row in enumerate(windows.iter_rows(named=True))
     ]

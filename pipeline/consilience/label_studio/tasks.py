@@ -31,10 +31,10 @@ from consilience.label_studio.config import (
 from consilience.modalities.base import Modality
 from consilience.modalities.settings import modality_params
 from consilience.project import Project
-from consilience.query.places import Source, session_sources
 from consilience.schema.constants import AFFECT
 from consilience.schema.tables import Annotations, Ranking, Trials, read_table
 from consilience.signals.types import Signal
+from consilience.windows.places import Source, session_sources
 
 CONTEXT_S = 1.0  # shown before and after a window, within its trial
 SERVED = "/data/local-files/?d="  # where Label Studio serves files of its document root

@@ -14,13 +14,13 @@ from consilience.core.files import atomic_folder
 from consilience.core.seeds import generator
 from consilience.project import Project
 from consilience.query.evidence import Array, QueryEvidence, label_distrust
-from consilience.query.places import Source, places, session_sources
 from consilience.query.predictions import project_evidence
 from consilience.query.scores import coherence, confident_issues
 from consilience.query.selection import SCORERS, Layout, select
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.query import QueryParams
 from consilience.schema.tables import DoubtfulLabels, Ranking, Table, frame_of, write_table
+from consilience.windows.places import Source, places, session_sources
 from consilience.windows.store import Corpus, load_corpus
 
 COPIED = ("window", "session", "subject", "trial", "start_s", "end_s")

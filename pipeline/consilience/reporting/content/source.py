@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from consilience.alignment.clock import clocks_from_pieces
 from consilience.core.files import read_json
 from consilience.project import Project
 from consilience.reporting.results import Results
 from consilience.schema.tables import (
     Deviations,
-    Pieces,
-    Recordings,
     SensorPredictions,
     Subjects,
     Table,
     read_table,
 )
-
-# Of the sensors whose file shows a person best what happened, the first that a session has.
-FOR_PEOPLE = ("video", "audio", "voice_embedding")
+from consilience.windows.places import places, session_sources
 
 
 def subjects_of(project: Project, results: Results) -> pl.DataFrame:
@@ -73,39 +67,19 @@ def file_places(project: Project, results: Results, windows: pl.DataFrame) -> pl
     -------
     polars.DataFrame
         ``window``, ``file`` (relative to the dataset's root) and ``file_s`` on the recording's own
-        clock, of the usable recording that comes first in `FOR_PEOPLE`, else in the order of the
-        sensors. Null for windows without one.
+        clock, of the first of `windows.places`. Null for windows without one.
     """
-    tables = [
-        read_table(project.recordings_table(name), Recordings).select(
-            "recording", "session", file="path"
+    names = results.names
+    sources = session_sources(project, results.meta["modalities"])
+    of_sessions = {names.session(session): listed for session, listed in sources.items()}
+    rows: list[tuple[str, str | None, float | None]] = []
+    for window, session, start_s in windows.select("window", "session", "start_s").iter_rows():
+        first = next(iter(places(of_sessions.get(session, ()), start_s)), None)
+        rows.append(
+            (window, names.file(first.path), first.second_s) if first else (window, None, None)
         )
-        for name in _preferred(results.meta["modalities"])
-    ]
-    files = results.names.mapped(pl.concat(tables))
-    usable = results.recordings.filter(pl.col("status") == "usable")["recording"]
-    files = files.filter(pl.col("recording").is_in(usable.implode()))
-    files = files.unique("session", keep="first", maintain_order=True)
-    clocks = {
-        results.names.recording(name): clock
-        for name, clock in clocks_from_pieces(
-            read_table(project.alignment / "pieces.parquet", Pieces)
-        ).items()
-    }
-    placed = windows.select("window", "session", "start_s").join(
-        files, on="session", how="left", maintain_order="left"
-    )
-    seconds = [
-        clocks[name].to_native(float(start_s)) if name in clocks else None
-        for name, start_s in placed.select("recording", "start_s").iter_rows()
-    ]
-    on_own_clock = pl.Series("file_s", seconds, pl.Float64).fill_nan(None)
-    return placed.select("window", "file").with_columns(on_own_clock)
-
-
-def _preferred(names: Sequence[str]) -> list[str]:
-    first = [name for name in FOR_PEOPLE if name in names]
-    return [*first, *(name for name in names if name not in first)]
+    types = {"window": pl.String, "file": pl.String, "file_s": pl.Float64}
+    return pl.DataFrame(rows, types, orient="row")
 
 
 def spread(n: int, most: int) -> list[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from consilience.project import Project
-from consilience.query.places import places, session_sources
 from consilience.schema.tables import Alignment, Pieces, Recordings, frame_of, write_table
+from consilience.windows.places import places, session_sources
 
 
 def project(root: Path) -> Project:
