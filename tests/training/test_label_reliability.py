@@ -12,7 +12,12 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from consilience.training import label_reliability
-from consilience.training.label_reliability import LabelEstimate, cross_fitted, estimate_labels
+from consilience.training.label_reliability import (
+    LabelEstimate,
+    cross_fitted,
+    estimate_labels,
+    triangulated,
+)
 
 CLASSES, DIMS, PER_SUBJECT = 4, 6, 60
 
@@ -266,3 +271,18 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
     alone = one.estimate(shifted)
     np.testing.assert_allclose(probability[1], alone.probability, rtol=1e-6)
     assert float(reliability[1]) == pytest.approx(alone.reliability)
+
+
+def test_raters_that_err_independently_give_the_reliability_of_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, CLASSES, 8000)
+
+    def rated(reliability: float) -> NDArray[np.int64]:
+        guesses = rng.integers(0, CLASSES, len(truth))
+        return np.where(rng.random(len(truth)) < reliability, truth, guesses)
+
+    named, label = np.stack([rated(0.8), rated(0.6), rated(0.7)], 1), rated(0.75)
+    everywhere = np.ones(named.shape, bool)
+    assert triangulated(named, everywhere, label, CLASSES) == pytest.approx(0.75, abs=0.03)
+    assert triangulated(named[:3], everywhere[:3], label[:3], CLASSES) == 1  # fewer than classes
+    assert triangulated(named, everywhere & [True, False, False], label, CLASSES) == 1

@@ -6,12 +6,12 @@ Shapes: Z seeds, N windows, M sensors, K classes, D numbers of the latent space.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, rel_entr, softmax
 
+from consilience.training.label_reliability import accuracy, triangulated
 from consilience.training.recording_coherence import sensor_evidence
 
 SHARPNESS = tuple(np.geomspace(0.5, 8, 17))  # grid of inverse temperatures
@@ -88,30 +88,19 @@ def pooled(evidence: QueryEvidence) -> Array:
 
 
 def label_accuracy(evidence: QueryEvidence) -> float:
-    """Estimate the share of right labels without clean ones, by triangulation.
+    """Estimate the share of right labels without clean ones, at most `MOST_ACCURATE`.
 
-    If two sensors and the label err independently, the agreement of each pair beyond chance is the
-    product of their reliabilities (see `consilience.training.label_reliability`). The median over
-    the pairs of sensors; `MOST_ACCURATE` where no pair agrees beyond chance.
+    By triangulation of each pair of sensors and the label; see
+    `consilience.training.label_reliability`.
     """
     n_classes = evidence.target.shape[1]
-    label = np.nan_to_num(evidence.target).argmax(1)
-    named = np.nan_to_num(evidence.sensors).argmax(-1)
-    usable = evidence.available & (evidence.labelled & evidence.predicted)[:, None]
-    estimates = []
-    for a, b in combinations(range(usable.shape[1]), 2):
-        rows = usable[:, a] & usable[:, b]
-        if rows.sum() < n_classes:
-            continue
-        first, second = named[rows, a], named[rows, b]
-        pairs = ((first, second), (first, label[rows]), (second, label[rows]))
-        between, *with_label = (
-            (n_classes * np.mean(x == y) - 1) / (n_classes - 1) for x, y in pairs
-        )
-        if between > 0:
-            estimates.append(float(np.sqrt(np.prod(np.maximum(with_label, 0)) / between)))
-    reliability = min(1.0, float(np.median(estimates))) if estimates else 1.0
-    return min(MOST_ACCURATE, (reliability * (n_classes - 1) + 1) / n_classes)
+    reliability = triangulated(
+        np.nan_to_num(evidence.sensors).argmax(-1),
+        evidence.available & (evidence.labelled & evidence.predicted)[:, None],
+        np.nan_to_num(evidence.target).argmax(1),
+        n_classes,
+    )
+    return min(MOST_ACCURATE, accuracy(reliability, n_classes))
 
 
 def label_distrust(evidence: QueryEvidence) -> Array:
@@ -129,9 +118,9 @@ def label_distrust(evidence: QueryEvidence) -> Array:
     """
     q, labelled = pooled(evidence), evidence.labelled & evidence.predicted
     y = np.where(labelled[:, None], evidence.target, 0.0)
-    accuracy = label_accuracy(evidence)
-    wrong = (1 - accuracy) / (y.shape[1] - 1)
-    likelihood = wrong + (accuracy - wrong) * y
+    right = label_accuracy(evidence)
+    wrong = (1 - right) / (y.shape[1] - 1)
+    likelihood = wrong + (right - wrong) * y
     q = _sharpened(q, likelihood, labelled)
     posterior = q * likelihood
     posterior = posterior / posterior.sum(1, keepdims=True)

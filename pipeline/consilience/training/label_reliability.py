@@ -78,31 +78,41 @@ def cross_fitted(
     weight, groups = np.ones(has.shape), subject_groups(subject[rows])
     scores = cross_fitted_scores(prepared, rows, has, y, weight, groups)
     enough_subjects = len(np.unique(subject[rows])) >= LEAST_SUBJECTS
-    reliability = _triangulated(scores, has, y.argmax(1)) if enough_subjects else 1.0
+    reliability = 1.0
+    if enough_subjects:
+        reliability = triangulated(scores.argmax(-1).T, has, y.argmax(1), n_classes)
     probability = np.full((len(target), n_classes), 1 / n_classes)
     probability[rows] = _sharpened(scores.sum(0), y, reliability)
     return LabelEstimate(probability, reliability)
 
 
-def _triangulated(scores: Array, available: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
-    """Return the labels' reliability: the median over the pairs of modalities.
+def triangulated(
+    named: NDArray[np.int64],
+    available: NDArray[np.bool_],
+    label: NDArray[np.int64],
+    n_classes: int,
+) -> float:
+    """Estimate the labels' reliability, 0 to 1: the median over the pairs of modalities.
+
+    It is 1 where no pair agrees beyond chance, or none has as many windows as there are classes.
 
     Parameters
     ----------
-    scores : ndarray, shape (M, n, K)
+    named : ndarray of int, shape (n, M)
+        Class that each modality predicts, without the window's own label.
     available : ndarray of bool, shape (n, M)
     label : ndarray of int, shape (n,)
+    n_classes : int
+        K.
     """
-    n_classes, estimates = scores.shape[-1], []
-    predicted = scores.argmax(-1)
-    for a, b in combinations(range(len(scores)), 2):
-        all_three = available[:, a] & available[:, b]
-        if all_three.sum() < n_classes:
+    estimates = []
+    for a, b in combinations(range(named.shape[1]), 2):
+        rows = available[:, a] & available[:, b]
+        if rows.sum() < n_classes:
             continue
-        pairs = ((predicted[a], predicted[b]), (predicted[a], label), (predicted[b], label))
+        raters = (named[rows, a], named[rows, b], label[rows])
         between, first, second = (
-            (n_classes * np.mean(x[all_three] == z[all_three]) - 1) / (n_classes - 1)
-            for x, z in pairs
+            (n_classes * np.mean(x == y) - 1) / (n_classes - 1) for x, y in combinations(raters, 2)
         )
         if between > 0:
             estimates.append(np.sqrt(max(first, 0) * max(second, 0) / between))
