@@ -277,10 +277,9 @@ class Deviations(Table):
     deviation: float = pa.Field(nullable=True)  # standard deviations
 
 
-class Ranking(Table):
-    """Windows to annotate again, the most useful first, each with its place in a file."""
+class PlacedWindows(Table):
+    """Windows, each with its place in a file."""
 
-    rank: int = pa.Field(ge=1, unique=True)
     window: str = pa.Field(unique=True)
     session: str
     subject: str
@@ -291,6 +290,12 @@ class Ranking(Table):
     item: str = pa.Field(nullable=True)  # key of the recording inside the file
     file_s: float = pa.Field(nullable=True)  # where the window starts in it
     files: str  # place in every sensor's file
+
+
+class Ranking(PlacedWindows):
+    """Windows to annotate again, the most useful first."""
+
+    rank: int = pa.Field(ge=1, unique=True)
     score: float = pa.Field(nullable=True)  # of the strategy; null where it only orders
     reason: str
     label: str = pa.Field(nullable=True)
@@ -298,19 +303,9 @@ class Ranking(Table):
     distrust: float = pa.Field(nullable=True, ge=0, le=1)  # probability that the label is wrong
 
 
-class DoubtfulLabels(Table):
-    """Labels that are probably wrong, the most doubtful first, each with its place in a file."""
+class DoubtfulLabels(PlacedWindows):
+    """Labels that are probably wrong, the most doubtful first."""
 
-    window: str = pa.Field(unique=True)
-    session: str
-    subject: str
-    trial: str
-    start_s: float  # session time
-    end_s: float
-    file: str = pa.Field(nullable=True)
-    item: str = pa.Field(nullable=True)
-    file_s: float = pa.Field(nullable=True)
-    files: str
     label: str
     predicted: str
     distrust: float = pa.Field(ge=0, le=1)
