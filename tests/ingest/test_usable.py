@@ -18,6 +18,13 @@ def test_one_usable_recording_suffices() -> None:
     check_usable("eeg", table("flat", None), Path("a.parquet"))
 
 
+def test_a_stage_may_name_its_own_usable_statuses() -> None:
+    coarse = pl.DataFrame({"status": ["unaligned", "coarse"], "reason": ["no pulse", "one pulse"]})
+    check_usable("eeg", coarse, Path("a.parquet"), ("aligned", "coarse"))
+    with pytest.raises(ConsilienceError, match="none of 2 recordings is usable"):
+        check_usable("eeg", coarse, Path("a.parquet"), ("aligned",))
+
+
 def test_the_most_frequent_reasons_come_first() -> None:
     reasons = ["a", "b", "b", "c", "d", "e", "e", "e"]
     with pytest.raises(ConsilienceError) as caught:

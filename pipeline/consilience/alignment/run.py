@@ -14,6 +14,8 @@ from consilience.project import Project
 from consilience.schema.constants import ALIGNMENT_STATUSES
 from consilience.schema.tables import Alignment, Anchors, Pieces, frame_of, write_table
 
+USABLE = ("aligned", "coarse")  # statuses of recordings with an estimated clock
+
 Fits = list[tuple[Recording, ClockFit]]
 
 
@@ -46,14 +48,9 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
     for recording, status, reason in with_reason.select("recording", "status", "reason").rows():
         emit(f"  {status} {recording}: {reason}")
     path = (project.alignment / "alignment.parquet").relative_to(project.root)
-    located = table.with_columns(
-        status=pl.when(pl.col("status") == "unaligned")
-        .then(pl.lit("unaligned"))
-        .otherwise(pl.lit("ok"))
-    )
     for name in modalities:
-        if (rows := located.filter(pl.col("modality") == name)).height:
-            check_usable(name, rows, path)
+        if (rows := table.filter(pl.col("modality") == name)).height:
+            check_usable(name, rows, path, USABLE)
 
 
 def _row(rec: Recording, fit: ClockFit) -> dict[str, object]:

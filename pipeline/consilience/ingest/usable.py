@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +32,9 @@ class UnusableModalityError(ConsilienceError):
         return type(self), (self.what, self.modality, self.remedy)
 
 
-def check_usable(modality: str, table: pl.DataFrame, path: Path) -> None:
+def check_usable(
+    modality: str, table: pl.DataFrame, path: Path, usable: Collection[str] = ("ok",)
+) -> None:
     """Raise with the most frequent reasons if no recording of a modality is usable.
 
     Parameters
@@ -41,12 +44,14 @@ def check_usable(modality: str, table: pl.DataFrame, path: Path) -> None:
         Its recordings, with ``status`` and ``reason``.
     path : Path
         File of the table, for the message.
+    usable : collection of str
+        Statuses of recordings that can be used.
 
     Raises
     ------
     UnusableModalityError
     """
-    if (table["status"] == "ok").any():
+    if table["status"].is_in(list(usable)).any():
         return
     reasons = Counter(table["reason"]).most_common()
     first = "; ".join(f"{count} × {reason}" for reason, count in reasons[:MOST_REASONS])
