@@ -27,7 +27,7 @@ from scipy.special import softmax
 from benchmarks.annotation.page import write_page
 from consilience.core.seeds import generator
 from consilience.query.evidence import Array, QueryEvidence, entropy
-from consilience.query.predictions import flat_inputs, latent_space
+from consilience.query.predictions import latent_inputs, latent_space
 from consilience.query.run import layout_of
 from consilience.query.selection import Layout, select
 from consilience.schema.params.query import QueryParams, Strategy
@@ -138,7 +138,7 @@ def load(windows: Path, sensors: Sequence[str] = ()) -> Data:
     """
     corpus = load_corpus(windows)
     chosen = [name for name in corpus.modalities if not sensors or name in sensors]
-    flat = {name: flat_inputs(corpus.windows(name)) for name in chosen}
+    flat = {name: latent_inputs(corpus.windows(name)) for name in chosen}
     available = corpus.available[:, [corpus.modalities.index(name) for name in chosen]]
     subject = corpus.index["subject"].to_numpy()
     usable = np.asarray(np.isfinite(corpus.target).all(1) & available.any(1))

@@ -23,7 +23,7 @@ from consilience.schema.params.base import Section
 from consilience.schema.params.windows import SplitParams
 from consilience.training.augmentation import Run
 from consilience.training.baseline import running_order
-from consilience.training.soft_targets import recording_of
+from consilience.windows.layout import recording_names
 from consilience.windows.splits import split
 from consilience.windows.store import Corpus
 
@@ -243,7 +243,7 @@ def with_mismatches(labels: NoisyLabels, run: Run, corpus: LoadedCorpus) -> Mism
     members = corpus.members(run.fold, "train")
     in_order = running_order(corpus)
     unlabelled = in_order[np.isin(in_order, members[~labels.labelled(run)[members]])]
-    recording, subject = recording_of(corpus.index), corpus.index["subject"].to_numpy()
+    recording, subject = recording_names(corpus.index), corpus.index["subject"].to_numpy()
     if len(np.unique(subject[unlabelled])) < 2:
         raise ConsilienceError(
             f"fewer than two training subjects without labels in fold {run.fold}",

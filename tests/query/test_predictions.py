@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consilience.query.predictions import flat_inputs, latent_space, seed_means
+from consilience.query.predictions import latent_inputs, latent_space, seed_means
 from consilience.training.augmentation import Run
 
 
@@ -23,7 +23,7 @@ def test_each_window_has_the_prediction_of_the_runs_that_test_it() -> None:
 
 def test_a_time_axis_becomes_mean_and_deviation() -> None:
     values = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
-    np.testing.assert_allclose(flat_inputs(values)[0], [1, 4, 0.8165, 0.8165], atol=1e-4)
+    np.testing.assert_allclose(latent_inputs(values)[0], [1, 4, 0.8165, 0.8165], atol=1e-4)
 
 
 def test_the_latent_space_ignores_people_and_missing_sensors() -> None:

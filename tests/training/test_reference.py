@@ -19,7 +19,6 @@ from consilience.training.reference import (
     deviations,
     fit_references,
     from_tensors,
-    recording_names,
     unusual_windows,
 )
 
@@ -107,13 +106,6 @@ def test_a_table_row_names_recording_sensor_and_windows(reference: dict[str, Ref
 
 def test_with_few_recordings_nothing_is_stated() -> None:
     assert fit_references(recordings(7, 0)) == {}  # type: ignore[arg-type]
-
-
-def test_clips_of_a_subject_are_one_recording() -> None:
-    clips = pl.DataFrame({"session": ["a", "b", "c"], "subject": ["p", "p", "q"]})
-    assert recording_names(clips).to_list() == ["p", "p", "q"]
-    sessions = pl.DataFrame({"session": ["a", "a", "c"], "subject": ["p", "p", "q"]})
-    assert recording_names(sessions).to_list() == ["a", "a", "c"]
 
 
 @given(order=st.permutations(range(12)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from consilience.training.recording_coherence import sensor_evidence
 from consilience.training.soft_targets import (
     SoftTargets,
     Windows,
-    recording_of,
     soft_targets,
     targets_of_runs,
 )
@@ -293,19 +291,6 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
     again, same = estimated(order)
     torch.testing.assert_close(again, probability[order], equal_nan=True, rtol=0, atol=0)
     torch.testing.assert_close(same, weight[order], rtol=0, atol=0)
-
-
-def test_the_clips_of_a_subject_are_one_recording() -> None:
-    index = pl.DataFrame(
-        {
-            "session": ["s1", "s1", "clip1", "clip2", "clip3"],
-            "subject": ["a", "a", "a", "b", "b"],
-        }
-    )
-    recording = recording_of(index)
-    assert recording[0] == recording[1]
-    assert recording[3] == recording[4]
-    assert len({*recording[[0, 2, 3]]}) == 3
 
 
 def test_the_evidence_of_a_uniform_expert_changes_nothing() -> None:

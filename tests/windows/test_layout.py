@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from consilience.alignment.clock import Clock
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Trials, frame_of
-from consilience.windows.layout import Grid, Window, coverage, cut, frames_per_window, lay_windows
+from consilience.windows.layout import (
+    Grid,
+    Window,
+    coverage,
+    cut,
+    frames_per_window,
+    lay_windows,
+    recording_names,
+)
 
 PARAMS = WindowParams(length_s=4.0, hop_s=2.0)
 
@@ -191,3 +199,15 @@ def test_windows_do_not_depend_on_the_other_windows(seed: int) -> None:
     grid, order = Grid(25.0, 50), rng.permutation(8)[: rng.integers(1, 9)]
     frames = cut(values, times, clock, [windows[row] for row in order], grid)
     np.testing.assert_array_equal(frames, cut(values, times, clock, windows, grid)[order])
+
+
+def test_the_clips_of_a_subject_are_one_recording() -> None:
+    rows = [("s1", "a"), ("s1", "a"), ("clip1", "a"), ("clip2", "b"), ("clip3", "b")]
+    index = pl.DataFrame(rows, ("session", "subject"), orient="row")
+    assert recording_names(index).tolist() == ["s1", "s1", "a", "b", "b"]
+
+
+def test_a_subject_with_the_name_of_a_session_is_another_recording() -> None:
+    rows = [("b", "a"), ("b", "a"), ("clip", "b")]
+    index = pl.DataFrame(rows, ("session", "subject"), orient="row")
+    assert recording_names(index).tolist() == ["b", "b", "subject/b"]

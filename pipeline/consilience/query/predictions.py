@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -16,6 +17,7 @@ from consilience.evaluation.tables import sharpness_of_sensors, training_frequen
 from consilience.query.evidence import Array, QueryEvidence
 from consilience.training.augmentation import Run
 from consilience.training.conditioned import Prepared, load_windows
+from consilience.training.probes import flat_inputs
 from consilience.training.recording_coherence import sharpened
 from consilience.windows.conditions import SUBSET, Condition
 from consilience.windows.store import Corpus
@@ -53,7 +55,7 @@ def project_evidence(corpus: Corpus, bundle: Path) -> QueryEvidence:
         available=corpus.available,
         vacuity=pooled.vacuity[0],
         latent=latent_space(
-            {name: flat_inputs(corpus.windows(name)) for name in corpus.modalities},
+            {name: latent_inputs(corpus.windows(name)) for name in corpus.modalities},
             corpus.available,
             corpus.index["subject"].to_numpy(),
         ),
@@ -120,11 +122,9 @@ def seed_means(logits: NDArray[np.float32], runs: Sequence[Run]) -> Array:
     return np.stack(averages)
 
 
-def flat_inputs(values: NDArray[np.float32]) -> Array:
-    """Return windows (N, ...) as rows; a time axis becomes mean and standard deviation."""
-    if values.ndim > 2:
-        values = np.concatenate([values.mean(-1), values.std(-1)], 1)
-    return values.reshape(len(values), -1)[:, :WIDEST].astype(np.float64)
+def latent_inputs(values: NDArray[np.float32]) -> Array:
+    """Return windows (N, ...) as rows (N, F) of at most `WIDEST` numbers."""
+    return np.asarray(flat_inputs(torch.from_numpy(values))[:, :WIDEST].double())
 
 
 def latent_space(

@@ -270,7 +270,7 @@ class SensorPredictions(Table):
 class Deviations(Table):
     """Differences of the training's recordings from those of its other people."""
 
-    recording: str  # session, or subject where every session is a clip
+    recording: str  # session, or subject of sessions of a single window
     subject: str
     sensor: str
     windows: int = pa.Field(ge=1)

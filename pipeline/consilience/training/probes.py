@@ -108,16 +108,23 @@ def subject_groups(subject: NDArray[np.generic]) -> NDArray[np.int64]:
     return np.asarray(codes % GROUPS)
 
 
+def flat_inputs(values: Tensor) -> Tensor:
+    """Return windows (N, ...) as rows; a time axis becomes mean and standard deviation."""
+    if values.ndim > 2:
+        values = torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
+    return values.flatten(1)
+
+
 class _Inputs:
     """Flat model inputs of one modality at some positions, read in blocks of rows."""
 
     def __init__(self, values: Rows, rows: NDArray[np.int64]) -> None:
         self._values, self._rows = values, rows
-        self.width = _flat(values[np.zeros(1, np.int64)]).shape[1]
+        self.width = flat_inputs(values[np.zeros(1, np.int64)]).shape[1]
 
     def at(self, places: NDArray[np.int64]) -> Array:
         """Return the inputs (n, width) at places among the positions."""
-        read: Array = _flat(self._values[self._rows[places]]).double().numpy()
+        read: Array = flat_inputs(self._values[self._rows[places]]).double().numpy()
         return read
 
     def blocks(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
@@ -125,13 +132,6 @@ class _Inputs:
         for start in range(0, len(places), BLOCK):
             block = places[start : start + BLOCK]
             yield block, self.at(block)
-
-
-def _flat(values: Tensor) -> Tensor:
-    """Return windows (N, ...) as rows; a time axis becomes mean and standard deviation."""
-    if values.ndim < 3:
-        return values
-    return torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
 
 
 class _Probe(NamedTuple):

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.schema.tables import Deviations, frame_of
-from consilience.training.probes import GROUPS, subject_groups
+from consilience.training.probes import GROUPS, flat_inputs, subject_groups
+from consilience.windows.layout import recording_names
 from consilience.windows.store import Corpus
 
 MAX_INPUT = 10.0  # standard deviations
@@ -61,12 +62,6 @@ class Reference(NamedTuple):
     components: Array
     log_residual: Array
     largest: Array
-
-
-def recording_names(index: pl.DataFrame) -> pl.Series:
-    """Return the recording (N,) of every window: its session, or its subject if all are clips."""
-    is_clip = index["session"].n_unique() == index.height
-    return index["subject" if is_clip else "session"].alias("recording")
 
 
 def fit_references(corpus: Corpus) -> dict[str, Reference]:
@@ -164,7 +159,7 @@ def unusual_windows(references: Mapping[str, Reference], corpus: Corpus) -> NDAr
             for start in range(0, len(rows), BLOCK):
                 block = rows[start : start + BLOCK]
                 squares = _mean_square(
-                    _flat(values[block]), reference.feature_mean, reference.feature_std
+                    _in_double(values[block]), reference.feature_mean, reference.feature_std
                 )
                 unusual[block, place] = squares > reference.largest
     return unusual
@@ -226,21 +221,17 @@ def _recordings(corpus: Corpus, modality: str) -> Iterator[tuple[str, str, Array
     """Yield name, subject and inputs (n, F) of every recording that has windows of a modality."""
     values = corpus.windows(modality)
     has = corpus.available[:, corpus.modalities.index(modality)]
-    names = recording_names(corpus.index).to_numpy()
+    names = recording_names(corpus.index)
     subject = corpus.index["subject"].to_numpy()
     order = np.argsort(names, kind="stable")
     order = order[has[order]]
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
     for rows in np.split(order, starts[1:]) if len(order) else []:
-        yield str(names[rows[0]]), str(subject[rows[0]]), _flat(values[rows])
+        yield str(names[rows[0]]), str(subject[rows[0]]), _in_double(values[rows])
 
 
-def _flat(values: NDArray[np.float32]) -> Array:
-    """Return windows (n, ...) as rows; a time axis becomes mean and standard deviation."""
-    inputs = values.astype(np.float64)
-    if inputs.ndim > 2:
-        inputs = np.concatenate([inputs.mean(-1), inputs.std(-1)], 1)
-    return inputs.reshape(len(inputs), -1)
+def _in_double(values: NDArray[np.float32]) -> Array:
+    return np.asarray(flat_inputs(torch.from_numpy(values).double()))
 
 
 def _moments(recordings: list[Array]) -> tuple[Array, Array]:

@@ -23,7 +23,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -83,21 +82,6 @@ class SoftTargets(NamedTuple):
 
     probability: Array
     sensor_weight: Array
-
-
-def recording_of(index: pl.DataFrame) -> NDArray[np.str_]:
-    """Return the recording (N,) over which the coherence of each window is accumulated.
-
-    The session; the clips of a subject, sessions of a single window, are one recording together.
-
-    Parameters
-    ----------
-    index : polars.DataFrame
-        Table `Labels`.
-    """
-    is_clip = pl.len().over("session") == 1
-    name = pl.when(is_clip).then("subject/" + pl.col("subject")).otherwise("session")
-    return index.select(name.alias("recording"))["recording"].to_numpy().astype(str)
 
 
 def soft_targets(

@@ -30,8 +30,9 @@ from consilience.training.checkpoint import with_prefix
 from consilience.training.data import Rows, Scaler, fit_scaler
 from consilience.training.label_reliability import estimate_labels
 from consilience.training.selection import SelectionSums, selection_sums
-from consilience.training.soft_targets import Windows, recording_of, targets_of_runs
+from consilience.training.soft_targets import Windows, targets_of_runs
 from consilience.windows.conditions import DESYNC, kinds
+from consilience.windows.layout import recording_names
 from consilience.windows.store import Corpus
 
 CONSENSUS_MEMORY = 0.8  # share of the old consensus kept at every visit of a window
@@ -146,7 +147,7 @@ class RunData:
         )
         if not params.transfer:
             return estimate, torch.ones(len(target), *corpus.available.shape), reliability
-        windows = Windows(corpus.available, subject, recording_of(corpus.index))
+        windows = Windows(corpus.available, subject, recording_names(corpus.index))
         soft, sensor_weight = targets_of_runs(inputs_of, windows, targets, self.drawn_rows, params)
         labelled = torch.from_numpy(np.isfinite(target).all(-1, keepdims=True))
         return torch.where(labelled, estimate, soft), sensor_weight, reliability

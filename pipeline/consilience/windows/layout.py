@@ -37,6 +37,26 @@ class Window:
         return f"{self.session}_{self.trial}_{round(1e3 * self.start_s):07d}"
 
 
+def recording_names(index: pl.DataFrame) -> NDArray[np.str_]:
+    """Return the recording (N,) that each window belongs to.
+
+    Its session; the clips of a subject, sessions of a single window, are one recording together and
+    have the name of the subject.
+
+    Parameters
+    ----------
+    index : polars.DataFrame
+        With ``session`` and ``subject``.
+    """
+    is_clip = pl.len().over("session") == 1
+    sessions = index.filter(~is_clip)["session"].unique().to_list()
+    subject = pl.col("subject")
+    # A person and a session may have the same name.
+    distinct = pl.when(subject.is_in(sessions)).then("subject/" + subject).otherwise(subject)
+    name = pl.when(is_clip).then(distinct).otherwise("session")
+    return index.select(name.alias("recording"))["recording"].to_numpy().astype(str)
+
+
 def lay_windows(
     trials: pl.DataFrame, recorded_s: dict[str, float], params: WindowParams
 ) -> list[Window]:

@@ -24,7 +24,7 @@ def dated(table: pl.DataFrame, starts: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     table : polars.DataFrame
-        Table `Deviations`; its ``recording`` is a session, or a person with many clips.
+        Table `Deviations`; its ``recording`` is a session, or a person with clips.
     starts : polars.DataFrame
         ``session``, ``subject`` and ``start_time`` (ISO 8601, null where a header states none).
 
