@@ -12,6 +12,7 @@ import pytest
 
 from consilience import params
 from consilience.core import registry
+from consilience.core import study as active
 from consilience.core.errors import ConsilienceError
 from consilience.core.fingerprint import CodeBase
 from consilience.ingest import ingest
@@ -201,3 +202,40 @@ def test_shared_modules_are_not_plug_ins():
     for kind in registry.SINGULAR:
         assert not registry.SHARED & set(registry.names(kind))
         assert "params" not in registry.names(kind)
+
+
+def test_a_plug_in_of_a_study_is_found_when_its_file_appears_and_not_after_it_is_gone(tmp_path):
+    (tmp_path / "params.yaml").write_text("{}")
+    active.use(tmp_path)
+    before = registry.names("methods")
+    file = tmp_path / "methods/added_later.py"
+    file.parent.mkdir()
+    file.write_text("method = int\n")
+    assert set(registry.names("methods")) - set(before) == {"added_later"}
+    assert registry.get("methods", "added_later") is int
+    file.unlink()
+    assert registry.names("methods") == before
+
+
+def test_a_package_is_found_when_it_is_installed(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    assert "later" not in registry.names("methods")
+    info = site / "later-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[consilience.methods]\nlater = builtins:int\n")
+    assert registry.get("methods", "later") is int
+    assert "later" in registry.names("methods")
+
+
+def test_folders_are_not_searched_again_while_nothing_has_changed(monkeypatch):
+    expected = registry.names("methods")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr("pkgutil.iter_modules", refuse)
+    monkeypatch.setattr(registry, "entry_points", refuse)
+    assert registry.names("methods") == expected

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
+import os
 import pkgutil
 import re
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,8 +47,7 @@ def names(kind: str) -> list[str]:
     kind : str
         One of `SINGULAR`, such as ``"modalities"``.
     """
-    external = {entry.name for entry in entry_points(group=f"consilience.{kind}")}
-    return sorted(_files(kind) | external)
+    return sorted(_files(kind) | _offered(kind).names)
 
 
 def listed(kind: str) -> list[str]:
@@ -56,7 +58,7 @@ def listed(kind: str) -> list[str]:
 def described(kind: str) -> dict[str, str]:
     """Return the first line of the docstring of each name in `listed`; nothing is imported."""
     modules = {name: f"consilience.{kind}.{name}" for name in _files(kind)}
-    for entry in entry_points(group=f"consilience.{kind}"):
+    for entry in _offered(kind):
         modules.setdefault(entry.name, entry.module)
     for ending, module in FAMILIES.get(kind, {}).items():
         modules[f"*{ending}"] = f"consilience.{kind}.{module}"
@@ -113,7 +115,7 @@ def get(kind: str, name: str) -> Any:
     """
     if name in _files(kind):
         return getattr(importlib.import_module(f"consilience.{kind}.{name}"), SINGULAR[kind])
-    for entry in entry_points(group=f"consilience.{kind}", name=name):
+    for entry in _offered(kind).select(name=name):
         return _loaded(entry)
     check(kind, name, "params.yaml")
     module = importlib.import_module(f"consilience.{kind}.{family(kind, name)}")
@@ -137,10 +139,57 @@ def params(kind: str, name: str) -> Any:
     return get(kind, name).Params
 
 
-def _files(kind: str) -> set[str]:
+def _files(kind: str) -> frozenset[str]:
+    """Return the names of the plug-ins that are files of the package or of the study in use."""
     package = importlib.import_module(f"consilience.{kind}")
-    modules = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg}
-    return {name for name in modules - SHARED if not name.startswith("_")}
+    return _of_folders(tuple((folder, *_listing(folder)) for folder in package.__path__))
+
+
+def _listing(folder: str) -> list[str]:
+    """Return the names of what lies in a folder, sorted; none if there is no such folder."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder))
+    except OSError:  # of a study without plug-ins, or an archive
+        return []
+
+
+@functools.lru_cache(maxsize=len(SINGULAR))
+def _of_folders(content: tuple[tuple[str, ...], ...]) -> frozenset[str]:
+    """Return the names of plug-ins in folders, each given with the names of what lies in it.
+
+    The listing is the key: a file that a study adds between two calls is found by the second.
+    """
+    folders = [folder for folder, *_ in content]
+    modules = {m.name for m in pkgutil.iter_modules(folders) if not m.ispkg}
+    return frozenset(name for name in modules - SHARED if not name.startswith("_"))
+
+
+def _offered(kind: str) -> EntryPoints:
+    """Return the plug-ins of a kind that installed packages offer."""
+    return _of_packages(f"consilience.{kind}", tuple(sys.path), _entry_files())
+
+
+def _entry_files() -> tuple[tuple[str, int, int], ...]:
+    """Return path, size and time of change of the lists of entry points on the search path."""
+    files = []
+    for folder in sys.path:
+        for name in _listing(folder or "."):
+            if name.endswith((".dist-info", ".egg-info")):
+                file = Path(folder, name, "entry_points.txt")
+                try:
+                    state = file.stat()
+                except OSError:  # it offers nothing
+                    continue
+                files.append((str(file), state.st_size, state.st_mtime_ns))
+    return tuple(files)
+
+
+@functools.lru_cache(maxsize=len(SINGULAR))
+def _of_packages(
+    group: str, _path: tuple[str, ...], _files: tuple[tuple[str, int, int], ...]
+) -> EntryPoints:
+    """Return the entry points of a group; the other arguments are all that they depend on."""
+    return entry_points(group=group)
 
 
 def _first_line(module: str) -> str:
