@@ -276,7 +276,7 @@ def test_annotations_without_a_recording_are_a_problem_and_left_out(outcome: Out
 def test_an_unlisted_file_is_a_note(outcome: Outcome) -> None:
     assert outcome.problems.filter(pl.col("what").str.contains("unlisted")).is_empty()
     notes = demo.list(outcome.project.folder / ROOT).notes
-    what = "1 recordings are not listed and not used, such as unlisted.flac"
+    what = "1 recording is not listed and not used, such as unlisted.flac"
     assert ("recordings.csv", what) in notes
 
 

@@ -14,6 +14,7 @@ from consilience import params, stage_code
 from consilience.core import termination
 from consilience.core.dvc import ALWAYS, stage_changes, stage_graph
 from consilience.core.fingerprint import CodeBase
+from consilience.core.wording import counted
 from consilience.graph import affected
 from consilience.project import Project
 from consilience.schema.tables import Alignment, Problems, read_table
@@ -48,12 +49,12 @@ class Status:
     def lines(self) -> list[str]:
         """Return the stages and recordings as lines of text."""
         current = len(self.stages) - len(self.stale) - len(self.following)
-        head = f"{len(self.stages)} stages: {current} up to date"
+        head = f"{counted(len(self.stages), 'stage')}: {current} up to date"
         if self.stale:
             head += f", {len(self.stale)} stale, {len(self.following)} after those"
         stale = [f"  {stage}: {'; '.join(reasons)}" for stage, reasons in self.stale.items()]
         unusable = [f"  {row['where']}: {row['what']} ({row['remedy']})" for row in self.unusable]
-        return [head, *stale, f"{len(unusable)} problems of recordings", *unusable]
+        return [head, *stale, f"{counted(len(unusable), 'problem')} of recordings", *unusable]
 
 
 def status(project: Project) -> Status:

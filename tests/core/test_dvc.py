@@ -80,8 +80,19 @@ def test_lines_after_the_end_of_a_killed_stage_are_not_its_reason() -> None:
     end = "ERROR: failed to reproduce 'ingest': failed to run: consilience, exited with -9"
     warning = "  warnings.warn('resource_tracker: There appear to be %d '"
     assert _reason([*lines, end, warning]) == "7 of 9 recordings (exited with -9)"
-    assert _reason([*lines[:2], end, warning]) == end
-    assert _reason([*lines, "ERROR: 'dvc.yaml' is invalid."]) == "ERROR: 'dvc.yaml' is invalid."
+    assert _reason([*lines[:2], end, warning]) == end.removeprefix("ERROR: ")
+    assert _reason([*lines, "ERROR: 'dvc.yaml' is invalid."]) == "'dvc.yaml' is invalid."
+
+
+def test_the_reason_does_not_begin_with_the_word_of_its_report() -> None:
+    end = "ERROR: failed to reproduce 'align': failed to run: align, exited with 1"
+    lines = [
+        "Running stage 'align':",
+        "> consilience stage align",
+        "error: modality eeg: flat",
+        end,
+    ]
+    assert _reason(lines) == "modality eeg: flat (exited with 1)"
 
 
 def test_an_unknown_stage_returns_the_reason_of_dvc(project: Project) -> None:

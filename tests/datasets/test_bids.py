@@ -146,8 +146,10 @@ def test_events_without_a_duration_are_counted(root):
     listing = bind_to_root(dataset, root).list(root)
     ((where, what, _),) = listing.problems
     assert where == f"{RUN}_events.tsv"
-    assert what == "2 events without a duration above 0 label nothing: sad (2)"
-    assert any(what.startswith("1 events") and "key (1)" in what for _, what in listing.notes)
+    assert what == "no label from 2 events without a duration above 0: sad (2)"
+    assert any(
+        what.startswith("no label from 1 event ") and "key (1)" in what for _, what in listing.notes
+    )
     assert listing.trials.height == 2
 
 
@@ -215,7 +217,7 @@ def test_different_mains_frequencies_are_reported(root):
     put(root, "sub-02/eeg/sub-02_task-rest_eeg.json", '{"PowerLineFrequency": 50}')
     ((where, what, _),) = dataset.list(root).problems
     assert where == "*_eeg.json"
-    assert "60 Hz in 1 runs" in what
+    assert "60 Hz in 1 run " in what
     assert "modalities" not in bind_to_root(dataset, root).preset
 
 

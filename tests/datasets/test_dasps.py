@@ -64,7 +64,7 @@ def test_lost_packets_and_bad_contacts_become_missing_frames(tmp_path):
     assert features.quality["contact_bad_fraction"] == pytest.approx(26 / 60 / 14, rel=0.01)
     assert features.quality["bad_channel_fraction"] == pytest.approx(1 / 14)
     assert modality.inspect(tmp_path / "S01.edf", None) == [
-        "packet losses: 1 counter jumps; 64 samples (0.8 %) are missing in 1 gaps, 0 are repeated",
+        "packet losses: 1 counter jump; 64 samples (0.8 %) missing in 1 gap, 0 are repeated",
         "contact bad on T7 43 % of the time",
     ]
 

@@ -106,7 +106,7 @@ def test_a_file_missing_from_the_manifest_is_reported(root: Path) -> None:
     for name in ("sub-01/ses-1/eeg.edf", "sub-09/ses-1/eeg.EDF"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    what = "1 recordings are not listed and not used, such as sub-09/ses-1/eeg.EDF"
+    what = "1 recording is not listed and not used, such as sub-09/ses-1/eeg.EDF"
     assert dataset.list(root).notes == [("recordings.csv", what)]
 
 

@@ -169,7 +169,7 @@ def test_recordings_missing_from_the_manifest_are_noted(tmp_path):
     for name in ("a.wav", "c.wav", "notes.txt"):
         (tmp_path / name).touch()
     ((_, what),) = dataset.list(tmp_path).notes
-    assert what.startswith("1 recordings")
+    assert what.startswith("1 recording is not listed")
     assert what.endswith("c.wav")
 
 
@@ -351,7 +351,7 @@ def test_files_are_found_by_the_names_of_a_mac_and_of_windows(tmp_path):
     assert table["two"]["path"] == "day 1/B.wav"
     assert "a similar name is 'day 1/B.wav'" in table["three"]["reason"]
     ((_, note),) = [note for note in catalog.notes if "not listed" in note[1]]
-    assert note == "1 recordings are not listed and not used, such as talk.ogg"
+    assert note == "1 recording is not listed and not used, such as talk.ogg"
 
 
 def test_columns_about_the_subject_describe_people(tmp_path):

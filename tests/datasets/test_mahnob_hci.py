@@ -95,7 +95,7 @@ def test_other_sessions_are_noted_and_not_listed(tmp_path):
     listing = dataset.list(tmp_path)
     assert {entry.session for entry in listing.entries} == {"session-0010"}
     assert listing.notes == [
-        ("Sessions", "2 sessions of implicit tagging or without a clip are not used")
+        ("Sessions", "not used: 2 sessions of implicit tagging or without a clip")
     ]
     assert not listing.problems
 
@@ -120,7 +120,7 @@ def test_an_invalid_report_is_reported(tmp_path, felt, what):
 @pytest.mark.parametrize(
     ("damage", "what"),
     [
-        (lambda f: bdf(next(f.glob("*.bdf")), (10.0,)), "1 triggers"),
+        (lambda f: bdf(next(f.glob("*.bdf")), (10.0,)), "1 trigger on"),
         (lambda f: next(f.glob("*.bdf")).write_bytes(b"\xffBIOSEMI"), "not a readable BDF"),
         (lambda f: next(f.glob("*.bdf")).unlink(), "no BDF"),
     ],

@@ -133,7 +133,7 @@ def test_marks_that_do_not_fit_label_nothing_without_a_table(
     listing = dataset.list(tmp_path)
     ((where, what, remedy),) = listing.problems
     assert where == "Raw_data/S06/tags_S06.csv"
-    assert f"{len(marks_s)} marks do not fit the protocol" in what
+    assert "not fit the protocol" in what
     assert remedy == "state its tasks in labels.csv"
     assert set(listing.trials["session"]) == {"S07"}
     assert {entry.session for entry in listing.entries} == {"S06", "S07"}

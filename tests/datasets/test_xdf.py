@@ -47,7 +47,7 @@ def test_streams_become_recordings_by_their_kind(tmp_path, xdf):
     problems = [what for _, what, _ in listing.problems]
     assert any("EEG#2 ('Spare') is not the only one of eeg" in what for what in problems)
     assert any("PPG#5 ('Finger') is empty" in what for what in problems)
-    assert listing.notes == [("*.xdf", "streams of kind 'ACC', in 1 files, are not read")]
+    assert listing.notes == [("*.xdf", "streams of kind 'ACC', in 1 file, are not read")]
 
 
 def test_a_stream_without_clock_offsets_is_on_the_sessions_clock(tmp_path, xdf):

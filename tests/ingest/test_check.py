@@ -102,7 +102,7 @@ def test_the_source_of_the_parameters_is_named(root):
 
 def test_problems_are_printed_with_file_and_remedy(root):
     result = run(root, "--dataset", "folder")
-    for part in ("1 subjects, 2 sessions", "16000 (2)", "problems: 5", "gone.wav: listed"):
+    for part in ("1 subject, 2 sessions", "16000 (2)", "problems: 5", "gone.wav: listed"):
         assert part in result.output
     assert "annotations.csv line 5: end_s is not after start_s" in result.output
 

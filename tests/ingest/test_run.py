@@ -116,7 +116,7 @@ def test_findings_are_counted_on_the_screen_and_kept_with_the_features(project: 
         lines: list[str] = []
         ingest_modality(project, "audio", lines.append)
         assert f"{reused} reused" in lines[0]
-        assert lines[-1].startswith("  1 findings, about 1 of 2 recordings, are in data/signals")
+        assert lines[-1].startswith("  1 finding about 1 of 2 recordings, in data/signals")
         path = project.signals("audio") / "findings.parquet"
         assert read_table(path, Findings).rows() == [
             ("two_audio", "two.wav", "8000 Hz: nothing above 4000 Hz is in it")

@@ -234,7 +234,7 @@ def test_sound_lost_in_a_container_is_missing_in_the_features(tmp_path: Path) ->
     assert signal.pulses_s.size == 0  # sound that breaks off is no click
     noisy = modality.corrupt(signal, "noise", 3, PARAMS, generator("lost"))
     assert np.array_equal(np.isnan(noisy.values), np.isnan(signal.values))
-    assert modality.inspect(path, None) == ["sound lost at 1 places, up to 0.40 s"]
+    assert modality.inspect(path, None) == ["sound lost at 1 place, up to 0.40 s"]
 
 
 def test_a_long_sound_gives_the_same_clicks_and_features_in_chunks(monkeypatch) -> None:

@@ -38,7 +38,7 @@ def test_the_table_is_written_in_both_formats(name: str, tmp_path: Path) -> None
     read = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
     assert read["vacuity"].to_list() == [0.25, 1.0, 0.5]
     assert lines[0].startswith("warning: s2: eeg differs from the recordings of the training (7.2")
-    assert lines[1] == "1 windows without any sensor: vacuity 1, no class is preferred"
+    assert lines[1] == "1 window without any sensor: vacuity 1, no class is preferred"
     assert lines[2].startswith("3 windows of 2 sessions: ")
     beside = tmp_path / name.replace("out", "out.recordings")
     assert lines[-1] == f"predictions: {path}; recordings: {beside}"

@@ -133,7 +133,7 @@ def test_the_codes_of_a_status_channel_are_distinguished(tmp_path, flags, sync):
     recording = open_recording(tmp_path / "a.bdf", None)
     assert recording.pulses_s() == pytest.approx(np.arange(1, 11))
     assert recording.pulses_s(64) == pytest.approx([2.6, 6.6])
-    assert f"{sync} (10 times), 64 (2 times), 4096 (1 times)" in recording.findings()[0]
+    assert f"{sync} (10 times), 64 (2 times), 4096 (1 time)" in recording.findings()[0]
 
 
 def test_the_stated_starts_of_a_continuous_file_are_used_for_gaps_alone(tmp_path):

@@ -57,7 +57,7 @@ def test_records_beyond_those_declared_are_read_and_reported(tmp_path, declared,
 def test_bytes_after_the_last_record_are_reported(tmp_path):
     path = tmp_path / "a.edf"
     path.write_bytes(edf(path) + b"\n123")
-    assert read_edf_header(path).notes == ("4 bytes after the last complete record are left out",)
+    assert read_edf_header(path).notes == ("4 bytes after the last complete record left out",)
 
 
 def test_a_file_cut_at_any_byte_is_refused(tmp_path):

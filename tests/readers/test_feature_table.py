@@ -154,22 +154,22 @@ def test_missing_cells_are_not_problems(tmp_path, missing):
         ("clip,hr\na,1\na,9\nb,2\nc,3\n", "ecg.csv line 3: duplicate clip: a, p1", [1, 2, 3]),
         (
             "clip,hr\na,1\nz,7\ny,8\nb,2\nc,3\n",
-            "ecg.csv line 3: 2 rows, such as 'z', are not in rows.csv",
+            "ecg.csv line 3: 2 rows, such as 'z', not in rows.csv",
             [1, 2, 3],
         ),
         (
             "clip,hr\na,1\nb,high\nc,3\n",
-            "ecg.csv column 'hr': 1 cells are not numbers, such as 'high' in line 3",
+            "ecg.csv column 'hr': 1 cell without a number, such as 'high' in line 3",
             [1, np.nan, 3],
         ),
         (
             "clip,hr\na,1\nb,inf\nc,3\n",
-            "ecg.csv column 'hr': 1 cells are infinite or beyond 1e+18, such as 'inf' in line 3",
+            "ecg.csv column 'hr': 1 cell infinite or beyond 1e+18, such as 'inf' in line 3",
             [1, np.nan, 3],
         ),
         (
             'clip,hr\na,1\nb,"2,5"\nc,3\n',
-            "ecg.csv column 'hr': 1 cells are not numbers, such as '2,5' in line 3",
+            "ecg.csv column 'hr': 1 cell without a number, such as '2,5' in line 3",
             [1, np.nan, 3],
         ),
         (

@@ -34,7 +34,7 @@ def test_the_most_frequent_code_is_that_of_synchronisation(flags):
     assert sync_onsets(codes).tolist() == [200 * k for k in range(1, 10)]
     assert sync_onsets(codes, 200).tolist() == [300, 1100]
     assert describe_codes("Status", codes) == [
-        "Status has the codes 3 (9 times), 200 (2 times), 4096 (1 times); synchronisation uses 3"
+        "Status has the codes 3 (9 times), 200 (2 times), 4096 (1 time); synchronisation uses 3"
     ]
 
 

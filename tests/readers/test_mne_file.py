@@ -164,7 +164,7 @@ def test_a_set_whose_samples_are_shorter_or_longer_than_declared(tmp_path):
     whole = np.ascontiguousarray(VALUES * 1e6, "<f4").tobytes()
     samples.write_bytes(whole + b"1234")
     recording = open_recording(tmp_path / "a.set", None)
-    assert recording.findings() == ["4 bytes of a.fdt after the last sample are left out"]
+    assert recording.findings() == ["4 bytes of a.fdt after the last sample left out"]
     assert recording.values(NAMES, 1e-6) == pytest.approx(VALUES, abs=1e-10)
     samples.write_bytes(whole[:-4])
     with pytest.raises(RecordingError, match="truncated"):
@@ -181,7 +181,7 @@ def test_samples_of_brainvision_are_compared_with_the_header(tmp_path):
     whole = samples.read_bytes()
     samples.write_bytes(whole + b"1")
     assert open_recording(path, None).findings() == [
-        "1 bytes of a.eeg after the last sample are left out"
+        "1 byte of a.eeg after the last sample left out"
     ]
     samples.write_bytes(whole.replace(b"\n", b"\r\n"))
     with pytest.raises(RecordingError, match="conversion of line ends"):

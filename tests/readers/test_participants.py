@@ -29,7 +29,7 @@ def test_participants_of_bids_are_read_with_missing_values_as_null(tmp_path):
         ("sub-02", "male", 89.0, None, None),
         ("sub-03", None, None, "Lyon", None),
     ]
-    assert [what for _, what, _ in problems] == ["1 ages are not numbers of years"]
+    assert [what for _, what, _ in problems] == ["1 age is not a number of years"]
 
 
 def test_without_the_files_nothing_is_stated(tmp_path):

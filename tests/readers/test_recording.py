@@ -148,7 +148,7 @@ def test_a_discontinuous_edf_keeps_its_gap(tmp_path):
     gone = np.isnan(features.values).all(axis=1)
     assert np.array_equal(gone, (features.times_s > 4.5) & (features.times_s < 7.495))
     assert features.quality["packet_loss_fraction"] == pytest.approx(1 / 6, rel=0.01)
-    assert modality.inspect(path, None) == ["1 gaps in the time stamps, 2.0 s in all"]
+    assert modality.inspect(path, None) == ["1 gap in the time stamps, 2.0 s in all"]
 
 
 def test_a_discontinuous_edf_without_gaps_is_contiguous(tmp_path):

@@ -55,7 +55,7 @@ def test_gaps_in_time_stamps_are_described():
     times_s = np.arange(100) / 10
     assert describe_gaps(times_s, 10) == []
     times_s[50:] += 2
-    assert describe_gaps(times_s, 10) == ["1 gaps in the time stamps, 2.1 s in all"]
+    assert describe_gaps(times_s, 10) == ["1 gap in the time stamps, 2.1 s in all"]
 
 
 def test_markers_move_with_the_samples_that_the_counter_shows_to_be_lost():

@@ -75,7 +75,7 @@ def test_stamped_eeg_has_its_gap_and_only_its_channels(tmp_path):
     assert signal.values == pytest.approx(1e-6 * volts, abs=1e-12)
     assert signal.times_s == pytest.approx(times, abs=1e-4)
     assert eeg.probe(path, None).rate_hz == pytest.approx(256, rel=1e-4)
-    assert any("1 gaps in the time stamps, 2.0 s" in what for what in eeg.inspect(path, None))
+    assert any("1 gap in the time stamps, 2.0 s" in what for what in eeg.inspect(path, None))
 
 
 def test_one_column_without_a_name_is_what_the_manifest_lists_it_as(tmp_path):
@@ -206,7 +206,7 @@ def test_cells_without_a_number_are_noted_or_refused_with_their_line(tmp_path):
     assert read.names == ("EDA",)
     assert np.flatnonzero(np.isnan(read.values[:, 0])).tolist() == [7]
     assert read.notes == (
-        "1 cells of column 'EDA' hold no number, first in line 9: 'ERR'; they are missing values",
+        "1 cell of column 'EDA' without a number, first in line 9: 'ERR'; read as missing",
     )
     cells[100:150] = ["-"] * 50
     path.write_text("EDA\n" + "\n".join(cells) + "\n\n")

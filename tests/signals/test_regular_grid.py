@@ -42,7 +42,7 @@ def test_jitter_of_the_time_stamps_averages_out() -> None:
     ("times_s", "message"),
     [
         (np.zeros(0), "only 0 samples"),
-        (np.zeros(1), "only 1 samples"),
+        (np.zeros(1), "only 1 sample"),
         (np.array([0.0, 1.0, 1.0]), "do not increase"),
         (np.array([0.0, 1.0, 0.5]), "do not increase"),
         (with_gap(gap_s=10.0), "500 of 700 samples are missing"),

@@ -126,7 +126,7 @@ def test_weights_of_another_shape_are_one_line(bundle: Path) -> None:
 
 
 def test_another_number_of_runs_is_one_line(bundle: Path) -> None:
-    refused(rewritten(bundle, runs=[{"fold": 0, "seed": 0}]), "1 runs, but weights of 6")
+    refused(rewritten(bundle, runs=[{"fold": 0, "seed": 0}]), "1 run, but weights of 6")
 
 
 class Harmful:

@@ -9,6 +9,7 @@ import polars as pl
 from consilience.alignment.clock import ClockFit
 from consilience.alignment.session import Recording, align_recordings
 from consilience.core.files import atomic_folder, write_json
+from consilience.core.wording import counted
 from consilience.ingest.usable import check_usable
 from consilience.project import Project
 from consilience.schema.constants import ALIGNMENT_STATUSES
@@ -43,7 +44,7 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
         write_table(folder / "anchors.parquet", _anchors(fits), Anchors)
         write_json(folder / "summary.json", _summary(table, modalities))
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
-    emit(f"align: {table.height} recordings, {counts}")
+    emit(f"align: {counted(table.height, 'recording')}, {counts}")
     with_reason = table.filter(pl.col("reason").is_not_null())
     for recording, status, reason in with_reason.select("recording", "status", "reason").rows():
         emit(f"  {status} {recording}: {reason}")

@@ -11,6 +11,7 @@ from consilience.annotation.collected import collected_annotations
 from consilience.annotation.evaluators import CONTRARY
 from consilience.annotation.label_consensus import Labelling, label_windows
 from consilience.core.files import atomic_folder, read_json, write_json
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.schema.constants import AFFECT, SELF_REPORT
 from consilience.schema.params.annotation import AnnotationParams
@@ -45,7 +46,10 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
     collected = collected_annotations(project, classes)
     if collected.height:
         n_annotators = collected["annotator"].n_unique()
-        emit(f"label: {collected.height} annotations collected from {n_annotators} annotators")
+        emit(
+            f"label: {counted(collected.height, 'annotation')} collected from "
+            f"{counted(n_annotators, 'annotator')}"
+        )
         annotations = pl.concat([annotations, collected])
     table, labelling = build_labels(project, annotations, classes, emit)
     with atomic_folder(project.labels) as folder:
@@ -58,7 +62,7 @@ def label(project: Project, emit: Callable[[str], None] = print) -> None:
             f"label: annotator '{name}' contradicts the others on {target} (reliability "
             f"{reliability:.2f}): check whether the scale is turned round"
         )
-    emit(f"label: {table.height} windows, {table.filter(LABELLED).height} labelled")
+    emit(f"label: {counted(table.height, 'window')}, {table.filter(LABELLED).height} labelled")
 
 
 def _contrary(annotators: pl.DataFrame) -> list[tuple[str, str, float]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from consilience.core.wording import counted
 from consilience.reporting.charts import corpora as charts
 from consilience.reporting.charts.style import method_colours
 from consilience.reporting.figure import Chart, chart
@@ -34,7 +35,7 @@ def render(content: Record) -> str:
     methods = list(dict.fromkeys(name for each in evaluated.values() for name in each["methods"]))
     return framed(
         "bench.html.j2",
-        f"{len(corpora)} corpora",
+        f"{counted(len(corpora), 'corpus', 'corpora')}",
         code=content["code"],
         n_corpora=len(corpora),
         n_evaluated=len(evaluated),

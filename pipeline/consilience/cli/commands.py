@@ -17,6 +17,7 @@ import typer
 
 from consilience.core import study
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 from consilience.project import Project
 
 if TYPE_CHECKING:
@@ -411,8 +412,9 @@ def import_answers(
 
     done = answers.import_answers(context.obj, file, annotator)
     typer.echo(
-        f"{done.n_answers} answers for {done.n_tasks} tasks, {done.n_skipped} skipped; "
-        f"{done.n_rows} annotations in {done.path}"
+        f"{counted(done.n_answers, 'answer')} for {counted(done.n_tasks, 'task')}, "
+        f"{done.n_skipped} skipped; "
+        f"{counted(done.n_rows, 'annotation')} in {done.path}"
     )
     typer.echo("'consilience run' labels the windows with them")
 

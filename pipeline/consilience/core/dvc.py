@@ -31,6 +31,7 @@ Graph = dict[str, list[str]]
 
 _EDGE = re.compile(r'^"(?P<upstream>[^"]+)"(?: -> "(?P<stage>[^"]+)")?;$')
 _EXIT = re.compile(r"exited with -?\d+$")
+_ERROR = re.compile(r"^(error|ERROR): ")  # begins a line about an error
 _LINE_END = re.compile(rb"[\r\n]+")
 _HINT = re.compile(
     r"(Generating|Updating) lock file|To (track|enable) |\s+(git add|dvc config) |Use `dvc push`"
@@ -187,20 +188,25 @@ async def _repro(
 
 
 def _reason(lines: list[str]) -> str:
-    """Return the stage's last line and its exit status, or DVC's last line if it did not start."""
+    """Return the stage's last line and its exit status, or DVC's last line if it did not start.
+
+    Without the word that begins an error: whoever reports the reason writes it.
+    """
     if not lines:
         return "dvc failed without a message"
     # Helpers of a stage that was killed may print after DVC has reported the end of the stage.
     ends = [number for number, line in enumerate(lines) if _EXIT.search(line)]
     if not ends:
-        return lines[-1]
+        return _ERROR.sub("", lines[-1])
     printed = [
         line
         for line in lines[: ends[-1]]
         if not line.startswith(("Running stage ", "> ", "ERROR: failed"))
     ]
     exited = lines[ends[-1]]
-    return f"{printed[-1].strip()} ({_EXIT.findall(exited)[0]})" if printed else exited
+    if not printed:
+        return _ERROR.sub("", exited)
+    return f"{_ERROR.sub('', printed[-1].strip())} ({_EXIT.findall(exited)[0]})"
 
 
 @asynccontextmanager

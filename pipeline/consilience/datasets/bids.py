@@ -35,6 +35,7 @@ from mne_bids import BIDSPath, get_bids_path_from_fname
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.file_names import is_side_file
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes, preset_of
 from consilience.datasets.harmonised import harmonised
@@ -212,7 +213,8 @@ def _report_mains(runs: dict[str, tuple[Path, BIDSPath]], problems: list[Problem
             sessions.setdefault(mains_hz, []).append(session)
     if len(sessions) > 1:
         counts = ", ".join(
-            f"{hz:g} Hz in {len(names)} runs such as {names[0]}" for hz, names in sessions.items()
+            f"{hz:g} Hz in {counted(len(names), 'run')} such as {names[0]}"
+            for hz, names in sessions.items()
         )
         remedy = "modalities.eeg.mains_hz is one for all: use the runs of one frequency"
         problems.append(("*_eeg.json", f"different {MAINS}: {counts}", remedy))
@@ -299,7 +301,10 @@ def _report_dropped(
     others = {kind: n for kind, n in counts.items() if kind not in labels}
     for kinds in (labels, others):
         listed = ", ".join(f"{kind} ({n})" for kind, n in sorted(kinds.items())[:MOST_LISTED])
-        what = f"{sum(kinds.values())} events without a duration above 0 label nothing: {listed}"
+        what = (
+            f"no label from {counted(sum(kinds.values()), 'event')} without a "
+            f"duration above 0: {listed}"
+        )
         if kinds is labels and kinds:
             problems.append((name, what, "state how long each lasts; they are left out"))
         elif kinds:

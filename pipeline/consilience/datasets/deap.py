@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation
 from consilience.readers.matlab import MatlabLayout
@@ -168,7 +169,10 @@ def _original_trials(
     starts = [time_s for time_s, code in events if code == VIDEO_START]
     # With a trigger lost, the trials after it would get the ratings of other videos.
     if len(starts) != N_VIDEOS:
-        what = f"{len(starts)} videos start on its Status channel, not {N_VIDEOS}"
+        what = (
+            f"{counted(len(starts), 'video starts', 'videos start')} on its Status "
+            f"channel, not {N_VIDEOS}"
+        )
         problems.append((path, what, "the order of videos is unknown; its ratings are left out"))
         return [], []
     ends = [time_s for time_s, code in events if code == VIDEO_END]

@@ -39,6 +39,7 @@ from pydantic import ValidationError
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.file_names import NamesOnDisk, is_side_file
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.harmonised import harmonised
 from consilience.datasets.tables import check_annotations, check_trials, read_table, validated
@@ -190,7 +191,8 @@ def _unlisted(root: Path, entries: list[Entry]) -> list[tuple[str, str]]:
     if not others:
         return []
     examples = ", ".join(others[:3])
-    return [(MANIFEST, f"{len(others)} recordings are not listed and not used, such as {examples}")]
+    unlisted = counted(len(others), "recording is", "recordings are")
+    return [(MANIFEST, f"{unlisted} not listed and not used, such as {examples}")]
 
 
 def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
@@ -202,7 +204,8 @@ def _assumed_clocks(entries: list[Entry]) -> list[tuple[str, str]]:
     if not assumed:
         return []
     what = (
-        f"{len(assumed)} sessions, such as {assumed[0]}, state no clock and have no pulses: "
+        f"no clock and no pulses stated by {counted(len(assumed), 'session')}, such as "
+        f"{assumed[0]}: "
         "their recordings are assumed to start together"
     )
     return [(MANIFEST, what)]

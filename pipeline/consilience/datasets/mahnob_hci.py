@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation
 from consilience.readers.status_channel import status_events
@@ -95,7 +96,7 @@ class MahnobHci:
                 str(root),
                 f"expected folders such as Sessions/10 with {DESCRIPTION}",
             )
-        what = f"{n_others} sessions of implicit tagging or without a clip are not used"
+        what = f"not used: {counted(n_others, 'session')} of implicit tagging or without a clip"
         return Listing(
             entries,
             frame_of(trials, Trials),
@@ -187,7 +188,7 @@ def _clip(
         problems.append((f"{where}/{path.name}", error.what, remedy))
         return [], []
     if len(times_s) < 2:
-        what = f"{len(times_s)} triggers on its Status channel, not two"
+        what = f"{counted(len(times_s), 'trigger')} on its Status channel, not two"
         problems.append((f"{where}/{path.name}", what, remedy))
         return [], []
     start_s, end_s = times_s[:2]

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.tables import annotation, annotations_of, check_trials
 from consilience.readers.text_table import Problem, filter_rows, read_small_text, read_text
@@ -175,7 +176,7 @@ def _marked_tasks(
     borders_s = marks_s[: len(PROTOCOL) + 1]
     if not _fits(borders_s):
         listed = ", ".join(f"{mark_s:.0f}" for mark_s in marks_s[:12])
-        what = f"{len(marks_s)} marks do not fit the protocol: {listed} s"
+        what = f"{counted(len(marks_s), 'mark does', 'marks do')} not fit the protocol: {listed} s"
         problems.append((where, what, remedy))
         return []
     first_s = borders_s[0]

@@ -36,6 +36,7 @@ import numpy as np
 
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.file_names import is_side_file
+from consilience.core.wording import counted
 from consilience.datasets.base import Entry, Listing
 from consilience.datasets.folder import classes_of, declared_classes, preset_of
 from consilience.datasets.harmonised import harmonised
@@ -149,7 +150,10 @@ class Xdf:
             ),
             content.problems,
             [
-                ("*.xdf", f"streams of kind '{kind}', in {len(paths)} files, are not read")
+                (
+                    "*.xdf",
+                    f"streams of kind '{kind}', in {counted(len(paths), 'file')}, are not read",
+                )
                 for kind, paths in sorted(content.ignored.items())
             ],
         )

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 from consilience.core.workers import report
 from consilience.datasets.base import bind_isolated
 from consilience.evaluation.aggregate import by_kind, summary
@@ -209,7 +210,8 @@ def table(result: External) -> Table:
     n_subjects = len(result.subjects)
     rows = Table(
         title=f"{result.card['method'].replace('_', ' ')} on {result.corpus.dataset}: "
-        f"{n_subjects} subjects, {result.corpus.index.height} windows",
+        f"{counted(n_subjects, 'subject')}, "
+        f"{counted(result.corpus.index.height, 'window')}",
         caption=f"chance {1 / len(result.corpus.classes):.3f}; "
         f"mean of {result.runs} runs; intervals over subjects",
         box=box.SIMPLE,

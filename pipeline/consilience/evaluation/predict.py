@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 from consilience.model.stack import Stack
 from consilience.model.types import Prediction
 from consilience.schema.constants import CLEAN
@@ -189,23 +190,23 @@ def _predict_model(
             thresholds = model.stack("thresholds", batch.available)
         _check_predicted(prediction.logits, batch.counted, model.runs)
         # Runs have different numbers of windows; padding rows must not overwrite real ones.
-        counted = batch.counted.numpy()
-        where = (np.nonzero(counted)[0], batch.rows.numpy()[counted])
+        is_tested = batch.counted.numpy()
+        where = (np.nonzero(is_tested)[0], batch.rows.numpy()[is_tested])
         for name, values in _in_label_units(prediction, thresholds, model.scaler).items():
             array = arrays.setdefault(
                 name, np.full(shape + values.shape[2:], np.nan, dtype=np.float32)
             )
-            array[where] = values.float().numpy()[counted]
+            array[where] = values.float().numpy()[is_tested]
     return arrays
 
 
-def _check_predicted(logits: Tensor, counted: Tensor, runs: Sequence[Run]) -> None:
+def _check_predicted(logits: Tensor, is_tested: Tensor, runs: Sequence[Run]) -> None:
     """Raise if a run has no prediction for a window: the scores would leave the window out."""
-    lacking = counted & logits.softmax(-1).isnan().any(-1)
+    lacking = is_tested & logits.softmax(-1).isnan().any(-1)
     if lacking.any():
         run = runs[int(lacking.any(1).nonzero()[0])]
         raise ConsilienceError(
-            f"no finite prediction for {int(lacking.sum())} windows",
+            f"no finite prediction for {counted(int(lacking.sum()), 'window')}",
             f"model of fold {run.fold}, seed {run.seed}",
             "its weights are invalid: train the method again, 'dvc repro -f train@METHOD'",
         )

@@ -16,6 +16,7 @@ from consilience.core.files import atomic_folder, json_ready, text_hash, write_j
 from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.core.special_files import file_states
+from consilience.core.wording import counted
 from consilience.datasets.base import Dataset, Entry, list_isolated, source_modality
 from consilience.ingest import entries as entries_module
 from consilience.ingest.entries import check_entry, failed_entry
@@ -289,7 +290,11 @@ def _of_sessions(
     recorded = pl.col("session").is_in(sorted(sessions))
     for session, count in table.filter(~recorded).group_by("session").len().sort("session").rows():
         problems.append(
-            (name, f"{count} rows of session '{session}', which has no recording", "left out")
+            (
+                name,
+                f"{counted(count, 'row')} of session '{session}', which has no recording",
+                "left out",
+            )
         )
     return table.filter(recorded)
 
@@ -324,7 +329,8 @@ def _outside(
     return [
         (
             name,
-            f"{count} rows of session '{session}' from {first:g} to {last:g} s are partly or "
+            f"{counted(count, 'row')} of session '{session}' from {first:g} to {last:g} "
+            "s partly or "
             f"wholly outside its recording of {recorded_s:g} s",
             "times count from the start of the recording, in seconds; what is outside is unused",
         )
@@ -339,9 +345,10 @@ def _check_unchanged(root: Path, before: dict[Path, tuple[int, int]]) -> None:
     )
     if changed:
         raise ConsilienceError(
-            f"{len(set(changed))} files changed while they were catalogued, such as '{changed[0]}'",
+            f"{counted(len(set(changed)), 'file')} changed during the catalog, such as "
+            f"'{changed[0]}'",
             str(root),
-            "when they are complete, run 'dvc repro'",
+            "when the recordings are complete, run 'dvc repro'",
         )
 
 
@@ -382,7 +389,7 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
         emit(f"  {where}: {what}" + (f" ({remedy})" if remedy else ""))
     if settings.on_problem == "fail" and catalog.problems.height:
         raise ConsilienceError(
-            f"{catalog.problems.height} problems, listed above",
+            f"{counted(catalog.problems.height, 'problem')}, listed above",
             settings.root,
             "correct them, or set dataset.on_problem to quarantine",
         )

@@ -18,6 +18,7 @@ from rich.table import Table
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, one_line, unreadable
 from consilience.core.isolation import isolated_map
+from consilience.core.wording import counted
 from consilience.ingest.catalog import LIMIT_S, Catalog, build_catalog, configured
 from consilience.ingest.findings import findings_of
 from consilience.modalities.base import Modality, ModalityParams
@@ -263,7 +264,8 @@ def show(report: Report, console: Console) -> None:
     content = report.as_json()
     console.print(
         f"[bold]{escape(content['dataset'])}[/bold] in {escape(content['root'])}: "
-        f"{content['subjects']} subjects, {content['sessions']} sessions with usable recordings",
+        f"{counted(content['subjects'], 'subject')}, "
+        f"{counted(content['sessions'], 'session')} with usable recordings",
         soft_wrap=True,
     )
     console.print(_modality_table(content))
@@ -317,8 +319,10 @@ def _rates_cell(rates: dict[str, int]) -> str:
 
 def _clock_lines(clocks: dict[str, Any]) -> list[str]:
     lines = [
-        f"clocks: {clocks['shared']} recordings in session time, {clocks['to_align']} to align; "
-        f"{clocks['pulses']} pulses in {clocks['sessions_with_pulses']} sessions"
+        f"clocks: {counted(clocks['shared'], 'recording')} in session time, "
+        f"{clocks['to_align']} to align; "
+        f"{counted(clocks['pulses'], 'pulse')} in "
+        f"{counted(clocks['sessions_with_pulses'], 'session')}"
     ]
     without = clocks["to_align_without_pulses"]
     if without:
@@ -335,9 +339,10 @@ def _annotation_lines(content: dict[str, Any]) -> list[str]:
     if tuple(counts["classes"]) in AFFECT_CLASSES.values() and not any(counts["classes"].values()):
         classes = f"{', '.join(counts['classes'])}, from the ratings"
     lines = [
-        f"annotations: {counts['rows']} by {counts['annotators']} annotators ({targets}); "
+        f"annotations: {counts['rows']} by {counted(counts['annotators'], 'annotator')} "
+        f"({targets}); "
         f"{counts['annotated_sessions']} of {counts['sessions']} sessions; "
-        f"{content['trials']} trials",
+        f"{counted(content['trials'], 'trial')}",
         f"classes: {classes}",
     ]
     if counts["sessions_without"]:
@@ -348,7 +353,7 @@ def _annotation_lines(content: dict[str, Any]) -> list[str]:
 def _sessions(names: list[str]) -> str:
     """Return the number of sessions and the names of the first ones."""
     first = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
-    return f"{len(names)} session{'s' if len(names) > 1 else ''} ({first})"
+    return f"{counted(len(names), 'session')} ({first})"
 
 
 def _problem_line(where: str, what: str, remedy: str) -> str:

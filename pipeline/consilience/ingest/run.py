@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
+from consilience.core.wording import counted
 from consilience.ingest.ingest import Result, ingest
 from consilience.ingest.usable import check_usable
 from consilience.modalities.settings import check_weights, modality_params
@@ -49,7 +50,7 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
     check_usable(modality, read_table(ingested, Ingested), ingested.relative_to(project.root))
     if quarantined and project.section(DatasetParams).on_problem == "fail":
         raise ConsilienceError(
-            f"{len(quarantined)} recordings cannot be used",
+            f"{counted(len(quarantined), 'recording')} cannot be used",
             f"modality {modality}",
             "correct them, or set dataset.on_problem to quarantine",
         )
@@ -60,7 +61,7 @@ def _summarise(
 ) -> None:
     processed = [result for result in results if result.new]
     emit(
-        f"ingest {modality}: {len(results)} recordings, {len(processed)} processed, "
+        f"ingest {modality}: {counted(len(results), 'recording')}, {len(processed)} processed, "
         f"{len(results) - len(processed)} reused, {len(quarantined)} quarantined"
     )
     for result in processed:
@@ -70,6 +71,7 @@ def _summarise(
     counts = [len(result.findings) for result in results if result.findings]
     if counts:
         emit(
-            f"  {sum(counts)} findings, about {len(counts)} of {len(results)} recordings, are in "
+            f"  {counted(sum(counts), 'finding')} about {len(counts)} of "
+            f"{counted(len(results), 'recording')}, in "
             f"data/signals/{modality}.frames/findings.parquet and in the report"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 
 MOST_REASONS = 3
 
@@ -55,9 +56,13 @@ def check_usable(
         return
     reasons = Counter(table["reason"]).most_common()
     first = "; ".join(f"{count} × {reason}" for reason, count in reasons[:MOST_REASONS])
-    further = f"; {len(reasons) - MOST_REASONS} other reasons" if reasons[MOST_REASONS:] else ""
+    further = (
+        f"; {counted(len(reasons) - MOST_REASONS, 'other reason')}"
+        if reasons[MOST_REASONS:]
+        else ""
+    )
     raise UnusableModalityError(
-        f"none of {table.height} recordings is usable: {first}{further}",
+        f"none of {counted(table.height, 'recording')} is usable: {first}{further}",
         modality,
         f"all are in {path}; correct them, or remove the modality from params.yaml",
     )

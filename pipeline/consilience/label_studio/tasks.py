@@ -12,6 +12,7 @@ from consilience.alignment.clock import Clock
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.core.files import atomic_folder, read_json, write_bytes
+from consilience.core.wording import counted
 from consilience.label_studio.clips import (
     Stretch,
     curves,
@@ -244,7 +245,7 @@ def summary(exported: Exported) -> Sequence[str]:
     problems = [f"not shown: {line}" for line in dict.fromkeys(exported.problems)]
     return [
         *problems,
-        f"{exported.n_tasks} tasks: {exported.tasks}",
+        f"{counted(exported.n_tasks, 'task')}: {exported.tasks}",
         f"labelling configuration: {exported.config}",
         f"clips: {exported.media}; serve them as local files of Label Studio with "
         f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={exported.media.absolute().parent}",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.wording import counted
 from consilience.evaluation.predict import LoadedModel, load_bundle
 from consilience.live.engine import Engine, Stats
 from consilience.live.outlet import Outlet
@@ -212,7 +213,8 @@ def summary(stats: Stats) -> list[str]:
     without = ", ".join(f"{name} {count}" for name, count in stats.without.items() if count)
     revised = f", {stats.revised} of them again" if stats.revised else ""
     return [
-        f"{stats.answered} windows scored{revised}; answer after {stats.latency_ms(50):.0f} ms "
+        f"{counted(stats.answered, 'window')} scored{revised}; answer after "
+        f"{stats.latency_ms(50):.0f} ms "
         f"(median), 99 % within {stats.latency_ms(99):.0f} ms",
         f"windows without a sensor: {without or 'none'}",
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consilience.core.files import json_ready
+from consilience.core.wording import counted
 from consilience.live.engine import Answer, Engine
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ class Terminal:
         stats = engine.stats
         table = Table(
             title=state_of(engine),
-            caption=f"{stats.answered} windows, answer after {stats.latency_ms(50):.0f} ms, "
-            f"99 % within {stats.latency_ms(99):.0f} ms",
+            caption=f"{counted(stats.answered, 'window')}, answer after "
+            f"{stats.latency_ms(50):.0f} ms, 99 % within {stats.latency_ms(99):.0f} ms",
         )
         for head in ("window", "class", "confidence", "vacuity", "verdict", "sensors"):
             table.add_column(head)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.core.scratch import FRAMES_BYTES, blocks, empty, full, joined, release
 from consilience.core.seeds import generator
+from consilience.core.wording import counted
 from consilience.modalities.base import Modality
 from consilience.modalities.params.eeg import EegParams
 from consilience.readers.recording import SUFFIXES, Recording, identity, open_recording
@@ -657,7 +658,7 @@ def _describe_amplitude(values: Array, recording: Recording, names: Mapping[str,
     listed = ", ".join(unknown[:4]) + (", …" if len(unknown) > 4 else "")
     low_hz, high_hz = EEG_BAND_HZ
     return [
-        f"no unit is stated for {len(unknown)} channels ({listed}): taken as µV, "
+        f"no unit is stated for {counted(len(unknown), 'channel')} ({listed}): taken as µV, "
         f"which gives a median RMS of {amplitude_uv:.3g} µV in {low_hz:g} to {high_hz:g} Hz"
     ]
 

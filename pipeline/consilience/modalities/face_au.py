@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file, text_hash
+from consilience.core.wording import counted
 from consilience.modalities.base import Modality
 from consilience.modalities.params.face_au import FaceAuParams
 from consilience.schema.params.plugins import ModalityParams
@@ -273,7 +274,7 @@ def _canonical(name: str) -> str:
 def _cells(header: list[str], cells: list[str], delimiter: str) -> dict[str, str] | str:
     """Return the key and the units of a row, or what is wrong with it."""
     if any(cells[len(header) :]):
-        return f"{len(cells)} cells where the header has {len(header)}"
+        return f"{counted(len(cells), 'cell')} where the header has {len(header)}"
     if delimiter == ";":  # common where the comma separates decimals
         cells = [DECIMAL_COMMA.sub(".", cell) for cell in cells]
     row = dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=False))

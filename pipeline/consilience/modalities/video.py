@@ -31,6 +31,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.files import content_hash
 from consilience.core.scratch import FRAMES_BYTES, blocks, column, empty
 from consilience.core.seeds import generator
+from consilience.core.wording import counted
 from consilience.modalities.base import Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_identity import CROP, crop_face, follow_face
@@ -175,7 +176,7 @@ class Video(Modality):
                 raise failed("the video breaks off", error, path) from None
             if len(stamps) < 2:
                 raise RecordingError(
-                    f"{len(stamps)} frames are too few for a video",
+                    f"{counted(len(stamps), 'frame is', 'frames are')} too few for a video",
                     str(path),
                     "copy it again from the recorder",
                 )
@@ -338,8 +339,7 @@ def uneven(times_s: Times) -> list[str]:
             f"variable frame rate, {1 / kept.max():.3g} to {1 / kept.min():.3g} frames a second"
         )
     if gaps_s.size:
-        plural = "s" if gaps_s.size > 1 else ""
-        findings.append(f"{gaps_s.size} gap{plural}, longest {gaps_s.max():.2f} s")
+        findings.append(f"{counted(gaps_s.size, 'gap')}, longest {gaps_s.max():.2f} s")
     return findings
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes
+from consilience.core.wording import counted
 from consilience.prediction.run import NO_SENSOR, Predicted
 from consilience.schema.tables import csv_text, write_parquet
 
@@ -66,7 +67,9 @@ def _warnings(predicted: Predicted) -> list[str]:
     if further > 0:
         lines.append(f"warning: {further} further recordings of sensors differ")
     if uncovered:
-        lines.append(f"{uncovered} windows without any sensor: vacuity 1, no class is preferred")
+        lines.append(
+            f"{counted(uncovered, 'window')} without any sensor: vacuity 1, no class is preferred"
+        )
     if predicted.held_out:
         lines.append(
             f"recordings of these subjects were in the training: {', '.join(predicted.held_out)}; "
@@ -84,4 +87,6 @@ def _counts(windows: pl.DataFrame) -> list[str]:
     counts = windows["verdict"].value_counts(sort=True)
     of_verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counts.rows() if verdict)
     n_sessions = windows["session"].n_unique()
-    return [f"{windows.height} windows of {n_sessions} sessions: {of_verdicts}"]
+    return [
+        f"{counted(windows.height, 'window')} of {counted(n_sessions, 'session')}: {of_verdicts}"
+    ]

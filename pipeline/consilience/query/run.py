@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from consilience.annotation.collected import answered_windows
 from consilience.core.files import atomic_folder
 from consilience.core.seeds import generator
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.query.evidence import Array, QueryEvidence, label_distrust
 from consilience.query.predictions import project_evidence
@@ -54,8 +55,10 @@ def query(project: Project, emit: Callable[[str], None] = print) -> None:
         write_table(folder / project.ranking.name, ranking, Ranking)
         write_table(folder / project.doubtful_labels.name, doubtful, DoubtfulLabels)
     emit(
-        f"query: {ranking.height} windows ranked by {params.strategy}, {doubtful.height} of "
-        f"{int(evidence.labelled.sum())} labels doubtful, {int(answered.sum())} windows answered"
+        f"query: {counted(ranking.height, 'window')} ranked by {params.strategy}, "
+        f"{doubtful.height} of "
+        f"{int(evidence.labelled.sum())} labels doubtful, "
+        f"{counted(int(answered.sum()), 'window')} answered"
     )
 
 

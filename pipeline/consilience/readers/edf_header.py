@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from consilience.core.errors import RecordingError
+from consilience.core.wording import counted
 from consilience.readers.contents import refuse_converted
 
 SAMPLE_BYTES: Final = {".edf": 2, ".bdf": 3}
@@ -235,5 +236,5 @@ def _checked_size(header: EdfHeader, path: Path) -> EdfHeader:
             f"the header counts {declared} records, the file holds {present}: all are read"
         )
     if rest:
-        notes.append(f"{rest} bytes after the last complete record are left out")
+        notes.append(f"{counted(rest, 'byte')} after the last complete record left out")
     return header._replace(n_records=present, notes=tuple(notes))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import ConsilienceError, unreadable
 from consilience.core.file_names import is_side_file
 from consilience.core.files import cached_per_file
+from consilience.core.wording import counted
 from consilience.readers.participants import people_of
 from consilience.readers.text_table import (
     LINE,
@@ -306,7 +307,7 @@ def _matching(
     other = small.filter(pl.col("expected").is_null())
     if other.height:
         where, row = f"{name} line {other[LINE][0]}", other[rows.key][0]
-        what = f"{other.height} rows, such as '{row}', are not in {rows.path.name}"
+        what = f"{counted(other.height, 'row')}, such as '{row}', not in {rows.path.name}"
         problems.append((where, what, "add them there or remove them; they are left out"))
     small = small.filter(pl.col("expected").is_not_null())
     unique = pl.col(rows.key).is_first_distinct()
@@ -375,19 +376,21 @@ def _bad_cells(
     no_number = _present(cells) & numbers.is_null()
     large = (~numbers.is_nan() & (numbers.abs() > MAX_VALUE)).fill_null(False)
     for bad, what in (
-        (no_number, "not numbers"),
+        (no_number, "without a number"),
         (large, f"infinite or beyond {MAX_VALUE:g}"),
     ):
         if bad.any():
             first = bad.arg_true()[0]
             example = f"such as '{str(cells[first])[:30]}' in line {lines[first]}"
             remedy = "correct them; they are read as missing"
-            yield where, f"{bad.sum()} cells are {what}, {example}", remedy
+            yield where, f"{counted(int(bad.sum()), 'cell')} {what}, {example}", remedy
 
 
 def _listed(names: Sequence[str]) -> str:
     first = ", ".join(f"'{name}'" for name in names[:MOST_LISTED])
-    further = f" and {len(names) - MOST_LISTED} others" if len(names) > MOST_LISTED else ""
+    further = (
+        f" and {counted(len(names) - MOST_LISTED, 'other')}" if len(names) > MOST_LISTED else ""
+    )
     return f"columns {first}{further} are" if len(names) > 1 else f"column {first} is"
 
 

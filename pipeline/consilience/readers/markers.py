@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilience.core.scratch import blocks
+from consilience.core.wording import counted
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -104,7 +105,9 @@ def describe_codes(channel: str, line: Array) -> list[str]:
     counts = Counter(number for _, number in code_events(line) or ())
     if len(counts) < 2:
         return []
-    listed = ", ".join(f"{number} ({count} times)" for number, count in counts.most_common(8))
+    listed = ", ".join(
+        f"{number} ({counted(count, 'time')})" for number, count in counts.most_common(8)
+    )
     used = ", ".join(str(number) for number in sorted(frequent(list(counts.elements())))[:8])
     return [f"{channel} has the codes {listed}; synchronisation uses {used}"]
 

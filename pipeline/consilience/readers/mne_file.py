@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.scratch import BLOCK_BYTES
+from consilience.core.wording import counted
 from consilience.readers import brainvision, matlab
 from consilience.readers.base import Recording
 from consilience.readers.brainvision_header import (
@@ -220,7 +221,7 @@ class MneFile(Recording):
         rest = int(actual - n_samples * frame)
         if rest <= 0:
             return []
-        return [f"{rest} bytes of {samples.name} after the last sample are left out"]
+        return [f"{counted(rest, 'byte')} of {samples.name} after the last sample left out"]
 
     def _factor(self, name: str, default: float) -> float:
         """Return the factor from the values that MNE-Python returns to the SI unit."""

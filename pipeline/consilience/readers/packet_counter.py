@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.wording import counted
+
 Array = NDArray[np.float64]
 
 COUNTER = "counter"  # name of the channel, in lower case
@@ -51,9 +53,10 @@ class Packets:
         """Return a description of the losses; empty without losses."""
         if not self.jumps and not self.gaps:
             return []
-        missing = f"{self.lost} samples ({100 * self.lost_fraction:.1f} %) are missing"
+        missing = f"{counted(self.lost, 'sample')} ({100 * self.lost_fraction:.1f} %) missing"
         return [
-            f"packet losses: {self.jumps} counter jumps; {missing} in {self.gaps} gaps, "
+            f"packet losses: {counted(self.jumps, 'counter jump')}; {missing} in "
+            f"{counted(self.gaps, 'gap')}, "
             f"{self.repeated.sum()} are repeated"
         ]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.wording import counted
 from consilience.readers.text_table import Problem, read_small_text, read_text
 from consilience.schema.tables import Subjects, frame_of
 
@@ -114,7 +115,13 @@ def people_of(table: pl.DataFrame, name: str, problems: list[Problem]) -> pl.Dat
     n_wrong -= typed["age_years"].len() - typed["age_years"].null_count()
     if n_wrong:
         remedy = f"state ages in years, up to {MAX_AGE_YEARS}; they are left out"
-        problems.append((name, f"{n_wrong} ages are not numbers of years", remedy))
+        problems.append(
+            (
+                name,
+                f"{counted(n_wrong, 'age is not a number', 'ages are not numbers')} of years",
+                remedy,
+            )
+        )
     several = [
         pl.col(target).drop_nulls().unique().sort().str.join(" + ").replace("", None)
         for target in ("sex", "site", "device")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.scratch import blocks
+from consilience.core.wording import counted
 from consilience.readers.packet_counter import COUNTER, Packets, count
 from consilience.readers.recording import Recording, open_recording
 from consilience.readers.stamps import GAP
@@ -99,4 +100,4 @@ def describe_gaps(times_s: Array, rate_hz: float) -> list[str]:
     wide = np.concatenate([steps_s[steps_s > GAP / rate_hz] for steps_s in steps])
     if not len(wide):
         return []
-    return [f"{len(wide)} gaps in the time stamps, {wide.sum():.1f} s in all"]
+    return [f"{counted(len(wide), 'gap')} in the time stamps, {wide.sum():.1f} s in all"]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError, one_line
 from consilience.core.files import cached_per_file
+from consilience.core.wording import counted
 from consilience.readers.packet_counter import count
 from consilience.readers.stamps import even_times
 from consilience.readers.table_head import COUNTER, EPOCH_S, MAX_ROWS, Head, number, read_head
@@ -228,7 +229,10 @@ def _rows(lines: Sequence[str], first: int, head: Head, path: Path) -> list[list
                 continue
             if any(map(str.strip, cells[width:])):
                 line = head.n_lines + first + number + 1
-                what = f"line {line} has {len(cells)} cells, the table {width} columns"
+                what = (
+                    f"line {line} has {counted(len(cells), 'cell')}, the table "
+                    f"{counted(width, 'column')}"
+                )
                 raise RecordingError(what, str(path), "quote cells that contain the separator")
             rows.append([*cells[:width], *[""] * (width - len(cells))])
     except csv.Error as error:
@@ -247,12 +251,12 @@ def _channels(
         if column.wrong:
             row, cell = column.wrong[0]
             what = (
-                f"{len(column.wrong)} cells of column '{one_line(column.name)}' hold no number, "
-                f"first in line {head.n_lines + row + 1}: '{one_line(cell.strip())[:30]}'"
+                f"{counted(len(column.wrong), 'cell')} of column '{one_line(column.name)}' without "
+                f"a number, first in line {head.n_lines + row + 1}: '{one_line(cell.strip())[:30]}'"
             )
             if len(column.wrong) > MAX_WRONG * len(column.numbers):
                 raise RecordingError(what, str(path), "export the table again")
-            notes.append(f"{what}; they are missing values")
+            notes.append(f"{what}; read as missing")
         channels[column.name] = column.numbers
     if not channels:
         raise RecordingError("no column holds numbers", str(path), "export the table again")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.core.files import cached_per_file
 from consilience.core.scratch import blocks, joined, release
+from consilience.core.wording import counted
 from consilience.readers.channel_mix import ChannelStatistics
 from consilience.readers.container import (
     DEMUXERS,
@@ -204,7 +205,8 @@ def _clock_findings(
     lost, _ = losses(sizes, stamps_s, rate_hz)
     if lost.any():
         longest_s = lost.max() / rate_hz
-        findings.append(f"sound lost at {np.count_nonzero(lost)} places, up to {longest_s:.2f} s")
+        places = counted(int(np.count_nonzero(lost)), "place")
+        findings.append(f"sound lost at {places}, up to {longest_s:.2f} s")
     return findings
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.wording import counted
 from consilience.readers.lsl import fitted
 
 Array = NDArray[np.float64]
@@ -83,6 +84,6 @@ def even_times(stamps_s: Array, positions: NDArray[np.intp] | None = None) -> Ev
         for index in np.flatnonzero(backward)[:1]
     ]
     if backward.sum() > 1:
-        notes[0] += f"; and {backward.sum() - 1} more such jumps"
+        notes[0] += f"; and {counted(int(backward.sum()) - 1, 'more such jump')}"
     times_s = fitted(continued_s - stamps_s[0], np.diff(continued_s) > limit_s, positions)
     return EvenTimes(times_s, 1 / period_s, notes)

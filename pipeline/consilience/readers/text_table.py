@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.wording import counted
 
 Problem = tuple[str, str, str]
 
@@ -140,7 +141,9 @@ def filter_rows(
         )[:150]
         problems.append((f"{name} line {row[LINE]}", f"{what}: {cells}", remedy))
     if invalid.height > MAX_REPORTED:
-        problems.append((name, f"{invalid.height - MAX_REPORTED} more such rows: {what}", remedy))
+        problems.append(
+            (name, f"{counted(invalid.height - MAX_REPORTED, 'more such row')}: {what}", remedy)
+        )
     return table.filter(valid)
 
 
@@ -198,7 +201,9 @@ def _chunks(
         frame = text_frame([(line, *row) for line, row in chunk], header)
         yield frame.filter(pl.any_horizontal(pl.exclude(LINE).is_not_null()))
     if n_long > MAX_REPORTED:
-        problems.append((name, f"{n_long - MAX_REPORTED} more rows with too many cells", CORRECT))
+        problems.append(
+            (name, f"{counted(n_long - MAX_REPORTED, 'more row')} with too many cells", CORRECT)
+        )
 
 
 def _of_width(
@@ -214,7 +219,7 @@ def _of_width(
         if any(row[width:]):
             n_long += 1
             if n_long <= max_reported:
-                what = f"{len(row)} cells where the header has {width}"
+                what = f"{counted(len(row), 'cell')} where the header has {width}"
                 remedy = "quote cells that contain a comma"
                 problems.append((f"{name} line {line}", what, remedy))
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consilience.core.errors import RecordingError
+from consilience.core.wording import counted
 from consilience.readers.subtitles import SubtitleError, subrip, webvtt
 
 MAX_BYTES = 50_000_000
@@ -105,7 +106,8 @@ def _table(content: str, path: Path) -> Iterator[Utterance]:
         for row in rows:
             if len(row) > len(names) and any(row[len(names) :]):
                 raise RecordingError(
-                    f"line {rows.line_num}: {len(row)} cells where the header has {len(names)}",
+                    f"line {rows.line_num}: {counted(len(row), 'cell')} where the "
+                    f"header has {len(names)}",
                     str(path),
                     "quote texts that contain the character between cells",
                 )

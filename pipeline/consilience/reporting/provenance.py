@@ -13,6 +13,7 @@ from typing import Any
 from consilience.core import circumstances
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json, write_bytes
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.reporting.content.person_links import FOLDER
 from consilience.reporting.figure import Listing, Note, Section
@@ -86,7 +87,7 @@ def data_in_words(project: Project, results: Results) -> str:
     n = results.recordings.height
     usable = results.recordings.filter(status="usable").height
     simulated = "simulated by this package; " if dataset.synthetic else ""
-    return f"{results.meta['dataset']}: {simulated}{n} recordings, {usable} usable"
+    return f"{results.meta['dataset']}: {simulated}{counted(n, 'recording')}, {usable} usable"
 
 
 def is_simulated(project: Project) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from consilience.core.errors import RecordingError
 from consilience.core.scratch import blocks, empty, full, release
+from consilience.core.wording import counted
 from consilience.readers.stamps import GAP
 from consilience.signals.types import Signal
 
@@ -39,7 +40,7 @@ def sampling_rate(signal: Signal, what: str, min_duration_s: float) -> float:
     """
     n_samples = len(signal.times_s)
     if n_samples < 2:
-        raise RecordingError(f"only {n_samples} samples", what, "record for longer")
+        raise RecordingError(f"only {counted(n_samples, 'sample')}", what, "record for longer")
     if not all((steps_s > 0).all() for steps_s in _steps_s(signal.times_s)):
         raise RecordingError("time stamps do not increase", what, "record each run separately")
     duration_s = float(signal.times_s[-1] - signal.times_s[0])

@@ -18,6 +18,7 @@ from torch import Tensor
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import write_bytes, write_json
+from consilience.core.wording import counted
 from consilience.model.stack import Stack
 from consilience.schema.params.base import validated
 from consilience.schema.params.training import TrainingParams
@@ -182,7 +183,8 @@ def _build(
     method = registry.get("methods", card["method"])
     scaler = Scaler.from_tensors(tensors, list(card["features"]))
     if len(scaler.affect_mean) != len(runs):  # before memory is taken for the stated number
-        raise ConsilienceError(f"{len(runs)} runs, but weights of {len(scaler.affect_mean)}", where)
+        what = f"{counted(len(runs), 'run')}, but weights of {len(scaler.affect_mean)}"
+        raise ConsilienceError(what, where)
     architecture = Architecture(
         card["method"],
         validated(method.Params, card["params"], where, ("params",)),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, read_json, temporary_folder
+from consilience.core.wording import counted
 from consilience.model.stack import Stack
 from consilience.project import Project
 from consilience.schema.params.training import TrainingParams
@@ -143,7 +144,7 @@ def _summary(written: Path, folder: Path, card: dict[str, Any]) -> list[str]:
     n_bytes = sum((written / name).stat().st_size for name in (WEIGHTS, CARD))
     lines = [
         f"{folder}: {card['method']} for {', '.join(card['features'])}, trained on "
-        f"{len(card['people'])} people, {n_bytes / 1e6:.2f} MB"
+        f"{counted(len(card['people']), 'person', 'people')}, {n_bytes / 1e6:.2f} MB"
     ]
     if n_bytes > MOST_BYTES:
         lines.append(f"warning: the bundle is larger than {MOST_BYTES / 1e6:g} MB")

@@ -19,6 +19,7 @@ from consilience.core.errors import ConsilienceError, one_line, unreadable
 from consilience.core.files import atomic_folder, link_or_copy, read_array, write_json
 from consilience.core.isolation import isolated_map
 from consilience.core.store import Store, Stored
+from consilience.core.wording import counted
 from consilience.ingest.kept_rows import UnchangedFiles
 from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
@@ -100,7 +101,7 @@ def corrupt(project: Project, emit: Callable[[str], None] = print) -> None:
     with atomic_folder(project.corrupted) as folder:
         for name, of_modality in tasks.items():
             _write(folder / name, of_modality, stored, variants[name])
-    emit(f"corrupt: {len(everything)} recordings, {len(new)} processed")
+    emit(f"corrupt: {counted(len(everything), 'recording')}, {len(new)} processed")
 
 
 def _tasks(

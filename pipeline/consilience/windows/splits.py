@@ -8,6 +8,7 @@ import polars as pl
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import seed_from
+from consilience.core.wording import counted
 from consilience.schema.params.windows import SplitParams
 from consilience.schema.tables import Splits, frame_of
 
@@ -41,7 +42,8 @@ def split(subjects: Iterable[str], params: SplitParams) -> pl.DataFrame:
     n_test = -(-len(ordered) // params.folds)
     if len(ordered) < max(params.folds, n_test + params.validation_subjects + 1):
         raise ConsilienceError(
-            f"{len(ordered)} subjects with usable windows are too few for {params.folds} folds "
+            f"{counted(len(ordered), 'subject')} with usable windows: too few for "
+            f"{params.folds} folds "
             f"that each keep {params.validation_subjects} for validation",
             "params.yaml: splits",
             "set fewer folds or validation_subjects, or add subjects",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.reporting.content.source import description_of, subjects_of
 from consilience.reporting.figure import Section, Tabular
@@ -82,7 +83,7 @@ def _recorded(project: Project, results: Results) -> str:
 
 def _annotators(results: Results) -> str:
     names = results.annotators["annotator"].unique().len()
-    return f"{names} annotators" if names != 1 else "1 annotator"
+    return counted(names, "annotator")
 
 
 def _stated(people: pl.DataFrame, column: str) -> str:

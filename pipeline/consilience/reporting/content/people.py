@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from consilience.core.wording import counted
 from consilience.evaluation.resampling import interval, subject_weights
 from consilience.project import Project
 from consilience.reporting.charts import people as people_charts
@@ -239,7 +240,8 @@ def people(project: Project, results: Results) -> Section | None:
         Figure(
             chart("people", people_charts.people(table, n_worst, _chance(results)), data=table),
             caption=f"Balanced accuracy of every test person, from the worst to the best, with all "
-            f"sensors. The dashed line is chance; the worst quarter, {n_worst} people, is marked.",
+            f"sensors. The dashed line is chance; the worst quarter, "
+            f"{counted(n_worst, 'person', 'people')}, is marked.",
             alt=f"The worst quarter has a mean of {_percent(worst)}, all people "
             f"{_percent(everyone)}.",
         ),

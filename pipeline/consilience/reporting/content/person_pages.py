@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.reporting.charts import style
 from consilience.reporting.content.people import person_table
@@ -88,7 +89,7 @@ def _results(
 ) -> Iterator[Block]:
     rows = tables.people.filter(pl.col("subject") == person)
     if rows.is_empty():
-        yield Note(f"{predictions.height} test windows, none with a label.")
+        yield Note(f"{counted(predictions.height, 'test window')}, none with a label.")
         return
     row = rows.row(0, named=True)
     rank = tables.people["subject"].to_list().index(person) + 1
@@ -176,7 +177,7 @@ def _courses(results: Results, predictions: pl.DataFrame) -> Iterator[Block]:
                 "horizontal axis: time; vertical axis: from 0 to 1.",
             ),
             caption=f"{name}: reliability of each sensor and coherence.",
-            alt=f"{rows.height} windows.",
+            alt=f"{counted(rows.height, 'window')}.",
             legend=legend,
             mark="line",
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.reporting.charts import style
 from consilience.reporting.charts.svg import Curve, Mark, time_chart
@@ -175,6 +176,6 @@ def _data(predictions: pl.DataFrame, name: str, present: Sequence[str]) -> pl.Da
 
 def _counts(predictions: pl.DataFrame, name: str) -> str:
     rows = predictions.filter(pl.col(grouping(predictions)) == name)
-    counted = noteworthy(rows)["verdict"].value_counts(sort=True).sort("verdict")
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in counted.rows())
-    return f"Of {rows.height} windows: {verdicts or 'none is worth a look'}"
+    by_verdict = noteworthy(rows)["verdict"].value_counts(sort=True).sort("verdict")
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in by_verdict.rows())
+    return f"Of {counted(rows.height, 'window')}: {verdicts or 'none is worth a look'}"
