@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from consilience import params
+from consilience.cli import commands
 from consilience.cli.commands import app
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
@@ -237,3 +238,11 @@ def test_bench_lists_corpora_and_exits_with_1_if_every_one_failed(tmp_path: Path
     assert "not a directory" in content["corpora"]["one"]["reason"]
     assert "one: failed: " in done.stderr
     assert (tmp_path / "index.html").is_file()
+
+
+def test_lines_for_people_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "a:cat:b [bold]" + "x" * 200
+    commands._printer(None)(line)
+    commands._printer(commands.STDOUT)(line)
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == line + "\n"

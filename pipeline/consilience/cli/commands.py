@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -146,7 +147,7 @@ def run_stages(
     from consilience.run import run  # slow to import
 
     project: Project = context.obj
-    run(project, targets or [], lambda line: print(line, flush=True))
+    run(project, targets or [], _printer(None))
     if project.report.is_file():
         typer.echo(f"report: {project.report}")
 
@@ -158,11 +159,11 @@ def status(context: typer.Context, json_file: JsonFile = None) -> None:
 
     project: Project = context.obj
     current = status.status(project)
-    console = _console(json_file)
+    emit = _printer(json_file)
     for line in current.lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        emit(line)
     if current.metrics:
-        console.print(_metrics_table(project, current.metrics))
+        _console(json_file).print(_metrics_table(project, current.metrics))
     _write_json(json_file, asdict(current))
 
 
@@ -195,9 +196,7 @@ def bench(
     """Compare methods on every corpus at hand, on one page; run again, it continues."""
     from consilience.bench import run as benches  # slow to import
 
-    def emit(line: str) -> None:
-        print(line, file=sys.stderr if json_file == STDOUT else sys.stdout, flush=True)
-
+    emit = _printer(json_file)
     settings = benches.settings_of(folder, data, emit)
     if list_only:
         _write_json(json_file, settings.model_dump(mode="json"))
@@ -216,13 +215,12 @@ def names(json_file: JsonFile = None) -> None:
 
     kinds = ("datasets", "modalities", "methods", "encoders", "inputs")
     listed = {kind: registry.described(kind) for kind in kinds}
-    console = _console(json_file)
+    emit = _printer(json_file)
     for kind, described in listed.items():
         width = max(map(len, described))
-        console.print(f"{kind}:")
+        emit(f"{kind}:")
         for name, line in described.items():
-            text = f"  {name:{width}}  {line}".rstrip()
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            emit(f"  {name:{width}}  {line}".rstrip())
     _write_json(json_file, listed)
 
 
@@ -251,9 +249,8 @@ def summary(context: typer.Context, json_file: JsonFile = None) -> None:
     if not file.is_file():
         raise ConsilienceError("not evaluated yet", str(file), "run 'consilience run'")
     metrics = json.loads(file.read_text())
-    console = _console(json_file)
-    console.print(_metrics_table(project, metrics))
-    console.print(f"report: {project.report}", markup=False, highlight=False, soft_wrap=True)
+    _console(json_file).print(_metrics_table(project, metrics))
+    _printer(json_file)(f"report: {project.report}")
     _write_json(json_file, {"metrics": metrics, "report": str(project.report)})
 
 
@@ -278,7 +275,7 @@ def evaluate(
     _check_name("datasets", dataset, "--dataset")
     result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
     for line in external.warnings(result):
-        print(f"warning: {line}", file=sys.stderr)
+        _printer(STDOUT)(f"warning: {line}")
     _console(json_file).print(external.table(result))
     _write_json(json_file, result.as_json())
 
@@ -304,7 +301,6 @@ def predict(
     """Predict every window of recordings with a trained model."""
     from consilience.core.files import write_bytes  # slow to import
     from consilience.core.pseudonyms import load_key
-    from consilience.core.workers import report
     from consilience.prediction.output import check_output, write_predictions
     from consilience.prediction.page import render_predictions
     from consilience.prediction.pseudonyms import with_pseudonyms
@@ -313,7 +309,7 @@ def predict(
     check_output(output)
     _check_name("datasets", dataset, "--dataset")
     project: Project = context.obj
-    predicted = predict_recordings(project, bundle, root, dataset, report)
+    predicted = predict_recordings(project, bundle, root, dataset, _printer(STDOUT))
     if pseudonyms:
         predicted = with_pseudonyms(predicted, load_key(project.root))
     for line in write_predictions(predicted, output):
@@ -392,9 +388,7 @@ def export_tasks(
     """Write the ranked windows as tasks of Label Studio, with clips on the session clock."""
     from consilience.label_studio import tasks  # slow to import
 
-    exported = tasks.export_tasks(
-        context.obj, output, lambda line: typer.echo(line, err=True), pictures=video, url=url
-    )
+    exported = tasks.export_tasks(context.obj, output, _printer(STDOUT), pictures=video, url=url)
     for line in tasks.summary(exported):
         typer.echo(line)
 
@@ -530,6 +524,15 @@ def _console(json_file: Path | None) -> Console:
     from rich.console import Console  # slow to import
 
     return Console(stderr=json_file == STDOUT)
+
+
+def _printer(json_file: Path | None) -> Callable[[str], None]:
+    """Return a function that prints a line for people as it is, on their console at once.
+
+    For notes beside a result that a command prints itself, the file is `STDOUT`.
+    """
+    console = _console(json_file)
+    return partial(console.print, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _write_json(json_file: Path | None, content: dict[str, Any]) -> None:
