@@ -140,3 +140,10 @@ def test_every_stage_is_a_command_of_the_package() -> None:
     for name, stage in content["stages"].items():
         words = ["${run}", name, *(["${item}"] if "matrix" in stage else [])]
         assert stage["cmd"] == " ".join(words)
+
+
+def test_a_study_can_begin_with_pseudonyms_and_faces(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    new_study.create(folder, None, None, {"pseudonyms": True, "no_faces": False})
+    section = params.read_yaml(folder / "params.yaml")["privacy"]
+    assert section == {"pseudonyms": True, "no_faces": False}

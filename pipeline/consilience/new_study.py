@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from consilience.core import registry
@@ -31,7 +32,12 @@ FILES = {
 }
 
 
-def create(folder: Path, dataset: str | None, root: Path | None) -> list[str]:
+def create(
+    folder: Path,
+    dataset: str | None,
+    root: Path | None,
+    privacy: Mapping[str, bool] | None = None,
+) -> list[str]:
     """Create a study; the folder is complete, or as it was before.
 
     Parameters
@@ -42,6 +48,8 @@ def create(folder: Path, dataset: str | None, root: Path | None) -> list[str]:
         Name of a registered dataset; None for the demonstration corpus.
     root : Path or None
         Folder of its recordings. A relative path starts from the working directory.
+    privacy : mapping of str to bool, optional
+        Parameters of the section ``privacy`` that differ from the defaults.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def create(folder: Path, dataset: str | None, root: Path | None) -> list[str]:
         built.mkdir()
         write_files(built)
         source = None if root is None else str(root.absolute())
-        lines = write_params(Project(built), dataset or DEMO, source, (), force=False)
+        lines = write_params(Project(built), dataset or DEMO, source, (), False, privacy)
         lines += start_version_control(built)
         folder.mkdir(parents=True, exist_ok=True)
         # The folder itself is kept, because it may be a working directory.

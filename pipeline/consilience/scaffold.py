@@ -6,7 +6,7 @@ import importlib
 import json
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from consilience.core.files import write_bytes
 from consilience.datasets.base import list_isolated
 from consilience.ingest.recorded import recorded
 from consilience.project import Project
+from consilience.schema.params.privacy import PrivacyParams
 
 TEMPLATES = Path(__file__).with_name("templates")
 KINDS = {"modality": "modalities", "dataset": "datasets", "method": "methods"}
@@ -25,7 +26,12 @@ BASES = {"modality": ("single-channel",)}  # base classes that have a template o
 
 
 def write_params(
-    project: Project, dataset: str, root: str | None, modalities: Sequence[str], force: bool
+    project: Project,
+    dataset: str,
+    root: str | None,
+    modalities: Sequence[str],
+    force: bool,
+    privacy: Mapping[str, bool] | None = None,
 ) -> list[str]:
     """Write ``params.yaml`` for a dataset, with the EEG channels that its recordings have.
 
@@ -36,6 +42,8 @@ def write_params(
         As in `consilience.params.defaults`.
     force : bool
         Whether to overwrite a file that has been edited.
+    privacy : mapping of str to bool, optional
+        Parameters of the section ``privacy``; those of an earlier file are kept.
 
     Returns
     -------
@@ -58,8 +66,18 @@ def write_params(
             str(project.params_file),
             "add --force to overwrite it, or keep a copy elsewhere",
         )
+    content["privacy"] |= {**_privacy(project), **(privacy or {})}
     write_bytes(project.params_file, params.document(content, lines).encode())
     return lines
+
+
+def _privacy(project: Project) -> dict[str, bool]:
+    """Return the section ``privacy`` of params.yaml; empty without one."""
+    try:
+        section: dict[str, bool] = project.section(PrivacyParams).model_dump()
+    except ConsilienceError:
+        return {}
+    return section
 
 
 def _content(
@@ -93,6 +111,7 @@ def _is_edited(project: Project) -> bool:
         dataset = written["dataset"]
         root = None if dataset["synthetic"] else dataset["root"]
         expected, _ = _content(project, dataset["name"], root, list(written["modalities"]))
+        expected["privacy"] = written["privacy"]  # set by options, and kept
     except (ConsilienceError, KeyError, TypeError):  # of no dataset that can be compared
         return True
     return json.loads(json.dumps(expected)) != json.loads(json.dumps(written))

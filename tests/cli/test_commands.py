@@ -246,3 +246,16 @@ def test_lines_for_people_are_printed_as_they_are(capsys: pytest.CaptureFixture[
     commands._printer(commands.STDOUT)(line)
     captured = capsys.readouterr()
     assert captured.out == captured.err == line + "\n"
+
+
+def test_options_state_what_a_report_shows_of_people_and_use_keeps_it(tmp_path: Path) -> None:
+    def privacy(*arguments: str) -> tuple[bool, bool]:
+        run("--project", str(tmp_path), "use", "demo", *arguments)
+        section = params.read_yaml(tmp_path / "params.yaml")["privacy"]
+        return section["pseudonyms"], section["no_faces"]
+
+    assert privacy() == (False, True)
+    assert privacy("--pseudonyms", "--faces") == (True, False)
+    assert privacy() == (True, False)  # not an edited file, and not forgotten
+    assert privacy("--no-faces", "--modalities", "eeg") == (True, True)
+    assert privacy("--names", "--force") == (False, True)

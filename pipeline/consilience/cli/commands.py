@@ -61,6 +61,22 @@ JsonFile = Annotated[
 ]
 
 
+PseudonymsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--pseudonyms/--names",
+        help="Keyed pseudonyms or names in the report; default: as before, or names.",
+    ),
+]
+FacesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--faces/--no-faces",
+        help="Thumbnails of one recording's face in the report; default: as before, or none.",
+    ),
+]
+
+
 def _version(requested: bool) -> None:
     """Print the version of the package and end."""
     if requested:
@@ -96,11 +112,13 @@ def init(
         ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of its recordings.")] = None,
+    pseudonyms: PseudonymsOption = None,
+    faces: FacesOption = None,
 ) -> None:
     """Create the folder of a new study, ready for 'consilience run'."""
     from consilience import new_study  # slow to import
 
-    for line in new_study.create(folder, dataset, root):
+    for line in new_study.create(folder, dataset, root, _privacy(pseudonyms, faces)):
         typer.echo(line)
     _name_missing_weights(Project(folder))
     typer.echo(f"created {folder}; next: cd {shlex.quote(str(folder))} && consilience run")
@@ -123,6 +141,8 @@ def use(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite a params.yaml that has been edited.")
     ] = False,
+    pseudonyms: PseudonymsOption = None,
+    faces: FacesOption = None,
 ) -> None:
     """Write params.yaml anew for a dataset, with every parameter at its default."""
     from consilience import scaffold  # slow to import
@@ -130,7 +150,8 @@ def use(
     _check_name("datasets", dataset, "DATASET")
     chosen = [name.strip() for name in modalities.split(",") if name.strip()]
     project: Project = context.obj
-    for line in scaffold.write_params(project, dataset, root, chosen, force):
+    privacy = _privacy(pseudonyms, faces)
+    for line in scaffold.write_params(project, dataset, root, chosen, force, privacy):
         typer.echo(f"found {line}")
     _name_missing_weights(project)
     typer.echo(f"{project.params_file} now describes '{dataset}'; 'consilience run' runs it")
@@ -502,6 +523,12 @@ def new(
     if kind == "modality" and scaffold.add_to_params(project, name):
         typer.echo(f"added {name} to {project.params_file}")
     typer.echo(f"replace every FILL IN as described in docs/adding-a-{kind}.md; then run the test")
+
+
+def _privacy(pseudonyms: bool | None, faces: bool | None) -> dict[str, bool]:
+    """Return the parameters of the section ``privacy`` that options state."""
+    options = {"pseudonyms": pseudonyms, "no_faces": None if faces is None else not faces}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_name(kind: str, name: str, argument: str) -> None:
