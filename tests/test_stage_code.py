@@ -331,6 +331,20 @@ def test_files_are_written_once_and_removed_with_their_stage(study):
     assert second == first
 
 
+def test_folders_that_an_earlier_study_lacks_are_made_before_a_stage_depends_on_them(study):
+    project = study.project
+    stage_code.write_fingerprints(project)
+    assert stage_code.is_current(project)
+    for name in stage_code.FOLDERS:
+        readme = project.root / name / "README.md"
+        text = readme.read_text()
+        shutil.rmtree(readme.parent)
+        assert not stage_code.is_current(project)
+        stage_code.write_fingerprints(project)
+        assert readme.read_text() == text
+        assert stage_code.is_current(project)
+
+
 def stamps(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
 

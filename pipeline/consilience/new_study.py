@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from consilience import stage_code
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import temporary_folder
@@ -27,8 +28,7 @@ FILES = {
     "prefect.toml": "prefect.toml.txt",
     "tests/conftest.py": "conftest.py.txt",
     "data/.gitignore": "data_gitignore.txt",
-    "data/annotations/README.md": "data_annotations.md.txt",  # and the label stage on this one
-    "data/score/README.md": "data_score.md.txt",  # the report depends on the folder
+    **{f"{folder}/README.md": template for folder, template in stage_code.FOLDERS.items()},
 }
 
 

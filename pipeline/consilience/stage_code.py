@@ -30,6 +30,11 @@ STORE = "code"  # name of the folder of fingerprints by key, and of the last run
 # them, and removes no output of theirs, before the names are checked.
 CHECKED = "checked.json"
 
+# Folders that stages depend on though no stage writes all of them, and their README. Studies of
+# earlier versions lack the first; DVC would refuse to run 'label' without it, 'report' without the
+# second.
+FOLDERS = {"data/annotations": "data_annotations.md.txt", "data/score": "data_score.md.txt"}
+
 # Stages that run once per item, and the kind of plug-in that an item names.
 ITEM_KINDS = {
     "synthesize": "datasets",
@@ -44,7 +49,7 @@ ENCODING_STAGES = {"train", "evaluate", "query"}
 def is_current(project: Project) -> bool:
     """Return whether a run would change nothing and find nothing to report."""
     kept = Store(project.store(STORE)).load(STORE)
-    if kept is None:
+    if kept is None or any(_absent(project)):
         return False
     root, code = Path(kept.outcome["root"]), kept.outcome["code"]
     packages = {name: code_state.package(name) for name in code["packages"]}
@@ -66,6 +71,14 @@ def _run(project: Project, root: Path, code: dict[str, Any], params_hash: str) -
         "folders": [str(folder.resolve()) for folder in (root, project.data)],
         "files": [list(entry) for entry in code_state.tree(project.code)],
     }
+
+
+def _absent(project: Project) -> Iterator[tuple[Path, Path]]:
+    """Yield each of `FOLDERS` that a study lacks, and the text that explains it."""
+    for name, template in FOLDERS.items():
+        folder = project.root / name
+        if not folder.is_dir():
+            yield folder, Path(__file__).with_name("templates") / "study" / template
 
 
 def _check_recordings(root: Path) -> None:
@@ -91,6 +104,8 @@ def write_fingerprints(project: Project) -> None:
     _check_recordings(root)
     texts = {CHECKED: '{"parameters": "checked"}\n', **fingerprint_files(settings, code)}
     texts[project.settings_file.name] = json.dumps(settings_document(settings), indent=1) + "\n"
+    for folder, template in list(_absent(project)):
+        write_bytes(folder / "README.md", template.read_bytes())
     for name, text in texts.items():
         path = project.code / name
         # An unchanged file keeps its time, by which DVC sees that it need not be hashed again.

@@ -146,7 +146,7 @@ def _files(kind: str) -> frozenset[str]:
 
 
 def _listing(folder: str) -> list[str]:
-    """Return the names of what lies in a folder, sorted; none if there is no such folder."""
+    """Return the names of what lies in a folder, sorted; none if it does not exist."""
     try:
         return sorted(entry.name for entry in os.scandir(folder))
     except OSError:  # of a study without plug-ins, or an archive
