@@ -153,6 +153,21 @@ def test_frames_after_a_short_window_are_padding_and_do_not_reduce_coverage() ->
     assert coverage(frames, [window], grid)[0] == 1
 
 
+def test_no_frame_that_depends_on_later_samples_is_used() -> None:
+    clock, grid = Clock.linear(offset_s=0.3, drift_ppm=100), Grid(10.0, 40, lookahead_s=0.5)
+    native = np.arange(0, 20, 0.1)
+    windows = [Window("s", "t", 3.0, 7.0), Window("s", "t", 5.0, 9.0)]
+    for number, window in enumerate(windows):
+        received = native[clock.to_session(native) <= window.end_s - 0.5]
+        values = np.sin(native)[:, None].astype(np.float32)
+        whole = cut(values, native, clock, windows, grid)[number]
+        until = cut(values[: len(received)], received, clock, windows, grid)[number]
+        np.testing.assert_array_equal(whole, until)
+        assert np.isfinite(whole).sum() == 35
+        assert coverage(whole[None], [window], grid) == [1]
+    assert not np.isfinite(cut(values, native + 6.8, clock, windows[:1], grid)).any()
+
+
 def test_a_single_frame_is_used_in_every_window_of_its_session() -> None:
     values = np.array([[1, 2]], np.float32)
     windows = [Window("s", "t", 0.0, 4.0), Window("s", "t", 40.0, 44.0)]

@@ -24,7 +24,7 @@ from consilience.schema.params.base import validated
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import WindowParams
 from consilience.windows.cutting import Cutter, Frames
-from consilience.windows.layout import Grid, frames_per_window
+from consilience.windows.layout import grid_of
 
 STEP_S = 4.0
 UNKNOWN_HZ = 100.0  # of a stream without a rate, for the size of its buffer
@@ -224,9 +224,7 @@ def sensors_of(card: dict[str, Any]) -> list[Sensor]:
             registry.params("modalities", name), fields, "card.json", ("modalities", name)
         )
         modality: Modality = registry.get("modalities", name).configured(params)
-        rate_hz = params.frame_rate_hz
-        grid = Grid(rate_hz, frames_per_window(rate_hz, windows))
-        cutter = Cutter(name, params, tuple(card["features"][name]), grid)
+        cutter = Cutter(name, params, tuple(card["features"][name]), grid_of(params, windows))
         length_s = windows.length_s or windows.max_length_s
         sensors.append(Sensor(name, modality, cutter, length_s))
     return sensors

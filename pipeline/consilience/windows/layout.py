@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.alignment.clock import Clock
+from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import WindowParams
 from consilience.signals.frame_period import frame_period_s
 
@@ -136,6 +137,12 @@ def _spans_s(start_s: float, end_s: float, params: WindowParams) -> list[tuple[f
     return [(start, start + params.length_s) for start in starts]
 
 
+def grid_of(params: ModalityParams, windows: WindowParams) -> Grid:
+    """Return the frames of a modality in a window."""
+    n_frames = frames_per_window(params.frame_rate_hz, windows)
+    return Grid(params.frame_rate_hz, n_frames, params.lookahead_s)
+
+
 def frames_per_window(rate_hz: float | None, params: WindowParams) -> int:
     """Return the number of frames of a window; 1 for a modality without a time axis.
 
@@ -164,10 +171,14 @@ class Grid:
         used in every window of the session.
     n_frames : int
         Frames per window.
+    lookahead_s : float or None
+        Windows contain frames up to this time before their end; see `ModalityParams.lookahead_s`.
+        With None, frames at the end may be interpolated from one after it.
     """
 
     rate_hz: float | None
     n_frames: int
+    lookahead_s: float | None = None
 
     def times_s(self, window: Window) -> NDArray[np.float64]:
         """Return the session times of the frames' centres.
@@ -179,14 +190,20 @@ class Grid:
         Returns
         -------
         ndarray of float64, shape (n_frames,)
-            NaN for frames after the window's end.
+            NaN for frames after the window's end, and those that depend on samples after it.
         """
         if self.rate_hz is None:
             return np.array([window.start_s])
         times = np.arange(self.n_frames, dtype=np.float64)
         times = window.start_s + (times + 0.5) / self.rate_hz
-        times[times > window.end_s + ROUNDING_S] = np.nan
+        # The nearest frame of the recording may lie half a period before.
+        last_s = min(self.last_s(window) + 0.5 / self.rate_hz, window.end_s)
+        times[times > last_s + ROUNDING_S] = np.nan
         return times
+
+    def last_s(self, window: Window) -> float:
+        """Return the session time after which a recording's frames are not used in a window."""
+        return np.inf if self.lookahead_s is None else window.end_s - self.lookahead_s
 
 
 def cut(
@@ -232,18 +249,26 @@ def cut(
     period = 1 / grid.rate_hz
     if len(times_s) > 1:
         period = frame_period_s(times_s, period)
-    return _sample(values[valid], times_s[valid], wanted, period).reshape(shape)
+    last = np.array([grid.last_s(window) for window in windows])
+    last = np.where(np.isfinite(last), clock.to_native(np.nan_to_num(last)), np.inf)
+    until = np.repeat(last + ROUNDING_S, grid.n_frames)
+    return _sample(values[valid], times_s[valid], wanted, until, period).reshape(shape)
 
 
 def _sample(
     values: NDArray[np.float32],
     times_s: NDArray[np.float64],
     at_s: NDArray[np.float64],
+    until_s: NDArray[np.float64],
     period_s: float,
 ) -> NDArray[np.float32]:
-    """Sample valid frames at native times `at_s` (n,), shape (n, n_features)."""
-    last = len(times_s) - 1
-    right = np.clip(np.searchsorted(times_s, at_s), min(1, last), last)
+    """Sample valid frames at native times `at_s` (n,), shape (n, n_features).
+
+    Each is sampled from frames up to its `until_s` (n,).
+    """
+    last = np.searchsorted(times_s, until_s, "right") - 1
+    none, last = last < 0, np.maximum(last, 0)
+    right = np.clip(np.searchsorted(times_s, at_s), np.minimum(1, last), last)
     left = np.maximum(right - 1, 0)
     gap = times_s[right] - times_s[left]
     since = at_s - times_s[left]
@@ -256,7 +281,7 @@ def _sample(
     sampled = values[left] + share[:, None].astype(np.float32) * (values[right] - values[left])
     # Exactly, where the sum would round to the size of a much larger neighbour.
     sampled[share == 1] = values[right[share == 1]]
-    sampled[~(inside | (nearest <= period_s / 2 + ROUNDING_S))] = np.nan
+    sampled[none | ~(inside | (nearest <= period_s / 2 + ROUNDING_S))] = np.nan
     return sampled
 
 
@@ -279,5 +304,11 @@ def coverage(
     ndarray of float64, shape (n_windows,)
     """
     observed = np.isfinite(cut_values).all(axis=2).sum(axis=1)
-    expected = [np.isfinite(grid.times_s(window)).sum() for window in windows]
-    return observed / np.maximum(1, np.array(expected, dtype=np.int64))
+    half_s = 0.5 / grid.rate_hz if grid.rate_hz else 0.0
+    # Frames that a complete recording has for certain: the last may lie a period before the limit.
+    expected = [
+        (grid.times_s(window) <= grid.last_s(window) - half_s + ROUNDING_S).sum()
+        for window in windows
+    ]
+    share = observed / np.maximum(1, np.array(expected, dtype=np.int64))
+    return np.asarray(np.minimum(share, 1.0))

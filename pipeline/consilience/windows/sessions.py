@@ -12,7 +12,7 @@ from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Alignment, Ingested, Pieces, read_table
 from consilience.windows.cutting import Cutter, Session, Source
-from consilience.windows.layout import Grid, Window, frames_per_window
+from consilience.windows.layout import Window, grid_of
 
 
 def cutters_of(project: Project) -> list[Cutter]:
@@ -23,7 +23,7 @@ def cutters_of(project: Project) -> list[Cutter]:
             name,
             params,
             tuple(read_json(project.signals(name) / "features.json")["names"]),
-            Grid(params.frame_rate_hz, frames_per_window(params.frame_rate_hz, settings)),
+            grid_of(params, settings),
         )
         for name, params in modality_params(project).items()
     ]

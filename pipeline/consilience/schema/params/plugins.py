@@ -107,6 +107,15 @@ class ModalityParams(BaseModel):
         return None
 
     @property
+    def lookahead_s(self) -> float | None:
+        """Seconds of samples after a frame's time on which the frame depends; None if unknown.
+
+        If it is known, a window has only the frames that depend on no sample after its end, which
+        are the same while a recording is being received.
+        """
+        return None
+
+    @property
     def encoding(self) -> dict[str, Any]:
         """Keyword arguments of the encoder besides sizes, such as the network's name."""
         return {}
