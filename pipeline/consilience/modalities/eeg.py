@@ -1,7 +1,7 @@
 """EEG: recordings of many formats, cleaned, as log band power per channel over time.
 
-All cleaning is within one recording. A zero-phase band-pass, which also removes mains hum, lowers
-the sampling rate. Bad channels are detected and interpolated by spherical splines (Perrin et al.
+All cleaning is within one recording. A causal band-pass, which also removes mains hum, lowers the
+sampling rate. Bad channels are detected and interpolated by spherical splines (Perrin et al.
 1989), and the average is the reference. Band power is computed in a Hann window that slides over
 the signal. Cleaning is linear, and is done stretch by stretch.
 

@@ -1,7 +1,10 @@
-"""Zero-phase band-pass filter that lowers the sampling rate, for recordings of any length.
+"""Causal band-pass filter that lowers the sampling rate, for recordings of any length.
 
 A short low-pass filter precedes the reduction of the rate, and the sharp band-pass follows at the
 lower rate, where it is cheap. Any stretch of the output is computed from a stretch of the input.
+
+Both are of minimum phase: the output depends on no later input, so that a recording which is still
+being received is filtered as a complete one. Power spectra do not depend on the phase.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ Source = Callable[[int, int], Array]  # samples from start to stop, shape (n_cha
 ATTENUATION_DB = 65.0
 MAINS_HALF_WIDTH_HZ = 1.0
 MAX_TRANSITION_HZ = 1.0
+N_FFT = 2**17  # of the design: the logarithm of a stop band has a long cepstrum
 ROW = 32  # outputs per row of a product of matrices: changes the speed only
 
 
@@ -33,7 +37,7 @@ class Decimator(NamedTuple):
     rate_hz : float
         Of the output.
     lowpass, bandpass : ndarray of float32, shape (n_taps,)
-        Symmetric, of odd length, at the rate of the input and of the output.
+        Impulse responses, at the rate of the input and of the output.
     """
 
     factor: int
@@ -43,13 +47,13 @@ class Decimator(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """Samples of the input before and after an output sample on which it depends."""
-        return len(self.lowpass) // 2 + self.factor * (len(self.bandpass) // 2)
+        """Samples of the input before an output sample on which it depends."""
+        return len(self.lowpass) - 1 + self.factor * (len(self.bandpass) - 1)
 
     def output(self, source: Source, n_samples: int, start: int, stop: int) -> Array:
         """Return a stretch of the output; sample k is at the time of the input's ``factor * k``.
 
-        The input is extended by odd reflection at both ends.
+        Before its start, the input is as its first sample.
 
         Parameters
         ----------
@@ -65,12 +69,10 @@ class Decimator(NamedTuple):
         ndarray of float32, shape (n_channels, stop - start)
         """
         first = start * self.factor - self.reach
-        last = (stop - 1) * self.factor + 1 + self.reach
-        values = source(max(first, 0), min(last, n_samples))
-        outside = (max(-first, 0), max(last - n_samples, 0))
-        if any(outside):
-            values = np.pad(values, ((0, 0), outside), "reflect", reflect_type="odd")
-        slow = decimated(values, self.lowpass, self.factor)
+        values = source(max(first, 0), min((stop - 1) * self.factor + 1, n_samples))
+        if first < 0:
+            values = np.pad(values, ((0, 0), (-first, 0)), "edge")
+        slow = decimated(values, self.lowpass[::-1], self.factor)
         taps = self.bandpass[np.newaxis]
         filtered: Array = scipy.signal.oaconvolve(slow, taps, "valid", axes=1)
         return filtered
@@ -101,13 +103,13 @@ def decimator(
     width_hz = min(low_hz / 2, MAX_TRANSITION_HZ)
     top_hz = min(high_hz + width_hz / 2, slow_hz / 2 - width_hz / 2)
     edges_hz = _without_mains(low_hz - width_hz, top_hz, mains_hz)
-    bandpass = _taps(edges_hz, width_hz, slow_hz, False)
+    bandpass = _minimum_phase(_taps(edges_hz, width_hz, slow_hz, False))
     bandpass -= bandpass.mean()  # an electrode's offset is far larger than the EEG
     lowpass = np.ones(1)
     if factor > 1:
         # What is folded into the transition band is removed by the band-pass.
         gap_hz = slow_hz - 2 * high_hz - width_hz
-        lowpass = _taps([(slow_hz - width_hz) / 2], gap_hz, rate_hz, True)
+        lowpass = _minimum_phase(_taps([(slow_hz - width_hz) / 2], gap_hz, rate_hz, True))
     return Decimator(factor, slow_hz, lowpass.astype(np.float32), bandpass.astype(np.float32))
 
 
@@ -118,7 +120,7 @@ def decimated(values: Array, taps: Array, factor: int) -> Array:
     ----------
     values : ndarray of float32, shape (n_channels, n_samples)
     taps : ndarray of float32, shape (n_taps,)
-        Symmetric.
+        Weights of consecutive samples: an impulse response in reverse order.
     factor : int
 
     Returns
@@ -167,3 +169,18 @@ def _taps(
         n_taps | 1, edges_hz, window=("kaiser", beta), pass_zero=pass_zero, fs=rate_hz
     )
     return taps
+
+
+def _minimum_phase(taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the filter of the same length and gain whose energy comes earliest.
+
+    Its cepstrum is that of the logarithm of the gain, folded onto positive times (Oppenheim and
+    Schafer, "Discrete-time signal processing").
+    """
+    gain = np.abs(np.fft.rfft(taps, N_FFT))
+    # Zeros on the unit circle have no logarithm; this lies far below the stop band.
+    cepstrum = np.fft.irfft(np.log(np.maximum(gain, 1e-6 * gain.max())))
+    cepstrum[1 : N_FFT // 2] *= 2
+    cepstrum[N_FFT // 2 + 1 :] = 0
+    response = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))
+    return np.asarray(response[: len(taps)])

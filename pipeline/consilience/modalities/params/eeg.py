@@ -22,6 +22,7 @@ BANDS_HZ = {
     "beta": (13.0, 30.0),
     "gamma": (30.0, 45.0),
 }
+STAMPS_S = 0.01  # by which the time of a sample may be off
 CORRUPTIONS: Mapping[str, Corruption] = {
     "noise": Corruption("signal-to-noise ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60)),
     "electrode_dropout": Corruption(
@@ -100,6 +101,11 @@ class EegParams(ModalityParams):
     def frame_rate_hz(self) -> float:
         """Feature frames per second."""
         return 1 / self.hop_s
+
+    @property
+    def lookahead_s(self) -> float | None:
+        """Half of the window over which power is computed."""
+        return self.window_s / 2 + STAMPS_S
 
 
 Params = EegParams

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from consilience.modalities.params.eeg import EegParams
 
+SPLINE_S = 0.05
 FRAMES_PER_SAMPLE = 2  # windows interpolate linearly, which would lose half of 45 Hz at 128 Hz
 
 
@@ -37,6 +38,11 @@ class EegSignalParams(EegParams):
     def frame_rate_hz(self) -> float:
         """Samples per second of a window."""
         return self.rate_hz
+
+    @property
+    def lookahead_s(self) -> float | None:
+        """Reach of the spline through the samples."""
+        return SPLINE_S
 
     @property
     def encoding(self) -> dict[str, Any]:
