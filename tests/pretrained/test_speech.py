@@ -11,7 +11,7 @@ import soundfile
 from consilience.core.errors import ConsilienceError
 from consilience.core.seeds import generator
 from consilience.pretrained import speech
-from consilience.pretrained.speech import BLOCK, BLOCKS_AT_ONCE, RATE_HZ, speech_probability
+from consilience.pretrained.speech import BLOCK, RATE_HZ, SEGMENT, speech_probability
 from consilience.schema.params.synthesis import SynthesisParams
 from consilience.signals.audio_corruptions import pink_noise
 from consilience.signals.mixes import Mixes
@@ -92,15 +92,20 @@ def test_another_sampling_rate_gives_the_same_speech(voice: np.ndarray) -> None:
     assert (half == full).mean() > 0.85
 
 
-def test_the_state_is_passed_between_calls_of_the_network(
+def test_probabilities_do_not_depend_on_the_segments_at_once(
     voice: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = probability(voice)
-    assert every_block(voice).size > 100
-    monkeypatch.setattr(speech, "BLOCKS_AT_ONCE", 37)
-    parts = probability(voice)
-    assert BLOCKS_AT_ONCE != 37
-    assert np.abs(whole - parts).max() < 1e-4
+    assert every_block(voice).size > 2 * SEGMENT
+    for n_segments in (1, 3):
+        monkeypatch.setattr(speech, "SEGMENTS", n_segments)
+        assert np.abs(whole - probability(voice)).max() < 1e-4
+
+
+def test_probabilities_depend_on_six_seconds_of_the_past(voice: np.ndarray) -> None:
+    whole = probability(voice)
+    later = probability(voice[SEGMENT * BLOCK :])
+    assert np.abs(whole[2 * SEGMENT :] - later[SEGMENT:]).max() < 1e-4
 
 
 def test_the_probabilities_are_those_of_the_packages_own_runtime() -> None:

@@ -75,10 +75,20 @@ def test_the_product_of_a_sum_is_that_of_its_parts() -> None:
     assert np.abs(analysis.product(whole, whole) - parts).max() < 1e-4
 
 
-def test_unvoiced_and_quiet_frames_are_interpolated() -> None:
-    semitones = np.array([10, 10, 40, 12, 90, 14, 14], np.float32)
-    strength = np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9], np.float32)
-    power = np.array([1, 1, 1, 1, 1e-5, 1, 1], np.float32)
-    track = pitch_track(Peaks(semitones, strength, power), 0.5)
-    assert track == pytest.approx([10, 10, 11, 12, 13, 14, 14])
-    assert pitch_track(Peaks(semitones, 0 * strength, power), 0.5) == pytest.approx(np.zeros(7))
+def test_unvoiced_and_quiet_frames_have_the_pitch_of_the_last_voiced_one() -> None:
+    semitones = np.array([99, 10, 10, 40, 12, 90, 14, 14], np.float32)
+    strength = np.array([0.1, 0.9, 0.9, 0.2, 0.9, 0.9, 0.9, 0.9], np.float32)
+    power = np.array([1, 1, 1, 1, 1, 1e-5, 1, 1], np.float32)
+    peaks, level = Peaks(semitones, strength, power), np.ones(8, np.float32)
+    # The median over five voiced frames follows a change after three of them.
+    track = pitch_track(peaks, 0.5, level, 100, 110.0)
+    assert track == pytest.approx([12, 10, 10, 10, 10, 10, 10, 12])
+    unvoiced = peaks._replace(strength=0 * strength)
+    assert pitch_track(unvoiced, 0.5, level, 100, 110.0) == pytest.approx(np.full(8, 12.0))
+
+
+def test_the_pitch_is_forgotten() -> None:
+    strength = np.array([0.9, 0, 0, 0, 0], np.float32)
+    peaks = Peaks(np.full(5, 20, np.float32), strength, np.ones(5, np.float32))
+    track = pitch_track(peaks, 0.5, np.ones(5, np.float32), 2, 55.0)
+    assert track == pytest.approx([20, 20, 20, 0, 0])

@@ -2,15 +2,18 @@
 
 - The spectrum is computed once per frame and shared by all features. Added noise is linear: the
   spectra of voice and noise are computed once for all severities.
-- A frame is speech if it is loud and a pretrained network detects speech in it. Between speech,
-  features of the voice continue at the local mean of the surrounding speech, so that statistics
-  over a window describe its speech. If the network detects none in a whole recording, as in one
-  corrupted beyond recognition, every loud frame counts as speech.
+- A frame is speech if it is loud and a pretrained network detects speech in it. In silence,
+  features of the voice continue at a mean of the speech around, so that statistics over a window
+  describe its speech. Where the network has detected none for a while, as in sound corrupted beyond
+  recognition, loud frames count as speech.
+- A frame depends on the sound up to `AudioParams.lookahead_s` after it, and on the past: levels on
+  the last 5 s, what continues in silence on the last 10 s. So the voice is described in the same
+  way while it is being recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import ClassVar
 
@@ -22,20 +25,32 @@ from numpy.typing import NDArray
 from consilience.core.scratch import FRAMES_BYTES, blocks, empty, joined, release
 from consilience.core.seeds import generator
 from consilience.modalities.params.audio import AudioParams
-from consilience.modalities.voice import MAX_LEVEL, Voice, cleaned, lost_frames, quality
+from consilience.modalities.voice import (
+    MAX_LEVEL,
+    Voice,
+    cleaned,
+    lost_frames,
+    quality,
+    without_pulses,
+)
 from consilience.pretrained.speech import speech_probability
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import ADDED, gain
 from consilience.signals.mixes import Mixes
 from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_track
 from consilience.signals.sound_frames import chunks, framed, stretch
-from consilience.signals.sound_levels import offset, variance
+from consilience.signals.sound_levels import offset, running_level, variance
 from consilience.signals.spectrum import SHAPE, decibels, mel_db, power_of, shape_of, spectra
 from consilience.signals.types import Features, Signal
 
 Array = NDArray[np.float32]
 
 SILENCE = np.float32(1e-9)  # floor of the power of frames: about the noise of 16-bit sound
+LEVEL_S, LOUDEST_S = 5.0, 0.2  # the level is that of the loudest frames of the last seconds
+MEMORY_S = 10.0  # after which speech and its pitch no longer continue in silence
+RISE_DB = 20.0  # above the quietest frames, of loud frames that the network does not detect
+INAUDIBLE_DB = -55.0  # of full scale; quieter sound without any speech before is missing
+FAINT = 1e-3  # weight of all speech in memory beside the latest
 LOUDNESS, SPEECH = -3, -1  # columns of the features
 TRUNCATE = 4.0  # standard deviations after which a Gaussian ends
 FRAMES, ROWS = 8192, 256  # frames described and smoothed at a time: bounds memory
@@ -60,7 +75,7 @@ class Audio(Voice):
         (values,) = describe(Mixes([clean]), params)
         lost = lost_frames(signal.values, len(values), params)
         loudness, speech = (_column(values, number)[~lost] for number in (LOUDNESS, SPEECH))
-        measures = quality(clean, loudness, speech)
+        measures = quality(without_pulses(signal, params), loudness, speech)
         measures["lost_fraction"] = float(lost.mean())
         measures["offset_fraction"] = offset(signal.values)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
@@ -189,9 +204,13 @@ def _levels(samples: Array, size: int, hop: int) -> tuple[Array, Array]:
 
 def _described(measures: Array, probability: Array, params: AudioParams) -> Array:
     """Return the features of one sound, by measures of its frames and probability of speech."""
-    speech = speech_frames(_column(measures, LOUDNESS_DB), probability, params)
+    loudness = _column(measures, LOUDNESS_DB)
+    speech = speech_frames(loudness, probability, params)
     peaks = Peaks(*(_column(measures, number) for number in (SEMITONES, STRENGTH, POWER)))
-    pitch = pitch_track(peaks, params.voicing_threshold)
+    level = running_level(peaks.power, *_frames((LEVEL_S, LOUDEST_S), params))
+    (memory,) = _frames((MEMORY_S,), params)
+    unknown_hz = np.sqrt(params.pitch_min_hz * params.pitch_max_hz)
+    pitch = pitch_track(peaks, params.voicing_threshold, level, memory, unknown_hz)
     shape = (len(measures), len(feature_names(params)))
     result: Array = empty(shape, np.float32, FRAMES_BYTES)
     margin = params.smoothing_frames + 2  # of the filters over frames
@@ -201,8 +220,14 @@ def _described(measures: Array, probability: Array, params: AudioParams) -> Arra
         described = _unheld(measures[wide], pitch[wide], speech[wide], params)
         result[rows] = described[rows.start - first :][: rows.stop - rows.start]
     # Loudness and voicing keep their values in silence, where the other features are held.
-    hold(result[:, :LOUDNESS], speech, params.hold_s / params.hop_s)
+    audible = loudness > INAUDIBLE_DB
+    hold(result[:, :LOUDNESS], speech, audible, params.hold_s / params.hop_s, memory)
     return result
+
+
+def _frames(lengths_s: Sequence[float], params: AudioParams) -> list[int]:
+    """Return durations as numbers of frames."""
+    return [max(round(length_s / params.hop_s), 1) for length_s in lengths_s]
 
 
 def _unheld(measures: Array, pitch: Array, speech: NDArray[np.bool_], params: AudioParams) -> Array:
@@ -217,55 +242,75 @@ def _unheld(measures: Array, pitch: Array, speech: NDArray[np.bool_], params: Au
 
 
 def speech_frames(loudness_db: Array, probability: Array, params: AudioParams) -> NDArray[np.bool_]:
-    """Return the frames that are speech: loud and detected by a network, or else all loud ones."""
+    """Return the frames that are speech: loud and detected by a network, or else only loud ones."""
+    size, count, memory = _frames((LEVEL_S, LOUDEST_S, MEMORY_S), params)
     # Relative to the loudest frames, so that the gain of the recording does not matter.
-    loud = loudness_db > np.percentile(loudness_db, 95) - params.speech_range_db
+    loud = loudness_db > running_level(loudness_db, size, count) - params.speech_range_db
     detected = loud & (probability >= params.speech_probability)
-    return np.asarray(detected if detected.any() else loud)
+    lately = scipy.ndimage.maximum_filter1d(
+        detected.astype(np.uint8), memory, mode="constant", origin=(memory - 1) // 2
+    )
+    quiet_db = -running_level(-loudness_db, size, count)
+    return np.asarray(detected | ((lately == 0) & loud & (loudness_db > quiet_db + RISE_DB)))
 
 
-def hold(values: Array, speech: NDArray[np.bool_], width: float) -> None:
-    """Replace frames without speech by a Gaussian-weighted mean of the surrounding speech.
+def hold(
+    values: Array,
+    speech: NDArray[np.bool_],
+    audible: NDArray[np.bool_],
+    width: float,
+    memory: int,
+) -> None:
+    """Replace frames without speech by a mean of the speech before and shortly after them.
+
+    A frame without any speech in memory remains as it is if it is audible, and is missing if not:
+    silence before the first speech would distort the statistics of a window.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n_frames, n_features)
-    speech : ndarray of bool, shape (n_frames,)
-        With at least one frame of speech.
+    speech, audible : ndarray of bool, shape (n_frames,)
     width : float
-        Standard deviation of the Gaussian in frames.
+        Standard deviation in frames of the Gaussian by which the weight of speech falls. Speech
+        that is later by more has no weight.
+    memory : int
+        Frames after which speech has no weight.
     """
-    # The mean of all speech enters with a faint weight, so that it decides far from any speech.
-    faint = np.float32(1e-3)
-    n_speech = np.count_nonzero(speech)
-    total = np.zeros(values.shape[1])
-    for rows in blocks(values, step=FRAMES):
-        present = values[rows][speech[rows]]
-        total += present.mean(axis=0) * (len(present) / n_speech) if len(present) else 0
-    mean = total.astype(np.float32)
-    weights = _gaussian(width, ROWS)
-    reach = (weights.shape[1] - ROWS) // 2
+    ahead = round(width)
+    weights = _weights_around(width, memory, ROWS)
     for rows in blocks(values, step=ROWS):
-        first = max(rows.start - reach, 0)
-        near = slice(first, rows.stop + reach)
+        silent = np.flatnonzero(~speech[rows])
+        if not silent.size:
+            continue
+        first = max(rows.start - memory, 0)
+        near = slice(first, rows.stop + ahead)
         inside = np.zeros((weights.shape[1], values.shape[1] + 1), np.float32)
         # Only frames of speech are read, and only the others are replaced.
         voiced = np.flatnonzero(speech[near])
-        place = voiced + first + reach - rows.start
+        place = voiced + first + memory - rows.start
         inside[place, :-1], inside[place, -1] = values[near][voiced], 1
-        silent = np.flatnonzero(~speech[rows])
         around = weights[silent] @ inside
-        values[rows.start + silent] = (around[:, :-1] + faint * mean) / (around[:, -1:] + faint)
+        remembered = around[:, -1] > 0
+        held = silent[remembered]
+        values[rows.start + held] = around[remembered, :-1] / around[remembered, -1:]
+        missing = rows.start + silent[~remembered]
+        values[missing[~audible[missing]]] = np.nan
 
 
 @lru_cache
-def _gaussian(width: float, n_rows: int) -> Array:
-    """Return the weights of a Gaussian around each row, shape (n_rows, n_rows + 2 * reach)."""
-    reach = int(TRUNCATE * width + 0.5)
-    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
-    weights = np.zeros((n_rows, n_rows + 2 * reach), np.float32)
+def _weights_around(width: float, memory: int, n_rows: int) -> Array:
+    """Return the weights of the frames around each row, from `memory` before the first on.
+
+    The result has shape (n_rows, memory + n_rows + ahead).
+    """
+    ahead = round(width)
+    age = np.arange(memory, -ahead - 1, -1)  # of the frames around a row, the oldest first
+    bell = np.exp(-0.5 * (age / width) ** 2) * (age < TRUNCATE * width)
+    # All speech in memory has a faint weight, so that it decides long after the latest.
+    around = bell / bell.sum() + FAINT / memory * (age > 0)
+    weights = np.zeros((n_rows, memory + n_rows + ahead), np.float32)
     for row in range(n_rows):
-        weights[row, row : row + bell.size] = bell / bell.sum()
+        weights[row, row : row + around.size] = around
     return weights
 
 

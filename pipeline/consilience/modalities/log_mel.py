@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consilience.core.scratch import blocks, joined, release
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.log_mel import LogMelParams
-from consilience.modalities.voice import Voice, lost_frames, quality
+from consilience.modalities.voice import Voice, lost_frames, quality, without_pulses
 from consilience.signals.sound_frames import chunks, framed, stretch
 from consilience.signals.spectrum import mel_db, power_of, spectra
 from consilience.signals.types import Features, Signal
@@ -45,7 +45,8 @@ class LogMel(Voice):
         values[lost] = np.nan
         release(values)
         loud = loudness > np.percentile(loudness, 95) - params.speech_range_db
-        measures = quality(sound, loudness, loud) | {"lost_fraction": float(lost.mean())}
+        measures = quality(without_pulses(signal, params), loudness, loud)
+        measures |= {"lost_fraction": float(lost.mean())}
         names = tuple(f"mel_{band:02d}_db" for band in range(params.mel_bands))
         return Features(values, times_s, names, measures)
 

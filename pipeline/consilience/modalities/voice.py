@@ -25,7 +25,7 @@ from consilience.readers.channel_mix import SILENT
 from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.signals.audio_corruptions import APPLY
 from consilience.signals.regular_grid import to_regular_grid
-from consilience.signals.sound_levels import levels, offset, variance
+from consilience.signals.sound_levels import levels, variance, without_offset
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
 from consilience.signals.types import Header, Signal
@@ -44,7 +44,7 @@ class Voice(Modality):
     """A modality that reads sound; a subclass computes features."""
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    context_s: ClassVar[float] = 20.0  # a second of sound takes 1.5 ms
+    context_s: ClassVar[float] = 20.0  # a second of sound takes 1.5 ms; see `Audio`
 
     def probe(self, path: Path, item: str | None) -> Header:
         """Read rate, channels and duration from the header.
@@ -188,11 +188,7 @@ def cleaned(
         Seconds from the first sample.
     params : VoiceParams
     """
-    mean = np.float32(offset(sound, recorded))
-    centred: Array = empty(sound.size, np.float32)
-    for places in blocks(sound, recorded, centred):
-        np.subtract(sound[places], mean, out=centred[places])
-        centred[places][np.isnan(recorded[places])] = 0
+    centred = without_offset(sound, recorded, params.rate_hz)
     cut_pulses(centred, pulses_s, params)
     return centred
 
@@ -292,11 +288,22 @@ def _stretches(
     return stretches
 
 
+def without_pulses(signal: Signal, params: VoiceParams) -> Array:
+    """Return the sound of a recording without its pulses, NaN where it was lost."""
+    recorded = np.asarray(signal.values, np.float32)
+    sound: Array = empty(recorded.size, np.float32)
+    for places in blocks(recorded, sound):
+        sound[places] = recorded[places]
+    cut_pulses(sound, signal.pulses_s - float(signal.times_s[0]), params)
+    return sound
+
+
 def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]:
     """Compute measures of quality from samples and frames.
 
     ``"quality"`` rises from 0 at 5 dB between loud and quiet frames to 1 at 30 dB, and falls with
-    clipping: to 0 at 5 % of the samples.
+    clipping: to 0 at 5 % of the samples. Clipping is sought in the sound as recorded, because the
+    removal of a varying offset hides it.
     """
     clipped = _clipped_fraction(sound)
     quiet, loud = np.percentile(loudness_db, [5, 95])

@@ -18,7 +18,7 @@ from consilience.core.errors import RecordingError
 from consilience.core.seeds import generator
 from consilience.modalities.params.audio import VoiceParams
 from consilience.modalities.params.voice_embedding import VoiceEmbeddingParams
-from consilience.modalities.voice import Voice, quality
+from consilience.modalities.voice import Voice, quality, without_pulses
 from consilience.pretrained import speaker
 from consilience.schema.constants import SEVERITIES
 from consilience.signals.types import Features, Signal
@@ -58,7 +58,8 @@ class VoiceEmbedding(Voice):
         times_s = (
             float(signal.times_s[0]) + (np.arange(n_blocks, dtype=np.float64) + 0.5) * params.hop_s
         )
-        measures = quality(sound, 10 * np.log10(power + 1e-12), ~_quiet(power, params))
+        recorded = without_pulses(signal, params)
+        measures = quality(recorded, 10 * np.log10(power + 1e-12), ~_quiet(power, params))
         return Features(values, times_s, NAMES, measures)
 
     def corrupted_features(

@@ -3,6 +3,9 @@
 Silero VAD (Silero Team 2024, MIT); the weights are distributed in the package silero-vad. Its code
 is not imported, because it imports torch: the network's five layers are computed with NumPy, whose
 products of large matrices cost a third of the time that onnxruntime takes for small ones.
+
+The network is recurrent. It runs over segments of 4 s, each after the 2 s before, so that a
+probability depends on at most 6 s of the past, and several segments are computed side by side.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ WINDOW, HOP = 256, 128  # samples of its spectra: four to a block
 STRIDES = (1, 2, 2, 1)  # of the convolutions over the spectra of a block
 UNITS = 128
 COLUMNS = 8
-BLOCKS_AT_ONCE = 512  # bounds memory; the state is passed from one call to the next
+SEGMENT, WARM_UP = 125, 62  # blocks of a segment, and before it, from which its state is computed
+SEGMENTS = 8  # side by side
+BLOCKS_AT_ONCE = 500  # encoded at once: bounds memory
 
 
 class Network(NamedTuple):
@@ -82,21 +87,43 @@ def speech_probability(mixes: Mixes, rate_hz: float, times_s: NDArray[np.float64
         mixes = mixes._replace(parts=parts)
     network = _network()
     n_blocks, n_mixes = -(-mixes.parts[0].size // BLOCK), len(mixes.gains)
-    # Products of matrices are fastest with a multiple of 8 columns; those added are not used.
-    n_columns = 1 if n_mixes == 1 else -(-n_mixes // COLUMNS) * COLUMNS
-    state = np.zeros((2, UNITS, n_columns), np.float32)
     probabilities = []
-    for start in range(0, n_blocks, BLOCKS_AT_ONCE):
-        stop = min(start + BLOCKS_AT_ONCE, n_blocks)
-        spectra = [_spectra(sound, start, stop) for sound in mixes.parts]
-        encoded = np.zeros((stop - start, 4 * UNITS, n_columns), np.float32)
-        for number, mix in enumerate(mixes.of(spectra)):
-            encoded[:, :, number] = _encoded(_magnitudes(mix), network)
-        probabilities.append(_recurrent(encoded, state, network)[:, :n_mixes])
-        release(*mixes.parts)
+    # Encoded blocks, after those on which the first segment's state depends. The beginning of the
+    # sound is preceded by zeros, which leave the state 0.
+    encoded = np.zeros((n_mixes, WARM_UP + SEGMENTS * SEGMENT, 4 * UNITS), np.float32)
+    for first in range(0, n_blocks, SEGMENTS * SEGMENT):
+        stop = min(first + SEGMENTS * SEGMENT, n_blocks)
+        for start in range(first, stop, BLOCKS_AT_ONCE):
+            end = min(start + BLOCKS_AT_ONCE, stop)
+            spectra = [_spectra(sound, start, end) for sound in mixes.parts]
+            here = slice(WARM_UP + start - first, WARM_UP + end - first)
+            for number, mix in enumerate(mixes.of(spectra)):
+                encoded[number, here] = _encoded(_magnitudes(mix), network)
+            release(*mixes.parts)
+        in_turn = _of_segments(encoded, -(-(stop - first) // SEGMENT), network)
+        probabilities.append(in_turn[: stop - first])
+        encoded[:, :WARM_UP] = encoded[:, -WARM_UP:].copy()
     index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
     result: Array = np.concatenate(probabilities)[index].T
     return result
+
+
+def _of_segments(encoded: Array, n_segments: int, network: Network) -> Array:
+    """Return the probabilities of consecutive segments, shape (n_segments * SEGMENT, n_mixes).
+
+    `encoded` has shape (n_mixes, n_blocks, 512), from `WARM_UP` blocks before the first segment.
+    """
+    n_mixes, n_used = len(encoded), n_segments * len(encoded)
+    # Products of matrices are fastest with a multiple of 8 columns; those added are not used.
+    n_columns = 1 if n_used == 1 else -(-n_used // COLUMNS) * COLUMNS
+    steps = np.zeros((WARM_UP + SEGMENT, 4 * UNITS, n_columns), np.float32)
+    for column, of_mix in enumerate(encoded):
+        for segment in range(n_segments):
+            blocks = of_mix[segment * SEGMENT :][: len(steps)]
+            steps[:, :, column * n_segments + segment] = blocks
+    columns = _recurrent(steps, network)[WARM_UP:, :n_used]
+    in_turn = columns.reshape(SEGMENT, n_mixes, n_segments).transpose(2, 0, 1)
+    return np.asarray(in_turn.reshape(-1, n_mixes))
 
 
 def _spectra(sound: Array, start: int, stop: int) -> NDArray[np.complex64]:
@@ -147,12 +174,12 @@ def _convolved(values: Array, n_steps: int, weights: Array, bias: Array, stride:
     return np.maximum(result, 0, out=result)
 
 
-def _recurrent(encoded: Array, state: Array, network: Network) -> Array:
-    """Return the probabilities of blocks in turn, shape (n_blocks, n_mixes), and update the state.
+def _recurrent(encoded: Array, network: Network) -> Array:
+    """Return the probabilities of blocks in turn, shape (n_blocks, n_columns).
 
-    `encoded` has shape (n_blocks, 512, n_mixes), `state` (2, 128, n_mixes): output and content.
+    `encoded` has shape (n_blocks, 512, n_columns).
     """
-    output, content = state
+    output, content = np.zeros((2, UNITS, encoded.shape[2]), np.float32)
     outputs = np.empty((len(encoded), *output.shape), np.float32)
     buffer = np.concatenate([content, np.empty(encoded.shape[1:], np.float32)])
     content, _, kept, admitted, release = np.split(buffer, 5)
@@ -168,7 +195,6 @@ def _recurrent(encoded: Array, state: Array, network: Network) -> Array:
         keep_and_admit *= old_and_new
         np.add(kept, admitted, out=content)
         output = np.multiply(np.tanh(content), release, out=outputs[block])
-    state[:] = output, content
     logit = network.output @ np.maximum(outputs, 0) + network.output_bias
     result: Array = 1 / (1 + np.exp(-logit))
     return result

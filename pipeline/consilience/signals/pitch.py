@@ -175,24 +175,35 @@ def _interpolated(
     return result
 
 
-def pitch_track(peaks: Peaks, threshold: float) -> Array:
-    """Return the pitch of frames, interpolated where they are unvoiced; 0 if nothing is voiced.
+def pitch_track(
+    peaks: Peaks, threshold: float, level: Array, memory: int, unknown_hz: float
+) -> Array:
+    """Return the pitch of frames; an unvoiced frame has that of the last voiced one.
 
     Parameters
     ----------
     peaks : Peaks
     threshold : float
         Least strength of a voiced frame.
+    level : ndarray of float32, shape (n_frames,)
+        Power of loud frames.
+    memory : int
+        Frames after which the last voiced frame no longer counts.
+    unknown_hz : float
+        Pitch where no frame was voiced before.
 
     Returns
     -------
     ndarray of float32, shape (n_frames,)
         Semitones above 55 Hz.
     """
-    loud = peaks.power > QUIET * np.percentile(peaks.power, 95)
-    rows = np.flatnonzero((peaks.strength > threshold) & loud)
+    n_frames = peaks.power.size
+    unknown = np.float32(12 * np.log2(unknown_hz / REFERENCE_HZ))
+    rows = np.flatnonzero((peaks.strength > threshold) & (peaks.power > QUIET * level))
     if not rows.size:
-        return np.zeros(peaks.power.size, np.float32)
-    # The median over five frames removes octave errors of single frames.
-    smooth = scipy.ndimage.median_filter(peaks.semitones[rows], 5, mode="nearest")
-    return np.interp(np.arange(peaks.power.size), rows, smooth).astype(np.float32)
+        return np.full(n_frames, unknown)
+    # The median over the last five voiced frames removes octave errors of single frames.
+    smooth = scipy.ndimage.median_filter(peaks.semitones[rows], 5, mode="nearest", origin=2)
+    latest = np.searchsorted(rows, np.arange(n_frames), side="right") - 1
+    remembered = (latest >= 0) & (np.arange(n_frames) - rows[latest] <= memory)
+    return np.where(remembered, smooth[latest], unknown).astype(np.float32)

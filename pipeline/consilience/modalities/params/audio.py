@@ -14,6 +14,8 @@ from consilience.schema.params.plugins import (
     default_corruptions,
 )
 
+SPEECH_BLOCK_S = 0.032  # of the network that detects speech
+RESAMPLING_S = 0.02  # reach of the filter before the rate is changed
 CORRUPTIONS: Mapping[str, Corruption] = {
     "noise": Corruption("signal-to-noise ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60)),
     "babble": Corruption("signal-to-babble ratio in dB", (20.0, 10.0, 5.0, 0.0, -5.0), (-60, 60)),
@@ -81,6 +83,13 @@ class VoiceParams(ModalityParams):
 
 class AudioParams(VoiceParams):
     """Parameters of the voice's features."""
+
+    @property
+    def lookahead_s(self) -> float | None:
+        """Reach of the fill of silence, of a frame, and of smoothing and differences."""
+        frames_s = (self.smoothing_frames // 2 + 1) * self.hop_s
+        half_s = max(self.window_s, self.pitch_window_s) / 2
+        return self.hold_s + max(half_s + frames_s, SPEECH_BLOCK_S) + RESAMPLING_S
 
     speech_probability: float = Field(
         0.15, gt=0, lt=1, description="least probability at which a loud frame is speech"
