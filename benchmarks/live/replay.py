@@ -31,7 +31,7 @@ from consilience.windows.cutting import Frames
 
 FILES = {"eeg": "eeg.edf", "audio": "voice.flac", "video": "face.mp4"}
 TOLERANCE = 1e-3  # of probabilities
-START_S = 8.0  # for the connections
+START_S = 20.0  # for the connections, on a busy computer too
 MEBI = 2**20
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,29 @@ def test_revised_windows_equal_those_of_whole_recordings(model: LoadedModel) -> 
     for answer in answers:
         expected = probabilities(whole[answer.number])
         np.testing.assert_allclose(probabilities(answer.row), expected, atol=1e-4)
+
+
+def test_the_baseline_of_an_enrolment_is_that_of_its_windows_alone(model: LoadedModel) -> None:
+    settings = model.card["training"] | {
+        "baseline": "enrolment",
+        "enrolment": "rest",
+        "enrolment_s": 6.0,
+    }
+    enrolled = model._replace(card=model.card | {"training": settings})
+
+    def answers(changed_s: float) -> list[Answer]:
+        recording = face(16)
+        changed = (recording.times_s >= changed_s) & (recording.times_s < changed_s + 1)
+        values = np.where(changed[:, None], recording.values + 1, recording.values)
+        return Simulated(enrolled).run([replace(recording, values=values)], 16, step_s=0.2)
+
+    first, other_rest, other_later = answers(100), answers(2), answers(8)
+    assert [answer.row["verdict"] == "enrolment" for answer in first[:6]] == [True] * 5 + [False]
+    assert first[4].row["predicted"] is None
+    last = first[-1].number
+    before = probabilities(first[last].row)
+    assert probabilities(other_later[last].row) == pytest.approx(before, abs=1e-6)
+    assert probabilities(other_rest[last].row) != pytest.approx(before, abs=1e-6)
 
 
 def test_a_window_is_answered_when_every_stream_has_passed_its_end(model: LoadedModel) -> None:

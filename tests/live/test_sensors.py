@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from consilience.alignment.clock import Clock
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.evaluation.predict import LoadedModel
-from consilience.live.sensors import STEP_S, StreamHeader, context_start, sensors_of
+from consilience.live.sensors import STEP_S, Sensor, StreamHeader, context_start, sensors_of
 from consilience.readers.stream import StreamRecording
+from consilience.schema.params.windows import WindowParams
+from consilience.windows.cutting import COVERAGE, Cutter, Frames, cut_frames
+from consilience.windows.layout import Window, grid_of
 from tests.live.conftest import LENGTH_S, face, skin
 from tests.live.test_engine import header
+from tests.voices import voice
 
 Parts = tuple[str, ...]
 
@@ -73,3 +80,55 @@ def test_pictures_are_read_row_by_row() -> None:
     wide = StreamHeader("Cam", "Video", "u", 25.0, ("1",) * 2000, ("",) * 2000, "int16", (2, 1000))
     with pytest.raises(RecordingError, match="pictures 1000 pixels wide, more than 240"):
         modality.stream_signal(wide.recording(np.zeros((0, 2000)), np.empty(0)), params)
+
+
+def sensor_of(name: str, n_features: int) -> Sensor:
+    params = registry.params("modalities", name)()
+    names = tuple(f"f{number}" for number in range(n_features))
+    cutter = Cutter(name, params, names, grid_of(params, WindowParams(length_s=4.0, hop_s=2.0)))
+    return Sensor(name, registry.get("modalities", name), cutter, 4.0)
+
+
+def eeg_stream() -> tuple[StreamHeader, np.ndarray, float]:
+    rate_hz = 250.0
+    names = registry.params("modalities", "eeg")().channels
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.normal(size=(round(80 * rate_hz), len(names))), axis=0)
+    values = 20 * rng.normal(size=walk.shape) + walk
+    header = StreamHeader("Amp", "EEG", "u", rate_hz, names, ("microvolts",) * len(names))
+    return header, values.astype(np.float32), rate_hz
+
+
+def voice_stream() -> tuple[StreamHeader, np.ndarray, float]:
+    sound = np.concatenate([voice(pitch_hz, 8.0) for pitch_hz in (150, 100, 210, 130, 180)])
+    sound *= np.linspace(1, 0.2, sound.size)
+    header = StreamHeader("Mic", "Audio", "u", 16000.0, ("1",), ("",))
+    return header, (0.01 + sound)[:, None].astype(np.float32), 16000.0
+
+
+@pytest.mark.parametrize(("name", "stream"), [("eeg", eeg_stream), ("audio", voice_stream)])
+def test_a_window_is_that_of_the_whole_recording_when_it_ends(
+    name: str, stream: Callable[[], tuple[StreamHeader, np.ndarray, float]]
+) -> None:
+    header, values, rate_hz = stream()
+    times_s = np.arange(len(values)) / rate_hz
+    signal = registry.get("modalities", name).stream_signal(
+        header.recording(values, times_s), registry.params("modalities", name)()
+    )
+    whole = registry.get("modalities", name).features(signal, registry.params("modalities", name)())
+    sensor = sensor_of(name, len(whole.names))
+    recorded = {name: Frames(whole.values, whole.times_s, Clock())}
+    scale = np.nanstd(whole.values, axis=0).mean()
+    for end_s in (6.0, 14.0, 38.0, 62.0 if name == "eeg" else 40.0):
+        buffer = header.empty_buffer(90)
+        n_received = int(end_s * rate_hz)
+        buffer.append(values[:n_received], times_s[:n_received])
+        received = sensor.frames(header, buffer, end_s)
+        assert received is not None
+        window = Window("s", "t", end_s - 4, end_s)
+        live, offline = (
+            cut_frames(frames, [window], [sensor.cutter], 0.5)
+            for frames in ({name: received}, recorded)
+        )
+        assert live[COVERAGE] == offline[COVERAGE] == 1
+        assert np.abs(live[name] - offline[name]).max() < 1e-3 * max(scale, 1)
