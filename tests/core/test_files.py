@@ -143,6 +143,29 @@ def test_the_temporaries_of_a_project_lie_in_one_folder(project):
     assert not (project / "data/.tmp").exists()
 
 
+def test_a_folder_that_another_process_removes_at_any_moment_is_made_again(project, monkeypatch):
+    """`mkdir` meets the folder of temporaries, which is gone when it checks what that is."""
+    make, attempts = os.mkdir, []
+
+    def contended(path, *rest, **options):
+        if str(path).endswith("data/.tmp"):
+            attempts.append(path)
+            if len(attempts) == 1:
+                raise FileExistsError(17, "File exists", str(path))
+        make(path, *rest, **options)
+
+    monkeypatch.setattr(os, "mkdir", contended)
+    write_bytes(project / "data/a", b"abc")
+    assert (project / "data/a").read_bytes() == b"abc"
+    assert len(attempts) == 2
+
+
+def test_a_file_in_place_of_the_folder_of_temporaries_raises(project):
+    (project / "data/.tmp").touch()
+    with pytest.raises(FileExistsError):
+        write_bytes(project / "data/a", b"abc")
+
+
 def test_what_an_ended_process_left_is_swept(project):
     left = project / "data/.tmp/.tmp-1"
     left.mkdir(parents=True)

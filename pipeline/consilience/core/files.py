@@ -112,11 +112,17 @@ def temporary_folder(target: Path) -> Iterator[Path]:
 def _claim(base: Path) -> tuple[Path, int]:
     """Create a folder and lock it; return it with the file descriptor that holds the lock."""
     while True:
-        base.mkdir(parents=True, exist_ok=True)
+        # Another process may remove the empty base at any moment: before a folder is made in it, or
+        # while `mkdir` checks whether what it found there is a folder.
         try:
+            base.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(dir=base, prefix=".tmp-"))
             lock = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # another process removed the empty base
+        except FileNotFoundError:
+            continue
+        except FileExistsError:
+            if base.exists() and not base.is_dir():
+                raise
             continue
         with suppress(OSError):  # a file system without locks: nothing is swept either
             fcntl.flock(lock, fcntl.LOCK_EX)
