@@ -13,7 +13,8 @@ from consilience.core.workers import workers
 from consilience.project import Project
 
 STAGE = re.compile(r"(?P<how>Running stage|Stage) '(?:dvc\.yaml:)?(?P<name>[^']+)'(?P<rest>.*)")
-COMMAND = "> "  # begins DVC's line with a stage's command
+# Begin lines of DVC that repeat a stage's command, and a failure that the last line states.
+REPEATED = ("> ", "ERROR: failed to reproduce ")
 
 
 def run(project: Project, targets: Sequence[str], emit: Callable[[str], None]) -> None:
@@ -38,7 +39,9 @@ def run(project: Project, targets: Sequence[str], emit: Callable[[str], None]) -
     progress = Progress(len(chosen), emit)
     outcome = termination.run(reproduce_all(project.root, targets, workers(), progress.report))
     if outcome.state == "failed":
-        raise ConsilienceError(outcome.reason, progress.stage or "dvc repro", "then run it again")
+        raise ConsilienceError(
+            outcome.reason, progress.stage or "dvc repro", "'consilience run' continues from there"
+        )
 
 
 def upstream(graph: Graph, targets: Sequence[str]) -> Collection[str]:
@@ -92,5 +95,5 @@ class Progress:
             else:
                 how = ": from the cache" if "is cached" in match["rest"] else ": up to date"
             self._emit(f"[{self._count}/{self._n_stages}] {match['name']}{how}")
-        elif not line.startswith(COMMAND):
+        elif not line.startswith(REPEATED):
             self._emit(line)

@@ -84,7 +84,7 @@ def test_lines_after_the_end_of_a_killed_stage_are_not_its_reason() -> None:
     assert _reason([*lines, "ERROR: 'dvc.yaml' is invalid."]) == "'dvc.yaml' is invalid."
 
 
-def test_the_reason_does_not_begin_with_the_word_of_its_report() -> None:
+def test_the_reason_of_a_named_error_lacks_the_word_and_the_exit_status() -> None:
     end = "ERROR: failed to reproduce 'align': failed to run: align, exited with 1"
     lines = [
         "Running stage 'align':",
@@ -92,7 +92,7 @@ def test_the_reason_does_not_begin_with_the_word_of_its_report() -> None:
         "error: modality eeg: flat",
         end,
     ]
-    assert _reason(lines) == "modality eeg: flat (exited with 1)"
+    assert _reason(lines) == "modality eeg: flat"
 
 
 def test_an_unknown_stage_returns_the_reason_of_dvc(project: Project) -> None:

@@ -35,7 +35,9 @@ _ERROR = re.compile(r"^(error|ERROR): ")  # begins a line about an error
 _LINE_END = re.compile(rb"[\r\n]+")
 _HINT = re.compile(
     r"(Generating|Updating) lock file|To (track|enable) |\s+(git add|dvc config) |Use `dvc push`"
+    r"|WARNING: Process .* in RWLock-file .* had been killed"  # of a run that was interrupted
 )
+_ERROR = "error: "  # begins the one line of a stage that ended because of a mistake
 
 
 @dataclass(frozen=True)
@@ -188,9 +190,10 @@ async def _repro(
 
 
 def _reason(lines: list[str]) -> str:
-    """Return the stage's last line and its exit status, or DVC's last line if it did not start.
+    """Return the stage's last line, or DVC's if it did not start.
 
-    Without the word that begins an error: whoever reports the reason writes it.
+    The exit status is added unless the stage has named its error. Without the word that begins an
+    error: whoever reports the reason writes it.
     """
     if not lines:
         return "dvc failed without a message"
@@ -206,7 +209,10 @@ def _reason(lines: list[str]) -> str:
     exited = lines[ends[-1]]
     if not printed:
         return _ERROR.sub("", exited)
-    return f"{_ERROR.sub('', printed[-1].strip())} ({_EXIT.findall(exited)[0]})"
+    last = printed[-1].strip()
+    if last.startswith("error: "):
+        return _ERROR.sub("", last)
+    return f"{_ERROR.sub('', last)} ({_EXIT.findall(exited)[0]})"
 
 
 @asynccontextmanager
