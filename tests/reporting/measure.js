@@ -1,5 +1,7 @@
-// Returns the faults of a page's layout, as a list of lines: what is cut, overlaps or lacks contrast.
+// Returns the faults of a page's layout, as a list of lines: what is cut, overlaps, is too small or
+// lacks contrast.
 (() => {
+  const SMALLEST = matchMedia("print").matches ? 7 : 9.5; // of a text, px
   const faults = [];
   const width = document.documentElement.clientWidth;
   const note = (what, text, rest = "") => faults.push(`${what}: "${text.trim().slice(0, 60)}" ${rest}`);
@@ -33,6 +35,11 @@
     if (ratio < 4.5) note("contrast", text, ratio.toFixed(2));
   }
 
+  function checkSize(element, text, scale = 1) {
+    const size = scale * parseFloat(getComputedStyle(element).fontSize);
+    if (size < SMALLEST) note("small", text, `${size.toFixed(1)} px`);
+  }
+
   if (document.documentElement.scrollWidth > width)
     faults.push(`the page is ${document.documentElement.scrollWidth} px wide of ${width}`);
 
@@ -49,6 +56,7 @@
     const rects = [...range.getClientRects()].filter((rect) => rect.width > 1 && rect.height > 1);
     if (!rects.length) continue; // folded
     check(parent, node.data, getComputedStyle(parent).color);
+    checkSize(parent, node.data);
     const scroller = parent.closest(".scroll");
     const scrolls = scroller && getComputedStyle(scroller).overflowX === "auto";
     for (const rect of rects) {
@@ -68,6 +76,8 @@
     if (Math.max(...outside) > 2) note("cut in chart", text.textContent, `${text.closest(".chart").id} by ${Math.max(...outside).toFixed(0)} px`);
     // Cells of matrices are pictures, whose contrast a test of the colours computes.
     if (!text.closest(".hm")) check(text.closest(".chart"), text.textContent, getComputedStyle(text).fill);
+    const {a, b} = text.getScreenCTM(); // a drawing may be shown smaller than it is
+    checkSize(text, text.textContent, Math.hypot(a, b));
     lines.push([rect, text.textContent, text]);
   }
   lines.sort((a, b) => a[0].top - b[0].top);

@@ -55,13 +55,15 @@ def test_measurement_finds_faults(browser: Browser, tmp_path: Path) -> None:
         "<p style='position:absolute;top:304px'>another line</p>"
         "<div class='chart' style='height:40px;width:50px'><svg width='50' height='40' "
         "style='overflow:visible'><text x='20' y='20'>wide label</text></svg></div>"
+        "<div class='chart'><svg viewBox='0 0 900 90' width='300'><text y='20'>tiny</text></svg>"
+        "</div>"
         "<script>console.log('note'); new Image().src = 'http://127.0.0.1:9/x.png'</script>"
     )
     browser.size(360)
     browser.emulate()
     browser.open(path)
     found = browser.evaluate(MEASURE)
-    for kind in ("contrast:", "cut:", "overlap:", "cut in chart:", "the page is"):
+    for kind in ("contrast:", "cut:", "overlap:", "cut in chart:", "small:", "the page is"):
         assert any(fault.startswith(kind) for fault in found), kind
     assert any("note" in message for message in browser.messages)
     assert browser.requests == ["http://127.0.0.1:9/x.png"]
@@ -80,6 +82,24 @@ def test_figures_are_files(browser: Browser, page: Path) -> None:
     assert "rgb(29, 31, 34)" in svg or "#1d1f22" in svg  # the ink of paper, not of a dark screen
     link = browser.evaluate("document.querySelector('a[download$=\"-confusion.csv\"]').href")
     assert unquote(link.split(",", 1)[1]).startswith("labelled,predicted,value\n")
+
+
+def test_the_file_of_a_drawing_holds_all_its_text(
+    browser: Browser, page: Path, tmp_path: Path
+) -> None:
+    """What stands beside the plot is in the page's padding, which a file does not have."""
+    browser.size(360)
+    browser.emulate("screen", "light")
+    browser.open(page)
+    drawings = "[...document.querySelectorAll('.chart.drawing')]"
+    for number in range(browser.evaluate(f"{drawings}.length")):
+        _, encoded = browser.evaluate(f"svgOf({drawings}[{number}])").split(",", 1)
+        path = tmp_path / f"{number}.svg"
+        path.write_text(unquote(encoded))
+        browser.open(path)
+        rects = "[...document.querySelectorAll('text')].map((text) => text.getBoundingClientRect())"
+        assert browser.evaluate(f"Math.min(0, ...{rects}.map((rect) => rect.left))") > -1
+        browser.open(page)
 
 
 def test_links_lead_to_the_glossary(browser: Browser, page: Path) -> None:

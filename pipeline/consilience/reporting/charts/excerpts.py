@@ -14,13 +14,17 @@ from consilience.reporting.charts.svg import (
     GRID_OPACITY,
     LEFT,
     RIGHT,
+    STRETCHED,
     TOP,
-    WIDTH,
     Axis,
     axis,
     element,
+    fluid,
+    line,
+    path,
     polyline,
     text,
+    x_ticks,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 ROW = 34  # user units of one channel
 NAME_WIDTH = 150  # of the channel's name and scale
+AXIS_OPACITY = 0.5
 BAR, BAR_GAP = 20, 6
 PICTURE = 120  # user units of a thumbnail
 SMALL_WIDTH = 340  # of a chart that stands beside another one
@@ -46,8 +51,8 @@ def channels(excerpt: Excerpt, colour: str, unit: str = "") -> str:
         Of the values; empty if it is not known.
     """
     height = TOP + ROW * len(excerpt.channels) + BOTTOM
-    x = axis(excerpt.times_s.tolist(), NAME_WIDTH, WIDTH - RIGHT)
-    parts = []
+    x = axis(excerpt.times_s.tolist(), 0, STRETCHED)
+    paths, texts = [], []
     for number, name in enumerate(excerpt.channels):
         top = TOP + ROW * number
         values = excerpt.values[:, number]
@@ -55,22 +60,28 @@ def channels(excerpt: Excerpt, colour: str, unit: str = "") -> str:
         y = axis(values[finite].tolist(), top + ROW - 4, top + 2)
         extent = f"{_short(y.low, unit)} to {_short(y.high, unit)}"
         extent = extent if finite.any() else "no samples"
-        parts += [text(0, top + 14, name[:22]), text(0, top + 27, extent)]
+        texts += [text(-NAME_WIDTH, top + 14, name[:22]), text(-NAME_WIDTH, top + 27, extent)]
         # A gap interrupts the curve.
         for stretch in np.split(np.arange(len(values)), np.flatnonzero(~finite)):
             places = [n for n in stretch if finite[n]]
             if len(places) > 1:
                 points = [(x.at(excerpt.times_s[n]), y.at(values[n])) for n in places]
-                parts.append(polyline(points, colour))
+                paths.append(path(line(points), colour))
     bottom = height - BOTTOM + 2
-    parts += _x_axis(x, bottom, "time, s")
-    return element(parts, height)
+    texts += [
+        f'<line x1="0" x2="100%" y1="{bottom}" y2="{bottom}" stroke="currentColor" '
+        f'stroke-opacity="{AXIS_OPACITY}"/>',
+        *x_ticks(x, bottom, "time, s", AXIS_OPACITY),
+    ]
+    return fluid(paths, texts, height, NAME_WIDTH)
 
 
-def _x_axis(x: Axis, y: float, title: str, labels: Mapping[float, str] | None = None) -> list[str]:
-    parts = [f'<path d="M{x.start:g} {y:g}H{x.end:g}" stroke="currentColor" stroke-opacity="0.5"/>']
-    ticks = labels or {tick: f"{tick:g}" for tick in x.ticks}
-    for tick, label in ticks.items():
+def _x_axis(x: Axis, y: float, title: str, labels: Mapping[float, str]) -> list[str]:
+    parts = [
+        f'<path d="M{x.start:g} {y:g}H{x.end:g}" stroke="currentColor" '
+        f'stroke-opacity="{AXIS_OPACITY}"/>'
+    ]
+    for tick, label in labels.items():
         at = x.at(tick)
         parts.append(f'<path d="M{at:.1f} {y:g}v4" stroke="currentColor"/>')
         parts.append(text(at, y + 16, label, "middle"))

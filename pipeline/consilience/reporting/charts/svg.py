@@ -1,6 +1,8 @@
 """Small charts as SVG elements, which need no script: for pages that hold many of them.
 
 Text and axes take the page's ink (``currentColor``), so that they are readable in light and dark.
+A `fluid` chart is as wide as the page has room for, and its text has the same size on every screen:
+texts stand at shares of the width, and curves are stretched without their strokes.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 150  # user units; an element is as wide as the page has room
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 16, 38  # around the plot
+STRETCHED = 1000  # user units of a stretched plot's width
 FONT_SIZE = 12
 MAX_SCALE = 1.25  # of a user unit, pixels
 TICKS = 6  # at most, along the horizontal axis
 GRID_OPACITY = 0.2
+NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
+STYLE = f'font-family="inherit" font-size="{FONT_SIZE}" fill="currentColor" role="img"'
 MARK_SIZE = 4
 
 Number = float | int | None
@@ -93,17 +98,59 @@ def time_chart(
     y_title : str
     """
     xs = [x for curve in curves for x in curve.x] + [mark.x for mark in marks]
-    x = axis(xs, LEFT, WIDTH - RIGHT)
+    x = axis(xs, 0, STRETCHED)
     y = Axis(*y_range, HEIGHT - BOTTOM, TOP)
-    parts = [*_frame(x, y, x_title, y_title)]
-    for curve in curves:
-        dash = ' stroke-dasharray="5 3"' if curve.dashed else ""
-        parts.append(
-            f'<path d="{_path(curve, x, y)}" fill="none" stroke="{curve.colour}" '
-            f'stroke-width="1.5"{dash}><title>{escape(curve.name)}</title></path>'
-        )
-    parts += [_mark(mark, x.at(mark.x)) for mark in marks]
-    return element(parts)
+    paths = [
+        path(_path(curve, x, y), curve.colour, 1.5, is_dashed=curve.dashed, title=curve.name)
+        for curve in curves
+    ]
+    texts = [*_frame(x, y, x_title, y_title), *(_mark(mark, x.at(mark.x)) for mark in marks)]
+    return fluid(paths, texts)
+
+
+def fluid(
+    paths: Iterable[str], parts: Iterable[str], height: float = HEIGHT, left: float = LEFT
+) -> str:
+    """Return an SVG element whose plot is stretched to the width of the page, unlike its texts.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Of the plot, `STRETCHED` units wide.
+    parts : iterable of str
+        In pixels from the plot's upper left corner; across, also in per cent of its width.
+    height : float
+        In pixels.
+    left : float
+        Pixels beside the plot, where texts have negative positions.
+    """
+    # The padding is outside of what a percentage refers to.
+    size = (
+        f'width="100%" height="{height:g}" style="overflow:visible;box-sizing:border-box;'
+        f'padding:0 {RIGHT}px 0 {left:g}px;max-width:{MAX_SCALE * WIDTH:g}px"'
+    )
+    plot = (
+        f'<svg width="100%" height="{height:g}" viewBox="0 0 {STRETCHED} {height:g}" '
+        f'preserveAspectRatio="none">{"".join(paths)}</svg>'
+    )
+    return f"<svg {NAMESPACE} {size} {STYLE}>{plot}{''.join(parts)}</svg>"
+
+
+def path(
+    commands: str, colour: str, width: float = 1.0, *, is_dashed: bool = False, title: str = ""
+) -> str:
+    """Return a line of a stretched plot, whose stroke is not stretched."""
+    dash = ' stroke-dasharray="5 3"' if is_dashed else ""
+    name = f"<title>{escape(title)}</title>" if title else ""
+    return (
+        f'<path d="{commands}" fill="none" stroke="{colour}" stroke-width="{width:g}" '
+        f'vector-effect="non-scaling-stroke"{dash}>{name}</path>'
+    )
+
+
+def share(position: float) -> str:
+    """Return a position in a stretched plot as a percentage of its width."""
+    return f"{100 * position / STRETCHED:.4g}%"
 
 
 def element(parts: Iterable[str], height: float = HEIGHT, width: float = WIDTH) -> str:
@@ -112,38 +159,49 @@ def element(parts: Iterable[str], height: float = HEIGHT, width: float = WIDTH) 
     size = (
         f'viewBox="0 0 {width:g} {height:g}" style="width:100%;max-width:{MAX_SCALE * width:g}px"'
     )
-    font = f'font-family="inherit" font-size="{FONT_SIZE}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font} fill="currentColor" role="img">'
-        f"{''.join(parts)}</svg>"
-    )
+    return f"<svg {NAMESPACE} {size} {STYLE}>{''.join(parts)}</svg>"
 
 
-def text(x: float, y: float, content: str, anchor: str = "start") -> str:
-    """Return a text in the page's ink."""
-    return f'<text x="{x:.5g}" y="{y:.5g}" text-anchor="{anchor}">{escape(content)}</text>'
+def text(x: float | str, y: float, content: str, anchor: str = "start") -> str:
+    """Return a text in the page's ink, at a position in user units or, across, in per cent."""
+    across = x if isinstance(x, str) else f"{x:.5g}"
+    return f'<text x="{across}" y="{y:.5g}" text-anchor="{anchor}">{escape(content)}</text>'
+
+
+def x_ticks(x: Axis, y: float, title: str, opacity: float = GRID_OPACITY) -> Iterable[str]:
+    """Yield ticks, their labels and the title below a stretched plot that ends at `y`."""
+    for tick in x.ticks:
+        at = share(x.at(tick))
+        yield (
+            f'<line x1="{at}" x2="{at}" y1="{y:g}" y2="{y + 4:g}" stroke="currentColor" '
+            f'stroke-opacity="{opacity:g}"/>'
+        )
+        yield text(at, y + 16, f"{tick:g}", "middle")
+    yield text("50%", y + 31, title, "middle")
 
 
 def polyline(points: Iterable[tuple[float, float]], colour: str, width: float = 1.0) -> str:
     """Return a line through points in user units."""
-    path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
-    return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"/>'
+    return f'<path d="{line(points)}" fill="none" stroke="{colour}" stroke-width="{width:g}"/>'
+
+
+def line(points: Iterable[tuple[float, float]]) -> str:
+    """Return the commands of a path through points."""
+    return "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
 
 
 def _frame(x: Axis, y: Axis, x_title: str, y_title: str) -> Iterable[str]:
     """Yield grid lines, tick labels and titles."""
-    grid = f'stroke="currentColor" stroke-opacity="{GRID_OPACITY}"'
     for tick in y.ticks if y.high - y.low != 1 else (0.0, 0.5, 1.0):
         at = y.at(tick)
-        yield f'<path d="M{x.start} {at:.1f}H{x.end}" {grid}/>'
-        yield text(x.start - 6, at + 4, f"{tick:g}", "end")
-    for tick in x.ticks:
-        at = x.at(tick)
-        yield f'<path d="M{at:.1f} {y.start}v4" {grid}/>'
-        yield text(at, y.start + 16, f"{tick:g}", "middle")
-    yield text((x.start + x.end) / 2, y.start + 31, x_title, "middle")
+        yield (
+            f'<line x1="0" x2="100%" y1="{at:.1f}" y2="{at:.1f}" stroke="currentColor" '
+            f'stroke-opacity="{GRID_OPACITY}"/>'
+        )
+        yield text(-6, at + 4, f"{tick:g}", "end")
+    yield from x_ticks(x, y.start, x_title)
     if y_title:
-        yield text(0, y.end - 5, y_title)
+        yield text(-LEFT, y.end - 5, y_title)
 
 
 def _path(curve: Curve, x: Axis, y: Axis) -> str:
@@ -165,7 +223,7 @@ def _mark(mark: Mark, at: float) -> str:
     if mark.is_grave:
         half = MARK_SIZE
         return (
-            f'<path d="M{at - half:.1f} {TOP - 12}h{2 * half}l{-half} {1.6 * half:g}z" '
-            f'fill="currentColor">{title}</path>'
+            f'<svg x="{share(at)}" style="overflow:visible"><path d="M{-half} {TOP - 12}h{2 * half}'
+            f'l{-half} {1.6 * half:g}z">{title}</path></svg>'
         )
-    return f'<circle cx="{at:.1f}" cy="{TOP - 8}" r="2" fill="currentColor">{title}</circle>'
+    return f'<circle cx="{share(at)}" cy="{TOP - 8}" r="2">{title}</circle>'

@@ -41,10 +41,19 @@ inPrint.addEventListener("change", drawAll);
 // A file of a figure is for a white page, whatever the reader's screen.
 async function svgOf(box) {
   if (!specs.has(box)) {
-    const drawing = box.querySelector("svg").cloneNode(true);
-    drawing.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    drawing.style.color = colourOf("--print-ink");
-    return "data:image/svg+xml," + encodeURIComponent(drawing.outerHTML);
+    const page = box.querySelector("svg"), drawing = page.cloneNode(true);
+    const file = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const {width, height} = page.getBoundingClientRect(), {paddingLeft, paddingRight} = getComputedStyle(page);
+    const [left, right] = [paddingLeft, paddingRight].map(parseFloat);
+    // A file has no padding: what is beside the plot has a place of its own.
+    const sizes = {x: left, width: width - left - right, height};
+    for (const [name, value] of Object.entries(sizes)) drawing.setAttribute(name, value);
+    drawing.style = "overflow: visible";
+    for (const [name, value] of Object.entries({width, height})) file.setAttribute(name, value);
+    file.style.color = colourOf("--print-ink");
+    file.style.fontFamily = getComputedStyle(page).fontFamily;
+    file.append(drawing);
+    return "data:image/svg+xml," + encodeURIComponent(new XMLSerializer().serializeToString(file));
   }
   const spec = {...specs.get(box)};
   if (box.layout && box.layout.updatemenus) spec.data = box.data; // as chosen in the list
