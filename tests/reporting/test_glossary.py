@@ -42,6 +42,18 @@ def test_longest_term_is_linked_with_its_plural() -> None:
     assert 'term-coherence"' not in html
 
 
+def test_a_page_holds_the_terms_to_which_meanings_refer() -> None:
+    _, used = linked("<p>subset</p>")
+    assert [term.name for term in used] == ["modality subset", "subset"]
+
+
+def test_meanings_refer_to_terms_of_the_glossary() -> None:
+    rows = list(terms((ROOT / "docs/glossary.md").read_text()))
+    names = {name.lower() for _, of_term in rows for name in of_term}
+    referred = {name for term, _ in rows for name in glossary.REFERENCE.findall(term.meaning)}
+    assert referred <= names
+
+
 def test_headings_cells_links_and_scripts_stay_as_they_are() -> None:
     text = (
         "<h2>vacuity</h2><table><tr><td>vacuity</td></tr></table><p><a href='#x'>vacuity</a>"

@@ -18,6 +18,11 @@ def test_enumerated_joins_the_last_name_by_and(names: list[str], expected: str) 
     assert words.enumerated(names) == expected
 
 
+def test_the_sensor_of_a_verdict_is_in_words() -> None:
+    assert words.readable_verdict("failing sensor: face_au") == "failing sensor: face AU"
+    assert words.readable_verdict("ambiguous state") == "ambiguous state"
+
+
 def test_numbers_have_fixed_precision_and_none_is_a_dash() -> None:
     assert words.percent(0.8505) == "85.0\u00a0%"
     assert words.decimal(0.12345) == "0.123"

@@ -37,7 +37,6 @@ _HINT = re.compile(
     r"(Generating|Updating) lock file|To (track|enable) |\s+(git add|dvc config) |Use `dvc push`"
     r"|WARNING: Process .* in RWLock-file .* had been killed"  # of a run that was interrupted
 )
-_ERROR = "error: "  # begins the one line of a stage that ended because of a mistake
 
 
 @dataclass(frozen=True)

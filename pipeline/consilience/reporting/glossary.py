@@ -21,6 +21,7 @@ MARKUP = (
     (re.compile(r"\*([^*]+)\*"), r"<em>\1</em>"),
 )
 ALIAS = re.compile(r"likewise \*([^*]+)\*")
+REFERENCE = re.compile(r"\b[Ss]ee <em>([^<]+)</em>")
 TOKEN = re.compile(r"(<[^>]*>)")
 TAG = re.compile(r"</?([a-z][a-z0-9]*)")
 # Terms become links in running text and in titles of rows and columns. Cells hold names of the
@@ -51,7 +52,7 @@ def linked(html: str) -> tuple[Markup, list[Term]]:
     Markup
         The HTML with links.
     list of Term
-        The terms that are used, in alphabetical order.
+        The terms that are used, and those to which their meanings refer, in alphabetical order.
     """
     phrases, pattern = _phrases()
     used: dict[str, Term] = {}
@@ -76,6 +77,10 @@ def linked(html: str) -> tuple[Markup, list[Term]]:
         else:
             is_text = LINKED & {*stack} and not SKIPPED & {*stack}
             parts.append(pattern.sub(link, token) if is_text else token)
+    for term in list(used.values()):
+        for phrase in REFERENCE.findall(term.meaning):
+            other = phrases[phrase.lower()]
+            used[other.anchor] = other
     return Markup("".join(parts)), sorted(used.values(), key=lambda term: term.name.lower())
 
 

@@ -51,10 +51,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Column titles, the first of them for the row titles, and rows."""
+    """Column titles, the first of them for the row titles, and rows.
+
+    Cells stand at the right, as numbers do, or at the left if they hold words.
+    """
 
     columns: list[str]
     rows: list[Row]
+    has_words: bool = False
 
 
 def methods(results: Results) -> Table:

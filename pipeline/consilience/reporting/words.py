@@ -14,6 +14,12 @@ def readable(name: str) -> str:
     return " ".join(word.upper() if word in ACRONYMS else word for word in name.split("_"))
 
 
+def readable_verdict(verdict: str) -> str:
+    """Return a verdict with its sensor in words: ``failing sensor: EEG``."""
+    kind, colon, sensor = verdict.partition(": ")
+    return f"{kind}{colon}{readable(sensor)}"
+
+
 def enumerated(names: Sequence[str]) -> str:
     """Join names to ``a``, ``a and b`` or ``a, b and c``."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -14,6 +14,7 @@ from consilience.reporting.charts.style import (
     class_matrix,
     figure,
     method_colours,
+    of_numbers,
     rgba,
     sensor_colours,
     steps,
@@ -26,6 +27,14 @@ def test_the_default_method_comes_first_in_the_accent_colour() -> None:
     assert list(colours) == ["hybrid", "concat", "late_fusion"]
     assert colours["hybrid"] == ACCENT
     assert len(set(colours.values())) == 3
+
+
+def test_margins_beside_numbers_do_not_depend_on_the_ticks() -> None:
+    """Else ticks and margins change each other, and plotly warns on the console."""
+    chart = of_numbers(figure([go.Scatter(x=[0, 1], y=[0, 1])], 300))
+    assert not chart.layout.xaxis.automargin
+    assert not chart.layout.yaxis.automargin
+    assert chart.layout.margin.l > figure([], 300).layout.margin.l
 
 
 @pytest.mark.parametrize("colours_of", [sensor_colours, class_colours])

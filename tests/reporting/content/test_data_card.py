@@ -61,6 +61,7 @@ def test_the_document_and_the_section_have_the_same_rows(project, results):
     section = card(project, results)
     table = section.blocks[0].table
     assert [(row.title, row.cells[0].text) for row in table.rows] == rows
+    assert table.has_words
     text = markdown(rows)
     assert text.count("\n|") == len(rows) + 2
     assert "Invented \\<films\\>" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import LEGEND_ABOVE, Colours, figure, swarm
+from consilience.reporting.charts.style import LEGEND_ABOVE, Colours, figure, of_numbers, swarm
 from consilience.reporting.words import readable
 
 MAX_POINTS = 4000  # of one trace: more make the page slow and hide each other
@@ -20,7 +20,7 @@ def residuals(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
         traces.append(swarm(readable(modality), values, names, colour))
     chart = figure(traces, 90 + 60 * len(colours))
     # Logarithmic: pulses in EEG are a hundred times more precise than flashes in video.
-    chart.update_xaxes(title_text="residual, ms", type="log", dtick="D2")
+    chart.update_xaxes(title_text="residual, ms", type="log", dtick=1)
     return chart.update_yaxes(autorange="reversed", showgrid=False)
 
 
@@ -45,7 +45,7 @@ def residuals_over_time(anchors: pl.DataFrame, colours: Colours) -> go.Figure:
                 hovertemplate="%{text}<br>%{x:.1f} s, %{y:.2f} ms",
             )
         )
-    chart = figure(traces, 320, showlegend=True, legend=LEGEND_ABOVE)
+    chart = of_numbers(figure(traces, 320, showlegend=True, legend=LEGEND_ABOVE))
     chart.update_xaxes(title_text="session, s")
     return chart.update_yaxes(title_text="residual, ms")
 
@@ -66,6 +66,6 @@ def clocks(alignment: pl.DataFrame, colours: Colours) -> go.Figure:
                 hovertemplate="%{text}<br>%{x:.3f} s, %{y:.1f} ppm",
             )
         )
-    chart = figure(traces, 320, showlegend=True, legend=LEGEND_ABOVE)
+    chart = of_numbers(figure(traces, 320, showlegend=True, legend=LEGEND_ABOVE))
     chart.update_xaxes(title_text="offset, s")
     return chart.update_yaxes(title_text="drift, ppm")

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import FAINT, Colours, figure
+from consilience.reporting.charts.style import FAINT, Colours, figure, of_numbers
 
 MARGIN = 0.05  # of the range, on each side
 
@@ -41,7 +41,7 @@ def points(table: pl.DataFrame, column: str, colours: Colours, explained: Any) -
                 hovertemplate="%{x}, %{y}",
             )
         )
-    chart = figure(traces, 340)
+    chart = of_numbers(figure(traces, 340))
     for number, (axis, values) in enumerate(
         ((chart.update_xaxes, table["component_1"]), (chart.update_yaxes, table["component_2"]))
     ):

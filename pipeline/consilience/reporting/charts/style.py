@@ -44,6 +44,8 @@ ROLE_COLOURS = dict(zip(ROLES, ("rgba(133, 137, 143, 0.5)", "#a070d0", "#88a010"
 
 MAX_OPACITY = 0.6  # of a cell with text: at more, the text lacks contrast on a dark page
 
+NUMBERS_WIDTH, NUMBERS_HEIGHT = 62, 46  # pixels of the numbers and the title of an axis
+
 LEGEND_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 
 Colours = Mapping[str, str]
@@ -115,6 +117,17 @@ def figure(traces: Sequence[Any], height: int, **layout: Any) -> go.Figure:
         yaxis=axis,
     )
     return chart.update_layout(**layout)
+
+
+def of_numbers(chart: go.Figure) -> go.Figure:
+    """Give a figure whose axes both have numbers margins that do not depend on their ticks.
+
+    Where a margin depends on the ticks, and the ticks on the width that it leaves, plotly may
+    change both without end, until it gives up with a warning on the console.
+    """
+    chart.update_layout(margin={"l": NUMBERS_WIDTH, "b": NUMBERS_HEIGHT})
+    chart.update_xaxes(automargin=False)
+    return chart.update_yaxes(automargin=False)
 
 
 def share_range(figures: Sequence[go.Figure]) -> None:

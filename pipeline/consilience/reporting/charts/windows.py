@@ -15,6 +15,7 @@ from consilience.reporting.charts.style import (
     QUANTITY_COLOURS,
     Colours,
     figure,
+    of_numbers,
 )
 from consilience.reporting.words import readable
 
@@ -43,7 +44,7 @@ def coherence(predictions: pl.DataFrame) -> go.Figure:
             ("wrong", OUTCOME_COLOURS["wrong"], labelled.filter(~is_right)),
         )
     ]
-    chart = figure(traces, 340, showlegend=True, legend=LEGEND_ABOVE)
+    chart = of_numbers(figure(traces, 340, showlegend=True, legend=LEGEND_ABOVE))
     chart.update_xaxes(title_text="vacuity")
     return chart.update_yaxes(title_text="coherence")
 

@@ -137,5 +137,10 @@ def card(project: Project, results: Results) -> Section:
             "What was recorded, of which people, and under which consent. The fields come from "
             "dataset_description.json, participants.tsv, the manifest and the recordings.",
         ),
-        (Tabular(Table(["field", "content"], rows), "The dataset, as its files state it."),),
+        (
+            Tabular(
+                Table(["field", "content"], rows, has_words=True),
+                "The dataset, as its files state it.",
+            ),
+        ),
     )

@@ -13,7 +13,7 @@ from consilience.reporting.charts.svg import Curve, Mark, time_chart
 from consilience.reporting.content.source import file_places
 from consilience.reporting.figure import Block, Figure, Listing, Section, drawing
 from consilience.reporting.results import Results
-from consilience.reporting.words import ABSENT, decimal, percent, readable
+from consilience.reporting.words import ABSENT, decimal, percent, readable, readable_verdict
 
 MOST_DRAWN = 6  # recordings
 MOST_LISTED = 60  # windows
@@ -102,7 +102,11 @@ def course(
         curves.append(Curve("coherence", times, rows["coherence"].to_list(), colour, dashed=True))
     at = dict(zip(rows["window"], times, strict=True))
     marks = [
-        Mark(at[row["window"]], str(row["verdict"]), is_grave=row["grade"] < len(VERDICTS) - 1)
+        Mark(
+            at[row["window"]],
+            readable_verdict(row["verdict"]),
+            is_grave=row["grade"] < len(VERDICTS) - 1,
+        )
         for row in noteworthy(rows).iter_rows(named=True)
     ]
     return time_chart(curves, marks, "start of the window, s" if in_seconds else "window")
@@ -146,7 +150,7 @@ def time_course(project: Project, results: Results) -> Section | None:
             row["file"] or ABSENT,
             ABSENT if row["file_s"] is None else f"{row['file_s']:.1f}",
             row["subject"],
-            row["verdict"],
+            readable_verdict(row["verdict"]),
             ABSENT if row["actual"] is None else readable(row["actual"]),
             readable(row["predicted"]),
             decimal(row.get("coherence")),
@@ -154,7 +158,9 @@ def time_course(project: Project, results: Results) -> Section | None:
         )
         for row in first_rows.iter_rows(named=True)
     ]
-    caption = f"Windows worth a look, the gravest first: {len(rows)} of {listed.height}"
+    caption = "Windows worth a look, the gravest first"
+    if len(rows) < listed.height:
+        caption += f", of {listed.height}"
     listing: list[Block] = [Listing(caption, heads, rows)] if rows else []
     share = percent(listed.height / predictions.height)
     return Section(
@@ -177,5 +183,5 @@ def _data(predictions: pl.DataFrame, name: str, present: Sequence[str]) -> pl.Da
 def _counts(predictions: pl.DataFrame, name: str) -> str:
     rows = predictions.filter(pl.col(grouping(predictions)) == name)
     by_verdict = noteworthy(rows)["verdict"].value_counts(sort=True).sort("verdict")
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in by_verdict.rows())
+    verdicts = ", ".join(f"{n} {readable_verdict(verdict)}" for verdict, n in by_verdict.rows())
     return f"Of {counted(rows.height, 'window')}: {verdicts or 'none is worth a look'}"

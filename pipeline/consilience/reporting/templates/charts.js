@@ -21,7 +21,8 @@ function draw(box, isPrinted) {
   const soft = isPrinted ? colourOf("--print-soft") : colourOf("--soft");
   const ink = isPrinted ? colourOf("--print-ink") : colourOf("--ink");
   const {data, layout} = coloured(specs.get(box), ink, soft);
-  if (isPrinted) layout.width = Math.min(box.clientWidth, PRINT_WIDTH);
+  // Rounded down: half a pixel beyond the box would make the page wider.
+  if (isPrinted) layout.width = Math.min(Math.floor(box.getBoundingClientRect().width), PRINT_WIDTH);
   const settings = {displayModeBar: false, responsive: !isPrinted};
   return Plotly.react(box, data, layout, settings);
 }
