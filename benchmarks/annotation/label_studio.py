@@ -4,7 +4,8 @@ Installs Label Studio from its package into an environment of its own (about 1 G
 server on the loopback interface, and by its API creates a project with the exported configuration,
 imports the tasks, fetches their clips, answers them, and exports the answers. Those are imported
 twice into a copy of the study and enter its labels. STUDY is a study with ``data/query``; a second
-argument names a file for a screenshot of a task, which needs playwright and chromium.
+argument names a file for a screenshot of a task, which needs playwright and chromium; a third one
+the folder of an environment in which Label Studio is kept for the next time.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ from consilience.project import Project
 from consilience.schema.tables import Labels, read_table
 
 PACKAGE = "label-studio==1.23.2"
-START_S = 300.0  # until the server answers; its first start migrates a database
+START_S = 900.0  # until the server answers; its first start migrates a database, 40 s if idle
 STOP_S = 20.0
-PICTURE_S = 120.0  # until a task is drawn
+PICTURE_S = 600.0  # until a task is drawn
+DRAWING_MS = 30_000  # until curves and sound are drawn
 EMAIL, PASSWORD, TOKEN = "rater@localhost.local", "round-trip", "0123456789abcdef0123456789abcdef"
 COPIED = ("catalog", "alignment", "labels")  # of the study, in data/
 
@@ -70,15 +72,17 @@ def inherited() -> dict[str, str]:
 
 
 def install(folder: Path) -> Path:
-    """Install Label Studio into a new environment; return its program."""
-    venv.create(folder, with_pip=True)
-    subprocess.run(
-        [str(folder / "bin/pip"), "install", "--quiet", PACKAGE],
-        check=True,
-        timeout=1800,
-        env=inherited(),
-    )
-    return folder / "bin/label-studio"
+    """Install Label Studio into an environment, unless it has it; return its program."""
+    program = folder / "bin/label-studio"
+    if not program.is_file():
+        venv.create(folder, with_pip=True)
+        subprocess.run(
+            [str(folder / "bin/pip"), "install", "--quiet", "--quiet", PACKAGE],
+            check=True,
+            timeout=1800,
+            env=inherited(),
+        )
+    return program
 
 
 @contextmanager
@@ -218,27 +222,31 @@ def check(study: Project, export: Path, answers: dict[str, str]) -> list[str]:
     ]
 
 
-def screenshot(server: Server, project: int, file: Path) -> None:
-    """Save a picture of the first task in a browser."""
+def screenshot(server: Server, project: int, file: Path) -> list[str]:
+    """Save a picture of the first task in a browser; return the errors of the page."""
     from playwright.sync_api import sync_playwright  # type: ignore[import-not-found]
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page = browser.new_page(viewport={"width": 1440, "height": 1300})
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error).partition("\n")[0]))
         page.goto(f"{server.address}/user/login/")
         page.fill("input[name=email]", EMAIL)
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
         page.goto(f"{server.address}/projects/{project}/data?labeling=1")
-        page.wait_for_selector("video, canvas", timeout=1e3 * PICTURE_S)
-        page.wait_for_timeout(15_000)  # until curves and sound are drawn
+        # The first of the elements may be hidden; curves and sound are drawn after it.
+        page.wait_for_selector("video, canvas", timeout=1e3 * PICTURE_S, state="attached")
+        page.wait_for_timeout(DRAWING_MS)
         page.screenshot(path=str(file))
         browser.close()
+    return errors
 
 
-def main(study: str, picture: str | None = None) -> None:
+def main(study: str, picture: str | None = None, environment: str | None = None) -> None:
     """Print the outcome of each step with its time."""
     begun = time.monotonic()
 
@@ -249,7 +257,7 @@ def main(study: str, picture: str | None = None) -> None:
         folder = Path(temporary)
         exported = export_tasks(Project(study), folder / "files/tasks.json", lambda line: None)
         emit(f"{exported.n_tasks} tasks exported")
-        program = install(folder / "environment")
+        program = install(Path(environment or folder / "environment"))
         emit(f"{PACKAGE} installed")
         (folder / "server").mkdir()
         with running(program, folder / "server", exported.tasks.parent) as server:
@@ -258,7 +266,8 @@ def main(study: str, picture: str | None = None) -> None:
             export, project, answers = answered(server, exported.tasks, config)
             emit("tasks imported, clips fetched, tasks answered and exported by the API")
             if picture:
-                screenshot(server, project, Path(picture))
+                errors = screenshot(server, project, Path(picture))
+                emit(f"task drawn in a browser; errors of the page: {'; '.join(errors) or 'none'}")
         (folder / "export.json").write_text(json.dumps(export))
         copy = copy_of(Project(study), folder / "study")
         for line in check(copy, folder / "export.json", answers):

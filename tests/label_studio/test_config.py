@@ -13,6 +13,7 @@ def test_players_of_a_task_are_in_time_and_the_rate_of_the_video_is_stated() -> 
     assert set(players) == {"Video", "Audio", "TimeSeries"}
     assert len({attributes["sync"] for attributes in players.values()}) == 1
     assert players["Video"]["frameRate"] == "25"
+    assert int(players["Video"]["height"]) < 400  # sound and curves stay in sight
     assert players["TimeSeries"]["timeDisplayFormat"] == ",.2f"
     assert [tag.get("column") for tag in view.iter("Channel")] == ["eeg_fp1", "eeg_o<2>"]
     assert [tag.get("legend") for tag in view.iter("Channel")] == ["eeg_Fp1", "eeg_O<2>"]

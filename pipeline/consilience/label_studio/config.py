@@ -16,6 +16,7 @@ SYNC = "session"  # name that all players share
 FRAME_RATE_HZ = 25
 RATING_STEP = 0.1
 PLOT_HEIGHT = 60  # pixels of one channel
+VIDEO_HEIGHT = 280  # pixels: by default 600, which leaves the sound and the curves out of sight
 
 
 class Layout(NamedTuple):
@@ -49,7 +50,8 @@ def labelling_config(layout: Layout) -> str:
     if layout.has_video:
         # Without the rate, Label Studio assumes another one and the players drift apart.
         rate = str(FRAME_RATE_HZ)
-        tag(view, "Video", name=VIDEO, value=f"${VIDEO}", sync=SYNC, frameRate=rate)
+        height = str(VIDEO_HEIGHT)
+        tag(view, "Video", name=VIDEO, value=f"${VIDEO}", sync=SYNC, frameRate=rate, height=height)
     if layout.has_audio:
         tag(view, "Audio", name=AUDIO, value=f"${AUDIO}", sync=SYNC)
     if layout.channels:
