@@ -8,19 +8,19 @@ import polars as pl
 
 from consilience.prediction.run import Predicted
 from consilience.reporting.charts.style import class_colours
-from consilience.reporting.charts.windows import timeline
+from consilience.reporting.charts.windows import first_groups, timeline
 from consilience.reporting.figure import chart
 from consilience.reporting.page import framed
+from consilience.reporting.words import readable_verdict
 
 VERDICTS = ("clear", "ambiguous", "failing", "contradicting")  # how they begin
-MOST_SESSIONS = 100  # in the chart, which would otherwise exceed what a browser draws at once
 
 
 def render_predictions(predicted: Predicted) -> str:
     """Return the predictions as HTML; the same predictions give the same bytes."""
     windows, classes = predicted.windows, list(predicted.card["classes"])
-    sessions = windows["session"].unique(maintain_order=True).to_list()
-    drawn = windows.filter(pl.col("session").is_in(sessions[:MOST_SESSIONS]))
+    n_sessions = windows["session"].n_unique()
+    drawn = first_groups(windows)
     colours = class_colours(classes)
     return framed(
         "predictions.html.j2",
@@ -29,9 +29,12 @@ def render_predictions(predicted: Predicted) -> str:
         trained_on=predicted.card["dataset"],
         sensors=list(predicted.card["features"]),
         n_windows=windows.height,
-        n_sessions=len(sessions),
-        n_drawn=min(len(sessions), MOST_SESSIONS),
-        verdicts=windows["verdict"].value_counts(sort=True).rows(),
+        n_sessions=n_sessions,
+        n_drawn=drawn["session"].n_unique(),
+        verdicts=[
+            (verdict and readable_verdict(verdict), n)
+            for verdict, n in windows["verdict"].value_counts(sort=True).iter_rows()
+        ],
         recordings=recording_rows(windows),
         differing=predicted.recordings.filter("differs")
         .sort("deviation", descending=True)

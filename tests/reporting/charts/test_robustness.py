@@ -58,3 +58,12 @@ def test_only_the_default_method_has_a_band_and_all_charts_share_a_range() -> No
     assert list(concat.x) == [0, 1]
     assert list(concat.y) == pytest.approx([0.51, 0.5])
     assert COLOURS["hybrid"] == ACCENT
+
+
+def test_long_titles_of_rows_have_several_lines() -> None:
+    assert robustness.in_lines("EEG + face AU") == "EEG + face AU"
+    long = "voice embedding + face AU"
+    assert robustness.in_lines(long) == "voice embedding<br>+ face AU"
+    assert robustness.in_lines("voice embedding mismatched") == "voice embedding<br>mismatched"
+    three = robustness.in_lines("voice embedding + upper face AU + lower face AU")
+    assert three.split("<br>") == ["voice embedding", "+ upper face AU", "+ lower face AU"]

@@ -9,7 +9,8 @@ import soundfile
 
 from consilience import params
 from consilience.project import Project
-from consilience.reporting.content.recording import recording, typical_session
+from consilience.reporting.content.excerpts import Excerpt
+from consilience.reporting.content.recording import _blocks, recording, typical_session
 from consilience.schema.tables import Recordings, read_table, write_table
 
 
@@ -37,6 +38,17 @@ def test_the_session_with_most_sensors_and_of_median_quality_is_shown():
     )
     assert typical_session(table) == "c"
     assert typical_session(table.filter(pl.col("status") == "missing")) is None
+
+
+def test_a_recording_with_one_row_of_features_is_a_table_of_values():
+    """A curve of one point would be an empty drawing with an invented range."""
+    sample = Excerpt("features", ("AU01", "AU02"), np.zeros(1), np.array([[0.328, np.nan]]))
+    (block,) = _blocks("face_au", sample, "#123456", "")
+    assert block.kind == "table"
+    assert [(row.title, row.cells[0].text) for row in block.table.rows] == [
+        ("AU01", "0.328"),
+        ("AU02", "–"),
+    ]
 
 
 def test_sensors_whose_files_cannot_be_read_show_their_feature_frames(project, results):

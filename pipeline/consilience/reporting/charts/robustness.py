@@ -11,7 +11,7 @@ from consilience.reporting.charts.style import ACCENT, GREY, Colours, band, figu
 from consilience.reporting.words import readable
 
 CHANCE_LINE = {"dash": "dot", "color": GREY, "width": 1}
-
+LONGEST_LINE = 18  # characters of a row's title, which takes its width from the plot
 
 Extent = tuple[float, float]  # of an axis
 
@@ -82,8 +82,19 @@ def accuracy_by_row(
         chart.add_vline(chance, line=CHANCE_LINE)
     chart.update_xaxes(title_text="balanced accuracy", tickformat=".0%", range=extent)
     return chart.update_yaxes(
-        tickvals=list(row_of.values()), ticktext=list(titles.values()), showgrid=False
+        tickvals=list(row_of.values()),
+        ticktext=[in_lines(title) for title in titles.values()],
+        showgrid=False,
     )
+
+
+def in_lines(title: str) -> str:
+    """Return a title with line breaks for plotly: before a ``+``, or before the last word."""
+    if len(title) <= LONGEST_LINE:
+        return title
+    mark = " + " if " + " in title else " "
+    *first, last = title.rsplit(mark, 1)
+    return "<br>".join([in_lines(part) for part in first] + [mark.lstrip() + last])
 
 
 def _points_with_intervals(

@@ -295,14 +295,14 @@ def _group_blocks(groups: pl.DataFrame) -> list[Block]:
     return [
         Figure(
             chart("subgroup-gaps", figure, data=groups),
-            caption="Gap in balanced accuracy of each subgroup to all other people with "
-            "the same attribute, percentage points. An interval that excludes 0 is evidence of a "
-            "gap; with many subgroups, one in twenty excludes it by chance.",
+            caption="Difference in balanced accuracy of each subgroup to all other people "
+            "of the same attribute, percentage points. An interval that excludes 0 indicates a "
+            "difference; with many subgroups, one in twenty excludes it by chance.",
             alt="A point left of 0 means that the model works less well for this subgroup.",
         ),
         Tabular(
             Table(
-                ["subgroup", "people", "balanced accuracy, %", "gap, points"],
+                ["subgroup", "people", "balanced accuracy, %", "difference, points"],
                 [
                     Row(
                         f"{ATTRIBUTES[row['attribute']]}: {row['group']}",

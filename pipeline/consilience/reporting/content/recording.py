@@ -24,9 +24,10 @@ from consilience.reporting.content.excerpts import (
     excerpt,
     features_excerpt,
 )
-from consilience.reporting.figure import Block, Figure, Grid, Note, Section, drawing
+from consilience.reporting.figure import Block, Figure, Grid, Note, Section, Tabular, drawing
 from consilience.reporting.results import Results
-from consilience.reporting.words import readable
+from consilience.reporting.tables import Cell, Row, Table
+from consilience.reporting.words import ABSENT, brief, readable
 from consilience.schema.constants import CLEAN
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.privacy import PrivacyParams
@@ -180,6 +181,8 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
         "picture": "brightness and change of the picture",
         "features": "feature frames",
     }
+    if len(sample.times_s) == 1:
+        return [_single_row(title, sample)]
     data = pl.DataFrame(
         {"time_s": sample.times_s}
         | {channel: sample.values[:, n] for n, channel in enumerate(sample.channels)}
@@ -242,3 +245,13 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
             )
         )
     return [*blocks, *([Grid(tuple(details))] if details else [])]
+
+
+def _single_row(title: str, sample: Excerpt) -> Tabular:
+    """Return the values of a recording with one row of features, which is no curve."""
+    rows = [
+        Row(channel, [Cell(brief(float(value)) if np.isfinite(value) else ABSENT)])
+        for channel, value in zip(sample.channels, sample.values[0], strict=True)
+    ]
+    caption = f"{title}: first {len(rows)} features; the recording has one value of each."
+    return Tabular(Table(["feature", "value"], rows), caption)

@@ -160,7 +160,7 @@ def time_course(project: Project, results: Results) -> Section | None:
     ]
     caption = "Windows worth a look, the gravest first"
     if len(rows) < listed.height:
-        caption += f", of {listed.height}"
+        caption = f"The gravest of {listed.height} windows worth a look"
     listing: list[Block] = [Listing(caption, heads, rows)] if rows else []
     share = percent(listed.height / predictions.height)
     return Section(
