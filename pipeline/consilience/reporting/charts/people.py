@@ -84,5 +84,5 @@ def groups(table: pl.DataFrame, attributes: Mapping[str, str]) -> go.Figure:
     )
     chart = figure([trace], 90 + ROW_HEIGHT * max(1, len(names)))
     chart.add_vline(x=0, line={"color": GREY, "width": 1})
-    chart.update_xaxes(title_text="difference, percentage points")
+    chart.update_xaxes(title_text="difference, points")
     return chart.update_yaxes(autorange="reversed")
