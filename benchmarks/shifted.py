@@ -144,7 +144,7 @@ def read_all(
     settings = project.section(WindowParams)
     cutters = cutters_of(project)
     index = read_table(project.windows / "index.parquet", Labels)
-    used = set(corpus.index.filter(corpus.available.any(1))["session"])
+    used = {*corpus.index["session"].to_numpy()[corpus.available.any(1)]}
     tasks = []
     chosen = [cutter for cutter in cutters if cutter.name in sensors]
     for cutter in chosen:
@@ -238,12 +238,12 @@ def row(title: str, shift: str, outcomes: Sequence[Outcome]) -> str:
     value, low, high = interval(outcomes)
     shifted = pl.concat([outcome.shifted for outcome in outcomes])["deviation"]
     clean = pl.concat({outcome.sensor: outcome.clean for outcome in outcomes}.values())["deviation"]
+    above = [float(np.mean(values.to_numpy() > DIFFERENT)) for values in (clean, shifted)]
     cells = (
         title,
         shift,
         f"{len(clean)}",
-        f"{(clean > DIFFERENT).mean():.2f}",
-        f"{(shifted > DIFFERENT).mean():.2f}",
+        *(f"{share:.2f}" for share in above),
         f"{value:.3f} [{low:.3f}, {high:.3f}]",
     )
     return "| " + " | ".join(cells) + " |"
