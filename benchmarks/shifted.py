@@ -189,9 +189,9 @@ def compare(corpus: Corpus, folder: Path, shifts: Mapping[str, Sequence[str]]) -
 
     def measured(of: Corpus, sensor: str) -> pl.DataFrame:
         tables = [
-            deviations({sensor: known[sensor]}, of_rows(of, inside))
-            for known, inside in zip(references, selections, strict=True)
-            if sensor in known
+            deviations({sensor: of_others[sensor]}, of_rows(of, inside))
+            for of_others, inside in zip(references, selections, strict=True)
+            if sensor in of_others
         ]
         return pl.concat(tables).join(people, on="recording") if tables else pl.DataFrame()
 
@@ -226,9 +226,11 @@ def interval(outcomes: Sequence[Outcome]) -> tuple[float, float, float]:
     drawn = []
     for _ in range(RESAMPLES):
         chosen = rng.integers(len(people), size=len(people))
-        one, other = (np.concatenate([of[n] for n in chosen]) for of in (of_clean, of_shifted))
-        if len(one) and len(other):
-            drawn.append(auroc(one, other))
+        negatives, positives = (
+            np.concatenate([of[n] for n in chosen]) for of in (of_clean, of_shifted)
+        )
+        if len(negatives) and len(positives):
+            drawn.append(auroc(negatives, positives))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return auroc(clean["deviation"].to_numpy(), shifted["deviation"].to_numpy()), low, high
 

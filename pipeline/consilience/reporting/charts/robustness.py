@@ -94,7 +94,7 @@ def in_lines(title: str) -> str:
         return title
     mark = " + " if " + " in title else " "
     *first, last = title.rsplit(mark, 1)
-    return "<br>".join([in_lines(part) for part in first] + [mark.lstrip() + last])
+    return "<br>".join([in_lines(words) for words in first] + [mark.lstrip() + last])
 
 
 def _points_with_intervals(

@@ -248,7 +248,7 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
 
 
 def _single_row(title: str, sample: Excerpt) -> Tabular:
-    """Return the values of a recording with one row of features, which is no curve."""
+    """Return the values of a recording with one row of features as a table."""
     rows = [
         Row(channel, [Cell(brief(float(value)) if np.isfinite(value) else ABSENT)])
         for channel, value in zip(sample.channels, sample.values[0], strict=True)
