@@ -237,7 +237,10 @@ def screenshot(server: Server, project: int, file: Path) -> list[str]:
         page.fill("input[name=email]", EMAIL)
         page.fill("input[name=password]", PASSWORD)
         page.click("button[type=submit]")
-        page.goto(f"{server.address}/projects/{project}/data?labeling=1")
+        page.wait_for_url(lambda address: "/login" not in address)
+        # By its number: 'labeling=1' opens tasks without an answer, and all have one.
+        task = server.call(f"/api/tasks?project={project}&page_size=1")["tasks"][0]["id"]
+        page.goto(f"{server.address}/projects/{project}/data?task={task}")
         # The first of the elements may be hidden; curves and sound are drawn after it.
         page.wait_for_selector("video, canvas", timeout=1e3 * PICTURE_S, state="attached")
         page.wait_for_timeout(DRAWING_MS)

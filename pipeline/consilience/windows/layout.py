@@ -250,7 +250,8 @@ def cut(
     if len(times_s) > 1:
         period = frame_period_s(times_s, period)
     last = np.array([grid.last_s(window) for window in windows])
-    last = np.where(np.isfinite(last), clock.to_native(np.nan_to_num(last)), np.inf)
+    limited = np.isfinite(last)
+    last[limited] = clock.to_native(last[limited])
     until = np.repeat(last + ROUNDING_S, grid.n_frames)
     return _sample(values[valid], times_s[valid], wanted, until, period).reshape(shape)
 
