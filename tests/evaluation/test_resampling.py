@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
-from consilience.evaluation.resampling import holm, interval, paired, signed_rank, subject_weights
+from consilience.evaluation.resampling import (
+    holm,
+    interval,
+    paired,
+    signed_rank,
+    subject_weights,
+    worst_quarter,
+)
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -50,6 +57,34 @@ def test_the_interval_covers_the_true_difference_at_its_nominal_rate(n_subjects:
         _, low, high = interval(weights @ own / n_subjects, n_subjects)
         covered += low < 0.1 < high
     assert 0.93 < covered / 1000 < 0.97
+
+
+def test_the_worst_quarter_of_five_people_is_the_worst_and_a_quarter_of_the_next() -> None:
+    accuracy = np.array([0.9, 0.1, 0.5, 0.8, 0.7])
+    expected = (0.1 + 0.25 * 0.5) / 1.25
+    assert worst_quarter(accuracy, np.ones((1, 5)))[0] == pytest.approx(expected)
+
+
+def test_the_worst_quarter_of_a_resample_counts_its_repetitions() -> None:
+    accuracy = np.array([0.2, 0.6, 0.6, 0.6])
+    drawn = np.array([[0.0, 4, 0, 0], [4.0, 0, 0, 0], [2.0, 2, 0, 0]])
+    assert worst_quarter(accuracy, drawn) == pytest.approx([0.6, 0.2, 0.2])
+    weights = subject_weights(4, 200)
+    values = worst_quarter(accuracy, weights)
+    assert values.min() >= 0.2
+    assert values.max() <= 0.6 + 1e-12
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_the_confidence_of_an_interval_is_its_coverage(confidence: float) -> None:
+    rng = np.random.default_rng(6)
+    weights = subject_weights(12, 1000)
+    covered = 0
+    for _ in range(500):
+        own = rng.normal(0.1, 1, 12)
+        _, low, high = interval(weights @ own / 12, 12, confidence)
+        covered += low < 0.1 < high
+    assert covered / 500 == pytest.approx(confidence, abs=0.035)
 
 
 @given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), max_size=60, unique_by=abs))

@@ -194,6 +194,21 @@ def spearman(values: Array) -> Array:
     return np.where(np.isfinite(values).all(-1), correlation, np.nan)
 
 
+def balanced_accuracy(confusion: Array) -> Array:
+    """Return the mean recall over the classes that occur, of confusions (..., K, K); else NaN."""
+    actual = confusion.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = np.where(actual > 0, np.diagonal(confusion, axis1=-2, axis2=-1) / actual, np.nan)
+        return _nanmean(recall)
+
+
+def calibration_error(bins: Array) -> Array:
+    """Return the expected calibration error of bins (..., B, 3): windows, confidence and hits."""
+    with np.errstate(invalid="ignore"):
+        error: Array = np.abs(bins[..., 1] - bins[..., 2]).sum(-1) / bins[..., 0].sum(-1)
+        return error
+
+
 def measures(sums: Sums) -> dict[str, Array]:
     """Return every metric from pooled sums.
 
@@ -216,16 +231,15 @@ def measures(sums: Sums) -> dict[str, Array]:
     actual, guessed = confusion.sum(-1), confusion.sum(-2)
     failure_auroc, risk_area = areas(sums["ranking"])
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall = np.where(actual > 0, hits / actual, np.nan)
         f1 = np.where(actual > 0, 2 * hits / (actual + guessed), np.nan)
         n = actual.sum(-1)
         result = {
-            "balanced_accuracy": _nanmean(recall),
+            "balanced_accuracy": balanced_accuracy(confusion),
             "macro_f1": _nanmean(f1),
             "nll": sums["loss"][..., 0] / n,
             "brier": sums["loss"][..., 1] / n,
-            "ece": _gaps(sums["bins"]) / n,
-            "adaptive_ece": _gaps(sums["adaptive_bins"]) / n,
+            "ece": calibration_error(sums["bins"]),
+            "adaptive_ece": calibration_error(sums["adaptive_bins"]),
             "aurc": risk_area,
             "failure_auroc": failure_auroc,
         }
@@ -257,10 +271,6 @@ def pool(sums: Sums, weight: Array, axis: int) -> Sums:
         The remaining axes in their order.
     """
     return {name: np.tensordot(weight, values, (1, axis)) for name, values in sums.items()}
-
-
-def _gaps(bins: Array) -> Array:
-    return np.abs(bins[..., 1] - bins[..., 2]).sum(-1)
 
 
 def _nanmean(values: Array) -> Array:

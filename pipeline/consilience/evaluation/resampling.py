@@ -30,8 +30,13 @@ def subject_weights(n_subjects: int, n_resamples: int) -> NDArray[np.float64]:
     return np.concatenate([np.ones((1, n_subjects)), drawn])
 
 
-def interval(values: NDArray[np.float64], n_subjects: int) -> tuple[float, float, float]:
-    """Return the estimate and its 95 % interval.
+WORST_SHARE = 0.25  # of the people
+
+
+def interval(
+    values: NDArray[np.float64], n_subjects: int, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the estimate and its interval, by default of 95 %.
 
     The percentiles of the resamples, shifted so that their mean is the estimate, and widened for
     few subjects: by ``sqrt(n / (n - 1))``, because resamples vary less than samples, and by the
@@ -44,6 +49,8 @@ def interval(values: NDArray[np.float64], n_subjects: int) -> tuple[float, float
     values : ndarray, shape (1 + n_resamples,)
         The figure under the weights of `subject_weights`.
     n_subjects : int
+    confidence : float
+        Probability that the interval covers the figure.
 
     Returns
     -------
@@ -54,8 +61,9 @@ def interval(values: NDArray[np.float64], n_subjects: int) -> tuple[float, float
         return float("nan"), float("nan"), float("nan")
     # Resamples repeat subjects, so they hold fewer different windows per bin: every binned figure,
     # such as calibration error, is biased upwards in all of them. The shift removes that bias.
-    ends = np.nanquantile(values[1:], [0.025, 0.975]) - np.nanmean(values[1:])
-    low, high = values[0] + ends * _widening(n_subjects)
+    upper = (1 + confidence) / 2
+    ends = np.nanquantile(values[1:], [1 - upper, upper]) - np.nanmean(values[1:])
+    low, high = values[0] + ends * _widening(n_subjects, upper)
     if np.isclose(np.nanmax(values), 1):
         high = min(high, 1.0)
     if np.isclose(np.nanmin(values), -1):
@@ -63,12 +71,39 @@ def interval(values: NDArray[np.float64], n_subjects: int) -> tuple[float, float
     return float(values[0]), float(low), float(high)
 
 
-def _widening(n_subjects: int) -> float:
+def _widening(n_subjects: int, upper: float) -> float:
     """Return the factor of a bootstrap interval's ends; 1 for a single subject, which has none."""
     if n_subjects < 2:
         return 1.0
     degrees = n_subjects - 1
-    return float(np.sqrt(n_subjects / degrees) * stdtrit(degrees, 0.975) / ndtri(0.975))
+    return float(np.sqrt(n_subjects / degrees) * stdtrit(degrees, upper) / ndtri(upper))
+
+
+def worst_quarter(
+    accuracy: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean over the worst quarter of the people under every weighting.
+
+    Parameters
+    ----------
+    accuracy : ndarray, shape (S,) or (W, S)
+        Of each person, the same under every weighting or not.
+    weights : ndarray, shape (W, S)
+        Of `subject_weights`.
+
+    Returns
+    -------
+    ndarray, shape (W,)
+        A person may belong to the quarter in part, so that it changes smoothly with the people.
+    """
+    accuracy = np.broadcast_to(accuracy, weights.shape)
+    order = np.argsort(accuracy, 1, kind="stable")
+    drawn = np.take_along_axis(weights, order, 1)
+    size = WORST_SHARE * drawn.sum(1, keepdims=True)
+    before = np.cumsum(drawn, 1) - drawn
+    share = np.clip(size - before, 0, drawn)
+    result: NDArray[np.float64] = (share * np.take_along_axis(accuracy, order, 1)).sum(1)
+    return result / size[:, 0]
 
 
 class Paired(NamedTuple):

@@ -262,6 +262,11 @@ def as_one_model(predictions: Predictions) -> PooledPredictions:
     return _pool_runs(predictions, [list(range(len(predictions.logits)))])
 
 
+def pool_by_seed(predictions: Predictions, runs: Sequence[Run]) -> PooledPredictions:
+    """Average the runs of each seed that predict a window, as `score` does; Z seeds."""
+    return _pool_runs(predictions, _run_groups(runs, ensemble=False))
+
+
 def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> PooledPredictions:
     """Average the runs' predictions; of probabilities the geometric mean.
 

@@ -2,18 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 import pytest
 
-from consilience.evaluation.resampling import subject_weights
 from consilience.reporting.content.people import (
     AGE_BANDS,
     class_table,
     group_table,
     people,
     person_table,
-    worst_quarter,
 )
 from consilience.schema.tables import Subjects, frame_of
 
@@ -53,22 +50,6 @@ def test_an_age_falls_into_its_band(age_years, band):
     table = person_table(windows(("p", "c", "c")), subjects(subject=["p"], age_years=[age_years]))
     assert table["age_band"].to_list() == [band]
     assert band in AGE_BANDS.values()
-
-
-def test_the_worst_quarter_of_five_people_is_the_worst_and_a_quarter_of_the_next():
-    accuracy = np.array([0.9, 0.1, 0.5, 0.8, 0.7])
-    expected = (0.1 + 0.25 * 0.5) / 1.25
-    assert worst_quarter(accuracy, np.ones((1, 5)))[0] == pytest.approx(expected)
-
-
-def test_the_worst_quarter_of_a_resample_counts_its_repetitions():
-    accuracy = np.array([0.2, 0.6, 0.6, 0.6])
-    drawn = np.array([[0.0, 4, 0, 0], [4.0, 0, 0, 0], [2.0, 2, 0, 0]])
-    assert worst_quarter(accuracy, drawn) == pytest.approx([0.6, 0.2, 0.2])
-    weights = subject_weights(4, 200)
-    values = worst_quarter(accuracy, weights)
-    assert values.min() >= 0.2
-    assert values.max() <= 0.6 + 1e-12
 
 
 def test_recall_and_precision_of_a_class_are_pooled_over_people():

@@ -11,7 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.core.wording import counted
-from consilience.evaluation.resampling import interval, subject_weights
+from consilience.evaluation.resampling import (
+    WORST_SHARE,
+    interval,
+    subject_weights,
+    worst_quarter,
+)
 from consilience.project import Project
 from consilience.reporting.charts import people as people_charts
 from consilience.reporting.content.person_links import link, people_with_pages
@@ -35,7 +40,6 @@ AGE_BANDS = {
 }
 NOT_STATED = "not stated"
 LEAST_PEOPLE = 3  # of a group and of all others: with fewer, no interval is stated
-WORST_SHARE = 0.25
 
 
 class Estimate(NamedTuple):
@@ -88,29 +92,6 @@ def _age_band() -> pl.Expr:
     for end, name in reversed(AGE_BANDS.items()):
         band = pl.when(pl.col("age_years") < end).then(pl.lit(name)).otherwise(band)
     return pl.when(pl.col("age_years").is_not_null()).then(band)
-
-
-def worst_quarter(accuracy: Array, weights: Array) -> Array:
-    """Return the mean over the worst quarter of the people under every weighting.
-
-    Parameters
-    ----------
-    accuracy : ndarray, shape (S,)
-    weights : ndarray, shape (W, S)
-        `resampling.subject_weights`.
-
-    Returns
-    -------
-    ndarray, shape (W,)
-        A person may belong to the quarter in part, so that it changes smoothly with the people.
-    """
-    order = np.argsort(accuracy, kind="stable")
-    drawn = weights[:, order]
-    size = WORST_SHARE * drawn.sum(1, keepdims=True)
-    before = np.cumsum(drawn, 1) - drawn
-    share = np.clip(size - before, 0, drawn)
-    result: Array = (share @ accuracy[order]) / size[:, 0]
-    return result
 
 
 def class_table(
