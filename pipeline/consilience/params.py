@@ -18,6 +18,7 @@ from consilience.schema.params.alignment import AlignmentParams
 from consilience.schema.params.annotation import AnnotationParams
 from consilience.schema.params.base import Section, check_stated, read_yaml, validated
 from consilience.schema.params.dataset import DatasetParams
+from consilience.schema.params.gate import GateParams
 from consilience.schema.params.plugins import DEFAULT_METHOD
 from consilience.schema.params.privacy import PrivacyParams
 from consilience.schema.params.query import QueryParams
@@ -48,6 +49,7 @@ class Params(Section):
     robustness: RobustnessParams
     privacy: PrivacyParams
     query: QueryParams
+    gate: GateParams
 
 
 def load(path: Path) -> Params:
@@ -126,6 +128,7 @@ def defaults(
         "robustness": {},
         "privacy": {},
         "query": {},
+        "gate": {},
     }
     if modalities:
         preset["modalities"] = {

@@ -194,6 +194,14 @@ class Project:
     def doubtful_labels(self) -> Path:
         """Table `DoubtfulLabels`."""
         return self.query / "doubtful.parquet"
+    def gate(self) -> Path:
+        """The last comparison of a trained model with the accepted one."""
+        return self.data / "gate.json"
+
+    @property
+    def registry(self) -> Path:
+        """Accepted models, all versions; tracked by DVC in ``data/registry.dvc``."""
+        return self.data / "registry"
 
     def score(self, corpus: str) -> Path:
         """Return the folder of a synthetic corpus's scores against its ground truth."""

@@ -9,6 +9,7 @@ from consilience.core.dvc import (
     ALWAYS,
     Outcome,
     _reason,
+    add,
     parse_graph,
     reproduce,
     stage_changes,
@@ -55,6 +56,20 @@ def test_what_dvc_cannot_read_is_one_line(project: Project) -> None:
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages: 3\n")
     with pytest.raises(ConsilienceError, match=r"dvc\.lock") as caught:
         asyncio.run(stage_changes(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_added_folder_is_tracked_and_an_output_of_a_stage_is_refused(project: Project) -> None:
+    folder = project(0)
+    (folder / "kept").mkdir()
+    (folder / "kept/one").write_text("1")
+    asyncio.run(add(folder, folder / "kept"))
+    assert "nfiles: 1" in (folder / "kept.dvc").read_text()
+    (folder / "kept/two").write_text("2")
+    asyncio.run(add(folder, folder / "kept"))
+    assert "nfiles: 2" in (folder / "kept.dvc").read_text()
+    with pytest.raises(ConsilienceError, match="'dvc add absent'") as caught:
+        asyncio.run(add(folder, folder / "absent"))
     assert "\n" not in str(caught.value)
 
 

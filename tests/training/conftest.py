@@ -29,7 +29,12 @@ CLASSES = ["calm", "angry", "happy"]
 
 @pytest.fixture
 def windows_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "data" / "windows"
+    return write_windows(tmp_path)
+
+
+def write_windows(root: Path) -> Path:
+    """Write the windows and the catalog of a project."""
+    folder = root / "data" / "windows"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(3)
     n = SUBJECTS * PER_SUBJECT
@@ -79,7 +84,7 @@ def windows_folder(tmp_path: Path) -> Path:
     }
     write_store(folder, index, inputs, meta)
     for sensor in SENSORS:
-        write_catalog(Project(tmp_path), sensor)
+        write_catalog(Project(root), sensor)
     return folder
 
 

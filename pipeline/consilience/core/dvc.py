@@ -1,4 +1,4 @@
-"""Run DVC as child processes, for a flow: the graph of the stages, the stale ones, and one stage.
+"""Run DVC as child processes: the graph of the stages, the stale ones, one stage, and ``add``.
 
 Only the ``dvc`` program is used, because DVC locks by process: two stages in the same process would
 not exclude one another.
@@ -101,6 +101,25 @@ async def stage_changes(folder: Path) -> dict[str, list[Any]]:
         await _output(folder, "'dvc repro' shows more", "--wait-for-lock", "status", "--json")
     )
     return changes
+
+
+async def add(folder: Path, path: Path) -> None:
+    """Store a file or folder in DVC's cache and write its ``.dvc`` file, as ``dvc add`` does.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's folder.
+    path : Path
+        Inside of it, and not an output of a stage.
+
+    Raises
+    ------
+    ConsilienceError
+        If DVC cannot read the project, or store it.
+    """
+    name = path.relative_to(folder).as_posix()
+    await _output(folder, f"correct it, then run 'dvc add {name}'", "--wait-for-lock", "add", name)
 
 
 async def _output(folder: Path, remedy: str, *arguments: str) -> str:
