@@ -194,6 +194,8 @@ class Project:
     def doubtful_labels(self) -> Path:
         """Table `DoubtfulLabels`."""
         return self.query / "doubtful.parquet"
+
+    @property
     def gate(self) -> Path:
         """The last comparison of a trained model with the accepted one."""
         return self.data / "gate.json"

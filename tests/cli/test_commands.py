@@ -17,6 +17,7 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError
 from consilience.schema.tables import RecordingCoherence, frame_of, write_table
 from tests.label_studio.recorded import export, study, written
+from tests.model_registry.small import retrain, trained_project
 
 
 def run(*arguments: str) -> str:
@@ -259,3 +260,49 @@ def test_options_state_what_a_report_shows_of_people_and_use_keeps_it(tmp_path: 
     assert privacy() == (True, False)  # not an edited file, and not forgotten
     assert privacy("--no-faces", "--modalities", "eeg") == (True, True)
     assert privacy("--names", "--force") == (False, True)
+
+
+def test_models_are_compared_accepted_listed_used_and_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = trained_project(tmp_path / "study")
+    here = ("--project", str(project.root))
+    assert "no model is accepted yet" in run(*here, "models")
+    assert "first: no model is accepted yet" in run(*here, "gate")
+    assert "v0001 is current" in run(*here, "promote")
+    retrain(project, 3, epochs=1, learning_rate=1e-7)
+    for command in ("gate", "promote"):
+        blocked = CliRunner().invoke(app, [*here, command])
+        assert blocked.exit_code == 1
+        assert "blocked: hybrid against v0001" in blocked.output
+        assert "worse by more than 0.02" in blocked.output
+    with pytest.raises(ConsilienceError, match="--reason is missing"):
+        run(*here, "promote", "--force")
+    with pytest.raises(ConsilienceError, match="--reason without --force"):
+        run(*here, "promote", "--reason", "x")
+    assert "v0002 is current" in run(*here, "promote", "--force", "--reason", "a test")
+    used: list[Path] = []
+
+    def predicted(project: object, bundle: Path, *_: object) -> None:
+        used.append(bundle)
+        raise ConsilienceError("enough", "test")
+
+    monkeypatch.setattr("consilience.prediction.run.predict_recordings", predicted)
+
+    def bundle_of(name: str) -> Path:
+        with pytest.raises(ConsilienceError, match="enough"):
+            run(*here, "predict", name, str(tmp_path))
+        return used.pop()
+
+    assert bundle_of("accepted") == project.registry / "v0002/bundle"
+    assert "v0001 is current" in run(*here, "rollback")
+    assert bundle_of("accepted") == project.registry / "v0001/bundle"
+    assert bundle_of("accepted@v0002") == project.registry / "v0002/bundle"
+    assert bundle_of("data/models/hybrid") == Path("data/models/hybrid")
+    run(*here, "models", "--json", str(tmp_path / "models.json"))
+    listed = json.loads((tmp_path / "models.json").read_text())["versions"]
+    assert [(row["name"], row["state"]) for row in listed] == [("v0001", "current"), ("v0002", "")]
+    assert listed[1]["decision"]["reasons"] == ["forced: a test"]
+    run(*here, "export", "accepted", "-o", str(tmp_path / "copy"))
+    card = (project.registry / "v0001/bundle/card.json").read_bytes()
+    assert (tmp_path / "copy/card.json").read_bytes() == card

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from consilience.model_registry.decision import Decision
+
 app = typer.Typer(
     help="From raw EEG, voice and face recordings to a model that weights sensors by agreement.",
     no_args_is_help=True,
@@ -54,6 +56,17 @@ STDOUT = Path("-")
 DatasetOption = typer.Option(
     help="Name of the dataset; 'consilience names' lists them.",
     autocompletion=_names_of("datasets"),
+)
+BundleArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of a trained model, such as data/models/hybrid; accepted: the accepted one, "
+        "accepted@v0001: that version."
+    ),
+]
+MethodOption = typer.Option(
+    help="Name of the trained method; default: that of the report.",
+    autocompletion=_names_of("methods"),
 )
 JsonFile = Annotated[
     Path | None,
@@ -278,9 +291,7 @@ def summary(context: typer.Context, json_file: JsonFile = None) -> None:
 @app.command()
 def evaluate(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
-    ],
+    bundle: BundleArgument,
     root: Annotated[
         Path, typer.Argument(help="Folder of labelled recordings that were not used for training.")
     ],
@@ -294,7 +305,8 @@ def evaluate(
     from consilience.evaluation import external  # slow to import
 
     _check_name("datasets", dataset, "--dataset")
-    result = external.evaluate_bundle(context.obj, bundle, root, dataset, grid)
+    folder = _bundle_folder(context.obj, bundle)
+    result = external.evaluate_bundle(context.obj, folder, root, dataset, grid)
     for line in external.warnings(result):
         _printer(STDOUT)(f"warning: {line}")
     _console(json_file).print(external.table(result))
@@ -304,9 +316,7 @@ def evaluate(
 @app.command()
 def predict(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
-    ],
+    bundle: BundleArgument,
     root: Annotated[Path, typer.Argument(help="Folder of recordings, with or without labels.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Table of predictions: .parquet or .csv.")
@@ -330,7 +340,8 @@ def predict(
     check_output(output)
     _check_name("datasets", dataset, "--dataset")
     project: Project = context.obj
-    predicted = predict_recordings(project, bundle, root, dataset, _printer(STDOUT))
+    folder = _bundle_folder(project, bundle)
+    predicted = predict_recordings(project, folder, root, dataset, _printer(STDOUT))
     if pseudonyms:
         predicted = with_pseudonyms(predicted, load_key(project.root))
     for line in write_predictions(predicted, output):
@@ -342,9 +353,8 @@ def predict(
 
 @app.command()
 def live(
-    bundle: Annotated[
-        Path, typer.Argument(help="Folder of a trained model, such as data/models/hybrid.")
-    ],
+    context: typer.Context,
+    bundle: BundleArgument,
     stream: Annotated[
         list[str] | None,
         typer.Option(help="Stream of a sensor, such as eeg=MyAmp; default: by its type."),
@@ -369,14 +379,18 @@ def live(
 
     settings = lives.LiveSettings(lives.parse_streams(stream or []), duration, wait, outlet, revise)
     view = view_of(as_json)
-    for line in lives.summary(lives.live(bundle, settings, view)):
+    folder = _bundle_folder(context.obj, bundle)
+    for line in lives.summary(lives.live(folder, settings, view)):
         view.note(line)
 
 
 @app.command()
 def export(
     context: typer.Context,
-    method: Annotated[str, typer.Argument(help="Name of a trained method, such as hybrid.")],
+    method: Annotated[
+        str,
+        typer.Argument(help="Name of a trained method, such as hybrid, or accepted: its bundle."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder of the bundle.")],
     licence: Annotated[
         str | None, typer.Option(help="Licence of the bundle, for its card.")
@@ -386,10 +400,105 @@ def export(
     ] = False,
 ) -> None:
     """Train a method once more on all people and write it as a bundle to be passed on."""
-    from consilience.training.export import export as write_bundle  # slow to import
+    from consilience.model_registry import registry  # slow to import
+    from consilience.training.export import export as write_bundle
 
+    if registry.is_accepted(method):
+        if licence or onnx:
+            raise ConsilienceError(
+                "an accepted bundle is exported as it is", "--licence, --onnx", "omit both"
+            )
+        registry.copy_bundle(context.obj, method, output)
+        typer.echo(f"{output}: {method}")
+        return
     for line in write_bundle(context.obj, method, output, licence, onnx):
         typer.echo(line)
+
+
+@app.command()
+def models(context: typer.Context, json_file: JsonFile = None) -> None:
+    """List the accepted models; 'predict accepted' uses the current one."""
+    from consilience.model_registry import registry, view  # slow to import
+
+    project: Project = context.obj
+    listed, states = registry.versions(project), view.states(project)
+    console = _console(json_file)
+    if listed:
+        console.print(view.versions_table(listed, states))
+    else:
+        console.print("no model is accepted yet; 'consilience promote' accepts the trained one")
+    rows = [{**v.model_dump(mode="json"), "state": states[v.name]} for v in listed]
+    _write_json(json_file, {"versions": rows})
+
+
+@app.command()
+def gate(
+    context: typer.Context,
+    method: Annotated[str | None, MethodOption] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Compare the trained model with the accepted one; exit with 1 if it is worse."""
+    from consilience.model_registry import gate as gates  # slow to import
+
+    decision = gates.compare(context.obj, method=method)
+    _show_decision(decision, _console(json_file))
+    _write_json(json_file, decision.as_json())
+    if not decision.accepted:
+        raise SystemExit(1)
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    method: Annotated[str | None, MethodOption] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Without the comparison; needs --reason.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why it is accepted all the same.")] = "",
+) -> None:
+    """Accept the trained model if it is not worse than the accepted one."""
+    from consilience.model_registry import gate as gates  # slow to import
+    from consilience.model_registry import registry
+
+    if force != bool(reason.strip()):
+        what = "--reason is missing" if force else "--reason without --force"
+        raise ConsilienceError(what, "consilience promote", "use --force --reason TEXT")
+    project: Project = context.obj
+    if force:
+        decision = gates.forced(project, reason.strip(), method=method)
+    else:
+        decision = gates.compare(project, method=method)
+    _show_decision(decision, _console(None))
+    if not decision.accepted:
+        raise SystemExit(1)
+    version = registry.accept(project, decision, typer.echo)
+    typer.echo(f"{version.name} is current: {registry.folder_of(project, version.name)}")
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    version: Annotated[
+        str | None, typer.Argument(help="Such as v0001; default: the one before the current.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+) -> None:
+    """Make a former accepted model the current one again."""
+    from consilience.model_registry import registry  # slow to import
+
+    project: Project = context.obj
+    target = registry.rollback(project, version, reason)
+    typer.echo(f"{target.name} is current: {registry.folder_of(project, target.name)}")
+
+
+def _show_decision(decision: Decision, console: Console) -> None:
+    """Print what the gate compared, and the decision."""
+    from consilience.model_registry import view  # slow to import
+
+    if decision.rows:
+        console.print(view.decision_table(decision))
+    for line in (view.verdict_line(decision), *(f"  {reason}" for reason in decision.reasons)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @annotate.command("export")
@@ -529,6 +638,13 @@ def _privacy(pseudonyms: bool | None, faces: bool | None) -> dict[str, bool]:
     """Return the parameters of the section ``privacy`` that options state."""
     options = {"pseudonyms": pseudonyms, "no_faces": None if faces is None else not faces}
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _bundle_folder(project: Project, name: str) -> Path:
+    """Return the folder of a bundle, which may be named as an accepted version."""
+    from consilience.model_registry import registry  # slow to import
+
+    return registry.resolve(project, name)
 
 
 def _check_name(kind: str, name: str, argument: str) -> None:
