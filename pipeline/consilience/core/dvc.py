@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from consilience.core.errors import ConsilienceError
-from consilience.core.processes import killed_with_parent
+from consilience.core.programs import ENVIRONMENT, output_lines, running
 
-ENVIRONMENT = Path(sys.executable).parent
-GRACE_S = 5.0
+__all__ = ["ENVIRONMENT"]
 
+BUSY_S = 5.0  # interval at which a stage that another DVC process uses is tried again
 ALWAYS = "always changed"  # the status of a stage that always runs
 
 Graph = dict[str, list[str]]
@@ -32,7 +30,7 @@ Graph = dict[str, list[str]]
 _EDGE = re.compile(r'^"(?P<upstream>[^"]+)"(?: -> "(?P<stage>[^"]+)")?;$')
 _EXIT = re.compile(r"exited with -?\d+$")
 _ERROR = re.compile(r"^(error|ERROR): ")  # begins a line about an error
-_LINE_END = re.compile(rb"[\r\n]+")
+_BUSY = re.compile(r"is busy, it is being blocked by")
 _HINT = re.compile(
     r"(Generating|Updating) lock file|To (track|enable) |\s+(git add|dvc config) |Use `dvc push`"
     r"|WARNING: Process .* in RWLock-file .* had been killed"  # of a run that was interrupted
@@ -46,7 +44,8 @@ class Outcome:
     Attributes
     ----------
     state : str
-        ``"ran"``, ``"cached"`` (its outputs were up to date or in the cache) or ``"failed"``.
+        ``"ran"``, ``"cached"`` (its outputs were up to date or in the cache), ``"busy"`` (another
+        DVC process uses its files) or ``"failed"``.
     reason : str
         Reason of a failure: the last line it printed, or the time limit it exceeded.
     """
@@ -123,7 +122,7 @@ async def add(folder: Path, path: Path) -> None:
 
 
 async def _output(folder: Path, remedy: str, *arguments: str) -> str:
-    async with _dvc(folder, *arguments, stderr=asyncio.subprocess.PIPE) as process:
+    async with running(folder, "dvc", *arguments, stderr=asyncio.subprocess.PIPE) as process:
         output, errors = await process.communicate()
     if process.returncode:
         what = errors.decode().strip().partition("\n")[0].removeprefix("ERROR: ")
@@ -147,10 +146,12 @@ async def reproduce(
     workers: int,
     timeout_s: float | None,
     report: Callable[[str], None],
+    force: bool = False,
 ) -> Outcome:
     """Bring one stage up to date; its upstream stages must be up to date already.
 
-    If the stage exceeds the time limit or is cancelled, every process it started is ended.
+    If the stage exceeds the time limit or is cancelled, every process it started is ended. While
+    another DVC process uses its files, such as ``dvc repro`` by hand, it waits.
 
     Parameters
     ----------
@@ -164,11 +165,17 @@ async def reproduce(
         Time limit in s; None for no limit.
     report : callable
         Called with every line of output when it is printed.
+    force : bool
+        Whether it runs although it is up to date.
     """
-    arguments = ("--wait-for-lock", "repro", "--single-item", stage)
+    options = ("--single-item", "--force") if force else ("--single-item",)
+    arguments = ("--wait-for-lock", "repro", *options, stage)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _repro(folder, arguments, workers, report)
+            while (outcome := await _repro(folder, arguments, workers, report)).state == "busy":
+                report(f"{stage} waits for another DVC process")
+                await asyncio.sleep(BUSY_S)
+            return outcome
     except TimeoutError:
         return Outcome("failed", f"took longer than {timeout_s:g} s")
 
@@ -192,17 +199,19 @@ async def _repro(
     folder: Path, arguments: Sequence[str], workers: int, report: Callable[[str], None]
 ) -> Outcome:
     """Run ``dvc repro`` and report what it prints, without DVC's hints."""
-    lines: list[str] = []
-    async with _dvc(
-        folder, *arguments, workers=workers, stderr=asyncio.subprocess.STDOUT
-    ) as process:
-        async for line in _lines(process):
-            if line.strip() and not _HINT.match(line):
-                lines.append(line)
-                report(line)
-        await process.wait()
-    if process.returncode:
-        return Outcome("failed", _reason(lines))
+
+    def report_all_but_hints(line: str) -> None:
+        if not _HINT.match(line):
+            report(line)
+
+    variables = {"CONSILIENCE_WORKERS": str(workers)}
+    status, lines = await output_lines(
+        folder, "dvc", *arguments, report=report_all_but_hints, variables=variables
+    )
+    if status and any(map(_BUSY.search, lines)):
+        return Outcome("busy", "another DVC process uses the files of the stage")
+    if status:
+        return Outcome("failed", _reason([line for line in lines if not _HINT.match(line)]))
     ran = any(line.startswith("Running stage ") for line in lines)
     return Outcome("ran" if ran else "cached")
 
@@ -233,50 +242,34 @@ def _reason(lines: list[str]) -> str:
     return f"{_ERROR.sub('', last)} ({_EXIT.findall(exited)[0]})"
 
 
-@asynccontextmanager
-async def _dvc(
-    folder: Path, *arguments: str, workers: int = 1, **streams: Any
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | {
-        "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "PYTHONUNBUFFERED": "1",
-        "CONSILIENCE_WORKERS": str(workers),
-    }
-    process = await asyncio.create_subprocess_exec(
-        str(ENVIRONMENT / "dvc"),
-        *arguments,
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=killed_with_parent,
-        **streams,
-    )
+def lock_holders(folder: Path) -> list[str]:
+    """Return the running DVC processes that use files of a project, as process id and command."""
     try:
-        yield process
-    finally:
-        if process.returncode is None:
-            await _end_group(process)
+        locks = json.loads((folder / ".dvc/tmp/rwlock").read_text())
+    except (OSError, ValueError):  # absent, or being written
+        return []
+    holders = {int(entry["pid"]): str(entry["cmd"]) for entry in _lock_entries(locks)}
+    return [f"{pid} ({cmd})" for pid, cmd in sorted(holders.items()) if psutil.pid_exists(pid)]
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End a process and all processes that it started, which form one process group."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GRACE_S)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _lock_entries(locks: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    yield from (locks.get("write") or {}).values()
+    for readers in (locks.get("read") or {}).values():
+        yield from readers
 
 
-async def _lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
-    """Yield lines of any length, split at line ends and at carriage returns of progress bars."""
-    assert process.stdout is not None
-    rest = b""
-    while chunk := await process.stdout.read(65536):
-        *complete, rest = _LINE_END.split(rest + chunk)
-        for line in complete:
-            yield line.decode(errors="replace")
-    yield rest.decode(errors="replace")
+async def call(folder: Path, *arguments: str, report: Callable[[str], None]) -> list[str]:
+    """Run a command of DVC, report what it prints, and return its lines.
+
+    Raises
+    ------
+    ConsilienceError
+        With DVC's last line of error, if it failed.
+    """
+    command = ("dvc", "--wait-for-lock", *arguments)
+    status, lines = await output_lines(folder, *command, report=report)
+    if status:
+        errors = [line for line in lines if line.startswith("ERROR: ")]
+        what = (errors or lines or ["it failed without a message"])[-1].removeprefix("ERROR: ")
+        raise ConsilienceError(what, " ".join(("dvc", *arguments)))
+    return lines
