@@ -5,7 +5,7 @@ from consilience.core import termination
 if __name__ == "__main__":
     termination.exit_at_signals()  # before the other import, which takes seconds
 
-from consilience.flow import main, pipeline
+from consilience.flows.pipeline import main, pipeline
 
 __all__ = ["main", "pipeline"]
 

@@ -76,7 +76,7 @@ def test_unaligned_recordings_are_unusable(tmp_path: Path) -> None:
     project = Project(tmp_path)
     write_table(project.alignment / "alignment.parquet", frame_of(rows, Alignment), Alignment)
     remedy = "left out of the windows: unaligned"
-    assert status._unusable(project) == [{"where": "b", "what": "no pulse", "remedy": remedy}]
+    assert status.unusable(project) == [{"where": "b", "what": "no pulse", "remedy": remedy}]
 
 
 def test_lines_of_a_study_that_is_up_to_date() -> None:

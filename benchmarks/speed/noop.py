@@ -26,7 +26,7 @@ REPRO = (str(ENVIRONMENT / "dvc"), "repro")
 COMMANDS = {
     "`dvc repro`": REPRO,
     "– of which stage `code`": (PYTHON, str(ENVIRONMENT / "consilience"), "stage", "code"),
-    "Prefect flow, no server configured": (PYTHON, "-m", "consilience.flow"),
+    "Prefect flow, no server configured": (PYTHON, "-m", "consilience.flows"),
     "`consilience --help`": (str(ENVIRONMENT / "consilience"), "--help"),
 }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from consilience import stage_code
 from consilience.core import study
@@ -28,8 +29,41 @@ async def stale_stages(folder: Path) -> set[str]:
     ConsilienceError
         If DVC cannot read the project.
     """
-    changes = await stage_changes(folder)
+    return stale(await stage_changes(folder))
+
+
+def stale(changes: Mapping[str, list[Any]]) -> set[str]:
+    """Return the stages to run, from what `core.dvc.stage_changes` returned."""
     return {stage for stage, what in changes.items() if (stage, what) != (CODE, [ALWAYS])}
+
+
+def kinds_of_change(changes: Mapping[str, list[Any]]) -> set[str]:
+    """Return the kinds of change that made stages stale, for people.
+
+    They are recordings, annotations, parameters, code, results and command. What a stage of the
+    graph wrote anew is not a cause for the stages after it; a missing result is one.
+    """
+    kinds = set()
+    for what in changes.values():
+        for change in what:
+            if isinstance(change, str):
+                if change != ALWAYS:
+                    kinds.add("command")
+                continue
+            if change.get("changed outs"):
+                kinds.add("results")
+            kinds |= {_kind(path) for path in change.get("changed deps", {})} - {""}
+    return kinds
+
+
+def _kind(path: str) -> str:
+    if path.endswith("params.yaml"):
+        return "parameters"
+    if path.startswith("data/code/"):
+        return "code"
+    if path.startswith("data/annotations"):
+        return "annotations"
+    return "recordings" if path.startswith("data/raw") or not path.startswith("data/") else ""
 
 
 async def nothing_to_do(folder: Path) -> bool:

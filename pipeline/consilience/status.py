@@ -79,7 +79,7 @@ def status(project: Project) -> Status:
         stages=list(graph),
         stale=stale,
         following=following,
-        unusable=_unusable(project),
+        unusable=unusable(project),
         metrics=json.loads(metrics.read_text()) if metrics.is_file() else {},
     )
 
@@ -148,7 +148,8 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + rest
 
 
-def _unusable(project: Project) -> list[dict[str, str]]:
+def unusable(project: Project) -> list[dict[str, str]]:
+    """Return table `Problems` of the last catalog and ingest, and the unaligned recordings."""
     files = [project.catalog / "problems.parquet"]
     files += sorted((project.data / "signals").glob("*/problems.parquet"))
     tables = [read_table(file, Problems) for file in files if file.is_file()]

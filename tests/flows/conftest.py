@@ -12,5 +12,5 @@ __all__ = ["is_running", "prefect_server", "project"]
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=400):
         yield

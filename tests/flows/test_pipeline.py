@@ -98,12 +98,12 @@ def test_ingests_overlap_and_a_second_run_is_all_cached(
     project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CONSILIENCE_WORKERS", "8")
-    folder = project(4)
+    folder = project(10)  # longer than a busy machine needs to start DVC
     state, rows = run(folder)
     assert state.is_completed()
     assert state.message == "4 ran"
     assert {stage: how for stage, (how, _) in rows.items()} == dict.fromkeys(rows, "ran")
-    assert all(4 < rows[ingest][1] < 60 for ingest in INGESTS)
+    assert all(10 < rows[ingest][1] < 120 for ingest in INGESTS)
 
     spans = [
         [float(time) for time in (folder / "out" / name / "times.txt").read_text().split()]
@@ -168,17 +168,14 @@ def test_a_stage_runs_again_if_one_before_it_changed_its_outputs(
     assert rows["second"][1] > 0  # DVC decided
 
 
-def test_stage_code_runs_before_dvc_reads_the_recordings(coded: Path) -> None:
+def test_a_pipe_among_the_recordings_fails_the_flow_before_dvc_reads_them(coded: Path) -> None:
     root = coded / "data/raw/demo"
     root.mkdir(parents=True)
     os.mkfifo(root / "pipe")
-    state, rows = run(coded)
+    state: State[Any] = asyncio.run(pipeline(coded, return_state=True))  # type: ignore[arg-type]
     assert state.is_failed()
     assert "'pipe' is a pipe" in str(state.message)
-    assert {stage: how for stage, (how, _) in rows.items()} == {
-        "code": "failed",
-        "catalog": "not run",
-    }
+    assert not (coded / "data/code").exists()
 
 
 def test_without_a_stale_stage_and_a_configured_server_none_is_started(

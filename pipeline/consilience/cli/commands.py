@@ -243,6 +243,47 @@ def bench(
 
 
 @app.command()
+def watch(
+    context: typer.Context,
+    root: Annotated[
+        Path | None, typer.Argument(help="Folder of the recordings; default: the study's.")
+    ] = None,
+    stable: Annotated[
+        float, typer.Option(help="Seconds without a change after which a file is complete.")
+    ] = 60.0,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the first event that the server received.")
+    ] = False,
+) -> None:
+    """Report new and changed recordings to the Prefect server once they are complete."""
+    _require_prefect()
+    from consilience.core import termination
+    from consilience.flows import watch as watching  # slow to import
+
+    termination.exit_at_signals()
+    watching.watch(context.obj, root, lambda line: print(line, flush=True), stable, interval, once)
+
+
+@app.command()
+def sweep(
+    silent: Annotated[
+        float, typer.Option(help="Seconds without a heartbeat after which a run has crashed.")
+    ] = 600.0,
+) -> None:
+    """Set Prefect runs whose process has ended to Crashed, which frees their slots."""
+    _require_prefect()
+    from consilience.flows import sweep as sweeping  # slow to import
+
+    try:
+        lines = sweeping.sweep(silent)
+    except (RuntimeError, ValueError) as error:  # no server: not configured or unreachable
+        raise ConsilienceError(str(error), "consilience sweep", "set PREFECT_API_URL") from None
+    for line in lines or ["every active run has its process"]:
+        typer.echo(line)
+
+
+@app.command()
 def names(json_file: JsonFile = None) -> None:
     """List all datasets, modalities, methods, encoders and functions of model inputs."""
     from consilience.core import registry  # slow to import
@@ -645,6 +686,16 @@ def _bundle_folder(project: Project, name: str) -> Path:
     from consilience.model_registry import registry  # slow to import
 
     return registry.resolve(project, name)
+
+
+def _require_prefect() -> None:
+    """Raise unless Prefect is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("prefect") is None:
+        raise ConsilienceError(
+            "Prefect is not installed", "consilience", "pip install 'consilience[prefect]'"
+        )
 
 
 def _check_name(kind: str, name: str, argument: str) -> None:

@@ -1,0 +1,1 @@
+"""Prefect flows: runs of the stages and predictions, as deployments of a server or by hand."""

@@ -1,0 +1,106 @@
+"""Artifacts of a run: stages, metrics, quarantined recordings, the gate's decision, and links."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+
+from consilience.core.errors import ConsilienceError
+from consilience.core.files import read_json
+from consilience.flows.gate import Decision
+from consilience.project import Project
+from consilience.status import unusable
+
+Metrics = dict[str, dict[str, float]]
+
+MAX_ROWS = 500  # of a table, which a browser draws
+
+
+async def publish_stages(rows: list[dict[str, Any]]) -> None:
+    """Publish the state and duration of every stage."""
+    await acreate_table_artifact(rows, key="stages", description="Stages of the last run")
+
+
+def metrics_of(project: Project) -> Metrics:
+    """Return the metrics of every method in the last evaluation; none without one."""
+    file = project.evaluation / "metrics.json"
+    try:
+        content: Metrics = read_json(file) if file.is_file() else {}
+    except ConsilienceError:  # damaged: the stage will write it anew
+        return {}
+    return content
+
+
+async def publish_results(
+    project: Project, before: Metrics, decision: Decision | None
+) -> dict[str, Any]:
+    """Publish what a run has changed; return the short form for a notification.
+
+    Parameters
+    ----------
+    project : Project
+    before : dict of str to dict
+        What `metrics_of` returned before the run.
+    decision : Decision or None
+        Of the metric gate.
+    """
+    rows = headline_rows(before, metrics_of(project))
+    if rows:
+        await acreate_table_artifact(
+            rows, key="metrics", description="Metrics of this run and of the one before"
+        )
+    problems = unusable(project)
+    if problems:
+        await acreate_table_artifact(
+            [dict(row) for row in problems[:MAX_ROWS]],
+            key="quarantine",
+            description=f"{len(problems)} problems of recordings",
+        )
+    if decision is not None:
+        await publish_decision(decision)
+    await acreate_markdown_artifact(links(project), key="links", description="Report and models")
+    return {"metrics": rows, "problems": len(problems)}
+
+
+async def publish_decision(decision: Decision) -> None:
+    """Publish why the metric gate accepted or blocked a model."""
+    verdict = "accepted" if decision.accepted else "blocked"
+    lines = [f"# The gate {verdict} the model", "", *(f"- {reason}" for reason in decision.reasons)]
+    await acreate_markdown_artifact("\n".join(lines), key="gate", description=f"Model {verdict}")
+    if decision.rows:
+        rows = [row._asdict() for row in decision.rows]
+        await acreate_table_artifact(
+            rows, key="gate-metrics", description="Compared with the accepted model"
+        )
+
+
+def headline_rows(before: Metrics, after: Metrics) -> list[dict[str, Any]]:
+    """Return a row for each method and metric: this run, the one before, and the difference."""
+    rows = []
+    for method, metrics in after.items():
+        for metric, value in metrics.items():
+            if not isinstance(value, int | float):
+                continue
+            former = before.get(method, {}).get(metric)
+            row: dict[str, Any] = {"method": method, "metric": metric, "this run": round(value, 4)}
+            if isinstance(former, int | float):
+                row |= {"before": round(former, 4), "difference": round(value - former, 4)}
+            rows.append(row)
+    return rows
+
+
+def links(project: Project) -> str:
+    """Return the addresses of report and models as Markdown."""
+    lines = ["| result | path |", "|---|---|"]
+    if project.report.is_file():
+        lines.append(f"| report | {_link(project.report)} |")
+    models = project.data / "models"
+    folders = sorted(path for path in models.iterdir() if path.is_dir()) if models.is_dir() else []
+    lines += [f"| model `{path.name}` | {_link(path)} |" for path in folders]
+    return "\n".join(lines) if len(lines) > 2 else "This run has no report and no model."
+
+
+def _link(path: Path) -> str:
+    return f"[{path}]({path.as_uri()})"

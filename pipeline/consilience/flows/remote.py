@@ -1,0 +1,182 @@
+"""Results to and from a DVC remote, and ``dvc.lock`` on a branch of git.
+
+Only failures of the remote are repeated: a mistake of the user stays one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Cancelled, Completed, Failed, State
+
+from consilience.core.dvc import call
+from consilience.core.errors import ConsilienceError
+from consilience.flows.stopping import STOPPED, unless_stopped
+
+RETRY_DELAYS_S = [10.0, 60.0]
+# DVC's lines about a setting, which another attempt would meet again.
+MISTAKES = (
+    "config file error",
+    "no remote",
+    "unexpected error - unsupported",
+    "is required",
+    "not supported",
+)
+
+
+def is_passing(message: str) -> bool:
+    """Return whether a failure of a remote may be gone at the next attempt."""
+    return not any(words in message.lower() for words in MISTAKES)
+
+
+def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+    return is_passing(str(state.message or ""))
+
+
+@task(
+    task_run_name="pull",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=_may_pass,
+)
+async def pull(folder: Path) -> State[Any]:
+    """Download results that ``dvc.lock`` names and the workspace lacks; see `missing_outputs`."""
+    return await _transfer(folder, "pull", "--allow-missing")
+
+
+@task(
+    task_run_name="push",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=_may_pass,
+)
+async def push(folder: Path) -> State[Any]:
+    """Upload the results; files that the remote has already are left out."""
+    return await _transfer(folder, "push")
+
+
+async def _transfer(folder: Path, *arguments: str) -> State[Any]:
+    logger = get_run_logger()
+    try:
+        lines = await unless_stopped(call(folder, *arguments, report=logger.info))
+    except ConsilienceError as error:
+        return Failed(message=str(error))
+    return Cancelled(message=STOPPED) if lines is None else Completed()
+
+
+async def default_remote(folder: Path) -> str | None:
+    """Return the name of the project's default remote; None without one."""
+    try:
+        lines = await call(folder, "config", "core.remote", report=lambda line: None)
+    except ConsilienceError:  # not set
+        return None
+    return lines[-1].strip() if lines else None
+
+
+def missing_outputs(folder: Path) -> list[str]:
+    """Return the outputs that ``dvc.lock`` and ``.dvc`` files name and the workspace lacks."""
+    return [path for path in _outputs(folder) if not (folder / path).exists()]
+
+
+def _outputs(folder: Path) -> Iterator[str]:
+    lock = folder / "dvc.lock"
+    stages = (_yaml(lock).get("stages") or {}) if lock.is_file() else {}
+    for stage in stages.values():
+        yield from (out["path"] for out in stage.get("outs", ()))
+    for file in sorted(folder.glob("data/**/*.dvc")):
+        if file.is_file():
+            yield from (str(file.parent / out["path"]) for out in _yaml(file).get("outs", ()))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML, YAMLError  # slow to import
+
+    try:
+        content = YAML(typ="safe").load(path.read_text())
+    except (OSError, YAMLError):  # DVC reports what is wrong with it
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def commit_lock(folder: Path, branch: str, message: str) -> str | None:
+    """Commit ``dvc.lock`` and ``params.yaml`` on a branch, without changing the working tree.
+
+    The branch begins at the current commit if it does not exist. Files and index of the working
+    tree are not used, so that a person may work in the same folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The project's folder.
+    branch : str
+    message : str
+
+    Returns
+    -------
+    str or None
+        The abbreviated commit; None if the branch has the files already.
+
+    Raises
+    ------
+    ConsilienceError
+        If the folder is not in a git repository with a commit, or the name is invalid.
+    """
+    _git(folder, "check-ref-format", "--branch", branch)
+    reference = f"refs/heads/{branch}"
+    tip = _git(folder, "rev-parse", "--verify", "--quiet", reference, check=False)
+    parent = tip or _git(folder, "rev-parse", "--verify", "HEAD")
+    prefix = _git(folder, "rev-parse", "--show-prefix")
+    with TemporaryDirectory() as temporary:
+        index = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
+        _git(folder, "read-tree", parent, variables=index)
+        for name in ("dvc.lock", "params.yaml"):
+            if (folder / name).is_file():
+                blob = _git(folder, "hash-object", "-w", "--", name)
+                entry = f"100644,{blob},{prefix}{name}"
+                _git(folder, "update-index", "--add", "--cacheinfo", entry, variables=index)
+        tree = _git(folder, "write-tree", variables=index)
+    if tree == _git(folder, "rev-parse", f"{parent}^{{tree}}"):
+        return None
+    commit = _git(folder, "commit-tree", tree, "-p", parent, "-m", message)
+    # The former tip is named, so that a commit of another process is not lost.
+    _git(folder, "update-ref", reference, commit, tip or "0" * len(commit))
+    return commit[:12]
+
+
+def _git(
+    folder: Path,
+    *arguments: str,
+    check: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    author = {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in (("NAME", "consilience"), ("EMAIL", "consilience@localhost"))
+    }
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env={**author, **os.environ, **(variables or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ConsilienceError("git is not installed", "commit_branch", "install git") from None
+    if done.returncode and check:
+        what = (done.stderr.strip() or "it failed").splitlines()[-1]
+        raise ConsilienceError(what, " ".join(("git", *arguments[:2])))
+    return done.stdout.strip()
