@@ -1,0 +1,93 @@
+"""Missing results are noticed, and dvc.lock is committed without touching the working tree."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from consilience.core.errors import ConsilienceError
+from consilience.flows.remote import commit_lock, is_passing, missing_outputs
+
+LOCK = "schema: '2.0'\nstages:\n  first:\n    cmd: 'true'\n    outs:\n    - path: out/first\n"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "code.py").write_text("committed")
+    git(tmp_path, "add", ".")
+    author = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    git(tmp_path, *author, "commit", "--quiet", "--message=begin")
+    (study / "code.py").write_text("being edited")
+    (study / "dvc.lock").write_text(LOCK)
+    (study / "params.yaml").write_text("a: 1\n")
+    return study
+
+
+def test_outputs_that_the_lock_names_and_the_folder_lacks_are_missing(repository: Path) -> None:
+    assert missing_outputs(repository) == ["out/first"]
+    (repository / "out").mkdir()
+    (repository / "out/first").touch()
+    assert missing_outputs(repository) == []
+    (repository / "data/raw").mkdir(parents=True)
+    (repository / "data/raw/eeg.dvc").write_text("outs:\n- path: eeg\n")
+    assert missing_outputs(repository) == [str(repository / "data/raw/eeg")]
+    (repository / "dvc.lock").write_text("stages: [")  # DVC reports it
+    (repository / "data/raw/eeg").mkdir()
+    assert missing_outputs(repository) == []
+
+
+def test_the_lock_is_committed_on_a_branch_beside_the_work_of_a_person(repository: Path) -> None:
+    status = git(repository, "status", "--porcelain")
+    commit = commit_lock(repository, "results", "Results of run a")
+    assert commit is not None
+    assert git(repository, "rev-parse", "--short=12", "results") == commit
+    assert git(repository, "status", "--porcelain") == status
+    assert git(repository, "branch", "--show-current") == "main"
+    assert git(repository, "show", "results:study/dvc.lock") == LOCK.strip()
+    assert git(repository, "show", "results:study/code.py") == "committed"
+
+    assert commit_lock(repository, "results", "the same") is None
+    (repository / "dvc.lock").write_text(LOCK + "# changed\n")
+    commit_lock(repository, "results", "Results of run b")
+    assert git(repository, "log", "--format=%s", "results").splitlines() == [
+        "Results of run b",
+        "Results of run a",
+        "begin",
+    ]
+
+
+@pytest.mark.parametrize("branch", ["two words", "-x", ""])
+def test_an_invalid_branch_is_one_line(repository: Path, branch: str) -> None:
+    with pytest.raises(ConsilienceError, match="git check-ref-format"):
+        commit_lock(repository, branch, "message")
+
+
+def test_without_a_repository_the_commit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    with pytest.raises(ConsilienceError, match="not a git repository"):
+        commit_lock(tmp_path, "results", "message")
+
+
+@pytest.mark.parametrize(
+    ("message", "passing"),
+    [
+        ("dvc push: failed to push data to the cloud - 3 files failed to upload", True),
+        ("dvc pull: Connection refused", True),
+        ("dvc push: config file error: no remote specified", False),
+        ("dvc pull: s3 is supported, but requires 'dvc-s3' to be installed: is required", False),
+    ],
+)
+def test_only_failures_of_the_remote_are_repeated(message: str, passing: bool) -> None:
+    assert is_passing(message) == passing
