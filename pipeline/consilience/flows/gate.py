@@ -29,7 +29,7 @@ class Decision(Protocol):
 
     @property
     def reasons(self) -> Sequence[str]:
-        """Why, one line each."""
+        """One line per reason."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What one run of the flow is asked to do, checked before anything starts."""
+"""Parameters of one run, checked before anything starts."""
 
 from __future__ import annotations
 

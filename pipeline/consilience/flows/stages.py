@@ -33,7 +33,7 @@ NOT_RUN, CACHED = "not run", "cached"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which stages a run may start, and how.
+    """Selection of the stages that a run may start.
 
     Attributes
     ----------

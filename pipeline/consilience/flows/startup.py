@@ -1,4 +1,4 @@
-"""What every flow does first: guard its processes, state its own, and sweep ended runs."""
+"""Start of every flow: guard its processes, state its own, and sweep ended runs."""
 
 from __future__ import annotations
 
