@@ -32,6 +32,15 @@ time.sleep(2.5)
 print(process.pid, flush=True)
 time.sleep(60)
 """
+# Started in the last moment, by a program that has ended.
+GUARDED_LATE = """
+import subprocess, time
+from consilience.core.processes import guard_children
+guard_children()
+time.sleep(2.5)
+subprocess.run(["sh", "-c", "sleep 60 > /dev/null & echo $!"])
+time.sleep(60)
+"""
 WORKERS = """
 import os, time, functools
 from consilience.core.isolation import isolated_map
@@ -47,6 +56,7 @@ run(eval, ["print(__import__('os').getpid(), flush=True) or __import__('time').s
         BY_ITSELF.replace("{by_system}", "True"),
         BY_ITSELF.replace("{by_system}", "False"),
         GUARDED,
+        GUARDED_LATE,
         pytest.param(WORKERS.replace("isolated else", "1 else"), id="isolated_map"),
         pytest.param(WORKERS.replace("isolated else", "0 else"), id="parallel_map"),
     ],

@@ -20,6 +20,7 @@ import psutil
 
 POLL_S = 1.0
 PR_SET_PDEATHSIG = 1  # of Linux, <linux/prctl.h>
+GUARDED = "CONSILIENCE_GUARDED"  # names the process whose end a process must not outlive
 _PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
@@ -70,7 +71,12 @@ def from_main_thread() -> bool:
 
 
 def guard_children() -> None:
-    """Start a process that ends the children of this one, and theirs, when this one has ended."""
+    """Start a process that ends the children of this one, and theirs, when this one has ended.
+
+    Those that start from now on have a variable in their environment by which they are recognised,
+    also if they started in the last moment, or if their own parent has ended.
+    """
+    os.environ[GUARDED] = f"{os.getpid()}-{time.time_ns()}"
     subprocess.Popen(
         [sys.executable, "-m", __name__, str(os.getpid())],
         stdin=subprocess.DEVNULL,
@@ -89,9 +95,19 @@ def _guard(parent: int) -> None:
             children.update(process.children(recursive=True))
             time.sleep(POLL_S)
     time.sleep(POLL_S)  # those that end by themselves are not disturbed
-    for child in children - {psutil.Process()}:
+    for child in (children | _marked(os.environ.get(GUARDED, ""))) - {psutil.Process()}:
         with suppress(psutil.NoSuchProcess):
             child.kill()  # of a process id that is used again psutil raises
+
+
+def _marked(mark: str) -> set[psutil.Process]:
+    """Return the processes with a mark in their environment."""
+    processes = set()
+    for process in psutil.process_iter() if mark else ():
+        with suppress(psutil.Error, OSError):  # ended, or of another user
+            if process.environ().get(GUARDED) == mark:
+                processes.add(process)
+    return processes
 
 
 if __name__ == "__main__":
