@@ -38,6 +38,14 @@ class Decision(Protocol):
         ...
 
 
+ACCEPTED = "accepted"  # name of the current accepted model; ``accepted@v0001`` is a version
+
+
+def is_accepted(bundle: str) -> bool:
+    """Return whether a text names an accepted model instead of a folder."""
+    return bundle.partition("@")[0] == ACCEPTED and find_spec(REGISTRY) is not None
+
+
 def check_available() -> None:
     """Raise if this installation has no metric gate.
 

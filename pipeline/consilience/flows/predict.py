@@ -13,6 +13,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 from consilience.core.errors import ConsilienceError
 from consilience.core.programs import output_lines
 from consilience.core.special_files import check_folder
+from consilience.flows.gate import is_accepted
 from consilience.flows.notify import notify
 from consilience.flows.startup import start_run
 from consilience.flows.stopping import (
@@ -44,7 +45,7 @@ async def predict(
     Args:
         recordings: Folder of the recordings, with or without labels.
         folder: Folder of the study, where other paths start and processed recordings are kept.
-        bundle: Folder of a trained model.
+        bundle: Folder of a trained model; accepted is the one that the gate accepted last.
         output: Table of predictions, .parquet or .csv.
         dataset: Layout of the recordings; 'consilience names' lists the layouts.
         html: Also write the predictions as a page beside the table.
@@ -100,7 +101,7 @@ def check(folder: Path, bundle: Path, recordings: Path, output: Path) -> None:
         With the name of the parameter.
     """
     for name, path in {"folder": folder, "bundle": bundle, "recordings": recordings}.items():
-        if not (folder / path).is_dir():
+        if not (folder / path).is_dir() and not (name == "bundle" and is_accepted(str(path))):
             raise ConsilienceError("not a directory", f"{name} {path}", "correct the path")
     if output.suffix not in FORMATS:
         raise ConsilienceError("unknown table format", f"output {output}", "end it in .parquet")

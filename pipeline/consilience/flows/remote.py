@@ -21,6 +21,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.flows.stopping import STOPPED, unless_stopped
 
 RETRY_DELAYS_S = [10.0, 60.0]
+DVC_FILES = ("*.dvc", "data/*.dvc", "data/*/*.dvc")
 # DVC's lines about a setting, which another attempt would meet again.
 MISTAKES = (
     "config file error",
@@ -94,9 +95,14 @@ def _outputs(folder: Path) -> Iterator[str]:
     stages = (_yaml(lock).get("stages") or {}) if lock.is_file() else {}
     for stage in stages.values():
         yield from (out["path"] for out in stage.get("outs", ()))
-    for file in sorted(folder.glob("data/**/*.dvc")):
-        if file.is_file():
-            yield from (str(file.parent / out["path"]) for out in _yaml(file).get("outs", ()))
+    for file in _dvc_files(folder):
+        yield from (str(file.parent / out["path"]) for out in _yaml(file).get("outs", ()))
+
+
+def _dvc_files(folder: Path) -> list[Path]:
+    """Return the files that track folders without a stage; recordings are not searched for them."""
+    found = (path for pattern in DVC_FILES for path in folder.glob(pattern))
+    return sorted(path for path in found if path.is_file())
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def commit_lock(folder: Path, branch: str, message: str) -> str | None:
-    """Commit ``dvc.lock`` and ``params.yaml`` on a branch, without changing the working tree.
+    """Commit ``dvc.lock``, ``params.yaml`` and ``.dvc`` files on a branch, beside the working tree.
 
     The branch begins at the current commit if it does not exist. Files and index of the working
     tree are not used, so that a person may work in the same folder.
@@ -140,7 +146,8 @@ def commit_lock(folder: Path, branch: str, message: str) -> str | None:
     with TemporaryDirectory() as temporary:
         index = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
         _git(folder, "read-tree", parent, variables=index)
-        for name in ("dvc.lock", "params.yaml"):
+        tracking = [path.relative_to(folder).as_posix() for path in _dvc_files(folder)]
+        for name in ("dvc.lock", "params.yaml", *tracking):
             if (folder / name).is_file():
                 blob = _git(folder, "hash-object", "-w", "--", name)
                 entry = f"100644,{blob},{prefix}{name}"
