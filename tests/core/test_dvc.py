@@ -1,15 +1,19 @@
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from consilience.core import dvc
 from consilience.core.dvc import (
     ALWAYS,
+    ENVIRONMENT,
     Outcome,
     _reason,
     add,
+    lock_holders,
     parse_graph,
     reproduce,
     stage_changes,
@@ -81,6 +85,32 @@ def test_lines_are_reported_while_the_stage_runs(project: Project) -> None:
     )
     assert outcome == Outcome("ran")
     assert time.monotonic() - seen["eeg may use 3 workers"] > 2
+
+
+def test_a_stage_waits_for_a_reproduction_by_hand(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dvc, "BUSY_S", 0.5)
+    folder = project(8)
+    lines: list[str] = []
+    by_hand = subprocess.Popen([ENVIRONMENT / "dvc", "repro", "ingest@eeg"], cwd=folder)
+    try:
+        while not (folder / "eeg.pid").exists():
+            time.sleep(0.05)
+        assert any("repro ingest@eeg" in holder for holder in lock_holders(folder))
+        outcome = asyncio.run(reproduce(folder, "ingest@eeg", 1, None, lines.append))
+    finally:
+        by_hand.wait()
+    assert outcome == Outcome("cached")
+    assert "ingest@eeg waits for another DVC process" in lines
+    assert lock_holders(folder) == []
+
+
+def test_a_forced_stage_runs_although_it_is_up_to_date(project: Project) -> None:
+    folder = project(0)
+    for force, state in ((False, "ran"), (False, "cached"), (True, "ran")):
+        work = reproduce(folder, "ingest@eeg", 1, None, lambda line: None, force=force)
+        assert asyncio.run(work) == Outcome(state)
 
 
 def test_a_failed_stage_returns_its_last_line(project: Project) -> None:

@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from consilience import params
 from consilience.core.dvc import ENVIRONMENT
 from consilience.core.termination import LINE
+from consilience.flows.predict import predict
 from flows.pipeline import pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -204,10 +205,13 @@ def test_a_run_without_a_stale_stage_is_recorded_by_a_configured_server(coded: P
     assert state.message == "2 cached"
 
 
-def test_a_study_deploys_the_flow_of_the_package() -> None:
+def test_a_study_deploys_the_flows_of_the_package() -> None:
     content = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())
-    for deployment in content["deployments"]:
-        assert load_flow_from_entrypoint(deployment["entrypoint"]) is pipeline
+    flows = {
+        row["name"]: load_flow_from_entrypoint(row["entrypoint"]) for row in content["deployments"]
+    }
+    assert flows.pop("predict") is predict
+    assert set(flows.values()) == {pipeline}
 
 
 def test_a_folder_without_project_fails_the_flow_with_the_reason(tmp_path: Path) -> None:
@@ -245,7 +249,7 @@ def interrupted(folder: Path, send: Callable[[int], None], **environment: str) -
         time.sleep(0.05)
     if process.poll() is None:
         send(process.pid)
-    printed = process.communicate(timeout=60)[0]
+    printed = process.communicate(timeout=300)[0]
     return process.returncode, printed
 
 

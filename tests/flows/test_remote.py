@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from consilience.core.dvc import call
 from consilience.core.errors import ConsilienceError
-from consilience.flows.remote import commit_lock, is_passing, missing_outputs
+from consilience.flows.remote import commit_lock, default_remote, is_passing, missing_outputs
+from tests.flows.test_pipeline import initialise
 
 LOCK = "schema: '2.0'\nstages:\n  first:\n    cmd: 'true'\n    outs:\n    - path: out/first\n"
 
@@ -91,3 +95,35 @@ def test_without_a_repository_the_commit_is_refused(tmp_path: Path) -> None:
 )
 def test_only_failures_of_the_remote_are_repeated(message: str, passing: bool) -> None:
     assert is_passing(message) == passing
+
+
+async def _call(folder: Path, *arguments: str) -> list[str]:
+    return await call(folder, *arguments, report=lambda line: None)
+
+
+@pytest.mark.slow
+def test_missing_results_come_from_the_remote(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    initialise(folder, "stages:\n  a:\n    cmd: echo 1 > a.txt\n    outs: [a.txt]\n")
+    assert asyncio.run(default_remote(folder)) is None
+    asyncio.run(_call(folder, "remote", "add", "--default", "store", str(tmp_path / "store")))
+    assert asyncio.run(default_remote(folder)) == "store"
+    asyncio.run(_call(folder, "repro"))
+    asyncio.run(_call(folder, "push"))
+    shutil.rmtree(folder / ".dvc/cache")
+    (folder / "a.txt").unlink()
+    assert missing_outputs(folder) == ["a.txt"]
+    asyncio.run(_call(folder, "pull", "--allow-missing"))
+    assert (folder / "a.txt").read_text() == "1\n"
+
+
+@pytest.mark.slow
+def test_a_dead_remote_is_one_line_and_may_pass(tmp_path: Path) -> None:
+    initialise(tmp_path, "stages:\n  a:\n    cmd: echo 1 > a.txt\n    outs: [a.txt]\n")
+    asyncio.run(_call(tmp_path, "remote", "add", "--default", "store", "http://127.0.0.1:9/store"))
+    asyncio.run(_call(tmp_path, "repro"))
+    with pytest.raises(ConsilienceError, match="dvc push: ") as caught:
+        asyncio.run(_call(tmp_path, "push"))
+    assert "\n" not in str(caught.value)
+    assert is_passing(str(caught.value))
