@@ -96,11 +96,11 @@ async def pipeline(
         *(stage_timeout_s, pull, push, gate, commit_branch, notification_block),
         *(wait_s, min_free_gib, reason),
     )
-    await start_run()
     report: dict[str, Any] = {}
     with stop_at_sigterm():
+        await start_run()
         state = await _within_limits(request, report)
-        if is_stopping():
+        if is_stopping() and not state.is_completed():
             state = await stopped_state()
     if notification_block:
         await notify(notification_block, _content(request, state, report), get_run_logger().warning)

@@ -52,14 +52,14 @@ async def predict(
         pseudonyms: Write keyed pseudonyms instead of names.
         notification_block: Block that receives the outcome, such as webhook/NAME; empty for none.
     """
-    await start_run()
     folder = folder.absolute()
     with stop_at_sigterm():
+        await start_run()
         arguments = [str(bundle), str(recordings), "--output", str(output), "--dataset", dataset]
         arguments += ["--html", str(output.with_suffix(".html"))] if html else []
         arguments += ["--pseudonyms"] if pseudonyms else []
         state = await _within_limits(folder, bundle, recordings, output, arguments)
-        if is_stopping():
+        if is_stopping() and not state.is_completed():
             state = await stopped_state()
     if notification_block:
         content = {

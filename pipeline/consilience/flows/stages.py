@@ -28,6 +28,9 @@ from consilience.project import Project
 
 Rows = dict[str, dict[str, Any]]  # of the table of stages
 
+RETRY_DELAY_S = 30.0
+# What the system reports of a network drive that is away. A full disk does not pass by itself.
+DRIVE = ("Input/output error", "Stale file handle", "Transport endpoint is not connected")
 NOT_RUN, CACHED = "not run", "cached"
 
 
@@ -50,7 +53,23 @@ class Selection:
     timeout_s: float | None = None
 
 
-@task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+def is_passing(message: str) -> bool:
+    """Return whether a stage failed by a drive that may be back at the next attempt."""
+    return any(words in message for words in DRIVE)
+
+
+def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
+    return is_passing(str(state.message or ""))
+
+
+@task(
+    task_run_name="{stage}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=1,
+    retry_delay_seconds=RETRY_DELAY_S,
+    retry_condition_fn=_may_pass,
+)
 async def run_stage(
     folder: Path, stage: str, n_workers: int, timeout_s: float | None, force: bool = False
 ) -> State[Any]:
