@@ -212,7 +212,7 @@ def test_after_the_death_of_worker_and_run_a_sweep_frees_the_slot(site: Site) ->
     site.until(lambda: not Path(f"/proc/{stage}").exists(), 60)
     assert "crashed, its process has ended" in site.call("consilience", "sweep")
 
-    (site.folder / "sleep.txt").write_text("0\n")
+    (site.folder / "sleep.txt").write_text("0.1\n")  # a value without a cached result
     site.start_worker()
     site.call("prefect", "deployment", "run", "pipeline/nightly")
     site.until((site.folder / "waited.txt").is_file)
