@@ -1,6 +1,6 @@
 """A real server: recordings that are copied slowly trigger a run, once they are complete.
 
-One server, one worker and one project serve all tests of this file.
+One server, one worker and one project serve all tests of this file, on either database.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,18 +105,65 @@ class Site:
         self.worker = self.start("prefect", "worker", "start", "--pool", "local", log="worker.log")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def database(kind: str) -> Iterator[dict[str, str]]:
+    """Start a database; yield the variables by which the server finds it."""
+    if kind == "sqlite":
+        yield {}
+        return
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder, port = Path(tempfile.mkdtemp(prefix="postgresql-")), free_port()
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # as which PostgreSQL does not run
+        shutil.chown(folder, "postgres", "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+
+    def call(program: str, *arguments: str) -> None:
+        command = [*as_user, str(programs / program), *arguments]
+        # Its output would keep a pipe open as long as the server runs.
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    cluster, options = str(folder / "cluster"), f"-p {port} -h 127.0.0.1 -k {folder}"
+    try:
+        call("initdb", "-D", cluster, "-U", "prefect", "-A", "trust")
+        call("pg_ctl", "-D", cluster, "-o", options, "-l", f"{folder}/log", "-w", "start")
+        call("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "prefect", "prefect")
+        address = f"postgresql+asyncpg://prefect:x@127.0.0.1:{port}/prefect"
+        yield {"PREFECT_SERVER_DATABASE_CONNECTION_URL": address}
+    finally:
+        call("pg_ctl", "-D", cluster, "-m", "fast", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    with database(request.param) as variables:
+        yield from started(tmp_path_factory, variables)
+
+
+def started(
+    tmp_path_factory: pytest.TempPathFactory, database_variables: dict[str, str]
+) -> Iterator[Site]:
+    """Start server and worker on a database, and register the deployments."""
     base = tmp_path_factory.mktemp("site")
     folder = base / "study"
     (folder / "recordings").mkdir(parents=True)
     (folder / "sleep.txt").write_text("0\n")
     (folder / "recordings/first.edf").write_text("first")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     variables = {
         **os.environ,
+        **database_variables,
         "PATH": f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
         "PWD": str(folder),

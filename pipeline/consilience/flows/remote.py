@@ -101,8 +101,8 @@ def _outputs(folder: Path) -> Iterator[str]:
 
 def _dvc_files(folder: Path) -> list[Path]:
     """Return the files that track folders without a stage; recordings are not searched for them."""
-    found = (path for pattern in DVC_FILES for path in folder.glob(pattern))
-    return sorted(path for path in found if path.is_file())
+    paths = (path for pattern in DVC_FILES for path in folder.glob(pattern))
+    return sorted(path for path in paths if path.is_file())
 
 
 def _yaml(path: Path) -> dict[str, Any]:

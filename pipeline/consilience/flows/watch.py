@@ -1,8 +1,8 @@
 """Service that reports new recordings to a Prefect server, once they are complete.
 
 The folder is read at an interval: notifications of the system do not cross network drives, where
-recordings often arrive, and a service that was stopped has missed those of the meantime. Reading
-the names and sizes of a folder of 10,000 files takes a tenth of a second.
+recordings often arrive, and a service that was stopped has missed those of the meantime. A look at
+a local folder of 10,000 files took 0.3 s.
 
 A file is complete when its size and its time have not changed for a while. Nothing is reported
 while any file still changes, because a run reads the whole folder. What has been reported is kept
