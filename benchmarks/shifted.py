@@ -35,9 +35,9 @@ from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Labels, Recordings, read_table
 from consilience.signals.types import Signal
 from consilience.training.probes import subject_groups
-from consilience.training.reference import deviations, fit_references, recording_names
+from consilience.training.reference import deviations, fit_references
 from consilience.windows.cutting import Cutter, Session
-from consilience.windows.layout import coverage, cut
+from consilience.windows.layout import coverage, cut, recording_names
 from consilience.windows.sessions import cutters_of, sessions_of
 from consilience.windows.store import SESSIONS, Corpus, load_corpus
 
@@ -185,7 +185,8 @@ def compare(corpus: Corpus, folder: Path, shifts: Mapping[str, Sequence[str]]) -
     groups = subject_groups(corpus.index["subject"].to_numpy())
     selections = [groups == group for group in np.unique(groups)]
     references = [fit_references(of_rows(corpus, ~inside)) for inside in selections]
-    people = corpus.index.select(recording_names(corpus.index), "subject").unique()
+    recordings = pl.Series("recording", recording_names(corpus.index))
+    people = corpus.index.select(recordings, "subject").unique()
 
     def measured(of: Corpus, sensor: str) -> pl.DataFrame:
         tables = [

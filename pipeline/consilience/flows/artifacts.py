@@ -9,7 +9,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json
-from consilience.flows.gate import Decision
+from consilience.model_registry.decision import Decision
 from consilience.project import Project
 from consilience.status import unusable
 

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,13 +27,13 @@ from consilience.core.dvc import Graph, stage_graph
 from consilience.core.errors import ConsilienceError, one_line
 from consilience.core.study import MARK
 from consilience.flows import artifacts, preflight, remote, stages
-from consilience.flows import gate as metric_gate
 from consilience.flows.notify import notify
 from consilience.flows.request import Request, environment, selected, write_overrides
 from consilience.flows.stages import NOT_RUN, Rows, Selection
 from consilience.flows.startup import guard_once, start_run
 from consilience.flows.stopping import is_stopping, stop_at_sigterm, stopped_state
 from consilience.graph import nothing_to_do
+from consilience.model_registry.decision import Decision
 from consilience.project import Project
 
 EVALUATED = "evaluate"  # the stage behind the metrics that the gate compares
@@ -114,8 +115,6 @@ async def _within_limits(request: Request, report: dict[str, Any]) -> State[Any]
         logger.info(f"caused by: {request.reason}")
     try:
         request.check()
-        if request.gate:
-            metric_gate.check_available()
         study.use(folder)
         graph, before = await _checked_graph(request), _definition(folder)
         preflight.check_disk(folder, request.min_free_gib)
@@ -164,11 +163,9 @@ async def _steps(request: Request, graph: Graph, report: dict[str, Any]) -> Stat
         if failures:
             return Failed(message="\n".join(failures))
         if request.gate and EVALUATED in graph:
-            decision = await asyncio.to_thread(metric_gate.compare, project)
+            decision = await asyncio.to_thread(_passed_gate, project, get_run_logger().info)
             if not decision.accepted:
                 return Failed(message=f"gate: blocked: {'; '.join(decision.reasons)}")
-            log = get_run_logger().info
-            await asyncio.to_thread(metric_gate.accept, project, decision, log)
         if failures := await _passed_on(request):
             return Failed(message="\n".join(failures))
     finally:
@@ -177,6 +174,16 @@ async def _steps(request: Request, graph: Graph, report: dict[str, Any]) -> Stat
         report |= await artifacts.publish_results(project, before, decision)
     counts = Counter(row["state"] for row in rows.values())
     return Completed(message=", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
+
+
+def _passed_gate(project: Project, emit: Callable[[str], None]) -> Decision:
+    """Compare the trained model with the accepted one, and register it unless it is worse."""
+    from consilience.model_registry import gate, registry  # slow to import
+
+    decision = gate.compare(project)
+    if decision.accepted:
+        registry.accept(project, decision, emit)
+    return decision
 
 
 async def _pulled(request: Request) -> list[str]:

@@ -13,7 +13,6 @@ from prefect.states import Cancelled, Completed, Failed, State
 from consilience.core.errors import ConsilienceError
 from consilience.core.programs import output_lines
 from consilience.core.special_files import check_folder
-from consilience.flows.gate import is_accepted
 from consilience.flows.notify import notify
 from consilience.flows.startup import start_run
 from consilience.flows.stopping import (
@@ -100,8 +99,13 @@ def check(folder: Path, bundle: Path, recordings: Path, output: Path) -> None:
     ConsilienceError
         With the name of the parameter.
     """
-    for name, path in {"folder": folder, "bundle": bundle, "recordings": recordings}.items():
-        if not (folder / path).is_dir() and not (name == "bundle" and is_accepted(str(path))):
+    from consilience.model_registry.registry import is_accepted  # slow to import
+
+    folders = {"folder": folder, "bundle": bundle, "recordings": recordings}
+    if is_accepted(str(bundle)):
+        del folders["bundle"]
+    for name, path in folders.items():
+        if not (folder / path).is_dir():
             raise ConsilienceError("not a directory", f"{name} {path}", "correct the path")
     if output.suffix not in FORMATS:
         raise ConsilienceError("unknown table format", f"output {output}", "end it in .parquet")

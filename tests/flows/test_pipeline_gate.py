@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +11,10 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect.states import State
 
-from consilience.core.errors import ConsilienceError
-from consilience.flows import gate
 from consilience.flows.pipeline import pipeline
+from consilience.model_registry import registry as models
 from tests.flows.test_pipeline import initialise
+from tests.model_registry.small import retrain, trained_project
 
 EVALUATE = """
 stages:
@@ -51,12 +50,6 @@ class Registry:
         self.accepted.append(decision)
 
 
-@pytest.mark.skipif(find_spec(gate.REGISTRY) is not None, reason="the gate is installed")
-def test_without_a_gate_in_this_version_a_run_that_requests_it_is_refused() -> None:
-    with pytest.raises(ConsilienceError, match="has no metric gate"):
-        gate.check_available()
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 @pytest.mark.parametrize("accepted", [True, False])
@@ -64,9 +57,8 @@ def test_the_decision_of_the_gate_is_that_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool
 ) -> None:
     registry = Registry(Decided(accepted))
-    monkeypatch.setattr(gate, "check_available", lambda: None)
-    monkeypatch.setattr(gate, "compare", registry.compare)
-    monkeypatch.setattr(gate, "accept", registry.accept)
+    monkeypatch.setattr("consilience.model_registry.gate.compare", registry.compare)
+    monkeypatch.setattr("consilience.model_registry.registry.accept", registry.accept)
     initialise(tmp_path, EVALUATE)
     call = pipeline(tmp_path, gate=True, return_state=True)
     state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
@@ -77,3 +69,26 @@ def test_the_decision_of_the_gate_is_that_of_the_run(
     artifact = Artifact.get("gate")
     assert artifact is not None
     assert artifact.description == f"Model {'accepted' if accepted else 'blocked'}"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_run_registers_the_first_model_and_blocks_a_worse_one(tmp_path: Path) -> None:
+    project = trained_project(tmp_path / "study")
+    (project.root / "recordings").mkdir()
+    initialise(project.root, EVALUATE)
+
+    def run() -> State[Any]:
+        call = pipeline(project.root, gate=True, return_state=True)
+        state: State[Any] = asyncio.run(call)  # type: ignore[arg-type]
+        return state
+
+    assert run().is_completed()
+    first = models.current(project)
+    assert first is not None
+    assert (project.root / "data/registry.dvc").is_file()
+    retrain(project, 3, epochs=1, learning_rate=1e-7)
+    state = run()
+    assert state.is_failed()
+    assert str(state.message).startswith("gate: blocked: ")
+    assert models.current(project) == first
