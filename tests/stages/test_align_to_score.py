@@ -184,6 +184,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
                 encoding={},
                 frame_rate_hz=RATES_HZ.get(name),
                 sound_rate_hz=None,
+                lookahead_s=None,
             )
             for name in project.content["modalities"]
         }

@@ -85,7 +85,7 @@ def versions_table(versions: Sequence[Version], state: dict[str, str]) -> Table:
     for name in ("version", "time", "method"):
         table.add_column(name, no_wrap=True)
     for name in ("accuracy", "ECE", "people"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=len(name))
     table.add_column("")
     for version in versions:
         table.add_row(
