@@ -91,6 +91,8 @@ def test_without_a_repository_the_commit_is_refused(tmp_path: Path) -> None:
         ("dvc pull: Connection refused", True),
         ("dvc push: config file error: no remote specified", False),
         ("dvc pull: s3 is supported, but requires 'dvc-s3' to be installed: is required", False),
+        ("Forbidden: An error occurred (403) when calling the HeadObject operation", False),
+        ('Could not connect to the endpoint URL: "http://127.0.0.1:5055/study"', True),
     ],
 )
 def test_only_failures_of_the_remote_are_repeated(message: str, passing: bool) -> None:

@@ -6,6 +6,7 @@ Only what ``--help`` and a shell's completion need is imported at once.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -281,6 +282,28 @@ def sweep(
         raise ConsilienceError(str(error), "consilience sweep", "set PREFECT_API_URL") from None
     for line in lines or ["every active run has its process"]:
         typer.echo(line)
+
+
+@app.command()
+def worker(
+    pool: Annotated[str, typer.Option(help="Work pool of Prefect, of type process.")] = "local",
+    server_timeout: Annotated[
+        float, typer.Option(help="Seconds without an answer of the server after which it ends.")
+    ] = 300.0,
+) -> None:
+    """Free the slots of killed runs, and run a worker of Prefect that ends with its server."""
+    _require_prefect()
+    from prefect.settings import PREFECT_API_URL  # slow to import
+
+    from consilience.flows import worker as workers
+
+    if not PREFECT_API_URL.value():
+        raise ConsilienceError(
+            "no server is configured", "consilience worker", "set PREFECT_API_URL"
+        )
+    sweep()
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+    workers.supervise(workers.worker_command(pool), server_timeout)
 
 
 @app.command()

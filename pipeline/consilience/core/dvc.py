@@ -270,6 +270,7 @@ async def call(folder: Path, *arguments: str, report: Callable[[str], None]) -> 
     status, lines = await output_lines(folder, *command, report=report)
     if status:
         errors = [line for line in lines if line.startswith("ERROR: ")]
-        what = (errors or lines or ["it failed without a message"])[-1].removeprefix("ERROR: ")
+        last = (errors or lines or ["it failed without a message"])[-1]
+        what = last.removeprefix("ERROR: ").removeprefix("unexpected error - ")
         raise ConsilienceError(what, " ".join(("dvc", *arguments)))
     return lines

@@ -26,9 +26,11 @@ DVC_FILES = ("*.dvc", "data/*.dvc", "data/*/*.dvc")
 MISTAKES = (
     "config file error",
     "no remote",
-    "unexpected error - unsupported",
+    "unsupported",
     "is required",
     "not supported",
+    "forbidden",
+    "access denied",
 )
 
 

@@ -1,0 +1,108 @@
+"""A worker of Prefect that ends when its server stays gone, also while it waits for the server.
+
+Prefect's own worker waits without end for a server that does not come back, and does not react to a
+signal meanwhile. A service manager starts this one again.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from consilience.core.errors import ConsilienceError
+
+LOOK_S = 5.0  # from one look at the server to the next
+GRACE_S = 60.0  # for runs to end after a signal: a cancel takes up to 14 s on a busy machine
+
+
+def worker_command(pool: str) -> list[str]:
+    """Return the command of Prefect's worker."""
+    return [str(Path(sys.executable).parent / "prefect"), "worker", "start", "--pool", pool]
+
+
+def server_answers() -> bool:
+    """Return whether the server of the settings answers."""
+    from prefect.client.orchestration import get_client  # slow to import
+
+    with get_client(sync_client=True) as client:
+        return client.api_healthcheck() is None
+
+
+def supervise(
+    command: Sequence[str],
+    server_timeout_s: float,
+    answers: Callable[[], bool] = server_answers,
+    look_s: float = LOOK_S,
+    grace_s: float = GRACE_S,
+) -> None:
+    """Run a worker until it ends, a signal arrives, or its server is gone for too long.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Of the worker.
+    server_timeout_s : float
+        Longest time without an answer of the server.
+    answers : callable
+        Returns whether the server answers.
+    look_s, grace_s : float
+        Interval of looks at the server, and time to end after a signal.
+
+    Raises
+    ------
+    ConsilienceError
+        If the server stayed gone, or the worker failed.
+    """
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        is_stopped = False
+
+        def stop(_number: int, _frame: object) -> None:
+            nonlocal is_stopped
+            is_stopped = True
+
+        former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            answered_s = time.monotonic()
+            while process.poll() is None and not is_stopped:
+                if answers():
+                    answered_s = time.monotonic()
+                elif time.monotonic() - answered_s > server_timeout_s:
+                    raise ConsilienceError(
+                        f"the server has not answered for {server_timeout_s:g} s",
+                        "worker",
+                        "start the server, then the worker",
+                    )
+                _wait(process, look_s)
+            if not is_stopped and process.returncode:
+                raise ConsilienceError(
+                    f"it ended with exit status {process.returncode}", "worker", "see its lines"
+                )
+        finally:
+            _end(process, grace_s)
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End a worker and the runs that it started; kill what remains after a while."""
+    if process.poll() is not None:
+        return
+    worker = psutil.Process(process.pid)
+    programs = [worker, *worker.children(recursive=True)]
+    process.terminate()
+    _, remaining = psutil.wait_procs(programs, grace_s)
+    for program in remaining:
+        program.kill()
