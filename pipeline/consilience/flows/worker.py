@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 from consilience.core.errors import ConsilienceError
 
 LOOK_S = 5.0  # from one look at the server to the next
+KILL_S = 5.0  # for the system to end what was killed
 GRACE_S = 60.0  # for runs to end after a signal: a cancel takes up to 14 s on a busy machine
 
 
@@ -105,4 +107,6 @@ def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
     process.terminate()
     _, remaining = psutil.wait_procs(programs, grace_s)
     for program in remaining:
-        program.kill()
+        with suppress(psutil.NoSuchProcess):
+            program.kill()
+    psutil.wait_procs(remaining, KILL_S)
