@@ -192,7 +192,7 @@ async def _pulled(request: Request) -> list[str]:
         return []
     if await remote.default_remote(request.folder) is None:
         return []
-    call = remote.pull(request.folder, return_state=True)
+    call = remote.transfer(request.folder, "pull", return_state=True)
     # Prefect's type hints do not cover coroutines that return a state.
     state: State[Any] = await call  # type: ignore[misc]
     return [] if state.is_completed() else [f"{state.message} (pull: false computes all here)"]
@@ -201,7 +201,7 @@ async def _pulled(request: Request) -> list[str]:
 async def _passed_on(request: Request) -> list[str]:
     """Upload and commit the results; return one line if that failed."""
     if request.push:
-        call = remote.push(request.folder, return_state=True)
+        call = remote.transfer(request.folder, "push", return_state=True)
         state: State[Any] = await call  # type: ignore[misc]
         if not state.is_completed():
             return [f"{state.message} (the results are complete; the next run uploads them)"]

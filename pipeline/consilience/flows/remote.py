@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -44,35 +44,23 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 @task(
-    task_run_name="pull",
+    task_run_name="{command}",
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_S),
     retry_delay_seconds=RETRY_DELAYS_S,
     retry_condition_fn=_may_pass,
 )
-async def pull(folder: Path) -> State[Any]:
-    """Download results that ``dvc.lock`` names and the workspace lacks; see `missing_outputs`."""
-    return await _transfer(folder, "pull", "--allow-missing")
+async def transfer(folder: Path, command: Literal["pull", "push"]) -> State[Any]:
+    """Download the results that the workspace lacks, see `missing_outputs`; or upload all.
 
-
-@task(
-    task_run_name="push",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=_may_pass,
-)
-async def push(folder: Path) -> State[Any]:
-    """Upload the results; files that the remote has already are left out."""
-    return await _transfer(folder, "push")
-
-
-async def _transfer(folder: Path, *arguments: str) -> State[Any]:
+    Results that ``dvc.lock`` names and the remote lacks do not end a download. An upload leaves out
+    what the remote has already.
+    """
+    options = ("--allow-missing",) if command == "pull" else ()
     logger = get_run_logger()
     try:
-        lines = await unless_stopped(call(folder, *arguments, report=logger.info))
+        lines = await unless_stopped(call(folder, command, *options, report=logger.info))
     except ConsilienceError as error:
         return Failed(message=str(error))
     return Cancelled(message=STOPPED) if lines is None else Completed()
