@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,26 +71,26 @@ def test_a_pipe_in_a_folder_that_dvc_reads_is_named(folder: Path, place: str) ->
         preflight.check_inputs(project)
 
 
-def test_a_run_waits_for_another_one_and_follows_it(folder: Path) -> None:
+@contextmanager
+def held(folder: Path, seconds: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Let another process hold the lock of a folder's run for some seconds."""
     lock = folder / preflight.RUN_LOCK
     lock.touch()
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock), "1"], stdout=subprocess.PIPE
-    ) as other:
+    command = [sys.executable, "-c", HOLD, str(lock), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
+        yield other
+
+
+def test_a_run_waits_for_another_one_and_follows_it(folder: Path) -> None:
+    with held(folder, seconds=1):
         lines = wait(folder, 60.0)
     assert lines == [f"waiting: {folder} is in use by process 77 (run of the flow)", "alone"]
 
 
 def test_the_lock_of_a_killed_run_is_free_at_once(folder: Path) -> None:
-    lock = folder / preflight.RUN_LOCK
-    lock.touch()
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(lock), "60"], stdout=subprocess.PIPE
-    ) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
+    with held(folder, seconds=60) as other:
         other.kill()
     assert wait(folder, 0.0) == ["alone"]
 
