@@ -121,9 +121,10 @@ def class_scores(probability: NDArray[Any]) -> NDArray[Any]:
 def conformal_threshold(scores: NDArray[Any], subjects: NDArray[Any], coverage: float) -> float:
     """Return the score that a share of `coverage` of the windows of other subjects do not exceed.
 
-    The quantile of n independent scores at ``coverage (1 + 1/n)`` covers, on average, a share of
-    `coverage` of further ones. Windows of a subject are not independent: n is the number that would
-    estimate the coverage as precisely as these subjects do (Kish 1965, effective sample size).
+    The quantile of n independent scores at ``coverage (1 + 1/n)``, interpolated between two of
+    them, covers on average a share of `coverage` of further ones. Windows of a subject are not
+    independent: n is the number that would estimate the coverage as precisely as these subjects do
+    (Kish 1965, effective sample size).
 
     Parameters
     ----------
@@ -140,17 +141,20 @@ def conformal_threshold(scores: NDArray[Any], subjects: NDArray[Any], coverage: 
     if not len(scores):
         return float("nan")
     ordered = np.sort(scores)
+    positions = np.arange(1, len(ordered) + 1)
 
     def quantile(level: float) -> float:
-        return float(ordered[min(int(np.ceil(level * len(ordered))), len(ordered)) - 1])
+        # Between two scores: the next higher one covers more, by half a window on average.
+        return float(np.interp(level * len(ordered), positions, ordered))
 
     covered = scores <= quantile(coverage)
     of_subjects = np.array([covered[subjects == name].mean() for name in np.unique(subjects)])
     n_effective = float(len(scores))
     if len(of_subjects) > 1:
+        share = of_subjects.mean()
         variance = of_subjects.var(ddof=1) / len(of_subjects)
-        # Binomial variance over that of the mean over subjects.
-        n_effective = min(n_effective, coverage * (1 - coverage) / max(variance, 1e-12))
+        # The variance of n independent windows' mean is estimated as share (1 - share) / (n - 1).
+        n_effective = min(n_effective, 1 + share * (1 - share) / max(variance, 1e-12))
     return quantile(coverage * (1 + 1 / n_effective))
 
 
