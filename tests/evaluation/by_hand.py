@@ -57,14 +57,9 @@ def confidence_of(logits: Array) -> float:
     return float(softmax(logits.astype(np.float64)).max())
 
 
-def members_by_run(predictions: Any) -> Array:
-    """Return the members of each run's prediction set (R, N, K); NaN without a prediction."""
-    members = np.full(predictions.logits.shape, np.nan)
-    for run, row in np.argwhere(np.isfinite(predictions.logits).all(-1)):
-        p = softmax(predictions.logits[run, row].astype(np.float64))
-        above = [p[p > of_class].sum() for of_class in p]
-        members[run, row] = [score <= predictions.set_threshold[run, row] for score in above]
-    return members
+def members_of(p: Array, threshold: float) -> Array:
+    """Return which classes (K,) belong to the prediction set of one window."""
+    return np.array([p[p > of_class].sum() <= threshold for of_class in p])
 
 
 def concordance(x: Array, y: Array) -> float:
@@ -92,7 +87,6 @@ class Hand:
             log_p = np.log(softmax(predictions.logits.astype(np.float64), -1))
             product = np.exp(mean_of_runs(log_p))
             averages["p"] = product / product.sum(1, keepdims=True)
-            averages["votes"] = mean_of_runs(members_by_run(predictions))
             self.averages[condition] = averages
             self.single_runs[condition] = predictions
 
@@ -149,7 +143,7 @@ class Hand:
     def _coverage(self, condition: Condition) -> dict[str, float]:
         averages, covered, sizes = self.averages[condition], [], []
         for row in self.rows(condition):
-            members = averages["votes"][row] >= 0.5
+            members = members_of(averages["p"][row], averages["set_threshold"][row])
             sizes.append(sum(members))
             if np.isfinite(self.corpus.target[row]).all():
                 covered.append(members[self.corpus.target[row].argmax()])

@@ -13,6 +13,9 @@ from tests.evaluation.conftest import build_corpus
 
 CORPUS = build_corpus()
 N = len(CORPUS.index)
+# The right class leads, and the one before it comes second.
+RIGHT = np.eye(3)[CORPUS.target.argmax(1)]
+PROBABILITY = 0.6 * RIGHT + 0.3 * np.roll(RIGHT, -1, -1) + 0.1 * np.roll(RIGHT, 1, -1)
 
 
 def test_a_set_has_the_classes_up_to_the_threshold() -> None:
@@ -21,18 +24,18 @@ def test_a_set_has_the_classes_up_to_the_threshold() -> None:
     expected = [[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
     np.testing.assert_array_equal(set_members(probability, threshold), expected)
     unpredicted = set_members(np.full((4, 3), np.nan), threshold)
-    assert np.isnan(unpredicted).all()
+    assert not unpredicted.any()
 
 
 def measures(corpus: Corpus = CORPUS, **fields: Array) -> dict[str, Array]:
     """Return the measures of sets with the right class alone, with other fields."""
     zeros = np.zeros((1, N))
     pooled = PooledPredictions(
-        np.full((1, N, 3), 1 / 3),
+        PROBABILITY[None],
         np.zeros((1, N, 2)),
         np.ones((1, N, 2)),
         np.full((1, N, 2), 0.5),
-        np.eye(3)[CORPUS.target.argmax(1)][None],
+        zeros,
         zeros,
         zeros,
         np.zeros((1, N, 3)),
@@ -41,24 +44,19 @@ def measures(corpus: Corpus = CORPUS, **fields: Array) -> dict[str, Array]:
 
 
 def test_coverage_and_size_of_sets() -> None:
-    alone = measures()
-    assert (alone["set_coverage"] == 1).all()
-    assert (alone["set_size"] == 1).all()
-    wrong = np.roll(np.eye(3)[CORPUS.target.argmax(1)][None], 1, -1)
-    assert (measures(set_votes=wrong)["set_coverage"] == 0).all()
-    everything = measures(set_votes=np.ones((1, N, 3)))
+    leading = measures()
+    assert (leading["set_coverage"] == 1).all()
+    assert (leading["set_size"] == 1).all()
+    others = measures(probability=np.roll(PROBABILITY, 1, -1)[None])
+    assert (others["set_coverage"] == 0).all()
+    # One of the others has .6 above it, the other one .9.
+    assert (measures(set_threshold=np.full((1, N), 0.6))["set_size"] == 2).all()
+    everything = measures(set_threshold=np.full((1, N), 0.9))
     assert (everything["set_coverage"] == 1).all()
     assert (everything["set_size"] == 3).all()
-    nothing = measures(set_votes=np.zeros((1, N, 3)))
+    nothing = measures(set_threshold=np.full((1, N), np.nan))
     assert (nothing["set_size"] == 0).all()
     assert (nothing["set_coverage"] == 0).all()
-
-
-def test_half_of_the_runs_are_enough_for_a_class() -> None:
-    votes = np.broadcast_to([0.5, 0.4, 0.6], (1, N, 3))
-    result = measures(set_votes=votes)
-    assert (result["set_size"] == 2).all()
-    np.testing.assert_array_equal(result["set_coverage"], CORPUS.target.argmax(1) != 1)
 
 
 def test_intervals_contain_their_ends() -> None:

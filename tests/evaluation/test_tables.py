@@ -46,7 +46,7 @@ def test_every_test_window_has_a_row(oracle: Evaluated) -> None:
 
 def test_a_prediction_set_names_its_classes(oracle: Evaluated) -> None:
     full = oracle.predictions[ASKED[0]]
-    wide = full._replace(set_votes=np.ones_like(full.set_votes))
+    wide = full._replace(set_threshold=np.ones_like(full.set_threshold))
     assert set(window_table(wide, CORPUS, USUAL)["prediction_set"]) == {"|".join(CORPUS.classes)}
 
 

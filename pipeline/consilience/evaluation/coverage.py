@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
@@ -10,10 +11,6 @@ from consilience.schema.constants import AFFECT
 from consilience.training.coverage import class_scores
 from consilience.windows.store import Corpus
 
-# Share of the runs whose sets must contain a class of the average's set. The thresholds of runs do
-# not fit the average, whose probabilities are more even (Cherubin 2019, "Majority vote ensembles
-# of conformal predictors").
-MAJORITY = 0.5
 COVERAGE = (
     *("set_coverage", "set_size"),
     *(f"{target}_{measure}" for target in AFFECT for measure in ("coverage", "width")),
@@ -27,7 +24,7 @@ def coverage_measures(pooled: PooledPredictions, seed: int, corpus: Corpus) -> l
     or the interval its valence or arousal, else 0; NaN without a label. The size of a set is its
     number of classes, the width of an interval is in the units of the labels.
     """
-    in_set = pooled.set_votes[seed] >= MAJORITY
+    in_set = set_members(pooled.probability[seed], pooled.set_threshold[seed])
     labelled = np.isfinite(corpus.target).all(1)
     true = np.nan_to_num(corpus.target).argmax(1)
     covered = np.where(labelled, in_set[np.arange(len(in_set)), true], np.nan)
@@ -40,18 +37,19 @@ def coverage_measures(pooled: PooledPredictions, seed: int, corpus: Corpus) -> l
     return measures
 
 
-def set_members(probability: Array, threshold: Array) -> Array:
-    """Return the members of prediction sets: 1 or 0, and NaN without a prediction.
+def set_members(probability: Array, threshold: Array) -> NDArray[np.bool_]:
+    """Return which classes belong to prediction sets; none without a prediction.
 
     Parameters
     ----------
     probability : ndarray, shape (..., K)
     threshold : ndarray, shape (...)
-        Largest score of a member; see `consilience.training.coverage`.
+        Largest score of a member; see `consilience.training.coverage`. Of an average of runs, the
+        mean of their thresholds.
 
     Returns
     -------
-    ndarray, shape (..., K)
+    ndarray of bool, shape (..., K)
     """
     members = class_scores(probability) <= threshold[..., None]
-    return np.where(np.isfinite(probability), members, np.nan)
+    return np.asarray(members & np.isfinite(probability))

@@ -27,8 +27,8 @@ class PooledPredictions(NamedTuple):
     probability : ndarray, shape (Z, N, K)
         For Z seeds; NaN where the condition does not apply.
     affect_mean, affect_std, affect_half_width : ndarray, shape (Z, N, 2)
-    set_votes : ndarray, shape (Z, N, K)
-        Share of the averaged runs whose prediction sets contain a class.
+    set_threshold : ndarray, shape (Z, N)
+        Mean of the averaged runs' thresholds; see `coverage.set_members`.
     vacuity, coherence : ndarray, shape (Z, N)
     reliability : ndarray, shape (Z, N, M)
     """
@@ -37,7 +37,7 @@ class PooledPredictions(NamedTuple):
     affect_mean: Array
     affect_std: Array
     affect_half_width: Array
-    set_votes: Array
+    set_threshold: Array
     vacuity: Array
     coherence: Array
     reliability: Array

@@ -18,7 +18,7 @@ from scipy.special import log_softmax, softmax
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_arrays, read_json, write_bytes, write_json
-from consilience.evaluation.coverage import COVERAGE, coverage_measures, set_members
+from consilience.evaluation.coverage import COVERAGE, coverage_measures
 from consilience.evaluation.detection import (
     PooledPredictions,
     count_by_subject,
@@ -274,10 +274,8 @@ def _pool_runs(predictions: Predictions, groups: Sequence[Sequence[int]]) -> Poo
     """
     outputs = dict(vars(predictions))
     log_probability = log_softmax(outputs.pop("logits").astype(np.float64), -1)
-    members = set_members(np.exp(log_probability), outputs.pop("set_threshold"))
     return PooledPredictions(
         softmax(_mean_over_runs(log_probability, groups), -1),
-        set_votes=_mean_over_runs(members, groups),
         **{name: _mean_over_runs(values, groups) for name, values in outputs.items()},
     )
 

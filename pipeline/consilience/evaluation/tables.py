@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilience.evaluation.aggregate import by_kind
-from consilience.evaluation.coverage import MAJORITY
+from consilience.evaluation.coverage import set_members
 from consilience.evaluation.detection import PooledPredictions
 from consilience.evaluation.metrics import Array
 from consilience.evaluation.recording_shifts import Shift
@@ -119,7 +119,7 @@ def prediction_columns(
     columns: dict[str, Any] = {
         "predicted": [corpus.classes[k] for k in np.nan_to_num(probability).argmax(1)],
         "confidence": confidence,
-        "prediction_set": _named_sets(predictions, corpus),
+        "prediction_set": _named_sets(probability, predictions.set_threshold.mean(0), corpus),
         **{f"p_{name}": probability[:, k] for k, name in enumerate(corpus.classes)},
         "vacuity": predictions.vacuity.mean(0),
         "coherence": predictions.coherence.mean(0),
@@ -140,9 +140,9 @@ def prediction_columns(
     return pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
-def _named_sets(predictions: PooledPredictions, corpus: Corpus) -> list[str]:
+def _named_sets(probability: Array, threshold: Array, corpus: Corpus) -> list[str]:
     """Return the classes of every window's prediction set, joined by ``|``."""
-    in_set = predictions.set_votes.mean(0) >= MAJORITY
+    in_set = set_members(probability, threshold)
     return ["|".join(np.array(corpus.classes)[members].tolist()) for members in in_set]
 
 
