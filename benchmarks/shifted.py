@@ -32,8 +32,8 @@ from consilience.ingest.signal import read_signal
 from consilience.project import Project
 from consilience.schema.constants import DIFFERENT, SEVERITIES
 from consilience.schema.params.windows import WindowParams
-from consilience.schema.tables import Labels, Recordings, read_table
-from consilience.signals.types import Signal
+from consilience.schema.tables import Labels, Levels, Recordings, frame_of, read_table
+from consilience.signals.types import LEVEL_DB, Signal
 from consilience.training.probes import subject_groups
 from consilience.training.reference import deviations, fit_references
 from consilience.windows.cutting import Cutter, Session
@@ -125,6 +125,7 @@ def read_shifted(task: Task, root: Path, least: float, folder: Path) -> str:
             frames = cut(features.values, features.times_s, clock, session.windows, cutter.grid)
             available = coverage(frames, session.windows, cutter.grid) >= least
             arrays = {cutter.name: cutter.inputs(frames, available), "available": available}
+            arrays[LEVEL_DB] = np.array(features.quality.get(LEVEL_DB, np.nan))
             write_arrays(folder / cutter.name / shift / SESSIONS / f"{session.name}.npz", arrays)
     except Exception as error:
         return f"{row['path']}: {unreadable(error)}"
@@ -164,15 +165,19 @@ def read_all(
 
 
 def shifted_corpus(corpus: Corpus, folder: Path, sensor: str) -> Corpus:
-    """Return a corpus with the inputs of one shift in place of a sensor's."""
+    """Return a corpus with the inputs and levels of one shift in place of a sensor's."""
     column = corpus.modalities.index(sensor)
     available = np.zeros_like(corpus.available)
     sessions = corpus.index["session"].to_numpy()
+    level_db: list[dict[str, object]] = []
     for path in (folder / SESSIONS).glob("*.npz"):
         rows = np.flatnonzero(sessions == path.stem)
         with np.load(path) as arrays:
             available[rows, column] = arrays["available"]
-    return replace(corpus, folder=folder, available=available & corpus.available)
+            level = float(arrays[LEVEL_DB])
+        level_db.append({"session": path.stem, "modality": sensor, "level_db": level})
+    levels = frame_of(level_db, Levels).filter(pl.col("level_db").is_finite())
+    return replace(corpus, folder=folder, available=available & corpus.available, levels=levels)
 
 
 def of_rows(corpus: Corpus, inside: NDArray[np.bool_]) -> Corpus:

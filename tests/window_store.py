@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from consilience.core import registry
 from consilience.core.files import text_hash, write_arrays
 from consilience.schema.constants import CLEAN
+from consilience.schema.tables import Levels, frame_of, write_table
 from consilience.windows.store import SESSIONS
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -33,7 +34,7 @@ def write_store(
     meta: Mapping[str, Any],
     corrupted: Path | None = None,
 ) -> None:
-    """Write the files of the sessions and ``meta.json``.
+    """Write the files of the sessions, ``meta.json`` and levels of no recording.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def write_store(
     clean = {name: variants[CLEAN] for name, variants in inputs.items()}
     shards = _write(folder, sessions, clean)
     (folder / "meta.json").write_text(json.dumps({**meta, "shards": shards}))
+    write_table(folder / "levels.parquet", frame_of([], Levels), Levels)
     for name, variants in inputs.items():
         others = {variant: values for variant, values in variants.items() if variant != CLEAN}
         shards = _write(corrupted / name, sessions, others)

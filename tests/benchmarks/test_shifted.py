@@ -46,7 +46,8 @@ def store(folder: Path) -> tuple[Corpus, Path]:
         write_arrays(folder / "windows/sessions" / f"{session}.npz", clean)
         available = np.full(N_WINDOWS, number > 0)  # of one recording the shift leaves nothing
         path = folder / "shifted/eeg/gain 4/sessions" / f"{session}.npz"
-        write_arrays(path, shifted | {"available": available})
+        level = {"level_db": np.float64("nan")}  # as of a sensor without levels
+        write_arrays(path, shifted | {"available": available} | level)
         rows += [{"session": session, "subject": f"p{number:02}"}] * N_WINDOWS
     nothing = np.empty((len(rows), 0), np.float32)
     corpus = Corpus(

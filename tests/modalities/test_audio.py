@@ -199,6 +199,13 @@ def test_clipping_lowers_the_quality() -> None:
     assert bad["quality"] < good["quality"]
 
 
+def test_a_gain_changes_the_level() -> None:
+    sound = 0.1 * voice()
+    quiet, loud = (modality.features(signal_of(x), PARAMS).quality for x in (sound, 4 * sound))
+    assert quiet["level_db"] == pytest.approx(10 * np.log10(sound.var()), abs=0.1)
+    assert loud["level_db"] - quiet["level_db"] == pytest.approx(20 * np.log10(4), abs=0.01)
+
+
 def test_stereo_of_another_rate_is_mixed_and_resampled(tmp_path: Path) -> None:
     sound = voice(rate_hz=44100)
     path = write_wav(tmp_path / "a.wav", np.stack([sound, sound], axis=1), 44100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilience.schema.tables import Deviations
+from consilience.schema.tables import Deviations, Levels, frame_of
 from consilience.training.reference import (
     Reference,
     as_tensors,
@@ -34,6 +34,7 @@ class Windows:
     index: pl.DataFrame
     values: Any
     modalities: tuple[str, ...] = ("eeg",)
+    levels: pl.DataFrame = field(default_factory=lambda: frame_of([], Levels))
 
     @property
     def available(self) -> Any:
@@ -80,6 +81,40 @@ def test_the_direction_in_which_people_differ_is_no_difference(
     along = of(reference, recordings(50, 3, offset=1.5 * DIRECTIONS[0]))
     across = np.linalg.svd(DIRECTIONS)[2][-1] * np.linalg.norm(1.5 * DIRECTIONS[0])
     assert np.median(along) < 0.3 * np.median(of(reference, recordings(50, 3, offset=across)))
+
+
+def test_noise_in_few_features_of_every_window_differs(reference: dict[str, Reference]) -> None:
+    """The mean over a recording's windows hides it."""
+    noisy = recordings(50, 9)
+    noisy.values[:, :3] += 3 * np.random.default_rng(1).normal(size=(len(noisy.values), 3))
+    assert (of(reference, noisy) > 2.5).mean() > 0.9
+
+
+def with_levels(windows: Windows, change_db: float = 0.0) -> Windows:
+    names = windows.index["session"].unique(maintain_order=True)
+    level_db = -30 + change_db + 2 * np.random.default_rng(3).normal(size=len(names))
+    table = pl.DataFrame({"session": names, "modality": "eeg", "level_db": level_db})
+    return replace(windows, levels=Levels.validate(table))
+
+
+@pytest.mark.parametrize("change_db", [-12.0, 12.0])
+def test_another_level_differs_though_the_features_ignore_it(change_db: float) -> None:
+    reference = fit_references(with_levels(recordings(24, 0)))  # type: ignore[arg-type]
+    assert (of(reference, with_levels(recordings(50, 1))) > 2.5).mean() < 0.1
+    assert (of(reference, with_levels(recordings(50, 1), change_db)) > 2.5).mean() > 0.9
+    # Without a level the inputs decide alone.
+    assert (of(reference, recordings(50, 1)) > 2.5).mean() < 0.1
+
+
+def test_a_faulty_level_in_the_training_does_not_widen_the_usual_ones() -> None:
+    windows = with_levels(recordings(24, 0))
+    faulty = windows.levels.with_columns(
+        level_db=pl.when(pl.col("session") < "s05").then(0.0).otherwise("level_db")
+    )
+    reference = fit_references(replace(windows, levels=faulty))  # type: ignore[arg-type]
+    median_db, spread_db = reference["eeg"].level_db
+    assert -32 < median_db < -28
+    assert spread_db < 4
 
 
 def test_one_window_in_a_hundred_is_unusual(reference: dict[str, Reference]) -> None:

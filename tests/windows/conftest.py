@@ -23,6 +23,7 @@ from consilience.schema.tables import (
     Ingested,
     Labels,
     Pieces,
+    Quality,
     Recordings,
     Table,
     frame_of,
@@ -97,6 +98,12 @@ def make_project(tmp_path: Path) -> Make:
             )
         write(project.labels / "labels.parquet", labels, Labels)
         write(project.signals("gsr") / "recordings.parquet", ingested, Ingested)
+        # The level of one recording was measured, besides another quality of all.
+        quality: list[dict[str, object]] = [
+            {"recording": row["recording"], "measure": "snr_db", "value": 9.0} for row in ingested
+        ]
+        quality.append({"recording": "sp1_gsr", "measure": "level_db", "value": -20.0})
+        write(project.signals("gsr") / "quality.parquet", quality, Quality)
         write(project.alignment / "alignment.parquet", aligned, Alignment)
         write(project.alignment / "pieces.parquet", pieces, Pieces)
         write_json(project.signals("gsr") / "features.json", {"names": list(NAMES)})

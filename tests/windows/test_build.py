@@ -34,6 +34,12 @@ def test_windows_are_cut_at_their_session_times(make_project: Make) -> None:
     assert lines == ["window: 3 of 6 labelled windows have a recording: gsr in 3"]
 
 
+def test_levels_are_those_of_the_recordings(make_project: Make) -> None:
+    project = make_project(WindowParams(min_coverage=0.6))
+    window(project, emit=quiet)
+    assert load_corpus(project.windows).levels.rows() == [("sp1", "gsr", -20.0)]
+
+
 def test_coverage_below_the_threshold_makes_a_modality_unavailable(make_project: Make) -> None:
     project = make_project(WindowParams(min_coverage=0.5))
     window(project, emit=quiet)

@@ -28,7 +28,7 @@ from consilience.signals.regular_grid import to_regular_grid
 from consilience.signals.sound_levels import levels, variance, without_offset
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
-from consilience.signals.types import Header, Signal
+from consilience.signals.types import LEVEL_DB, Header, Signal
 
 Array = NDArray[np.float32]
 
@@ -303,13 +303,14 @@ def quality(sound: Array, loudness_db: Array, speech: Array) -> dict[str, float]
 
     ``"quality"`` rises from 0 at 5 dB between loud and quiet frames to 1 at 30 dB, and falls with
     clipping: to 0 at 5 % of the samples. Clipping is sought in the sound as recorded, because the
-    removal of a varying offset hides it.
+    removal of a varying offset hides it. ``"level_db"`` is relative to a square wave of full scale.
     """
     clipped = _clipped_fraction(sound)
     quiet, loud = np.percentile(loudness_db, [5, 95])
     snr_db = float(loud - quiet)
     return {
         "clipped_fraction": clipped,
+        LEVEL_DB: 10 * np.log10(variance(sound) + 1e-12),
         "snr_db": snr_db,
         "silent_fraction": float(1 - speech.mean()),
         "quality": float(np.clip((snr_db - 5) / 25, 0, 1) * max(1 - 20 * clipped, 0)),

@@ -21,4 +21,4 @@ AFFECT_CLASSES = {
 CLEAN = "clean"  # variant of a recording or a window without corruption
 SEVERITIES = (1, 2, 3, 4, 5)  # a corrupted variant is named "<kind>_<severity>"
 # Deviation, standard deviations, from which a recording differs from those of the training.
-DIFFERENT = 2.5
+DIFFERENT = 3.5

@@ -124,6 +124,14 @@ class Quality(Table):
     value: float
 
 
+class Levels(Table):
+    """Level of the recordings behind the windows of a session, of sensors that measure it."""
+
+    session: str
+    modality: str
+    level_db: float
+
+
 class Alignment(Table):
     """Estimated clock of each recording; offset and drift are those of its longest piece."""
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from consilience.core.scratch import blocks, empty
 
+LEVEL_DB = "level_db"  # measure of quality of a sound: its power, which its features may ignore
+
 
 @dataclass(frozen=True)
 class Header:

@@ -3,14 +3,18 @@
 A recording is summarised by mean and spread of its windows' inputs, before any baseline. Recordings
 of the training lie near a subspace, spanned by the ways in which people differ. What a summary has
 outside of it, its residual, is small for the recordings of a new person and large for those of
-another device, a noisy sensor or another setting (Jackson and Mudholkar 1979, "Control procedures
-for residuals associated with principal component analysis").
+another device or another setting (Jackson and Mudholkar 1979, "Control procedures for residuals
+associated with principal component analysis"). Single windows lie near a subspace likewise: noise
+leaves it in every window, where the mean over a recording hides it.
+
+Features of a sound may ignore its level. Where the level was measured, it is compared with the
+levels of the training's recordings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -19,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from consilience.schema.tables import Deviations, frame_of
-from consilience.training.probes import GROUPS, flat_inputs, subject_groups
+from consilience.signals.robust import MAD_TO_SD
+from consilience.training.probes import flat_inputs, subject_groups
 from consilience.windows.layout import recording_names
 from consilience.windows.store import Corpus
 
@@ -29,12 +34,19 @@ LEAST_SCALE = 0.05  # of a summary between recordings, for features that hardly 
 LEAST_WINDOWS = 3  # of a recording whose spread counts
 MOST_COMPONENTS = 20
 RECORDINGS_PER_COMPONENT = 4
+WINDOW_SHARE = 0.95  # of the windows' variance lies in their subspace,
+MOST_WINDOW_COMPONENTS = 32  # unless it had more dimensions
+LEAST_LOG_SPREAD = 0.1  # of residuals: that of few people may be small by chance
+LEAST_LEVEL_SPREAD_DB = 1.0
+FAULTY_LEVEL = 4.0  # robust standard deviations from the median
 RARE = 0.01  # share of the training's windows that are unusual
+LEAST_VARIANCE = 1e-9  # so that its logarithm is finite
 LEAST_RECORDINGS = 8  # with fewer, no reference is stated
 BLOCK = 4096  # windows in memory at a time
 PREFIX = "reference/"  # of the tensors in a bundle
 
 Array = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 class Reference(NamedTuple):
@@ -51,6 +63,12 @@ class Reference(NamedTuple):
     log_residual : ndarray, shape (2,)
         Mean and standard deviation of the logarithm of the residuals of recordings whose people
         had no influence on the other fields.
+    window_components : ndarray, shape (E, F)
+        Orthonormal rows: the directions in which standardised windows differ most.
+    window_log_residual : ndarray, shape (2,)
+        As `log_residual`, of the mean residual of a recording's windows.
+    level_db : ndarray, shape (2,)
+        Mean and standard deviation of the recordings' levels but faulty ones; NaN without any.
     largest : ndarray, shape (1,)
         Mean square of the standardised inputs that one window in a hundred exceeds.
     """
@@ -61,7 +79,28 @@ class Reference(NamedTuple):
     scale: Array
     components: Array
     log_residual: Array
+    window_components: Array
+    window_log_residual: Array
+    level_db: Array
     largest: Array
+
+
+class Recording(NamedTuple):
+    """Windows of one modality of a recording.
+
+    Attributes
+    ----------
+    name, subject : str
+    values : ndarray, shape (n, F)
+        Inputs.
+    level_db : float
+        NaN where it was not measured.
+    """
+
+    name: str
+    subject: str
+    values: Array
+    level_db: float
 
 
 def fit_references(corpus: Corpus) -> dict[str, Reference]:
@@ -75,7 +114,7 @@ def fit_references(corpus: Corpus) -> dict[str, Reference]:
     return {
         name: reference
         for name in corpus.modalities
-        if (reference := _fit_reference(_of_subjects(corpus, name))) is not None
+        if (reference := _fit_reference(list(_recordings(corpus, name)))) is not None
     }
 
 
@@ -91,26 +130,35 @@ def deviations(references: Mapping[str, Reference], corpus: Corpus) -> pl.DataFr
     Returns
     -------
     polars.DataFrame
-        Columns ``recording``, ``sensor``, ``windows`` and ``deviation``: the logarithm of the
-        residual in standard deviations from its mean in the training. A row per recording and
-        modality with a reference.
+        Columns ``recording``, ``sensor``, ``windows`` and ``deviation``, see `_deviation`. A row
+        per recording and modality with a reference.
     """
     rows = [
-        (recording, name, len(values), _deviation(reference, values))
+        (recording.name, name, len(recording.values), _deviation(reference, recording))
         for name, reference in references.items()
-        for recording, _, values in _recordings(corpus, name)
+        for recording in _recordings(corpus, name)
     ]
     types = {"recording": pl.String, "sensor": pl.String}
     return pl.DataFrame(rows, {**types, "windows": pl.Int64, "deviation": pl.Float64}, orient="row")
 
 
-def _deviation(reference: Reference, values: Array) -> float:
-    """Return the deviation of one recording's windows (n, F)."""
-    summary = _summary(values, reference.feature_mean, reference.feature_std)
-    subspace = (reference.centre, reference.scale, reference.components)
-    residual = _residuals(summary[None], *subspace)[0]
-    mean, std = reference.log_residual
-    return float((np.log(residual) - mean) / std)
+def _deviation(reference: Reference, recording: Recording) -> float:
+    """Return the largest of a recording's deviations, in standard deviations of the training.
+
+    They are those of the logarithm of its summary's residual, of the logarithm of its windows' mean
+    residual, and of its level, in either direction.
+    """
+    fit = reference
+    z = _standardised(recording.values, fit.feature_mean, fit.feature_std)
+    residual = _residuals(_summary(z)[None], fit.centre, fit.scale, fit.components)[0]
+    of_windows = _window_residual(z, fit.window_components)
+    louder = (recording.level_db - fit.level_db[0]) / fit.level_db[1]
+    deviations = (
+        (np.log(residual) - fit.log_residual[0]) / fit.log_residual[1],
+        (np.log(of_windows) - fit.window_log_residual[0]) / fit.window_log_residual[1],
+        np.abs(louder),
+    )
+    return float(np.nanmax(deviations))
 
 
 def cross_fitted_deviations(corpus: Corpus) -> pl.DataFrame:
@@ -130,20 +178,14 @@ def cross_fitted_deviations(corpus: Corpus) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for name in corpus.modalities:
         recordings = list(_recordings(corpus, name))
-        groups = subject_groups(np.array([subject for _, subject, _ in recordings]))
+        groups = _groups(recordings)
         for group in np.unique(groups):
-            others = [
-                (subject, values)
-                for (_, subject, values), other in zip(recordings, groups, strict=True)
-                if other != group
-            ]
-            reference = _fit_reference(others)
+            reference = _fit_reference(_chosen(recordings, groups != group))
             rows += [
-                {"recording": recording, "subject": subject, "sensor": name}
-                | {"windows": len(values)}
-                | {"deviation": None if reference is None else _deviation(reference, values)}
-                for (recording, subject, values), of_group in zip(recordings, groups, strict=True)
-                if of_group == group
+                {"recording": recording.name, "subject": recording.subject, "sensor": name}
+                | {"windows": len(recording.values)}
+                | {"deviation": None if reference is None else _deviation(reference, recording)}
+                for recording in _chosen(recordings, groups == group)
             ]
     table = frame_of(rows, Deviations)
     return table.sort("recording", maintain_order=True)
@@ -158,10 +200,10 @@ def unusual_windows(references: Mapping[str, Reference], corpus: Corpus) -> NDAr
             values = corpus.windows(name)
             for start in range(0, len(rows), BLOCK):
                 block = rows[start : start + BLOCK]
-                squares = _mean_square(
+                z = _standardised(
                     _in_double(values[block]), reference.feature_mean, reference.feature_std
                 )
-                unusual[block, place] = squares > reference.largest
+                unusual[block, place] = (z**2).mean(1) > reference.largest
     return unusual
 
 
@@ -186,48 +228,77 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Reference]:
     }
 
 
-def _of_subjects(corpus: Corpus, modality: str) -> list[tuple[str, Array]]:
-    return [(subject, values) for _, subject, values in _recordings(corpus, modality)]
-
-
-def _fit_reference(recordings: list[tuple[str, Array]]) -> Reference | None:
-    """Compute the reference from the subjects and inputs of recordings; None from too few."""
+def _fit_reference(recordings: list[Recording]) -> Reference | None:
+    """Compute the reference from recordings of a modality; None from too few."""
     if len(recordings) < LEAST_RECORDINGS:
         return None
-    mean, std = _moments([values for _, values in recordings])
-    summaries = np.stack([_summary(values, mean, std) for _, values in recordings])
-    groups = subject_groups(np.array([subject for subject, _ in recordings]))
+    mean, std = _moments([recording.values for recording in recordings])
+    z = [_standardised(recording.values, mean, std) for recording in recordings]
+    summaries = np.stack([_summary(of) for of in z])
+    groups = _groups(recordings)
     if len(np.unique(groups)) < 2:
         return None
-    residuals = np.empty(len(summaries))
-    for group in range(GROUPS):
+    residuals, of_windows = np.empty((2, len(recordings)))
+    for group in np.unique(groups):
         inside = groups == group
-        if inside.any():
-            others = _subspace(summaries[~inside])
-            residuals[inside] = _residuals(summaries[inside], *others)
-    log_residual = np.log(residuals)
-    spread = max(log_residual.std(ddof=1), LEAST_SPREAD)
-    squares = np.concatenate([_mean_square(values, mean, std) for _, values in recordings])
+        others = _subspace(summaries[~inside])
+        residuals[inside] = _residuals(summaries[inside], *others)
+        components = _window_components(_chosen(z, ~inside))
+        of_windows[inside] = [_window_residual(of, components) for of in _chosen(z, inside)]
     return Reference(
         mean,
         std,
         *_subspace(summaries),
-        log_residual=np.array([log_residual.mean(), spread]),
-        largest=np.quantile(squares, [1 - RARE]),
+        log_residual=_mean_and_spread(np.log(residuals)),
+        window_components=_window_components(z),
+        window_log_residual=_mean_and_spread(np.log(of_windows)),
+        level_db=_usual_level(np.array([recording.level_db for recording in recordings])),
+        largest=np.quantile(np.concatenate([(of**2).mean(1) for of in z]), [1 - RARE]),
     )
 
 
-def _recordings(corpus: Corpus, modality: str) -> Iterator[tuple[str, str, Array]]:
-    """Yield name, subject and inputs (n, F) of every recording that has windows of a modality."""
+def _groups(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+    """Return the group of each recording's subject."""
+    return subject_groups(np.array([recording.subject for recording in recordings]))
+
+
+def _chosen(items: Sequence[Item], chosen: NDArray[np.bool_]) -> list[Item]:
+    return [item for item, is_chosen in zip(items, chosen, strict=True) if is_chosen]
+
+
+def _mean_and_spread(values: Array) -> Array:
+    return np.array([values.mean(), max(values.std(ddof=1), LEAST_LOG_SPREAD)])
+
+
+def _usual_level(level_db: Array) -> Array:
+    """Return mean and standard deviation (2,) of the levels, without those of faulty recordings."""
+    measured = level_db[np.isfinite(level_db)]
+    if not len(measured):
+        return np.full(2, np.nan)
+    distance = np.abs(measured - np.median(measured))
+    usual_spread = max(MAD_TO_SD * np.median(distance), LEAST_LEVEL_SPREAD_DB)
+    usual = measured[distance <= FAULTY_LEVEL * usual_spread]
+    spread = usual.std(ddof=1) if len(usual) > 1 else 0.0
+    return np.array([usual.mean(), max(spread, LEAST_LEVEL_SPREAD_DB)])
+
+
+def _recordings(corpus: Corpus, modality: str) -> Iterator[Recording]:
+    """Yield every recording that has windows of a modality."""
     values = corpus.windows(modality)
     has = corpus.available[:, corpus.modalities.index(modality)]
     names = recording_names(corpus.index)
     subject = corpus.index["subject"].to_numpy()
+    measured = corpus.levels.filter(modality=modality).select("session", "level_db")
+    levels = corpus.index.select("session").join(
+        measured, on="session", how="left", maintain_order="left"
+    )
+    level_db = levels["level_db"].fill_null(np.nan).to_numpy()
     order = np.argsort(names, kind="stable")
     order = order[has[order]]
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
     for rows in np.split(order, starts[1:]) if len(order) else []:
-        yield str(names[rows[0]]), str(subject[rows[0]]), _in_double(values[rows])
+        name, of = str(names[rows[0]]), str(subject[rows[0]])
+        yield Recording(name, of, _in_double(values[rows]), float(level_db[rows].mean()))
 
 
 def _in_double(values: NDArray[np.float32]) -> Array:
@@ -242,23 +313,39 @@ def _moments(recordings: list[Array]) -> tuple[Array, Array]:
     return mean, np.where(std > 1e-6 * np.abs(mean) + 1e-12, std, np.inf)
 
 
-def _summary(values: Array, mean: Array, std: Array) -> Array:
+def _standardised(values: Array, mean: Array, std: Array) -> Array:
+    """Return the standardised windows (n, F), without extreme values."""
+    z: Array = np.clip((values - mean) / std, -MAX_INPUT, MAX_INPUT)
+    return z
+
+
+def _summary(z: Array) -> Array:
     """Return mean and log spread (2 F,) of a recording's standardised windows (n, F).
 
     The log spread is NaN, which counts as the average, for fewer than `LEAST_WINDOWS` windows.
     """
-    z = np.clip((values - mean) / std, -MAX_INPUT, MAX_INPUT)
     spread = np.full(z.shape[1], np.nan)
     if len(z) >= LEAST_WINDOWS:
         spread = np.log(z.std(0) + LEAST_SPREAD)
     return np.concatenate([z.mean(0), spread])
 
 
-def _mean_square(values: Array, mean: Array, std: Array) -> Array:
-    """Return the mean square (n,) of standardised windows (n, F)."""
-    z = np.clip((values - mean) / std, -MAX_INPUT, MAX_INPUT)
-    square: Array = (z**2).mean(1)
-    return square
+def _window_components(z: Sequence[Array]) -> Array:
+    """Return the directions (E, F) in which standardised windows (n, F) of recordings differ most.
+
+    Recordings count equally, whatever their number of windows.
+    """
+    product = np.sum([of.T @ of / len(of) for of in z], 0)
+    variance, directions = np.linalg.eigh(product)
+    share = np.cumsum(variance[::-1]) / max(variance.sum(), LEAST_VARIANCE)
+    n_components = min(int(np.searchsorted(share, WINDOW_SHARE)) + 1, MOST_WINDOW_COMPONENTS)
+    return np.ascontiguousarray(directions[:, ::-1][:, :n_components].T)
+
+
+def _window_residual(z: Array, components: Array) -> float:
+    """Return the mean square of standardised windows (n, F) outside a subspace."""
+    square = (z**2).sum(1) - ((z @ components.T) ** 2).sum(1)
+    return float(np.maximum(square, LEAST_VARIANCE).mean() / z.shape[1])
 
 
 def _subspace(summaries: Array) -> tuple[Array, Array, Array]:
@@ -278,5 +365,5 @@ def _residuals(summaries: Array, centre: Array, scale: Array, components: Array)
     offset = np.nan_to_num((summaries - centre) / scale)
     inside = offset @ components.T
     square = (offset**2).sum(1) - (inside**2).sum(1)
-    residual: Array = np.maximum(square, 1e-9) / summaries.shape[1]
+    residual: Array = np.maximum(square, LEAST_VARIANCE) / summaries.shape[1]
     return residual

@@ -26,10 +26,14 @@ from consilience.schema.params.windows import SplitParams, WindowParams
 from consilience.schema.tables import (
     LABELLED,
     Labels,
+    Levels,
+    Quality,
     Splits,
+    frame_of,
     read_table,
     write_table,
 )
+from consilience.signals.types import LEVEL_DB
 from consilience.windows import cutting
 from consilience.windows.cutting import COVERAGE, Cutter, Session, cut_session
 from consilience.windows.sessions import code_hash, cutters_of, key_of, sessions_of
@@ -111,6 +115,7 @@ def write_windows(
     np.save(folder / "availability.npy", available)
     np.save(folder / "coverage.npy", covered[usable].astype(np.float32))
     write_table(folder / "index.parquet", index, Labels)
+    write_table(folder / "levels.parquet", _levels(project, sessions, cutters), Levels)
     shards = _link(folder, sessions, stored, coverages, settings.min_coverage)
     write_json(folder / "meta.json", _meta(project, cutters, settings) | {"shards": shards})
     counts = ", ".join(
@@ -167,6 +172,25 @@ def _link(
             link_or_copy(_arrays(result), folder / SESSIONS / f"{session.name}.npz")
             shards[session.name] = str(result.content_hash)
     return shards
+
+
+def _levels(project: Project, sessions: list[Session], cutters: list[Cutter]) -> pl.DataFrame:
+    """Return `Levels` of the sessions' recordings."""
+    rows: list[dict[str, object]] = []
+    for name in [cutter.name for cutter in cutters]:
+        recordings = {
+            session.sources[name].arrays.stem: session.name
+            for session in sessions
+            if name in session.sources
+        }
+        if recordings:
+            quality = read_table(project.signals(name) / "quality.parquet", Quality)
+            rows += [
+                {"session": recordings[recording], "modality": name, "level_db": value}
+                for recording, _, value in quality.filter(measure=LEVEL_DB).iter_rows()
+                if recording in recordings
+            ]
+    return frame_of(rows, Levels)
 
 
 def _meta(project: Project, cutters: list[Cutter], settings: WindowParams) -> dict[str, object]:

@@ -21,7 +21,7 @@ from consilience.core import scratch
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_array, read_arrays, read_json
 from consilience.schema.constants import AFFECT, CLEAN, ROLES
-from consilience.schema.tables import Labels, Splits, read_table
+from consilience.schema.tables import Labels, Levels, Splits, frame_of, read_table
 
 SESSIONS = "sessions"
 IN_MEMORY = 2**30  # bytes; larger arrays are put together in a temporary file
@@ -58,6 +58,8 @@ class Corpus:
         Windows without a role, which are neither trained on nor scored.
     absent : dict of str to tuple of int
         Shape of a window's inputs of each modality without any recording; it has no file.
+    levels : polars.DataFrame
+        Table `Levels`.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class Corpus:
     encodings: dict[str, dict[str, Any]] = field(default_factory=dict)
     reserved: NDArray[np.bool_] | None = None
     absent: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    levels: pl.DataFrame = field(default_factory=lambda: frame_of([], Levels))
 
     def windows(self, modality: str, variant: str = CLEAN) -> NDArray[np.float32]:
         """Read the model inputs of a modality.
@@ -222,6 +225,7 @@ def load_corpus(folder: Path, corrupted: Path | None = None, *, labelled: bool =
         target=target,
         affect=affect,
         encodings=meta.get("encodings", {}),
+        levels=read_table(folder / "levels.parquet", Levels),
     )
 
 
