@@ -143,6 +143,19 @@ def test_a_gap_stays_missing_except_for_half_a_period_at_its_edges() -> None:
     assert np.isnan(late[10:20]).all()
 
 
+@pytest.mark.parametrize("error_s", [-2e-4, 2e-4])
+def test_the_error_of_a_clock_does_not_remove_a_frame(error_s: float) -> None:
+    # Frames at multiples of their period lie half a period from those of a window.
+    grid = Grid(4.0, 16, lookahead_s=0.51)
+    windows = [Window("s", "t", 0.0, 4.0), Window("s", "t", 8.0, 12.0)]
+    times_s = 0.5 + 0.25 * np.arange(60)
+    values = np.sin(times_s)[:, None].astype(np.float32)
+    exact = cut(values, times_s, Clock(), windows, grid)
+    moved = cut(values, times_s + error_s, Clock(), windows, grid)
+    assert np.isnan(exact[0]).sum() == 3
+    np.testing.assert_allclose(moved, exact, atol=1e-3)
+
+
 def test_frames_after_a_short_window_are_padding_and_do_not_reduce_coverage() -> None:
     grid, window = Grid(10.0, 60), Window("s", "t", 0.0, 3.0)
     frames = cut(

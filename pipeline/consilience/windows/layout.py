@@ -19,6 +19,10 @@ MAX_GAP_PERIODS = 1.5  # frames further apart are not interpolated between
 # frame begins, or is centred, before its end, and recorders stop some frames early.
 MAX_LACK = 0.05
 ROUNDING_S = 1e-9  # so that rounding errors of sums neither add nor drop a window or frame
+# Periods from the nearest frame beyond which a frame is missing: half a period, and the error of a
+# clock, because frames of a recording that begins with the session lie half a period from those of
+# its windows.
+MAX_PERIODS = 0.55
 
 Stretch = tuple[str, str, float, float]  # session, trial, start_s, end_s
 
@@ -217,8 +221,8 @@ def cut(
 
     A window's frame is interpolated linearly between the two valid frames around it if they are
     at most `MAX_GAP_PERIODS` frame periods apart. Otherwise it is the nearest valid frame if that
-    is within half a period, and missing if not. Values are extrapolated by at most half a
-    period before the first and after the last valid frame.
+    is within `MAX_PERIODS`, and missing if not. Values are extrapolated by at most as much before
+    the first and after the last valid frame.
 
     Parameters
     ----------
@@ -282,7 +286,7 @@ def _sample(
     sampled = values[left] + share[:, None].astype(np.float32) * (values[right] - values[left])
     # Exactly, where the sum would round to the size of a much larger neighbour.
     sampled[share == 1] = values[right[share == 1]]
-    sampled[none | ~(inside | (nearest <= period_s / 2 + ROUNDING_S))] = np.nan
+    sampled[none | ~(inside | (nearest <= MAX_PERIODS * period_s))] = np.nan
     return sampled
 
 
