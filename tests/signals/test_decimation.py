@@ -49,6 +49,14 @@ def test_the_stop_band_and_what_folds_into_the_band_are_60_db_down(rate_hz: floa
         assert gains_db(slow, rate_hz, hz).max() < -60
 
 
+def test_estimates_of_a_rate_share_a_filter() -> None:
+    first, second = (decimator(rate_hz, BAND_HZ, 50.0, 125.0) for rate_hz in (249.9987, 250.0012))
+    assert first.bandpass is second.bandpass
+    assert first.factor == second.factor == 2
+    assert first.nominal_hz == second.nominal_hz == 125.0
+    assert second.rate_hz == 250.0012 / 2
+
+
 @pytest.mark.parametrize("mains_hz", [50.0, 60.0])
 def test_mains_hum_within_the_band_is_notched(mains_hz: float) -> None:
     slow = decimator(500.0, (1.0, 130.0), mains_hz, 325.0)

@@ -17,8 +17,8 @@ from consilience.signals.spectrogram import (
 RATE_HZ = 250.0
 
 
-def spectrogram_of(values: np.ndarray) -> Spectrogram:
-    slow = decimator(RATE_HZ, (1.0, 45.0), 50.0, 112.5)
+def spectrogram_of(values: np.ndarray, rate_hz: float = RATE_HZ) -> Spectrogram:
+    slow = decimator(rate_hz, (1.0, 45.0), 50.0, 112.5)
     single = values.astype(np.float32)
     return Spectrogram(
         lambda start, stop: single[:, start:stop], single.shape[1], slow, (1.0, 45.0), 1.0, 0.25
@@ -33,6 +33,15 @@ def test_groups_are_those_of_one_transform() -> None:
     assert parts == pytest.approx(spectrogram.spectra(slice(0, 1597)), abs=1e-5)
     assert parts.shape == (2, 1597, 2 * 44)
     assert spectrogram.centres_s[:2] == pytest.approx([0.5, 0.748])
+
+
+def test_an_error_of_the_rate_does_not_move_a_window() -> None:
+    # Every second window begins at half a sample.
+    slow, exact, fast = (
+        spectrogram_of(np.zeros((1, 5000)), rate_hz) for rate_hz in (249.999, 250.0, 250.001)
+    )
+    assert slow.starts.tolist() == exact.starts.tolist() == fast.starts.tolist()
+    assert fast.centres_s == pytest.approx(exact.centres_s * 250 / 250.001, abs=1e-9)
 
 
 def test_short_recordings_are_transformed_once() -> None:

@@ -24,6 +24,7 @@ ATTENUATION_DB = 65.0
 MAINS_HALF_WIDTH_HZ = 1.0
 MAX_TRANSITION_HZ = 1.0
 N_FFT = 2**17  # of the design: the logarithm of a stop band has a long cepstrum
+RATE_DIGITS = 4  # of the rate for which a filter is designed: its edges move by at most 5e-4
 ROW = 32  # outputs per row of a product of matrices: changes the speed only
 
 
@@ -36,12 +37,15 @@ class Decimator(NamedTuple):
         Samples of the input per sample of the output.
     rate_hz : float
         Of the output.
+    nominal_hz : float
+        The same of a rate of the input with `RATE_DIGITS` digits, for which the filter is designed.
     lowpass, bandpass : ndarray of float32, shape (n_taps,)
         Impulse responses, at the rate of the input and of the output.
     """
 
     factor: int
     rate_hz: float
+    nominal_hz: float
     lowpass: Array
     bandpass: Array
 
@@ -78,7 +82,6 @@ class Decimator(NamedTuple):
         return filtered
 
 
-@lru_cache(maxsize=16)
 def decimator(
     rate_hz: float, band_hz: tuple[float, float], mains_hz: float, least_rate_hz: float
 ) -> Decimator:
@@ -95,10 +98,23 @@ def decimator(
         Edges of the pass band.
     mains_hz : float
     least_rate_hz : float
-        The rate of the output is the input's divided by a whole number, and not below this.
+        The rate of the output is the input's divided by a whole number, and not below this but
+        for rounding.
     """
+    # The rate of a stream is estimated anew for each of its windows. Rounded, they share a filter,
+    # which is also that of the whole recording.
+    nominal_hz = float(f"{rate_hz:.{RATE_DIGITS}g}")
+    factor = max(1, int(nominal_hz / least_rate_hz * (1 + 1e-6)))
+    lowpass, bandpass = _responses(nominal_hz, band_hz, mains_hz, factor)
+    return Decimator(factor, rate_hz / factor, nominal_hz / factor, lowpass, bandpass)
+
+
+@lru_cache(maxsize=16)
+def _responses(
+    rate_hz: float, band_hz: tuple[float, float], mains_hz: float, factor: int
+) -> tuple[Array, Array]:
+    """Return the impulse responses of the low-pass and of the band-pass; see `decimator`."""
     low_hz, high_hz = band_hz
-    factor = max(1, int(rate_hz / least_rate_hz * (1 + 1e-6)))  # rates are estimates
     slow_hz = rate_hz / factor
     width_hz = min(low_hz / 2, MAX_TRANSITION_HZ)
     top_hz = min(high_hz + width_hz / 2, slow_hz / 2 - width_hz / 2)
@@ -110,7 +126,7 @@ def decimator(
         # What is folded into the transition band is removed by the band-pass.
         gap_hz = slow_hz - 2 * high_hz - width_hz
         lowpass = _minimum_phase(_taps([(slow_hz - width_hz) / 2], gap_hz, rate_hz, True))
-    return Decimator(factor, slow_hz, lowpass.astype(np.float32), bandpass.astype(np.float32))
+    return lowpass.astype(np.float32), bandpass.astype(np.float32)
 
 
 def decimated(values: Array, taps: Array, factor: int) -> Array:

@@ -44,10 +44,11 @@ class Spectrogram:
     ) -> None:
         self.source, self.n_samples, self.decimator = source, n_samples, decimator
         self.band_hz, self.window_s, self.hop_s = band_hz, window_s, hop_s
-        self.size = round(window_s * decimator.rate_hz)
+        # By the nominal rate: an error of the estimated one must not decide where windows begin.
+        self.size = round(window_s * decimator.nominal_hz)
         self.hz = multiples_hz(window_s, *band_hz)
         n_slow = n_samples // decimator.factor
-        self.starts = frame_starts(n_slow, decimator.rate_hz, self.size, hop_s)
+        self.starts = frame_starts(n_slow, decimator.nominal_hz, self.size, hop_s)
         self._kept: dict[tuple[int, int], Array] = {}
 
     def of(self, source: Source) -> Spectrogram:
@@ -66,7 +67,7 @@ class Spectrogram:
             self.source, self.n_samples, int(starts[0]), int(starts[-1]) + self.size
         )
         spectra = short_time_spectra(
-            values, starts - starts[0], self.decimator.rate_hz, self.size, tuple(self.hz)
+            values, starts - starts[0], self.decimator.nominal_hz, self.size, tuple(self.hz)
         )
         if spectra.nbytes + sum(kept.nbytes for kept in self._kept.values()) <= KEPT_BYTES:
             self._kept[key] = spectra
