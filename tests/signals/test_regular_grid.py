@@ -57,6 +57,7 @@ def test_an_unusable_signal_is_refused(times_s: np.ndarray, message: str) -> Non
 def test_a_gap_is_a_step_of_more_than_one_and_a_half_samples() -> None:
     assert has_gaps(with_gap(first=80, gap_s=0.51 / RATE_HZ))
     assert not has_gaps(with_gap(first=80, gap_s=0.49 / RATE_HZ))
+    assert not has_gaps(np.zeros(1))
 
 
 def test_missing_samples_are_nan_on_the_grid() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from consilience.readers.base import Recording
 from consilience.readers.channel_mix import SILENT
 from consilience.readers.sound import SUFFIXES, decode, probe, resample
 from consilience.signals.audio_corruptions import APPLY
-from consilience.signals.regular_grid import to_regular_grid
+from consilience.signals.regular_grid import has_gaps, to_regular_grid
 from consilience.signals.sound_levels import levels, variance, without_offset
 from consilience.signals.sound_track import read_sound_track
 from consilience.signals.sync_pulses import claps, clicks, tones
@@ -93,9 +93,10 @@ class Voice(Modality):
             return Signal(np.empty(0, np.float32), times_s, ("mono",))
         is_whole = np.issubdtype(samples.dtype, np.integer)
         full_scale = np.iinfo(samples.dtype).max + 1 if is_whole else 1
-        values = samples.mean(axis=1, dtype=np.float64)[:, None] / full_scale
-        mono = Signal(values, times_s, ("mono",))
-        sound = to_regular_grid(mono, recording.rate_hz)[0][:, 0].astype(np.float32)
+        sound = _mono(samples, full_scale)
+        if has_gaps(times_s):
+            mono = Signal(sound[:, None], times_s, ("mono",))
+            sound = to_regular_grid(mono, recording.rate_hz)[0][:, 0].astype(np.float32)
         start_s = float(times_s[0])
         return self._signal(sound, recording.rate_hz, start_s, recording.path, params)
 
@@ -173,6 +174,16 @@ class Voice(Modality):
         audible = np.where(lost, np.float32(0), sound)
         corrupted = APPLY[kind](audible, level, params.rate_hz, rng)
         return replace(signal, values=np.where(lost, np.float32(np.nan), corrupted))
+
+
+def _mono(samples: NDArray[Any], full_scale: int) -> Array:
+    """Return the mean of the channels of a stream, NaN where it is not finite."""
+    # A mean over a single channel is slow.
+    one = samples.shape[1] == 1
+    mean = samples[:, 0].astype(np.float64) if one else samples.mean(axis=1, dtype=np.float64)
+    sound = (mean / full_scale).astype(np.float32)
+    sound[~np.isfinite(sound)] = np.nan
+    return sound
 
 
 def cleaned(

@@ -123,7 +123,8 @@ def fitted(stamps_s: Times, breaks: NDArray[np.bool_], positions: Positions | No
     if positions is None:
         positions = np.arange(len(stamps_s))
     even = stamps_s.astype(np.float64)
-    for segment in np.split(np.arange(len(stamps_s)), np.flatnonzero(breaks) + 1):
+    borders = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(stamps_s)]
+    for segment in map(slice, borders, borders[1:]):
         # Centred index and stamps: large time stamps would cost digits in the sums of squares.
         index = positions[segment] - positions[segment].mean()
         squares = float(index @ index)

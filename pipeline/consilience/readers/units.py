@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 VOLTAGE: Final = "voltage"
@@ -65,6 +66,7 @@ def is_blank(spelling: str) -> bool:
     return _normalised(spelling).casefold() in _BLANK
 
 
+@lru_cache(maxsize=256)  # streams are read every few seconds
 def _normalised(spelling: str) -> str:
     text = _repaired(spelling.replace("\0", " ").strip())
     text = unicodedata.normalize("NFKC", text)
