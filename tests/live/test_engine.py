@@ -16,7 +16,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.evaluation.predict import LoadedModel
 from consilience.live.engine import Answer, Engine
 from consilience.live.score import Scorer
-from consilience.live.sensors import StreamHeader
+from consilience.live.sensors import Sensor, StreamHeader
 from consilience.readers.stream import StreamRecording
 from consilience.windows.cutting import Frames
 from tests.live.conftest import CLASSES, HOP_S, LENGTH_S, face, params_of, skin
@@ -140,6 +140,43 @@ def test_a_window_is_answered_when_every_stream_has_passed_its_end(model: Loaded
     assert all(all(answer.available.values()) for answer in answers)
 
 
+def test_the_picture_after_a_window_is_waited_for(model: LoadedModel) -> None:
+    recording = face(14)
+    # Stamps of a clock with an error, so that the picture is before or after the window's end.
+    for error_s in (-1e-4, 1e-4):
+        moved = replace(recording, times_s=recording.times_s + error_s)
+        whole = offline(model, [moved], 12)
+        answers = Simulated(model).run([moved], 12.9, step_s=0.02)
+        assert len(answers) == 11
+        for answer in answers:
+            assert answer.latency_s < 0.05
+            expected = probabilities(whole[answer.number])
+            np.testing.assert_allclose(probabilities(answer.row), expected, atol=1e-6)
+
+
+def test_frames_of_a_stream_that_has_passed_are_computed_before_the_others(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[tuple[str, float]] = []
+    session = Simulated(model)
+    original = Sensor.frames
+
+    def frames(self: Sensor, *args: Any) -> Frames | None:
+        computed.append((self.name, round(session.time_s, 2)))
+        return original(self, *args)
+
+    monkeypatch.setattr(Sensor, "frames", frames)
+    late = replace(face(4), times_s=face(4).times_s + 0.01)
+    session.run([skin(4), late], 2.3, step_s=0.01)
+    assert computed == [("gsr", 2.0), ("video", 2.02)]
+
+
+def test_windows_at_the_end_are_scored_without_waiting(model: LoadedModel) -> None:
+    session = Simulated(model)
+    assert not session.run([face(2)], 2.0)
+    assert [answer.number for answer in session.engine.step(2.0, wait=False)] == [0]
+
+
 def test_a_late_stream_joins(model: LoadedModel) -> None:
     session = Simulated(model)
     first = session.run([skin(12)], 5)
@@ -154,7 +191,8 @@ def test_a_lost_stream_costs_its_own_windows_only(model: LoadedModel) -> None:
     def lost(kind: str, time_s: float) -> bool:
         return kind == "video" and 8 < time_s <= 18
 
-    answers = Simulated(model).run([skin(30), face(30)], 30, lost=lost)
+    # The last window waits in vain for the picture after it.
+    answers = Simulated(model).run([skin(30), face(30)], 30.3, lost=lost)
     assert len(answers) == 29
     for answer in answers:
         start_s, end_s = answer.number * HOP_S, answer.number * HOP_S + LENGTH_S
@@ -205,4 +243,5 @@ def test_memory_stays_the_same_over_an_hour(model: LoadedModel) -> None:
         session.run(shifted, 60.0 * (number + 1), step_s=0.5)
     assert {k: s.buffer.nbytes for k, s in session.engine.streams.items()} == sizes
     assert len(session.engine.scorer._pending) == held <= 2
+    session.engine.step(wait=False)  # the last window, without the picture after it
     assert session.engine.stats.answered == 299

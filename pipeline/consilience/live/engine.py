@@ -1,8 +1,10 @@
 """Windows on a hop over streams that are being received, without a network.
 
-A window is scored as soon as every stream that is alive has passed its end, or `PATIENCE_S` after
-its end. Frames near the end of a window depend on samples after it, which have not been received
-by then; a revision scores the window again when they have.
+The frames of a sensor are computed as soon as its stream has passed the end of a window, and the
+window is scored when every stream that is alive has, or `PATIENCE_S` after its end. So the frames
+of fast streams are computed while the last picture is on its way. Frames near the end of a window
+may depend on samples after it, which have not been received by then; a revision scores the window
+again when they have.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.live.buffer import RingBuffer
 from consilience.live.score import Scored, Scorer
-from consilience.live.sensors import STEP_S, StreamHeader
+from consilience.live.sensors import STEP_S, Sensor, StreamHeader
 from consilience.windows.cutting import Frames
+from consilience.windows.layout import Window
 
 PATIENCE_S = 0.25  # after a window's end, for streams whose samples arrive in chunks
 SILENT_S = 1.0  # without a sample for as long, a stream is not waited for
@@ -51,7 +54,7 @@ class Answer:
         Seconds that the processor took for it.
     revised : bool
     notes : dict of str to str
-        By sensor, why no features could be computed.
+        See `WindowFrames`.
     """
 
     number: int
@@ -105,6 +108,35 @@ class Received:
     alive: bool = True
 
 
+@dataclass
+class WindowFrames:
+    """Feature frames of the sensors for a window.
+
+    Attributes
+    ----------
+    frames : dict of str to (Frames or None)
+        By sensor; None without a sample.
+    notes : dict of str to str
+        By sensor, why no features could be computed.
+    cpu_s : float
+        Seconds that the processor took.
+    """
+
+    frames: dict[str, Frames | None] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    cpu_s: float = 0.0
+
+    def add(self, sensor: Sensor, stream: Received, window: Window) -> None:
+        """Compute the frames of a sensor."""
+        began_s = thread_time()
+        try:
+            self.frames[sensor.name] = sensor.frames(stream.header, stream.buffer, window.end_s)
+        except RecordingError as error:
+            self.frames[sensor.name] = None
+            self.notes[sensor.name] = error.reason
+        self.cpu_s += thread_time() - began_s
+
+
 class Engine:
     """Scores windows while samples arrive.
 
@@ -122,6 +154,7 @@ class Engine:
         self.streams: dict[str, Received] = {}
         self.stats = Stats(without={sensor.name: 0 for sensor in scorer.sensors})
         self.next_number = 0
+        self._next = WindowFrames()  # of the next window
         self._to_revise: deque[int] = deque()
 
     @property
@@ -165,13 +198,15 @@ class Engine:
         """Append samples, shape (n, n_channels), at session times (n,)."""
         self.streams[kind].buffer.append(values, times_s)
 
-    def step(self, until_s: float = np.inf) -> list[Answer]:
+    def step(self, until_s: float = np.inf, *, wait: bool = True) -> list[Answer]:
         """Score the windows that are due.
 
         Parameters
         ----------
         until_s : float
             Windows that end later are not scored.
+        wait : bool
+            Whether windows that have ended wait for streams that have not passed their end.
 
         Returns
         -------
@@ -179,60 +214,80 @@ class Engine:
             The windows that have ended, then at most one revision; usually none.
         """
         answers = []
-        while self._ends_s(self.next_number) <= until_s and self._is_due(self.next_number, 0.0):
-            answers.append(self._answer(self.next_number, revised=False))
+        while self._window(self.next_number).end_s <= until_s and self._prepared(wait):
+            answers.append(self._answer(self.next_number, self._next, revised=False))
             if self.revise:
                 self._to_revise.append(self.next_number)
             else:
                 self.scorer.settle(self.next_number)
             self.next_number += 1
+            self._next = WindowFrames()
         while len(self._to_revise) > MOST_REVISIONS:  # the computer is too slow for them
             self.scorer.settle(self._to_revise.popleft())
         if self._may_revise():
-            answers.append(self._answer(self._to_revise.popleft(), revised=True))
+            answers.append(self._revision(self._to_revise.popleft()))
         return answers
+
+    def _window(self, number: int) -> Window:
+        return self.scorer.window(number)
+
+    def _prepared(self, wait: bool) -> bool:
+        """Compute the frames of streams that have passed the next window; return whether all have.
+
+        A sensor whose stream has never been found is not waited for, and none if not `wait`.
+        """
+        window, now_s = self._window(self.next_number), self.now_s()
+        if now_s < window.end_s or not self.streams:
+            return False
+        is_late, complete = not wait or now_s >= window.end_s + PATIENCE_S, True
+        for sensor, stream in self._received():
+            if sensor.name in self._next.frames:
+                continue
+            if is_late or _has_passed(stream, sensor.needs_s(stream.header, window), now_s):
+                self._next.add(sensor, stream, window)
+            else:
+                complete = False
+        return complete
+
+    def _received(self) -> list[tuple[Sensor, Received]]:
+        """Return the sensors whose streams have been found, and the streams."""
+        sensors = self.scorer.sensors
+        return [
+            (sensor, self.streams[sensor.kind]) for sensor in sensors if sensor.kind in self.streams
+        ]
 
     def _may_revise(self) -> bool:
         """Return whether a revision is due that does not delay the next answer."""
-        if not self._to_revise or not self._is_due(self._to_revise[0], REVISION_S):
+        if not self._to_revise or not self._is_past(self._to_revise[0], REVISION_S):
             return False
-        ends_s = self._ends_s(self.next_number)
-        return not ends_s - RESERVE_S < self.now_s() < ends_s + PATIENCE_S
+        end_s = self._window(self.next_number).end_s
+        return not end_s - RESERVE_S < self.now_s() < end_s + PATIENCE_S
 
-    def _ends_s(self, number: int) -> float:
-        return self.scorer.window(number).end_s
-
-    def _is_due(self, number: int, delay_s: float) -> bool:
-        end_s = self._ends_s(number) + delay_s
-        now_s = self.now_s()
-        if now_s < end_s or not self.streams:
-            return False
-        return now_s >= end_s + PATIENCE_S or all(
-            _has_passed(stream, end_s, now_s) for stream in self.streams.values()
+    def _is_past(self, number: int, delay_s: float) -> bool:
+        """Return whether every stream has passed a time after a window."""
+        end_s, now_s = self._window(number).end_s + delay_s, self.now_s()
+        return now_s >= end_s + PATIENCE_S or (
+            now_s >= end_s
+            and all(_has_passed(stream, end_s, now_s) for stream in self.streams.values())
         )
 
-    def _answer(self, number: int, *, revised: bool) -> Answer:
-        end_s, began_s = self._ends_s(number), thread_time()
-        recorded: dict[str, Frames] = {}
-        notes: dict[str, str] = {}
-        for sensor in self.scorer.sensors:
-            stream = self.streams.get(sensor.kind)
-            if stream is None:
-                continue
-            try:
-                frames = sensor.frames(stream.header, stream.buffer, end_s)
-            except RecordingError as error:
-                notes[sensor.name] = error.reason
-                continue
-            if frames is not None:
-                recorded[sensor.name] = frames
+    def _revision(self, number: int) -> Answer:
+        inputs = WindowFrames()
+        for sensor, stream in self._received():
+            inputs.add(sensor, stream, self._window(number))
+        return self._answer(number, inputs, revised=True)
+
+    def _answer(self, number: int, inputs: WindowFrames, *, revised: bool) -> Answer:
+        began_s = thread_time()
+        recorded = {name: frames for name, frames in inputs.frames.items() if frames is not None}
         scored = self.scorer.score(number, recorded)
+        end_s = self._window(number).end_s
         latency_s = self.now_s() - end_s - (REVISION_S if revised else 0.0)
         self._count(scored, latency_s, revised)
         if revised:
             self.scorer.settle(number)
-        cpu_s = thread_time() - began_s
-        return Answer(number, scored.row, scored.available, latency_s, cpu_s, revised, notes)
+        cpu_s = inputs.cpu_s + thread_time() - began_s
+        return Answer(number, scored.row, scored.available, latency_s, cpu_s, revised, inputs.notes)
 
     def _count(self, scored: Scored, latency_s: float, revised: bool) -> None:
         if revised:
@@ -244,11 +299,7 @@ class Engine:
             self.stats.without[name] += not has
 
 
-def _has_passed(stream: Received, end_s: float, now_s: float) -> bool:
+def _has_passed(stream: Received, until_s: float, now_s: float) -> bool:
     """Return whether a stream is past a time, or need not be waited for."""
     last_s = stream.buffer.last_s
-    if not stream.alive or last_s < now_s - SILENT_S:
-        return True
-    # The last sample before the end may be a period before it.
-    period_s = 1.5 / stream.header.rate_hz if stream.header.rate_hz else 0.0
-    return last_s >= end_s - period_s
+    return not stream.alive or last_s < now_s - SILENT_S or last_s >= until_s

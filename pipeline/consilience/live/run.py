@@ -77,14 +77,18 @@ def run(
     stop: Callable[[], bool] = lambda: False,
 ) -> Stats:
     """Score windows with a loaded model; see `live`. Ends also when `stop` returns true."""
-    session = LiveSession(model, settings, view)
+    return run_session(LiveSession(model, settings, view), stop)
+
+
+def run_session(session: LiveSession, stop: Callable[[], bool] = lambda: False) -> Stats:
+    """Run a session to its end; see `run`."""
     try:
         while not (session.over or stop()):
             if not session.step():
                 time.sleep(PAUSE_S)
         session.finish()
     except KeyboardInterrupt:
-        view.note("interrupted")
+        session.view.note("interrupted")
     finally:
         session.close()
     return session.engine.stats
@@ -143,15 +147,15 @@ class LiveSession:
         return self._answer() or bool(events)
 
     def finish(self) -> None:
-        """Score the windows that ended within the duration, if the computer is late."""
+        """Score the windows that ended within the duration, if the computer or a stream is late."""
         if self.origin_s is not None:
-            self._answer()
+            self._answer(wait=False)
 
-    def _answer(self) -> bool:
+    def _answer(self, *, wait: bool = True) -> bool:
         """Score what is due; return whether there was anything."""
         assert self.origin_s is not None
         duration_s = self.settings.duration_s
-        answers = self.engine.step(np.inf if duration_s is None else duration_s)
+        answers = self.engine.step(np.inf if duration_s is None else duration_s, wait=wait)
         for answer in answers:
             if self.outlet:
                 self.outlet.send(answer, self.origin_s)

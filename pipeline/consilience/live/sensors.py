@@ -24,7 +24,7 @@ from consilience.schema.params.base import validated
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import WindowParams
 from consilience.windows.cutting import Cutter, Frames
-from consilience.windows.layout import grid_of
+from consilience.windows.layout import Window, grid_of
 
 STEP_S = 4.0
 UNKNOWN_HZ = 100.0  # of a stream without a rate, for the size of its buffer
@@ -147,6 +147,15 @@ class Sensor:
         with suppress(RecordingError):  # it is noise
             signal = self.modality.stream_signal(recording, self.cutter.params)
             self.modality.features(signal, self.cutter.params)
+
+    def needs_s(self, header: StreamHeader, window: Window) -> float:
+        """Return the time up to which samples of a stream are needed for a window."""
+        grid = self.cutter.grid
+        if self.reads_features(header) and grid.rate_hz is not None:
+            # Between two samples: the window's last frame is half a period before its end.
+            return float(np.nanmax(grid.times_s(window)))
+        # The last sample before the end may be a period before it.
+        return window.end_s - (1.5 / header.rate_hz if header.rate_hz else 0.0)
 
     def frames(self, header: StreamHeader, buffer: RingBuffer, end_s: float) -> Frames | None:
         """Return the latest feature frames of a stream; None without a sample.
