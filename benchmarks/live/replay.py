@@ -2,15 +2,16 @@
 
 ``python -m benchmarks.live.replay BUNDLE FOLDER`` sends ``eeg.edf``, ``voice.flac`` and
 ``face.mp4`` of a folder, repeated up to the duration, with a loss of 10 s of the last stream.
-Windows are scored by the code of ``consilience live`` on one core. Offline means the features of
-all samples that were sent, in the same windows.
+Windows are scored by the code of ``consilience live`` on one core, and compared with offline
+scoring of three recordings: the samples that were received, with their times, as a program that
+records the same streams stores them; the samples that were sent; and those without the loss.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,50 @@ from typing import Any
 import numpy as np
 import psutil
 import pylsl
+from numpy.typing import NDArray
 
 from benchmarks.live.senders import Manner, Replayed, Sender, read, start
 from consilience.alignment.clock import Clock
 from consilience.evaluation.predict import LoadedModel, load_bundle
 from consilience.live.engine import Answer, Engine
-from consilience.live.run import LiveSettings, run
+from consilience.live.run import LiveSession, LiveSettings, run_session
 from consilience.live.score import Scored, Scorer
 from consilience.live.sensors import Sensor, StreamHeader
+from consilience.live.streams import load_lsl
 from consilience.modalities.video import Video
+from consilience.readers.stream import without_jitter
 from consilience.windows.cutting import Frames
 
 FILES = {"eeg": "eeg.edf", "audio": "voice.flac", "video": "face.mp4"}
 TOLERANCE = 1e-3  # of probabilities
 START_S = 20.0  # for the connections, on a busy computer too
 MEBI = 2**20
+
+Array = NDArray[np.float64]
+
+
+class RecordingEngine(Engine):
+    """An engine that keeps all samples that it receives."""
+
+    def __init__(self, scorer: Scorer, now_s: Callable[[], float]) -> None:
+        super().__init__(scorer, now_s, revise=True)
+        self.chunks: dict[str, list[tuple[NDArray[Any], Array]]] = {}
+
+    def receive(self, kind: str, values: NDArray[Any], times_s: Array) -> None:
+        """Append samples, shape (n, n_channels), at session times (n,)."""
+        self.chunks.setdefault(kind, []).append((values.copy(), times_s.copy()))
+        super().receive(kind, values, times_s)
+
+    def received(self, recordings: Mapping[str, Replayed]) -> dict[str, Replayed]:
+        """Return what was received of some recordings."""
+        parts = {
+            kind: [np.concatenate(part) for part in zip(*chunks, strict=True)]
+            for kind, chunks in self.chunks.items()
+        }
+        return {
+            kind: replace(recordings[kind], values=values, times_s=times_s)
+            for kind, (values, times_s) in parts.items()
+        }
 
 
 class Collected:
@@ -101,17 +131,19 @@ def recordings_of(
     return recordings
 
 
-def offline(
-    model: LoadedModel,
-    recordings: Mapping[str, Replayed],
-    lost: Mapping[str, tuple[float, float]],
-    n_windows: int,
-) -> list[Scored]:
-    """Return the predictions of the windows from whole recordings, without what was not sent."""
+def without(recording: Replayed, lost_s: tuple[float, float]) -> Replayed:
+    """Return a recording without a stretch."""
+    sent = (recording.times_s < lost_s[0]) | (recording.times_s >= lost_s[1])
+    return replace(recording, values=recording.values[sent], times_s=recording.times_s[sent])
+
+
+def offline(model: LoadedModel, recordings: Mapping[str, Replayed], n_windows: int) -> list[Scored]:
+    """Return the predictions of the windows from whole recordings."""
     scorer = Scorer(model)
     recorded = {
-        sensor.name: frames_of(sensor, recordings[sensor.kind], lost.get(sensor.kind, ()))
+        sensor.name: frames_of(sensor, recordings[sensor.kind])
         for sensor in scorer.sensors
+        if sensor.kind in recordings
     }
     scored = []
     for number in range(n_windows):
@@ -120,16 +152,13 @@ def offline(
     return scored
 
 
-def frames_of(sensor: Sensor, recording: Replayed, lost_s: Sequence[float]) -> Frames:
-    """Return the feature frames of a whole recording but for a stretch."""
-    sent = np.ones(len(recording.times_s), bool)
-    if lost_s:
-        sent = (recording.times_s < lost_s[0]) | (recording.times_s >= lost_s[1])
+def frames_of(sensor: Sensor, recording: Replayed) -> Frames:
+    """Return the feature frames of a whole recording."""
     header = header_of(recording)
-    values, times_s = recording.values[sent], recording.times_s[sent]
     if sensor.reads_features(header):
-        return Frames(values.astype(np.float32), times_s, Clock())
-    samples = header.recording(values, times_s)
+        times_s = without_jitter(recording.times_s, header.rate_hz, header.can_drop_samples)
+        return Frames(recording.values.astype(np.float32), times_s, Clock())
+    samples = header.recording(recording.values, recording.times_s)
     signal = sensor.modality.stream_signal(samples, sensor.cutter.params)
     features = sensor.modality.features(signal, sensor.cutter.params)
     return Frames(features.values, features.times_s, Clock())
@@ -150,7 +179,7 @@ def equality(model: LoadedModel, answers: list[Answer], whole: list[Scored]) -> 
 def report(
     model: LoadedModel,
     answers: list[Answer],
-    whole: list[Scored],
+    references: Mapping[str, list[Scored]],
     lost: Mapping[str, tuple[float, float]],
     expected: int,
 ) -> None:
@@ -162,29 +191,32 @@ def report(
         ("from window end to answer", [answer.latency_s for answer in first]),
         ("processor time of an answer", [answer.cpu_s for answer in first]),
     ):
-        milliseconds = 1e3 * np.percentile(values, [50, 99])
-        print(f"{name}: median {milliseconds[0]:.0f} ms, p99 {milliseconds[1]:.0f} ms")
+        milliseconds = 1e3 * np.percentile(values, [50, 99, 100])
+        print("{}: median {:.0f} ms, p99 {:.0f} ms, largest {:.0f} ms".format(name, *milliseconds))
+    sent = references["sent"]
     for sensor in first[0].available:
-        without = [answer.number for answer in first if not answer.available[sensor]]
-        further = [number for number in without if whole[number].available[sensor]]
+        missing = [answer.number for answer in first if not answer.available[sensor]]
+        further = [number for number in missing if sent[number].available[sensor]]
         mark = ", lost from {:g} to {:g} s".format(*lost[sensor]) if sensor in lost else ""
         print(
-            f"windows without {sensor}{mark}: {len(without)}, of which {len(further)} have enough "
-            "frames offline, from the same samples"
+            f"windows without {sensor}{mark}: {len(missing)}, of which {len(further)} have enough "
+            "of the frames that were sent"
         )
-    for name, of in (("first answers", first), ("revised answers", revised)):
-        if of:
-            same, within = equality(model, of, whole)
-            print(
-                f"{name}: {100 * same:.1f} % of the offline class, {100 * within:.1f} % of "
-                f"probabilities within {TOLERANCE:g}"
-            )
+    for reference, whole in references.items():
+        for name, of in (("first answers", first), ("revised answers", revised)):
+            if of:
+                same, within = equality(model, of, whole)
+                print(
+                    f"{name}, offline from the samples {reference}: {100 * same:.1f} % of the same "
+                    f"class, {100 * within:.1f} % of probabilities within {TOLERANCE:g}"
+                )
 
 
 def replay(
     model: LoadedModel, folder: Path, duration_s: float, lost_s: float, *, face_features: bool
 ) -> None:
     """Replay three streams at true speed, and print the comparison."""
+    load_lsl()
     scorer = Scorer(model)
     recordings = recordings_of(scorer, folder, duration_s, face_features=face_features)
     lost_kind = list(recordings)[-1]
@@ -199,12 +231,22 @@ def replay(
     view = Collected()
     threads = start(senders, origin_s, duration_s)
     settings = LiveSettings(named, duration_s, revise=True, origin_s=origin_s)
-    run(model, settings, view)
+    session = LiveSession(model, settings, view)
+    engine = RecordingEngine(session.engine.scorer, session.now_s)
+    session.engine = engine
+    run_session(session)
     for thread in threads:
         thread.join()
-    expected = int((duration_s - scorer.length_s) / scorer.hop_s - 1e-9) + 1
-    whole = offline(model, recordings, lost, expected + 1)
-    report(model, view.answers, whole, lost, expected)
+    expected = int((duration_s - scorer.length_s) / scorer.hop_s + 1e-9) + 1
+    sent = {
+        kind: without(recording, lost[kind]) if kind in lost else recording
+        for kind, recording in recordings.items()
+    }
+    compared = {"received": engine.received(recordings), "sent": sent}
+    if lost:
+        compared["without the loss"] = recordings
+    references = {name: offline(model, samples, expected) for name, samples in compared.items()}
+    report(model, view.answers, references, lost, expected)
 
 
 def accelerated(

@@ -118,7 +118,9 @@ class Sender:
         recording, manner = self.replayed, self.manner
         rng = np.random.default_rng(0)
         stamps_s = recording.times_s + rng.normal(0, 1, len(recording.times_s)) * manner.jitter_s
-        outlet = None
+        # A device is on the network before it records: connecting takes a second, in which samples
+        # would be lost.
+        outlet = None if manner.delay_s else recording.outlet()
         sent, due_s = 0, manner.delay_s
         while due_s < until_s:
             due_s += manner.chunk_s
