@@ -55,13 +55,13 @@ class RecordingEngine(Engine):
 
     def received(self, recordings: Mapping[str, Replayed]) -> dict[str, Replayed]:
         """Return what was received of some recordings."""
-        parts = {
-            kind: [np.concatenate(part) for part in zip(*chunks, strict=True)]
+        joined = {
+            kind: [np.concatenate(arrays) for arrays in zip(*chunks, strict=True)]
             for kind, chunks in self.chunks.items()
         }
         return {
             kind: replace(recordings[kind], values=values, times_s=times_s)
-            for kind, (values, times_s) in parts.items()
+            for kind, (values, times_s) in joined.items()
         }
 
 

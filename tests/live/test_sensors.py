@@ -11,7 +11,15 @@ from consilience.alignment.clock import Clock
 from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.evaluation.predict import LoadedModel
-from consilience.live.sensors import STEP_S, Sensor, StreamHeader, context_start, sensors_of
+from consilience.live.sensors import (
+    STEP_S,
+    Sensor,
+    StreamHeader,
+    context_start,
+    first_from,
+    sensors_of,
+    with_ends,
+)
 from consilience.readers.stream import StreamRecording
 from consilience.schema.params.windows import WindowParams
 from consilience.windows.cutting import COVERAGE, Cutter, Frames, cut_frames
@@ -24,22 +32,21 @@ Parts = tuple[str, ...]
 
 
 def test_the_stretch_begins_a_multiple_of_the_step_after_the_first_sample() -> None:
-    times_s = 3.21 + np.arange(0, 100, 0.1) + np.random.default_rng(0).normal(0, 0.01, 1000)
-    times_s.sort()
-    first_s = float(times_s[0])
-    for from_s in (10.0, 50.0, 51.7, 90.0):
-        first = context_start(times_s[200:], first_s, from_s, 4.0)
-        begins_s = times_s[200 + first]
-        if from_s > times_s[200] + STEP_S:
-            assert from_s - STEP_S - 0.06 <= begins_s <= from_s + 0.06
-            assert abs((begins_s - first_s + 2) % STEP_S - 2) < 0.07
-    assert context_start(times_s, first_s, -5.0, 4.0) == 0
+    assert context_start(3.2, -5.0) == 3.2
+    assert context_start(3.2, 3.2 + 0.9 * STEP_S) == 3.2
+    assert context_start(3.2, 51.7) == pytest.approx(3.2 + 12 * STEP_S)
+    times_s = 3.2 + np.arange(100) / 10
+    assert first_from(times_s, 5.2 + 1e-9) == 20
+    assert first_from(times_s, 0.0) == 0
 
 
-def test_the_stretch_begins_after_a_long_gap() -> None:
-    times_s = np.concatenate([np.arange(0, 20, 0.1), np.arange(30, 40, 0.1)])
-    assert context_start(times_s, 0.0, 12.0, 4.0) == 200
-    assert context_start(times_s, 0.0, 12.0, 11.0) == 120
+def test_a_loss_at_an_end_has_a_sample_beyond_it() -> None:
+    values, times_s = np.arange(6).reshape(3, 2), np.array([5.0, 5.1, 5.2])
+    same = with_ends(values, times_s, 4.6, 5.6, 0.5)
+    assert [part.tolist() for part in same] == [values.tolist(), times_s.tolist()]
+    longer, longer_s = with_ends(values, times_s, 3.0, 7.0, 0.5)
+    assert longer_s.tolist() == [3.0, 5.0, 5.1, 5.2, 7.0]
+    assert longer[:, 1].tolist() == [1, 1, 3, 5, 5]
 
 
 def test_a_stream_of_features_is_recognised_and_others_are_read(model: LoadedModel) -> None:
@@ -106,22 +113,24 @@ def voice_stream() -> tuple[StreamHeader, np.ndarray, float]:
     return header, (0.01 + sound)[:, None].astype(np.float32), 16000.0
 
 
-@pytest.mark.parametrize(("name", "stream"), [("eeg", eeg_stream), ("audio", voice_stream)])
-def test_a_window_is_that_of_the_whole_recording_when_it_ends(
-    name: str, stream: Callable[[], tuple[StreamHeader, np.ndarray, float]]
+def assert_windows_equal_offline(
+    name: str,
+    header: StreamHeader,
+    samples: tuple[np.ndarray, np.ndarray],
+    ends_s: tuple[float, ...],
 ) -> None:
-    header, values, rate_hz = stream()
-    times_s = np.arange(len(values)) / rate_hz
-    signal = registry.get("modalities", name).stream_signal(
-        header.recording(values, times_s), registry.params("modalities", name)()
+    """Compare windows at the moment when they end with those of the whole recording."""
+    values, times_s = samples
+    modality, params = registry.get("modalities", name), registry.params("modalities", name)()
+    whole = modality.features(
+        modality.stream_signal(header.recording(values, times_s), params), params
     )
-    whole = registry.get("modalities", name).features(signal, registry.params("modalities", name)())
     sensor = sensor_of(name, len(whole.names))
     recorded = {name: Frames(whole.values, whole.times_s, Clock())}
     scale = np.nanstd(whole.values, axis=0).mean()
-    for end_s in (6.0, 14.0, 38.0, 62.0 if name == "eeg" else 40.0):
+    for end_s in ends_s:
         buffer = header.empty_buffer(90)
-        n_received = int(end_s * rate_hz)
+        n_received = int(np.searchsorted(times_s, end_s))
         buffer.append(values[:n_received], times_s[:n_received])
         received = sensor.frames(header, buffer, end_s)
         assert received is not None
@@ -130,5 +139,46 @@ def test_a_window_is_that_of_the_whole_recording_when_it_ends(
             cut_frames(frames, [window], [sensor.cutter], 0.5)
             for frames in ({name: received}, recorded)
         )
-        assert live[COVERAGE] == offline[COVERAGE] == 1
+        assert live[COVERAGE] == offline[COVERAGE] >= 0.5
         assert np.abs(live[name] - offline[name]).max() < 1e-3 * max(scale, 1)
+
+
+@pytest.mark.parametrize(("name", "stream"), [("eeg", eeg_stream), ("audio", voice_stream)])
+def test_a_window_is_that_of_the_whole_recording_when_it_ends(
+    name: str, stream: Callable[[], tuple[StreamHeader, np.ndarray, float]]
+) -> None:
+    header, values, rate_hz = stream()
+    samples = (values, np.arange(len(values)) / rate_hz)
+    ends_s = (6.0, 14.0, 38.0, 62.0 if name == "eeg" else 40.0)
+    assert_windows_equal_offline(name, header, samples, ends_s)
+
+
+@pytest.mark.parametrize(("name", "stream"), [("eeg", eeg_stream), ("audio", voice_stream)])
+def test_a_window_beside_a_loss_is_that_of_the_whole_recording(
+    name: str, stream: Callable[[], tuple[StreamHeader, np.ndarray, float]]
+) -> None:
+    header, values, rate_hz = stream()
+    times_s = np.arange(len(values)) / rate_hz
+    sent = (times_s < 13.3) | (times_s >= 19.51)
+    # The last window before it, those after it, and those whose stretch begins in it.
+    ends_s = (14.0, 24.0, 30.0, 38.0)
+    assert_windows_equal_offline(name, header, (values[sent], times_s[sent]), ends_s)
+
+
+def test_a_short_stretch_is_read_without_its_loss() -> None:
+    # The channels of a stretch of 6 s that ends with a loss of 2 s look flat.
+    header, values, rate_hz = eeg_stream()
+    buffer = header.empty_buffer(90)
+    n_received = round(6 * rate_hz)
+    buffer.append(values[:n_received], np.arange(n_received) / rate_hz)
+    frames = sensor_of("eeg", 95).frames(header, buffer, 8.0)
+    assert frames is not None
+    assert frames.times_s[-1] == pytest.approx(5.5, abs=0.1)
+
+
+def test_nothing_is_computed_of_a_stream_that_stopped_before_the_window() -> None:
+    header, values, rate_hz = eeg_stream()
+    buffer = header.empty_buffer(90)
+    n_received = round(20 * rate_hz)
+    buffer.append(values[:n_received], np.arange(n_received) / rate_hz)
+    assert sensor_of("eeg", 95).frames(header, buffer, 24.1) is None

@@ -7,6 +7,7 @@ are at the times of the frames of a whole recording.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError
 from consilience.live.buffer import RingBuffer
 from consilience.modalities.base import Modality
-from consilience.readers.stream import StreamRecording, without_jitter
+from consilience.readers.stream import StreamRecording, break_s, without_jitter
 from consilience.schema.params.base import validated
 from consilience.schema.params.plugins import ModalityParams
 from consilience.schema.params.windows import WindowParams
@@ -30,6 +31,7 @@ STEP_S = 4.0
 UNKNOWN_HZ = 100.0  # of a stream without a rate, for the size of its buffer
 
 Array = NDArray[np.float64]
+Samples = tuple[NDArray[Any], Array]  # shapes (n_samples, n_channels) and (n_samples,): times
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class StreamHeader:
     def empty_buffer(self, length_s: float) -> RingBuffer:
         """Return a buffer for a number of seconds of the stream."""
         capacity = int(length_s * (self.rate_hz or UNKNOWN_HZ)) + 1
-        return RingBuffer(capacity, len(self.channels), self.dtype)
+        return RingBuffer(capacity, len(self.channels), self.dtype, self.rate_hz)
 
 
 @dataclass(frozen=True)
@@ -176,13 +178,48 @@ class Sensor:
         values, times_s = buffer.values, buffer.times_s
         if self.reads_features(header):
             return self._received(header, values, times_s, end_s)
-        first = context_start(times_s, buffer.first_s, end_s - self.context_s, self.length_s)
-        if len(times_s) - first < 2:
+        if not len(times_s) or times_s[-1] < end_s - self.length_s:
             return None
-        recording = header.recording(values[first:], times_s[first:])
-        signal = self.modality.stream_signal(recording, self.cutter.params)
-        features = self.modality.features(signal, self.cutter.params)
-        return Frames(features.values, features.times_s, Clock())
+        reason: RecordingError | None = None
+        for samples in self._stretches(header, buffer, end_s):
+            recording = header.recording(*samples)
+            try:
+                signal = self.modality.stream_signal(recording, self.cutter.params)
+                features = self.modality.features(signal, self.cutter.params)
+            except RecordingError as error:  # perhaps too many samples were lost
+                reason = error
+                continue
+            return Frames(features.values, features.times_s, Clock())
+        if reason is not None:
+            raise reason
+        return None
+
+    def _stretches(
+        self, header: StreamHeader, buffer: RingBuffer, end_s: float
+    ) -> Iterator[Samples]:
+        """Yield the latest samples before the end of a window, in the order of preference.
+
+        Those with the losses of the whole recording; without a loss at an end; after the last long
+        loss. A sensor may find that the first ones lack too much.
+        """
+        values, times_s = buffer.values, buffer.times_s
+        # Times without jitter, which would move the start to another sample.
+        even_s = buffer.first_s + buffer.positions / header.rate_hz if header.rate_hz else times_s
+        from_s = context_start(buffer.first_s, end_s - self.context_s)
+        first = first_from(even_s, from_s)
+        if len(times_s) - first < 2:
+            return
+        if header.rate_hz:
+            start_s = float(times_s[first] - max(even_s[first] - from_s, 0.0))
+            longest_s = break_s(header.rate_hz)
+            samples = with_ends(values[first:], times_s[first:], start_s, end_s, longest_s)
+            if len(samples[1]) > len(times_s) - first:
+                yield samples
+        yield values[first:], times_s[first:]
+        gaps = np.flatnonzero(np.diff(even_s[first:]) > self.length_s)
+        if len(gaps):
+            first += int(gaps[-1]) + 1
+            yield values[first:], times_s[first:]
 
     def _received(
         self, header: StreamHeader, values: NDArray[Any], times_s: Array, end_s: float
@@ -200,28 +237,46 @@ class Sensor:
         return Frames(frames, even_s, Clock())
 
 
-def context_start(times_s: Array, first_s: float, from_s: float, longest_gap_s: float) -> int:
-    """Return the first sample of the stretch from which features are computed.
+def context_start(first_s: float, from_s: float) -> float:
+    """Return the time at which the stretch begins from which features are computed.
 
     Parameters
     ----------
-    times_s : ndarray of float64, shape (n_samples,)
-        Increasing.
     first_s : float
         Time of the first sample of the stream; the stretch begins a multiple of `STEP_S` later.
     from_s : float
         It begins at most `STEP_S` before this time, if there are as many samples.
-    longest_gap_s : float
-        The stretch begins after the last gap that is longer.
     """
-    gaps = np.flatnonzero(np.diff(times_s) > longest_gap_s)
-    first = int(gaps[-1]) + 1 if len(gaps) else 0
-    if not from_s > first_s:
-        return first
-    from_s = first_s + STEP_S * np.floor((from_s - first_s) / STEP_S)
-    # Jitter must not move the start to the next sample.
+    return first_s + STEP_S * max(np.floor((from_s - first_s) / STEP_S), 0.0)
+
+
+def first_from(times_s: Array, from_s: float) -> int:
+    """Return the first of increasing times (n,) from a time on, but for rounding."""
     period_s = float(np.median(np.diff(times_s[-1000:]))) if len(times_s) > 1 else 0.0
-    return max(first, int(np.searchsorted(times_s, from_s - period_s / 2)))
+    return int(np.searchsorted(times_s, from_s - period_s / 2))
+
+
+def with_ends(
+    values: NDArray[Any], times_s: Array, start_s: float, end_s: float, longest_s: float
+) -> Samples:
+    """Return samples that begin and end at some times, if they were lost there.
+
+    The first and the last sample are repeated beyond the loss, so that a stretch that begins or
+    ends within a loss has the frames that the whole recording has.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_samples, n_channels)
+    times_s : ndarray of float64, shape (n_samples,)
+    start_s, end_s : float
+    longest_s : float
+        A longer time without samples is a loss.
+    """
+    if times_s[0] - start_s > longest_s:
+        values, times_s = np.concatenate([values[:1], values]), np.append(start_s, times_s)
+    if end_s - times_s[-1] > longest_s:
+        values, times_s = np.concatenate([values, values[-1:]]), np.append(times_s, end_s)
+    return values, times_s
 
 
 def sensors_of(card: dict[str, Any]) -> list[Sensor]:

@@ -179,8 +179,8 @@ class Voice(Modality):
 def _mono(samples: NDArray[Any], full_scale: int) -> Array:
     """Return the mean of the channels of a stream, NaN where it is not finite."""
     # A mean over a single channel is slow.
-    one = samples.shape[1] == 1
-    mean = samples[:, 0].astype(np.float64) if one else samples.mean(axis=1, dtype=np.float64)
+    mono = samples.shape[1] == 1
+    mean = samples[:, 0].astype(np.float64) if mono else samples.mean(axis=1, dtype=np.float64)
     sound = (mean / full_scale).astype(np.float32)
     sound[~np.isfinite(sound)] = np.nan
     return sound

@@ -34,8 +34,12 @@ def without_jitter(stamps_s: Array, rate_hz: float, can_drop_samples: bool) -> A
     """
     if rate_hz <= 0 or can_drop_samples or len(stamps_s) < 2:
         return stamps_s.astype(np.float64)
-    breaks = np.diff(stamps_s) > max(BREAK_S, BREAK_PERIODS / rate_hz)
-    return lsl.fitted(stamps_s, breaks)
+    return lsl.fitted(stamps_s, np.diff(stamps_s) > break_s(rate_hz))
+
+
+def break_s(rate_hz: float) -> float:
+    """Return the step between time stamps above which samples of a stream with a rate were lost."""
+    return max(BREAK_S, BREAK_PERIODS / rate_hz)
 
 
 class StreamRecording(Recording):
