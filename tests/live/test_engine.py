@@ -168,9 +168,29 @@ def test_frames_of_a_stream_that_has_passed_are_computed_before_the_others(
     monkeypatch.setattr(Sensor, "frames", frames)
     late = replace(face(4), times_s=face(4).times_s + 0.01)
     session.run([skin(4), late], 2.3, step_s=0.01)
+    computed = [(name, time_s) for name, time_s in computed if time_s >= 2]
     assert [name for name, _ in computed] == ["gsr", "video"]
     assert computed[0][1] == 2.0
     assert computed[1][1] > 2.0  # when the picture at 2.01 s is there
+
+
+def test_sensors_that_remember_compute_ahead_once(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Simulated(model)
+    skin_sensor = session.engine.scorer.sensors[0]
+    skin_sensor.memo.put(b"", (np.zeros(1),))
+    computed: list[tuple[str, float]] = []
+    original = Sensor.frames
+
+    def frames(self: Sensor, *args: Any) -> Frames | None:
+        computed.append((self.name, round(session.time_s, 1)))
+        return original(self, *args)
+
+    monkeypatch.setattr(Sensor, "frames", frames)
+    session.run([skin(4), face(4)], 3.1)
+    ahead = [(name, time_s) for name, time_s in computed if time_s % 1 > 0.5]
+    assert ahead == [("gsr", 1.6), ("gsr", 2.6)]
 
 
 def test_windows_at_the_end_are_scored_without_waiting(model: LoadedModel) -> None:

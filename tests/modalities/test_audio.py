@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from consilience.core import scratch
 from consilience.core.errors import RecordingError
+from consilience.core.memo import Memo, remembering
 from consilience.core.seeds import generator
 from consilience.modalities import audio
 from consilience.modalities.audio import describe, feature_names, hold, modality
@@ -101,6 +102,18 @@ def test_long_after_speech_all_of_it_decides_until_it_is_forgotten() -> None:
     assert result[150] == pytest.approx(4.5)
     assert result[205] == pytest.approx(7.0)
     assert (result[210:] == 77).all()
+
+
+def test_features_of_remembered_sound_are_the_same() -> None:
+    sound = np.concatenate([voice(150, 5.0), 1e-4 * voice(100, 2.0), voice(210, 7.0)])
+    params, memo = AudioParams(), Memo()
+    for first, last in ((0, 8), (0, 10), (4, 14)):
+        part = sound[first * RATE_HZ : last * RATE_HZ].astype(np.float32)
+        signal = Signal(part, first + np.arange(part.size) / RATE_HZ, ("mono",))
+        with remembering(memo):
+            streamed = modality.features(signal, params).values
+        expected = modality.features(signal, params).values
+        np.testing.assert_allclose(streamed, expected, atol=2e-5)
 
 
 def test_silence_before_any_speech_is_missing() -> None:

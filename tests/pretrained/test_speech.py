@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.memo import Memo, remembering
 from consilience.core.seeds import generator
 from consilience.pretrained import speech
 from consilience.pretrained.speech import BLOCK, RATE_HZ, SEGMENT, speech_probability
@@ -100,6 +101,20 @@ def test_probabilities_do_not_depend_on_the_segments_at_once(
     for n_segments in (1, 3):
         monkeypatch.setattr(speech, "SEGMENTS", n_segments)
         assert np.abs(whole - probability(voice)).max() < 1e-4
+
+
+def test_remembered_segments_give_the_same_probabilities(voice: np.ndarray) -> None:
+    memo = Memo()
+    for first, last in ((0, 13), (0, 15), (4, 17)):  # seconds; stretches begin with a segment
+        sound = voice[first * RATE_HZ : last * RATE_HZ]
+        times_s = np.arange(0, last - first, 0.02)
+        with remembering(memo):
+            streamed = speech_probability(Mixes([sound]), RATE_HZ, times_s)
+        expected = speech_probability(Mixes([sound]), RATE_HZ, times_s)
+        assert streamed.shape == expected.shape
+        assert streamed == pytest.approx(expected, abs=1e-5)
+    # Two segments are complete; the last and the first one differ from stretch to stretch.
+    assert len(memo) == 4 + 1 + 3
 
 
 def test_probabilities_depend_on_six_seconds_of_the_past(voice: np.ndarray) -> None:

@@ -2,8 +2,9 @@
 
 The frames of a sensor are computed as soon as its stream has passed the end of a window, and the
 window is scored when every stream that is alive has, or `PATIENCE_S` after its end. So the frames
-of fast streams are computed while the last picture is on its way. Frames near the end of a window
-may depend on samples after it, which have not been received by then; a revision scores the window
+of fast streams are computed while the last picture is on its way. Shortly before the end, what the
+received samples already determine is computed and remembered. Frames near the end of a window may
+depend on samples after it, which have not been received by then; a revision scores the window
 again when they have.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import thread_time
 from typing import Any
@@ -28,7 +30,8 @@ from consilience.windows.layout import Window
 PATIENCE_S = 0.25  # after a window's end, for streams whose samples arrive in chunks
 SILENT_S = 1.0  # without a sample for as long, a stream is not waited for
 REVISION_S = 5.0  # after a window's end: all samples on which its frames depend are received
-RESERVE_S = 0.2  # before a window's end, in which no revision begins
+RESERVE_S = 0.2  # before a window's end, in which no other computation begins
+AHEAD_S = 0.4  # before a window's end, from which its frames are computed once as far as they go
 MOST_REVISIONS = 20  # that wait
 SLACK_S = 5.0  # of the buffers, for a computer that is late
 MOST_LATENCIES = 100_000
@@ -155,6 +158,7 @@ class Engine:
         self.stats = Stats(without={sensor.name: 0 for sensor in scorer.sensors})
         self.next_number = 0
         self._next = WindowFrames()  # of the next window
+        self._ahead = -1  # the latest window of which frames were computed ahead
         self._to_revise: deque[int] = deque()
 
     @property
@@ -226,7 +230,21 @@ class Engine:
             self.scorer.settle(self._to_revise.popleft())
         if self._may_revise():
             answers.append(self._revision(self._to_revise.popleft()))
+        elif not answers:
+            self._compute_ahead()
         return answers
+
+    def _compute_ahead(self) -> None:
+        """Let sensors that remember results compute those of the next window's samples so far."""
+        end_s = self._window(self.next_number).end_s
+        is_time = end_s - AHEAD_S <= self.now_s() < end_s - RESERVE_S
+        if not is_time or self._ahead == self.next_number:
+            return
+        self._ahead = self.next_number
+        for sensor, stream in self._received():
+            if len(sensor.memo):
+                with suppress(RecordingError):
+                    sensor.frames(stream.header, stream.buffer, end_s)
 
     def _window(self, number: int) -> Window:
         return self.scorer.window(number)

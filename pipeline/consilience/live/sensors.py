@@ -1,15 +1,17 @@
 """Feature frames of a model's sensors, from the latest samples of their streams.
 
 The frames are computed anew for every window from a stretch of samples, by the code that reads
-recordings. The stretch begins at a multiple of `STEP_S` after the first sample, so that its frames
-are at the times of the frames of a whole recording.
+recordings, which remembers slow results of parts that have not changed. The stretch begins at a
+multiple of `STEP_S` after the first sample, so that its frames are at the times of the frames of a
+whole recording.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from consilience.alignment.clock import Clock
 from consilience.core import registry
 from consilience.core.errors import ConsilienceError, RecordingError
+from consilience.core.memo import Memo, remembering
 from consilience.live.buffer import RingBuffer
 from consilience.modalities.base import Modality
 from consilience.readers.stream import StreamRecording, break_s, without_jitter
@@ -63,6 +66,11 @@ class StreamHeader:
     picture_size: tuple[int, int] = (0, 0)
     can_drop_samples: bool = False
 
+    @cached_property
+    def channel_names(self) -> frozenset[str]:
+        """The channels; a picture has one for each pixel."""
+        return frozenset(self.channels)
+
     def recording(self, samples: NDArray[Any], stamps_s: Array) -> StreamRecording:
         """Return samples of the stream as an open recording."""
         return StreamRecording(
@@ -94,12 +102,15 @@ class Sensor:
         With its parameters, the names of its features and the frames of a window.
     length_s : float
         Of a window.
+    memo : Memo
+        What was computed of parts of the stream.
     """
 
     name: str
     modality: Modality
     cutter: Cutter
     length_s: float
+    memo: Memo = field(default_factory=Memo, compare=False)
 
     @property
     def kind(self) -> str:
@@ -113,7 +124,7 @@ class Sensor:
 
     def reads_features(self, header: StreamHeader) -> bool:
         """Return whether a stream has the sensor's features instead of samples."""
-        return set(self.cutter.features) <= set(header.channels)
+        return set(self.cutter.features) <= header.channel_names
 
     def check(self, header: StreamHeader) -> None:
         """Raise if the sensor cannot be read from a stream.
@@ -184,8 +195,9 @@ class Sensor:
         for samples in self._stretches(header, buffer, end_s):
             recording = header.recording(*samples)
             try:
-                signal = self.modality.stream_signal(recording, self.cutter.params)
-                features = self.modality.features(signal, self.cutter.params)
+                with remembering(self.memo):
+                    signal = self.modality.stream_signal(recording, self.cutter.params)
+                    features = self.modality.features(signal, self.cutter.params)
             except RecordingError as error:  # perhaps too many samples were lost
                 reason = error
                 continue

@@ -22,6 +22,7 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from consilience.core.memo import active_memo, remembered
 from consilience.core.scratch import FRAMES_BYTES, blocks, empty, joined, release
 from consilience.core.seeds import generator
 from consilience.modalities.params.audio import AudioParams
@@ -37,8 +38,8 @@ from consilience.pretrained.speech import speech_probability
 from consilience.schema.params.plugins import ModalityParams
 from consilience.signals.audio_corruptions import ADDED, gain
 from consilience.signals.mixes import Mixes
-from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_track
-from consilience.signals.sound_frames import chunks, framed, stretch
+from consilience.signals.pitch import Peaks, PitchAnalysis, pitch_analysis, pitch_track
+from consilience.signals.sound_frames import CHUNK, chunks, framed, stretch
 from consilience.signals.sound_levels import offset, running_level, variance
 from consilience.signals.spectrum import SHAPE, decibels, mel_db, power_of, shape_of, spectra
 from consilience.signals.types import Features, Signal
@@ -53,6 +54,7 @@ INAUDIBLE_DB = -55.0  # of full scale; quieter sound without any speech before i
 FAINT = 1e-3  # weight of all speech in memory beside the latest
 LOUDNESS, SPEECH = -3, -1  # columns of the features
 TRUNCATE = 4.0  # standard deviations after which a Gaussian ends
+STREAM_CHUNK = 50  # frames of a stream that are measured, and remembered, at a time
 FRAMES, ROWS = 8192, 256  # frames described and smoothed at a time: bounds memory
 
 
@@ -165,29 +167,62 @@ def _measured(mixes: Mixes, params: AudioParams) -> Array:
         for length_s in (params.window_s, params.pitch_window_s)
     )
     hop = round(params.hop_s * params.rate_hz)
-    analysis = PitchAnalysis(params.rate_hz, pitch_size, params.pitch_min_hz, params.pitch_max_hz)
+    analysis = pitch_analysis(params.rate_hz, pitch_size, params.pitch_min_hz, params.pitch_max_hz)
     n_frames = mixes.parts[0].size // hop + 1
     shape = (len(mixes.gains), n_frames, params.mel_bands + 10)
     result: Array = empty(shape, np.float32, FRAMES_BYTES)
-    for numbers in chunks(mixes.parts[0].size, hop):
+    memo = active_memo()
+    name = f"frames of sound {params.model_dump_json()}" if memo else ""
+    for numbers in chunks(mixes.parts[0].size, hop, STREAM_CHUNK if memo else CHUNK):
         samples = [stretch(sound, numbers, size, hop) for sound in mixes.parts]
         longer = [stretch(sound, numbers, pitch_size, hop) for sound in mixes.parts]
-        narrow = [spectra(framed(sound, size, hop)) for sound in samples]
-        wide = [analysis.spectra(framed(sound, pitch_size, hop)) for sound in longer]
-        for measures, sound, spectrum, correlation in zip(
-            result[:, numbers.start : numbers.stop],
-            mixes.of(samples),
-            mixes.of(narrow),
-            mixes.of_products(analysis.product, wide),
-            strict=True,
-        ):
-            power = power_of(spectrum)
-            measures[:, : params.mel_bands] = mel_db(power, params.rate_hz, params.mel_bands)
-            measures[:, SHAPES] = shape_of(power, params.rate_hz)
-            single = (*_levels(sound, size, hop), *analysis.peaks(correlation))
-            for column, values in enumerate(single, CROSSINGS):
-                measures[:, column] = values
+        result[:, numbers.start : numbers.stop] = remembered(
+            f"{name} {mixes.gains}",
+            (*samples, *longer) if size > pitch_size else tuple(longer),
+            lambda samples=samples, longer=longer: (  # type: ignore[misc]
+                _measured_chunk(mixes, samples, longer, analysis, params),
+            ),
+        )[0]
         release(result, *mixes.parts)
+    return result
+
+
+def _measured_chunk(
+    mixes: Mixes,
+    samples: Sequence[Array],
+    longer: Sequence[Array],
+    analysis: PitchAnalysis,
+    params: AudioParams,
+) -> Array:
+    """Measure some frames of each mix; see `_measured`.
+
+    Parameters
+    ----------
+    mixes : Mixes
+    samples, longer : sequence of ndarray of float32
+        Of each part of the mixes, the samples of the frames, and of their analysis of pitch.
+    analysis : PitchAnalysis
+    params : AudioParams
+    """
+    hop = round(params.hop_s * params.rate_hz)
+    size = 2 * round(params.window_s * params.rate_hz / 2)
+    narrow = [spectra(framed(sound, size, hop)) for sound in samples]
+    wide = [analysis.spectra(framed(sound, analysis.size, hop)) for sound in longer]
+    shape = (len(mixes.gains), len(narrow[0]), params.mel_bands + 10)
+    result = np.empty(shape, np.float32)
+    for measures, sound, spectrum, correlation in zip(
+        result,
+        mixes.of(samples),
+        mixes.of(narrow),
+        mixes.of_products(analysis.product, wide),
+        strict=True,
+    ):
+        power = power_of(spectrum)
+        measures[:, : params.mel_bands] = mel_db(power, params.rate_hz, params.mel_bands)
+        measures[:, SHAPES] = shape_of(power, params.rate_hz)
+        single = (*_levels(sound, size, hop), *analysis.peaks(correlation))
+        for column, values in enumerate(single, CROSSINGS):
+            measures[:, column] = values
     return result
 
 

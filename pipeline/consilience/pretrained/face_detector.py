@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from consilience.core.memo import remembered
 from consilience.pretrained.blaze_face import Network, load_network
 from consilience.pretrained.weights import package_folder
 
@@ -158,7 +159,7 @@ def _outputs(
     square[top : top + shape[1], left : left + shape[0]] = (
         cv2.resize(picture, shape, interpolation=cv2.INTER_AREA) / np.float32(127.5) - 1
     )
-    scores, boxes = _network(file, size)(square)
+    scores, boxes = remembered(file, (square,), lambda: _network(file, size)(square))
 
     def detection_of(box: int) -> Detection:
         # A box consists of its centre, its size and six points: the first two are the eyes, the

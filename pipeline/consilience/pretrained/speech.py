@@ -20,6 +20,7 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
+from consilience.core.memo import Memo, active_memo, key_of
 from consilience.core.scratch import release
 from consilience.pretrained.onnx_weights import read_tensors
 from consilience.pretrained.weights import package_folder
@@ -87,6 +88,10 @@ def speech_probability(mixes: Mixes, rate_hz: float, times_s: NDArray[np.float64
         mixes = mixes._replace(parts=parts)
     network = _network()
     n_blocks, n_mixes = -(-mixes.parts[0].size // BLOCK), len(mixes.gains)
+    index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
+    memo = active_memo()
+    if memo is not None and len(mixes.parts) == 1:
+        return _of_stream(mixes.parts[0], network, memo)[index][None]
     probabilities = []
     # Encoded blocks, after those on which the first segment's state depends. The beginning of the
     # sound is preceded by zeros, which leave the state 0.
@@ -103,9 +108,33 @@ def speech_probability(mixes: Mixes, rate_hz: float, times_s: NDArray[np.float64
         in_turn = _of_segments(encoded, -(-(stop - first) // SEGMENT), network)
         probabilities.append(in_turn[: stop - first])
         encoded[:, :WARM_UP] = encoded[:, -WARM_UP:].copy()
-    index = (times_s * (RATE_HZ / BLOCK)).astype(int).clip(max=n_blocks - 1)
     result: Array = np.concatenate(probabilities)[index].T
     return result
+
+
+def _of_stream(sound: Array, network: Network, memo: Memo) -> Array:
+    """Return the probabilities of all blocks of a sound, from those of remembered segments."""
+    n_blocks = -(-sound.size // BLOCK)
+    keys = []
+    for start in range(0, n_blocks, SEGMENT):
+        first = max((start - WARM_UP) * BLOCK - CONTEXT, 0)
+        samples = sound[first : (start + SEGMENT) * BLOCK]
+        keys.append(key_of(f"speech {min(start, WARM_UP)}", samples))
+    missing = [number for number, key in enumerate(keys) if memo.get(key) is None]
+    n_columns = -(-len(missing) // COLUMNS) * COLUMNS
+    steps = np.zeros((WARM_UP + SEGMENT, 4 * UNITS, n_columns), np.float32)
+    for column, number in enumerate(missing):
+        start = number * SEGMENT
+        before = min(start, WARM_UP)
+        spectra = _spectra(sound, start - before, min(start + SEGMENT, n_blocks))
+        encoded = _encoded(_magnitudes(spectra), network)
+        steps[WARM_UP - before :, :, column][: len(encoded)] = encoded
+    if missing:
+        columns = _recurrent(steps, network)[WARM_UP:]
+        for column, number in enumerate(missing):
+            memo.put(keys[number], (columns[:, column].copy(),))
+    probabilities = [memo.get(key) for key in keys]
+    return np.concatenate([found[0] for found in probabilities if found])[:n_blocks]
 
 
 def _of_segments(encoded: Array, n_segments: int, network: Network) -> Array:

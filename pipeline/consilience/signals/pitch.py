@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,6 +161,12 @@ class PitchAnalysis:
         better = score > least - TOLERANCE
         height = np.where(better, score + self._cost_of(fraction), heights)
         return np.where(better, fraction, periods), height.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def pitch_analysis(rate_hz: float, size: int, min_hz: float, max_hz: float) -> PitchAnalysis:
+    """Return a `PitchAnalysis`, whose transform is computed once."""
+    return PitchAnalysis(rate_hz, size, min_hz, max_hz)
 
 
 def _interpolated(

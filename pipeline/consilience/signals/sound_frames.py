@@ -12,11 +12,11 @@ Array = NDArray[np.float32]
 CHUNK = 512  # frames analysed at a time: their spectra fit into a processor's cache
 
 
-def chunks(n_samples: int, hop: int) -> Iterator[range]:
-    """Yield the numbers of a sound's frames, some at a time."""
+def chunks(n_samples: int, hop: int, size: int = CHUNK) -> Iterator[range]:
+    """Yield the numbers of a sound's frames, `size` at a time."""
     n_frames = n_samples // hop + 1
-    for first in range(0, n_frames, CHUNK):
-        yield range(first, min(first + CHUNK, n_frames))
+    for first in range(0, n_frames, size):
+        yield range(first, min(first + size, n_frames))
 
 
 def stretch(sound: Array, numbers: range, size: int, hop: int) -> Array:
