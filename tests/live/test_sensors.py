@@ -12,7 +12,6 @@ from consilience.core import registry
 from consilience.core.errors import RecordingError
 from consilience.evaluation.predict import LoadedModel
 from consilience.live.sensors import (
-    STEP_S,
     Sensor,
     StreamHeader,
     context_start,
@@ -32,12 +31,19 @@ Parts = tuple[str, ...]
 
 
 def test_the_stretch_begins_a_multiple_of_the_step_after_the_first_sample() -> None:
-    assert context_start(3.2, -5.0) == 3.2
-    assert context_start(3.2, 3.2 + 0.9 * STEP_S) == 3.2
-    assert context_start(3.2, 51.7) == pytest.approx(3.2 + 12 * STEP_S)
+    assert context_start(3.2, -5.0, 4.0) == 3.2
+    assert context_start(3.2, 6.8, 4.0) == 3.2
+    assert context_start(3.2, 51.7, 4.0) == pytest.approx(51.2)
     times_s = 3.2 + np.arange(100) / 10
     assert first_from(times_s, 5.2 + 1e-9) == 20
     assert first_from(times_s, 0.0) == 0
+
+
+def test_a_face_is_detected_in_the_same_pictures_of_every_stretch() -> None:
+    modality, params = registry.get("modalities", "video"), registry.params("modalities", "video")()
+    assert modality.stream_step_s(params, 25.0) == pytest.approx(8 * 12 / 25)
+    assert modality.stream_step_s(params, 1.0) == 12
+    assert modality.stream_step_s(params, 0.0) == 4
 
 
 def test_a_loss_at_an_end_has_a_sample_beyond_it() -> None:

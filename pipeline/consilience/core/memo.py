@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_BYTES = 2**24
+MAX_BYTES = 2**22  # twice the detections of faces in a stretch, which are the largest results
 
 Arrays = tuple[NDArray[Any], ...]
 Key = bytes

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from consilience.core.errors import RecordingError
 from consilience.live.buffer import RingBuffer
 from consilience.live.score import Scored, Scorer
-from consilience.live.sensors import STEP_S, Sensor, StreamHeader
+from consilience.live.sensors import Sensor, StreamHeader
 from consilience.windows.cutting import Frames
 from consilience.windows.layout import Window
 
@@ -189,8 +189,8 @@ class Engine:
             sensor.warm_up(header)
         # The start of the stretch of samples moves in steps.
         revision_s = REVISION_S if self.revise else 0.0
-        context_s = max(sensor.context_s for sensor in readers)
-        length_s = context_s + STEP_S + revision_s + SLACK_S
+        context_s = max(sensor.context_s + sensor.step_s(header) for sensor in readers)
+        length_s = context_s + revision_s + SLACK_S
         self.streams[kind] = Received(header, header.empty_buffer(length_s))
 
     def detach(self, kind: str) -> None:

@@ -2,8 +2,8 @@
 
 The frames are computed anew for every window from a stretch of samples, by the code that reads
 recordings, which remembers slow results of parts that have not changed. The stretch begins at a
-multiple of `STEP_S` after the first sample, so that its frames are at the times of the frames of a
-whole recording.
+multiple of `Modality.stream_step_s` after the first sample, so that its frames are at the times of
+the frames of a whole recording.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from consilience.schema.params.windows import WindowParams
 from consilience.windows.cutting import Cutter, Frames
 from consilience.windows.layout import Window, grid_of
 
-STEP_S = 4.0
+ROUNDING = 1e-9
 UNKNOWN_HZ = 100.0  # of a stream without a rate, for the size of its buffer
 
 Array = NDArray[np.float64]
@@ -121,6 +121,10 @@ class Sensor:
     def context_s(self) -> float:
         """Seconds of samples before the end of a window from which its frames are computed."""
         return max(self.modality.context_s, 2 * self.length_s)
+
+    def step_s(self, header: StreamHeader) -> float:
+        """Seconds by whose multiples the first sample of the stretch moves."""
+        return self.modality.stream_step_s(self.cutter.params, header.rate_hz)
 
     def reads_features(self, header: StreamHeader) -> bool:
         """Return whether a stream has the sensor's features instead of samples."""
@@ -217,7 +221,7 @@ class Sensor:
         values, times_s = buffer.values, buffer.times_s
         # Times without jitter, which would move the start to another sample.
         even_s = buffer.first_s + buffer.positions / header.rate_hz if header.rate_hz else times_s
-        from_s = context_start(buffer.first_s, end_s - self.context_s)
+        from_s = context_start(buffer.first_s, end_s - self.context_s, self.step_s(header))
         first = first_from(even_s, from_s)
         if len(times_s) - first < 2:
             return
@@ -249,17 +253,18 @@ class Sensor:
         return Frames(frames, even_s, Clock())
 
 
-def context_start(first_s: float, from_s: float) -> float:
+def context_start(first_s: float, from_s: float, step_s: float) -> float:
     """Return the time at which the stretch begins from which features are computed.
 
     Parameters
     ----------
     first_s : float
-        Time of the first sample of the stream; the stretch begins a multiple of `STEP_S` later.
+        Time of the first sample of the stream; the stretch begins a multiple of `step_s` later.
     from_s : float
-        It begins at most `STEP_S` before this time, if there are as many samples.
+        It begins less than `step_s` before this time, if there are as many samples.
+    step_s : float
     """
-    return first_s + STEP_S * max(np.floor((from_s - first_s) / STEP_S), 0.0)
+    return first_s + step_s * max(np.floor((from_s - first_s) / step_s + ROUNDING), 0.0)
 
 
 def first_from(times_s: Array, from_s: float) -> int:

@@ -44,6 +44,8 @@ __all__ = [
     "text_hash",
 ]
 
+STREAM_STEP_S = 4.0  # see `Modality.stream_step_s`
+
 
 class Modality(Protocol):
     """One sensor, in one file: reader, cleaning, quality, features, corruptions, encoder.
@@ -64,6 +66,7 @@ class Modality(Protocol):
     `configured`          the catalog, so that `probe` and `inspect` use parameters   itself
     `stream_signal`       ``consilience live``, to read the sensor from a stream      an error
     `least_stream_hz`     ``consilience live``, to refuse a stream that is too slow   0
+    `stream_step_s`       ``consilience live``, where a stretch of samples may begin  4 s
     ====================  ==========================================================  ==========
 
     Attributes
@@ -223,6 +226,21 @@ class Modality(Protocol):
     def least_stream_hz(self, params: Any) -> float:
         """Return the least nominal rate in Hz of a stream from which features are computed."""
         return 0.0
+
+    def stream_step_s(self, params: Any, rate_hz: float) -> float:
+        """Return a time after whose multiples a stretch of samples of a stream may begin.
+
+        What is computed on a grid from the first sample on, such as frames, has the same grid in a
+        stretch that begins a multiple of its step after it.
+
+        Parameters
+        ----------
+        params : ModalityParams
+            An instance of the modality's `Params`.
+        rate_hz : float
+            Nominal rate of the stream; 0 for samples at irregular times.
+        """
+        return STREAM_STEP_S
 
     def configured(self, params: Any) -> Modality:
         """Return the modality that probes and inspects files by some parameters; itself.

@@ -32,7 +32,7 @@ from consilience.core.files import content_hash
 from consilience.core.scratch import FRAMES_BYTES, blocks, column, empty
 from consilience.core.seeds import generator
 from consilience.core.wording import counted
-from consilience.modalities.base import Modality
+from consilience.modalities.base import STREAM_STEP_S, Modality
 from consilience.modalities.params.video import VideoParams
 from consilience.pretrained.face_identity import CROP, crop_face, follow_face
 from consilience.readers.base import Recording
@@ -215,6 +215,13 @@ class Video(Modality):
             return Signal(frames, times_s, ("grey",))
         light = np.stack([patches(frame) for frame in frames])
         return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
+
+    def stream_step_s(self, params: VideoParams, rate_hz: float) -> float:
+        """Return a time of about 4 s in which the face is detected a whole number of times."""
+        if rate_hz <= 0:
+            return STREAM_STEP_S
+        every_s = params.detection_every / rate_hz
+        return max(round(STREAM_STEP_S / every_s), 1) * every_s
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
         """Return the container's sound track at a rate, or None if it cannot be read."""
