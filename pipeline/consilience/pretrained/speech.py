@@ -133,8 +133,8 @@ def _of_stream(sound: Array, network: Network, memo: Memo) -> Array:
         columns = _recurrent(steps, network)[WARM_UP:]
         for column, number in enumerate(missing):
             memo.put(keys[number], (columns[:, column].copy(),))
-    probabilities = [memo.get(key) for key in keys]
-    return np.concatenate([found[0] for found in probabilities if found])[:n_blocks]
+    probabilities = [arrays[0] for arrays in map(memo.get, keys) if arrays]
+    return np.concatenate(probabilities)[:n_blocks]
 
 
 def _of_segments(encoded: Array, n_segments: int, network: Network) -> Array:
