@@ -41,7 +41,7 @@ def test_the_stretch_begins_a_multiple_of_the_step_after_the_first_sample() -> N
 
 def test_a_face_is_detected_in_the_same_pictures_of_every_stretch() -> None:
     modality, params = registry.get("modalities", "video"), registry.params("modalities", "video")()
-    assert modality.stream_step_s(params, 25.0) == pytest.approx(8 * 12 / 25)
+    assert modality.stream_step_s(params, 25.0) == 12 / 25
     assert modality.stream_step_s(params, 1.0) == 12
     assert modality.stream_step_s(params, 0.0) == 4
 

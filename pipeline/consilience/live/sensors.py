@@ -163,7 +163,7 @@ class Sensor:
         recording = header.recording(noise.astype(header.dtype), times_s)
         with suppress(RecordingError):  # it is noise
             signal = self.modality.stream_signal(recording, self.cutter.params)
-            self.modality.features(signal, self.cutter.params)
+            self.modality.stream_features(signal, self.cutter.params)
 
     def needs_s(self, header: StreamHeader, window: Window) -> float:
         """Return the time up to which samples of a stream are needed for a window."""
@@ -201,7 +201,7 @@ class Sensor:
             try:
                 with remembering(self.memo):
                     signal = self.modality.stream_signal(recording, self.cutter.params)
-                    features = self.modality.features(signal, self.cutter.params)
+                    features = self.modality.stream_features(signal, self.cutter.params)
             except RecordingError as error:  # perhaps too many samples were lost
                 reason = error
                 continue

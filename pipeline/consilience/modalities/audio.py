@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -73,15 +74,29 @@ class Audio(Voice):
         RecordingError
             As `checked`.
         """
-        clean = self.checked(signal, params)
-        (values,) = describe(Mixes([clean]), params)
-        lost = lost_frames(signal.values, len(values), params)
-        loudness, speech = (_column(values, number)[~lost] for number in (LOUDNESS, SPEECH))
+        features = self.stream_features(signal, params)
+        lost = lost_frames(signal.values, len(features.values), params)
+        loudness, speech = (
+            _column(features.values, number)[~lost] for number in (LOUDNESS, SPEECH)
+        )
         measures = quality(without_pulses(signal, params), loudness, speech)
         measures["lost_fraction"] = float(lost.mean())
         measures["offset_fraction"] = offset(signal.values)
+        return replace(features, quality=measures)
+
+    def stream_features(self, signal: Signal, params: AudioParams) -> Features:
+        """Compute the features without the quality.
+
+        Raises
+        ------
+        RecordingError
+            As `checked`.
+        """
+        clean = self.checked(signal, params)
+        (values,) = describe(Mixes([clean]), params)
+        lost = lost_frames(signal.values, len(values), params)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
-        return Features(_without_lost(values, lost), times_s, feature_names(params), measures)
+        return Features(_without_lost(values, lost), times_s, feature_names(params), {})
 
     def corrupted_features(
         self, signal: Signal, clean: Features, kind: str, params: AudioParams, recording: str

@@ -65,6 +65,7 @@ class Modality(Protocol):
     `corrupted_features`  ingest, to share work over the severities of a corruption   one by one
     `configured`          the catalog, so that `probe` and `inspect` use parameters   itself
     `stream_signal`       ``consilience live``, to read the sensor from a stream      an error
+    `stream_features`     ``consilience live``, to leave out measures of quality         `features`
     `least_stream_hz`     ``consilience live``, to refuse a stream that is too slow   0
     `stream_step_s`       ``consilience live``, where a stretch of samples may begin  4 s
     ====================  ==========================================================  ==========
@@ -222,6 +223,25 @@ class Modality(Protocol):
             str(recording.path),
             "send its feature frames: a stream whose channels are named as the features",
         )
+
+    def stream_features(self, signal: Signal, params: Any) -> Features:
+        """Return the feature frames of a stream as `features`, perhaps without its quality.
+
+        A sensor whose quality takes long to measure overrides this method.
+
+        Parameters
+        ----------
+        signal : Signal
+            Of `stream_signal`.
+        params : ModalityParams
+            An instance of the modality's `Params`.
+
+        Raises
+        ------
+        RecordingError
+            As `features`.
+        """
+        return self.features(signal, params)
 
     def least_stream_hz(self, params: Any) -> float:
         """Return the least nominal rate in Hz of a stream from which features are computed."""

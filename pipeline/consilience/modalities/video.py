@@ -189,7 +189,7 @@ class Video(Modality):
         return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
 
     def stream_signal(self, recording: Recording, params: VideoParams) -> Signal:
-        """Return the pictures of a stream and their flashes.
+        """Return the pictures of a stream, without their flashes, which only alignment needs.
 
         Raises
         ------
@@ -211,17 +211,23 @@ class Video(Modality):
             )
         times_s = recording.times_s()
         frames = recording.stored_samples().reshape(-1, height, width).astype(np.uint8)
-        if not len(frames):
-            return Signal(frames, times_s, ("grey",))
-        light = np.stack([patches(frame) for frame in frames])
-        return Signal(frames, times_s, ("grey",), flashes(light, times_s, params))
+        return Signal(frames, times_s, ("grey",))
+
+    def stream_features(self, signal: Signal, params: VideoParams) -> Features:
+        """Compute the features of a stream, without its quality.
+
+        Raises
+        ------
+        RecordingError
+            As `features`.
+        """
+        frames = stored_frames(signal.values)
+        values, _ = self.face_features(frames, signal.times_s, params)
+        return Features(values, signal.times_s, self.feature_names(), {})
 
     def stream_step_s(self, params: VideoParams, rate_hz: float) -> float:
-        """Return a time of about 4 s in which the face is detected a whole number of times."""
-        if rate_hz <= 0:
-            return STREAM_STEP_S
-        every_s = params.detection_every / rate_hz
-        return max(round(STREAM_STEP_S / every_s), 1) * every_s
+        """Return the time from one detection of the face to the next."""
+        return params.detection_every / rate_hz if rate_hz > 0 else STREAM_STEP_S
 
     def sound(self, path: Path, item: str | None, rate_hz: float) -> Signal | None:
         """Return the container's sound track at a rate, or None if it cannot be read."""
