@@ -70,7 +70,7 @@ def test_channels_and_the_absolute_root_of_recordings_are_written(
 ) -> None:
     monkeypatch.chdir(recordings.parent)
     lines = new_study.create(Path("study"), "folder", Path("recordings"))
-    assert lines == ["eeg: 256 Hz (2); channels AF7, AF8, TP9, TP10"]
+    assert lines == ["eeg: 256 Hz in 2 opened recordings; channels AF7, AF8, TP9, TP10"]
     settings = params.load(recordings.parent / "study/params.yaml")
     assert settings.dataset.root == str(recordings)
     assert settings.modalities["eeg"].channels == ("AF7", "AF8", "TP9", "TP10")

@@ -88,7 +88,7 @@ def test_channels_and_rates_of_the_recordings_are_written(tmp_path: Path) -> Non
         edfio.Edf(signals).write(tmp_path / f"raw/{session}.edf")
         rows.append(f"{session},ada,eeg,{session}.edf")
     (tmp_path / "raw/recordings.csv").write_text("\n".join(rows))
-    line = "eeg: 256 Hz (2); channels AF7, AF8, TP9, TP10"
+    line = "eeg: 256 Hz in 2 opened recordings; channels AF7, AF8, TP9, TP10"
     assert f"found {line}" in use(tmp_path, "folder", "--root", "raw")
     file = tmp_path / "params.yaml"
     assert f"# {line}\n" in file.read_text()

@@ -43,7 +43,8 @@ def test_channels_of_the_rate_that_is_read_are_counted(tmp_path: Path) -> None:
 
 def test_the_description_is_one_line() -> None:
     assert (
-        Recorded({"128": 2}, ("Fp1", "Cz")).described("eeg") == "eeg: 128 Hz (2); channels Fp1, Cz"
+        Recorded({"128": 2, "256": 1}, ("Fp1", "Cz")).described("eeg")
+        == "eeg: 128 Hz in 2 opened recordings, 256 Hz in 1 opened recording; channels Fp1, Cz"
     )
     assert (
         Recorded({"250": 1}, ("Fp1",), {"EXG Channel 0": "Fp1"})

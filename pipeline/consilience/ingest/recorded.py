@@ -11,6 +11,7 @@ from pathlib import Path
 from consilience.core import registry
 from consilience.core.errors import RecordingError, one_line
 from consilience.core.isolation import isolated_map
+from consilience.core.wording import counted
 from consilience.datasets.base import Dataset, Entry, source_modality
 from consilience.ingest.catalog import LIMIT_S
 from consilience.modalities.base import Modality
@@ -44,7 +45,10 @@ class Recorded:
 
     def described(self, modality: str) -> str:
         """Return one line: rates, channels if any, and positions that are assumed."""
-        rates = ", ".join(f"{rate} Hz ({count})" for rate, count in self.rates.items())
+        rates = ", ".join(
+            f"{rate} Hz in {counted(count, 'opened recording')}"
+            for rate, count in self.rates.items()
+        )
         channels = f"; channels {', '.join(self.channels)}" if self.channels else ""
         assumed = ", ".join(f"{name} as {position}" for name, position in self.aliases.items())
         note = f"; OpenBCI's usual positions are assumed ({assumed}): correct 'aliases' if yours"
