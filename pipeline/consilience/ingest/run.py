@@ -14,6 +14,8 @@ from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import Ingested, Recordings, read_table
 
+MOST_NAMED = 5  # new recordings; the table of the stage has all
+
 
 def ingest_modality(project: Project, modality: str, emit: Callable[[str], None] = print) -> None:
     """Compute the feature frames of one modality and write ``data/signals/<modality>``.
@@ -64,8 +66,12 @@ def _summarise(
         f"ingest {modality}: {counted(len(results), 'recording')}, {len(processed)} processed, "
         f"{len(results) - len(processed)} reused, {len(quarantined)} quarantined"
     )
-    for result in processed:
-        emit(f"  processed {result.recording}")
+    # Of a first run the number is enough; of a later one, the names tell what is new.
+    if len(processed) < len(results):
+        for result in processed[:MOST_NAMED]:
+            emit(f"  processed {result.recording}")
+        if further := len(processed[MOST_NAMED:]):
+            emit(f"  processed {counted(further, 'other')}")
     for result in quarantined:
         emit(f"  quarantined {result.recording}: {result.reason}")
     counts = [len(result.findings) for result in results if result.findings]
