@@ -218,7 +218,9 @@ def test_two_studies_run_side_by_side(
 ) -> None:
     write_recordings(tmp_path / "voices")
     init = ("init", "other", "--dataset", "folder", "--root", "voices")
-    assert "audio: 16000 Hz in 8 opened recordings" in environment.succeed(tmp_path, "consilience", *init)
+    assert "audio: 16000 Hz in 8 opened recordings" in environment.succeed(
+        tmp_path, "consilience", *init
+    )
     other = tmp_path / "other"
     content = YAML(typ="safe").load((other / "params.yaml").read_text())
     for section, values in SMALL.items():

@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from consilience.core.errors import ConsilienceError
+from consilience.core.files import write_json
 from consilience.core.store import Store
+from consilience.project import Project
 from consilience.schema.params.windows import WindowParams
 from consilience.schema.tables import Alignment, Labels, read_table, write_table
 from consilience.windows import build
@@ -54,6 +56,37 @@ def test_a_project_without_an_aligned_recording_is_an_error(make_project: Make) 
     with pytest.raises(ConsilienceError, match="no window has both a label and an aligned"):
         window(project, emit=quiet)
     assert not project.windows.exists()
+
+
+def of_classes(project: Project, *likeliest: int) -> None:
+    """Give the windows of the project these classes, one after the other."""
+    path = project.labels / "labels.parquet"
+    table = read_table(path, Labels)
+    rows = [[float(n == likeliest[row % len(likeliest)]) for n in (0, 1)] for row in range(6)]
+    probability = pl.Series("class_probability", rows, pl.List(pl.Float64))
+    write_table(path, table.with_columns(probability), Labels)
+
+
+def test_labels_of_one_class_are_an_error_of_one_line(make_project: Make) -> None:
+    project = make_project(WindowParams())
+    of_classes(project, 1)
+    with pytest.raises(ConsilienceError) as caught:
+        window(project, emit=quiet)
+    assert str(caught.value) == (
+        f"{project.labels / 'summary.json'}: 'sad' is the only class of the labels "
+        "(annotate windows of another class: a model needs two)"
+    )
+    assert not project.windows.exists()
+    of_classes(project, 1, 0)
+    window(project, emit=quiet)
+    assert project.windows.exists()
+
+
+def test_a_dataset_of_one_class_is_an_error(make_project: Make) -> None:
+    project = make_project(WindowParams())
+    write_json(project.labels / "summary.json", {"classes": {"calm": 0}})
+    with pytest.raises(ConsilienceError, match="'calm' is the only class"):
+        window(project, emit=quiet)
 
 
 def test_the_meta_data_describe_the_store(make_project: Make) -> None:

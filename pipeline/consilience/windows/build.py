@@ -56,12 +56,28 @@ def window(project: Project, emit: Callable[[str], None] = print) -> None:
     Raises
     ------
     ConsilienceError
-        As `write_windows`, or if there are too few subjects for the folds.
+        As `write_windows`, or if all labels are of one class, or there are too few subjects for the
+        folds.
     """
     with atomic_folder(project.windows) as folder:
         index = write_windows(project, folder, emit)
+        _check_classes(index, project)
         splits = split(index["subject"], project.section(SplitParams))
         write_table(folder / "splits.parquet", splits, Splits)
+
+
+def _check_classes(index: pl.DataFrame, project: Project) -> None:
+    """Raise if there is one class only: every metric of a model of it would be perfect."""
+    summary = project.labels / "summary.json"
+    classes = list(read_json(summary)["classes"])
+    likeliest = index["class_probability"].drop_nulls().list.arg_max().unique().to_list()
+    if len(likeliest) == 1 or len(classes) == 1:
+        name = classes[likeliest[0] if likeliest else 0]
+        raise ConsilienceError(
+            f"'{name}' is the only class of the labels",
+            str(summary),
+            "annotate windows of another class: a model needs two",
+        )
 
 
 def write_windows(
