@@ -24,7 +24,7 @@ def test_methods_marks_the_best_of_each_column_and_the_default_method(run_of_sen
     assert [row.is_default for row in table.rows] == [True, False, False]
     default = table.rows[0].cells
     assert default[0].text == "65.0"
-    assert default[0].interval == "60–70"
+    assert default[0].interval == "60 to 70"
     assert default[-1].interval == ""
     # The default method has the greatest accuracies and the smallest calibration error.
     assert all(cell.is_best for cell in default)
@@ -47,6 +47,9 @@ def test_affect_has_the_learned_targets_only() -> None:
     assert table.columns == ["method", "valence, CCC", "valence, RMSE"]
     assert texts(table) == {"concat": ["0.500", "0.250"], "hybrid": ["–", "–"]}
     assert tables.affect({"concat": {}}) is None
+    marked = tables.affect(metrics, "concat")
+    assert marked is not None
+    assert [row.is_default for row in marked.rows] == [True, False]
 
 
 def test_coverage_has_a_share_and_a_size_of_each_condition() -> None:

@@ -16,6 +16,7 @@ from consilience.evaluation import contradictions
 from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.params.privacy import PrivacyParams
+from consilience.schema.params.training import TrainingParams
 from consilience.schema.tables import (
     Alignment,
     Anchors,
@@ -72,7 +73,7 @@ class Results:
     findings : polars.DataFrame
         ``path`` and ``what`` of table `Findings`, once for modalities that read the same file.
     metrics : dict
-        Metrics of every method, in the order of the parameters.
+        Metrics of every method: the default method, then the others in the order of the parameters.
     default_method : str
         The method whose windows are shown one by one.
     predictions : polars.DataFrame
@@ -85,6 +86,8 @@ class Results:
         Training curves of every method.
     scores : dict of str to dict
         Errors of alignment and labels of synthetic corpora against the ground truth.
+    coverage : float
+        Aim of the prediction sets and intervals.
     names : Names
         Names of people, sessions and files as the report shows them; all tables have them.
     """
@@ -110,6 +113,7 @@ class Results:
     reliability: pl.DataFrame
     histories: dict[str, pl.DataFrame]
     scores: dict[str, dict[str, Any]]
+    coverage: float = 0.9
     names: Names = field(default_factory=Names)
 
 
@@ -126,6 +130,7 @@ def load_results(project: Project) -> Results:
     recordings = _recordings(project, meta["modalities"], alignment)
     catalogued = read_table(project.catalog / "problems.parquet", Problems)
     metrics = _read_json(project.evaluation / "metrics.json")
+    first = default_method(metrics)
     plots = project.evaluation / "plots"
     windows = project.evaluation / "windows.parquet"
     results = Results(
@@ -142,15 +147,18 @@ def load_results(project: Project) -> Results:
         splits=read_table(project.windows / "splits.parquet", Splits),
         problems=pl.concat([catalogued, _later_problems(recordings)]),
         findings=_findings(project, meta["modalities"]),
-        metrics=metrics,
-        default_method=default_method(metrics),
+        metrics={name: metrics[name] for name in (first, *metrics)},
+        default_method=first,
         predictions=intact(windows, lambda: pl.read_parquet(windows)),
         recording_coherence=contradictions.load(project),
         subsets=pl.read_csv(plots / "subsets.csv"),
         noise=pl.read_csv(plots / "noise.csv"),
         mismatch=pl.read_csv(plots / "mismatches.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
-        histories={name: pl.read_csv(project.model(name) / "history.csv") for name in metrics},
+        histories={
+            name: pl.read_csv(project.model(name) / "history.csv") for name in (first, *metrics)
+        },
+        coverage=project.section(TrainingParams).coverage,
         scores=_scores(project),
     )
     if not project.section(PrivacyParams).pseudonyms:

@@ -73,7 +73,7 @@ def robustness(results: Results) -> Context:
         )
         if mismatch.height
         else None,
-        "diagnoses": tables.diagnoses(results.metrics),
+        "diagnoses": tables.diagnoses(results.metrics, results.default_method),
         "noise": [
             (
                 modality,
@@ -100,8 +100,9 @@ def confidence(results: Results) -> Context:
             results.reliability,
         ),
         "confusion": chart("confusion", confidence_charts.confusion(results.predictions, classes)),
-        "affect": tables.affect(results.metrics),
-        "coverage": tables.coverage(results.metrics),
+        "affect": tables.affect(results.metrics, results.default_method),
+        "coverage": tables.coverage(results.metrics, results.default_method),
+        "aim": results.coverage,
     }
 
 
@@ -239,7 +240,7 @@ def training(results: Results) -> Context:
     }
     style.share_range(list(figures.values()))  # the validation loss is the same for all methods
     return {
-        "colours": style.LOSS_COLOURS,
+        "colours": {style.LOSS_NAMES[key]: colour for key, colour in style.LOSS_COLOURS.items()},
         "charts": {
             name: chart(f"training-{name}", figure, results.histories[name])
             for name, figure in figures.items()

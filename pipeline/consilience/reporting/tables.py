@@ -64,7 +64,7 @@ class Table:
 def methods(results: Results) -> Table:
     """Return balanced accuracy (per cent) and calibration error of every method by condition.
 
-    The default method comes first; the best value of each column is marked.
+    The best value of each column is marked.
     """
     titles = {"all": "all sensors"}
     titles |= {
@@ -83,8 +83,7 @@ def methods(results: Results) -> Table:
             [_per_cent(results.metrics[method], name, best[name]) for name in titles],
             is_default=method == results.default_method,
         )
-        # False sorts before True, and the sort is stable: only the default method moves.
-        for method in sorted(results.metrics, key=lambda name: name != results.default_method)
+        for method in results.metrics
     ]
     return Table(["method", *titles.values()], rows)
 
@@ -92,7 +91,7 @@ def methods(results: Results) -> Table:
 def _per_cent(values: Metrics, name: str, best: float) -> Cell:
     interval = ""
     if f"{name}_low" in values:
-        interval = f"{100 * values[f'{name}_low']:.0f}–{100 * values[f'{name}_high']:.0f}"
+        interval = f"{100 * values[f'{name}_low']:.0f} to {100 * values[f'{name}_high']:.0f}"
     return Cell(f"{100 * values[name]:.1f}", interval, is_best=values[name] == best)
 
 
@@ -108,7 +107,7 @@ def counts(results: Results) -> dict[str, str]:
     }
 
 
-def affect(metrics: Mapping[str, Metrics]) -> Table | None:
+def affect(metrics: Mapping[str, Metrics], default: str | None = None) -> Table | None:
     """Return CCC and RMSE of valence and arousal by method; None without these targets."""
     columns = {
         f"{target}_{kind}": f"{target}, {kind.upper()}"
@@ -116,10 +115,10 @@ def affect(metrics: Mapping[str, Metrics]) -> Table | None:
         if _any_has(metrics, f"{target}_ccc")
         for kind in ("ccc", "rmse")
     }
-    return _decimals("method", columns, metrics, readable) if columns else None
+    return _decimals("method", columns, metrics, readable, default) if columns else None
 
 
-def coverage(metrics: Mapping[str, Metrics]) -> Table | None:
+def coverage(metrics: Mapping[str, Metrics], default: str | None = None) -> Table | None:
     """Return the coverage of prediction sets and intervals by method; None without any.
 
     Clean with all sensors, one sensor corrupted at severity 5, and one mismatched; below each share
@@ -136,7 +135,11 @@ def coverage(metrics: Mapping[str, Metrics]) -> Table | None:
         if _any_has(metrics, f"{prefix}{target}_coverage")
     }
     rows = [
-        Row(readable(method), [_share_and_size(values, *names) for names in columns])
+        Row(
+            readable(method),
+            [_share_and_size(values, *names) for names in columns],
+            is_default=method == default,
+        )
         for method, values in metrics.items()
     ]
     return Table(["method", *columns.values()], rows) if columns else None
@@ -148,10 +151,10 @@ def _share_and_size(values: Metrics, share: str, size: str) -> Cell:
     return Cell(f"{100 * values[share]:.1f}", f"{values[size]:.2f}")
 
 
-def diagnoses(metrics: Mapping[str, Metrics]) -> Table | None:
+def diagnoses(metrics: Mapping[str, Metrics], default: str | None = None) -> Table | None:
     """Return how well each method detects mismatched and corrupted sensors; None if unknown."""
     columns = {name: title for name, title in DIAGNOSES.items() if _any_has(metrics, name)}
-    return _decimals("method", columns, metrics, readable) if columns else None
+    return _decimals("method", columns, metrics, readable, default) if columns else None
 
 
 def agreement(summary: Mapping[str, Any]) -> Table | None:
@@ -170,10 +173,15 @@ def _decimals(
     columns: Mapping[str, str],
     metrics: Mapping[str, Metrics],
     title: Callable[[str], str],
+    default: str | None = None,
 ) -> Table:
     """Lay out the metrics named by the keys of `columns`, a row per key of `metrics`."""
     rows = [
-        Row(title(key), [Cell(decimal(values.get(name))) for name in columns])
+        Row(
+            title(key),
+            [Cell(decimal(values.get(name))) for name in columns],
+            is_default=key == default,
+        )
         for key, values in metrics.items()
     ]
     return Table([corner, *columns.values()], rows)

@@ -31,6 +31,7 @@ CLASSES = (
 OTHERS = ("#1058b8", "#10a0e8", "#3f8a78", "#b0a060", "#806080")
 QUANTITY_COLOURS = {"vacuity": "#a040e8", "coherence": "#588810", "confidence": "#e85870"}
 LOSS_COLOURS = {"train_loss": "#9a8a7a", "validation_loss": "#3a7a9a"}
+LOSS_NAMES = {"train_loss": "training loss", "validation_loss": "validation loss"}
 OUTCOME_COLOURS = {"correct": "#4088e8", "wrong": "#a04040"}
 NEUTRAL = "#6f7680"  # a single series, which has no other to be distinguished from
 GREY = "#85898f"
@@ -45,6 +46,8 @@ ROLE_COLOURS = dict(zip(ROLES, ("rgba(133, 137, 143, 0.5)", "#a070d0", "#88a010"
 MAX_OPACITY = 0.6  # of a cell with text: at more, the text lacks contrast on a dark page
 
 NUMBERS_WIDTH, NUMBERS_HEIGHT = 62, 46  # pixels of the numbers and the title of an axis
+
+MOST_RANKS = 12  # ticks of an axis that numbers things
 
 LEGEND_ABOVE = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 
@@ -128,6 +131,13 @@ def of_numbers(chart: go.Figure) -> go.Figure:
     chart.update_layout(margin={"l": NUMBERS_WIDTH, "b": NUMBERS_HEIGHT})
     chart.update_xaxes(automargin=False)
     return chart.update_yaxes(automargin=False)
+
+
+def of_ranks(chart: go.Figure, number: int) -> go.Figure:
+    """Give a figure whose horizontal axis numbers things from 1 the ticks of whole numbers."""
+    step = -(-number // MOST_RANKS) or 1
+    ticks = range(1, number + 1, step)
+    return chart.update_xaxes(tickvals=list(ticks), range=[0.5, number + 0.5])
 
 
 def share_range(figures: Sequence[go.Figure]) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import LOSS_COLOURS, band, figure
-from consilience.reporting.words import readable
+from consilience.reporting.charts.style import LOSS_COLOURS, LOSS_NAMES, band, figure
 
 
 def training(history: pl.DataFrame) -> go.Figure:
@@ -44,7 +43,7 @@ def _curve(history: pl.DataFrame, column: str, colour: str) -> list[go.Scatter]:
         y=curve["middle"].to_list(),
         mode="lines",
         line={"color": colour, "width": 2},
-        name=readable(column),
+        name=LOSS_NAMES[column],
         hovertemplate="%{y:.3f}",
     )
     return [band(epochs, curve["low"].to_list(), curve["high"].to_list(), colour), line]
