@@ -11,7 +11,7 @@ from consilience.reporting.charts.style import class_colours
 from consilience.reporting.charts.windows import first_groups, timeline
 from consilience.reporting.figure import chart
 from consilience.reporting.page import framed
-from consilience.reporting.words import readable_verdict
+from consilience.reporting.words import readable, readable_verdict
 
 VERDICTS = ("clear", "ambiguous", "failing", "contradicting")  # how they begin
 
@@ -36,10 +36,14 @@ def render_predictions(predicted: Predicted) -> str:
             for verdict, n in windows["verdict"].value_counts(sort=True).iter_rows()
         ],
         recordings=recording_rows(windows),
-        differing=predicted.recordings.filter("differs")
-        .sort("deviation", descending=True)
-        .select("recording", "sensor", pl.col("deviation").round(1))
-        .rows(),
+        compared=predicted.recordings.height,
+        differing=[
+            (recording, readable(sensor), f"{deviation:.1f}")
+            for recording, sensor, deviation in predicted.recordings.filter("differs")
+            .sort("deviation", descending=True)
+            .select("recording", "sensor", "deviation")
+            .rows()
+        ],
         heads=("session", "subject", "windows", "most frequent class", *VERDICTS),
         colours=colours,
         timeline=chart("timeline", timeline(drawn, colours), drawn),

@@ -19,6 +19,7 @@ from consilience.reporting.content.person_links import FOLDER
 from consilience.reporting.figure import Listing, Note, Section
 from consilience.reporting.page import environment
 from consilience.reporting.results import Results
+from consilience.reporting.words import readable
 from consilience.schema.params.dataset import DatasetParams
 
 SHORT = 12  # digits of a fingerprint
@@ -76,8 +77,8 @@ def provenance(project: Project, results: Results) -> Section:
 
 
 CIRCUMSTANCES = (
-    "Commit, machine and durations differ between runs of the same inputs. The command "
-    "'consilience open' adds those of the last run on its machine to a copy of this page."
+    "Commit, machine and durations differ between runs of the same inputs. They are below in the "
+    "copy of this page that 'consilience open' writes on the machine of the last run."
 )
 
 
@@ -140,7 +141,7 @@ def stamped(project: Project) -> str:
             machines=_machines(records),
             rows=[_row(record) for record in records],
             measures=[
-                (record["stage"], name, f"{value:.3g}")
+                (record["stage"], readable(name), f"{value:.3g}")
                 for record in records
                 for name, value in record.get("measures", {}).items()
             ],
@@ -156,7 +157,7 @@ def stamped(project: Project) -> str:
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:
     seconds, megabytes = f"{record['seconds']:.1f}", f"{record['peak_mb']:.0f}"
-    return record["stage"], record["finished"], seconds, megabytes, record["commit"] or "–"
+    return record["stage"], record["finished"], seconds, megabytes, record["commit"] or "none"
 
 
 def _machines(records: list[dict[str, Any]]) -> list[str]:

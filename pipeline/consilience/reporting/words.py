@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 ACRONYMS = {"eeg", "ecg", "eda", "emg", "au"}
@@ -18,6 +19,12 @@ def readable_verdict(verdict: str) -> str:
     """Return a verdict with its sensor in words: ``failing sensor: EEG``."""
     kind, colon, sensor = verdict.partition(": ")
     return f"{kind}{colon}{readable(sensor)}"
+
+
+def readable_text(text: str, names: Iterable[str]) -> str:
+    """Return a sentence with identifiers in words: ``but eeg calm`` becomes ``but EEG calm``."""
+    listed = "|".join(map(re.escape, names))
+    return re.sub(rf"(?<!\w)(?:{listed})(?!\w)", lambda m: readable(m[0]), text)
 
 
 def enumerated(names: Sequence[str]) -> str:
@@ -41,5 +48,8 @@ def decimal(value: float | None) -> str:
 
 
 def brief(value: Any) -> str:
-    """Return a number with three significant digits, or a dash for None."""
-    return ABSENT if value is None else f"{value:.3g}"
+    """Return a number with three significant digits, all of a large one, and a true minus."""
+    if value is None:
+        return ABSENT
+    text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "−")

@@ -20,6 +20,7 @@ def test_the_doubtful_labels_are_those_of_the_stage_query(project, results):
     assert listing.rows[0][:4] == first
     assert [row[6] for row in listing.rows] == ["yes", "no"]
     assert listing.rows[0][5] == "90.0\u00a0%"
+    assert listing.rows[0][7] == table["reason"][0].replace("eeg", "EEG")
     assert f", 2 ({100 * 2 / results.predictions.height:.1f}" in section.intro[0]
 
 

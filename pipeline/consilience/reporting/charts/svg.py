@@ -85,6 +85,7 @@ def time_chart(
     x_title: str,
     y_range: tuple[float, float] = (0.0, 1.0),
     y_title: str = "",
+    x_range: tuple[float, float] | None = None,
 ) -> str:
     """Return curves over a common horizontal axis, with marks above them.
 
@@ -96,8 +97,10 @@ def time_chart(
     y_range : tuple of float
         Of the vertical axis.
     y_title : str
+    x_range : tuple of float, optional
+        Of the horizontal axis, for charts that are compared; default: that of curves and marks.
     """
-    xs = [x for curve in curves for x in curve.x] + [mark.x for mark in marks]
+    xs = x_range or [x for curve in curves for x in curve.x] + [mark.x for mark in marks]
     x = axis(xs, 0, STRETCHED)
     y = Axis(*y_range, HEIGHT - BOTTOM, TOP)
     paths = [

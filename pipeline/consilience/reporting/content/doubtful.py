@@ -6,7 +6,7 @@ from consilience.project import Project
 from consilience.reporting.content.source import from_query
 from consilience.reporting.figure import Listing, Note, Section
 from consilience.reporting.results import Results
-from consilience.reporting.words import ABSENT, percent, readable
+from consilience.reporting.words import ABSENT, percent, readable, readable_text
 from consilience.schema.tables import DoubtfulLabels, Ranking
 
 MOST_LISTED = 100
@@ -25,7 +25,7 @@ def doubtful(project: Project, results: Results) -> Section | None:
             readable(row["predicted"]),
             percent(row["distrust"]),
             "yes" if row["confident_learning"] else "no",
-            row["reason"],
+            readable_text(row["reason"], results.meta["modalities"]),
         )
         for row in table.head(MOST_LISTED).iter_rows(named=True)
     ]
@@ -62,7 +62,7 @@ def ranking(project: Project, results: Results) -> Section | None:
             ABSENT if row["label"] is None else readable(row["label"]),
             readable(row["predicted"]),
             percent(row["distrust"]),
-            row["reason"],
+            readable_text(row["reason"], results.meta["modalities"]),
         )
         for row in table.head(MOST_LISTED).iter_rows(named=True)
     ]

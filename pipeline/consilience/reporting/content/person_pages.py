@@ -18,11 +18,17 @@ from consilience.reporting.content.source import (
     spread,
     subjects_of,
 )
-from consilience.reporting.content.time_course import course, grouping, noteworthy
+from consilience.reporting.content.time_course import (
+    MARKS,
+    common_range,
+    course,
+    grouping,
+    noteworthy,
+)
 from consilience.reporting.figure import Block, Figure, Listing, Note, Section, Tabular, drawing
 from consilience.reporting.results import Results
 from consilience.reporting.tables import Cell, Row, Table
-from consilience.reporting.words import ABSENT, brief, decimal, percent, readable
+from consilience.reporting.words import ABSENT, brief, decimal, percent, readable, readable_text
 from consilience.schema.tables import DoubtfulLabels, frame_of
 
 MOST_COURSES = 12  # sessions whose course is drawn, on a page
@@ -76,8 +82,8 @@ def person_sections(results: Results, tables: PersonTables, person: str) -> list
         Section("over-time", "Reliability over time", (), tuple(_courses(results, predictions))),
     ]
     looks = [
-        *_listed("Windows worth a look", tables.noteworthy, person, "verdict"),
-        *_listed("Doubtful labels", tables.doubtful, person, "reason"),
+        *_listed("Windows worth a look", results, tables.noteworthy, person, "verdict"),
+        *_listed("Doubtful labels", results, tables.doubtful, person, "reason"),
     ]
     nothing = Note("No window is worth a look, and no label is doubtful.")
     look = Section("worth-a-look", "Worth a look", (), tuple(looks) or (nothing,))
@@ -162,34 +168,38 @@ def _courses(results: Results, predictions: pl.DataFrame) -> Iterator[Block]:
     if not present or predictions.drop_nulls(present[-1:]).is_empty():
         return
     colours = style.sensor_colours(sensors)
-    legend = dict(colours) | {"coherence (dashed)": style.QUANTITY_COLOURS["coherence"]}
+    legend = {readable(name): colour for name, colour in colours.items()}
+    legend |= {"coherence (dashed)": style.QUANTITY_COLOURS["coherence"]}
     # Whether sessions are clips is a property of all people, not of one with a single window.
     column = grouping(results.predictions)
     names = predictions[column].unique().sort().to_list()
-    for number in spread(len(names), MOST_COURSES):
-        name = names[number]
+    drawn = [names[number] for number in spread(len(names), MOST_COURSES)]
+    extent = common_range(predictions, drawn, column)
+    for number, name in enumerate(drawn):
         rows = predictions.filter(pl.col(column) == name).sort("session", "start_s")
         yield Figure(
             drawing(
                 f"course-{number}",
-                course(rows, name, sensors, colours, column),
+                course(rows, name, sensors, colours, column, extent),
                 rows.select("window", "start_s", *present, "verdict"),
                 "horizontal axis: time; vertical axis: from 0 to 1.",
             ),
-            caption=f"{name}: reliability of each sensor and coherence.",
+            caption=f"{name}: reliability of each sensor and coherence. {MARKS}",
             alt=f"{counted(rows.height, 'window')}.",
             legend=legend,
             mark="line",
         )
 
 
-def _listed(title: str, table: pl.DataFrame, person: str, what: str) -> Iterator[Block]:
+def _listed(
+    title: str, results: Results, table: pl.DataFrame, person: str, what: str
+) -> Iterator[Block]:
     of_person = table.filter(pl.col("subject") == person)
     rows = [
         (
             row["file"] or ABSENT,
             ABSENT if row["file_s"] is None else f"{row['file_s']:.1f}",
-            readable(row[what]),
+            readable_text(row[what], results.meta["modalities"]),
             ABSENT if row["actual"] is None else readable(row["actual"]),
             readable(row["predicted"]),
         )
@@ -197,4 +207,7 @@ def _listed(title: str, table: pl.DataFrame, person: str, what: str) -> Iterator
     ]
     heads = ("file", "second", what, "label", "predicted")
     if rows:
-        yield Listing(f"{title}, {len(rows)} of {of_person.height}", heads, rows)
+        more = (
+            f", the first {len(rows)} of {of_person.height}" if len(rows) < of_person.height else ""
+        )
+        yield Listing(f"{title}{more}", heads, rows)

@@ -22,6 +22,8 @@ VERDICTS = ("contradicting", "failing", "bad", "ambiguous")
 # Points per window of a recording's score: an ambiguous state is a finding, but no defect.
 WEIGHTS = dict(zip(VERDICTS, (3, 3, 3, 1), strict=True))
 
+MARKS = "Triangles mark windows with a failing or contradicting sensor, dots ambiguous ones."
+
 
 def noteworthy(predictions: pl.DataFrame) -> pl.DataFrame:
     """Return the windows that are worth a look, the gravest first.
@@ -74,6 +76,7 @@ def course(
     sensors: Sequence[str],
     colours: style.Colours,
     column: str,
+    x_range: tuple[float, float] | None = None,
 ) -> str:
     """Return the curves of one recording as SVG.
 
@@ -88,10 +91,12 @@ def course(
         By sensor.
     column : str
         What `grouping` returned for all test windows.
+    x_range : tuple of float, optional
+        Of the axis of time; default: that of the recording.
     """
     rows = predictions.filter(pl.col(column) == name).sort("session", "start_s")
     in_seconds = column == "session"
-    times = rows["start_s"].to_list() if in_seconds else [float(n + 1) for n in range(rows.height)]
+    times = _times(rows, column)
     curves = [
         Curve(readable(sensor), times, rows[f"reliability_{sensor}"].to_list(), colours[sensor])
         for sensor in sensors
@@ -109,7 +114,24 @@ def course(
         )
         for row in noteworthy(rows).iter_rows(named=True)
     ]
-    return time_chart(curves, marks, "start of the window, s" if in_seconds else "window")
+    title = "start of the window, s" if in_seconds else "window"
+    return time_chart(curves, marks, title, x_range=x_range)
+
+
+def common_range(
+    predictions: pl.DataFrame, names: Sequence[str], column: str
+) -> tuple[float, float] | None:
+    """Return the range of an axis of time for several recordings; None without any."""
+    recordings = [predictions.filter(pl.col(column) == name) for name in names]
+    times = [time for rows in recordings for time in _times(rows, column)]
+    return (min(times), max(times)) if times else None
+
+
+def _times(rows: pl.DataFrame, column: str) -> list[float]:
+    """Return the positions of a recording's windows: seconds, or of clips their numbers."""
+    if column == "session":
+        return rows["start_s"].to_list()
+    return [float(number + 1) for number in range(rows.height)]
 
 
 def time_course(project: Project, results: Results) -> Section | None:
@@ -124,21 +146,22 @@ def time_course(project: Project, results: Results) -> Section | None:
     legend |= {"coherence (dashed)": style.QUANTITY_COLOURS["coherence"]}
     column = grouping(predictions)
     kind = "people" if column == "subject" else "recordings"
+    drawn = most_noteworthy(predictions, MOST_DRAWN)
+    extent = common_range(predictions, drawn, column)
     figures: list[Block] = [
         Figure(
             drawing(
                 f"course-{number}",
-                course(predictions, name, sensors, colours, column),
+                course(predictions, name, sensors, colours, column, extent),
                 _data(predictions, name, present),
                 "horizontal axis: time; vertical axis: from 0 to 1.",
             ),
-            caption=f"{name}: reliability of each sensor and coherence over time. Triangles mark "
-            "windows with a failing or contradicting sensor, dots ambiguous ones.",
+            caption=f"{name}: reliability of each sensor and coherence over time. {MARKS}",
             alt=f"{_counts(predictions, name)}.",
             legend=legend,
             mark="line",
         )
-        for number, name in enumerate(most_noteworthy(predictions, MOST_DRAWN))
+        for number, name in enumerate(drawn)
     ]
     listed = noteworthy(predictions)
     first_rows = listed.head(MOST_LISTED)
