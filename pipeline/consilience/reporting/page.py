@@ -41,6 +41,7 @@ ORDER = (
 LAST = ("provenance",)
 MOST_OPEN = 12  # a longer list is folded
 PLOTLY_DATA = '<script type="application/json">'  # in a page with a chart that plotly draws
+SHORT = 24  # characters of a cell that keeps its line; a longer one needs a width
 # What a data URL may hold as it is.
 URL_CHARACTERS = "!$'()*+,-./:;=?@[]^_`{|}~ "
 
@@ -121,13 +122,20 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for function in (words.readable, words.percent, words.points, words.decimal, url_data):
+    filters = (words.readable, words.percent, words.points, words.decimal, url_data, width_class)
+    for function in filters:
         templates.filters[function.__name__] = function
     # An environment renders one page, whose figures and tables it numbers.
     templates.globals["most_open"] = MOST_OPEN
     templates.globals["figure_number"] = count(1).__next__
     templates.globals["table_number"] = count(1).__next__
     return templates
+
+
+def width_class(cell: object) -> Markup:
+    """Return the class attribute of a cell of words: short or long."""
+    length = len(cell.striptags() if isinstance(cell, Markup) else str(cell))
+    return Markup(f' class="{"short" if length <= SHORT else "long"}"')
 
 
 def url_data(text: str) -> str:
