@@ -1,3 +1,5 @@
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -9,6 +11,17 @@ def test_the_worst_quarter_has_a_series_of_its_own() -> None:
     worst, others = people.people(table, 1, 0.25).data
     assert (list(worst.x), list(worst.y)) == ([1], [20.0])
     assert (list(others.x), list(others.text)) == ([2, 3], ["b", "c"])
+
+
+def test_few_people_are_named_and_many_are_numbered() -> None:
+    def axis(number: int) -> Any:
+        names = [f"p{n}" for n in range(number)]
+        table = pl.DataFrame({"subject": names, "balanced_accuracy": [0.5] * number})
+        return people.people(table, 1, 0.25).layout.xaxis
+
+    assert list(axis(3).ticktext) == ["p0", "p1", "p2"]
+    assert (axis(30).ticktext, list(axis(30).tickvals)[:3]) == (None, [1, 4, 7])
+    assert list(axis(30).range) == [0.5, 30.5]
 
 
 def test_a_gap_has_its_interval_and_a_group_without_others_is_left_out() -> None:

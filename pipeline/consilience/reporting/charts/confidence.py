@@ -26,7 +26,13 @@ def reliability(table: pl.DataFrame, colours: Colours) -> go.Figure:
     ]
     chart = figure([diagonal, *curves], 340)
     # Beyond 1 by a margin: points at full confidence would be cut in half.
-    chart.update_xaxes(title_text="confidence", tickformat=".0%", range=[0, 1.02])
+    chart.update_xaxes(
+        title_text="confidence",
+        tickformat=".0%",
+        range=[0, 1.02],
+        ticklabeloverflow="allow",  # or plotly hides the last number
+    )
+    chart.update_layout(margin={"r": 24})
     return chart.update_yaxes(title_text="accuracy", tickformat=".0%", range=[0, 1.02])
 
 

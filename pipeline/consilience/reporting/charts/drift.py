@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import GREY, Colours, figure, of_numbers
+from consilience.reporting.charts.style import GREY, Colours, figure, of_numbers, of_ranks
 from consilience.reporting.words import readable
 from consilience.schema.constants import DIFFERENT
 
@@ -41,5 +41,5 @@ def deviations(table: pl.DataFrame, recordings: Iterable[str], colours: Colours)
         )
     chart = of_numbers(figure(traces, 320))
     chart.add_hline(y=DIFFERENT, line={"dash": "dash", "color": GREY, "width": 1})
-    chart.update_xaxes(title_text="recording", rangemode="tozero")
+    of_ranks(chart, len(place)).update_xaxes(title_text="recording")
     return chart.update_yaxes(title_text="deviation, standard deviations")

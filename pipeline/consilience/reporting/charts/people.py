@@ -7,7 +7,14 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import polars as pl
 
-from consilience.reporting.charts.style import GREY, NEUTRAL, OUTCOME_COLOURS, figure
+from consilience.reporting.charts.style import (
+    GREY,
+    MOST_RANKS,
+    NEUTRAL,
+    OUTCOME_COLOURS,
+    figure,
+    of_ranks,
+)
 
 ROW_HEIGHT = 26  # pixels of a subgroup
 
@@ -44,7 +51,10 @@ def people(table: pl.DataFrame, n_worst: int, chance: float) -> go.Figure:
         traces, 300, showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
     )
     chart.add_hline(y=100 * chance, line={"dash": "dash", "color": GREY, "width": 1})
-    chart.update_xaxes(title_text="people, from the worst to the best", rangemode="tozero")
+    of_ranks(chart, table.height)
+    if table.height <= MOST_RANKS:
+        chart.update_xaxes(ticktext=table["subject"].to_list())
+    chart.update_xaxes(title_text="people, from the worst to the best")
     return chart.update_yaxes(title_text="balanced accuracy, %", range=[0, 102])
 
 

@@ -50,7 +50,7 @@ def data_card(project: Project, results: Results) -> list[tuple[str, str]]:
     for column, title in (("sex", "sex"), ("age_years", "age"), ("site", "site")):
         rows.append((title, _stated(people, column)))
     rows.append(("device", _stated(people, "device")))
-    rows.append(("recorded on", _dates(project, results)))
+    rows.append(("recorded on", SIMULATED if is_simulated else _dates(project, results)))
     for title, field in STATED.items():
         absent = SIMULATED if is_simulated and title in FROM_PEOPLE else NOT_STATED
         rows.append((title, described.get(field) or absent))

@@ -140,7 +140,7 @@ def latent(project: Project, results: Results) -> Section | None:
                 latent_charts.points(points, column, colours, explained),
                 data=points,
             ),
-            caption=f"The same points, coloured by {title}." if number else _caption(points),
+            caption=_again(title, colours) if number else _caption(points),
             alt=f"Points of one {title} lie together as far as the {title} explains them: "
             f"{percent(shares.get(column, 0.0))} of the variance.",
             legend=legend,
@@ -173,6 +173,13 @@ def latent(project: Project, results: Results) -> Section | None:
 def _caption(points: pl.DataFrame) -> str:
     n = points["window"].n_unique()
     return f"{n} test windows, a point per sensor, coloured by labelled class."
+
+
+def _again(title: str, colours: style.Colours) -> str:
+    caption = f"The same points, coloured by {title}."
+    if len(set(colours.values())) == len(colours):
+        return caption
+    return f"{caption} Colours repeat: the name appears at the pointer."
 
 
 def _panels(

@@ -258,7 +258,8 @@ def people(project: Project, results: Results) -> Section | None:
         "Results by person",
         (
             "A mean hides the people on which a model works worst. Every person was predicted by "
-            "networks that were trained on others.",
+            "networks that were trained on others. The predictions of the seeds are averaged, as "
+            "by 'consilience predict'; the accuracy in the heading is the mean over the seeds.",
         ),
         (*blocks, *_group_blocks(groups)),
     )
