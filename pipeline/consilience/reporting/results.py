@@ -151,9 +151,9 @@ def load_results(project: Project) -> Results:
         default_method=first,
         predictions=intact(windows, lambda: pl.read_parquet(windows)),
         recording_coherence=contradictions.load(project),
-        subsets=pl.read_csv(plots / "subsets.csv"),
-        noise=pl.read_csv(plots / "noise.csv"),
-        mismatch=pl.read_csv(plots / "mismatches.csv"),
+        subsets=_accuracies(plots / "subsets.csv"),
+        noise=_accuracies(plots / "noise.csv"),
+        mismatch=_accuracies(plots / "mismatches.csv"),
         reliability=pl.read_csv(plots / "reliability.csv"),
         histories={
             name: pl.read_csv(project.model(name) / "history.csv") for name in (first, *metrics)
@@ -167,6 +167,11 @@ def load_results(project: Project) -> Results:
         load_key(project.root), recordings.select("recording", "session", "subject").iter_rows()
     )
     return renamed(results, names)
+
+
+def _accuracies(path: Path) -> pl.DataFrame:
+    """Read accuracies whose intervals, wide with few people, are limited to 0 and 1."""
+    return pl.read_csv(path).with_columns(pl.col("low", "high").cast(pl.Float64).clip(0, 1))
 
 
 def renamed(results: Results, names: Names) -> Results:

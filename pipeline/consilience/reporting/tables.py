@@ -91,8 +91,14 @@ def methods(results: Results) -> Table:
 def _per_cent(values: Metrics, name: str, best: float) -> Cell:
     interval = ""
     if f"{name}_low" in values:
-        interval = f"{100 * values[f'{name}_low']:.0f} to {100 * values[f'{name}_high']:.0f}"
+        low, high = (100 * limited(values[f"{name}_{end}"]) for end in ("low", "high"))
+        interval = f"{low:.0f} to {high:.0f}"
     return Cell(f"{100 * values[name]:.1f}", interval, is_best=values[name] == best)
+
+
+def limited(share: float) -> float:
+    """Return the end of a share's interval, which is wide with few people, within 0 and 1."""
+    return min(1.0, max(0.0, share))
 
 
 def counts(results: Results) -> dict[str, str]:

@@ -53,7 +53,8 @@ def test_dates_are_months(project, results):
         start_time=pl.Series(starts + [None] * (table.height - 2), dtype=pl.String)
     )
     write_table(path, dated, Recordings)
-    assert dict(data_card(project, results))["recorded on"] == "2023-11 to 2024-03"
+    assert dict(data_card(project, results))["recorded on"] == SIMULATED
+    assert dict(data_card(real(project), results))["recorded on"] == "2023-11 to 2024-03"
 
 
 def test_the_document_and_the_section_have_the_same_rows(project, results):

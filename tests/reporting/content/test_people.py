@@ -62,6 +62,15 @@ def test_recall_and_precision_of_a_class_are_pooled_over_people():
     assert calm["recall_low"] <= calm["recall"] <= calm["recall_high"]
 
 
+def test_the_interval_of_a_share_ends_at_0_and_1():
+    table = class_table(
+        windows(("p", "cc", "cc"), ("q", "cc", "aa"), ("r", "a", "a")), CLASSES, 200
+    )
+    ends = [table[f"recall_{end}"].drop_nulls().to_list() for end in ("low", "high")]
+    assert min(map(min, ends)) == 0
+    assert max(map(max, ends)) == 1
+
+
 def test_a_class_without_windows_has_no_recall():
     table = class_table(windows(("p", "cc", "cc"), ("q", "c", "c")), CLASSES, 100)
     assert table["recall"].to_list() == [1.0, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -132,7 +132,7 @@ def class_table(
             "people": int((counts[:, number].sum(1) > 0).sum()),
         }
         for measure, values in measures.items():
-            bounds = interval(values[:, number], len(subjects))
+            bounds = _share(interval(values[:, number], len(subjects)))
             row |= dict(zip((measure, f"{measure}_low", f"{measure}_high"), bounds, strict=True))
         rows.append(row)
     return pl.DataFrame(rows).with_columns(pl.col(pl.Float64).fill_nan(None))
@@ -196,8 +196,15 @@ def _mean(values: Array, weights: Array) -> Array:
     return result
 
 
+def _share(estimate: Iterable[float]) -> list[float]:
+    """Limit a share and the ends of its interval, which is wide with few people, to 0 and 1."""
+    return [float(np.clip(value, 0, 1)) for value in estimate]
+
+
 def _bounds(name: str, values: Array, sizes: Sequence[int]) -> dict[str, object]:
     value, low, high = interval(values, int(min(sizes)))
+    if name != "gap":
+        value, low, high = _share((value, low, high))
     if min(sizes) < LEAST_PEOPLE:
         low = high = math.nan
     ends = {name: value, f"{name}_low": low, f"{name}_high": high}
@@ -212,8 +219,8 @@ def people(project: Project, results: Results) -> Section | None:
     n_resamples = project.section(RobustnessParams).bootstrap
     weights = subject_weights(table.height, n_resamples)
     accuracy = table["balanced_accuracy"].to_numpy()
-    worst = Estimate(*interval(worst_quarter(accuracy, weights), table.height))
-    everyone = Estimate(*interval(_mean(accuracy, weights), table.height))
+    worst = Estimate(*_share(interval(worst_quarter(accuracy, weights), table.height)))
+    everyone = Estimate(*_share(interval(_mean(accuracy, weights), table.height)))
     n_worst = math.ceil(WORST_SHARE * table.height)
     by_class = class_table(results.predictions, results.meta["classes"], n_resamples)
     groups = group_table(table, n_resamples)
