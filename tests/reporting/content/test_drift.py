@@ -38,3 +38,14 @@ def test_too_few_recordings_to_compare_have_no_section(project, results):
     unknown = table.with_columns(deviation=pl.lit(None, pl.Float64))
     write_table(project.evaluation / "deviations.parquet", unknown, Deviations)
     assert drift(project, results) is None
+
+
+def test_recordings_that_are_not_compared_are_counted(project, results):
+    path = project.evaluation / "deviations.parquet"
+    table = pl.read_parquet(path)
+    first = pl.col("recording") == table["recording"][0]
+    unknown = pl.when(first).then(None).otherwise("deviation")
+    write_table(path, table.with_columns(deviation=unknown), Deviations)
+    section = drift(project, results)
+    assert section is not None
+    assert section.blocks[-1].text.startswith("1 recording is not compared")

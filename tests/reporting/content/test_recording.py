@@ -51,6 +51,13 @@ def test_a_recording_with_one_row_of_features_is_a_table_of_values():
     ]
 
 
+def test_a_clip_is_as_long_as_it_is():
+    times = np.arange(0, 3.4, 0.1)
+    sample = Excerpt("sound", ("root mean square",), times, np.ones((len(times), 1)))
+    (block,) = _blocks("audio", sample, "#123456", "")
+    assert ", 3.4 s. Each curve" in block.caption
+
+
 def test_sensors_whose_files_cannot_be_read_show_their_feature_frames(project, results):
     section = recording(project, results)
     assert section is not None

@@ -74,9 +74,11 @@ def _recorded(project: Project, results: Results) -> str:
         rate = f" at {distinct[0]:g} Hz" if len(distinct) == 1 else ""
         if len(distinct) > 1:
             rate = f" at {distinct[0]:g} to {distinct[-1]:g} Hz"
+        # Rows of a table have no duration.
+        duration = f", {hours:.2f} h" if hours else ""
         parts.append(
-            f"{readable(name)}{rate}: {usable.height} of {of_sensor.height} recordings usable, "
-            f"{hours:.2f} h"
+            f"{readable(name)}{rate}: {usable.height} of {of_sensor.height} recordings usable"
+            f"{duration}"
         )
     return "; ".join(parts)
 

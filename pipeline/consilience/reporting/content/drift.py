@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from consilience.core.wording import counted
 from consilience.project import Project
 from consilience.reporting.charts import drift as drift_charts
 from consilience.reporting.charts import style
@@ -76,6 +77,11 @@ def drift(project: Project, results: Results) -> Section | None:
         rows,
     )
     usual = "No recording differs from those of other people by more than "
+    n_others = table["recording"].n_unique() - len(recordings)
+    others = Note(
+        f"{counted(n_others, 'recording is', 'recordings are')} not compared: without a quarter of "
+        "the people, too few others remain."
+    )
     return Section(
         "drift-of-recordings",
         "Recordings that differ",
@@ -95,5 +101,6 @@ def drift(project: Project, results: Results) -> Section | None:
                 mark="diamond",
             ),
             listing if rows else Note(f"{usual}{DIFFERENT:g} standard deviations."),
+            *([others] if n_others else []),
         ),
     )

@@ -166,8 +166,8 @@ def recording(project: Project, results: Results) -> Section | None:
         "a-recording",
         "What a recording looks like",
         (
-            f"{SECONDS:g} s of {chosen}, at the same session time in every sensor. It has the most "
-            "sensors, and among those of the same number the median quality.",
+            f"At most {SECONDS:g} s of {chosen}, at the same session time in every sensor. It has "
+            "the most sensors, and among those of the same number the median quality.",
         ),
         tuple(blocks),
     )
@@ -183,6 +183,8 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
     }
     if len(sample.times_s) == 1:
         return [_single_row(title, sample)]
+    # A clip may be shorter than an excerpt; the last sample lasts as long as the others.
+    seconds = min(SECONDS, float(sample.times_s[-1] + np.diff(sample.times_s).mean()))
     data = pl.DataFrame(
         {"time_s": sample.times_s}
         | {channel: sample.values[:, n] for n, channel in enumerate(sample.channels)}
@@ -195,9 +197,9 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
                 data,
                 f"horizontal axis: time, s; curves: {', '.join(sample.channels)}.",
             ),
-            caption=f"{title}: {kinds[sample.kind]}, {SECONDS:g} s. Each curve has a scale of its "
-            "own, stated beside it.",
-            alt=f"{len(sample.channels)} curves over {SECONDS:g} s.",
+            caption=f"{title}: {kinds[sample.kind]}, {seconds:.2g} s. Each curve has a scale of "
+            "its own, stated beside it.",
+            alt=f"{len(sample.channels)} curves over {seconds:.2g} s.",
         )
     ]
     if sample.thumbnails:
@@ -209,7 +211,7 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
                     pl.DataFrame({"thumbnail": list(range(1, len(sample.thumbnails) + 1))}),
                     "a row of small grey pictures.",
                 ),
-                caption=f"{title}: thumbnails, evenly spread over the {SECONDS:g} s.",
+                caption=f"{title}: thumbnails, evenly spread over the {seconds:.2g} s.",
                 alt="Small grey pictures of the recorded person.",
             )
         )
@@ -225,7 +227,8 @@ def _blocks(name: str, sample: Excerpt, colour: str, unit: str) -> list[Block]:
                     table,
                     "horizontal axis: frequency, Hz, logarithmic; vertical axis: power, dB.",
                 ),
-                caption=f"{title}: spectrum of the minute around, dB relative to its maximum.",
+                caption=f"{title}: spectrum of at most a minute around, dB relative to its "
+                "maximum.",
                 alt=f"The maximum is at {peak:.3g} Hz.",
             )
         )
