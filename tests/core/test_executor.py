@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from concurrent.futures import Future
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -268,6 +269,37 @@ def test_a_cluster_writes_the_same(
     assert set(titles) > {"catalog eeg", "ingest eeg", "ingest audio", "align", "window", "corrupt"}
     assert results.keys() == local.keys()
     assert [name for name in local if results[name] != local[name]] == []
+
+
+class WithoutWorkers:
+    """A cluster whose workers have all ended, and that computes nothing."""
+
+    lost: tuple[type[Exception], ...] = ()
+    is_cancelled = False
+
+    def n_slots(self) -> int:
+        return 0
+
+    def submit(self, request: bytes) -> Future[bytes | None]:
+        return Future()
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+def test_a_cluster_that_stays_without_a_worker_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = WithoutWorkers()
+    monkeypatch.setenv(EXECUTOR, "dask://host:1")
+    connected = cache(lambda setting: cluster)
+    monkeypatch.setattr(executor, "_connected", connected)
+    monkeypatch.setattr(executor, "LOG_EVERY_S", 0.05)
+    monkeypatch.setattr(executor, "ABSENT_S", 0.12)
+    with pytest.raises(ConsilienceError, match=r"no worker for 0\.12 s"):
+        evaluate(["1"])
+    assert cluster.is_cancelled
+    assert "test: waiting, the cluster has no worker" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("setting", ["dask", "dask://host", "dask://:1", "spark://host:1"])

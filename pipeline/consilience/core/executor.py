@@ -36,6 +36,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CONNECT_S = 4.0  # to reach the port, before the client library is started
+ABSENT_S = 600.0  # without any worker, after which the map fails: a run at night must end
 PER_SLOT = 4  # requests per processor: more balance the load, and cost a start of a process each
 
 
@@ -80,13 +81,15 @@ def _outcomes(
     todo = [range(len(items))[start : start + size] for start in range(0, len(items), size)]
     running: dict[Future[bytes | None], range] = {}
     repeated: set[int] = set()
+    absent_s = 0.0
     while todo or running:
         for chunk in todo:
             running[cluster.submit(pack(items[chunk.start : chunk.stop]))] = chunk
         todo = []
         done = wait(running, LOG_EVERY_S, FIRST_COMPLETED).done
-        if not done and not cluster.n_slots():
-            report(f"{title}: waiting, the cluster has no worker")
+        absent_s = 0.0 if done or cluster.n_slots() else absent_s + LOG_EVERY_S
+        if absent_s:
+            _wait_for_worker(title, absent_s)
         for future in done:
             chunk = running.pop(future)
             reply = _reply(cluster, future)
@@ -98,6 +101,14 @@ def _outcomes(
                 report(f"{title}: a cluster worker was lost; {len(chunk)} items are repeated")
                 todo += [range(index, index + 1) for index in chunk]
                 repeated.update(chunk)
+
+
+def _wait_for_worker(title: str, absent_s: float) -> None:
+    """Report that the cluster has no worker; raise if it has had none for too long."""
+    if absent_s > ABSENT_S:
+        what = f"the cluster has had no worker for {ABSENT_S:g} s"
+        raise ConsilienceError(what, os.environ[EXECUTOR], f"start one, {DOCS}")
+    report(f"{title}: waiting, the cluster has no worker")
 
 
 @contextmanager
