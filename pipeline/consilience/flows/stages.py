@@ -31,6 +31,8 @@ Rows = dict[str, dict[str, Any]]  # of the table of stages
 RETRY_DELAY_S = 30.0
 # What the system reports of a network drive that is away. A full disk does not pass by itself.
 DRIVE = ("Input/output error", "Stale file handle", "Transport endpoint is not connected")
+# What `core.executor` reports of a cluster that is away.
+CLUSTER = ("does not answer: ", "the cluster failed: ", "the cluster has had no worker")
 NOT_RUN, CACHED = "not run", "cached"
 
 
@@ -54,8 +56,8 @@ class Selection:
 
 
 def is_passing(message: str) -> bool:
-    """Return whether a stage failed by a drive that may be back at the next attempt."""
-    return any(words in message for words in DRIVE)
+    """Return whether a stage failed by a drive or cluster that may be back at the next attempt."""
+    return any(words in message for words in (*DRIVE, *CLUSTER))
 
 
 def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
