@@ -14,7 +14,7 @@ from consilience import params, stage_code
 from consilience.core import termination
 from consilience.core.dvc import ALWAYS, stage_changes, stage_graph
 from consilience.core.fingerprint import CodeBase
-from consilience.core.wording import counted
+from consilience.core.wording import counted, first_lines
 from consilience.graph import affected
 from consilience.project import Project
 from consilience.schema.tables import Alignment, Problems, read_table
@@ -54,7 +54,8 @@ class Status:
             head += f", {len(self.stale)} stale, {len(self.following)} after those"
         stale = [f"  {stage}: {'; '.join(reasons)}" for stage, reasons in self.stale.items()]
         unusable = [f"  {row['where']}: {row['what']} ({row['remedy']})" for row in self.unusable]
-        return [head, *stale, f"{counted(len(unusable), 'problem')} of recordings", *unusable]
+        listed = first_lines(unusable, "in the report and with --json FILE")
+        return [head, *stale, f"{counted(len(unusable), 'problem')} of recordings", *listed]
 
 
 def status(project: Project) -> Status:

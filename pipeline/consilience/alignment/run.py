@@ -9,7 +9,7 @@ import polars as pl
 from consilience.alignment.clock import ClockFit
 from consilience.alignment.session import Recording, align_recordings
 from consilience.core.files import atomic_folder, write_json
-from consilience.core.wording import counted
+from consilience.core.wording import counted, first_lines
 from consilience.ingest.usable import check_usable
 from consilience.project import Project
 from consilience.schema.constants import ALIGNMENT_STATUSES
@@ -46,8 +46,10 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
     emit(f"align: {counted(table.height, 'recording')}, {counts}")
     with_reason = table.filter(pl.col("reason").is_not_null())
-    for recording, status, reason in with_reason.select("recording", "status", "reason").rows():
-        emit(f"  {status} {recording}: {reason}")
+    rows = with_reason.select("status", "recording", "reason").rows()
+    lines = [f"  {status} {recording}: {reason}" for status, recording, reason in rows]
+    for line in first_lines(lines, "in data/alignment/alignment.parquet and in the report"):
+        emit(line)
     path = (project.alignment / "alignment.parquet").relative_to(project.root)
     for name in modalities:
         if (rows := table.filter(pl.col("modality") == name)).height:

@@ -16,7 +16,7 @@ from consilience.core.files import atomic_folder, json_ready, text_hash, write_j
 from consilience.core.fingerprint import fingerprint
 from consilience.core.isolation import isolated_map
 from consilience.core.special_files import file_states
-from consilience.core.wording import counted
+from consilience.core.wording import MAX_LINES, counted, first_lines
 from consilience.datasets.base import Dataset, Entry, list_isolated, source_modality
 from consilience.ingest import entries as entries_module
 from consilience.ingest.entries import check_entry, failed_entry
@@ -385,9 +385,16 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
             f"catalog {modality}: {counts['ok']} usable, {counts['quarantined']} quarantined, "
             f"{counts['missing']} missing, {counts['hours']:.2f} h"
         )
-    for where, what, remedy in catalog.problems.rows():
-        emit(f"  {where}: {what}" + (f" ({remedy})" if remedy else ""))
-    if settings.on_problem == "fail" and catalog.problems.height:
+    is_failing = settings.on_problem == "fail"
+    lines = [
+        f"  {where}: {what}" + (f" ({remedy})" if remedy else "")
+        for where, what, remedy in catalog.problems.rows()
+    ]
+    place = "in data/catalog/problems.parquet and in the report"
+    # A run that fails writes neither.
+    for line in first_lines(lines, place, None if is_failing else MAX_LINES):
+        emit(line)
+    if is_failing and catalog.problems.height:
         raise ConsilienceError(
             f"{counted(catalog.problems.height, 'problem')}, listed above",
             settings.root,

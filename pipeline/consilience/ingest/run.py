@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
-from consilience.core.wording import counted
+from consilience.core.wording import counted, first_lines
 from consilience.ingest.ingest import Result, ingest
 from consilience.ingest.usable import check_usable
 from consilience.modalities.settings import check_weights, modality_params
@@ -14,7 +14,6 @@ from consilience.project import Project
 from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import Ingested, Recordings, read_table
 
-MOST_NAMED = 5  # new recordings; the table of the stage has all
 
 
 def ingest_modality(project: Project, modality: str, emit: Callable[[str], None] = print) -> None:
@@ -66,18 +65,19 @@ def _summarise(
         f"ingest {modality}: {counted(len(results), 'recording')}, {len(processed)} processed, "
         f"{len(results) - len(processed)} reused, {len(quarantined)} quarantined"
     )
+    folder = f"data/signals/{modality}.frames"
     # Of a first run the number is enough; of a later one, the names tell what is new.
-    if len(processed) < len(results):
-        for result in processed[:MOST_NAMED]:
-            emit(f"  processed {result.recording}")
-        if further := len(processed[MOST_NAMED:]):
-            emit(f"  processed {counted(further, 'other')}")
-    for result in quarantined:
-        emit(f"  quarantined {result.recording}: {result.reason}")
+    new = processed if len(processed) < len(results) else []
+    lines = [f"  processed {result.recording}" for result in new]
+    for line in first_lines(lines, f"in {folder}"):
+        emit(line)
+    bad = [f"  quarantined {result.recording}: {result.reason}" for result in quarantined]
+    for line in first_lines(bad, f"in {folder}/problems.parquet and in the report"):
+        emit(line)
     counts = [len(result.findings) for result in results if result.findings]
     if counts:
         emit(
             f"  {counted(sum(counts), 'finding')} about {len(counts)} of "
             f"{counted(len(results), 'recording')}, in "
-            f"data/signals/{modality}.frames/findings.parquet and in the report"
+            f"{folder}/findings.parquet and in the report"
         )

@@ -1,0 +1,96 @@
+"""A run of a deployment on a Dask cluster that loses a worker equals ``dvc repro`` on this machine.
+
+`tests/core/test_executor.py` compares what Dask and Ray compute, and kills workers of both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from consilience import new_study
+from tests.conftest import ProjectCopy, copy_project
+from tests.core.test_executor import HOST, Programs, free_port
+from tests.flows.test_deployments import Site, started
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+LAST = "window"
+RUN_S = 1500.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Programs]]:
+    """Give the address of a scheduler with two workers, each a program of its own."""
+    if find_spec("distributed") is None:
+        pytest.skip("needs the extra 'dask': pip install 'consilience[dask]'")
+    folder = tmp_path_factory.mktemp("dask")
+    programs, place = Programs(folder / "log.txt"), f"{HOST}:{free_port()}"
+    local = ("--host", HOST, "--no-dashboard")
+    programs.start("dask", "scheduler", "--port", place.partition(":")[2], *local)
+    size = ("--nworkers", "1", "--nthreads", "1", "--local-directory", str(folder))
+    try:
+        for _ in range(2):
+            programs.start("dask", "worker", f"tcp://{place}", *local, *size)
+        programs.wait_until(lambda: programs.log.read_text().count("Registered to") == 2)
+        yield f"dask://{place}", programs
+    finally:
+        programs.end()
+
+
+def small_study(folder: Path) -> ProjectCopy:
+    study = copy_project(folder)
+    study.configure(modalities=["eeg", "audio"], methods=["coherence_transfer"])
+    return study
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Return every result of a study; the cards of its store hold times of change."""
+    paths = [path for path in sorted((folder / "data").rglob("*")) if ".store" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def start_run(site: Site, address: str) -> str:
+    """Deploy a study and start a run of it on a cluster; return its id."""
+    site.call("prefect", "--no-prompt", "deploy", "--all")
+    name = f"pipeline/{new_study.deployment_prefix(site.folder.name)}-nightly"
+    given = {"executor": address, "until": f'["{LAST}"]', "gate": "false"}
+    options = [f"--param={key}={value}" for key, value in given.items()]
+    printed = site.call("prefect", "deployment", "run", name, *options)
+    match = re.search(r"UUID: (\S+)", printed)
+    assert match, printed
+    return match[1]
+
+
+def state_of(site: Site, run: str) -> str:
+    """Return the final state of a run; nothing before its end."""
+    [row] = site.api("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    return str(row["state_type"]) if row["state_type"] in final else ""
+
+
+def test_a_deployed_run_on_a_cluster_that_loses_a_worker_equals_a_local_one(
+    cluster: tuple[str, Programs], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    address, programs = cluster
+    local = small_study(tmp_path / "local")
+    local.repro(LAST)
+    remote = small_study(tmp_path / "remote").folder
+    for site in started(tmp_path_factory, {}):
+        second = Site(remote, {**site.variables, "PWD": str(remote)})
+        run = start_run(second, address)
+        second.until((remote / "data/catalog/summary.json").is_file, RUN_S)
+        os.killpg(programs.started.pop().pid, signal.SIGKILL)
+        second.until(partial(state_of, second, run), RUN_S)
+        assert state_of(second, run) == "COMPLETED"
+    assert (remote / "dvc.lock").read_bytes() == (local.folder / "dvc.lock").read_bytes()
+    expected, computed = results(local.folder), results(remote)
+    assert computed.keys() == expected.keys()
+    assert [path for path in expected if computed[path] != expected[path]] == []
