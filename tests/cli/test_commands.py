@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -306,3 +307,18 @@ def test_models_are_compared_accepted_listed_used_and_rolled_back(
     run(*here, "export", "accepted", "-o", str(tmp_path / "copy"))
     card = (project.registry / "v0001/bundle/card.json").read_bytes()
     assert (tmp_path / "copy/card.json").read_bytes() == card
+
+
+def test_intermediate_results_are_trimmed_unless_dvc_uses_the_study(tmp_path: Path) -> None:
+    entry = tmp_path / f"data/.store/eeg/{'0' * 64}.json"
+    entry.parent.mkdir(parents=True)
+    entry.write_text("{}")
+    users = tmp_path / ".dvc/tmp/rwlock"
+    users.parent.mkdir(parents=True)
+    users.write_text(json.dumps({"write": {"a": {"pid": os.getpid(), "cmd": "dvc repro"}}}))
+    with pytest.raises(ConsilienceError, match="in use by process"):
+        run("--project", str(tmp_path), "trim", "--max-gib", "0")
+    users.unlink()
+    printed = run("--project", str(tmp_path), "trim", "--max-gib", "0")
+    assert printed == "1 result removed; 0.00 GiB remain\n"
+    assert not entry.exists()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from consilience.core import store as module
-from consilience.core.store import Store
+from consilience.core.files import text_hash
+from consilience.core.store import Store, trim
 
 ARRAYS = {"values": np.arange(5.0)}
 
@@ -69,3 +70,28 @@ def test_copied_arrays_are_read_once(store: Store, monkeypatch: pytest.MonkeyPat
     assert store.load("key") is not None
     monkeypatch.setattr(module, "content_hash", lambda path: pytest.fail("read again"))
     assert store.load("key") is not None
+
+
+def test_a_quota_removes_what_was_used_least_recently(tmp_path: Path) -> None:
+    kept = tmp_path / "watch" / "reported.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    stores = [Store(tmp_path / name) for name in ("eeg", "audio")]
+    keys = [text_hash(str(number)) for number in range(4)]
+    for number, key in enumerate(keys):
+        store = stores[number % 2]
+        store.save(key, {"status": "ok"}, {"values": np.full(1000, number)})
+        for suffix in (".json", ".npz"):
+            os.utime(store.folder / f"{key}{suffix}", (1000 + number, 1000 + number))
+    assert trim(tmp_path, 10**9)[0] == 0
+    # Its arrays have another time than the card states, and are hashed.
+    assert stores[0].load(keys[0]) is not None
+    size = sum(path.stat().st_size for path in stores[0].folder.iterdir()) // 2
+    n_removed, n_bytes = trim(tmp_path, 2 * size + 100)
+    assert n_removed == 2
+    assert n_bytes <= 2 * size + 100
+    left = [stores[number % 2].load(key) is not None for number, key in enumerate(keys)]
+    assert left == [True, False, False, True]
+    assert kept.is_file()
+    assert trim(tmp_path, 0)[1] == 0
+    assert trim(tmp_path / "absent", 0) == (0, 0)

@@ -267,6 +267,24 @@ def watch(
 
 
 @app.command()
+def trim(
+    context: typer.Context,
+    max_gib: Annotated[float, typer.Option(help="Size in GiB that data/.store may keep.", min=0)],
+) -> None:
+    """Remove the oldest intermediate results of data/.store, which would be computed again."""
+    from consilience.core.dvc import lock_holders  # slow to import
+    from consilience.core.store import trim as trimmed
+
+    project: Project = context.obj
+    if users := lock_holders(project.root):
+        raise ConsilienceError(
+            f"in use by process {', '.join(users)}", str(project.root), "wait for its end"
+        )
+    n_removed, n_bytes = trimmed(project.store(""), int(max_gib * 2**30))
+    typer.echo(f"{counted(n_removed, 'result')} removed; {n_bytes / 2**30:.2f} GiB remain")
+
+
+@app.command()
 def sweep(
     silent: Annotated[
         float, typer.Option(help="Seconds without a heartbeat after which a run has crashed.")

@@ -8,6 +8,8 @@ time of change is not the one on the card: a run in which nothing changed reads 
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +17,9 @@ from consilience.core.files import content_hash, json_ready, text_hash, write_ar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+ENTRY = re.compile(r"^[0-9a-f]{64}\.(json|npz)$")  # a key is a hash; other files have names
 
 
 class Stored(NamedTuple):
@@ -56,6 +61,7 @@ class Store:
             seal = content.pop("sha256")
             if seal != text_hash(json.dumps(content)):
                 return None
+            os.utime(card)  # the time of its last use, see `trim`
             if content["arrays"] is None:
                 return Stored(content["outcome"], None, None)
             size, digest = content["arrays"]
@@ -93,3 +99,38 @@ class Store:
 
     def _arrays(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def trim(folder: Path, max_bytes: int) -> tuple[int, int]:
+    """Remove the results that were used least recently, until the rest fits into a quota.
+
+    Files whose name is not a key, such as what a service has reported, are kept.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder of stores.
+    max_bytes : int
+        Size of the results that remain.
+
+    Returns
+    -------
+    n_removed, n_bytes : int
+        Results that were removed, and the size of those that remain.
+    """
+    entries: dict[Path, list[tuple[Path, os.stat_result]]] = {}
+    for path in folder.rglob("*"):
+        if ENTRY.match(path.name):
+            entries.setdefault(path.with_suffix(""), []).append((path, path.stat()))
+    used = sorted(entries.values(), key=lambda files: max(state.st_mtime for _, state in files))
+    total = sum(state.st_size for files in used for _, state in files)
+    n_removed = 0
+    for files in used:
+        if total <= max_bytes:
+            break
+        # The card first: without it, the arrays are not taken for a result.
+        for path, state in sorted(files, key=lambda file: file[0].suffix):
+            path.unlink(missing_ok=True)
+            total -= state.st_size
+        n_removed += 1
+    return n_removed, total
