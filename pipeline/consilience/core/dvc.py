@@ -264,13 +264,16 @@ async def call(folder: Path, *arguments: str, report: Callable[[str], None]) -> 
     Raises
     ------
     ConsilienceError
-        With DVC's last line of error, if it failed.
+        If it failed, with DVC's last line of error after the first, which has the reason where the
+        last one counts files.
     """
     command = ("dvc", "--wait-for-lock", *arguments)
     status, lines = await output_lines(folder, *command, report=report)
     if status:
-        errors = [line for line in lines if line.startswith("ERROR: ")]
-        last = (errors or lines or ["it failed without a message"])[-1]
-        what = last.removeprefix("ERROR: ").removeprefix("unexpected error - ")
+        errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
+        texts = [
+            line.removeprefix("ERROR: ").removeprefix("unexpected error - ") for line in errors
+        ]
+        what = "; ".join(dict.fromkeys([*texts[:1], *texts[-1:]])) or "it failed without a message"
         raise ConsilienceError(what, " ".join(("dvc", *arguments)))
     return lines
