@@ -124,7 +124,7 @@ def test_findings_are_counted_on_the_screen_and_kept_with_the_features(project: 
 
 
 def test_new_recordings_are_named_beside_reused_ones_only(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
 ) -> None:
     def named() -> list[str]:
         lines: list[str] = []
@@ -132,7 +132,7 @@ def test_new_recordings_are_named_beside_reused_ones_only(
         return [line for line in lines if line.startswith("  processed")]
 
     assert named() == []  # both are new
-    noise = np.random.default_rng(7).standard_normal((7, 16000)).astype(np.float32) / 10
+    noise = np.random.default_rng(7).standard_normal((2, 16000)).astype(np.float32) / 10
     rows = []
     for number, values in enumerate(noise):
         soundfile.write(project.dataset_root / f"late{number}.wav", values, 16000)
@@ -140,6 +140,5 @@ def test_new_recordings_are_named_beside_reused_ones_only(
     with (project.dataset_root / "recordings.csv").open("a") as file:
         file.writelines(rows)
     write_catalog(project, emit=lambda line: None)
-    first = [f"  processed late{number}_audio" for number in range(5)]
-    assert named() == [*first, "  processed 2 others"]
+    assert named() == ["  processed late0_audio", "  processed late1_audio"]
     assert named() == []

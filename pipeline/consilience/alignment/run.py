@@ -46,8 +46,10 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
     emit(f"align: {counted(table.height, 'recording')}, {counts}")
     with_reason = table.filter(pl.col("reason").is_not_null())
-    rows = with_reason.select("status", "recording", "reason").rows()
-    lines = [f"  {status} {recording}: {reason}" for status, recording, reason in rows]
+    lines = [
+        f"  {status} {recording}: {reason}"
+        for status, recording, reason in with_reason.select("status", "recording", "reason").rows()
+    ]
     for line in first_lines(lines, "in data/alignment/alignment.parquet and in the report"):
         emit(line)
     path = (project.alignment / "alignment.parquet").relative_to(project.root)

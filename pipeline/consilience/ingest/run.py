@@ -15,7 +15,6 @@ from consilience.schema.params.dataset import DatasetParams
 from consilience.schema.tables import Ingested, Recordings, read_table
 
 
-
 def ingest_modality(project: Project, modality: str, emit: Callable[[str], None] = print) -> None:
     """Compute the feature frames of one modality and write ``data/signals/<modality>``.
 
