@@ -238,7 +238,7 @@ class Engine:
         """Let sensors that remember results compute those of the next window's samples so far."""
         end_s = self._window(self.next_number).end_s
         is_time = end_s - AHEAD_S <= self.now_s() < end_s - RESERVE_S
-        # With a short hop there is no idle time, and less of a window that is new.
+        # A short hop leaves no idle time, and less of a window is new.
         if not is_time or self._ahead == self.next_number or self.scorer.hop_s < 2 * AHEAD_S:
             return
         self._ahead = self.next_number
