@@ -124,7 +124,7 @@ def test_page_contains_every_chart_of_three_sensors(html: str) -> None:
     assert "audio: severity of packet loss" in html
     assert "audio mismatched" in html
     assert "mismatched-sensor AUROC" in html
-    assert "<td>EEG</td><td>97.2\u00a0%</td><td>EEG 4 s late</td>" in html
+    assert 'EEG</td><td class="short">97.2\u00a0%</td><td class="short">EEG 4 s late</td>' in html
 
 
 def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:
@@ -137,7 +137,7 @@ def test_page_of_a_shared_clock_shows_no_alignment(run_of_sensors: Run) -> None:
 def test_text_of_the_input_is_escaped(html: str) -> None:
     assert "names &lt;no&gt; session" in html
     assert "names <no> session" not in html
-    assert "<td>a.bin</td><td>2 &lt;gaps&gt;</td>" in html
+    assert '>a.bin</td><td class="short">2 &lt;gaps&gt;</td>' in html
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_sections_that_others_build_join_the_page(run_of_sensors: Run) -> None:
     assert '<svg viewBox="0 0 9 9"></svg>' in part
     assert "step_s%0A0.1%0A" in part
     assert ".</b> By person." in part
-    assert "<td>a &lt;b&gt;</td>" in part
+    assert ">a &lt;b&gt;</td>" in part
     assert "<h3>Subheading</h3>" in part
     assert '<p class="note">A note.</p>' in part
 

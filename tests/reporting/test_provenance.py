@@ -67,7 +67,7 @@ def test_copy_has_the_circumstances_of_the_run_and_the_page_has_not(run_of_senso
     path = Path(provenance.stamped(project))
     copy = path.read_text()
     assert path == project.stamped_report
-    assert "<td>train@concat</td>" in copy
+    assert ">train@concat</td>" in copy
     assert f"Python {circumstances.machine()['python']}" in copy
     assert project.report.read_bytes() == before
     assert b"train@concat" not in before
