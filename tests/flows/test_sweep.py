@@ -10,8 +10,11 @@ from uuid import UUID
 import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Pending, Running
 
+from consilience.cli import commands
+from consilience.core.errors import ConsilienceError
 from consilience.flows.sweep import PROCESS, process_start, sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -71,6 +74,12 @@ def test_runs_of_ended_processes_are_crashed_and_those_of_others_stay() -> None:
     assert state_of(runs["other machine"]) == "Crashed"
     assert state_of(runs["running"]) == "Running"
     assert state_of(runs["starting"]) == "Pending"
+
+
+def test_a_server_that_is_away_is_one_line() -> None:
+    away = temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"})
+    with away, pytest.raises(ConsilienceError, match="the server does not answer"):
+        commands.sweep(600.0)
 
 
 def test_processes_differ_by_their_start() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from consilience.core import study
-from consilience.core.errors import ConsilienceError
+from consilience.core.errors import ConsilienceError, one_line
 from consilience.core.wording import counted
 from consilience.project import Project
 
@@ -292,12 +292,17 @@ def sweep(
 ) -> None:
     """Set Prefect runs whose process has ended to Crashed, which frees their slots."""
     _require_prefect()
-    from consilience.flows import sweep as sweeping  # slow to import
+    from httpx import HTTPError  # slow to import, as is the next one
+
+    from consilience.flows import sweep as sweeping
 
     try:
         lines = sweeping.sweep(silent)
-    except (RuntimeError, ValueError) as error:  # no server: not configured or unreachable
+    except (RuntimeError, ValueError) as error:  # no server is configured
         raise ConsilienceError(str(error), "consilience sweep", "set PREFECT_API_URL") from None
+    except HTTPError as error:
+        what = f"the server does not answer: {one_line(str(error))[:200]}"
+        raise ConsilienceError(what, "consilience sweep", "start the server") from None
     for line in lines or ["every active run has its process"]:
         typer.echo(line)
 
@@ -313,14 +318,17 @@ def worker(
     _require_prefect()
     from prefect.settings import PREFECT_API_URL  # slow to import
 
+    from consilience.core.processes import guard_children
     from consilience.flows import worker as workers
 
     if not PREFECT_API_URL.value():
         raise ConsilienceError(
             "no server is configured", "consilience worker", "set PREFECT_API_URL"
         )
+    workers.wait_for_server(server_timeout, typer.echo)
     sweep()
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+    guard_children()  # of a worker that is killed, and so cannot end its runs itself
     workers.supervise(workers.worker_command(pool), server_timeout)
 
 

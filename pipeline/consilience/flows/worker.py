@@ -36,6 +36,47 @@ def server_answers() -> bool:
         return client.api_healthcheck() is None
 
 
+def wait_for_server(
+    limit_s: float,
+    emit: Callable[[str], None],
+    answers: Callable[[], bool] = server_answers,
+    look_s: float = LOOK_S,
+) -> None:
+    """Wait until the server answers: after a start of the machine it needs longer than a worker.
+
+    Parameters
+    ----------
+    limit_s : float
+        Longest wait in s.
+    emit : callable
+        Called with the line to print if the server does not answer at once.
+    answers, look_s
+        As in `supervise`.
+
+    Raises
+    ------
+    ConsilienceError
+        If the server has not answered until then.
+    """
+    began_s = time.monotonic()
+    is_printed = False
+    while not answers():
+        if time.monotonic() - began_s > limit_s:
+            raise _gone(limit_s)
+        if not is_printed:
+            emit("waiting for the server")
+            is_printed = True
+        time.sleep(look_s)
+
+
+def _gone(seconds: float) -> ConsilienceError:
+    return ConsilienceError(
+        f"the server has not answered for {seconds:g} s",
+        "worker",
+        "start the server, then the worker",
+    )
+
+
 def supervise(
     command: Sequence[str],
     server_timeout_s: float,
@@ -75,11 +116,7 @@ def supervise(
                 if answers():
                     answered_s = time.monotonic()
                 elif time.monotonic() - answered_s > server_timeout_s:
-                    raise ConsilienceError(
-                        f"the server has not answered for {server_timeout_s:g} s",
-                        "worker",
-                        "start the server, then the worker",
-                    )
+                    raise _gone(server_timeout_s)
                 _wait(process, look_s)
             if not is_stopped and process.returncode:
                 raise ConsilienceError(
