@@ -328,6 +328,8 @@ def worker(
     workers.wait_for_server(server_timeout, typer.echo)
     sweep()
     os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
+    # Of requests about logs and slots, 126 s in all: the server may restart on a busy machine.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "6")
     guard_children()  # of a worker that is killed, and so cannot end its runs itself
     workers.supervise(workers.worker_command(pool), server_timeout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json
+from consilience.flows.server import published
 from consilience.model_registry.decision import Decision
 from consilience.project import Project
 from consilience.status import unusable
@@ -20,7 +22,7 @@ MAX_ROWS = 500  # of a table, which a browser draws
 
 async def publish_stages(rows: list[dict[str, Any]]) -> None:
     """Publish the state and duration of every stage."""
-    await acreate_table_artifact(rows, key="stages", description="Stages of the last run")
+    await _table(rows, "stages", "Stages of the last run")
 
 
 def metrics_of(project: Project) -> Metrics:
@@ -48,19 +50,14 @@ async def publish_results(
     """
     rows = headline_rows(before, metrics_of(project))
     if rows:
-        await acreate_table_artifact(
-            rows, key="metrics", description="Metrics of this run and of the one before"
-        )
+        await _table(rows, "metrics", "Metrics of this run and of the one before")
     problems = unusable(project)
     if problems:
-        await acreate_table_artifact(
-            [dict(row) for row in problems[:MAX_ROWS]],
-            key="quarantine",
-            description=f"{len(problems)} problems of recordings",
-        )
+        rows_of_problems = [dict(row) for row in problems[:MAX_ROWS]]
+        await _table(rows_of_problems, "quarantine", f"{len(problems)} problems of recordings")
     if decision is not None:
         await publish_decision(decision)
-    await acreate_markdown_artifact(links(project), key="links", description="Report and models")
+    await markdown(links(project), "links", "Report and models")
     return {"metrics": rows, "problems": len(problems)}
 
 
@@ -68,12 +65,19 @@ async def publish_decision(decision: Decision) -> None:
     """Publish why the metric gate accepted or blocked a model."""
     verdict = "accepted" if decision.accepted else "blocked"
     lines = [f"# The gate {verdict} the model", "", *(f"- {reason}" for reason in decision.reasons)]
-    await acreate_markdown_artifact("\n".join(lines), key="gate", description=f"Model {verdict}")
+    await markdown("\n".join(lines), "gate", f"Model {verdict}")
     if decision.rows:
         rows = [row._asdict() for row in decision.rows]
-        await acreate_table_artifact(
-            rows, key="gate-metrics", description="Compared with the accepted model"
-        )
+        await _table(rows, "gate-metrics", "Compared with the accepted model")
+
+
+async def _table(rows: list[dict[str, Any]], key: str, description: str) -> None:
+    await published(partial(acreate_table_artifact, rows, key, description), f"table '{key}'")
+
+
+async def markdown(text: str, key: str, description: str) -> None:
+    """Publish a text."""
+    await published(partial(acreate_markdown_artifact, text, key, description), f"text '{key}'")
 
 
 def headline_rows(before: Metrics, after: Metrics) -> list[dict[str, Any]]:

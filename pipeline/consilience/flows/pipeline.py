@@ -13,7 +13,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,7 @@ from consilience.core.study import MARK
 from consilience.flows import artifacts, preflight, remote, stages
 from consilience.flows.notify import notify
 from consilience.flows.request import Request, environment, selected, write_overrides
+from consilience.flows.server import published, wait_for_server
 from consilience.flows.stages import NOT_RUN, Rows, Selection
 from consilience.flows.startup import guard_once, start_run
 from consilience.flows.stopping import is_stopping, stop_at_sigterm, stopped_state
@@ -105,6 +105,7 @@ async def pipeline(
             state = await stopped_state()
     if notification_block:
         await notify(notification_block, _content(request, state, report), get_run_logger().warning)
+    await wait_for_server()
     return state
 
 
@@ -217,10 +218,13 @@ async def _tag(tags: list[str]) -> None:
     run_id = runtime.flow_run.id
     if run_id is None or not tags:
         return
-    with suppress(Exception):  # a tag is not worth a run
+
+    async def add() -> None:
         async with get_client() as client:
             present = (await client.read_flow_run(run_id)).tags
             await client.update_flow_run(run_id, tags={*present, *tags})
+
+    await published(add, "tags")
 
 
 def _content(request: Request, state: State[Any], report: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Cancelled, Completed, Failed, State
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.programs import output_lines
 from consilience.core.special_files import check_folder
+from consilience.flows.artifacts import markdown
 from consilience.flows.notify import notify
+from consilience.flows.server import wait_for_server
 from consilience.flows.startup import start_run
 from consilience.flows.stopping import (
     STOPPED,
@@ -68,6 +69,7 @@ async def predict(
             "output": str(folder / output),
         }
         await notify(notification_block, content, get_run_logger().warning)
+    await wait_for_server()
     return state
 
 
@@ -87,7 +89,7 @@ async def _within_limits(
     table = folder / output
     files = [table] + [p for p in (table.with_suffix(".html"),) if p.is_file()]
     lines = [f"- [{path}]({path.as_uri()})" for path in files]
-    await acreate_markdown_artifact("\n".join(lines), key="predictions", description=str(table))
+    await markdown("\n".join(lines), "predictions", str(table))
     return Completed(message=f"predictions: {table}")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
+from functools import cache, partial
 
 from prefect import get_run_logger, runtime
 from prefect.settings import PREFECT_API_URL
 
 from consilience.core.errors import one_line
 from consilience.core.processes import guard_children
+from consilience.flows.server import answered
 from consilience.flows.sweep import state_process, sweep
 
 
@@ -27,7 +28,7 @@ async def start_run() -> None:
         return  # a temporary server has no other runs
     logger = get_run_logger()
     try:
-        await state_process(run_id)
+        await answered(partial(state_process, run_id))
         for line in await asyncio.to_thread(sweep, but_for=run_id):
             logger.info(line)
     except Exception as error:  # of the server or of the network

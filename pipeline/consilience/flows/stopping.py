@@ -76,8 +76,10 @@ async def stopped_state() -> State[Any]:
     """Return the final state of a stopped run: cancelled if that was requested, else crashed."""
     run_id = runtime.flow_run.id
     if run_id is not None:
-        async with get_client() as client:
-            state = (await client.read_flow_run(run_id)).state
+        state = None
+        with suppress(Exception):  # the server is away, as at a shutdown of the machine
+            async with get_client() as client:
+                state = (await client.read_flow_run(run_id)).state
         if state is not None and state.type == StateType.CANCELLING:
             return Cancelled(message=STOPPED)
     return Crashed(message=STOPPED)
