@@ -1,0 +1,1 @@
+"""Faults of a study in production: server, worker, watcher, runs, remotes, disks and clocks."""
