@@ -12,9 +12,9 @@ from functools import partial
 def main() -> None:
     """Run the command line; a user's mistake, or what the system refuses, becomes one line."""
     if sys.argv[1:2] == ["stage"]:
-        from consilience import stages
+        from consilience.cli import stage
 
-        run = partial(stages.main, sys.argv[2:])
+        run = partial(stage.main, sys.argv[2:])
     else:
         from consilience.cli.commands import app
 
