@@ -256,3 +256,12 @@ def test_a_clone_pulls_all_versions_and_damage_is_repaired(
         registry.resolve(Project(clone), "accepted")
     dvc(clone, "checkout", "--quiet", "data/registry.dvc")  # also the rollback was tracked
     assert registry.resolve(Project(clone), "accepted") == bundle
+
+
+def test_a_first_version_that_was_interrupted_leaves_an_empty_folder(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.registry.mkdir(parents=True)
+    assert registry.versions(project) == []
+    (project.registry / "v0001").mkdir()
+    with pytest.raises(ConsilienceError, match="the file is missing"):
+        registry.versions(project)

@@ -97,7 +97,9 @@ def read_index(project: Project) -> Index:
     """Read ``registry.json``; an empty one before the first version. Errors as `versions`."""
     path = project.registry / INDEX
     if not path.is_file():
-        if (project.data / TRACKED).is_file() or project.registry.exists():
+        folder = project.registry
+        # An empty folder is left by a first version that was interrupted.
+        if (project.data / TRACKED).is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise ConsilienceError("the file is missing", str(path), RESTORE)
         return Index()
     try:
