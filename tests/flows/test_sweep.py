@@ -15,7 +15,14 @@ from prefect.states import Cancelling, Pending, Running
 
 from consilience.cli import commands
 from consilience.core.errors import ConsilienceError
-from consilience.flows.sweep import PROCESS, process_start, sweep
+from consilience.flows.sweep import (
+    OF_WORKER,
+    PROCESS,
+    WORKER,
+    process_start,
+    sweep,
+    worker_name,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -25,13 +32,13 @@ def stand_in() -> None:
     """Have the name of the flow that is swept."""
 
 
-def begin(state: State[None], process: str | None) -> UUID:
+def begin(state: State[None], process: str | None, label: str = PROCESS) -> UUID:
     """Create a run that claims to be in a state and, unless None, to have a process."""
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(stand_in, state=Pending())
         client.set_flow_run_state(run.id, state, force=True)
         if process is not None:
-            client.update_flow_run_labels(run.id, {PROCESS: process})
+            client.update_flow_run_labels(run.id, {label: process})
     return run.id
 
 
@@ -59,9 +66,12 @@ def test_runs_of_ended_processes_are_crashed_and_those_of_others_stay() -> None:
         "running": begin(Running(), here),
         "other machine": begin(Running(), "elsewhere:7:1"),
         "starting": begin(Pending(), None),
+        "worker ended": begin(Pending(), OF_WORKER + ended(), WORKER),
+        "worker running": begin(Pending(), worker_name(), WORKER),
+        "another worker": begin(Pending(), "ProcessWorker 7", WORKER),
     }
     lines = sweep()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert {name: state_of(run) for name, run in runs.items()} == {
         "ended": "Crashed",
         "id used again": "Crashed",
@@ -69,8 +79,11 @@ def test_runs_of_ended_processes_are_crashed_and_those_of_others_stay() -> None:
         "running": "Running",
         "other machine": "Running",
         "starting": "Pending",
+        "worker ended": "Crashed",
+        "worker running": "Pending",
+        "another worker": "Pending",
     }
-    assert len(sweep(silent_s=0.0, but_for=str(runs["starting"]))) == 1
+    assert len(sweep(silent_s=0.0, but_for=str(runs["starting"]))) == 2
     assert state_of(runs["other machine"]) == "Crashed"
     assert state_of(runs["running"]) == "Running"
     assert state_of(runs["starting"]) == "Pending"

@@ -46,6 +46,18 @@ def test_a_worker_whose_server_stays_gone_is_ended_with_its_runs(tmp_path: Path)
     assert not is_running(int(file.read_text()))
 
 
+def test_runs_are_swept_while_the_server_answers() -> None:
+    answers, swept = iter([True, False, False]), list[float]()
+    command = [sys.executable, "-c", "import time; time.sleep(2)"]
+    supervise(
+        *(command, 60.0, lambda: next(answers, False)),
+        look_s=0.2,
+        sweep=lambda: swept.append(time.monotonic()),
+        sweep_s=0.0,
+    )
+    assert len(swept) == 1
+
+
 def test_a_worker_waits_for_a_server_that_starts_with_it() -> None:
     answers, lines = iter([False, False, True]), list[str]()
     wait_for_server(60.0, lines.append, lambda: next(answers), look_s=0.01)

@@ -320,6 +320,7 @@ def worker(
 
     from consilience.core.processes import guard_children
     from consilience.flows import worker as workers
+    from consilience.flows.sweep import sweep_quietly, worker_name
 
     if not PREFECT_API_URL.value():
         raise ConsilienceError(
@@ -331,7 +332,8 @@ def worker(
     # Of requests about logs and slots, 126 s in all: the server may restart on a busy machine.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "6")
     guard_children()  # of a worker that is killed, and so cannot end its runs itself
-    workers.supervise(workers.worker_command(pool), server_timeout)
+    command = workers.worker_command(pool, worker_name())
+    workers.supervise(command, server_timeout, sweep=partial(sweep_quietly, typer.echo))
 
 
 @app.command()

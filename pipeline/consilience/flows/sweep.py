@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,27 @@ HEARTBEAT = "prefect.flow-run.heartbeat"
 SILENT_S = 600.0  # more than three heartbeats of Prefect's default of 180 s
 PAGE = 100
 PROCESS = "consilience.process"  # label of a run: HOST:PID:START
+WORKER = "prefect.worker.name"  # label that a worker gives a run before it starts its process
+OF_WORKER = "consilience:"  # begins the names of workers that end with the process they name
 GONE = "its process has ended without a report"
 
 
 async def state_process(run_id: str) -> None:
     """Write the machine and process of a run into its labels."""
     async with get_client() as client:
-        pid = os.getpid()
-        labels: dict[str, bool | int | float | str] = {
-            PROCESS: f"{socket.gethostname()}:{pid}:{process_start(pid)}"
-        }
+        labels: dict[str, bool | int | float | str] = {PROCESS: this_process()}
         await client.update_flow_run_labels(UUID(run_id), labels)
+
+
+def this_process() -> str:
+    """Return the machine, process id and start of this process."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{process_start(pid)}"
+
+
+def worker_name() -> str:
+    """Return a name for a worker that this process supervises, by which its runs are recognised."""
+    return f"{OF_WORKER}{this_process()}"
 
 
 def sweep(silent_s: float = SILENT_S, but_for: str | None = None) -> list[str]:
@@ -93,14 +104,27 @@ def _active(client: SyncPrefectClient) -> Iterator[FlowRun]:
             return iter(runs)
 
 
+def sweep_quietly(emit: Callable[[str], None]) -> None:
+    """Sweep and print a line for each run; a server that is away is left to the next time."""
+    with suppress(Exception):
+        for line in sweep():
+            emit(line)
+
+
 def _has_ended(client: SyncPrefectClient, run: FlowRun, silent_s: float) -> bool:
-    process = str(run.labels.get(PROCESS, ""))
+    process = str(run.labels.get(PROCESS, "")) or _process_of_worker(run)
     host, _, rest = process.partition(":")
     pid, _, start = rest.partition(":")
     if host == socket.gethostname() and pid.isdecimal():
         return process_start(int(pid)) != start
     last = _last_sign(client, run)
     return last is not None and datetime.now(UTC) - last > timedelta(seconds=silent_s)
+
+
+def _process_of_worker(run: FlowRun) -> str:
+    """Return the process of the worker that starts a run; empty for other workers."""
+    name = str(run.labels.get(WORKER, ""))
+    return name.removeprefix(OF_WORKER) if name.startswith(OF_WORKER) else ""
 
 
 def process_start(pid: int) -> str | None:

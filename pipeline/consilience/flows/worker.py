@@ -19,13 +19,15 @@ import psutil
 from consilience.core.errors import ConsilienceError
 
 LOOK_S = 5.0  # from one look at the server to the next
+SWEEP_S = 30.0  # from one search for runs without a process to the next
 KILL_S = 5.0  # for the system to end what was killed
 GRACE_S = 60.0  # for runs to end after a signal: a cancel takes up to 14 s on a busy machine
 
 
-def worker_command(pool: str) -> list[str]:
+def worker_command(pool: str, name: str) -> list[str]:
     """Return the command of Prefect's worker."""
-    return [str(Path(sys.executable).parent / "prefect"), "worker", "start", "--pool", pool]
+    program = str(Path(sys.executable).parent / "prefect")
+    return [program, "worker", "start", "--pool", pool, "--name", name]
 
 
 def server_answers() -> bool:
@@ -83,6 +85,8 @@ def supervise(
     answers: Callable[[], bool] = server_answers,
     look_s: float = LOOK_S,
     grace_s: float = GRACE_S,
+    sweep: Callable[[], object] = list,
+    sweep_s: float = SWEEP_S,
 ) -> None:
     """Run a worker until it ends, a signal arrives, or its server is gone for too long.
 
@@ -96,6 +100,9 @@ def supervise(
         Returns whether the server answers.
     look_s, grace_s : float
         Interval of looks at the server, and time to end after a signal.
+    sweep, sweep_s : callable, float
+        Called every `sweep_s` while the server answers. A run of a worker that was killed may end
+        after the start of this one.
 
     Raises
     ------
@@ -111,10 +118,13 @@ def supervise(
 
         former = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            answered_s = time.monotonic()
+            answered_s = swept_s = time.monotonic()
             while process.poll() is None and not is_stopped:
                 if answers():
                     answered_s = time.monotonic()
+                    if answered_s - swept_s >= sweep_s:
+                        sweep()
+                        swept_s = time.monotonic()
                 elif time.monotonic() - answered_s > server_timeout_s:
                     raise _gone(server_timeout_s)
                 _wait(process, look_s)
