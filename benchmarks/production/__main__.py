@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -113,7 +115,7 @@ def apply_fault(fault: Fault, site: Site, expected: dict[str, str]) -> Outcome:
         run, next_state = site.run(run_id), ""
         if run["state_type"] != "COMPLETED" or not is_same(site, expected):
             fault.after(site)
-            next_id = site.start_run(**{"reason": "after the fault", **fault.next_parameters})
+            next_id = site.start_run(**{"gate": False, **fault.next_parameters})
             followed(site, next_id)
             next_state = site.run(next_id)["state_type"]
         problem = fault.check(site)
@@ -232,6 +234,7 @@ def main() -> None:
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="outcomes.json of others")
     parser.add_argument("--page", action="store_true", help="write the table into the page")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end the site
     options.folder.mkdir(parents=True, exist_ok=True)
     file = options.folder / "outcomes.json"
     outcomes: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
@@ -257,8 +260,6 @@ def run_faults(
 ) -> None:
     """Start the site, apply faults one after the other, and write each outcome at once."""
     site = Site(folder.resolve())
-    if "undisturbed" in outcomes:
-        site.undisturbed_s = outcomes["undisturbed"]["run_s"]
     try:
         expected = prepared(site)
         for fault in faults:

@@ -28,7 +28,7 @@ def _nothing(*_: Any) -> None:
 
 def _start(site: Site, fault: Fault) -> str:
     only = {"only": list(fault.stale)} if fault.stale else {}
-    return site.start_run(fault.deployment, **{**only, **fault.parameters})
+    return site.start_run(fault.deployment, **{"gate": False, **only, **fault.parameters})
 
 
 def _no_problem(_: Site) -> str:
@@ -121,10 +121,21 @@ def in_stage(stage: str, apply: During, up_to_s: float = 4.0) -> During:
 
 
 def at_random(apply: During) -> During:
-    """Return a fault that waits for a random moment of an undisturbed run first."""
+    """Return a fault that waits for a random moment of a run first.
+
+    It is some seconds after the begin of the run, of ``dvc status``, or of one of the two stages: a
+    busy machine needs several times as long as a quiet one, and a time alone would miss the run.
+    """
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:
-        time.sleep(chance.uniform(0, site.undisturbed_s))
+        part = chance.choice(("begin", "status", *STALE))
+        if part == "status":
+            until(lambda: site.tree("status --json"), part, 0.05)
+        elif part in STALE:
+            wait_for_stage(site, part)
+        delay_s = chance.uniform(0, 5)
+        print(f"{delay_s:.1f} s after {part}", flush=True)
+        time.sleep(delay_s)
         apply(site, run_id, chance)
 
     return waiting

@@ -11,7 +11,7 @@ from benchmarks.production.surroundings import surroundings
 def all_faults() -> list[Fault]:
     """Return every fault; further ones of a kind come after the first ones of all kinds."""
     faults = [
-        Fault("nothing", "undisturbed", "", ("COMPLETED",)),
+        Fault("nothing", "undisturbed", "", ("COMPLETED",), parameters={"gate": True}),
         *stopped(),
         *cancelled(),
         *together(),

@@ -70,7 +70,6 @@ class Site:
         self.recordings = folder / "recordings"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
-        self.undisturbed_s = 20.0  # from the start of a run to its end
         self.study.environment |= {
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": self.url,
@@ -126,7 +125,7 @@ class Site:
             "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": f"{ROOT / 'pipeline'}{os.pathsep}{ROOT}",
             "OMP_NUM_THREADS": "1",
-            "CONSILIENCE_WORKERS": "2",
+            "CONSILIENCE_WORKERS": "1",
             **self.study.environment,
             **service.variables,
         }

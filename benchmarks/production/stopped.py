@@ -126,6 +126,8 @@ def _once() -> Iterator[Fault]:
         in_gate(killed_now("run")),
         before=_without_registry,
         stale=("label",),
+        parameters={"gate": True},
+        next_parameters={"gate": True},
         check=one_version,
     )
 
@@ -245,6 +247,8 @@ def cancelled() -> Iterator[Fault]:
         in_gate(cancel),
         before=_without_registry,
         stale=("label",),
+        parameters={"gate": True},
+        next_parameters={"gate": True},
         check=one_version,
     )
 
