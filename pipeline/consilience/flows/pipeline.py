@@ -23,9 +23,9 @@ from prefect.states import Completed, Failed, State
 
 from consilience.core import study, termination
 from consilience.core.dvc import Graph, stage_graph
-from consilience.core.errors import ConsilienceError, one_line
+from consilience.core.errors import ConsilienceError, one_line, system_error
 from consilience.core.study import MARK
-from consilience.flows import artifacts, preflight, remote, stages
+from consilience.flows import artifacts, preflight, remote, repair, stages
 from consilience.flows.notify import notify
 from consilience.flows.request import Request, environment, selected, write_overrides
 from consilience.flows.server import published, wait_for_server
@@ -117,28 +117,47 @@ async def _within_limits(request: Request, report: dict[str, Any]) -> State[Any]
     try:
         request.check()
         study.use(folder)
-        graph, before = await _checked_graph(request), _definition(folder)
+        _check_params(folder)
         preflight.check_disk(folder, request.min_free_gib)
         preflight.check_inputs(Project(folder))
         async with preflight.alone(folder, request.wait_s, logger.info):
+            graph, before = await _checked_graph(request), _definition(folder)
             write_overrides(Project(folder), request)
-            if _definition(folder) != before:  # by the overrides, or by a person during the wait
+            if _definition(folder) != before:
                 graph = await _checked_graph(request)
             preflight.check_inputs(Project(folder))
             with environment(request):
                 return await _steps(request, graph, report)
     except ConsilienceError as error:
         return Failed(message=str(error))
+    except OSError as error:  # such as a full disk
+        return Failed(message=system_error(error))
+
+
+def _check_params(folder: Path) -> None:
+    """Raise if a parameter is invalid, before DVC makes commands of it."""
+    from consilience import params  # slow to import
+
+    params_file = Project(folder).params_file
+    if params_file.is_file():
+        params.load(params_file)
 
 
 async def _checked_graph(request: Request) -> Graph:
-    """Return the graph of the project; raise if a parameter or a target is invalid."""
-    from consilience import params  # slow to import
+    """Return the graph of the project; raise if a parameter or a target is invalid.
 
-    params_file = Project(request.folder).params_file
-    if params_file.is_file():
-        params.load(params_file)  # before DVC makes commands of it
-    graph = await stage_graph(request.folder)
+    What a killed DVC process has left half written is restored; no other one uses the project.
+    """
+    folder = request.folder
+    _check_params(folder)
+    while True:
+        try:
+            graph = await stage_graph(folder)
+            break
+        except ConsilienceError as error:
+            if not repair.restored(folder, str(error), get_run_logger().warning):
+                raise
+    repair.keep(folder)
     selected(graph, request)
     return graph
 

@@ -18,10 +18,10 @@ from prefect.states import Cancelled, Completed, Failed, State
 
 from consilience.core.dvc import call
 from consilience.core.errors import ConsilienceError
+from consilience.flows.repair import dvc_files
 from consilience.flows.stopping import STOPPED, unless_stopped
 
 RETRY_DELAYS_S = [10.0, 60.0]
-DVC_FILES = ("*.dvc", "data/*.dvc", "data/*/*.dvc")
 # DVC's lines about a setting, which another attempt would meet again.
 MISTAKES = (
     "config file error",
@@ -85,14 +85,8 @@ def _outputs(folder: Path) -> Iterator[str]:
     stages = (_yaml(lock).get("stages") or {}) if lock.is_file() else {}
     for stage in stages.values():
         yield from (out["path"] for out in stage.get("outs", ()))
-    for file in _dvc_files(folder):
+    for file in dvc_files(folder):
         yield from (str(file.parent / out["path"]) for out in _yaml(file).get("outs", ()))
-
-
-def _dvc_files(folder: Path) -> list[Path]:
-    """Return the files that track folders without a stage; recordings are not searched for them."""
-    paths = (path for pattern in DVC_FILES for path in folder.glob(pattern))
-    return sorted(path for path in paths if path.is_file())
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -136,7 +130,7 @@ def commit_lock(folder: Path, branch: str, message: str) -> str | None:
     with TemporaryDirectory() as temporary:
         index = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
         _git(folder, "read-tree", parent, variables=index)
-        tracking = [path.relative_to(folder).as_posix() for path in _dvc_files(folder)]
+        tracking = [path.relative_to(folder).as_posix() for path in dvc_files(folder)]
         for name in ("dvc.lock", "params.yaml", *tracking):
             if (folder / name).is_file():
                 blob = _git(folder, "hash-object", "-w", "--", name)
