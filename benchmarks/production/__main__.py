@@ -81,13 +81,18 @@ class Outcome:
     message: str
 
     @property
+    def own_tracebacks(self) -> dict[str, int]:
+        """Without those of Prefect's server, see docs/production_faults.md."""
+        return {log: number for log, number in self.tracebacks.items() if log != "server"}
+
+    @property
     def is_good(self) -> bool:
         """Whether nothing is wrong."""
         return (
             self.is_true
             and self.identical
             and not self.orphans
-            and not self.tracebacks
+            and not self.own_tracebacks
             and not self.problem
             and self.slot_s is not None
             and self.slot_s <= SLOT_LIMIT_S
@@ -214,7 +219,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
             outcome.state.capitalize() + ("" if outcome.is_true else " (not true)"),
             "taken" if outcome.slot_s is None else f"{outcome.slot_s:.0f} s",
             str(outcome.orphans),
-            ", ".join(f"{name} {n}" for name, n in outcome.tracebacks.items()) or "0",
+            ", ".join(f"{name} {n}" for name, n in outcome.own_tracebacks.items()) or "0",
             outcome.next_state.capitalize() or "not needed",
             ("yes" if outcome.identical else "**no**") + f" {outcome.problem}".rstrip(),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -30,6 +29,8 @@ START_S = 600.0
 PARTS_OF_WORKER = ("worker start", "consilience.core.processes")
 POLL_S = 0.5
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+# Hold the times of acceptance, or the hash of a file that does.
+DATED = ("data/registry/registry.json", "data/registry.dvc", "data/gate.json")
 CHAINED = ("During handling of the above", "was the direct cause of the following")
 TRACEBACK = "Traceback (most recent call last):"
 PROCESS = "consilience.process"  # label of a run: HOST:PID:START
@@ -394,11 +395,7 @@ class Site:
 
     def outputs(self) -> dict[str, str]:
         """Return the hash of every result and of ``dvc.lock``, by path."""
-        return {
-            path: content
-            for path, content in self.study.state().items()
-            if not path.startswith(("data/registry/registry.json", "data/gate.json"))
-        }
+        return {path: content for path, content in self.study.state().items() if path not in DATED}
 
     def tracebacks(self, offsets: dict[str, int], run_ids: list[str]) -> dict[str, int]:
         """Return how many tracebacks each service and the runs have logged since some offsets."""
@@ -424,18 +421,9 @@ def _files(folder: Path) -> set[tuple[str, int]]:
 
 
 def tracebacks(text: str) -> int:
-    """Return how many tracebacks a log has, a chain of causes being one.
-
-    Left out are those of a server whose database file was locked: on a machine with much other
-    work SQLite waits too long, whatever the fault.
-    """
-    count, is_chained = 0, False
-    for part in re.split(re.escape(TRACEBACK), text)[1:]:
-        is_locked = "database is locked" in part
-        if not is_chained and not is_locked:
-            count += 1
-        is_chained = any(words in part for words in CHAINED)
-    return count
+    """Return how many tracebacks a log has, a chain of causes being one."""
+    parts = text.split(TRACEBACK)
+    return sum(not any(words in before for words in CHAINED) for before in parts[:-1])
 
 
 def _write_params(folder: Path, content: dict[str, Any]) -> None:

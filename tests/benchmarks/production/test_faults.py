@@ -120,12 +120,11 @@ def test_a_remote_refuses_half_of_the_requests_and_passes_on_the_others(proxy: P
     assert put(proxy, b"abc")[0] == 0
 
 
-def test_tracebacks_are_counted_once_per_chain_and_without_a_locked_database() -> None:
+def test_a_chain_of_causes_is_one_traceback() -> None:
     head = "Traceback (most recent call last):\n  File x\n"
     chain = "ValueError: a\n\nDuring handling of the above exception:\n\n"
     assert sites.tracebacks("all is well\n") == 0
     assert sites.tracebacks(f"{head}{chain}{head}KeyError\n12:00 | {head}OSError\n") == 2
-    assert sites.tracebacks(f"{head}sqlite3.OperationalError: database is locked\n") == 0
 
 
 def test_a_service_that_ended_is_started_again_unless_it_was_stopped(
