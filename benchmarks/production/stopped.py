@@ -28,7 +28,7 @@ from benchmarks.production.site import RESTART_S, Site
 WORDS = {
     "server": "prefect server",
     "worker": "consilience worker",
-    "worker of Prefect": "prefect worker start",
+    "worker of Prefect": "prefect_worker worker start",
 }
 SERVER_TIMEOUT_S = 20.0
 REGISTRY = ("data/registry", "data/registry.dvc", "data/gate.json")

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
@@ -26,8 +25,8 @@ GRACE_S = 60.0  # for runs to end after a signal: a cancel takes up to 14 s on a
 
 def worker_command(pool: str, name: str) -> list[str]:
     """Return the command of Prefect's worker."""
-    program = str(Path(sys.executable).parent / "prefect")
-    return [program, "worker", "start", "--pool", pool, "--name", name]
+    program = [sys.executable, "-m", "consilience.flows.prefect_worker"]
+    return [*program, "worker", "start", "--pool", pool, "--name", name]
 
 
 def server_answers() -> bool:
