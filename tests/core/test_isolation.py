@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 import pytest
 
@@ -72,3 +73,22 @@ def test_libraries_that_a_worker_has_loaded_use_one_thread():
 
 def test_an_empty_sequence_gives_an_empty_list():
     assert isolated_map(eval, [], "test", 60, lambda item, reason: reason) == []
+
+
+class Counted:
+    """Argument that counts how often it is sent, and is 0 where it arrives."""
+
+    def __init__(self) -> None:
+        self.n_sent = 0
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        self.n_sent += 1
+        return int, (0,)
+
+
+def test_the_function_is_sent_once_for_all_items() -> None:
+    state = Counted()
+    items = list(range(1, 7))
+    results = isolated_map(partial(max, state), items, "test", 60, lambda item, reason: 0)
+    assert results == items
+    assert state.n_sent == 1
