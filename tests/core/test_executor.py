@@ -309,6 +309,14 @@ def test_an_invalid_setting_is_an_error(monkeypatch: pytest.MonkeyPatch, setting
         evaluate(["1"])
 
 
+def test_an_error_of_a_cluster_is_one_line() -> None:
+    of_ray = RuntimeError("failure from server:\nTraceback:\n  line 1\nRuntimeError: no client\n")
+    expected = "RuntimeError: failure from server: RuntimeError: no client"
+    assert executor._described(of_ray) == expected
+    assert executor._described(TimeoutError()) == "TimeoutError"
+    assert executor._described(OSError("refused")) == "OSError: refused"
+
+
 @pytest.mark.parametrize("setting", ["", "local"])
 def test_local_is_this_machine(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     monkeypatch.setenv(EXECUTOR, setting)

@@ -258,3 +258,41 @@ def test_a_killed_upload_goes_on_where_it_ended(study: Path, s3: Gate) -> None:
     clone = clone_of(study)
     run(clone, "pull")
     assert missing_outputs(clone) == []
+
+
+def git(folder: Path, *arguments: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@localhost")
+    subprocess.run(["git", *author, *arguments], cwd=folder, check=True)
+
+
+def cached(folder: Path) -> set[str]:
+    """Return the contents of the objects in a cache or a remote, but for lists of folders."""
+    objects = folder.rglob("files/md5/*/*")
+    return {path.read_text().strip() for path in objects if path.suffix != ".dir"}
+
+
+def test_collection_keeps_every_registered_model(tmp_path: Path) -> None:
+    study, store = tmp_path / "study", tmp_path / "store"
+    registry = study / "data/registry"
+    registry.mkdir(parents=True)
+    git(study, "init", "--quiet")
+    subprocess.run([ENVIRONMENT / "dvc", "init", "--quiet"], cwd=study, check=True)
+    (study / "dvc.yaml").write_text(
+        "stages:\n  a:\n    cmd: cp in.txt out.txt\n    deps: [in.txt]\n    outs: [out.txt]\n"
+    )
+    run(study, "remote", "add", "--default", "store", str(store))
+    for number in (1, 2):  # the second is not committed
+        (study / "in.txt").write_text(f"result {number}")
+        (registry / f"v{number}.txt").write_text(f"model {number}")
+        run(study, "repro")
+        run(study, "add", "data/registry")
+        run(study, "push")
+        if number == 1:
+            git(study, "add", ".")
+            git(study, "commit", "--quiet", "--message=one")
+    everything = {"result 1", "result 2", "model 1", "model 2"}
+    run(study, "gc", "--all-commits", "--cloud", "--force")
+    assert cached(study / ".dvc/cache") == cached(store) == everything
+    run(study, "gc", "--workspace", "--force")
+    assert cached(study / ".dvc/cache") == everything - {"result 1"}
+    assert cached(store) == everything

@@ -321,4 +321,7 @@ def _reply(cluster: Cluster, future: Future[bytes | None]) -> bytes | None:
 
 
 def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")[:300]
+    """Return the kind of an error, and the first and last line of its text, which may be long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
+    return f"{type(error).__name__}: {text}".rstrip(": ")[:300]
