@@ -1,8 +1,8 @@
 """Many recordings: ``python -m benchmarks.speed.many [RECORDINGS]``, by default 10,000.
 
-A study of one skin-conductance table of 20 s per session is reproduced up to its windows by
-``dvc repro window``, and then once more without changes. Prints the wall time of both and the
-memory of the largest process.
+A study of one skin-conductance table of 20 s per session, a tenth of them empty, is reproduced up
+to its windows stage by stage, and then once more without changes. Prints the time of each stage and
+the memory of its largest process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from consilience.core.dvc import ENVIRONMENT
 from consilience.core.seeds import generator
 
 RATE_HZ, DURATION_S = 4, 20
-REPRO = (str(ENVIRONMENT / "dvc"), "repro", "window")
+FAULTY = 10  # every so many recordings, one is empty
+STAGES = ("code", "catalog", "ingest@gsr", "align", "label", "window")
+COMMANDS = {
+    **{stage: ("dvc", "repro", "--single-item", stage) for stage in STAGES},
+    "`dvc repro window` without changes": ("dvc", "repro", "window"),
+    "`consilience status`": ("consilience", "status"),
+}
 
 
 def create(folder: Path, n_recordings: int) -> None:
@@ -36,7 +42,8 @@ def create(folder: Path, n_recordings: int) -> None:
     for number in range(n_recordings):
         rng = generator("benchmark", "many", number)
         values = 5 + np.cumsum(0.05 * rng.standard_normal(len(times_s)))
-        rows = (f"{time_s:.2f},{value:.4f}" for time_s, value in zip(times_s, values, strict=True))
+        samples = zip(times_s, values, strict=True) if number % FAULTY else ()
+        rows = (f"{time_s:.2f},{value:.4f}" for time_s, value in samples)
         name, session = f"gsr-{number:05d}.csv", f"s{number:05d}"
         (root / name).write_text("\n".join(["time_s,gsr_us", *rows]) + "\n")
         recordings.append(f"{session},p{number % 40:02d},gsr,{name}")
@@ -57,9 +64,9 @@ def main(n_recordings: int = 10_000) -> None:
         folder = Path(temporary) / "study"
         folder.mkdir()
         create(folder, n_recordings)
-        for title in ("from nothing", "without changes"):
+        for title, command in COMMANDS.items():
             began = time.monotonic()
-            ended = run(REPRO, folder, environment)
+            ended = run((str(ENVIRONMENT / command[0]), *command[1:]), folder, environment)
             if ended.status:
                 raise RuntimeError(ended.printed[-2000:])
             print(
