@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import read_json
+from consilience.evaluation.summary import headline
 from consilience.flows.server import published
 from consilience.model_registry.decision import Decision
+from consilience.model_registry.index import BUNDLE, read_index
 from consilience.project import Project
 from consilience.status import unusable
 
-Metrics = dict[str, dict[str, float]]
+Metrics = dict[str, dict[str, float]]  # by method
 
 MAX_ROWS = 500  # of a table, which a browser draws
 
@@ -25,8 +27,27 @@ async def publish_stages(rows: list[dict[str, Any]]) -> None:
     await _table(rows, "stages", "Stages of the last run")
 
 
-def metrics_of(project: Project) -> Metrics:
-    """Return the metrics of every method in the last evaluation; none without one."""
+class Former(NamedTuple):
+    """Metrics that those of a run are compared with.
+
+    Attributes
+    ----------
+    before : dict of str to dict
+        Of the run before.
+    accepted : dict of str to dict
+        Of the current version in the registry.
+    """
+
+    before: Metrics
+    accepted: Metrics
+
+
+def former_metrics(project: Project) -> Former:
+    """Return the metrics of the last evaluation and of the accepted model, as far as there are."""
+    return Former(_evaluated(project), _accepted(project))
+
+
+def _evaluated(project: Project) -> Metrics:
     file = project.evaluation / "metrics.json"
     try:
         content: Metrics = read_json(file) if file.is_file() else {}
@@ -35,22 +56,34 @@ def metrics_of(project: Project) -> Metrics:
     return content
 
 
+def _accepted(project: Project) -> Metrics:
+    try:
+        index = read_index(project)
+        if index.current is None:
+            return {}
+        card = read_json(project.registry / index.current / BUNDLE / "card.json")
+    except ConsilienceError:  # damaged or not pulled, which the gate reports
+        return {}
+    metrics = {name: estimate[0] for name, estimate in card["metrics"].items()}
+    return {index.get(index.current).method: metrics}
+
+
 async def publish_results(
-    project: Project, before: Metrics, decision: Decision | None
+    project: Project, former: Former, decision: Decision | None
 ) -> dict[str, Any]:
     """Publish what a run has changed; return the short form for a notification.
 
     Parameters
     ----------
     project : Project
-    before : dict of str to dict
-        What `metrics_of` returned before the run.
+    former : Former
+        What `former_metrics` returned before the run.
     decision : Decision or None
         Of the metric gate.
     """
-    rows = headline_rows(before, metrics_of(project))
+    rows = headline_rows(former, _evaluated(project))
     if rows:
-        await _table(rows, "metrics", "Metrics of this run and of the one before")
+        await _table(rows, "metrics", "This run, the one before, and the accepted model")
     problems = unusable(project)
     if problems:
         rows_of_problems = [dict(row) for row in problems[:MAX_ROWS]]
@@ -80,17 +113,16 @@ async def markdown(text: str, key: str, description: str) -> None:
     await published(partial(acreate_markdown_artifact, text, key, description), f"text '{key}'")
 
 
-def headline_rows(before: Metrics, after: Metrics) -> list[dict[str, Any]]:
-    """Return a row for each method and metric: this run, the one before, and the difference."""
+def headline_rows(former: Former, after: Metrics) -> list[dict[str, Any]]:
+    """Return a row for each method and headline metric: this run, the former ones, differences."""
     rows = []
     for method, metrics in after.items():
-        for metric, value in metrics.items():
-            if not isinstance(value, int | float):
-                continue
-            former = before.get(method, {}).get(metric)
+        for metric, value in headline(metrics).items():
             row: dict[str, Any] = {"method": method, "metric": metric, "this run": round(value, 4)}
-            if isinstance(former, int | float):
-                row |= {"before": round(former, 4), "difference": round(value - former, 4)}
+            for name, others in former._asdict().items():
+                other = others.get(method, {}).get(metric)
+                if other is not None:
+                    row |= {name: round(other, 4), f"less {name}": round(value - other, 4)}
             rows.append(row)
     return rows
 

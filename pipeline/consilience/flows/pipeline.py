@@ -172,11 +172,12 @@ async def _steps(request: Request, graph: Graph, report: dict[str, Any]) -> Stat
     """Pull, run the stages, pass the gate, push and commit; the first failure ends it."""
     folder, project = request.folder, Project(request.folder)
     rows: Rows = {stage: {"stage": stage, "state": NOT_RUN, "seconds": 0.0} for stage in graph}
-    before = artifacts.metrics_of(project)
+    former = artifacts.Former({}, {})
     decision = None
     try:
         if failures := await _pulled(request):
             return Failed(message="\n".join(failures))
+        former = await asyncio.to_thread(artifacts.former_metrics, project)
         selection = Selection(selected(graph, request), request.force, request.stage_timeout_s)
         failures, changed = await stages.run_stale(folder, graph, rows, selection)
         await _tag([f"changed:{kind}" for kind in sorted(changed)])
@@ -191,7 +192,7 @@ async def _steps(request: Request, graph: Graph, report: dict[str, Any]) -> Stat
     finally:
         report["stages"] = list(rows.values())
         await artifacts.publish_stages(list(rows.values()))
-        report |= await artifacts.publish_results(project, before, decision)
+        report |= await artifacts.publish_results(project, former, decision)
     counts = Counter(row["state"] for row in rows.values())
     return Completed(message=", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
 

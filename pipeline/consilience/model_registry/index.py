@@ -14,6 +14,7 @@ from consilience.training.card import Digest, Name, Text
 
 SCHEMA_VERSION = 1
 INDEX = "registry.json"
+BUNDLE = "bundle"  # folder of a version with its model
 TRACKED = "registry.dvc"  # beside the folder
 RESTORE = "run 'dvc checkout data/registry.dvc', or 'dvc pull data/registry.dvc'"
 LIST = "'consilience models' lists them"

@@ -23,6 +23,7 @@ from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder, content_hash, read_json
 from consilience.model_registry.decision import Decision
 from consilience.model_registry.index import (
+    BUNDLE,
     LIST,
     RESTORE,
     Event,
@@ -40,7 +41,7 @@ from consilience.project import Project
 from consilience.training.bundle import CARD, WEIGHTS, read_bundle_card
 from consilience.training.export import export
 
-BUNDLE, PREDICTIONS = "bundle", "predictions.npz"
+PREDICTIONS = "predictions.npz"
 ACCEPTED = "accepted"  # names the current version in place of a bundle's folder
 
 
