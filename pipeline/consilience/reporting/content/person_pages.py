@@ -210,4 +210,4 @@ def _listed(
         more = (
             f", the first {len(rows)} of {of_person.height}" if len(rows) < of_person.height else ""
         )
-        yield Listing(f"{title}{more}", heads, rows)
+        yield Listing(f"{title}{part}", heads, rows)
