@@ -207,7 +207,7 @@ def _listed(
     ]
     heads = ("file", "second", what, "label", "predicted")
     if rows:
-        more = (
+        extent_listed = (
             f", the first {len(rows)} of {of_person.height}" if len(rows) < of_person.height else ""
         )
-        yield Listing(f"{title}{part}", heads, rows)
+        yield Listing(f"{title}{extent_listed}", heads, rows)
