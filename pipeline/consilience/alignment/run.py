@@ -46,9 +46,9 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
     counts = ", ".join(f"{(table['status'] == name).sum()} {name}" for name in ALIGNMENT_STATUSES)
     emit(f"align: {counted(table.height, 'recording')}, {counts}")
     with_reason = table.filter(pl.col("reason").is_not_null())
+    columns = ("status", "recording", "reason")
     lines = [
-        f"  {status} {recording}: {reason}"
-        for status, recording, reason in with_reason.select("status", "recording", "reason").rows()
+        f"  {status} {name}: {why}" for status, name, why in with_reason.select(columns).rows()
     ]
     for line in first_lines(lines, "in data/alignment/alignment.parquet and in the report"):
         emit(line)

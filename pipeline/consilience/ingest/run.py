@@ -65,7 +65,7 @@ def _summarise(
         f"{len(results) - len(processed)} reused, {len(quarantined)} quarantined"
     )
     folder = f"data/signals/{modality}.frames"
-    # Of a first run the number is enough; of a later one, the names show what is new.
+    # Of a first run the number is enough; of a later one, the names are those of new recordings.
     new = processed if len(processed) < len(results) else []
     lines = [f"  processed {result.recording}" for result in new]
     for line in first_lines(lines, f"in {folder}"):
