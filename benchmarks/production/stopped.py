@@ -67,7 +67,7 @@ def stopped() -> Iterator[Fault]:
             f"kill stage {stage}",
             f"in {stage}",
             ("FAILED",),
-            in_stage(stage, sent_to_stage(stage, KILL)),
+            in_stage(stage, sent_to_stage(stage, KILL), 1.0),
             stale=(stage,),
         )
         if number == 1:
@@ -107,7 +107,7 @@ def _once() -> Iterator[Fault]:
         "terminate stage align",
         "in align",
         ("FAILED",),
-        in_stage("align", sent_to_stage("align", TERM)),
+        in_stage("align", sent_to_stage("align", TERM), 1.0),
     )
     yield Fault(
         "server gone for good",

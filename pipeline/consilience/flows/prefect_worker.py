@@ -1,7 +1,7 @@
-"""Prefect's worker, whose warnings about a lost connection have no traceback.
+"""Prefect's worker, whose lines about a lost connection have no traceback.
 
 As ``python -m consilience.flows.prefect_worker worker start …``. Its observers of cancelled and
-suspended runs connect again by themselves; for each restart of the server they logged a traceback.
+suspended runs log one when the server restarts; what they do is done by the run itself too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObse
 
 
 def without_traceback(record: logging.LogRecord) -> bool:
-    """Take the traceback off a warning."""
-    if record.levelno <= logging.WARNING:
-        record.exc_info = record.exc_text = None
+    """Take the traceback off a record."""
+    record.exc_info = record.exc_text = None
     return True
 
 

@@ -13,11 +13,14 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
+from uuid import UUID
 
 from prefect import get_client, runtime
 from prefect.client.schemas.objects import StateType
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed, State
 
+POLL_S = 10.0  # from one look at the state of the run to the next
 STOPPED = "stopped; the next run continues"
 
 Result = TypeVar("Result")
@@ -38,13 +41,37 @@ def stop_at_sigterm() -> Iterator[asyncio.Event]:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         handled = True
     token = _stop.set(stop)
+    watching = loop.create_task(_until_cancelled(stop))
     try:
         yield stop
     finally:
+        watching.cancel()
         _stop.reset(token)
         if handled:
             loop.remove_signal_handler(signal.SIGTERM)
             signal.signal(signal.SIGTERM, before)
+
+
+async def _until_cancelled(stop: asyncio.Event) -> None:
+    """Set the event when the server lists this run as one to cancel.
+
+    Prefect's worker, which sends the signal, stops looking for cancelled runs when the server has
+    been away for half a minute.
+    """
+    run_id = runtime.flow_run.id
+    if run_id is None or not PREFECT_API_URL.value():
+        return
+    while not stop.is_set():
+        await asyncio.sleep(POLL_S)
+        with suppress(Exception):  # the server is away
+            if await _is_cancelling(run_id):
+                stop.set()
+
+
+async def _is_cancelling(run_id: str) -> bool:
+    async with get_client() as client:
+        state = (await client.read_flow_run(UUID(run_id))).state
+    return state is not None and state.type == StateType.CANCELLING
 
 
 def is_stopping() -> bool:
@@ -76,10 +103,7 @@ async def stopped_state() -> State[Any]:
     """Return the final state of a stopped run: cancelled if that was requested, else crashed."""
     run_id = runtime.flow_run.id
     if run_id is not None:
-        state = None
         with suppress(Exception):  # the server is away, as at a shutdown of the machine
-            async with get_client() as client:
-                state = (await client.read_flow_run(run_id)).state
-        if state is not None and state.type == StateType.CANCELLING:
-            return Cancelled(message=STOPPED)
+            if await _is_cancelling(run_id):
+                return Cancelled(message=STOPPED)
     return Crashed(message=STOPPED)
