@@ -29,7 +29,7 @@ from consilience.project import Project
 
 RECORDING = "sub-03/ses-1/voice.flac"
 COPY_STEPS, COPY_STEP_S = 6, 3.0
-BIG, KEPT = "8G", 256 * 1024  # size of a disk, and what is left of a full one in bytes
+BIG, KEPT = "8G", 8 * 1024  # size of a disk, and what is left of a full one in bytes
 
 
 def surroundings() -> Iterator[Fault]:

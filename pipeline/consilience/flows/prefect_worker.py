@@ -1,27 +1,18 @@
-"""Prefect's worker, whose lines about a lost connection have no traceback.
+"""Prefect's worker without the tracebacks of a lost connection.
 
-As ``python -m consilience.flows.prefect_worker worker start …``. Its observers of cancelled and
-suspended runs log one when the server restarts; what they do is done by the run itself too.
+As ``python -m consilience.flows.prefect_worker worker start …``.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 
-OBSERVERS = ("prefect.FlowRunCancellingObserver", "prefect.FlowRunSuspendingObserver")
-
-
-def without_traceback(record: logging.LogRecord) -> bool:
-    """Take the traceback off a record."""
-    record.exc_info = record.exc_text = None
-    return True
+from consilience.flows import observers
 
 
 def main() -> None:
     """Run the command line of Prefect."""
-    for name in OBSERVERS:
-        logging.getLogger(name).addFilter(without_traceback)
+    observers.quiet()
     from prefect.cli import app  # slow to import
 
     sys.argv[0] = "prefect"

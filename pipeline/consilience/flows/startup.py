@@ -10,6 +10,7 @@ from prefect.settings import PREFECT_API_URL
 
 from consilience.core.errors import one_line
 from consilience.core.processes import guard_children
+from consilience.flows import observers
 from consilience.flows.server import answered
 from consilience.flows.sweep import state_process, sweep
 
@@ -23,6 +24,7 @@ def guard_once() -> None:
 async def start_run() -> None:
     """Prepare a run; what concerns the server alone is logged if it fails, and ends nothing."""
     guard_once()
+    observers.quiet()
     run_id = runtime.flow_run.id
     if run_id is None or not PREFECT_API_URL.value():
         return  # a temporary server has no other runs
