@@ -134,8 +134,6 @@ class Storage:
         self.site, self.proxy = site, Proxy(port)
         self.is_filled = False
         site.services["storage"] = Service(("moto_server", "-p", str(port)))
-        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-        site.study.environment |= {**keys, "AWS_DEFAULT_REGION": "us-east-1"}
 
     def prepare(self, is_filled: bool) -> None:
         """Start it, and let the study use a bucket with its results, or an empty one."""

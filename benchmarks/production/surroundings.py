@@ -195,7 +195,7 @@ def _files() -> Iterator[Fault]:
     yield Fault(
         *("parameters changed", "parameters changed", "in evaluate", ("FAILED", "COMPLETED")),
         during=in_stage("evaluate", _set_bootstrap(100), 10.0),
-        before=_set_bootstrap(50),
+        before=_set_bootstrap(150),
         stale=("evaluate",),
     )
     yield Fault(

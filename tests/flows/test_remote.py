@@ -87,6 +87,7 @@ def test_without_a_repository_the_commit_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "passing"),
     [
+        ("Unable to locate credentials", False),
         ("dvc push: failed to push data to the cloud - 3 files failed to upload", True),
         ("dvc pull: Connection refused", True),
         ("dvc push: config file error: no remote specified", False),

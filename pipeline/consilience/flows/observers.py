@@ -22,7 +22,7 @@ def quiet() -> None:
         from prefect._internal import _observation_delivery as delivery
 
         loop = partial(delivery.critical_service_loop, printer=print_without_traceback)
-        delivery.critical_service_loop = loop  # type: ignore[attr-defined]
+        delivery.critical_service_loop = loop
 
 
 def print_without_traceback(text: str = "") -> None:

@@ -31,6 +31,7 @@ MISTAKES = (
     "not supported",
     "forbidden",
     "access denied",
+    "unable to locate credentials",
 )
 
 
