@@ -1,4 +1,4 @@
-"""What a fault consists of, and how it finds its moment."""
+"""Faults, and the moments at which they are applied."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ def at_random(apply: During) -> During:
     """
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:
-        part = chance.choice(("begin", "status", *STALE))
-        if part == "status":
-            until(lambda: site.tree("status --json"), part, 0.05)
-        elif part in STALE:
-            wait_for_stage(site, part)
+        moment = chance.choice(("begin", "status", *STALE))
+        if moment == "status":
+            until(lambda: site.tree("status --json"), moment, 0.05)
+        elif moment in STALE:
+            wait_for_stage(site, moment)
         delay_s = chance.uniform(0, 5)
-        print(f"{delay_s:.1f} s after {part}", flush=True)
+        print(f"{delay_s:.1f} s after {moment}", flush=True)
         time.sleep(delay_s)
         apply(site, run_id, chance)
 

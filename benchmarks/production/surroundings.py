@@ -283,14 +283,14 @@ def _unwatch(site: Site) -> None:
 
 def _arrival(site: Site, disturb: Callable[[], None]) -> str:
     """Copy the recording slowly, disturb meanwhile; return the id of the run that follows."""
-    known = {run["id"] for run in site.runs(set())}
+    former_runs = {run["id"] for run in site.runs(set())}
     content = (site.folder / "aside.flac").read_bytes()
     offset = site.offsets()["watcher"]
     with (site.recordings / RECORDING).open("wb") as file:
         for step in range(COPY_STEPS):
-            part = len(content) // COPY_STEPS
-            end = len(content) if step == COPY_STEPS - 1 else (step + 1) * part
-            file.write(content[step * part : end])
+            size = len(content) // COPY_STEPS
+            end = len(content) if step == COPY_STEPS - 1 else (step + 1) * size
+            file.write(content[step * size : end])
             file.flush()
             if step == COPY_STEPS // 2:
                 disturb()
@@ -299,7 +299,7 @@ def _arrival(site: Site, disturb: Callable[[], None]) -> str:
             assert "voice.flac" not in printed or step == COPY_STEPS - 1, printed
     end_s = time.monotonic() + APPEAR_S
     while time.monotonic() < end_s:
-        for run in site.runs(known):
+        for run in site.runs(former_runs):
             if "voice.flac" in str(run["parameters"].get("reason")):
                 return str(run["id"])
         time.sleep(1)
