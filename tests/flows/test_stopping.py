@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from prefect.states import Completed, Failed, State
 
 from consilience.flows import stopping
-from consilience.flows.stopping import stop_at_sigterm, unless_stopped
+from consilience.flows.stopping import stop_at_sigterm, stopped_state, unless_stopped
 
 
 class Run:
@@ -43,3 +44,23 @@ def test_a_cancel_that_no_worker_passes_on_stops_a_run(monkeypatch: pytest.Monke
     monkeypatch.setattr(stopping, "POLL_S", 0.05)
     monkeypatch.setattr(stopping, "_is_cancelling", is_cancelling)
     assert asyncio.run(run()) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "requested", "name"),
+    [
+        (Completed(), True, "Cancelled"),
+        (Completed(), False, "Completed"),
+        (Failed(), True, "Cancelled"),
+        (Failed(), False, "Crashed"),
+    ],
+)
+def test_the_state_of_a_stopped_run(
+    state: State[None], requested: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_cancelling(_: str) -> bool:
+        return requested
+
+    monkeypatch.setattr(stopping, "runtime", Runtime)
+    monkeypatch.setattr(stopping, "_is_cancelling", is_cancelling)
+    assert asyncio.run(stopped_state(state)).name == name

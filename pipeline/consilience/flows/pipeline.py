@@ -101,8 +101,8 @@ async def pipeline(
     with stop_at_sigterm():
         await start_run()
         state = await _within_limits(request, report)
-        if is_stopping() and not state.is_completed():
-            state = await stopped_state()
+        if is_stopping():
+            state = await stopped_state(state)
     if notification_block:
         await notify(notification_block, _content(request, state, report), get_run_logger().warning)
     await wait_for_server()

@@ -59,8 +59,8 @@ async def predict(
         arguments += ["--html", str(output.with_suffix(".html"))] if html else []
         arguments += ["--pseudonyms"] if pseudonyms else []
         state = await _within_limits(folder, bundle, recordings, output, arguments)
-        if is_stopping() and not state.is_completed():
-            state = await stopped_state()
+        if is_stopping():
+            state = await stopped_state(state)
     if notification_block:
         content = {
             "title": f"predict {recordings.name}: {str(state.name).lower()}",

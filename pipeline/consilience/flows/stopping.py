@@ -99,11 +99,15 @@ async def unless_stopped(work: Coroutine[Any, Any, Result]) -> Result | None:
                     await waiting
 
 
-async def stopped_state() -> State[Any]:
-    """Return the final state of a stopped run: cancelled if that was requested, else crashed."""
+async def stopped_state(state: State[Any]) -> State[Any]:
+    """Return the final state of a stopped run: cancelled if that was requested.
+
+    Prefect refuses to complete a run that is to be cancelled, also if its last step had ended.
+    Otherwise a run that has completed stays so, and any other one has crashed.
+    """
     run_id = runtime.flow_run.id
     if run_id is not None:
         with suppress(Exception):  # the server is away, as at a shutdown of the machine
             if await _is_cancelling(run_id):
                 return Cancelled(message=STOPPED)
-    return Crashed(message=STOPPED)
+    return state if state.is_completed() else Crashed(message=STOPPED)
