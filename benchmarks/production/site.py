@@ -26,7 +26,8 @@ from consilience import params
 
 RESTART_S = 5.0  # as RestartSec of the services in docs/operations.md
 START_S = 600.0
-PARTS_OF_WORKER = ("worker start", "consilience.core.processes")
+# Of the worker's descendants: Prefect's worker, the guard, and what Prefect does after a crash.
+PARTS_OF_WORKER = ("prefect_worker worker start", "bootstrap.py hook")
 POLL_S = 0.5
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 # Hold the times of acceptance, or the hash of a file that does.
@@ -209,11 +210,12 @@ class Site:
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(service.process.pid)
                 services.add(process)
-                for child in process.children(recursive=name == "server"):
+                for child in process.children(recursive=True):
                     with suppress(psutil.Error):
-                        # Of the worker, Prefect's own worker and the guard are services.
                         line = " ".join(child.cmdline())
-                        if name == "server" or any(words in line for words in PARTS_OF_WORKER):
+                        is_part = any(words in line for words in PARTS_OF_WORKER)
+                        is_guard = line.endswith(f"consilience.core.processes {process.pid}")
+                        if name == "server" or is_part or is_guard:
                             services.add(child)
         return [process for process in self.study.processes() if process not in services]
 
