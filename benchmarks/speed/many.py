@@ -26,7 +26,7 @@ FAULTY = 10  # every so many recordings, one is empty
 STAGES = ("code", "catalog", "ingest@gsr", "align", "label", "window")
 COMMANDS = {
     **{stage: ("dvc", "repro", "--single-item", stage) for stage in STAGES},
-    "`dvc repro window` without changes": ("dvc", "repro", "window"),
+    "`consilience run window` without changes": ("consilience", "run", "window"),
     "`consilience status`": ("consilience", "status"),
 }
 
