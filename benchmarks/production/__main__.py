@@ -224,8 +224,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
             ("yes" if outcome.identical else "**no**") + f" {outcome.problem}".rstrip(),
         )
         rows.append(f"| {' | '.join(cells)} |")
-    good = sum(outcome.is_good for outcome in outcomes)
-    rows += ["", f"{good} of {len(outcomes)} faults end as they should."]
+    faults = [outcome for outcome in outcomes if outcome.kind != "nothing"]
+    good = sum(outcome.is_good for outcome in faults)
+    rows += ["", f"{good} of {len(faults)} faults end as they should."]
     return "\n".join(rows)
 
 
