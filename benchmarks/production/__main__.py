@@ -106,7 +106,7 @@ def apply_fault(fault: Fault, site: Site, expected: dict[str, str]) -> Outcome:
     for stage in fault.stale:
         site.study.make_stale(stage)
     site.ensure()
-    former_runs = {run["id"] for run in site.runs(set())}
+    former = {run["id"] for run in site.runs(set())}
     offsets = site.offsets()
     try:
         fault.before(site)
@@ -127,7 +127,7 @@ def apply_fault(fault: Fault, site: Site, expected: dict[str, str]) -> Outcome:
         identical = is_same(site, expected)
     finally:
         fault.finally_(site)
-    runs = site.runs(former_runs)
+    runs = site.runs(former)
     others = [row["state_type"] for row in runs if row["id"] not in (run_id,)]
     if next_state:
         others.remove(next_state)
@@ -231,7 +231,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def main() -> None:
-    """Run the faults that have no outcome yet; with ``--page``, write the page."""
+    """Run the faults that have no outcome yet, and optionally write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="of the site and the outcomes")
     parser.add_argument("--only", nargs="*", help="parts of the names of the faults to run")
@@ -246,7 +246,7 @@ def main() -> None:
     outcomes: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     faults = all_faults()
     parts = options.only if options.only is not None else [""]
-    chosen = [f for f in faults if any(text in f.name for text in parts)]
+    chosen = [f for f in faults if any(phrase in f.name for phrase in parts)]
     chosen = [f for f in chosen if options.again or f.name not in outcomes]
     if chosen:
         until_s = time.monotonic() + 60 * options.minutes

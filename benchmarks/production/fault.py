@@ -1,4 +1,4 @@
-"""Faults, and the moments at which they are applied."""
+"""Content of a fault, and the moments at which it is applied."""
 
 from __future__ import annotations
 
@@ -128,13 +128,13 @@ def at_random(apply: During) -> During:
     """
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:
-        moment = chance.choice(("begin", "status", *STALE))
-        if moment == "status":
-            until(lambda: site.tree("status --json"), moment, 0.05)
-        elif moment in STALE:
-            wait_for_stage(site, moment)
+        phase = chance.choice(("begin", "status", *STALE))
+        if phase == "status":
+            until(lambda: site.tree("status --json"), phase, 0.05)
+        elif phase in STALE:
+            wait_for_stage(site, phase)
         delay_s = chance.uniform(0, 5)
-        print(f"{delay_s:.1f} s after {moment}", flush=True)
+        print(f"{delay_s:.1f} s after {phase}", flush=True)
         time.sleep(delay_s)
         apply(site, run_id, chance)
 

@@ -301,10 +301,10 @@ class Site:
         """Return a run."""
         return dict(self.patient(f"flow_runs/{run_id}", method="GET"))
 
-    def runs(self, former_runs: set[str]) -> list[dict[str, Any]]:
-        """Return the runs that are not among the former ones, in the order of their creation."""
+    def runs(self, former: set[str]) -> list[dict[str, Any]]:
+        """Return all runs but the former ones, in the order of their creation."""
         rows = self.patient("flow_runs/filter", {"sort": "START_TIME_ASC"})
-        return sorted((r for r in rows if r["id"] not in former_runs), key=lambda r: r["created"])
+        return sorted((r for r in rows if r["id"] not in former), key=lambda r: r["created"])
 
     def slots(self) -> int:
         """Return how many concurrency slots of all deployments are taken."""

@@ -283,7 +283,7 @@ def _unwatch(site: Site) -> None:
 
 def _arrival(site: Site, disturb: Callable[[], None]) -> str:
     """Copy the recording slowly, disturb meanwhile; return the id of the run that follows."""
-    former_runs = {run["id"] for run in site.runs(set())}
+    former = {run["id"] for run in site.runs(set())}
     content = (site.folder / "aside.flac").read_bytes()
     offset = site.offsets()["watcher"]
     with (site.recordings / RECORDING).open("wb") as file:
@@ -299,7 +299,7 @@ def _arrival(site: Site, disturb: Callable[[], None]) -> str:
             assert "voice.flac" not in printed or step == COPY_STEPS - 1, printed
     end_s = time.monotonic() + APPEAR_S
     while time.monotonic() < end_s:
-        for run in site.runs(former_runs):
+        for run in site.runs(former):
             if "voice.flac" in str(run["parameters"].get("reason")):
                 return str(run["id"])
         time.sleep(1)
