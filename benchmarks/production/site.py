@@ -23,6 +23,7 @@ import psutil
 from benchmarks.faults.project import MARK, METHOD, PROGRAMS, SMALL, Sandbox
 from benchmarks.new_project import ROOT, create_project
 from consilience import params
+from consilience.new_study import deployment_prefix
 
 RESTART_S = 5.0  # as RestartSec of the services in docs/operations.md
 START_S = 600.0
@@ -287,9 +288,10 @@ class Site:
             return False
 
     def deployment(self, name: str) -> dict[str, Any]:
-        """Return a deployment."""
+        """Return a deployment by its name without that of the study."""
+        full_name = f"{deployment_prefix(self.study.folder.name)}-{name}"
         rows = self.patient("deployments/filter", {})
-        return next(row for row in rows if row["name"] == name)
+        return next(row for row in rows if row["name"] == full_name)
 
     def start_run(self, name: str = "nightly", **parameters: Any) -> str:
         """Start a run of a deployment; return its id."""
