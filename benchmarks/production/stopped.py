@@ -113,7 +113,8 @@ def _once() -> Iterator[Fault]:
         "server gone for good",
         "server gone",
         "in label",
-        ("CRASHED",),
+        # Completed if its stages end before the worker does: it then waits for the server.
+        ("CRASHED", "COMPLETED"),
         in_stage("label", remove_server),
         before=lambda site: _with_timeout(site, SERVER_TIMEOUT_S),
         finally_=lambda site: _with_timeout(site, None),

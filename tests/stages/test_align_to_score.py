@@ -30,6 +30,7 @@ from consilience.schema.tables import (
     Ingested,
     Labels,
     Pulses,
+    Quality,
     Recordings,
     Splits,
     Trials,
@@ -142,6 +143,7 @@ def ingest(folder: Path, modality: str, pulses: np.ndarray) -> None:
             }
         )
     write_table(folder / "recordings.parquet", frame_of(rows, Ingested), Ingested)
+    write_table(folder / "quality.parquet", frame_of([], Quality), Quality)
     write_json(folder / "features.json", {"names": ["felt", "one"]})
 
 
@@ -348,7 +350,7 @@ def test_a_second_run_writes_the_same_bytes(run: Callable[..., Path]) -> None:
 
     first = bytes_of(run())
     # Tables; a file per session; per modality with its meta data, a file per aligned recording.
-    assert len(first) == 4 + 4 + 5 + 5 + (1 + 4) + (1 + 4)
+    assert len(first) == 4 + 4 + 6 + 5 + (1 + 4) + (1 + 4)
     assert bytes_of(run()) == first
     assert bytes_of(run("elsewhere")) == first
 

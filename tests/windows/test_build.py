@@ -82,6 +82,15 @@ def test_labels_of_one_class_are_an_error_of_one_line(make_project: Make) -> Non
     assert project.windows.exists()
 
 
+def test_undecided_labels_are_of_all_their_classes(make_project: Make) -> None:
+    project = make_project(WindowParams())
+    path = project.labels / "labels.parquet"
+    halves = pl.Series("class_probability", [[0.5, 0.5]] * 6, pl.List(pl.Float64))
+    write_table(path, read_table(path, Labels).with_columns(halves), Labels)
+    window(project, emit=quiet)
+    assert project.windows.exists()
+
+
 def test_a_dataset_of_one_class_is_an_error(make_project: Make) -> None:
     project = make_project(WindowParams())
     write_json(project.labels / "summary.json", {"classes": {"calm": 0}})

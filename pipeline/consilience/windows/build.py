@@ -70,11 +70,12 @@ def _check_classes(index: pl.DataFrame, project: Project) -> None:
     """Raise if there is one class only: every metric of a model of it would be perfect."""
     summary = project.labels / "summary.json"
     classes = list(read_json(summary)["classes"])
-    likeliest = index["class_probability"].drop_nulls().list.arg_max().unique().to_list()
+    rows = index["class_probability"].drop_nulls().to_list()
+    # Classes of equal probability are all likeliest.
+    likeliest = {place for row in rows for place, p in enumerate(row) if p == max(row)}
     if len(likeliest) == 1 or len(classes) == 1:
-        name = classes[likeliest[0] if likeliest else 0]
         raise ConsilienceError(
-            f"'{name}' is the only class of the labels",
+            f"'{classes[min(likeliest, default=0)]}' is the only class of the labels",
             str(summary),
             "annotate windows of another class: a model needs two",
         )
