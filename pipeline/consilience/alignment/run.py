@@ -50,9 +50,9 @@ def align(project: Project, emit: Callable[[str], None] = print) -> None:
     lines = [
         f"  {status} {name}: {why}" for status, name, why in with_reason.select(columns).rows()
     ]
-    for line in first_lines(lines, "in data/alignment/alignment.parquet and in the report"):
-        emit(line)
     path = (project.alignment / "alignment.parquet").relative_to(project.root)
+    for line in first_lines(lines, f"in {path} and in the report"):
+        emit(line)
     for name in modalities:
         if (rows := table.filter(pl.col("modality") == name)).height:
             check_usable(name, rows, path, USABLE)

@@ -390,9 +390,10 @@ def write_catalog(project: Project, emit: Callable[[str], None] = print) -> None
         f"  {where}: {what}" + (f" ({remedy})" if remedy else "")
         for where, what, remedy in catalog.problems.rows()
     ]
-    place = "in data/catalog/problems.parquet and in the report"
-    # A run that fails writes neither.
-    for line in first_lines(lines, place, None if is_failing else MAX_LINES):
+    path = (project.catalog / "problems.parquet").relative_to(project.root)
+    # A run that fails writes neither the table nor the report.
+    limit = None if is_failing else MAX_LINES
+    for line in first_lines(lines, f"in {path} and in the report", limit):
         emit(line)
     if is_failing and catalog.problems.height:
         raise ConsilienceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from consilience.core.errors import ConsilienceError
 from consilience.core.files import atomic_folder
@@ -45,7 +46,8 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
             project.kept_rows(modality),
         )
     quarantined = [result for result in results if result.status != "ok"]
-    _summarise(modality, results, quarantined, emit)
+    folder = project.signals(modality).relative_to(project.root)
+    _summarise(modality, folder, results, quarantined, emit)
     ingested = project.signals(modality) / "recordings.parquet"
     check_usable(modality, read_table(ingested, Ingested), ingested.relative_to(project.root))
     if quarantined and project.section(DatasetParams).on_problem == "fail":
@@ -57,14 +59,17 @@ def ingest_modality(project: Project, modality: str, emit: Callable[[str], None]
 
 
 def _summarise(
-    modality: str, results: list[Result], quarantined: list[Result], emit: Callable[[str], None]
+    modality: str,
+    folder: Path,
+    results: list[Result],
+    quarantined: list[Result],
+    emit: Callable[[str], None],
 ) -> None:
     processed = [result for result in results if result.new]
     emit(
         f"ingest {modality}: {counted(len(results), 'recording')}, {len(processed)} processed, "
         f"{len(results) - len(processed)} reused, {len(quarantined)} quarantined"
     )
-    folder = f"data/signals/{modality}.frames"
     # Of a first run the number is enough; of a later one, the names are those of new recordings.
     new = processed if len(processed) < len(results) else []
     lines = [f"  processed {result.recording}" for result in new]
