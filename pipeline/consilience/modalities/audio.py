@@ -74,8 +74,7 @@ class Audio(Voice):
         RecordingError
             As `checked`.
         """
-        features = self.stream_features(signal, params)
-        lost = lost_frames(signal.values, len(features.values), params)
+        features, lost = self._features_and_lost(signal, params)
         loudness, speech = (
             _column(features.values, number)[~lost] for number in (LOUDNESS, SPEECH)
         )
@@ -92,11 +91,17 @@ class Audio(Voice):
         RecordingError
             As `checked`.
         """
+        return self._features_and_lost(signal, params)[0]
+
+    def _features_and_lost(
+        self, signal: Signal, params: AudioParams
+    ) -> tuple[Features, NDArray[np.bool_]]:
+        """Compute the features without the quality, and which frames were lost."""
         clean = self.checked(signal, params)
         (values,) = describe(Mixes([clean]), params)
         lost = lost_frames(signal.values, len(values), params)
         times_s = float(signal.times_s[0]) + np.arange(len(values), dtype=np.float64) * params.hop_s
-        return Features(_without_lost(values, lost), times_s, feature_names(params), {})
+        return Features(_without_lost(values, lost), times_s, feature_names(params), {}), lost
 
     def corrupted_features(
         self, signal: Signal, clean: Features, kind: str, params: AudioParams, recording: str
