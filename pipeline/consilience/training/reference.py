@@ -148,17 +148,17 @@ def _deviation(reference: Reference, recording: Recording) -> float:
     They are those of the logarithm of its summary's residual, of the logarithm of its windows' mean
     residual, and of its level, in either direction.
     """
-    fit = reference
-    z = _standardised(recording.values, fit.feature_mean, fit.feature_std)
-    residual = _residuals(_summary(z)[None], fit.centre, fit.scale, fit.components)[0]
-    of_windows = _window_residual(z, fit.window_components)
-    louder = (recording.level_db - fit.level_db[0]) / fit.level_db[1]
-    deviations = (
-        (np.log(residual) - fit.log_residual[0]) / fit.log_residual[1],
-        (np.log(of_windows) - fit.window_log_residual[0]) / fit.window_log_residual[1],
-        np.abs(louder),
+    z = _standardised(recording.values, reference.feature_mean, reference.feature_std)
+    subspace = (reference.centre, reference.scale, reference.components)
+    residual = _residuals(_summary(z)[None], *subspace)[0]
+    of_windows = _window_residual(z, reference.window_components)
+    compared = (
+        (np.log(residual), reference.log_residual),
+        (np.log(of_windows), reference.window_log_residual),
+        (recording.level_db, reference.level_db),
     )
-    return float(np.nanmax(deviations))
+    summary, windows, level = ((value - mean) / spread for value, (mean, spread) in compared)
+    return float(np.nanmax([summary, windows, np.abs(level)]))
 
 
 def cross_fitted_deviations(corpus: Corpus) -> pl.DataFrame:
