@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from consilience.reporting.results import Results
@@ -97,8 +98,8 @@ def _per_cent(values: Metrics, name: str, best: float) -> Cell:
 
 
 def limited(share: float) -> float:
-    """Return the end of a share's interval, which is wide with few people, within 0 and 1."""
-    return min(1.0, max(0.0, share))
+    """Limit a share, or an end of its interval, which is wide with few people, to 0 and 1."""
+    return float(np.clip(share, 0, 1))
 
 
 def counts(results: Results) -> dict[str, str]:

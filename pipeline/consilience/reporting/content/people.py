@@ -23,7 +23,7 @@ from consilience.reporting.content.person_links import link, people_with_pages
 from consilience.reporting.content.source import subjects_of
 from consilience.reporting.figure import Block, Figure, Listing, Note, Section, Tabular, chart
 from consilience.reporting.results import Results
-from consilience.reporting.tables import Cell, Row, Table
+from consilience.reporting.tables import Cell, Row, Table, limited
 from consilience.reporting.words import ABSENT, readable
 from consilience.schema.params.robustness import RobustnessParams
 
@@ -197,8 +197,8 @@ def _mean(values: Array, weights: Array) -> Array:
 
 
 def _share(estimate: Iterable[float]) -> list[float]:
-    """Limit a share and the ends of its interval, which is wide with few people, to 0 and 1."""
-    return [float(np.clip(value, 0, 1)) for value in estimate]
+    """Limit a share and the ends of its interval."""
+    return [limited(value) for value in estimate]
 
 
 def _bounds(name: str, values: Array, sizes: Sequence[int]) -> dict[str, object]:
