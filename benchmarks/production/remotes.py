@@ -1,6 +1,6 @@
 """Faults of a remote: an S3 server behind a proxy that refuses, delays, or is away.
 
-Needs ``pip install 'consilience[s3]' 'moto[server]'``; without them these faults are left out.
+Needs ``pip install 'consilience[dev,s3]'``; without it these faults are left out.
 """
 
 from __future__ import annotations

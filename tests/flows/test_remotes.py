@@ -1,7 +1,6 @@
 """Push, pull and reproduction with a folder, an SSH server and an S3-compatible server as remote.
 
-Needs 'consilience[s3]' with moto, and 'consilience[ssh]' with Debian's openssh-server; without them
-these parts are skipped.
+The SSH server is that of Debian's openssh-server; without it its part is skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +18,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from consilience.core.dvc import ENVIRONMENT, call
 from consilience.core.errors import ConsilienceError
@@ -113,12 +115,6 @@ class Gate:
 @pytest.fixture
 def s3(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Start a server of the S3 interface, and make it the remote of the study."""
-    for module in ("moto", "boto3", "dvc_s3"):
-        pytest.importorskip(module, reason="needs 'consilience[s3]' and moto[s3,server]")
-    import boto3
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
-
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -141,7 +137,6 @@ def s3(study: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 @pytest.fixture
 def ssh(study: Path, tmp_path: Path) -> Iterator[None]:
     """Start an SSH server with keys of its own, and make it the remote of the study."""
-    pytest.importorskip("dvc_ssh", reason="needs 'consilience[ssh]'")
     program = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
     if program is None:
         pytest.skip("needs openssh-server")
