@@ -1,16 +1,12 @@
-"""A run of a deployment on a Dask cluster that loses a worker equals ``dvc repro`` on this machine.
+"""A deployed run on a cluster that loses a worker equals ``dvc repro`` on this machine.
 
 `tests/core/test_executor.py` compares what Dask and Ray compute, and kills workers of both.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-from collections.abc import Iterator
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,8 +14,9 @@ from ruamel.yaml import YAML
 
 from consilience import new_study
 from tests.conftest import ProjectCopy, copy_project
-from tests.core.test_executor import HOST, Programs, free_port
-from tests.flows.test_deployments import Site, started
+from tests.core import test_executor
+from tests.flows import test_deployments
+from tests.flows.test_deployments import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -27,28 +24,17 @@ LAST = "window"
 RUN_S = 1500.0
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Programs]]:
-    """Give the address of a scheduler with two workers, each a program of its own."""
-    if find_spec("distributed") is None:
-        pytest.skip("needs the extra 'dask': pip install 'consilience[dask]'")
-    folder = tmp_path_factory.mktemp("dask")
-    programs, place = Programs(folder / "log.txt"), f"{HOST}:{free_port()}"
-    local = ("--host", HOST, "--no-dashboard")
-    programs.start("dask", "scheduler", "--port", place.partition(":")[2], *local)
-    size = ("--nworkers", "1", "--nthreads", "1", "--local-directory", str(folder))
-    try:
-        for _ in range(2):
-            programs.start("dask", "worker", f"tcp://{place}", *local, *size)
-        programs.wait_until(lambda: programs.log.read_text().count("Registered to") == 2)
-        yield f"dask://{place}", programs
-    finally:
-        programs.end()
-
-
 def small_study(folder: Path) -> ProjectCopy:
     study = copy_project(folder)
     study.configure(modalities=["eeg", "audio"], methods=["coherence_transfer"])
+    return study
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """Give a study that this machine has reproduced."""
+    study = small_study(tmp_path_factory.mktemp("local") / "study")
+    study.repro(LAST)
     return study
 
 
@@ -77,20 +63,24 @@ def state_of(site: Site, run: str) -> str:
     return str(row["state_type"]) if row["state_type"] in final else ""
 
 
+@pytest.mark.parametrize("kind", ["dask", "ray"])
 def test_a_deployed_run_on_a_cluster_that_loses_a_worker_equals_a_local_one(
-    cluster: tuple[str, Programs], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    local: ProjectCopy,
+    kind: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    address, programs = cluster
-    local = small_study(tmp_path / "local")
-    local.repro(LAST)
+    monkeypatch.setenv(*test_executor.NO_TOKEN)
     remote = small_study(tmp_path / "remote").folder
-    for site in started(tmp_path_factory, {}):
-        second = Site(remote, {**site.variables, "PWD": str(remote)})
-        run = start_run(second, address)
-        second.until((remote / "data/catalog/summary.json").is_file, RUN_S)
-        os.killpg(programs.started.pop().pid, signal.SIGKILL)
-        second.until(partial(state_of, second, run), RUN_S)
-        assert state_of(second, run) == "COMPLETED"
+    with test_executor.started(kind, tmp_path_factory.mktemp("c")) as (address, programs):
+        for site in test_deployments.started(tmp_path_factory, {}):
+            second = Site(remote, {**site.variables, "PWD": str(remote)})
+            run = start_run(second, address)
+            second.until((remote / "data/catalog/summary.json").is_file, RUN_S)
+            programs.kill_last()
+            second.until(partial(state_of, second, run), RUN_S)
+            assert state_of(second, run) == "COMPLETED"
     # DVC adds a stage to the file when it ends: a run and 'dvc repro' have different orders.
     one, other = (YAML(typ="safe").load(folder / "dvc.lock") for folder in (remote, local.folder))
     assert one == other

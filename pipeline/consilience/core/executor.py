@@ -237,9 +237,6 @@ class RayCluster:
     connect_s: ClassVar[float] = 60.0  # Ray starts a process for each client
 
     def __init__(self, place: str) -> None:
-        # To find out that the port belongs to another program, three attempts of 2 s.
-        for which in ("INITIAL", "MAX"):
-            os.environ.setdefault(f"RAY_CLIENT_{which}_CONNECTION_TIMEOUT_S", "2")
         self._ray: Any = importlib.import_module(self.library)
         with warnings.catch_warnings(action="ignore"):  # of each attempt
             self._ray.init(f"ray://{place}", logging_level=logging.ERROR, log_to_driver=False)
