@@ -1,8 +1,8 @@
 """Many recordings: ``python -m benchmarks.speed.many [RECORDINGS]``, by default 10,000.
 
-A study of one skin-conductance table of 20 s per session, a tenth of them empty, is reproduced up
-to its windows stage by stage, and then once more without changes. Prints the time of each stage and
-the memory of its largest process.
+A study of one skin-conductance table of 20 s per session, a tenth of them empty, is reproduced
+stage by stage, and then once more without changes; a model of it predicts all recordings. Prints
+the time of each command and the memory of its largest process.
 """
 
 from __future__ import annotations
@@ -23,11 +23,17 @@ from consilience.core.seeds import generator
 
 RATE_HZ, DURATION_S = 4, 20
 FAULTY = 10  # every so many recordings, one is empty
-STAGES = ("code", "catalog", "ingest@gsr", "align", "label", "window")
+METHOD = "coherence_transfer"
+STAGES = (
+    *("code", "catalog", "ingest@gsr", "align", "label", "window", "corrupt"),
+    *(f"train@{METHOD}", "evaluate", "query", "report"),
+)
+PREDICT = ("consilience", "predict", f"data/models/{METHOD}", "recordings")
 COMMANDS = {
     **{stage: ("dvc", "repro", "--single-item", stage) for stage in STAGES},
-    "`consilience run window` without changes": ("consilience", "run", "window"),
+    "`consilience run` without changes": ("consilience", "run"),
     "`consilience status`": ("consilience", "status"),
+    "`consilience predict` with a page": (*PREDICT, "--html", "predictions.html"),
 }
 
 
@@ -52,6 +58,7 @@ def create(folder: Path, n_recordings: int) -> None:
     (root / "annotations.csv").write_text("\n".join(annotations) + "\n")
     content = params.defaults("folder", str(root), ["gsr"])
     content["splits"] |= {"folds": 3, "validation_subjects": 2}
+    content["methods"] = {METHOD: content["methods"][METHOD]}
     (folder / "params.yaml").write_text(params.document(content))
 
 
