@@ -109,7 +109,7 @@ def wait_for_stage(site: Site, stage: str) -> psutil.Process:
     return process
 
 
-def in_stage(stage: str, apply: During, up_to_s: float = 4.0) -> During:
+def in_stage(stage: str, apply: During, up_to_s: float = 0.8) -> During:
     """Return a fault that waits for a stage, and a random time of it, first."""
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:

@@ -67,7 +67,7 @@ def stopped() -> Iterator[Fault]:
             f"kill stage {stage}",
             f"in {stage}",
             ("FAILED",),
-            in_stage(stage, sent_to_stage(stage, KILL), 1.0),
+            in_stage(stage, sent_to_stage(stage, KILL)),
             stale=(stage,),
         )
         if number == 1:
@@ -90,9 +90,10 @@ def _once() -> Iterator[Fault]:
             ("FAILED",),
             kill_dvc_after(stage),
         )
+    # A run that receives the signal after its last stage completes.
     for target, states in (
-        ("run", ("CRASHED",)),
-        ("worker", ("CRASHED",)),
+        ("run", ("CRASHED", "COMPLETED")),
+        ("worker", ("CRASHED", "COMPLETED")),
         ("server", ("COMPLETED",)),
     ):
         yield Fault(
@@ -107,7 +108,7 @@ def _once() -> Iterator[Fault]:
         "terminate stage align",
         "in align",
         ("FAILED",),
-        in_stage("align", sent_to_stage("align", TERM), 1.0),
+        in_stage("align", sent_to_stage("align", TERM)),
     )
     yield Fault(
         "server gone for good",
