@@ -18,6 +18,8 @@ from benchmarks.production.site import NoAnswerError, Site
 KILL, TERM = signal.SIGKILL, signal.SIGTERM
 APPEAR_S = 240.0  # for a process or a line of a log to appear
 STALE = ("align", "label")  # of two fast stages, so that a fault takes a minute
+STAGE_S = 0.8  # of the 1.2 s that each of them takes on a quiet machine
+LONGEST_S = {"begin": 4.0, "status": 2.0, **dict.fromkeys(STALE, STAGE_S)}  # until a fault
 
 During = Callable[[Site, str, random.Random], None]
 
@@ -109,7 +111,7 @@ def wait_for_stage(site: Site, stage: str) -> psutil.Process:
     return process
 
 
-def in_stage(stage: str, apply: During, up_to_s: float = 0.8) -> During:
+def in_stage(stage: str, apply: During, up_to_s: float = STAGE_S) -> During:
     """Return a fault that waits for a stage, and a random time of it, first."""
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:
@@ -123,17 +125,17 @@ def in_stage(stage: str, apply: During, up_to_s: float = 0.8) -> During:
 def at_random(apply: During) -> During:
     """Return a fault that waits for a random moment of a run first.
 
-    It is some seconds after the begin of the run, of ``dvc status``, or of one of the two stages: a
+    It is some time after the begin of the run, of ``dvc status``, or of one of the two stages: a
     busy machine needs several times as long as a quiet one, and a time alone would miss the run.
     """
 
     def waiting(site: Site, run_id: str, chance: random.Random) -> None:
-        phase = chance.choice(("begin", "status", *STALE))
+        phase = chance.choice(tuple(LONGEST_S))
         if phase == "status":
             until(lambda: site.tree("status --json"), phase, 0.05)
         elif phase in STALE:
             wait_for_stage(site, phase)
-        delay_s = chance.uniform(0, 5)
+        delay_s = chance.uniform(0, LONGEST_S[phase])
         print(f"{delay_s:.1f} s after {phase}", flush=True)
         time.sleep(delay_s)
         apply(site, run_id, chance)
