@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,32 @@ def test_a_failed_stage_fails_the_flow_and_stops_only_what_needs_it(
     }
     assert "Traceback" not in caplog.text
     assert not (folder / "out" / "align").exists()
+
+
+def test_missing_results_are_pulled_beside_a_result_that_is_nowhere_else(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    steps(folder)
+
+    def dvc(*arguments: str) -> None:
+        subprocess.run([ENVIRONMENT / "dvc", *arguments, "--quiet"], cwd=folder, check=True)
+
+    dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
+    assert run(folder)[0].message == "4 ran"
+    dvc("push")
+    (folder / "registry").mkdir()
+    (folder / "registry/model.txt").write_text("not uploaded\n")
+    dvc("add", "registry")
+    shutil.rmtree(folder / ".dvc/cache")
+    for stage in ("second", "aside"):
+        (folder / f"{stage}.out").unlink()
+    # DVC keeps stages of former projects in the file.
+    lock = YAML(typ="safe").load(folder / "dvc.lock")
+    lock["stages"]["former"] = {"cmd": "true", "outs": [{"path": "former.out", "md5": "0" * 32}]}
+    YAML().dump(lock, folder / "dvc.lock")
+    assert run(folder)[0].message == "4 cached"
+    assert (folder / "second.out").read_text() == "old\n"
+    assert (folder / "registry/model.txt").read_text() == "not uploaded\n"
 
 
 def test_stages_that_are_not_stale_start_no_process(tmp_path: Path) -> None:

@@ -40,16 +40,18 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_outputs_that_the_lock_names_and_the_folder_lacks_are_missing(repository: Path) -> None:
-    assert missing_outputs(repository) == ["out/first"]
+    stages = ["first"]
+    assert missing_outputs(repository, stages) == ["out/first"]
+    assert missing_outputs(repository, ["second"]) == []  # 'first' is one of a former project
     (repository / "out").mkdir()
     (repository / "out/first").touch()
-    assert missing_outputs(repository) == []
+    assert missing_outputs(repository, stages) == []
     (repository / "data/raw").mkdir(parents=True)
     (repository / "data/raw/eeg.dvc").write_text("outs:\n- path: eeg\n")
-    assert missing_outputs(repository) == [str(repository / "data/raw/eeg")]
+    assert missing_outputs(repository, stages) == [str(repository / "data/raw/eeg")]
     (repository / "dvc.lock").write_text("stages: [")  # DVC reports it
     (repository / "data/raw/eeg").mkdir()
-    assert missing_outputs(repository) == []
+    assert missing_outputs(repository, stages) == []
 
 
 def test_the_lock_is_committed_on_a_branch_beside_the_work_of_a_person(repository: Path) -> None:
@@ -116,7 +118,7 @@ def test_missing_results_come_from_the_remote(tmp_path: Path) -> None:
     asyncio.run(_call(folder, "push"))
     shutil.rmtree(folder / ".dvc/cache")
     (folder / "a.txt").unlink()
-    assert missing_outputs(folder) == ["a.txt"]
+    assert missing_outputs(folder, ["a"]) == ["a.txt"]
     asyncio.run(_call(folder, "pull", "--allow-missing"))
     assert (folder / "a.txt").read_text() == "1\n"
 

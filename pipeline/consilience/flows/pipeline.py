@@ -175,7 +175,7 @@ async def _steps(request: Request, graph: Graph, report: dict[str, Any]) -> Stat
     former = artifacts.Former({}, {})
     decision = None
     try:
-        if failures := await _pulled(request):
+        if failures := await _pulled(request, graph):
             return Failed(message="\n".join(failures))
         former = await asyncio.to_thread(artifacts.former_metrics, project)
         selection = Selection(selected(graph, request), request.force, request.stage_timeout_s)
@@ -207,13 +207,12 @@ def _passed_gate(project: Project, emit: Callable[[str], None]) -> Decision:
     return decision
 
 
-async def _pulled(request: Request) -> list[str]:
+async def _pulled(request: Request, graph: Graph) -> list[str]:
     """Download missing results; return one line if that failed."""
-    if not request.pull or not remote.missing_outputs(request.folder):
+    missing = remote.missing_outputs(request.folder, graph) if request.pull else []
+    if not missing or await remote.default_remote(request.folder) is None:
         return []
-    if await remote.default_remote(request.folder) is None:
-        return []
-    call = remote.transfer(request.folder, "pull", return_state=True)
+    call = remote.transfer(request.folder, "pull", missing, return_state=True)
     # Prefect's type hints do not cover coroutines that return a state.
     state: State[Any] = await call  # type: ignore[misc]
     return [] if state.is_completed() else [f"{state.message} (pull: false computes all here)"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -52,13 +52,16 @@ def _may_pass(_task: Any, _run: Any, state: State[Any]) -> bool:
     retry_delay_seconds=RETRY_DELAYS_S,
     retry_condition_fn=_may_pass,
 )
-async def transfer(folder: Path, command: Literal["pull", "push"]) -> State[Any]:
-    """Download the results that the workspace lacks, see `missing_outputs`; or upload all.
+async def transfer(
+    folder: Path, command: Literal["pull", "push"], outputs: Sequence[str] = ()
+) -> State[Any]:
+    """Download some outputs, see `missing_outputs`, or upload all results.
 
-    Results that ``dvc.lock`` names and the remote lacks do not end a download. An upload leaves out
-    what the remote has already.
+    Outputs that the remote lacks do not end a download. Other outputs are not compared with the
+    remote: DVC refuses to replace one that is nowhere else. An upload leaves out what the remote
+    has already.
     """
-    options = ("--allow-missing",) if command == "pull" else ()
+    options = ("--allow-missing", "--", *outputs) if command == "pull" else ()
     logger = get_run_logger()
     try:
         lines = await unless_stopped(call(folder, command, *options, report=logger.info))
@@ -76,16 +79,19 @@ async def default_remote(folder: Path) -> str | None:
     return lines[-1].strip() if lines else None
 
 
-def missing_outputs(folder: Path) -> list[str]:
-    """Return the outputs that ``dvc.lock`` and ``.dvc`` files name and the workspace lacks."""
-    return [path for path in _outputs(folder) if not (folder / path).exists()]
+def missing_outputs(folder: Path, stages: Collection[str]) -> list[str]:
+    """Return the outputs of stages in ``dvc.lock``, and of ``.dvc`` files, that do not exist.
+
+    ``dvc.lock`` also keeps stages that the project does not have any more.
+    """
+    return [path for path in _outputs(folder, stages) if not (folder / path).exists()]
 
 
-def _outputs(folder: Path) -> Iterator[str]:
+def _outputs(folder: Path, stages: Collection[str]) -> Iterator[str]:
     lock = folder / "dvc.lock"
-    stages = (_yaml(lock).get("stages") or {}) if lock.is_file() else {}
-    for stage in stages.values():
-        yield from (out["path"] for out in stage.get("outs", ()))
+    recorded = (_yaml(lock).get("stages") or {}) if lock.is_file() else {}
+    for stage in sorted(recorded.keys() & set(stages)):
+        yield from (out["path"] for out in recorded[stage].get("outs", ()))
     for file in dvc_files(folder):
         yield from (str(file.parent / out["path"]) for out in _yaml(file).get("outs", ()))
 
