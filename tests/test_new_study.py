@@ -142,6 +142,19 @@ def test_a_folder_with_content_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_study_can_be_created_around_its_environment(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    (folder / ".venv/bin").mkdir(parents=True)
+    tmp_path.chmod(0o555)  # as '/srv' for a user of its own
+    try:
+        new_study.create(folder, None, None)
+    finally:
+        tmp_path.chmod(0o755)
+    assert {".venv", "dvc.yaml", "params.yaml"} < {path.name for path in folder.iterdir()}
+    assert not list(folder.glob(".tmp-*"))
+    assert (folder / ".venv/bin").is_dir()
+
+
 def test_a_failure_of_dvc_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_study.sys, "executable", shutil.which("false"))
     with pytest.raises(ConsilienceError, match="dvc init"):

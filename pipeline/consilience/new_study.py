@@ -18,6 +18,7 @@ from consilience.project import Project
 from consilience.scaffold import TEMPLATES, write_params
 
 DEMO = "demo"
+ENVIRONMENT = {".venv"}  # that the commands of the stages find
 # Templates do not bear the names of their copies, which DVC would take for parts of the project
 # that this package lies in.
 FILES = {
@@ -44,7 +45,7 @@ def create(
     Parameters
     ----------
     folder : Path
-        Must not exist, or be empty.
+        Must not exist, or contain nothing but the environment ``.venv``.
     dataset : str or None
         Name of a registered dataset; None for the demonstration corpus.
     root : Path or None
@@ -65,7 +66,8 @@ def create(
     """
     folder = folder.resolve()
     _check(folder, dataset, root)
-    with temporary_folder(folder) as place:
+    # In the folder itself where it exists: its parent may not be writable.
+    with temporary_folder(folder / "params.yaml" if folder.is_dir() else folder) as place:
         built = place / folder.name
         built.mkdir()
         write_files(built)
@@ -124,7 +126,9 @@ def start_version_control(folder: Path) -> list[str]:
 
 def _check(folder: Path, dataset: str | None, root: Path | None) -> None:
     where = "consilience init"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (
+        not folder.is_dir() or {file.name for file in folder.iterdir()} - ENVIRONMENT
+    ):
         raise ConsilienceError("not an empty folder", str(folder), "name a new one: FOLDER")
     if dataset is None and root is not None:
         raise ConsilienceError(
