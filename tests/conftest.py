@@ -136,6 +136,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogethe
 DEMO_FILES = (
     "tests/stages/test_repro.py",
     "tests/evaluation/test_external.py",
+    "tests/flows/test_cluster_run.py",
     "tests/prediction/test_recordings.py",
     "tests/test_tutorial.py",
 )

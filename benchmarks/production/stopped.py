@@ -31,6 +31,8 @@ WORDS = {
     "worker of Prefect": "prefect_worker worker start",
 }
 SERVER_TIMEOUT_S = 20.0
+# Runs end some seconds after their worker, and may have done their last stage by then.
+ENDED = ("CRASHED", "COMPLETED")
 REGISTRY = ("data/registry", "data/registry.dvc", "data/gate.json")
 
 
@@ -44,7 +46,7 @@ def stopped() -> Iterator[Fault]:
             "kill -9 of the worker",
             f"kill worker {number}",
             "random",
-            ("CRASHED",),
+            ENDED,
             killed("worker"),
         )
         yield Fault(
@@ -90,12 +92,7 @@ def _once() -> Iterator[Fault]:
             ("FAILED",),
             kill_dvc_after(stage),
         )
-    # A run that receives the signal after its last stage completes.
-    for target, states in (
-        ("run", ("CRASHED", "COMPLETED")),
-        ("worker", ("CRASHED", "COMPLETED")),
-        ("server", ("COMPLETED",)),
-    ):
+    for target, states in (("run", ENDED), ("worker", ENDED), ("server", ("COMPLETED",))):
         yield Fault(
             f"SIGTERM of the {target}",
             f"terminate {target}",
