@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -323,6 +324,27 @@ def test_an_invalid_setting_is_an_error(monkeypatch: pytest.MonkeyPatch, setting
     monkeypatch.setenv(EXECUTOR, setting)
     with pytest.raises(ConsilienceError, match=f"invalid executor: '{setting}'"):
         evaluate(["1"])
+
+
+def test_the_client_of_ray_connects_again_if_its_process_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts: list[str] = []
+
+    def connect(address: str, **_: object) -> None:
+        attempts.append(address)
+        if len(attempts) == 1:
+            raise ConnectionAbortedError("Starting Ray client server failed.")
+
+    errors = dict.fromkeys(("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"), OSError)
+    library = SimpleNamespace(
+        init=connect,
+        remote=lambda **_: lambda function: function,
+        exceptions=SimpleNamespace(**errors),
+    )
+    monkeypatch.setattr(executor.importlib, "import_module", lambda name: library)
+    executor.RayCluster("host:1")
+    assert attempts == ["ray://host:1", "ray://host:1"]
 
 
 def test_an_error_of_a_cluster_is_one_line() -> None:

@@ -234,12 +234,18 @@ class RayCluster:
     """Client of a Ray cluster's client server."""
 
     library: ClassVar[str] = "ray"
-    connect_s: ClassVar[float] = 60.0  # Ray starts a process for each client
+    connect_s: ClassVar[float] = 120.0  # of two attempts
 
     def __init__(self, place: str) -> None:
         self._ray: Any = importlib.import_module(self.library)
-        with warnings.catch_warnings(action="ignore"):  # of each attempt
-            self._ray.init(f"ray://{place}", logging_level=logging.ERROR, log_to_driver=False)
+        options = {"logging_level": logging.ERROR, "log_to_driver": False}
+        connect = partial(self._ray.init, f"ray://{place}", **options)
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                connect()
+            except ConnectionAbortedError:
+                # Ray starts a process for each client. If that ends at once, another one may not.
+                connect()
         self._run = self._ray.remote(max_retries=0)(run)
         self._references: WeakKeyDictionary[Future[bytes | None], Any] = WeakKeyDictionary()
         errors = self._ray.exceptions
