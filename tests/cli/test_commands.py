@@ -199,9 +199,14 @@ def test_a_study_without_a_report_has_none_to_open(tmp_path: Path) -> None:
     assert Path(printed).read_bytes() == report.read_bytes()
 
 
-def test_init_reports_what_it_found_and_the_next_step(tmp_path: Path) -> None:
+def test_init_reports_what_it_found_and_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     printed = run("init", str(tmp_path / "a study"))
     assert printed.endswith(f"next: cd '{tmp_path}/a study' && consilience run\n")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("init", ".").endswith("created .; next: consilience run\n")
 
 
 def test_an_unknown_name_is_an_error_of_its_argument(tmp_path: Path) -> None:

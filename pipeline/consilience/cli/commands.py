@@ -135,7 +135,8 @@ def init(
     for line in new_study.create(folder, dataset, root, _privacy(pseudonyms, faces)):
         typer.echo(line)
     _name_missing_weights(Project(folder))
-    typer.echo(f"created {folder}; next: cd {shlex.quote(str(folder))} && consilience run")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    typer.echo(f"created {folder}; next: {enter}consilience run")
 
 
 @app.command()
