@@ -20,7 +20,7 @@ from tests.flows.test_deployments import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-LAST = "window"
+LAST = "align"
 RUN_S = 1500.0
 
 

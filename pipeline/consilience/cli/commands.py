@@ -135,8 +135,8 @@ def init(
     for line in new_study.create(folder, dataset, root, _privacy(pseudonyms, faces)):
         typer.echo(line)
     _name_missing_weights(Project(folder))
-    enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
-    typer.echo(f"created {folder}; next: {enter}consilience run")
+    change_folder = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    typer.echo(f"created {folder}; next: {change_folder}consilience run")
 
 
 @app.command()
