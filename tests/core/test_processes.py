@@ -46,7 +46,9 @@ import os, time, functools
 from consilience.core.isolation import isolated_map
 from consilience.core.workers import parallel_map
 run = functools.partial(isolated_map, limit_s=60, on_loss=print) if isolated else parallel_map
-run(eval, ["print(__import__('os').getpid(), flush=True) or __import__('time').sleep(60)"] * 2, "t")
+# In one write: the lines of two processes would mix.
+line = "print(str(__import__('os').getpid()) + chr(10), end='', flush=True)"
+run(eval, [f"{line} or __import__('time').sleep(60)"] * 2, "t")
 """
 
 
