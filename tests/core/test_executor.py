@@ -128,12 +128,17 @@ def start_ray(programs: Programs, folder: Path) -> str:
     return f"ray://{HOST}:{client_port}"
 
 
+def skip_without(kind: str) -> None:
+    """Skip a test that needs the client of a cluster."""
+    if find_spec(executor.CLUSTERS[kind].library) is None:
+        pytest.skip(f"needs the extra '{kind}': pip install 'consilience[{kind}]'")
+
+
 @contextmanager
 def started(kind: str, folder: Path) -> Iterator[tuple[str, Programs]]:
     """Start a cluster of two workers; give its address and its programs, the last a worker."""
-    library, start = {"dask": ("distributed", start_dask), "ray": ("ray", start_ray)}[kind]
-    if find_spec(library) is None:
-        pytest.skip(f"needs the extra '{kind}': pip install 'consilience[{kind}]'")
+    skip_without(kind)
+    start = {"dask": start_dask, "ray": start_ray}[kind]
     programs = Programs(folder / "log.txt")
     try:
         yield start(programs, folder), programs
@@ -380,10 +385,10 @@ def test_a_missing_client_is_an_error(monkeypatch: pytest.MonkeyPatch, extra: st
 def test_a_wrong_address_is_an_error_in_time(
     monkeypatch: pytest.MonkeyPatch, extra: str, listening: bool
 ) -> None:
-    library = executor.CLUSTERS[extra].library
-    if listening and find_spec(library) is None:
-        pytest.skip(f"needs the extra '{extra}': pip install 'consilience[{extra}]'")
-    monkeypatch.setattr(executor.CLUSTERS[extra], "library", library if listening else "json")
+    if listening:
+        skip_without(extra)
+    else:
+        monkeypatch.setattr(executor.CLUSTERS[extra], "library", "json")
     monkeypatch.setattr(executor.CLUSTERS[extra], "connect_s", 5.0)
     with socket.socket() as other:
         other.bind((HOST, 0))
