@@ -18,7 +18,7 @@ from consilience.project import Project
 from consilience.scaffold import TEMPLATES, write_params
 
 DEMO = "demo"
-ENVIRONMENT = {".venv"}  # that the commands of the stages find
+KEPT = {".venv"}  # the environment, which the commands of the stages find
 # Templates do not bear the names of their copies, which DVC would take for parts of the project
 # that this package lies in.
 FILES = {
@@ -126,9 +126,7 @@ def start_version_control(folder: Path) -> list[str]:
 
 def _check(folder: Path, dataset: str | None, root: Path | None) -> None:
     where = "consilience init"
-    if folder.exists() and (
-        not folder.is_dir() or {file.name for file in folder.iterdir()} - ENVIRONMENT
-    ):
+    if folder.exists() and (not folder.is_dir() or {file.name for file in folder.iterdir()} - KEPT):
         raise ConsilienceError("not an empty folder", str(folder), "name a new one: FOLDER")
     if dataset is None and root is not None:
         raise ConsilienceError(
