@@ -92,7 +92,7 @@ def _once() -> Iterator[Fault]:
             ("FAILED",),
             kill_dvc_after(stage),
         )
-    for target, states in (("run", ENDED), ("worker", ENDED), ("server", ("COMPLETED",))):
+    for target, states in (("run", ("CRASHED",)), ("worker", ENDED), ("server", ("COMPLETED",))):
         yield Fault(
             f"SIGTERM of the {target}",
             f"terminate {target}",
